@@ -1,0 +1,101 @@
+"""The captured network: a list of ATen calls on one varying input, constants folded."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an operation stands in the user's model: module path and source line."""
+
+    module: str = ""
+    source: str = ""
+
+    def __str__(self) -> str:
+        module = self.module or "the model itself"
+        return f"{module} ({self.source})" if self.source else module
+
+
+@dataclass(frozen=True)
+class Ref:
+    """An argument that is another node's value."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Node:
+    """One call `target(*args, **kwargs)`; of a target with several results, number `pick`.
+
+    Arguments are `Ref`s, numbers, lists and float64 constant tensors.
+    """
+
+    name: str
+    target: Callable[..., Any]
+    args: tuple[Any, ...]
+    shape: torch.Size
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    pick: int | None = None
+    place: Place = Place()
+
+    def operands(self) -> tuple[str, ...]:
+        """Names of the nodes whose values this one uses, each once, in order."""
+        leaves = pytree.tree_leaves((self.args, self.kwargs), is_leaf=_is_ref)
+        return tuple(dict.fromkeys(leaf.name for leaf in leaves if _is_ref(leaf)))
+
+    def bind(self, value_of: Callable[[str], Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments with every reference replaced."""
+        return pytree.tree_map(
+            lambda leaf: value_of(leaf.name) if _is_ref(leaf) else leaf, (self.args, self.kwargs), is_leaf=_is_ref
+        )
+
+    def call(self, value_of: Callable[[str], Any]) -> Any:
+        """The node's value, given its operands' values."""
+        args, kwargs = self.bind(value_of)
+        result = self.target(*args, **kwargs)
+        return result if self.pick is None else result[self.pick]
+
+
+def _is_ref(leaf: object) -> bool:
+    return isinstance(leaf, Ref)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A function of one tensor `input`: nodes in topological order, the last use being `output`."""
+
+    input: str
+    input_shape: torch.Size
+    nodes: tuple[Node, ...]
+    output: str
+    constant: Tensor | None = None
+    """The output itself where it does not depend on the input (then there are no nodes)."""
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    @property
+    def output_shape(self) -> torch.Size:
+        if self.constant is not None:
+            return self.constant.shape
+        return next((node.shape for node in reversed(self.nodes) if node.name == self.output), self.input_shape)
+
+    def then(self, target: Callable[..., Any], *args: Any, shape: tuple[int, ...], name: str) -> "Graph":
+        """This graph followed by `target(output, *args)`."""
+        if self.constant is not None:
+            return replace(self, constant=target(self.constant, *args))
+        node = Node(name, target, (Ref(self.output), *args), torch.Size(shape), place=Place("the chosen output"))
+        return replace(self, nodes=(*self.nodes, node), output=name)
+
+    def pruned(self) -> "Graph":
+        """Without the nodes that the output does not use."""
+        needed = {self.output}
+        for node in reversed(self.nodes):
+            if node.name in needed:
+                needed.update(node.operands())
+        return replace(self, nodes=tuple(node for node in self.nodes if node.name in needed))

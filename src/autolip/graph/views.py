@@ -1,0 +1,121 @@
+"""The network as a graph of slope sets on a region, and the view of it with affine subgraphs fused."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from autolip.graph.graph import Place
+from autolip.intervals import Interval
+from autolip.operators.algebra import compose
+from autolip.operators.block import Block, Link
+from autolip.operators.operator import Operator
+from autolip.slopes import Exact, Slope
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One operand of an operation, and the slope set towards it."""
+
+    source: str
+    slope: Slope
+
+
+@dataclass(frozen=True)
+class Vertex:
+    """An operation on a region: f(x) - f(y) = sum over edges of M_i (x_i - y_i); its values lie in `range`."""
+
+    name: str
+    shape: torch.Size
+    edges: tuple[Edge, ...]
+    range: Interval
+    place: Place = Place()
+    operation: str = ""
+
+    @property
+    def is_affine(self) -> bool:
+        return all(isinstance(edge.slope, Exact) for edge in self.edges)
+
+
+@dataclass(frozen=True)
+class SlopeGraph:
+    """Vertices in topological order, the first one being the input."""
+
+    input: str
+    vertices: tuple[Vertex, ...]
+    output: str
+
+    def __iter__(self) -> Iterator[Vertex]:
+        return iter(self.vertices)
+
+    @cached_property
+    def by_name(self) -> dict[str, Vertex]:
+        return {vertex.name: vertex for vertex in self.vertices}
+
+    def __getitem__(self, name: str) -> Vertex:
+        return self.by_name[name]
+
+    @property
+    def input_shape(self) -> torch.Size:
+        return self[self.input].shape
+
+    @property
+    def output_shape(self) -> torch.Size:
+        return self[self.output].shape
+
+
+def fused(graph: SlopeGraph) -> SlopeGraph:
+    """The same function with every maximal affine subgraph as one operator per (source, sink) pair.
+
+    What remains: the input, the operations that are not affine, the values they read (their pre-activations) and
+    the output, each affine one with edges straight from the input and the non-affine operations it depends on.
+    """
+    kept = _sinks(graph)
+    reaching: dict[str, tuple[str, ...]] = {}
+    vertices: list[Vertex] = []
+    for vertex in graph:
+        if vertex.name == graph.input or not vertex.is_affine:
+            reaching[vertex.name] = (vertex.name,)
+            vertices.append(vertex)
+            continue
+        sources = [source for edge in vertex.edges for source in reaching[edge.source]]
+        reaching[vertex.name] = tuple(dict.fromkeys(sources))
+        if vertex.name in kept:
+            edges = tuple(
+                Edge(source, Exact(affine_map(graph, source, vertex.name))) for source in reaching[vertex.name]
+            )
+            vertices.append(Vertex(vertex.name, vertex.shape, edges, vertex.range, vertex.place, "affine"))
+    return SlopeGraph(graph.input, tuple(vertices), graph.output)
+
+
+def affine_map(graph: SlopeGraph, source: str, sink: str) -> Operator:
+    """The linear part of `sink` as a function of `source` through affine operations only, composed."""
+    links = _links(graph, source, sink)
+    if len(links) == len({link.target for link in links}) == len({link.source for link in links}):
+        return compose(*(link.operator for link in reversed(links)))
+    return Block(source, sink, tuple(links), graph[source].shape, graph[sink].shape)
+
+
+def _sinks(graph: SlopeGraph) -> set[str]:
+    """Names of affine values that something non-affine reads, and the output."""
+    read = {edge.source for vertex in graph if not vertex.is_affine for edge in vertex.edges}
+    return read | {graph.output}
+
+
+def _links(graph: SlopeGraph, source: str, sink: str) -> list[Link]:
+    """Every affine edge on a path from source to sink, in topological order."""
+    descendants, links = {source}, []
+    for vertex in graph:
+        if vertex.name == source or not vertex.is_affine:
+            continue
+        for edge in vertex.edges:
+            if edge.source in descendants and isinstance(edge.slope, Exact):
+                descendants.add(vertex.name)
+                links.append(Link(edge.source, vertex.name, edge.slope.operator))
+    ancestors, needed = {sink}, []
+    for link in reversed(links):
+        if link.target in ancestors:
+            ancestors.add(link.source)
+            needed.append(link)
+    return needed[::-1]

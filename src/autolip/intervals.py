@@ -1,0 +1,106 @@
+"""Tensor intervals with outward rounding: the one place where ranges meet floating point.
+
+Every operation returns an interval that contains the exact image; 0 * inf = 0.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+UNIT = 2.0**-53
+"""Unit roundoff of float64."""
+
+TINY = 2.0**-1022
+"""Smallest normal double; covers what underflow can lose in one accumulation."""
+
+
+def gamma(terms: int | float) -> float:
+    """n u / (1 - n u), the error of a sum of n products in any order (Higham 2002, section 3.1), rounded up."""
+    product = (terms + 2) * UNIT
+    return product / (1 - product) * (1 + 4 * UNIT)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The tensors x with lo <= x <= hi, elementwise (float64; ends may be infinite)."""
+
+    lo: Float[Tensor, "*shape"]
+    hi: Float[Tensor, "*shape"]
+
+    def __post_init__(self) -> None:
+        if self.lo.shape != self.hi.shape:
+            raise ValueError(f"ends of shapes {tuple(self.lo.shape)} and {tuple(self.hi.shape)} differ")
+
+    @staticmethod
+    def everywhere(shape: torch.Size | tuple[int, ...]) -> "Interval":
+        """(-inf, inf) in every entry, stored as one number."""
+        return Interval.uniform(-math.inf, math.inf, shape)
+
+    @staticmethod
+    def uniform(lo: float, hi: float, shape: torch.Size | tuple[int, ...]) -> "Interval":
+        """[lo, hi] in every entry, stored as one number."""
+        ends = torch.tensor([lo, hi], dtype=torch.float64)
+        return Interval(ends[0].expand(shape), ends[1].expand(shape))
+
+    @property
+    def shape(self) -> torch.Size:
+        return self.lo.shape
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether every entry is stored as one number."""
+        return all(s == 0 for s in self.lo.stride()) and all(s == 0 for s in self.hi.stride())
+
+    @property
+    def is_everywhere(self) -> bool:
+        lo, hi = (self._one(self.lo), self._one(self.hi)) if self.is_uniform else (self.lo, self.hi)
+        return bool((lo == -math.inf).all() and (hi == math.inf).all())
+
+    @property
+    def is_bounded(self) -> bool:
+        lo, hi = self.ends()
+        return bool(lo.isfinite().all() and hi.isfinite().all())
+
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """Both ends, as single numbers where every entry is the same."""
+        if self.is_uniform and self.lo.numel():
+            return self._one(self.lo), self._one(self.hi)
+        return self.lo, self.hi
+
+    @staticmethod
+    def _one(end: Tensor) -> Tensor:
+        return end.as_strided((), ()) if end.numel() else end.new_zeros(())
+
+    def magnitude(self) -> Tensor:
+        """max |x| over the interval, elementwise."""
+        return torch.maximum(self.lo.abs(), self.hi.abs())
+
+    def widen(self, relative: float = 0.0, absolute: float = 0.0) -> "Interval":
+        """Outward by a relative and an absolute amount (infinite ends stay)."""
+        lo = self.lo - (self.lo.abs() * relative + absolute)
+        hi = self.hi + (self.hi.abs() * relative + absolute)
+        return Interval(lo.nextafter(torch.full_like(lo, -math.inf)), hi.nextafter(torch.full_like(hi, math.inf)))
+
+    def meet(self, other: "Interval") -> "Interval":
+        """The intersection of two intervals that both contain the value."""
+        return Interval(torch.maximum(self.lo, other.lo), torch.minimum(self.hi, other.hi))
+
+    def contains(self, x: Tensor) -> bool:
+        return bool(((self.lo <= x) & (x <= self.hi)).all())
+
+    def __mul__(self, other: "Interval") -> "Interval":
+        """Products x y, with 0 * inf = 0."""
+        corners = [_times(a, b) for a in (self.lo, self.hi) for b in (other.lo, other.hi)]
+        lo, hi = torch.stack(corners).amin(0), torch.stack(corners).amax(0)
+        return Interval(lo, hi).widen(absolute=0.0)
+
+    def __add__(self, other: "Interval") -> "Interval":
+        return Interval(self.lo + other.lo, self.hi + other.hi).widen()
+
+
+def _times(a: Tensor, b: Tensor) -> Tensor:
+    product = a * b
+    return torch.where((a == 0) | (b == 0), torch.zeros_like(product), product)

@@ -1,0 +1,27 @@
+"""Matrix-free linear maps and proved bounds on their norms."""
+
+from autolip.operators.algebra import Composition, Sum, Zero, add, compose
+from autolip.operators.convolution import Convolution, Geometry
+from autolip.operators.dense import Dense
+from autolip.operators.diagonal import Diagonal, Identity
+from autolip.operators.index import Incidence
+from autolip.operators.operator import Adjoint, Operator, metered
+from autolip.operators.traced import Traced
+
+__all__ = [
+    "Adjoint",
+    "Composition",
+    "Convolution",
+    "Dense",
+    "Diagonal",
+    "Geometry",
+    "Identity",
+    "Incidence",
+    "Operator",
+    "Sum",
+    "Traced",
+    "Zero",
+    "add",
+    "compose",
+    "metered",
+]

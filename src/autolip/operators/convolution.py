@@ -1,0 +1,108 @@
+"""Convolutions and transposed convolutions of one, two and three dimensions."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from autolip.operators.operator import DTYPE, Operator
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Everything about a convolution but its kernel, as `aten.convolution` takes it."""
+
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    transposed: bool = False
+    output_padding: tuple[int, ...] = ()
+    groups: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.output_padding:
+            object.__setattr__(self, "output_padding", (0,) * len(self.stride))
+
+    @property
+    def dims(self) -> int:
+        return len(self.stride)
+
+    def arguments(self) -> tuple[object, ...]:
+        """The trailing arguments of `aten.convolution` after the bias."""
+        return (
+            list(self.stride),
+            list(self.padding),
+            list(self.dilation),
+            self.transposed,
+            list(self.output_padding),
+            self.groups,
+        )
+
+
+class Convolution(Operator):
+    """Zero-padded cross-correlation x -> w * x, or its transpose.
+
+    `weight` is laid out as in torch: (c_out, c_in / groups, *kernel), transposed (c_in, c_out / groups, *kernel);
+    `in_shape` is (*batch, c_in, *space) with at most one batch axis; `relative_error` as in `Dense`.
+    """
+
+    def __init__(
+        self,
+        weight: Float[Tensor, "a b *kernel"],
+        in_shape: tuple[int, ...],
+        geometry: Geometry,
+        relative_error: float = 0.0,
+    ) -> None:
+        self.weight = weight.to(DTYPE)
+        self.geometry = geometry
+        self.relative_error = relative_error
+        self._lead = tuple(in_shape[: len(in_shape) - geometry.dims - 1])
+        probe = torch.empty((1, *in_shape[len(self._lead) :]), device="meta", dtype=DTYPE)
+        out = torch.ops.aten.convolution(probe, self.weight.to("meta"), None, *geometry.arguments())
+        super().__init__(in_shape, (*self._lead, *out.shape[1:]))
+
+    def _mv(self, x: Tensor) -> Tensor:
+        flat = x.reshape(-1, *self.image_shape)
+        out = torch.ops.aten.convolution(flat, self.weight, None, *self.geometry.arguments())
+        return out.reshape(-1, *self.out_shape)
+
+    def _rmv(self, y: Tensor) -> Tensor:
+        flat = y.reshape(-1, *self.out_shape[len(self._lead) :])
+        probe = self.weight.new_zeros(()).expand(flat.shape[0], *self.image_shape)
+        pulled = torch.ops.aten.convolution_backward(
+            flat, probe, self.weight, None, *self.geometry.arguments(), [True, False, False]
+        )[0]
+        return pulled.reshape(-1, *self.in_shape)
+
+    @property
+    def image_shape(self) -> torch.Size:
+        """(c_in, *space)."""
+        return self.in_shape[len(self._lead) :]
+
+    @property
+    def channel_axis(self) -> int:
+        return len(self._lead)
+
+    @property
+    def terms(self) -> int:
+        return max(self.weight.shape[:2]) * math.prod(self.weight.shape[2:])
+
+    @property
+    def work(self) -> float:
+        positions = self.in_shape if self.geometry.transposed else self.out_shape
+        space = math.prod(positions[len(self._lead) + 1 :]) * math.prod(self._lead)
+        return float(self.weight.numel() * space)
+
+    def entrywise(self, function: Callable[[Tensor], Tensor]) -> Operator:
+        return Convolution(function(self.weight), self.in_shape, self.geometry, self.relative_error)
+
+    def with_weight(self, weight: Tensor, relative_error: float) -> "Convolution":
+        """The same geometry with another kernel."""
+        return Convolution(weight, self.in_shape, self.geometry, relative_error)
+
+    def on(self, in_shape: tuple[int, ...]) -> "Convolution":
+        """The same kernel on images of another size."""
+        return Convolution(self.weight, in_shape, replace(self.geometry), self.relative_error)

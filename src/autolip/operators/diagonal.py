@@ -1,0 +1,43 @@
+"""Entrywise scaling."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from autolip.operators.operator import DTYPE, Operator
+
+
+class Diagonal(Operator):
+    """x -> d * x, with `scale` broadcast to `shape`; entries known up to `relative_error`."""
+
+    def __init__(self, scale: Tensor, shape: tuple[int, ...], relative_error: float = 0.0) -> None:
+        if torch.broadcast_shapes(scale.shape, shape) != torch.Size(shape):
+            raise ValueError(f"a scale of shape {tuple(scale.shape)} does not broadcast to {tuple(shape)}")
+        super().__init__(shape, shape)
+        self.scale = scale.to(DTYPE)
+        self.relative_error = relative_error
+
+    def _mv(self, x: Tensor) -> Tensor:
+        return x * self.scale
+
+    def _rmv(self, y: Tensor) -> Tensor:
+        return y * self.scale
+
+    @property
+    def terms(self) -> int:
+        return 1
+
+    @property
+    def is_isometry(self) -> bool:
+        return self.relative_error == 0 and bool((self.scale.abs() == 1).all())
+
+    def entrywise(self, function: Callable[[Tensor], Tensor]) -> Operator:
+        return Diagonal(function(self.scale), self.in_shape, self.relative_error)
+
+
+class Identity(Diagonal):
+    """x -> x."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__(torch.ones((), dtype=DTYPE), shape)

@@ -1,0 +1,58 @@
+"""Any other linear function of one tensor."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from autolip.operators.operator import DTYPE, Operator
+
+
+class Traced(Operator):
+    """A linear map given as a function of one tensor; the adjoint by automatic differentiation.
+
+    `nonnegative` promises that no entry of its matrix is negative.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Tensor], Tensor],
+        in_shape: tuple[int, ...],
+        *,
+        terms: int,
+        nonnegative: bool = False,
+    ) -> None:
+        probe = function(torch.zeros(in_shape, dtype=DTYPE))
+        super().__init__(in_shape, probe.shape)
+        self.function = function
+        self.nonnegative = nonnegative
+        self._terms = terms
+
+    def _mv(self, x: Tensor) -> Tensor:
+        return torch.vmap(self.function)(x)
+
+    def _rmv(self, y: Tensor) -> Tensor:
+        zeros = torch.zeros((y.shape[0], *self.in_shape), dtype=y.dtype, device=y.device)
+        _, pull = torch.func.vjp(torch.vmap(self.function), zeros)
+        return pull(y)[0]
+
+    @property
+    def terms(self) -> int:
+        return self._terms
+
+    @property
+    def work(self) -> float:
+        return float(self._terms * self.out_size)
+
+    def majorant(self) -> Operator | None:
+        return self if self.nonnegative else None
+
+    def split(self) -> tuple[Operator, Operator] | None:
+        from autolip.operators.diagonal import Diagonal
+
+        if not self.nonnegative:
+            return None
+        from autolip.operators.algebra import compose
+
+        zero = Diagonal(torch.zeros((), dtype=DTYPE), self.out_shape)
+        return self, compose(zero, self)

@@ -1,0 +1,63 @@
+"""One forward pass of the rules: from a captured graph and a region to the graph of slope sets."""
+
+from typing import Any
+
+from autolip.errors import AutolipError, UnsupportedOperation
+from autolip.graph.graph import Graph, Node, Place
+from autolip.graph.views import Edge, SlopeGraph, Vertex
+from autolip.intervals import Interval
+from autolip.regions import Region
+from autolip.rules.derive import action_of
+from autolip.rules.rule import RULES, Action, Operand
+
+
+def slopes_on(graph: Graph, region: Region) -> SlopeGraph:
+    """The slope sets of every operation of the network, for inputs in the region."""
+    require_rules(graph)
+    start = region.interval(graph.input_shape)
+    operands = {graph.input: Operand(graph.input, graph.input_shape, start)}
+    vertices = [Vertex(graph.input, graph.input_shape, (), start, Place("input"), "input")]
+    for node in graph.nodes:
+        action = _act(node, operands)
+        edges = tuple(Edge(operand.name, slope) for operand, slope in action.slopes)
+        vertices.append(Vertex(node.name, node.shape, edges, action.image, node.place, str(node.target)))
+        operands[node.name] = Operand(node.name, node.shape, action.image)
+    return SlopeGraph(graph.input, tuple(vertices), graph.output)
+
+
+def require_rules(graph: Graph) -> None:
+    """Raise UnsupportedOperation naming every operation that has no rule."""
+    missing = [node for node in graph.nodes if node.target not in RULES]
+    if missing:
+        lines = "\n".join(f"  {node.target} at {node.place}" for node in missing)
+        raise UnsupportedOperation(
+            f"no rule for {len(missing)} operation{'s' * (len(missing) > 1)}:\n{lines}\n"
+            "`autolip rules` lists what is supported; write a rule with `@rule`, or replace the operation"
+        )
+
+
+def _act(node: Node, operands: dict[str, Operand]) -> Action:
+    args, kwargs = node.bind(operands.__getitem__)
+    try:
+        outcomes = RULES[node.target](*args, **kwargs)
+    except AutolipError as error:
+        raise type(error)(f"{error} (in {node.target} at {node.place})") from error
+    action = action_of(outcomes[node.pick or 0], node.shape)
+    _check_shapes(node, action)
+    return action
+
+
+def _check_shapes(node: Node, action: Action) -> None:
+    shapes: list[Any] = [(slope.in_shape, operand.shape) for operand, slope in action.slopes]
+    shapes += [(slope.out_shape, node.shape) for _, slope in action.slopes] + [(action.image.shape, node.shape)]
+    if any(tuple(got) != tuple(wanted) for got, wanted in shapes):
+        raise AutolipError(
+            f"the rule for {node.target} disagrees with its operation's shapes at {node.place}: "
+            f"{[(tuple(got), tuple(wanted)) for got, wanted in shapes]}; please report this"
+        )
+
+
+def range_of(graph: Graph, region: Region) -> Interval:
+    """An interval that contains the network's outputs on the region."""
+    slopes = slopes_on(graph, region)
+    return slopes[slopes.output].range

@@ -1,0 +1,189 @@
+"""What a rule says about an operation, and the table of rules.
+
+A rule is one function, decorated with the ATen overload it is for.  Its parameters are the overload's; those that
+vary with the network's input arrive as `Operand`s, all others as constants.  It answers one question: which linear
+maps can the operation act as on differences?
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autolip.errors import AutolipError
+from autolip.intervals import Interval
+from autolip.operators.operator import Operator
+from autolip.slopes import Slope
+
+
+@dataclass(frozen=True, eq=False)
+class Operand:
+    """A varying argument: its node, shape, and the range of its value on the region."""
+
+    name: str
+    shape: torch.Size
+    range: Interval
+
+    @property
+    def dim(self) -> int:
+        return len(self.shape)
+
+
+@dataclass(frozen=True)
+class Affine:
+    """sum_i A_i x_i + offset; the image is derived."""
+
+    parts: tuple[tuple[Operand, Operator], ...]
+    offset: Tensor | float = 0.0
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A point where a derivative stops being monotone; at a kink or jump of it, the slopes on both sides."""
+
+    at: Tensor | float
+    left: Tensor | float | None = None
+    right: Tensor | float | None = None
+
+
+@dataclass(frozen=True)
+class Pointwise:
+    """A scalar function applied entrywise; slope interval and image are derived from this one record.
+
+    Between consecutive `value_turns` the value is monotone, between consecutive `slope_turns` the derivative is;
+    `value_limits` and `slope_limits` are their limits at -inf and +inf.  At a `jump` the function is discontinuous.
+    Outside `domain` it is undefined.  `error` is what float64 evaluation may be off by, absolutely and relatively
+    (0 for functions whose values are exact, such as relu).
+    """
+
+    operand: Operand
+    value: Callable[[Tensor], Tensor]
+    derivative: Callable[[Tensor], Tensor]
+    value_limits: tuple[Tensor | float, Tensor | float]
+    slope_limits: tuple[Tensor | float, Tensor | float]
+    value_turns: tuple[Tensor | float, ...] = ()
+    slope_turns: tuple[Turn, ...] = ()
+    jumps: tuple[Tensor | float, ...] = ()
+    domain: tuple[float, float] = (-float("inf"), float("inf"))
+    error: float = 2.0**-48
+
+
+@dataclass(frozen=True)
+class Action:
+    """Slopes towards each operand, f(x) - f(y) = sum_i M_i (x_i - y_i), and an interval that contains the values."""
+
+    slopes: tuple[tuple[Operand, Slope], ...]
+    image: Interval
+
+
+Outcome = Affine | Pointwise | Action
+RuleFunction = Callable[..., Outcome | Sequence[Outcome]]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """In an example: a varying tensor argument, drawn from [lo, hi]."""
+
+    shape: tuple[int, ...]
+    lo: float = -3.0
+    hi: float = 3.0
+
+    def __init__(self, *shape: int, lo: float = -3.0, hi: float = 3.0) -> None:
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "lo", lo)
+        object.__setattr__(self, "hi", hi)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """In an example: a constant tensor argument, drawn from a normal distribution (or positive: its absolute value)."""
+
+    shape: tuple[int, ...]
+    positive: bool = False
+
+    def __init__(self, *shape: int, positive: bool = False) -> None:
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "positive", positive)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A call of the operation: its test, its row in the documentation and its coverage entry.
+
+    `pick` chooses one result of several.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    pick: int | None = None
+
+    def __init__(self, *args: Any, pick: int | None = None, **kwargs: Any) -> None:
+        object.__setattr__(self, "args", args)
+        object.__setattr__(self, "kwargs", kwargs)
+        object.__setattr__(self, "pick", pick)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule, what it is for, and its examples."""
+
+    target: Callable[..., Any]
+    group: str
+    function: RuleFunction = field(repr=False)
+    examples: tuple[Example, ...] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return str(self.target)
+
+    @property
+    def claim(self) -> str:
+        """First line of the rule's docstring: its slope set."""
+        return (inspect.getdoc(self.function) or "").split("\n")[0]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> tuple[Outcome, ...]:
+        schema = self.target._schema.arguments  # type: ignore[attr-defined]
+        bound = dict(zip((argument.name for argument in schema), args, strict=False)) | kwargs
+        defaults = {a.name: a.default_value for a in schema if a.name not in bound}
+        outcome = self.function(**{_parameter(name): value for name, value in (defaults | bound).items()})
+        return tuple(outcome) if isinstance(outcome, Sequence) else (outcome,)
+
+
+RULES: dict[Callable[..., Any], Rule] = {}
+
+
+def rule(
+    target: Callable[..., Any], *examples: Example
+) -> Callable[[RuleFunction], RuleFunction]:
+    """Register a rule for one ATen overload; its parameters must be the overload's, in order."""
+
+    def register(function: RuleFunction) -> RuleFunction:
+        _check_signature(target, function)
+        add_rule(target, function, examples)
+        return function
+
+    return register
+
+
+def add_rule(target: Callable[..., Any], function: RuleFunction, examples: tuple[Example, ...]) -> None:
+    """Enter a rule into the table; a second rule for the same overload is an error, and so is one without example."""
+    if target in RULES:
+        raise AutolipError(f"two rules for {target}: {RULES[target].function.__module__} and {function.__module__}")
+    if not examples:
+        raise AutolipError(f"the rule for {target} has no example: give one, it is its test")
+    RULES[target] = Rule(target, function.__module__.rsplit(".", 1)[-1], function, examples)
+
+
+def _parameter(name: str) -> str:
+    """A Python parameter for an ATen argument (`from` is a keyword)."""
+    return name + "_" if name in {"from", "lambda", "self_"} else name
+
+
+def _check_signature(target: Callable[..., Any], function: RuleFunction) -> None:
+    wanted = [_parameter(a.name) for a in target._schema.arguments]  # type: ignore[attr-defined]
+    given = list(inspect.signature(function).parameters)
+    if wanted != given:
+        raise AutolipError(f"the rule for {target} takes {given}, its ATen schema {wanted}: they must be equal")

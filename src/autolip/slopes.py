@@ -1,0 +1,64 @@
+"""THE CORE: which linear maps can an operation act as on differences?
+
+For an operation f on a region X a *slope set* holds linear maps M with f(x) - f(y) = M (x - y) for all x, y in X.
+Three closed kinds suffice.  Slopes are secants, not derivatives: kinks are fine, differentiability is not needed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from autolip.norms import Norm
+from autolip.operators.operator import Operator
+from autolip.values import Upper
+
+
+@dataclass(frozen=True)
+class Exact:
+    """One linear operator."""
+
+    operator: Operator
+
+    @property
+    def in_shape(self) -> torch.Size:
+        return self.operator.in_shape
+
+    @property
+    def out_shape(self) -> torch.Size:
+        return self.operator.out_shape
+
+
+@dataclass(frozen=True)
+class Between:
+    """Every diagonal map with entries in [lo, hi]."""
+
+    lo: Float[Tensor, "*shape"]
+    hi: Float[Tensor, "*shape"]
+
+    @property
+    def in_shape(self) -> torch.Size:
+        return self.lo.shape
+
+    out_shape = in_shape
+
+    def norm(self) -> Upper:
+        """max(|lo|, |hi|), the p -> p norm for every p (0 for an empty tensor)."""
+        if not self.lo.numel():
+            return Upper(0.0)
+        return Upper(max(self.lo.abs().max().item(), self.hi.abs().max().item()))
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Any map of at most this p -> p gain, for each norm p given; blocks along `dims` act apart (None: one block)."""
+
+    in_shape: torch.Size
+    out_shape: torch.Size
+    norms: Mapping[Norm, Upper]
+    dims: tuple[int, ...] | None = field(default=None)
+
+
+Slope = Exact | Between | Gain
