@@ -111,7 +111,7 @@ def data_entry(split: Split) -> dict[str, Any]:
     """Where the images come from and how they were divided."""
     return {
         "origin": "E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, "
-        "UCI Machine Learning Repository (1998), CC BY 4.0, as in scikit-learn's load_digits",
+        "UCI Machine Learning Repository (1998), as in scikit-learn's load_digits",
         "pixels": f"whole numbers 0..{zoo.DARKEST}, divided by {zoo.DARKEST} before they enter a network",
         "split": f"sklearn train_test_split, stratified by class, random_state={SEED}",
         "trained_on": len(split.train_labels),

@@ -9,7 +9,7 @@ torch.Size([1, 10])
 
 All of them were trained by `scripts/train_zoo.py`; `index.json` beside this file records how. The images are
 from E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository
-(1998), licence CC BY 4.0.
+(1998), in the copy that scikit-learn ships.
 """
 
 import json
