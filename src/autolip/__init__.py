@@ -1,0 +1,69 @@
+"""autolip: how much can a network's output change when its input changes?
+
+    import autolip
+    result = autolip.lipschitz(model, example_inputs, norm="l2")
+    print(result)
+
+`lipschitz` returns a bracket on the Lipschitz constant: an upper bound that can be trusted, a lower bound with a
+witness, and how each was obtained.  A network is a graph of *slope sets* (`autolip.slopes`): which linear maps can
+each operation act as on differences?  A method (`autolip.methods`) is a fold over that graph; rules
+(`autolip.rules`) say the slope set of every operation; norms of linear maps (`autolip.operators.norms`) are proved.
+The direction of every inequality is a type: `Upper`, `Lower`, `Estimate`.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autolip.errors import AutolipError, CaptureMismatch, InputError, Refusal, UnsupportedOperation
+    from autolip.estimate import lipschitz
+    from autolip.methods import AutoLip
+    from autolip.norms import Norm
+    from autolip.regions import Ball, Box, Everywhere
+    from autolip.result import Result
+    from autolip.values import Certainty, Estimate, Lower, Upper
+
+_HOMES = {
+    "AutoLip": "methods",
+    "AutolipError": "errors",
+    "Ball": "regions",
+    "Box": "regions",
+    "CaptureMismatch": "errors",
+    "Certainty": "values",
+    "Estimate": "values",
+    "Everywhere": "regions",
+    "InputError": "errors",
+    "Lower": "values",
+    "Norm": "norms",
+    "Refusal": "errors",
+    "Result": "result",
+    "UnsupportedOperation": "errors",
+    "Upper": "values",
+    "lipschitz": "estimate",
+}
+
+__all__ = [
+    "AutoLip",
+    "AutolipError",
+    "Ball",
+    "Box",
+    "CaptureMismatch",
+    "Certainty",
+    "Estimate",
+    "Everywhere",
+    "InputError",
+    "Lower",
+    "Norm",
+    "Refusal",
+    "Result",
+    "UnsupportedOperation",
+    "Upper",
+    "lipschitz",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Public names on first use, so that `autolip --help` does not load torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'autolip' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"autolip.{_HOMES[name]}"), name)

@@ -10,6 +10,7 @@ from autolip.graph.graph import Place
 from autolip.intervals import Interval
 from autolip.operators.algebra import compose
 from autolip.operators.block import Block, Link
+from autolip.operators.image import image
 from autolip.operators.operator import Operator
 from autolip.slopes import Exact, Slope
 
@@ -64,6 +65,17 @@ class SlopeGraph:
     def output_shape(self) -> torch.Size:
         return self[self.output].shape
 
+    def then(self, operator: Operator) -> "SlopeGraph":
+        """This function followed by a linear operator on its output."""
+        last = self[self.output]
+        if last.is_affine and last.edges:
+            edges = tuple(Edge(edge.source, Exact(compose(operator, _operator(edge)))) for edge in last.edges)
+        else:
+            edges = (Edge(last.name, Exact(operator)),)
+        values = image(operator, last.range)
+        read = Vertex("readout", operator.out_shape, edges, values, Place("the chosen output"), "affine")
+        return SlopeGraph(self.input, (*self.vertices, read), read.name)
+
 
 def fused(graph: SlopeGraph) -> SlopeGraph:
     """The same function with every maximal affine subgraph as one operator per (source, sink) pair.
@@ -83,10 +95,17 @@ def fused(graph: SlopeGraph) -> SlopeGraph:
         reaching[vertex.name] = tuple(dict.fromkeys(sources))
         if vertex.name in kept:
             edges = tuple(
-                Edge(source, Exact(affine_map(graph, source, vertex.name))) for source in reaching[vertex.name]
+                Edge(source, Exact(affine_map(graph, source, vertex.name)))
+                for source in reaching[vertex.name]
             )
             vertices.append(Vertex(vertex.name, vertex.shape, edges, vertex.range, vertex.place, "affine"))
     return SlopeGraph(graph.input, tuple(vertices), graph.output)
+
+
+def _operator(edge: Edge) -> Operator:
+    if not isinstance(edge.slope, Exact):
+        raise TypeError(f"the edge from {edge.source} is not affine")
+    return edge.slope.operator
 
 
 def affine_map(graph: SlopeGraph, source: str, sink: str) -> Operator:

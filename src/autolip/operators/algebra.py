@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from autolip.intervals import UNIT
+from autolip.intervals import TINY, UNIT
 from autolip.operators.convolution import Convolution
 from autolip.operators.dense import Dense
 from autolip.operators.diagonal import Diagonal
@@ -16,6 +16,7 @@ class Composition(Operator):
     def __init__(self, factors: tuple[Operator, ...]) -> None:
         super().__init__(factors[-1].in_shape, factors[0].out_shape)
         self.factors = factors
+        self.relative_error = _error(*factors, rounding=0.0)
 
     def _mv(self, x: Tensor) -> Tensor:
         for factor in reversed(self.factors):
@@ -42,6 +43,10 @@ class Composition(Operator):
         known = tuple(bound for bound in bounds if bound is not None)
         return compose(*known) if len(known) == len(bounds) else None
 
+    @property
+    def T(self) -> Operator:
+        return Composition(tuple(factor.T for factor in reversed(self.factors)))
+
     def __repr__(self) -> str:
         return " @ ".join(repr(factor) for factor in self.factors)
 
@@ -50,8 +55,12 @@ class Sum(Operator):
     """A_1 + ... + A_k."""
 
     def __init__(self, parts: tuple[Operator, ...]) -> None:
+        for part in parts:
+            if (part.in_shape, part.out_shape) != (parts[0].in_shape, parts[0].out_shape):
+                raise ValueError(f"cannot add {part} to {parts[0]}")
         super().__init__(parts[0].in_shape, parts[0].out_shape)
         self.parts = parts
+        self.relative_error = max(part.relative_error for part in parts)
 
     def _mv(self, x: Tensor) -> Tensor:
         return torch.stack([part.mv(x) for part in self.parts]).sum(0)
@@ -67,6 +76,10 @@ class Sum(Operator):
         bounds = [part.majorant() for part in self.parts]
         known = tuple(bound for bound in bounds if bound is not None)
         return Sum(known) if len(known) == len(bounds) else None
+
+    @property
+    def T(self) -> Operator:
+        return Sum(tuple(part.T for part in self.parts))
 
     def __repr__(self) -> str:
         return " + ".join(repr(part) for part in self.parts)
@@ -120,12 +133,15 @@ def _flatten(operators: tuple[Operator, ...]) -> list[Operator]:
 
 def _merge(left: Operator, right: Operator) -> Operator | None:
     """left @ right as one operator of a known kind, or None."""
+    if isinstance(left, Zero) or isinstance(right, Zero):
+        return Zero(right.in_shape, left.out_shape)
     if _is_identity(left):
         return right
     if _is_identity(right):
         return left
     if isinstance(left, Diagonal) and isinstance(right, Diagonal):
-        return Diagonal(left.scale * right.scale, left.in_shape, _error(left, right))
+        scale = _product(left.scale, right.scale)
+        return None if scale is None else Diagonal(scale, left.in_shape, _error(left, right))
     if isinstance(left, Diagonal) and isinstance(right, Convolution):
         return _scale_outputs(left, right)
     if isinstance(left, Convolution) and isinstance(right, Diagonal):
@@ -138,13 +154,22 @@ def _merge(left: Operator, right: Operator) -> Operator | None:
 
 
 def _is_identity(operator: Operator) -> bool:
-    return isinstance(operator, Diagonal) and operator.relative_error == 0 and bool((operator.scale == 1).all())
+    return (
+        isinstance(operator, Diagonal) and operator.relative_error == 0 and bool((operator.scale == 1).all())
+    )
 
 
-def _error(*parts: Dense | Diagonal | Convolution) -> float:
-    """Relative error of a product of entries, each with its own; one rounding for the product."""
-    total = sum(part.relative_error for part in parts) + UNIT
+def _error(*parts: Operator, rounding: float = UNIT) -> float:
+    """Relative error of a product of entries, each with its own, and one rounding for the product."""
+    total = sum(part.relative_error for part in parts) + rounding
     return total * (1 + 4 * total)
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor | None:
+    """a * b, unless an entry over- or underflows: then it has no relative error."""
+    product = a * b
+    sane = (product.abs() >= TINY) & product.isfinite() | (a == 0) | (b == 0)
+    return product if sane.all() else None
 
 
 def _along(scale: Tensor, shape: torch.Size, axis: int) -> Tensor | None:
@@ -159,40 +184,38 @@ def _scale_outputs(left: Diagonal, right: Convolution) -> Operator | None:
     scale = _along(left.scale, right.out_shape, right.channel_axis)
     if scale is None:
         return None
-    if not right.geometry.transposed:
-        weight = right.weight * scale.view(-1, *[1] * (right.weight.dim() - 1))
-    else:
-        groups = right.geometry.groups
-        per_group = scale.view(groups, 1, -1, *[1] * right.geometry.dims)
-        weight = (right.weight.unflatten(0, (groups, -1)) * per_group).flatten(0, 1)
-    return right.with_weight(weight, _error(left, right))
+    weight = _scale_kernel(right, scale, grouped=right.geometry.transposed)
+    return None if weight is None else right.with_weight(weight, _error(left, right))
 
 
 def _scale_inputs(left: Convolution, right: Diagonal) -> Operator | None:
     scale = _along(right.scale, left.in_shape, left.channel_axis)
     if scale is None:
         return None
-    if left.geometry.transposed:
-        weight = left.weight * scale.view(-1, *[1] * (left.weight.dim() - 1))
-    else:
-        groups = left.geometry.groups
-        per_group = scale.view(groups, 1, -1, *[1] * left.geometry.dims)
-        weight = (left.weight.unflatten(0, (groups, -1)) * per_group).flatten(0, 1)
-    return left.with_weight(weight, _error(left, right))
+    weight = _scale_kernel(left, scale, grouped=not left.geometry.transposed)
+    return None if weight is None else left.with_weight(weight, _error(left, right))
+
+
+def _scale_kernel(conv: Convolution, scale: Tensor, grouped: bool) -> Tensor | None:
+    """The kernel with each slice along its first axis scaled, or along its second, which counts within groups."""
+    ones = [1] * conv.geometry.dims
+    if not grouped:
+        return _product(conv.weight, scale.reshape(-1, 1, *ones))
+    groups = conv.geometry.groups
+    product = _product(conv.weight.unflatten(0, (groups, -1)), scale.reshape(groups, 1, -1, *ones))
+    return None if product is None else product.flatten(0, 1)
 
 
 def _scale_rows(left: Diagonal, right: Dense) -> Operator | None:
     scale = _along(left.scale, right.out_shape, -1)
-    if scale is None:
-        return None
-    return Dense(right.weight * scale.unsqueeze(-1), right.in_shape, _error(left, right))
+    weight = None if scale is None else _product(right.weight, scale.unsqueeze(-1))
+    return None if weight is None else Dense(weight, right.in_shape, _error(left, right))
 
 
 def _scale_columns(left: Dense, right: Diagonal) -> Operator | None:
     scale = _along(right.scale, left.in_shape, -1)
-    if scale is None:
-        return None
-    return Dense(left.weight * scale, left.in_shape, _error(left, right))
+    weight = None if scale is None else _product(left.weight, scale)
+    return None if weight is None else Dense(weight, left.in_shape, _error(left, right))
 
 
 def zero(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> Operator:
@@ -212,6 +235,14 @@ class Zero(Operator):
     @property
     def terms(self) -> int:
         return 0
+
+    @property
+    def magnitude(self) -> float:
+        return 0.0
+
+    @property
+    def T(self) -> Operator:
+        return Zero(self.out_shape, self.in_shape)
 
     def entrywise(self, function: object) -> Operator:
         return self

@@ -23,7 +23,12 @@ class Block(Operator):
     """
 
     def __init__(
-        self, source: str, sink: str, links: tuple[Link, ...], in_shape: tuple[int, ...], out_shape: tuple[int, ...]
+        self,
+        source: str,
+        sink: str,
+        links: tuple[Link, ...],
+        in_shape: tuple[int, ...],
+        out_shape: tuple[int, ...],
     ) -> None:
         super().__init__(in_shape, out_shape)
         self.source = source

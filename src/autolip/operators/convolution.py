@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autolip.operators.operator import DTYPE, Operator
+from autolip.operators.operator import DTYPE, Operator, largest
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,10 @@ class Convolution(Operator):
         positions = self.in_shape if self.geometry.transposed else self.out_shape
         space = math.prod(positions[len(self._lead) + 1 :]) * math.prod(self._lead)
         return float(self.weight.numel() * space)
+
+    @property
+    def magnitude(self) -> float:
+        return largest(self.weight)
 
     def entrywise(self, function: Callable[[Tensor], Tensor]) -> Operator:
         return Convolution(function(self.weight), self.in_shape, self.geometry, self.relative_error)

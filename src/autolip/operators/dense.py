@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autolip.operators.operator import DTYPE, Operator
+from autolip.operators.operator import DTYPE, Operator, largest
 
 
 class Dense(Operator):
@@ -52,6 +52,14 @@ class Dense(Operator):
     @property
     def work(self) -> float:
         return float(math.prod(self.in_shape[:-1]) * self.weight.shape[-1] * self.weight.shape[-2])
+
+    @property
+    def magnitude(self) -> float:
+        return largest(self.weight)
+
+    @property
+    def T(self) -> Operator:
+        return Dense(self.weight.mT, self.out_shape, self.relative_error)
 
     def entrywise(self, function: Callable[[Tensor], Tensor]) -> Operator:
         return Dense(function(self.weight), self.in_shape, self.relative_error)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from autolip.operators.operator import DTYPE, Operator
+from autolip.operators.operator import DTYPE, Operator, largest
 
 
 class Diagonal(Operator):
@@ -31,6 +31,14 @@ class Diagonal(Operator):
     @property
     def is_isometry(self) -> bool:
         return self.relative_error == 0 and bool((self.scale.abs() == 1).all())
+
+    @property
+    def magnitude(self) -> float:
+        return largest(self.scale)
+
+    @property
+    def T(self) -> Operator:
+        return self
 
     def entrywise(self, function: Callable[[Tensor], Tensor]) -> Operator:
         return Diagonal(function(self.scale), self.in_shape, self.relative_error)

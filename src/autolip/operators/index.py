@@ -50,7 +50,13 @@ class Incidence(Operator):
 
     @functools.cached_property
     def is_isometry(self) -> bool:  # type: ignore[override]
-        return self.in_size == self.out_size and bool((self.out_counts == 1).all() and (self.in_counts == 1).all())
+        return self.in_size == self.out_size and bool(
+            (self.out_counts == 1).all() and (self.in_counts == 1).all()
+        )
+
+    @property
+    def magnitude(self) -> float:
+        return float(self.terms > 0)
 
     def entrywise(self, function: Callable[[Tensor], Tensor]) -> Operator:
         one = function(torch.ones((), dtype=DTYPE))

@@ -37,13 +37,23 @@ def metered() -> Iterator[Meter]:
             outer.work += meter.work
 
 
+def charge(multiply_adds: float) -> None:
+    """Count work done outside an operator's products: a factorisation, a Gram matrix."""
+    meter = _meter.get()
+    if meter is not None:
+        meter.work += multiply_adds
+
+
 class Operator(ABC):
     """A linear map A from tensors of `in_shape` to tensors of `out_shape`.
 
     A subclass says `_mv` and `_rmv`, for batches; everything else is derived.  `terms` bounds the number of
     products that are added into one entry of A x or A^T y (it enters the rounding bounds), and `split` gives
-    A = P - N with P, N >= 0 entrywise where the entries are known.
+    A = P - N with P, N >= 0 entrywise where the entries are known.  The map that is meant may differ from the
+    stored one by `relative_error` times |a_ij| in each entry (from folding constants).
     """
+
+    relative_error: float = 0.0
 
     relative_error: float = 0.0
     """How far each entry may be from the exact one, relatively (from folding constants)."""
@@ -86,7 +96,10 @@ class Operator(ABC):
         return self._rmv(y)
 
     def entrywise(self, function: Callable[[Tensor], Tensor]) -> "Operator | None":
-        """The operator with entries function(a_ij), for a function with f(0) = 0; None where entries are unknown."""
+        """The operator with entries function(a_ij), for a function with f(0) = 0; None where entries are unknown.
+
+        Known entries are single stored numbers: the product with a unit vector gives them without rounding.
+        """
         return None
 
     def majorant(self) -> "Operator | None":
@@ -111,6 +124,11 @@ class Operator(ABC):
         return stacked.T if n <= m else stacked
 
     @property
+    def magnitude(self) -> float | None:
+        """At least max |a_ij|, without rounding; None where entries are unknown."""
+        return None
+
+    @property
     def in_size(self) -> int:
         return math.prod(self.in_shape)
 
@@ -129,9 +147,8 @@ class Operator(ABC):
         return compose(self, other)
 
     def _charge(self, batch: int) -> None:
-        meter = _meter.get()
-        if meter is not None and self.work:
-            meter.work += batch * self.work
+        if self.work:
+            charge(batch * self.work)
 
     def _check(self, x: Tensor, shape: torch.Size, what: str) -> None:
         if x.shape[1:] != shape:
@@ -147,6 +164,7 @@ class Adjoint(Operator):
     def __init__(self, operator: Operator) -> None:
         super().__init__(operator.out_shape, operator.in_shape)
         self.operator = operator
+        self.relative_error = operator.relative_error
 
     def _mv(self, x: Tensor) -> Tensor:
         return self.operator.rmv(x)
@@ -171,8 +189,20 @@ class Adjoint(Operator):
         return None if bound is None else Adjoint(bound)
 
     @property
+    def magnitude(self) -> float | None:
+        return self.operator.magnitude
+
+    @property
     def T(self) -> Operator:
         return self.operator
+
+    def __repr__(self) -> str:
+        return f"{self.operator!r}.T"
+
+
+def largest(entries: Tensor) -> float:
+    """max |a_i| of a tensor, 0 if it is empty."""
+    return entries.abs().max().item() if entries.numel() else 0.0
 
 
 def _unit_rows(start: int, stop: int, size: int) -> Tensor:

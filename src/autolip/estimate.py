@@ -1,0 +1,242 @@
+"""The one verb: `lipschitz(model, inputs)` brackets a Lipschitz constant."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from autolip.capture.replay import replay
+from autolip.capture.torch_export import Capture, capture_model
+from autolip.errors import InputError, Refusal
+from autolip.lower import LowerMethod, LowerProblem, lower_named
+from autolip.methods import AUTO, Bound, Method, Problem, method_named
+from autolip.norms import parse_norms
+from autolip.operators.norms import NormOptions
+from autolip.operators.operator import metered
+from autolip.outputs import output_readout, pair_readouts
+from autolip.regions import Everywhere, Region
+from autolip.result import Pair, Result, Row
+from autolip.values import Upper
+
+Progress = Callable[[str], None]
+Choice = str | Method | Sequence[str | Method]
+LowerChoice = str | LowerMethod | Sequence[str | LowerMethod]
+
+DEFAULT_LOWER = ("ascent",)
+
+
+def lipschitz(
+    model: nn.Module | Callable[..., Any],
+    example_inputs: Tensor | Sequence[Tensor],
+    *,
+    norm: str = "l2",
+    region: Region | None = None,
+    output: str = "all",
+    method: Choice = "auto",
+    lower: LowerChoice = DEFAULT_LOWER,
+    varying: int | str = 0,
+    time_budget: float | None = None,
+    delta: float = 1e-9,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Result:
+    """A bracket on sup ||f(x) - f(y)||_q / ||x - y||_p over x, y in the region.
+
+    `model` is an `nn.Module` in eval mode or a function of tensors; `example_inputs` its arguments, of which
+    `varying` (position or name) varies and the others are held fixed.  `norm` is "l2", "l1", "linf" or a pair such
+    as "linf:l2" (input:output); `region` an `Everywhere()` (default), `Box` or `Ball`; `output` is "all", "3" (one
+    component), "3-5" (the difference of two) or "pairs" (all differences).  `method` and `lower` are names, objects,
+    or lists of them.  `time_budget` is in seconds; `delta` bounds the probability that any randomised upper bound
+    fails.  Units: output units per input unit.
+
+    Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
+    """
+    inputs = (example_inputs,) if isinstance(example_inputs, Tensor) else tuple(example_inputs)
+    deadline = None if time_budget is None else time.monotonic() + _positive(time_budget, "time_budget")
+    capture = capture_model(model, inputs, varying)
+    name = type(model).__name__ if isinstance(model, nn.Module) else getattr(model, "__name__", "function")
+    return bracket(
+        capture,
+        model=name,
+        norm=norm,
+        region=region,
+        output=output,
+        method=method,
+        lower=lower,
+        deadline=deadline,
+        delta=delta,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def bracket(
+    capture: Capture,
+    *,
+    model: str,
+    norm: str = "l2",
+    region: Region | None = None,
+    output: str = "all",
+    method: Choice = "auto",
+    lower: LowerChoice = DEFAULT_LOWER,
+    deadline: float | None = None,
+    delta: float = 1e-9,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Result:
+    """`lipschitz` for a network that is captured already."""
+    say = progress or (lambda text: None)
+    p, q = parse_norms(norm)
+    where = region or Everywhere()
+    where.check(capture.graph.input_shape)
+    run = _Run(_methods(method), [lower_named(x) if isinstance(x, str) else x for x in _listed(lower)], say)
+    readout = output_readout(output, capture.graph.output_shape)
+    _check_delta(delta)
+    say("replaying the captured graph against the model")
+    replay(capture, seed=seed)
+    options = {"delta": delta, "seed": seed}
+    frame = Result(
+        model, p, q, where.describe(), output, (), None, None, _assumptions(capture), options=options
+    )
+    if capture.graph.constant is not None:
+        return _constant(frame)
+    say("slopes of every operation")
+    each = NormOptions(delta=delta / (4 * max(1, len(capture.graph.nodes))), seed=seed, deadline=deadline)
+    problem = Problem.pose(capture.graph, where, p, q, each)
+    search = LowerProblem.of(capture, where, p, q, seed=seed, deadline=deadline)
+    if output == "pairs":
+        return _all_pairs(frame, problem, search, run)
+    if readout is not None:
+        problem, search = problem.reading(readout), search.reading(readout)
+    rows, upper, best, complete = run.rows(problem, search)
+    return replace(frame, bounds=tuple(rows), upper=upper, lower=best, complete=complete)
+
+
+@dataclass
+class _Run:
+    """One bracket in the making: what was asked for, and where to say how far it is."""
+
+    methods: Sequence[Method]
+    lowers: Sequence[LowerMethod]
+    say: Progress
+
+    def rows(self, problem: Problem, search: LowerProblem) -> tuple[list[Row], Row | None, Row | None, bool]:
+        """Every row, the best upper and the best lower one, and whether the budget sufficed."""
+        rows, uppers, complete = [], [], True
+        for method in self.methods:
+            self.say(method.name)
+            row, bound = _upper_row(method, problem)
+            rows.append(row)
+            if bound is not None:
+                complete &= bound.complete
+                uppers += [(row, bound.value)] if isinstance(bound.value, Upper) else []
+        for searcher in self.lowers:
+            self.say(f"lower bound: {searcher.name}")
+            rows.append(_lower_row(searcher, search))
+        return rows, _best_upper(uppers), _best_lower(rows), complete and not search.expired
+
+
+def _upper_row(method: Method, problem: Problem) -> tuple[Row, Bound | None]:
+    started = time.perf_counter()
+    with metered() as meter:
+        bound = method.accepts(problem) or method.bound(problem)
+    cost = {"seconds": time.perf_counter() - started, "passes": meter.work / problem.work_of_one_pass}
+    if isinstance(bound, Refusal):
+        return Row(method.name, "refusal", refusal=str(bound), **cost), None
+    return Row.of(method.name, bound.value, notes=bound.notes, **cost), bound
+
+
+def _lower_row(searcher: LowerMethod, search: LowerProblem) -> Row:
+    started, before = time.perf_counter(), search.passes
+    found = searcher.search(search)
+    cost = {"seconds": time.perf_counter() - started, "passes": search.passes - before}
+    if isinstance(found, Refusal):
+        return Row(searcher.name, "refusal", refusal=str(found), **cost)
+    return Row.of(searcher.name, found, **cost)
+
+
+def _best_upper(uppers: list[tuple[Row, Upper]]) -> Row | None:
+    """The smallest bound; choosing among randomised bounds adds up their failure probabilities."""
+    if not uppers:
+        return None
+    least = Upper.least(bound for _, bound in uppers)
+    row = next(row for row, bound in uppers if bound.value == least.value)
+    return replace(row, certainty=least.certainty.value, delta=least.delta)
+
+
+def _best_lower(rows: list[Row]) -> Row | None:
+    return max((row for row in rows if row.kind == "lower"), key=lambda row: row.value or 0.0, default=None)
+
+
+def _all_pairs(frame: Result, problem: Problem, search: LowerProblem, run: _Run) -> Result:
+    """The bracket of every difference f_i - f_j; the rows shown are those of the largest."""
+    pairs, rows_of, complete = [], {}, True
+    for i, j, operator in pair_readouts(problem.slopes.output_shape):
+        rows, upper, lower, done = run.rows(problem.reading(operator), search.reading(operator))
+        pairs.append(Pair(i, j, upper, lower))
+        rows_of[i, j], complete = rows, complete and done
+    if not pairs:
+        raise InputError("output 'pairs' needs at least two outputs: this network has one")
+    worst = max(pairs, key=lambda pair: math.inf if pair.upper is None else pair.upper.value or 0.0)
+    lower = max((pair.lower for pair in pairs if pair.lower), key=lambda row: row.value or 0.0, default=None)
+    rows = tuple(rows_of[worst.i, worst.j])
+    note = f"the rows are those of the pair with the largest upper bound, {worst.i}-{worst.j}"
+    return replace(
+        frame,
+        bounds=rows,
+        upper=worst.upper,
+        lower=lower,
+        pairs=tuple(pairs),
+        complete=complete,
+        notes=(*frame.notes, note),
+    )
+
+
+def _constant(frame: Result) -> Result:
+    """A network that ignores its input has the constant 0."""
+    upper = Row("constant", "upper", 0.0, "proved", notes=("the output does not depend on the input",))
+    lower = Row("constant", "lower", 0.0)
+    return replace(frame, bounds=(upper, lower), upper=upper, lower=lower, notes=upper.notes)
+
+
+def _listed(choice: Any) -> list[Any]:
+    return [choice] if isinstance(choice, str) or not isinstance(choice, Sequence) else list(choice)
+
+
+def _methods(choice: Choice) -> list[Method]:
+    """Method objects from names and objects; "auto" stands for several."""
+    found: list[Method] = []
+    for item in _listed(choice):
+        if isinstance(item, Method):
+            found.append(item)
+        elif item == "auto":
+            found.extend(method_named(name) for name in AUTO)
+        else:
+            found.append(method_named(item))
+    return found
+
+
+def _positive(value: float, what: str) -> float:
+    if not value > 0 or math.isinf(value):
+        raise InputError(f"{what} is {value}: give a number of seconds > 0")
+    return value
+
+
+def _check_delta(delta: float) -> None:
+    if not 0 < delta < 1:
+        raise InputError(f"delta is {delta}: give a probability strictly between 0 and 1, such as 1e-9")
+
+
+def _assumptions(capture: Capture) -> dict[str, Any]:
+    """What the numbers are about: nothing else is claimed."""
+    shape = list(capture.graph.input_shape)
+    return {
+        "input": capture.input_name,
+        "input_shape": shape,
+        "batch": shape[0] if len(shape) > 1 else 1,
+        "dtype": capture.stored_dtype,
+        "arithmetic": "the real-valued function of the stored weights; constants folded in float64",
+    }

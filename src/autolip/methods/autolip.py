@@ -1,0 +1,110 @@
+"""AutoLip: the product bound for any computation graph."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from autolip.errors import Refusal
+from autolip.graph.views import Edge, SlopeGraph, Vertex
+from autolip.methods.method import Bound, Contribution, Method, Problem, method
+from autolip.norms import Norm
+from autolip.slopes import Between, Exact, Slope
+from autolip.values import Upper
+
+Gains = dict[Norm, Upper]
+"""For each tracked norm r an upper bound on ||v(x) - v(y)||_r / ||x - y||_p."""
+
+
+@method("autolip")
+@method("autolip-raw", fuse=False)
+@dataclass(frozen=True)
+class AutoLip(Method):
+    """Upper bound on the Lipschitz constant: gains added over operands, multiplied along paths.
+
+    Walks the graph once: L_0 = 1, L_k = sum_i ||M_ki|| L_i, with M_ki the slope set of operation k towards its
+    operand i on the region (Virmaux and Scaman, NeurIPS 2018, Algorithm 1).  With `fuse`, every affine subgraph is
+    one operator and the norm is that of the composed map, never worse up to the tolerance of the norm engines;
+    without, the graph is walked operation by operation, as published.  Where input and output norms differ, both
+    are tracked and the cheapest change of norm is made along the way.
+    """
+
+    fuse: bool = True
+
+    name: ClassVar[str] = "autolip"
+    source: ClassVar[str] = "Virmaux and Scaman, NeurIPS 2018, Algorithm 1"
+
+    def bound(self, problem: Problem) -> Bound | Refusal:
+        return _Walk(problem, problem.fused if self.fuse else problem.slopes).run()
+
+
+@dataclass
+class _Walk:
+    """One forward walk; keeps what every edge contributed and what made the bound infinite."""
+
+    problem: Problem
+    graph: SlopeGraph
+    gains: dict[str, Gains] = field(default_factory=dict)
+    contributions: list[Contribution] = field(default_factory=list)
+    culprits: list[str] = field(default_factory=list)
+
+    def run(self) -> Bound | Refusal:
+        for vertex in self.graph:
+            gains = self._start(vertex) if vertex.name == self.graph.input else self._through(vertex)
+            if isinstance(gains, Refusal):
+                return gains
+            self.gains[vertex.name] = self._exchanged(gains, vertex.shape.numel())
+        total = self.gains[self.graph.output][self.problem.q]
+        complete = not self.problem.options.expired
+        return Bound(total, tuple(self.contributions), tuple(self.culprits), complete)
+
+    @property
+    def tracked(self) -> tuple[Norm, ...]:
+        return tuple(dict.fromkeys((self.problem.p, self.problem.q)))
+
+    def _start(self, vertex: Vertex) -> Gains:
+        return {r: self.problem.p.equivalence(r, vertex.shape.numel()) for r in self.tracked}
+
+    def _exchanged(self, gains: Gains, size: int) -> Gains:
+        """Each gain against the others times the constant of norm equivalence."""
+        return {r: Upper.least(gains[s] * s.equivalence(r, max(size, 1)) for s in gains) for r in gains}
+
+    def _through(self, vertex: Vertex) -> Gains | Refusal:
+        total: Gains = {r: Upper(0.0) for r in self.tracked}
+        for edge in vertex.edges:
+            for r in self.tracked:
+                term = self._along(vertex, edge, r)
+                if isinstance(term, Refusal):
+                    return term
+                total[r] = total[r] + term
+        return total
+
+    def _along(self, vertex: Vertex, edge: Edge, r: Norm) -> Upper | Refusal:
+        """The gain of an edge in norm r, by the best of the tracked norms at its source."""
+        routes, refusals = [], []
+        for s in self.tracked:
+            gain = self._norm(edge.slope, s, r)
+            if isinstance(gain, Refusal):
+                refusals.append(gain)
+            else:
+                routes.append((gain * self.gains[edge.source][s], gain, s))
+        if not routes:
+            return Refusal(f"{vertex.operation} at {vertex.place}: {refusals[0]}")
+        self._remember(vertex, edge, next((gain for _, gain, s in routes if s is r), routes[0][1]), r)
+        return Upper.least(product for product, _, _ in routes)
+
+    def _norm(self, slope: Slope, s: Norm, r: Norm) -> Upper | Refusal:
+        """||M||_{s -> r} for every M in the slope set."""
+        if isinstance(slope, Exact):
+            return self.problem.norm(slope.operator, s, r)
+        same = slope.norm() if isinstance(slope, Between) else slope.norms.get(s)
+        if same is None:
+            return Refusal(f"no {s.value} gain is known")
+        return same * s.equivalence(r, max(slope.out_shape.numel(), 1))
+
+    def _remember(self, vertex: Vertex, edge: Edge, gain: Upper, r: Norm) -> None:
+        if r is self.problem.q:
+            self.contributions.append(Contribution(vertex.place, vertex.operation, gain))
+            blamed = self.gains[edge.source][r].value not in (0.0, float("inf"))
+            if gain.value == float("inf") and blamed:
+                reason = f"infinite through {vertex.operation} at {vertex.place}"
+                if reason not in self.culprits:
+                    self.culprits.append(reason)

@@ -1,0 +1,119 @@
+"""What a method is: a frozen dataclass of its options that bounds a problem, or says why it refuses."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+from autolip.errors import AutolipError, InputError, Refusal
+from autolip.graph.graph import Graph, Place
+from autolip.graph.views import SlopeGraph, fused
+from autolip.norms import Norm
+from autolip.operators.norms import NormOptions, operator_norm
+from autolip.operators.operator import Operator
+from autolip.regions import Region
+from autolip.rules import slopes_on
+from autolip.slopes import Exact
+from autolip.values import Estimate, Upper
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one operation adds to a bound: the gain along its edge."""
+
+    place: Place
+    operation: str
+    gain: Upper
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A method's answer, with what each operation contributed and remarks for the user."""
+
+    value: Upper | Estimate
+    contributions: tuple[Contribution, ...] = ()
+    notes: tuple[str, ...] = ()
+    complete: bool = True
+    """False where the time budget ended the work early (the value is still a bound)."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Bound sup ||f(x) - f(y)||_q / ||x - y||_p over x, y in a region, f given by its slope sets there.
+
+    `slopes` is the graph operation by operation, `fused` the same with affine subgraphs composed.
+    """
+
+    slopes: SlopeGraph
+    fused: SlopeGraph
+    p: Norm
+    q: Norm
+    options: NormOptions = NormOptions()
+    norms: dict[tuple[int, Norm, Norm], tuple[Operator, Upper | Refusal]] = field(
+        default_factory=dict, repr=False
+    )
+
+    @staticmethod
+    def pose(graph: Graph, region: Region, p: Norm, q: Norm, options: NormOptions) -> "Problem":
+        """The problem for a captured network."""
+        slopes = slopes_on(graph, region)
+        return Problem(slopes, fused(slopes), p, q, options)
+
+    def reading(self, operator: Operator) -> "Problem":
+        """The same network followed by a linear read-out; norms already known are kept."""
+        return replace(self, slopes=self.slopes.then(operator), fused=self.fused.then(operator))
+
+    @cached_property
+    def work_of_one_pass(self) -> float:
+        """Multiply-adds of one forward and one backward pass of the linear operations."""
+        edges = (edge.slope for vertex in self.slopes for edge in vertex.edges)
+        return 2 * sum(slope.operator.work for slope in edges if isinstance(slope, Exact)) or 1.0
+
+    def norm(self, operator: Operator, p: Norm, q: Norm) -> Upper | Refusal:
+        """||A||_{p -> q} from the norm engines, each operator once."""
+        key = (id(operator), p, q)
+        if key not in self.norms:
+            self.norms[key] = (operator, operator_norm(operator, p, q, self.options))
+        return self.norms[key][1]
+
+
+class Method(ABC):
+    """A way to bound a Lipschitz constant. Subclasses are frozen dataclasses of their options."""
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+    """Authors, year, result number."""
+
+    def accepts(self, problem: Problem) -> Refusal | None:
+        """None, or why this method says nothing about this problem."""
+        return None
+
+    @abstractmethod
+    def bound(self, problem: Problem) -> Bound | Refusal:
+        """The bound; a Refusal where the reason shows only on the way."""
+
+
+METHODS: dict[str, Callable[[], Method]] = {}
+
+
+def method(name: str, **options: Any) -> Callable[[type[Method]], type[Method]]:
+    """Register a method under a name, with these options; one class may have several names."""
+
+    def register(cls: type[Method]) -> type[Method]:
+        if name in METHODS:
+            raise AutolipError(f"two methods are called {name}: rename one")
+        unknown = set(options) - {f.name for f in fields(cls)}  # type: ignore[arg-type]
+        if unknown:
+            raise AutolipError(f"method {name} has no option {', '.join(sorted(unknown))}")
+        METHODS[name] = lambda: cls(**options)
+        return cls
+
+    return register
+
+
+def method_named(name: str) -> Method:
+    """The method registered under a name; InputError lists the names otherwise."""
+    if name not in METHODS:
+        raise InputError(f"there is no method {name!r}: choose from {', '.join(sorted(METHODS))}")
+    return METHODS[name]()

@@ -1,0 +1,125 @@
+"""What `lipschitz` returns: every bound with its direction, certainty and cost."""
+
+import html
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from autolip.norms import Norm
+from autolip.report.table import render_text
+from autolip.values import Estimate, Lower, Upper
+
+SCHEMA = 1
+"""Version of the dictionary and JSON form."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: what a method said, or why it refused, and what it cost.
+
+    `kind` is upper, lower, estimate or refusal; `passes` counts forward plus backward passes of the network's
+    linear operations at batch 1.
+    """
+
+    method: str
+    kind: str
+    value: float | None = None
+    certainty: str | None = None
+    delta: float = 0.0
+    seconds: float = 0.0
+    passes: float = 0.0
+    refusal: str | None = None
+    notes: tuple[str, ...] = ()
+    witness: Any = None
+
+    @staticmethod
+    def of(method: str, value: Upper | Lower | Estimate, **cost: Any) -> "Row":
+        """The row of a directed value."""
+        if isinstance(value, Upper):
+            return Row(method, "upper", value.value, value.certainty.value, value.delta, **cost)
+        if isinstance(value, Lower):
+            return Row(method, "lower", value.value, witness=value.witness, **cost)
+        return Row(method, "estimate", value.value, **cost)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; infinities as the string "inf", the witness left to the summary."""
+        row = asdict(self)
+        row.pop("witness")
+        row["value"] = _plain_number(self.value)
+        row["notes"] = list(self.notes)
+        return row
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The margin between outputs i and j: bounds on the Lipschitz constant of f_i - f_j."""
+
+    i: int
+    j: int
+    upper: Row | None
+    lower: Row | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A bracket on the Lipschitz constant, and how each side of it was obtained."""
+
+    model: str
+    p: Norm
+    q: Norm
+    region: dict[str, Any]
+    output: str
+    bounds: tuple[Row, ...]
+    upper: Row | None
+    lower: Row | None
+    assumptions: dict[str, Any]
+    notes: tuple[str, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    complete: bool = True
+    """False where the time budget ended early: the bounds hold, tighter ones were not reached."""
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The documented JSON form (docs/json.md)."""
+        return {
+            "schema": SCHEMA,
+            "model": self.model,
+            "norm": {"input": self.p.value, "output": self.q.value},
+            "region": self.region,
+            "output": self.output,
+            "upper": _summary(self.upper),
+            "lower": _summary(self.lower),
+            "bounds": [row.to_dict() for row in self.bounds],
+            "pairs": [
+                {"i": x.i, "j": x.j, "upper": _summary(x.upper), "lower": _summary(x.lower)}
+                for x in self.pairs
+            ],
+            "assumptions": self.assumptions,
+            "notes": list(self.notes),
+            "complete": self.complete,
+            "options": self.options,
+        }
+
+    def __repr__(self) -> str:
+        return render_text(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(render_text(self))}</pre>"
+
+
+def _summary(row: Row | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    summary = {
+        "value": _plain_number(row.value),
+        "method": row.method,
+        "certainty": row.certainty,
+        "delta": row.delta,
+    }
+    if row.kind == "lower":
+        summary["witness"] = row.witness.to_dict() if row.witness is not None else None
+    return summary
+
+
+def _plain_number(value: float | None) -> float | str | None:
+    return "inf" if value is not None and math.isinf(value) else value

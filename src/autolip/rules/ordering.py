@@ -1,0 +1,199 @@
+"""Maxima, minima, sorting and vector norms: 1-Lipschitz by blocks."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from autolip.errors import InputError
+from autolip.intervals import Interval, gamma
+from autolip.norms import Norm
+from autolip.rules.rule import Action, Example, Operand, Pointwise, Turn, Variable, rule
+from autolip.rules.rule import Constant as ConstantTensor
+from autolip.slopes import Between, Gain
+from autolip.values import Upper, round_up
+
+aten = torch.ops.aten
+INF = math.inf
+
+
+def _monotone(x: Operand, function: Callable[[Tensor], Tensor], dims: Sequence[int] | None) -> Action:
+    """An operation whose every output is an order statistic of its block: monotone, and |f(x) - f(y)| <= max |x - y|
+    within the block.  Then it is 1-Lipschitz in every p-norm (at most one output per block, or a rearrangement)."""
+    image = Interval(function(x.range.lo), function(x.range.hi))
+    gain = Gain(x.shape, image.shape, dict.fromkeys(Norm, Upper(1.0)), None if dims is None else tuple(dims))
+    return Action(((x, gain),), image)
+
+
+def _jump(x: Operand, shape: torch.Size, size: int) -> Action:
+    """Positions: integers in [0, size), piecewise constant."""
+    infinite = Gain(x.shape, shape, dict.fromkeys(Norm, Upper(INF)))
+    return Action(((x, infinite),), Interval.uniform(0.0, max(size - 1, 0), shape))
+
+
+def _with_positions(x: Operand, function: Callable[[Tensor], Tensor], dim: int) -> list[Action]:
+    values = _monotone(x, function, (dim,))
+    return [values, _jump(x, values.image.shape, x.shape[dim] if x.dim else 1)]
+
+
+@rule(aten.amax.default, Example(Variable(2, 3, 4), [1, 2], True), Example(Variable(2, 3)))
+def amax(self: Operand, dim: list[int], keepdim: bool) -> Action:
+    """Gain(1)."""
+    return _monotone(self, lambda x: aten.amax.default(x, dim, keepdim), dim or None)
+
+
+@rule(aten.amin.default, Example(Variable(2, 3, 4), [0], True))
+def amin(self: Operand, dim: list[int], keepdim: bool) -> Action:
+    """Gain(1)."""
+    return _monotone(self, lambda x: aten.amin.default(x, dim, keepdim), dim or None)
+
+
+@rule(aten.max.dim, Example(Variable(2, 3, 4), 1, True, pick=0))
+def max_dim(self: Operand, dim: int, keepdim: bool) -> list[Action]:
+    """Gain(1); the position jumps."""
+    return _with_positions(self, lambda x: aten.max.dim(x, dim, keepdim)[0], dim)
+
+
+@rule(aten.min.dim, Example(Variable(2, 3, 4), 2, pick=0))
+def min_dim(self: Operand, dim: int, keepdim: bool) -> list[Action]:
+    """Gain(1); the position jumps."""
+    return _with_positions(self, lambda x: aten.min.dim(x, dim, keepdim)[0], dim)
+
+
+@rule(aten.max.default, Example(Variable(2, 3)))
+def max_all(self: Operand) -> Action:
+    """Gain(1)."""
+    return _monotone(self, aten.max.default, None)
+
+
+@rule(aten.min.default, Example(Variable(2, 3)))
+def min_all(self: Operand) -> Action:
+    """Gain(1)."""
+    return _monotone(self, aten.min.default, None)
+
+
+@rule(aten.sort.default, Example(Variable(2, 5), 1, True, pick=0))
+def sort(self: Operand, dim: int, descending: bool) -> list[Action]:
+    """Gain(1): sorting is non-expansive in every p-norm; the positions jump."""
+    return _with_positions(self, lambda x: aten.sort.default(x, dim, descending)[0], dim)
+
+
+@rule(aten.sort.stable, Example(Variable(2, 5), stable=True, dim=0, descending=False, pick=0))
+def sort_stable(self: Operand, stable: bool | None, dim: int, descending: bool) -> list[Action]:
+    """Gain(1): sorting is non-expansive in every p-norm; the positions jump."""
+    return _with_positions(self, lambda x: aten.sort.default(x, dim, descending)[0], dim)
+
+
+@rule(aten.topk.default, Example(Variable(2, 5), 3, 1, False, pick=0), Example(Variable(2, 5), 2, pick=0))
+def topk(self: Operand, k: int, dim: int, largest: bool, sorted: bool) -> list[Action]:
+    """Gain(1): some of the sorted values; the positions jump."""
+    if not sorted:
+        raise InputError("topk(sorted=False) returns its values in no particular order: use sorted=True")
+    return _with_positions(self, lambda x: aten.topk.default(x, k, dim, largest, True)[0], dim)
+
+
+@rule(aten.kthvalue.default, Example(Variable(2, 5), 2, 1, pick=0))
+def kthvalue(self: Operand, k: int, dim: int, keepdim: bool) -> list[Action]:
+    """Gain(1): one of the sorted values; the position jumps."""
+    return _with_positions(self, lambda x: aten.kthvalue.default(x, k, dim, keepdim)[0], dim)
+
+
+@rule(
+    aten.maximum.default,
+    Example(Variable(2, 3), Variable(2, 3)),
+    Example(Variable(2, 3), ConstantTensor(2, 3)),
+)
+def maximum(self: Operand | Tensor, other: Operand | Tensor) -> Action | Pointwise:
+    """Between(0, 1) towards each operand; against a constant, a kink there."""
+    if isinstance(self, Operand) and isinstance(other, Operand):
+        return _larger(self, other)
+    return _against_constant(self, other, torch.maximum, (0.0, 1.0))
+
+
+@rule(
+    aten.minimum.default,
+    Example(Variable(2, 3), Variable(2, 3)),
+    Example(ConstantTensor(2, 3), Variable(2, 3)),
+)
+def minimum(self: Operand | Tensor, other: Operand | Tensor) -> Action | Pointwise:
+    """Between(0, 1) towards each operand; against a constant, a kink there."""
+    if isinstance(self, Operand) and isinstance(other, Operand):
+        return _smaller(self, other)
+    return _against_constant(self, other, torch.minimum, (1.0, 0.0))
+
+
+def _larger(a: Operand, b: Operand) -> Action:
+    """max(a, b) = b + relu(a - b): the slopes are s and 1 - s, s in [0, 1]; fixed where the ranges are apart."""
+    image = Interval(torch.maximum(a.range.lo, b.range.lo), torch.maximum(a.range.hi, b.range.hi))
+    return Action(_shares(a, b, first=a.range.lo >= b.range.hi, second=b.range.lo >= a.range.hi), image)
+
+
+def _smaller(a: Operand, b: Operand) -> Action:
+    image = Interval(torch.minimum(a.range.lo, b.range.lo), torch.minimum(a.range.hi, b.range.hi))
+    return Action(_shares(a, b, first=a.range.hi <= b.range.lo, second=b.range.hi <= a.range.lo), image)
+
+
+def _shares(a: Operand, b: Operand, first: Tensor, second: Tensor) -> tuple[tuple[Operand, Between], ...]:
+    second = second & ~first
+    return (
+        (a, Between(first.double(), (~second).double())),
+        (b, Between(second.double(), (~first).double())),
+    )
+
+
+def _against_constant(
+    self: Operand | Tensor,
+    other: Operand | Tensor,
+    function: Callable[..., Tensor],
+    sides: tuple[float, float],
+) -> Pointwise | Action:
+    operand, constant = (self, other) if isinstance(self, Operand) else (other, self)
+    assert isinstance(operand, Operand) and isinstance(constant, Tensor)
+    level = constant.double().expand(operand.shape)
+    rising = sides == (0.0, 1.0)
+    return Pointwise(
+        operand,
+        value=lambda x: function(x, level),
+        derivative=lambda x: ((x > level) if rising else (x < level)).double(),
+        value_limits=(level, INF) if rising else (-INF, level),
+        slope_limits=sides,
+        slope_turns=(Turn(level, *sides),),
+        error=0.0,
+    )
+
+
+@rule(
+    aten.linalg_vector_norm.default,
+    Example(Variable(2, 3, 4), 2, [1], True),
+    Example(Variable(2, 3), 1, [0, 1]),
+    Example(Variable(2, 3), math.inf, [1]),
+)
+def linalg_vector_norm(
+    self: Operand, ord: float, dim: list[int] | None, keepdim: bool, dtype: torch.dtype | None
+) -> Action:
+    """Gain(l_r -> |.|: the constant of norm equivalence n^max(0, 1/ord - 1/r), per block)."""
+    axes = list(range(self.dim)) if dim is None else dim
+    size = math.prod(self.shape[axis] for axis in axes)
+    norms = {norm: _equivalence(norm.p, float(ord), size) for norm in Norm}
+    return _norm_action(
+        self, lambda x: aten.linalg_vector_norm.default(x, ord, dim, keepdim), norms, axes, size
+    )
+
+
+def _equivalence(r: float, p: float, size: int) -> Upper:
+    """||x||_p <= size^max(0, 1/p - 1/r) ||x||_r, for p >= 1; below 1 there is no Lipschitz constant."""
+    if p < 1:
+        return Upper(INF)
+    exponent = max(0.0, 1 / p - 1 / r)
+    return Upper(1.0 if exponent == 0 else round_up(size**exponent * (1 + 2**-50)))
+
+
+def _norm_action(
+    x: Operand, function: Callable[[Tensor], Tensor], norms: dict[Norm, Upper], axes: list[int], size: int
+) -> Action:
+    lo, hi = x.range.lo, x.range.hi
+    nearest = torch.where((lo <= 0) & (hi >= 0), torch.zeros_like(lo), torch.minimum(lo.abs(), hi.abs()))
+    image = Interval(function(nearest), function(x.range.magnitude())).widen(relative=gamma(size + 8))
+    image = Interval(image.lo.clamp(min=0.0), image.hi.nan_to_num(nan=INF, posinf=INF))
+    return Action(((x, Gain(x.shape, image.shape, norms, tuple(axes))),), image)

@@ -1,0 +1,97 @@
+"""Products of two varying tensors: towards each factor the slope is the other factor's range.
+
+For any bilinear *, x1 * y1 - x2 * y2 = (x1 - x2) * y1 + x2 * (y1 - y2).
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from autolip.errors import Refusal
+from autolip.intervals import Interval, gamma
+from autolip.norms import Norm
+from autolip.operators.dense import Dense
+from autolip.operators.norms import NormOptions, operator_norm
+from autolip.rules.rule import Action, Operand
+from autolip.slopes import Between, Gain
+from autolip.values import INFINITE, Upper
+
+
+def elementwise_product(left: Operand, right: Operand) -> Action:
+    """Between(range of the other factor); a square is Between(2 lo, 2 hi)."""
+    if left.name == right.name:
+        return _square(left)
+    slopes = ((left, Between(right.range.lo, right.range.hi)), (right, Between(left.range.lo, left.range.hi)))
+    return Action(slopes, left.range * right.range)
+
+
+def _square(x: Operand) -> Action:
+    """x1^2 - x2^2 = (x1 + x2)(x1 - x2)."""
+    lo, hi = x.range.lo, x.range.hi
+    ends = torch.stack([lo * lo, hi * hi])
+    least = torch.where((lo <= 0) & (hi >= 0), torch.zeros_like(lo), ends.amin(0))
+    image = Interval(least, ends.amax(0)).widen()
+    return Action(((x, Between(2 * lo, 2 * hi)),), Interval(image.lo.clamp(min=0), image.hi))
+
+
+def quotient(left: Operand, right: Operand) -> Action:
+    """x1/y1 - x2/y2 = (1/y1) dx - (x2/(y1 y2)) dy; infinite where the divisor's range meets 0."""
+    inverse = _reciprocal(right.range)
+    towards_right = left.range * inverse * inverse
+    slopes = ((left, Between(inverse.lo, inverse.hi)), (right, Between(-towards_right.hi, -towards_right.lo)))
+    return Action(slopes, left.range * inverse)
+
+
+def _reciprocal(y: Interval) -> Interval:
+    """1 / y, everything where y meets 0."""
+    crosses = (y.lo <= 0) & (y.hi >= 0)
+    safe = Interval(
+        torch.where(crosses, torch.ones_like(y.lo), y.lo), torch.where(crosses, torch.ones_like(y.hi), y.hi)
+    )
+    inverse = Interval(1 / safe.hi, 1 / safe.lo).widen()
+    infinite = torch.full_like(y.lo, math.inf)
+    return Interval(torch.where(crosses, -infinite, inverse.lo), torch.where(crosses, infinite, inverse.hi))
+
+
+def matrix_product(left: Operand, right: Operand, shape: torch.Size) -> Action:
+    """Gain towards each factor: the largest norm that the other factor has on its range, batch by batch.
+
+    ||dL R||_F <= ||dL||_F ||R||_2; entrywise l1 and linf gains are row and column sums of |R|, and alike for L dR.
+    """
+    by_left = _gain(left, right.range.magnitude().mT, shape)
+    by_right = _gain(right, left.range.magnitude(), shape)
+    return Action(((left, by_left), (right, by_right)), _product_range(left.range, right.range, shape))
+
+
+def _gain(operand: Operand, other: Tensor, shape: torch.Size) -> Gain:
+    """Gains of X -> M X for all |M| <= other entrywise (of the transposed product, for the left factor)."""
+    norms = {norm: _largest(other, norm) for norm in Norm}
+    return Gain(operand.shape, shape, norms)
+
+
+def _largest(magnitudes: Tensor, norm: Norm) -> Upper:
+    """||M||_{p -> p} over the batch, for every matrix dominated entrywise: that of the dominating one."""
+    if not magnitudes.isfinite().all():
+        return INFINITE
+    bound = operator_norm(Dense(magnitudes.contiguous()), norm, norm, NormOptions())
+    return INFINITE if isinstance(bound, Refusal) else bound
+
+
+def _product_range(left: Interval, right: Interval, shape: torch.Size) -> Interval:
+    """Centre and radius: L R lies in Lc Rc +- (|Lc| Rr + Lr |Rc| + Lr Rr)."""
+    if not (left.is_bounded and right.is_bounded):
+        return Interval.everywhere(shape)
+    left_middle, left_radius = _middle(left)
+    right_middle, right_radius = _middle(right)
+    centre = left_middle @ right_middle
+    size = (left_middle.abs() + left_radius) @ (right_middle.abs() + right_radius)
+    spread = left_middle.abs() @ right_radius + left_radius @ (right_middle.abs() + right_radius)
+    slack = size * gamma(4 * left.shape[-1] + 8)
+    return Interval((centre - spread - slack).expand(shape), (centre + spread + slack).expand(shape)).widen()
+
+
+def _middle(x: Interval) -> tuple[Tensor, Tensor]:
+    middle = x.lo / 2 + x.hi / 2
+    radius = torch.maximum(x.hi - middle, middle - x.lo)
+    return middle, radius.nextafter(torch.full_like(radius, math.inf))
