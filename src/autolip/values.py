@@ -86,7 +86,8 @@ class Upper:
 
     def sqrt(self) -> "Upper":
         root = math.sqrt(self.value)
-        return Upper(root if root * root == self.value and root < 2**26 else round_up(root), self.events)
+        exact = math.isinf(root) or (root < 2**26 and root == int(root) and root * root == self.value)
+        return Upper(root if exact else round_up(root), self.events)
 
     @staticmethod
     def least(bounds: Iterable["Upper"]) -> "Upper":
@@ -113,7 +114,9 @@ class Upper:
 
 def _only_uppers(other: object) -> None:
     if not isinstance(other, Upper):
-        raise TypeError(f"an Upper combines with an Upper only, not with {type(other).__name__}: it would not be one")
+        raise TypeError(
+            f"an Upper combines with an Upper only, not with {type(other).__name__}: it would not be one"
+        )
 
 
 ZERO = Upper(0.0)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from autolip.errors import InputError
@@ -14,18 +13,19 @@ def check_module(module: nn.Module) -> None:
     """Raise InputError for training mode, batch statistics, NaN or infinite weights, mixed devices."""
     for path, child in module.named_modules():
         _check_mode(path or "the model", child)
-    devices = set()
-    for path, weight in [*module.named_parameters(), *module.named_buffers()]:
-        devices.add(str(weight.device))
+    weights = [*module.named_parameters(), *module.named_buffers()]
+    _check_devices("the model's weights", {str(weight.device) for _, weight in weights})
+    for path, weight in weights:
         if weight.is_floating_point() and not weight.isfinite().all():
             bad = int((~weight.isfinite()).sum())
-            raise InputError(
-                f"weights {path} have {bad} NaN or infinite entries: repair or retrain the model"
-            )
+            raise InputError(f"weights {path} have {bad} NaN or infinite entries: repair or retrain the model")
+
+
+def _check_devices(what: str, devices: set[str]) -> None:
+    if "meta" in devices:
+        raise InputError(f"{what} are on the meta device, so they have no values: load the weights first")
     if len(devices) > 1:
-        raise InputError(
-            f"the model's weights are on several devices ({', '.join(sorted(devices))}): move it to one"
-        )
+        raise InputError(f"{what} are on several devices ({', '.join(sorted(devices))}): move them to one")
 
 
 def _check_mode(path: str, child: nn.Module) -> None:
@@ -46,17 +46,7 @@ def check_inputs(inputs: Sequence[object]) -> None:
     for number, value in enumerate(inputs):
         if not isinstance(value, Tensor):
             raise InputError(f"example input {number} is a {type(value).__name__}: give a tensor")
-        if value.is_floating_point() and not value.isfinite().all():
+        if value.device.type != "meta" and value.is_floating_point() and not value.isfinite().all():
             raise InputError(f"example input {number} has NaN or infinite entries: give finite numbers")
         devices.add(str(value.device))
-    if len(devices) > 1:
-        raise InputError(
-            f"the example inputs are on several devices ({', '.join(sorted(devices))}): move them to one"
-        )
-
-
-def check_finite_constants(constants: Sequence[Tensor]) -> None:
-    """Raise InputError if a constant of the graph is NaN or infinite."""
-    for constant in constants:
-        if constant.is_floating_point() and torch.isnan(constant).any():
-            raise InputError("the model holds NaN constants: repair or retrain it")
+    _check_devices("the example inputs", devices)

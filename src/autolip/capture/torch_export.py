@@ -1,6 +1,7 @@
 """From a PyTorch model to a graph: `torch.export` at ATen level, constants folded in float64."""
 
 import copy
+import inspect
 import operator
 import re
 import warnings
@@ -51,9 +52,7 @@ class _FunctionModule(nn.Module):
         return self.function(*inputs)
 
 
-def capture_model(
-    model: nn.Module | Callable[..., Any], inputs: Sequence[Tensor], varying: int | str = 0
-) -> Capture:
+def capture_model(model: nn.Module | Callable[..., Any], inputs: Sequence[Tensor], varying: int | str = 0) -> Capture:
     """Capture `model(*inputs)` as a function of one input, the others held fixed at the given values.
 
     Raises InputError for what cannot be analysed (training mode, NaN weights, data-dependent control flow, ...).
@@ -81,11 +80,11 @@ def capture_program(
     module: nn.Module | None = None,
 ) -> Capture:
     """Capture an exported program; `module` is the original it came from (default: the program's own)."""
-    _refuse_mutation(program)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = program.run_decompositions(decompositions())
-    names = list(program.graph_signature.user_inputs)
+    _refuse_mutation(program)
+    names = _input_names(program, module)
     index = _index_of(varying, names)
     _check_varying(inputs[index], names[index])
     graph = _Builder(program, inputs, index).build()
@@ -94,9 +93,7 @@ def capture_program(
     stored = next(
         (str(p.dtype) for p in program.state_dict.values() if p.is_floating_point()), str(inputs[index].dtype)
     )
-    return Capture(
-        graph, reference, dtype, inputs[index].detach().to(DTYPE), str(names[index]), stored.split(".")[-1]
-    )
+    return Capture(graph, reference, dtype, inputs[index].detach().to(DTYPE), names[index], stored.split(".")[-1])
 
 
 def _refuse_mutation(program: ExportedProgram) -> None:
@@ -109,19 +106,28 @@ def _refuse_mutation(program: ExportedProgram) -> None:
             raise InputError(f"the model changes its input {output.target} in place: clone it first")
 
 
-def _index_of(varying: int | str, names: list[Any]) -> int:
+def _input_names(program: ExportedProgram, module: nn.Module | None) -> list[str]:
+    """The inputs as the user names them."""
+    names = [str(name) for name in program.graph_signature.user_inputs]
+    if not isinstance(module, _FunctionModule):
+        return names
+    given = [
+        name for name, p in inspect.signature(module.function).parameters.items() if p.kind is not p.VAR_POSITIONAL
+    ]
+    return given[: len(names)] + names[len(given) :]
+
+
+def _index_of(varying: int | str, names: list[str]) -> int:
     if isinstance(varying, int) and 0 <= varying < len(names):
         return varying
-    if varying in names:
+    if isinstance(varying, str) and varying in names:
         return names.index(varying)
-    raise InputError(f"there is no input {varying!r}: the model's inputs are {', '.join(map(str, names))}")
+    raise InputError(f"there is no input {varying!r}: the model's inputs are {', '.join(names)}")
 
 
 def _check_varying(example: Tensor, name: str) -> None:
     if not example.is_floating_point():
-        raise InputError(
-            f"input {name} is {example.dtype}: a Lipschitz constant needs a floating-point input"
-        )
+        raise InputError(f"input {name} is {example.dtype}: a Lipschitz constant needs a floating-point input")
 
 
 class _Builder:
@@ -144,9 +150,7 @@ class _Builder:
         outputs = self._outputs()
         shape = self.inputs[self.varying].shape
         if not any(isinstance(value, Ref) for value, _ in outputs):
-            constant = (
-                torch.cat([value.reshape(-1) for value, _ in outputs]) if len(outputs) > 1 else outputs[0][0]
-            )
+            constant = torch.cat([value.reshape(-1) for value, _ in outputs]) if len(outputs) > 1 else outputs[0][0]
             return Graph(self.input, shape, (), self.input, constant)
         output = outputs[0][0] if len(outputs) == 1 else self._joined(outputs)
         return Graph(self.input, shape, tuple(self.nodes), output.name)
@@ -164,11 +168,7 @@ class _Builder:
 
     def _stored(self, spec: Any) -> Tensor:
         program = self.program
-        return (
-            program.state_dict[spec.target]
-            if spec.target in program.state_dict
-            else program.constants[spec.target]
-        )
+        return program.state_dict[spec.target] if spec.target in program.state_dict else program.constants[spec.target]
 
     def _call(self, node: torch.fx.Node) -> None:
         if node.target is operator.getitem and getattr(node.args[0], "name", None) in self.pending:
@@ -184,7 +184,7 @@ class _Builder:
 
     def _record(self, node: torch.fx.Node, result: torch.fx.Node, pick: int | None = None) -> None:
         """A call on the varying input becomes a node; of several results the one picked."""
-        args, kwargs = self._arguments(node)
+        args, kwargs = _completed(node, *self._arguments(node))
         shape = result.meta["val"].shape if hasattr(result.meta.get("val"), "shape") else torch.Size()
         self.nodes.append(Node(result.name, node.target, args, shape, kwargs, pick, _place(node)))  # type: ignore[arg-type]
         self.values[result.name] = Ref(result.name)
@@ -201,11 +201,7 @@ class _Builder:
         for spec in self.program.graph_signature.output_specs:
             value = self.values.get(getattr(spec.arg, "name", ""))
             if isinstance(value, Ref):
-                shape = (
-                    next(n.shape for n in self.nodes if n.name == value.name)
-                    if value.name != self.input
-                    else None
-                )
+                shape = next(n.shape for n in self.nodes if n.name == value.name) if value.name != self.input else None
                 results.append((value, shape if shape is not None else self.inputs[self.varying].shape))
             elif isinstance(value, Tensor):
                 results.append((value, value.shape))
@@ -228,6 +224,16 @@ class _Builder:
         size = sum(shape.numel() for _, shape in outputs)
         self.nodes.append(Node("outputs", aten.cat.default, (flat, 0), torch.Size([size])))
         return Ref("outputs")
+
+
+def _completed(
+    node: torch.fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """An RMS norm without eps takes that of the stored precision, which float64 evaluation would not."""
+    if node.target is aten.rms_norm.default and len(args) < 4 and kwargs.get("eps") is None:
+        weight = args[2] if len(args) > 2 else kwargs.get("weight")
+        return (*args[:2], weight, torch.finfo(node.meta["val"].dtype).eps), {}
+    return args, kwargs
 
 
 def _leaves(tree: Any) -> list[Any]:
@@ -253,7 +259,8 @@ def _place(node: torch.fx.Node) -> Place:
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     path = stack[-1][0] if stack else ""
     frames = re.findall(r'File "([^"]+)", line (\d+)', node.meta.get("stack_trace") or "")
-    source = f"{frames[-1][0].rsplit('/', 1)[-1]}:{frames[-1][1]}" if frames else ""
+    theirs = [frame for frame in frames if "/torch/" not in frame[0]] or frames
+    source = f"{theirs[-1][0].rsplit('/', 1)[-1]}:{theirs[-1][1]}" if theirs else ""
     return Place(_plain(path), source)
 
 
@@ -268,13 +275,22 @@ def _reference(
     """The original as a function of the varying input, in float64 where it can be converted."""
     fixed = [value.detach().cpu() for value in inputs]
     try:
-        double = copy.deepcopy(module).to(device="cpu", dtype=DTYPE)  # type: ignore[attr-defined]
+        double = _in_double(module)
         exact = _flat_function(double, [_constant(value) for value in fixed], varying, DTYPE)
         exact(fixed[varying].to(DTYPE))
         return exact, DTYPE
     except (RuntimeError, TypeError, AttributeError, ValueError, AssertionError):
         dtype = fixed[varying].dtype
         return _flat_function(module, fixed, varying, dtype), dtype
+
+
+def _in_double(module: Any) -> nn.Module:
+    """A float64 copy; an RMS norm keeps the eps of the precision it was made for."""
+    double = copy.deepcopy(module).cpu()
+    for child in double.modules():
+        if isinstance(child, nn.RMSNorm) and child.eps is None:
+            child.eps = torch.finfo(child.weight.dtype if child.weight is not None else torch.float32).eps
+    return double.to(DTYPE)
 
 
 def _flat_function(

@@ -1,0 +1,47 @@
+"""Intervals contain the exact image of every operation."""
+
+import math
+from fractions import Fraction
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autolip.intervals import Interval, gamma
+
+ends = st.floats(-1e6, 1e6, allow_nan=False)
+
+
+def interval(a: float, b: float) -> Interval:
+    return Interval(torch.tensor([min(a, b)]).double(), torch.tensor([max(a, b)]).double())
+
+
+@settings(max_examples=200)
+@given(ends, ends, ends, ends, st.floats(0, 1), st.floats(0, 1))
+def test_products_and_sums_contain_every_value(a: float, b: float, c: float, d: float, s: float, t: float) -> None:
+    x, y = interval(a, b), interval(c, d)
+    u = min(max(x.lo.item() + s * (x.hi.item() - x.lo.item()), x.lo.item()), x.hi.item())
+    v = min(max(y.lo.item() + t * (y.hi.item() - y.lo.item()), y.lo.item()), y.hi.item())
+    product, total = Fraction(u) * Fraction(v), Fraction(u) + Fraction(v)
+    assert Fraction((x * y).lo.item()) <= product <= Fraction((x * y).hi.item())
+    assert Fraction((x + y).lo.item()) <= total <= Fraction((x + y).hi.item())
+
+
+def test_zero_times_infinity_is_zero() -> None:
+    everything, nothing = Interval.everywhere((2,)), Interval.uniform(0.0, 0.0, (2,))
+    product = everything * nothing
+    assert product.magnitude().max() <= 1e-300
+
+
+def test_uniform_intervals_are_one_number() -> None:
+    box = Interval.uniform(-1.0, 2.0, (3, 4))
+    assert box.is_uniform and box.ends()[0].shape == () and not box.is_everywhere
+    assert Interval.everywhere((5,)).is_everywhere
+    assert Interval.uniform(-math.inf, 1.0, (2,)).is_bounded is False
+
+
+def test_gamma_bounds_a_sum_of_products() -> None:
+    torch.manual_seed(0)
+    x, y = torch.randn(2, 1000, dtype=torch.float64)
+    exact = sum(Fraction(a) * Fraction(b) for a, b in zip(x.tolist(), y.tolist(), strict=True))
+    assert abs(Fraction((x @ y).item()) - exact) <= Fraction(gamma(1000) * (x.abs() @ y.abs()).item())

@@ -1,0 +1,69 @@
+"""Directed scalars: outward rounding, union bound over distinct events, no mixing of directions."""
+
+import math
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autolip.values import INFINITE, ONE, ZERO, Certainty, Estimate, Event, Lower, Upper
+
+sizes = st.floats(min_value=0, max_value=1e100, allow_nan=False)
+
+
+@given(sizes, sizes)
+def test_products_and_sums_round_outward(a: float, b: float) -> None:
+    assert Fraction((Upper(a) * Upper(b)).value) >= Fraction(a) * Fraction(b)
+    assert Fraction((Upper(a) + Upper(b)).value) >= Fraction(a) + Fraction(b)
+
+
+@given(sizes)
+def test_roots_round_outward(a: float) -> None:
+    assert Fraction(Upper(a).sqrt().value) ** 2 >= Fraction(a)
+
+
+@given(sizes)
+def test_neutral_elements_are_exact(a: float) -> None:
+    assert (Upper(a) * ONE).value == a
+    assert (Upper(a) + ZERO).value == a
+
+
+def test_zero_blocks_infinity() -> None:
+    assert (ZERO * INFINITE).value == 0.0
+    assert (INFINITE * ZERO).value == 0.0
+
+
+@pytest.mark.parametrize("bad", [math.nan, -1.0, -math.inf])
+def test_nonsense_is_refused_at_construction(bad: float) -> None:
+    with pytest.raises(ValueError, match="number >= 0"):
+        Upper(bad)
+    with pytest.raises(ValueError, match="number >= 0"):
+        Lower(bad)
+
+
+@pytest.mark.parametrize("other", [Estimate(1.0), Lower(1.0), 1.0])
+def test_only_uppers_enter_an_upper(other: object) -> None:
+    with pytest.raises(TypeError, match="Upper combines with an Upper only"):
+        Upper(1.0) * other  # type: ignore[operator]
+    with pytest.raises(TypeError, match="Upper combines with an Upper only"):
+        Upper(1.0) + other  # type: ignore[operator]
+
+
+def test_an_event_used_twice_counts_once() -> None:
+    event, other = Event("norm of conv1", 1e-9), Event("norm of conv1", 1e-9)
+    a, b = Upper(2.0, frozenset({event})), Upper(3.0, frozenset({event, other}))
+    assert (a * a).delta == 1e-9
+    assert (a + b).delta == pytest.approx(2e-9)
+    assert a.certainty is Certainty.CONFIDENT and ONE.certainty is Certainty.PROVED
+
+
+def test_choosing_among_random_bounds_adds_their_probabilities() -> None:
+    a, b = Upper(2.0, frozenset({Event("a", 1e-9)})), Upper(3.0, frozenset({Event("b", 1e-6)}))
+    assert Upper.least([a, b]).delta == pytest.approx(1e-9 + 1e-6)
+    assert Upper.least([a, b, Upper(1.5)]).certainty is Certainty.PROVED
+
+
+def test_largest_of_none_is_zero() -> None:
+    assert Upper.largest([]).value == 0.0
+    assert Upper.largest([Upper(1.0), Upper(4.0)]).value == 4.0
