@@ -1,15 +1,19 @@
 """Matrix-free linear maps and proved bounds on their norms."""
 
 from autolip.operators.algebra import Composition, Sum, Zero, add, compose
+from autolip.operators.block import Block, Link
 from autolip.operators.convolution import Convolution, Geometry
 from autolip.operators.dense import Dense
 from autolip.operators.diagonal import Diagonal, Identity
+from autolip.operators.fold import COMPOSITES, fold
 from autolip.operators.index import Incidence
 from autolip.operators.operator import Adjoint, Operator, metered
 from autolip.operators.traced import Traced
 
 __all__ = [
+    "COMPOSITES",
     "Adjoint",
+    "Block",
     "Composition",
     "Convolution",
     "Dense",
@@ -17,11 +21,13 @@ __all__ = [
     "Geometry",
     "Identity",
     "Incidence",
+    "Link",
     "Operator",
     "Sum",
     "Traced",
     "Zero",
     "add",
     "compose",
+    "fold",
     "metered",
 ]

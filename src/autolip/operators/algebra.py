@@ -16,7 +16,7 @@ class Composition(Operator):
     def __init__(self, factors: tuple[Operator, ...]) -> None:
         super().__init__(factors[-1].in_shape, factors[0].out_shape)
         self.factors = factors
-        self.relative_error = _error(*factors, rounding=0.0)
+        self.relative_error = compound_error(*factors)
 
     def _mv(self, x: Tensor) -> Tensor:
         for factor in reversed(self.factors):
@@ -141,7 +141,7 @@ def _merge(left: Operator, right: Operator) -> Operator | None:
         return left
     if isinstance(left, Diagonal) and isinstance(right, Diagonal):
         scale = _product(left.scale, right.scale)
-        return None if scale is None else Diagonal(scale, left.in_shape, _error(left, right))
+        return None if scale is None else Diagonal(scale, left.in_shape, compound_error(left, right, roundings=1))
     if isinstance(left, Diagonal) and isinstance(right, Convolution):
         return _scale_outputs(left, right)
     if isinstance(left, Convolution) and isinstance(right, Diagonal):
@@ -154,14 +154,12 @@ def _merge(left: Operator, right: Operator) -> Operator | None:
 
 
 def _is_identity(operator: Operator) -> bool:
-    return (
-        isinstance(operator, Diagonal) and operator.relative_error == 0 and bool((operator.scale == 1).all())
-    )
+    return isinstance(operator, Diagonal) and operator.relative_error == 0 and bool((operator.scale == 1).all())
 
 
-def _error(*parts: Operator, rounding: float = UNIT) -> float:
-    """Relative error of a product of entries, each with its own, and one rounding for the product."""
-    total = sum(part.relative_error for part in parts) + rounding
+def compound_error(*parts: Operator, roundings: int = 0) -> float:
+    """Relative error of a product of entries, each with its own, and some roundings."""
+    total = sum(part.relative_error for part in parts) + roundings * UNIT
     return total * (1 + 4 * total)
 
 
@@ -185,7 +183,7 @@ def _scale_outputs(left: Diagonal, right: Convolution) -> Operator | None:
     if scale is None:
         return None
     weight = _scale_kernel(right, scale, grouped=right.geometry.transposed)
-    return None if weight is None else right.with_weight(weight, _error(left, right))
+    return None if weight is None else right.with_weight(weight, compound_error(left, right, roundings=1))
 
 
 def _scale_inputs(left: Convolution, right: Diagonal) -> Operator | None:
@@ -193,7 +191,7 @@ def _scale_inputs(left: Convolution, right: Diagonal) -> Operator | None:
     if scale is None:
         return None
     weight = _scale_kernel(left, scale, grouped=not left.geometry.transposed)
-    return None if weight is None else left.with_weight(weight, _error(left, right))
+    return None if weight is None else left.with_weight(weight, compound_error(left, right, roundings=1))
 
 
 def _scale_kernel(conv: Convolution, scale: Tensor, grouped: bool) -> Tensor | None:
@@ -209,13 +207,13 @@ def _scale_kernel(conv: Convolution, scale: Tensor, grouped: bool) -> Tensor | N
 def _scale_rows(left: Diagonal, right: Dense) -> Operator | None:
     scale = _along(left.scale, right.out_shape, -1)
     weight = None if scale is None else _product(right.weight, scale.unsqueeze(-1))
-    return None if weight is None else Dense(weight, right.in_shape, _error(left, right))
+    return None if weight is None else Dense(weight, right.in_shape, compound_error(left, right, roundings=1))
 
 
 def _scale_columns(left: Dense, right: Diagonal) -> Operator | None:
     scale = _along(right.scale, left.in_shape, -1)
     weight = None if scale is None else _product(left.weight, scale)
-    return None if weight is None else Dense(weight, left.in_shape, _error(left, right))
+    return None if weight is None else Dense(weight, left.in_shape, compound_error(left, right, roundings=1))
 
 
 def zero(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> Operator:

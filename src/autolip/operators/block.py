@@ -1,9 +1,11 @@
 """The linear map of a whole affine subgraph, matrix-free."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from autolip.operators.algebra import Zero, compose, compound_error
 from autolip.operators.operator import Operator
 
 
@@ -34,6 +36,16 @@ class Block(Operator):
         self.source = source
         self.sink = sink
         self.links = links
+        self.relative_error = compound_error(*(link.operator for link in links))
+
+    @staticmethod
+    def of(
+        links: list[Link], source: str, sink: str, in_shape: tuple[int, ...], out_shape: tuple[int, ...]
+    ) -> Operator:
+        """The map of these links: a composition where they form one path."""
+        if len(links) == len({link.target for link in links}) == len({link.source for link in links}):
+            return compose(*(link.operator for link in reversed(links)))
+        return Block(source, sink, tuple(links), in_shape, out_shape)
 
     def _mv(self, x: Tensor) -> Tensor:
         values = {self.source: x}
@@ -62,8 +74,33 @@ class Block(Operator):
             links.append(Link(link.source, link.target, bound))
         return Block(self.source, self.sink, tuple(links), self.in_shape, self.out_shape)
 
+    @property
+    def T(self) -> Operator:
+        turned = (Link(link.target, link.source, link.operator.T) for link in reversed(self.links))
+        return Block(self.sink, self.source, tuple(turned), self.out_shape, self.in_shape)
+
+    @property
+    def zero(self) -> Operator:
+        """The zero map between the same spaces: what a block without paths is."""
+        return Zero(self.in_shape, self.out_shape)
+
     def __repr__(self) -> str:
         return f"Block({len(self.links)} links, {tuple(self.in_shape)} -> {tuple(self.out_shape)})"
+
+
+def between(links: Sequence[Link], source: str, sink: str) -> list[Link]:
+    """Those of the links, given in topological order, that lie on a path from source to sink."""
+    reached, forward = {source}, []
+    for link in links:
+        if link.source in reached and link.target != source:
+            reached.add(link.target)
+            forward.append(link)
+    wanted, kept = {sink}, []
+    for link in reversed(forward):
+        if link.target in wanted:
+            wanted.add(link.source)
+            kept.append(link)
+    return kept[::-1]
 
 
 def _accumulate(values: dict[str, Tensor], name: str, term: Tensor) -> None:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from autolip.intervals import TINY, Interval, gamma
+from autolip.operators.algebra import Composition
+from autolip.operators.diagonal import Diagonal
 from autolip.operators.index import Incidence
 from autolip.operators.operator import Operator
 
@@ -14,8 +16,13 @@ def image(operator: Operator, x: Interval) -> Interval:
     """An interval that contains A x for every x in the interval (0 * inf = 0)."""
     if isinstance(operator, Incidence):
         return _wired(operator, x)
+    if isinstance(operator, Diagonal) and operator.is_isometry:
+        ends = x.lo * operator.scale, x.hi * operator.scale
+        return Interval(torch.minimum(*ends), torch.maximum(*ends))
     if x.is_everywhere:
         return Interval.everywhere(operator.out_shape)
+    if isinstance(operator, Composition):
+        return _in_turn(operator, x).meet(_through_majorant(operator, x))
     parts = operator.split()
     if parts is None:
         return _through_majorant(operator, x)
@@ -24,6 +31,13 @@ def image(operator: Operator, x: Interval) -> Interval:
     lo = _combine(positive, negative, x.lo, x.hi, -math.inf) - error
     hi = _combine(positive, negative, x.hi, x.lo, math.inf) + error
     return Interval(lo, hi).widen()
+
+
+def _in_turn(operator: Composition, x: Interval) -> Interval:
+    """Factor by factor: loses correlations, keeps half-lines."""
+    for factor in reversed(operator.factors):
+        x = image(factor, x)
+    return x
 
 
 def _wired(operator: Incidence, x: Interval) -> Interval:

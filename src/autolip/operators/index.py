@@ -15,9 +15,15 @@ class Incidence(Operator):
     The function is mapped over a batch by `torch.vmap`; the adjoint is its vector-Jacobian product.
     """
 
-    def __init__(self, function: Callable[[Tensor], Tensor], in_shape: tuple[int, ...]) -> None:
-        probe = function(torch.zeros(in_shape, dtype=DTYPE, device="meta"))
-        super().__init__(in_shape, probe.shape)
+    def __init__(
+        self,
+        function: Callable[[Tensor], Tensor],
+        in_shape: tuple[int, ...],
+        out_shape: tuple[int, ...] | None = None,
+    ) -> None:
+        if out_shape is None:
+            out_shape = function(torch.zeros(in_shape, dtype=DTYPE, device="meta")).shape
+        super().__init__(in_shape, out_shape)
         self.function = function
 
     def _mv(self, x: Tensor) -> Tensor:
@@ -25,7 +31,7 @@ class Incidence(Operator):
 
     def _rmv(self, y: Tensor) -> Tensor:
         zeros = torch.zeros((y.shape[0], *self.in_shape), dtype=y.dtype, device=y.device)
-        _, pull = torch.func.vjp(torch.vmap(self.function), zeros)
+        pull = torch.func.vjp(torch.vmap(self.function), zeros)[1]
         return pull(y)[0]
 
     @functools.cached_property
@@ -39,7 +45,7 @@ class Incidence(Operator):
         return self._rmv(torch.ones((1, *self.out_shape), dtype=DTYPE))[0]
 
     @functools.cached_property
-    def terms(self) -> int:  # type: ignore[override]
+    def terms(self) -> int:
         counts = [c.max().item() for c in (self.out_counts, self.in_counts) if c.numel()]
         return int(max(counts, default=0))
 
@@ -49,10 +55,8 @@ class Incidence(Operator):
         return not self.out_counts.numel() or self.out_counts.max().item() <= 1
 
     @functools.cached_property
-    def is_isometry(self) -> bool:  # type: ignore[override]
-        return self.in_size == self.out_size and bool(
-            (self.out_counts == 1).all() and (self.in_counts == 1).all()
-        )
+    def is_isometry(self) -> bool:
+        return self.in_size == self.out_size and bool((self.out_counts == 1).all() and (self.in_counts == 1).all())
 
     @property
     def magnitude(self) -> float:

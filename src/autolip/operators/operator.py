@@ -49,14 +49,12 @@ class Operator(ABC):
 
     A subclass says `_mv` and `_rmv`, for batches; everything else is derived.  `terms` bounds the number of
     products that are added into one entry of A x or A^T y (it enters the rounding bounds), and `split` gives
-    A = P - N with P, N >= 0 entrywise where the entries are known.  The map that is meant may differ from the
-    stored one by `relative_error` times |a_ij| in each entry (from folding constants).
+    A = P - N with P, N >= 0 entrywise where the entries are known.
     """
 
     relative_error: float = 0.0
-
-    relative_error: float = 0.0
-    """How far each entry may be from the exact one, relatively (from folding constants)."""
+    """How far each entry may be from the exact one, relatively (from folding constants); for a composite operator,
+    relatively to its majorant."""
 
     def __init__(self, in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> None:
         self.in_shape = torch.Size(in_shape)
@@ -83,13 +81,13 @@ class Operator(ABC):
         """Whether ||A x||_p = ||x||_p for every x and p (a permutation of entries)."""
         return False
 
-    def mv(self, x: Float[Tensor, "k *in_shape"]) -> Float[Tensor, "k *out_shape"]:
+    def mv(self, x: Float[Tensor, " k *in_shape"]) -> Float[Tensor, " k *out_shape"]:
         """A x for every member of the batch."""
         self._check(x, self.in_shape, "mv")
         self._charge(x.shape[0])
         return self._mv(x)
 
-    def rmv(self, y: Float[Tensor, "k *out_shape"]) -> Float[Tensor, "k *in_shape"]:
+    def rmv(self, y: Float[Tensor, " k *out_shape"]) -> Float[Tensor, " k *in_shape"]:
         """A^T y for every member of the batch."""
         self._check(y, self.out_shape, "rmv")
         self._charge(y.shape[0])

@@ -33,7 +33,7 @@ class Traced(Operator):
 
     def _rmv(self, y: Tensor) -> Tensor:
         zeros = torch.zeros((y.shape[0], *self.in_shape), dtype=y.dtype, device=y.device)
-        _, pull = torch.func.vjp(torch.vmap(self.function), zeros)
+        pull = torch.func.vjp(torch.vmap(self.function), zeros)[1]
         return pull(y)[0]
 
     @property

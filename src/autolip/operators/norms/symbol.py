@@ -27,6 +27,7 @@ cells do.
 import bisect
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool
@@ -55,13 +56,16 @@ HURRY = 1.05
 """Growth of the bound per round once time is up."""
 
 
-def norm_of_symbol(gram: SymbolGram, cells: Cells | None, options: NormOptions) -> float:
+def norm_of_symbol(gram: SymbolGram, cells: Cells | None, options: NormOptions) -> float | Refusal:
     """t >= ||K(w)||_2 on the cells (the whole torus without), within the tolerance of the largest norm seen.
 
-    The largest entry of the kernel is in [1, 2), and no entry of a kernel exceeds the norm.
+    The largest entry of the kernel is in [1, 2), and no entry of a kernel exceeds the norm.  Refused once the norm is
+    seen to reach the bound that is already known.
     """
     search = Search(gram, options.seed)
     low = max(1.0, _largest_seen(gram, cells, search))
+    if low >= options.known:
+        return Refusal(f"the symbol reaches the known bound {options.known:.6g}")
     slack = max(options.tolerance if gram.taps else 0.0, 4 * _rounding(gram, low))
     t = low * (1 + slack)
     left = cells if cells is not None else _first_cover(gram, t, search.generator)
@@ -187,5 +191,8 @@ def kernel_norm(
         return Upper(0.0)
     scaled, exponent = _normalised(weight)
     gram = symbol_gram(scaled, stride, dilation, groups)
-    norm = norm_of_symbol(gram, grid(gram), options)
+    known = options.known * 2.0 ** min(-exponent, 1000)
+    norm = norm_of_symbol(gram, grid(gram), replace(options, known=known))
+    if isinstance(norm, Refusal):
+        return norm
     return _scaled_back(norm + 2 * relative_error * gram.magnitude, exponent)

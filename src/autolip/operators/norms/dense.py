@@ -1,0 +1,163 @@
+"""||A||_2 proved by a floating-point Cholesky factorisation that runs to completion.
+
+Let G be the computed A^T A (the smaller side) and M the computed t^2 I - G.  In exact arithmetic
+
+    t^2 I - A^T A  =  M + E,     ||E|| <= gamma_m || |A| ||^2 + u max_i |m_ii|,
+
+the rounding of the Gram matrix (|G - A^T A| <= gamma_m |A|^T |A|) and of the subtraction on the diagonal.  If the
+Cholesky factorisation of M runs to completion, R^T R = M + F with |f_ij| <= c sqrt(m_ii m_jj), so that M has no
+eigenvalue below -||F|| >= -c trace(M), c = gamma_{n+1} / (1 - gamma_{n+1}): S. M. Rump, Verification of positive
+definiteness, BIT Numerical Mathematics 46 (2006), Theorem 2.3, after Demmel.  Hence ||A||^2 <= t^2 + ||E|| + ||F||,
+whatever produced the guess t.  We take gamma_{2n+4}, which also covers factorisations that multiply by the
+reciprocals of their pivots.  Entries are scaled to about 1 first, so that an underflow is less than 2^-500.
+"""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from autolip.errors import Refusal
+from autolip.intervals import UNIT, gamma
+from autolip.operators.convolution import Convolution
+from autolip.operators.dense import Dense
+from autolip.operators.fold import COMPOSITES
+from autolip.operators.index import Incidence
+from autolip.operators.norms.engine import NormOptions, engine, upper
+from autolip.operators.norms.krylov import Krylov
+from autolip.operators.norms.rounding import CHUNK, LARGEST_MATRIX, rounded_rows, scale_float, scaled, upper_norm
+from autolip.operators.operator import Adjoint, Operator, charge, largest
+from autolip.operators.traced import Traced
+from autolip.values import Upper
+
+LARGEST_SIDE = 8192
+"""Greatest smaller side of a matrix whose Gram matrix is factorised (0.5 GiB)."""
+
+_DIRECT = 512
+"""Greatest order for which all eigenvalues are cheaper than a Krylov space."""
+
+
+@engine("dense", Dense, exact=True)
+def dense(operator: Operator, options: NormOptions) -> Upper | Refusal:
+    """||W||_2, at most 1e-8 above for sides up to 1000; cost m n^2 + n^3 / 6 multiply-adds, n the smaller side."""
+    assert isinstance(operator, Dense)
+    m, n = operator.weight.shape[-2:]
+    if refusal := _too_large(m, n):
+        return refusal
+    value = proved_norm(operator.weight)
+    if operator.relative_error:
+        value += operator.relative_error * math.sqrt(_absolute_square(_batched(operator.weight)))
+    return upper(value, ulps=2)
+
+
+@engine("finite", Adjoint, Convolution, Incidence, Traced, *COMPOSITES, exact=True)
+def finite(operator: Operator, options: NormOptions) -> Upper | Refusal:
+    """||A||_2 of the matrix of any operator, its entries' rounding errors included."""
+    small, great = sorted((operator.in_size, operator.out_size))
+    if small > options.finite_size:
+        return Refusal(f"the smaller side is {small}: raise finite_size (now {options.finite_size}) to materialise it")
+    if refusal := _too_large(great, small):
+        return refusal
+    tall = operator if operator.in_size == small else operator.T
+    matrix, error = torch.empty(small, great, dtype=torch.float64), 0.0
+    start = 0
+    for rows in rounded_rows(tall):
+        if isinstance(rows, Refusal):
+            return rows
+        matrix[start : start + len(rows.value)] = rows.value
+        start += len(rows.value)
+        error = math.hypot(error, upper_norm(rows.error))
+    return upper(proved_norm(matrix) + error * (1 + gamma(small)), ulps=2)
+
+
+def _too_large(m: int, n: int) -> Refusal | None:
+    if min(m, n) > LARGEST_SIDE or m * n > LARGEST_MATRIX:
+        return Refusal(f"a {m} x {n} matrix is too large to factorise (side {LARGEST_SIDE}, {LARGEST_MATRIX} entries)")
+    return None
+
+
+def proved_norm(weight: Float[Tensor, "*batch m n"]) -> float:
+    """At least max ||W_i||_2 over a batch of stored matrices; inf where they hold no finite numbers."""
+    top = largest(weight)
+    if top == 0 or not math.isfinite(top):
+        return 0.0 if top == 0 else math.inf
+    exponent = math.frexp(top)[1]
+    if abs(exponent) < 200:
+        return _proved(_batched(weight))
+    return scale_float(_proved(_batched(scaled(weight, -exponent))), exponent)
+
+
+def _batched(weight: Tensor) -> Float[Tensor, "b m n"]:
+    """One batch axis, the smaller side last."""
+    flat = weight.reshape(-1, *weight.shape[-2:])
+    return flat if flat.shape[1] >= flat.shape[2] else flat.mT
+
+
+def _proved(weight: Float[Tensor, "b m n"]) -> float:
+    _, m, n = weight.shape
+    square = 0.0
+    for part in weight.split(max(1, CHUNK // (m * n + 2 * n * n))):
+        gram = _gram(part)
+        charge(len(part) * (m * n * n + n**3 / 6))
+        slack = gamma(m) * _absolute_square(part) + largest(part) ** 2 * 2.0**-500
+        square = max(square, _factorised(gram, slack * (1 + 4 * UNIT)))
+    return math.sqrt(square) * (1 + 4 * UNIT)
+
+
+def _gram(weight: Float[Tensor, "b m n"], block: int = 1024) -> Float[Tensor, "b n n"]:
+    """W^T W, each block of the symmetric result computed once."""
+    n = weight.shape[-1]
+    gram = weight.new_empty(len(weight), n, n)
+    for start in range(0, n, block):
+        rows = slice(start, min(start + block, n))
+        gram[:, rows, : rows.stop] = weight[:, :, rows].mT @ weight[:, :, : rows.stop]
+        gram[:, :start, rows] = gram[:, rows, :start].mT
+    return gram
+
+
+def _absolute_square(weight: Float[Tensor, "b m n"]) -> float:
+    """At least max || |W_i| ||_2^2: the Frobenius norm, or the product of the l1 and linf norms."""
+    m, n = weight.shape[-2:]
+    norm = torch.linalg.vector_norm
+    frobenius = norm(weight, dim=(1, 2)) ** 2
+    schur = norm(weight, ord=1, dim=1).amax(1) * norm(weight, ord=1, dim=2).amax(1)
+    return torch.minimum(frobenius, schur).max().item() * (1 + 4 * gamma(m * n))
+
+
+def _factorised(gram: Float[Tensor, "b n n"], slack: float) -> float:
+    """At least max ||G_i|| + slack, by factorising t^2 I - G_i for growing t^2; overwrites G."""
+    order = gram.shape[-1]
+    guess = _guess(gram)
+    diagonal = gram.diagonal(dim1=1, dim2=2).clone()
+    negative = gram.neg_()
+    share = gamma(2 * order + 4) / (1 - gamma(2 * order + 4))
+    for square in _increasing(guess, slack + share * order * guess):
+        pivots = square - diagonal
+        negative.diagonal(dim1=1, dim2=2).copy_(pivots)
+        factor, failed = torch.linalg.cholesky_ex(negative)
+        if not failed.any() and bool(factor.diagonal(dim1=1, dim2=2).isfinite().all()):
+            trace = pivots.sum(1).max().item() * (1 + gamma(order))
+            return (square + slack + share * trace + UNIT * largest(pivots)) * (1 + 8 * UNIT)
+    return math.inf
+
+
+def _increasing(guess: float, excess: float) -> Iterator[float]:
+    """Values above the guess, the distance growing geometrically."""
+    for step in range(64):
+        yield guess + excess * 4.0**step
+
+
+def _guess(gram: Float[Tensor, "b n n"]) -> float:
+    """Close to max ||G_i||: an eigenvalue solver's word, not relied upon."""
+    order = gram.shape[-1]
+    if order <= _DIRECT or len(gram) > 1:
+        return max(torch.linalg.eigvalsh(gram).max().item(), 0.0)
+    start = torch.randn(order, dtype=gram.dtype, generator=torch.Generator().manual_seed(order))
+    space = Krylov(lambda v: gram[0] @ v, start, order)
+    while not space.exhausted and len(space) < 400:
+        space.step()
+        if len(space) % 10 == 0 and space.residual() <= 1e-6 * space.top():
+            break
+    return space.top()

@@ -1,0 +1,106 @@
+"""The best upper bound on ||A||_{p -> q} that the engines give, and when to stop asking them."""
+
+import math
+from dataclasses import dataclass, field, replace
+
+from autolip.errors import Refusal
+from autolip.norms import Norm
+from autolip.operators.convolution import Convolution
+from autolip.operators.norms.engine import Engine, NormOptions, eligible, normal_form
+from autolip.operators.norms.lanczos import WORTH, lower_estimate
+from autolip.operators.operator import Operator
+from autolip.values import INFINITE, ZERO, Certainty, Upper
+
+_DEFAULT = NormOptions()
+
+
+def operator_norm(
+    operator: Operator, p: Norm = Norm.L2, q: Norm = Norm.L2, options: NormOptions = _DEFAULT
+) -> Upper | Refusal:
+    """Upper bound on ||A||_{p -> q} = max ||A x||_q over ||x||_p <= 1.
+
+    Cheap engines always run; the others until `options.deadline`, in the order of their registration, unless an
+    exact engine has answered, or the norm is known from below to within the tolerance of what is proved.  Randomised
+    engines run last, and replace a proved bound only if theirs is smaller by three tolerances.  Refused, with every
+    engine's reason, if none gives a number.
+    """
+    core, p, q = normal_form(operator, p, q)
+    if not core.in_size or not core.out_size:
+        return ZERO
+    search = _Search(core, p, q, options)
+    for chosen in eligible(core, p, q, options):
+        if chosen.cheap or search.is_worth(chosen):
+            search.ask(chosen)
+        if search.finished:
+            break
+    return search.answer()
+
+
+@dataclass
+class _Search:
+    """What the engines have said so far."""
+
+    core: Operator
+    p: Norm
+    q: Norm
+    options: NormOptions
+    bounds: list[Upper] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    finished: bool = False
+    reached: float = 0.0
+    _estimated: bool = False
+
+    @property
+    def proved(self) -> Upper:
+        """The best proved bound so far."""
+        known = [bound for bound in self.bounds if bound.certainty is Certainty.PROVED]
+        return Upper.least([*known, INFINITE])
+
+    def ask(self, chosen: Engine) -> None:
+        """Run one engine."""
+        bound = chosen.function(self.core, replace(self.options, known=self.proved.value))
+        if isinstance(bound, Refusal):
+            self.reasons.append(f"{chosen.name}: {bound}")
+            return
+        self.bounds.append(bound)
+        self.finished = chosen.exact and math.isfinite(bound.value)
+        if isinstance(self.core, Convolution) and chosen.name == "symbol":
+            self.reached = max(self.reached, bound.value / (1 + self.options.tolerance) * _border(self.core))
+
+    def is_worth(self, chosen: Engine) -> bool:
+        """Whether an expensive engine may run: there is time, and something to gain."""
+        if self.options.expired:
+            self.reasons.append(f"{chosen.name}: no time left")
+            return False
+        self._estimate()
+        margin = self.options.tolerance * (WORTH if chosen.random else 1.0)
+        return self.proved.value > self.reached * (1 + margin)
+
+    def _estimate(self) -> None:
+        """A few Lanczos steps, where a bound is there to compare with."""
+        if not self._estimated and (self.p, self.q) == (Norm.L2, Norm.L2) and math.isfinite(self.proved.value):
+            self._estimated = True
+            enough = self.proved.value / (1 + self.options.tolerance)
+            self.reached = lower_estimate(self.core, 8, self.options.seed, enough).value
+
+    def answer(self) -> Upper | Refusal:
+        if not self.bounds:
+            return Refusal(f"no engine bounds the norm of {self.core}: " + "; ".join(self.reasons))
+        best, proved = Upper.least(self.bounds), self.proved
+        return proved if proved.value <= best.value * (1 + WORTH * self.options.tolerance) else best
+
+
+def _border(conv: Convolution) -> float:
+    """About the share of its symbol's supremum that a zero-padded convolution reaches on its finite image.
+
+    A sine window of N points keeps cos(pi m / (N + 1)) of a trigonometric polynomial of degree m per axis.
+    """
+    geometry = conv.geometry
+    coarse = conv.in_shape if geometry.transposed else conv.out_shape
+    share = 1.0
+    for size, taps, dilation, stride in zip(
+        coarse[-geometry.dims :], conv.weight.shape[2:], geometry.dilation, geometry.stride, strict=True
+    ):
+        degree = max(0, math.ceil((dilation * (taps - 1) + 1) / stride) - 1) / 2
+        share *= max(0.0, math.cos(min(math.pi * degree / (size + 1), math.pi / 2)))
+    return share

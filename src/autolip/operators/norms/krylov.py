@@ -1,0 +1,73 @@
+"""The Lanczos recurrence, with the size of everything that floating point left over."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from scipy.linalg import eigh_tridiagonal
+from torch import Tensor
+
+from autolip.intervals import UNIT
+
+MEMORY = 2**31
+"""Bytes that one basis may take."""
+
+
+class Krylov:
+    """B V = V T + beta v e_k^T + F for a symmetric B: T tridiagonal, V the basis, one column more at each `step`.
+
+    The vectors are orthogonalised against the whole basis (against its beginning, once MEMORY is full).  F is what
+    rounding and orthogonalisation did to the recurrence; `defect` bounds its Frobenius norm, except for the rounding
+    errors of the products themselves.  Cost of a step: one product, 4 k n multiply-adds.
+    """
+
+    def __init__(self, product: Callable[[Tensor], Tensor], start: Float[Tensor, " n"], capacity: int) -> None:
+        self.product = product
+        self.vector = start / start.norm()
+        self._previous = torch.zeros_like(start)
+        self.alphas: list[float] = []
+        self.betas: list[float] = []
+        self.defect = 0.0
+        rows = max(1, min(capacity, MEMORY // (8 * start.numel())))
+        self._basis = start.new_empty(rows, start.numel())
+
+    def __len__(self) -> int:
+        return len(self.alphas)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the space is invariant: nothing is left to add."""
+        return bool(self.betas) and not self.betas[-1] > 0
+
+    def step(self) -> None:
+        """Add one vector."""
+        if len(self) < len(self._basis):
+            self._basis[len(self)] = self.vector
+        image = self.product(self.vector)
+        alpha = torch.dot(self.vector, image).item()
+        known = image - alpha * self.vector - (self.betas[-1] if self.betas else 0.0) * self._previous
+        basis = self._basis[: len(self) + 1]
+        fresh = known - basis.T @ (basis @ known)
+        beta = fresh.norm().item()
+        following = fresh / beta if beta > 0 else fresh
+        recurrence = 8 * UNIT * image.norm().item()
+        self.defect = math.hypot(self.defect, (known - beta * following).norm().item() + recurrence)
+        self.alphas.append(alpha)
+        self.betas.append(beta)
+        self._previous, self.vector = self.vector, following
+
+    def spectrum(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Eigenvalues of T, increasing, and their orthonormal eigenvectors (columns)."""
+        values, vectors = eigh_tridiagonal(np.array(self.alphas), np.array(self.betas[:-1]))
+        return values, vectors
+
+    def top(self) -> float:
+        """The largest Ritz value: at most ||B||, up to rounding."""
+        return max(float(self.spectrum()[0][-1]), 0.0)
+
+    def residual(self) -> float:
+        """||B x - theta x|| of the largest Ritz pair."""
+        return self.betas[-1] * abs(float(self.spectrum()[1][-1, -1]))

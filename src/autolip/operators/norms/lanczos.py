@@ -1,0 +1,214 @@
+"""||A||_2 by Lanczos with a random start: CONFIDENT(delta), for anything that has products.
+
+Let B = A^T A of order n (the smaller side), lambda its largest eigenvalue with unit eigenvector u, and v_1 random,
+uniform on the sphere.  |<v_1, u>| has density at most c = sqrt(2 n / pi) on [0, 1], so that
+|<v_1, u>| >= eps = delta / c but for an event of probability delta.  The recurrence
+B V = V T + beta_k v_{k+1} e_k^T + F gives for y = V^T u
+
+    y^T (lambda I - T) = beta_k <u, v_{k+1}> e_k^T + (F^T u)^T,
+
+and, for lambda above every eigenvalue theta_i of T, the first entry of y is
+
+    eps <= |<v_1, u>| <= beta_1 ... beta_k / prod_i (lambda - theta_i)  +  ||F|| || (lambda I - T)^{-1} e_1 ||.
+
+The right-hand side decreases in lambda: every lambda where it is below eps is excluded.  Without F this is the bound
+of J. L. M. van Dorsselaer, M. E. Hochstenbach, H. A. van der Vorst, Computing probabilistic bounds for extreme
+eigenvalues of symmetric matrices with the Lanczos method, SIAM J. Matrix Anal. Appl. 22 (2000), Theorem 3.2.  The
+event does not depend on k: one may stop whenever the bound is good enough.  Orthogonality of V is not used, so a
+basis that outgrew its memory costs steps only, never the guarantee.  F holds the computed defect of the recurrence and
+the rounding errors of the products, which are measured (against the product of the high and the low halves of the
+vector's digits, which rounds differently), times a safety factor.
+"""
+
+import math
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from autolip.errors import Refusal
+from autolip.operators.fold import fold
+from autolip.operators.norms.columns import schur
+from autolip.operators.norms.engine import NormOptions, engine, upper
+from autolip.operators.norms.krylov import Krylov
+from autolip.operators.operator import Operator, largest
+from autolip.values import INFINITE, ONE, ZERO, Estimate, Event, Upper
+
+SAFETY = 8.0
+"""How much larger a rounding error may be than the largest one measured."""
+
+START_ERROR = 2.0**-49
+"""Bound on the rounding of the normalised start vector, in l2 norm."""
+
+WORTH = 3.0
+"""A proved bound is given up for a confident one that is smaller by this many tolerances."""
+
+
+@engine("lanczos", random=True)
+def lanczos(operator: Operator, options: NormOptions) -> Upper | Refusal:
+    """||A||_2 within `tolerance` of the largest Ritz value, but for an event of probability `delta`.
+
+    Cost: a product with A and one with A^T per step; at most ln(1.65 sqrt(n) / delta) / (2 sqrt(2 tolerance)) steps
+    (J. Kuczynski, H. Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992), Theorem 4.2), far fewer with a gap.
+    """
+    side = operator if operator.in_size <= operator.out_size else operator.T
+    epsilon = options.delta * math.sqrt(math.pi / (2 * side.in_size))
+    if epsilon < 64 * START_ERROR:
+        return Refusal(f"delta = {options.delta:g} is below what float64 can show on {side.in_size} entries")
+    start = _random_start(side.in_size, options.seed)
+    gram = _Gram.of(side, start)
+    if isinstance(gram, Refusal):
+        return gram
+    square = _run(gram, start, epsilon, options)
+    if isinstance(square, Refusal):
+        return square
+    event = Event(f"start vector of Lanczos for {operator!r}", options.delta)
+    value = upper(math.sqrt(square) / gram.scale, ulps=4).value
+    return Upper(value, frozenset({event})) + _deviation(operator, options)
+
+
+def lower_estimate(operator: Operator, steps: int = 8, seed: int = 0, enough: float = math.inf) -> Estimate:
+    """||A||_2 from below, up to rounding: the largest Ritz value after at most `steps`, or one that is `enough`."""
+    side = operator if operator.in_size <= operator.out_size else operator.T
+    start = _random_start(side.in_size, seed)
+    gram = _Gram.of(side, start)
+    if isinstance(gram, Refusal):
+        return Estimate(0.0)
+    space = Krylov(gram, start, min(steps, side.in_size))
+    while len(space) < min(steps, side.in_size) and not space.exhausted:
+        space.step()
+        if math.sqrt(space.top()) / gram.scale >= enough:
+            break
+    return Estimate(math.sqrt(space.top()) / gram.scale)
+
+
+def _random_start(size: int, seed: int) -> Float[Tensor, " n"]:
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {size}".encode()))
+    start = torch.randn(size, generator=generator, dtype=torch.float64)
+    return start / start.norm()
+
+
+class _Gram:
+    """v -> (s A)^T (s A) v, with a power of two s that keeps it near 1."""
+
+    def __init__(self, operator: Operator, scale: float) -> None:
+        self.operator = operator
+        self.scale = scale
+
+    def __call__(self, v: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        image = self.operator.mv(v.reshape(1, *self.operator.in_shape) * self.scale)
+        return self.operator.rmv(image * self.scale).flatten()
+
+    def rounding(self, v: Tensor) -> float:
+        """The measured rounding error of one product."""
+        high = v.float().to(v.dtype)
+        return (self(v) - (self(high) + self(v - high))).norm().item()
+
+    @staticmethod
+    def of(operator: Operator, start: Tensor) -> "_Gram | Refusal":
+        """The scaling found from one product; refused where floating point loses the operator."""
+        x = start.reshape(1, *operator.in_shape)
+        tops = {exponent: largest(operator.mv(x * 2.0**exponent)) for exponent in (0, 900, -900)}
+        if tops[900] == 0:
+            return _Gram(operator, 1.0)
+        for exponent, top in tops.items():
+            if 1e-150 < top < 1e150:
+                scale = math.ldexp(1.0, min(max(exponent - math.frexp(top)[1], -1000), 1000))
+                return _Gram(operator, scale)._unless_it_underflows(start)
+        return _unfit(operator)
+
+    def _unless_it_underflows(self, start: Tensor) -> "_Gram | Refusal":
+        """Scaling by a power of two commutes with every rounding, unless something under- or overflows."""
+        room = min(200, 1000 - math.frexp(self.scale)[1])
+        factor = 2.0**room
+        x = start.reshape(1, *self.operator.in_shape) * self.scale
+        for product in (self.operator.mv, self.operator.rmv):
+            image = product(x)
+            difference = (product(x * factor) / factor - image).norm().item()
+            if not difference <= 1e-9 * image.norm().item():
+                return _unfit(self.operator)
+            x = image * self.scale
+        return self
+
+
+def _unfit(operator: Operator) -> Refusal:
+    return Refusal(f"products with {operator} under- or overflow in float64: rescale its weights")
+
+
+def _run(gram: _Gram, start: Tensor, epsilon: float, options: NormOptions) -> float | Refusal:
+    """At least ||s A||_2^2, unless |<start, u>| < epsilon."""
+    capacity = min(len(start), _steps(len(start), options))
+    space, rounding, square = Krylov(gram, start, capacity), 0.0, math.inf
+    while len(space) < capacity and not space.exhausted and not options.expired:
+        if len(space) in (0, 8, 64):
+            rounding = max(rounding, SAFETY * gram.rounding(space.vector))
+        space.step()
+        if len(space) < 10 or len(space) % (len(space) // 10 + 1) == 0:
+            square = min(square, _excluded_above(space, rounding, epsilon))
+            ritz = math.sqrt(space.top())
+            if math.sqrt(square) <= ritz * (1 + options.tolerance):
+                return square
+            if ritz * (1 + WORTH * options.tolerance) >= options.known * gram.scale:
+                return Refusal(f"cannot improve on {options.known:.6g} by more than {WORTH:g} tolerances")
+    return min(square, _excluded_above(space, rounding, epsilon)) if len(space) else Refusal("no time left")
+
+
+def _steps(size: int, options: NormOptions) -> int:
+    """Steps after which Lanczos has reached the tolerance with probability 1 - delta, on any spectrum."""
+    return math.ceil(math.log(1.65 * math.sqrt(size) / options.delta) / (2 * math.sqrt(2 * options.tolerance))) + 10
+
+
+def _excluded_above(space: Krylov, rounding: float, epsilon: float) -> float:
+    """The least lambda above the Ritz values where the right-hand side of the module's inequality is below epsilon."""
+    theta, vectors = space.spectrum()
+    first = np.abs(vectors[0]) + 1e-14
+    noise = 2 * math.hypot(space.defect, rounding * math.sqrt(len(space)))
+    with np.errstate(divide="ignore"):
+        logarithm = float(np.log(space.betas).sum())
+    top = max(float(np.abs(theta).max()), max(space.betas))
+    slack = 1e-14 * top
+
+    def excludes(gap: float) -> bool:
+        distance = gap + (theta[-1] - theta)
+        tail = logarithm - float(np.log(distance).sum())
+        return math.exp(min(tail, 700.0)) + noise * float(np.linalg.norm(first / distance)) < epsilon * (1 - 1e-6)
+
+    return 0.0 if top == 0 else max(float(theta[-1]), 0.0) + slack + _least(excludes, top) * (1 + 1e-12)
+
+
+def _least(holds: Callable[[float], bool], scale: float) -> float:
+    """A number, right to 1%, from which on a monotone property holds."""
+    low = high = scale * 2.0**-50
+    while not holds(high):
+        low, high = high, high * 16
+    while high > low * 1.01:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
+
+
+def _deviation(operator: Operator, options: NormOptions) -> Upper:
+    """||A - A'|| for the stored A and the A' that is meant, within `relative_error` of it entry by entry.
+
+    At most relative_error || |A| ||, or for composites the norms of the leaves, added and multiplied up.
+    """
+    if operator.relative_error == 0:
+        return ZERO
+    whole = schur(operator, options)
+    if isinstance(whole, Refusal):
+        rough = replace(options, tolerance=0.1, known=math.inf)
+        whole = fold(operator, ONE, lambda leaf, x: x * _absolute(leaf, rough), lambda parts: sum(parts, ZERO))
+    return Upper(operator.relative_error) * whole
+
+
+def _absolute(leaf: Operator, options: NormOptions) -> Upper:
+    """At least || |A| ||_2, or ||A||_2 for a leaf without stored entries, which has no relative error."""
+    for engine_function in (schur, lanczos):
+        bound = engine_function(leaf, options)
+        if isinstance(bound, Upper):
+            return bound
+    return INFINITE

@@ -1,0 +1,148 @@
+"""Products with vectors, and what floating point did to them.
+
+The standard model (Higham, Accuracy and Stability of Numerical Algorithms, 2002, chapter 3): an inner product of t
+terms in any order differs from the exact one by at most gamma_t |a|^T|x|, plus 2^-1075 for every product that
+underflows; sums do not underflow.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from autolip.errors import Refusal
+from autolip.intervals import UNIT, gamma
+from autolip.operators.fold import fold
+from autolip.operators.index import Incidence
+from autolip.operators.operator import DTYPE, Adjoint, Operator, largest
+
+SMALLEST = 2.0**-1074
+"""The smallest positive double."""
+
+LARGEST_MATRIX = 2**27
+"""Greatest number of entries of one matrix held in memory (1 GiB)."""
+
+CHUNK = 2**24
+"""Entries of a batch of vectors that are held at once."""
+
+
+def upper_product(majorant: Operator, x: Float[Tensor, " k *in_shape"]) -> Float[Tensor, " k *out_shape"]:
+    """At least M x, entrywise, for M >= 0 and x >= 0, with the operator's `relative_error` included.
+
+    An entry that is exactly 0 stays 0.
+    """
+    return fold(majorant, x, lambda leaf, v: _inflate(leaf, v, leaf.mv(v)), _upper_sum)
+
+
+def _upper_sum(parts: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(parts)).sum(0) * (1 + gamma(len(parts)))
+
+
+def _inflate(leaf: Operator, x: Tensor, product: Tensor) -> Tensor:
+    """A computed product of non-negative factors, raised above the exact one."""
+    if _wiring(leaf) and bool((x == x.round()).all()) and bool((product < 2**53).all()):
+        return product
+    scale = (1 + leaf.relative_error) / (1 - gamma(leaf.terms)) * (1 + 8 * UNIT)
+    positive = product > 0
+    if not positive.all() and bool(((x > 0) & (x < 1)).any()):
+        positive = leaf.mv((x > 0).to(DTYPE)) > 0
+    return product * scale + positive * ((leaf.terms + 2) * SMALLEST)
+
+
+def _wiring(leaf: Operator) -> Incidence | None:
+    """The 0/1 matrix of a leaf (or that of its transpose), if it is one."""
+    base = leaf.operator if isinstance(leaf, Adjoint) else leaf
+    return base if isinstance(base, Incidence) else None
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """A computed tensor and an entrywise bound on its distance from the exact one.
+
+    `unit`: every member of the batch is exactly a unit vector or 0.
+    """
+
+    value: Tensor
+    error: Tensor
+    unit: bool = False
+
+
+def rounded_product(operator: Operator, x: Rounded) -> Rounded | Refusal:
+    """A x by running error analysis: every leaf adds gamma |A| |x| and passes errors on through |A|.
+
+    Products of known entries with unit vectors are exact.  Refused where no majorant is known.
+    """
+    if operator.majorant() is None:
+        return Refusal(f"neither the entries of {operator} nor bounds on them are known")
+    return fold(operator, x, _rounded_leaf, _rounded_sum)
+
+
+def _rounded_sum(parts: Sequence[Rounded]) -> Rounded:
+    values = torch.stack([part.value for part in parts])
+    errors = torch.stack([part.error for part in parts])
+    rounding = gamma(len(parts))
+    return Rounded(values.sum(0), (errors.sum(0) + values.abs().sum(0) * rounding) * (1 + 2 * rounding))
+
+
+def _rounded_leaf(operator: Operator, x: Rounded) -> Rounded:
+    value = operator.mv(x.value)
+    if x.unit and operator.entrywise(torch.abs) is not None:
+        return Rounded(value, value.abs() * (operator.relative_error * (1 + 4 * UNIT)), _moves(operator))
+    majorant = operator.majorant()
+    assert majorant is not None
+    error = upper_product(majorant, x.error)
+    if not _moves(operator):
+        size = upper_product(majorant, x.value.abs() + x.error)
+        error = error + size * ((gamma(operator.terms) + operator.relative_error) * (1 + 4 * UNIT))
+        error = error + (size > 0) * ((operator.terms + 2) * SMALLEST)
+    return Rounded(value, error * (1 + 8 * UNIT))
+
+
+def _moves(operator: Operator) -> bool:
+    """Whether the operator only moves entries, to one place at most: unit vectors stay such, or become 0."""
+    wiring = _wiring(operator)
+    return wiring is not None and wiring.is_selection and bool((wiring.in_counts <= 1).all())
+
+
+def rounded_rows(operator: Operator) -> Iterator[Rounded | Refusal]:
+    """The matrix's columns (as flat rows), in batches, each with its error: A applied to the unit vectors."""
+    size, width = operator.in_size, max(operator.in_size, operator.out_size)
+    batch = max(1, min(size, CHUNK // max(width, 1)))
+    for start in range(0, size, batch):
+        stop = min(start + batch, size)
+        units = torch.zeros(stop - start, size, dtype=DTYPE)
+        units[torch.arange(stop - start), torch.arange(start, stop)] = 1.0
+        units = units.reshape(-1, *operator.in_shape)
+        product = rounded_product(operator, Rounded(units, torch.zeros_like(units), unit=True))
+        if isinstance(product, Refusal):
+            yield product
+            return
+        yield Rounded(product.value.flatten(1), product.error.flatten(1))
+
+
+def scaled(x: Tensor, exponent: int) -> Tensor:
+    """x 2^exponent, in two steps, neither of which overflows for finite results."""
+    half = exponent // 2
+    return x * 2.0**half * 2.0 ** (exponent - half)
+
+
+def upper_norm(x: Tensor) -> float:
+    """At least ||x||_2 of all entries, without under- or overflow on the way."""
+    top = largest(x)
+    if top == 0 or not math.isfinite(top):
+        return top
+    exponent = math.frexp(top)[1]
+    norm = torch.linalg.vector_norm(scaled(x, -exponent)).item() * (1 + gamma(x.numel()))
+    return math.nextafter(scale_float(norm, exponent), math.inf)
+
+
+def scale_float(value: float, exponent: int) -> float:
+    """At least value 2^exponent."""
+    try:
+        result = math.ldexp(value, exponent)
+    except OverflowError:
+        return math.inf
+    return math.nextafter(result, math.inf) if value > 0 and result < 2.0**-1000 else result
