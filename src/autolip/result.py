@@ -1,12 +1,11 @@
 """What `lipschitz` returns: every bound with its direction, certainty and cost."""
 
-import html
 import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from autolip.norms import Norm
-from autolip.report.table import render_text
+from autolip.report.table import render_html, render_text
 from autolip.values import Estimate, Lower, Upper
 
 SCHEMA = 1
@@ -90,10 +89,7 @@ class Result:
             "upper": _summary(self.upper),
             "lower": _summary(self.lower),
             "bounds": [row.to_dict() for row in self.bounds],
-            "pairs": [
-                {"i": x.i, "j": x.j, "upper": _summary(x.upper), "lower": _summary(x.lower)}
-                for x in self.pairs
-            ],
+            "pairs": [{"i": x.i, "j": x.j, "upper": _summary(x.upper), "lower": _summary(x.lower)} for x in self.pairs],
             "assumptions": self.assumptions,
             "notes": list(self.notes),
             "complete": self.complete,
@@ -104,7 +100,7 @@ class Result:
         return render_text(self)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(render_text(self))}</pre>"
+        return render_html(self)
 
 
 def _summary(row: Row | None) -> dict[str, Any] | None:

@@ -1,0 +1,75 @@
+"""A model named on the command line as `module:factory`: the user's own code, imported and called."""
+
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from autolip.errors import AutolipError, InputError
+
+
+def make_model(spec: str) -> nn.Module:
+    """The `nn.Module` called `factory` in `module`, or the one that the callable `factory` returns.
+
+    `module` is looked for in the current folder first.  Raises InputError where there is none.
+    """
+    module_name, _, attribute = spec.partition(":")
+    found = _attribute(_imported(module_name, spec), attribute, spec)
+    if isinstance(found, nn.Module):
+        return found
+    if not callable(found):
+        raise InputError(f"{spec} is a {type(found).__name__}: give an nn.Module, or a function that returns one")
+    model = _called(found, spec)
+    if not isinstance(model, nn.Module):
+        raise InputError(f"{spec} returned a {type(model).__name__}: it must return an nn.Module")
+    return model
+
+
+def _imported(name: str, spec: str) -> Any:
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise InputError(f"{spec}: there is no module {name!r} here or among the installed ones") from error
+        raise InputError(f"{spec}: importing {name} failed: {error}") from error
+    except AutolipError:
+        raise
+    except Exception as error:
+        raise InputError(f"{spec}: importing {name} failed: {_told(error)}") from error
+
+
+def _attribute(module: Any, attribute: str, spec: str) -> Any:
+    value = module
+    for part in attribute.split("."):
+        if not hasattr(value, part):
+            raise InputError(f"{spec}: module {module.__name__} has no {attribute!r}")
+        value = getattr(value, part)
+    return value
+
+
+def _called(factory: Callable[..., Any], spec: str) -> Any:
+    try:
+        inspect.signature(factory).bind()
+    except TypeError as error:
+        raise InputError(
+            f"{spec} cannot be called without arguments ({error}): write a function that fills them in"
+        ) from error
+    except ValueError:
+        pass  # a builtin without a signature: calling it will tell
+    try:
+        return factory()
+    except Exception as error:
+        raise InputError(f"{spec}: calling it failed: {_told(error)}") from error
+
+
+def _told(error: Exception) -> str:
+    """An exception of the user's code in one line."""
+    text = str(error).strip().split("\n")[0]
+    return f"{text} ({type(error).__name__})" if text else type(error).__name__

@@ -1,0 +1,112 @@
+"""The inputs of a network: which one varies, and what the others are held at."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from autolip.errors import InputError
+
+Shape = tuple[int, ...]
+Shapes = Sequence[tuple[str | None, Shape]]
+"""Shapes of inputs, with the input's name or (in the order of the inputs) without."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was said about a network besides its name.
+
+    `varying` names the input that varies (default: the first); `values` gives the others' values (default: what the
+    network's file holds, else zeros); `evaluation` calls `model.eval()` first.
+    """
+
+    weights: Path | None = None
+    shapes: Shapes = ()
+    varying: str | None = None
+    values: Mapping[str, Tensor] = field(default_factory=dict)
+    evaluation: bool = False
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The inputs a network takes, in order, and what is known of them: examples, or shapes and types."""
+
+    names: Sequence[str]
+    examples: Mapping[str, Tensor]
+    dtype: torch.dtype = torch.float32
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    dtypes: Mapping[str, torch.dtype] = field(default_factory=dict)
+
+    def index(self, varying: str | None) -> int:
+        """Position of the varying input, by default the first; InputError lists the names."""
+        if not self.names:
+            raise InputError("the network takes no input: nothing varies")
+        if varying is None:
+            return 0
+        self._require_known([varying])
+        return self.names.index(varying)
+
+    def arguments(self, asked: Request) -> list[Tensor]:
+        """A value for every input: given, an example, zeros; random in [0, 1) for the one that varies."""
+        varying = self.names[self.index(asked.varying)]
+        if varying in asked.values:
+            raise InputError(f"input {varying} varies: it cannot be held fixed as well")
+        self._require_known(asked.values)
+        shapes = self._shapes(asked)
+        return [self._argument(name, shapes, asked.values.get(name), name == varying) for name in self.names]
+
+    def fixed(self, arguments: Sequence[Tensor], asked: Request) -> dict[str, str]:
+        """In words, what the inputs that do not vary are held at."""
+        varying = self.names[self.index(asked.varying)]
+
+        def origin(name: str) -> str:
+            if name in asked.values:
+                return "the given values"
+            return "the stored example" if name in self.examples else "zeros"
+
+        pairs = zip(self.names, arguments, strict=True)
+        return {name: f"{origin(name)}, shape {tuple(x.shape)}" for name, x in pairs if name != varying}
+
+    def _require_known(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name not in self.names:
+                raise InputError(f"there is no input {name!r}: the network has {', '.join(self.names)}")
+
+    def _shapes(self, asked: Request) -> dict[str, Shape]:
+        """The shape of every input that has one; a contradiction is an InputError."""
+        known = {name: tuple(value.shape) for name, value in self.examples.items()} | dict(self.shapes)
+        given = named(asked.shapes, self.names)
+        self._require_known(given)
+        for name, shape in given.items():
+            if known.get(name, shape) != shape:
+                raise InputError(f"input {name} has shape {known[name]}, not {shape}")
+        return known | given
+
+    def _argument(self, name: str, shapes: Mapping[str, Shape], value: Tensor | None, varies: bool) -> Tensor:
+        dtype = self.examples[name].dtype if name in self.examples else self.dtypes.get(name, self.dtype)
+        if value is not None:
+            if shapes.get(name, tuple(value.shape)) != tuple(value.shape):
+                raise InputError(f"the values for input {name} have shape {tuple(value.shape)}, not {shapes[name]}")
+            known = name in self.examples or name in self.dtypes or value.is_floating_point()
+            return value.to(dtype) if known else value
+        if name in self.examples:
+            return self.examples[name]
+        if name not in shapes:
+            raise InputError(f"the shape of input {name} is not known: give it with --input-shape {name}=1,3,32,32")
+        if varies and dtype.is_floating_point:
+            return torch.rand(shapes[name], generator=torch.Generator().manual_seed(0), dtype=dtype)
+        return torch.zeros(shapes[name], dtype=dtype)
+
+
+def named(shapes: Shapes, names: Sequence[str]) -> dict[str, Shape]:
+    """Every shape under its input's name: unnamed ones go, in order, to the inputs that are not named."""
+    given = {name: shape for name, shape in shapes if name is not None}
+    unnamed = [shape for name, shape in shapes if name is None]
+    if not unnamed:
+        return given
+    free = [name for name in names if name not in given]
+    if len(unnamed) > len(free):
+        raise InputError(f"{len(shapes)} input shapes for a network with {len(names)} inputs ({', '.join(names)})")
+    return given | dict(zip(free, unnamed, strict=False))

@@ -1,0 +1,147 @@
+"""A network named on the command line: a shipped one, an ONNX file, a torch.export archive, or `module:factory`."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from autolip import zoo
+from autolip.capture.archive import load_archive
+from autolip.capture.checks import check_inputs, check_module
+from autolip.capture.factory import make_model
+from autolip.capture.inputs import Inputs, Request, named
+from autolip.capture.onnx import OnnxModel, load_onnx
+from autolip.capture.replay import replay
+from autolip.capture.torch_export import Capture, capture_model, capture_program
+from autolip.capture.weights import SUFFIXES, load_weights
+from autolip.errors import InputError
+
+
+@dataclass(frozen=True)
+class Network:
+    """A captured network, the name it goes by, and the inputs that are held fixed, in words."""
+
+    capture: Capture
+    name: str
+    fixed: dict[str, str]
+
+
+def load_network(spec: str, request: Request | None = None) -> Network:
+    """Capture the network that `spec` names.
+
+    Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
+    """
+    asked = request or Request()
+    suffix = Path(spec).suffix
+    factory = ":" in spec and suffix not in (".onnx", ".pt2")
+    if asked.weights is not None and not factory:
+        raise InputError(f"weights go with a module:factory, and {spec} is none: leave them out")
+    if spec in zoo.names():
+        return _shipped(spec, asked)
+    if suffix == ".onnx":
+        return _onnx(Path(spec), asked)
+    if suffix == ".pt2":
+        return _archive(Path(spec), asked)
+    if factory:
+        return _factory(spec, asked)
+    if suffix in SUFFIXES:
+        raise InputError(f"{spec} holds weights without a network: give module:factory and --weights {spec}")
+    raise InputError(
+        f"no network {spec!r}: give an .onnx or .pt2 file, module:factory, or a shipped network"
+        f" ({', '.join(zoo.names())})"
+    )
+
+
+def _shipped(name: str, asked: Request) -> Network:
+    model, examples = zoo.load(name)
+    names = list(inspect.signature(model.forward).parameters)
+    return _captured(model, Inputs(names, dict(zip(names, examples, strict=True))), asked, name)
+
+
+def _factory(spec: str, asked: Request) -> Network:
+    model = make_model(spec)
+    stored = None if asked.weights is None else load_weights(model, asked.weights)
+    if asked.evaluation:
+        model.eval()
+    network = _captured(model, Inputs(_parameters(model, asked), {}, _dtype(model)), asked, spec)
+    if stored is None:
+        return network
+    return replace(network, capture=replace(network.capture, stored_dtype=str(stored).split(".")[-1]))
+
+
+def _captured(model: nn.Module, inputs: Inputs, asked: Request, name: str) -> Network:
+    arguments, index = inputs.arguments(asked), inputs.index(asked.varying)
+    return Network(capture_model(model, arguments, index), name, inputs.fixed(arguments, asked))
+
+
+def _archive(path: Path, asked: Request) -> Network:
+    program = load_archive(path)
+    names = list(map(str, program.graph_signature.user_inputs))
+    args, kwargs = program.example_inputs or ((), {})
+    examples = [*args, *kwargs.values()]
+    if len(examples) != len(names):
+        raise InputError(f"{path} holds no example inputs, so their shapes are not known: write it again")
+    check_inputs(examples)
+    inputs = Inputs(names, dict(zip(names, examples, strict=True)))
+    arguments = inputs.arguments(asked)
+    module = program.module(check_guards=False)
+    check_module(module)
+    capture = capture_program(program, arguments, inputs.index(asked.varying), module)
+    return Network(capture, path.name, inputs.fixed(arguments, asked))
+
+
+def _onnx(path: Path, asked: Request) -> Network:
+    unnamed = any(name is None for name, _ in asked.shapes)
+    onnx = load_onnx(path, named(asked.shapes, _onnx_names(path) if unnamed else []))
+    inputs = Inputs(list(onnx.inputs), {}, shapes=onnx.inputs, dtypes=onnx.dtypes)
+    arguments, index = inputs.arguments(asked), inputs.index(asked.varying)
+    capture = replace(capture_model(onnx.module, arguments, index), input_name=inputs.names[index])
+    replay(replace(capture, reference=_original(onnx, arguments, index), reference_dtype=torch.float32))
+    return Network(capture, path.name, inputs.fixed(arguments, asked))
+
+
+def _onnx_names(path: Path) -> list[str]:
+    """The inputs that an ONNX file gives no value for, in order."""
+    try:
+        import onnx
+
+        graph = onnx.load(path, load_external_data=False).graph
+    except Exception:
+        load_onnx(path)  # says in a sentence what is wrong
+        raise
+    stored = {initializer.name for initializer in graph.initializer}
+    return [value.name for value in graph.input if value.name not in stored]
+
+
+def _original(onnx: OnnxModel, arguments: Sequence[Tensor], index: int) -> Callable[[Tensor], Tensor]:
+    """The file evaluated by other software, as a function of the varying input."""
+    names = list(onnx.inputs)
+
+    def function(x: Tensor) -> Tensor:
+        values = {name: value.numpy() for name, value in zip(names, arguments, strict=True)}
+        outputs = onnx.reference(values | {names[index]: x.numpy()})
+        return torch.cat([torch.as_tensor(np.asarray(output)).reshape(-1).double() for output in outputs])
+
+    return function
+
+
+def _dtype(model: nn.Module) -> torch.dtype:
+    """The floating type that the module computes in."""
+    return next((weight.dtype for weight in model.parameters() if weight.is_floating_point()), torch.float32)
+
+
+def _parameters(model: nn.Module, asked: Request) -> list[str]:
+    """The inputs of `forward`: those that need a value, and what else was spoken of."""
+    known = inspect.signature(model.forward).parameters.values()
+    names = [p.name for p in known if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if any(p.kind is p.VAR_POSITIONAL for p in known):
+        names += [f"input_{number}" for number in range(len(names), len(asked.shapes))]
+    required = {p.name for p in known if p.default is p.empty}
+    spoken = {name for name, _ in asked.shapes} | set(asked.values or ()) | {asked.varying}
+    unnamed = sum(name is None for name, _ in asked.shapes)
+    last = max((i for i, name in enumerate(names) if name in required | spoken or i < unnamed), default=-1)
+    return names[: last + 1]

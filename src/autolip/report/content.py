@@ -1,0 +1,162 @@
+"""What is said about a result: the bracket in a sentence, tables of cells, remarks. Renderers only lay it out."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from autolip.report.digits import (
+    delta_up,
+    digits_down,
+    digits_near,
+    digits_up,
+    ratio_down,
+    ratio_near,
+    ratio_up,
+)
+
+if TYPE_CHECKING:
+    from autolip.result import Pair, Result, Row
+
+HEADINGS = ("method", "kind", "value", "certainty", "ratio", "seconds", "passes")
+LARGEST_MATRIX = 12
+"""Outputs up to which all pairs are shown as a matrix; beyond, only the pairs with the largest bounds."""
+PAIRS_SHOWN = 10
+NOTES_SHOWN = 5
+PAIR_DIGITS = 5
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table: a caption (or none), headings, rows of cells; the first `left` columns are words, the rest numbers."""
+
+    caption: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left: int = 1
+
+
+def headline(result: "Result") -> str:
+    """The bracket as a sentence: upper ends rounded up, lower ends down, to the digits printed."""
+    where = f"({result.p.value} -> {result.q.value}, {_place(result)}{_caveat(result)})"
+    lower = None if result.lower is None else digits_down(result.lower.value or 0.0)
+    upper = None if result.upper is None else digits_up(_number(result.upper))
+    if lower is not None and upper is not None:
+        return f"{lower} <= {_subject(result)} <= {upper} {where}"
+    if upper is not None:
+        return f"{_subject(result)} <= {upper} {where}; no lower bound"
+    if lower is not None:
+        return f"{_subject(result)} >= {lower} {where}; no upper bound"
+    return f"no bound on the {_subject(result)} {where}"
+
+
+def sheets(result: "Result") -> list[Sheet]:
+    """The table of bounds, and that of the pairs of outputs where there are any."""
+    best = None if result.lower is None else result.lower.value
+    rows = tuple(_cells(row, best) for row in result.bounds if row.kind != "refusal")
+    found = [Sheet("", HEADINGS, rows, left=2)] if rows else []
+    return [*found, _pairs(result.pairs)] if result.pairs else found
+
+
+def remarks(result: "Result") -> list[str]:
+    """Refusals with their reasons, notes, and what the numbers are about."""
+    refusals = [f"{row.method} refused: {row.refusal}" for row in result.bounds if row.kind == "refusal"]
+    notes = list(result.notes)
+    for row in result.bounds:
+        notes += [f"{row.method}: {note}" for note in row.notes if note not in result.notes]
+    if len(notes) > NOTES_SHOWN:
+        more = len(notes) - NOTES_SHOWN
+        notes = [*notes[:NOTES_SHOWN], f"and {more} more such {'note' if more == 1 else 'notes'}"]
+    budget = [] if result.complete else ["the time budget ended early: the bounds hold, tighter ones may exist"]
+    return [*refusals, *budget, *notes, *_assumptions(result)]
+
+
+def _subject(result: "Result") -> str:
+    if result.output == "all":
+        return "Lipschitz constant"
+    if result.output == "pairs":
+        return "largest Lipschitz constant of a difference of two outputs"
+    plus, _, minus = result.output.partition("-")
+    return f"Lipschitz constant of output {plus}" + (f" - output {minus}" if minus else "")
+
+
+def _place(result: "Result") -> str:
+    region = result.region
+    if region["kind"] == "everywhere":
+        return "everywhere"
+    if region["kind"] == "ball":
+        return f"on an {region['norm']} ball of radius {region['radius']}"
+    return f"on a {region['kind']}"
+
+
+def _caveat(result: "Result") -> str:
+    """The probability, where the upper bound rests on random vectors."""
+    row = result.upper
+    return "" if row is None or row.certainty != "confident" else f"; with probability >= {_probability(row)}"
+
+
+def _probability(row: "Row") -> str:
+    return f"1 - {delta_up(row.delta)}"
+
+
+def _number(row: "Row") -> float:
+    return float("inf") if row.value is None else row.value
+
+
+def _cells(row: "Row", best: float | None) -> tuple[str, ...]:
+    value = row.value or 0.0
+    ratio: Callable[[float, float], str] = ratio_near
+    if row.kind == "upper":
+        certainty = f"confident {_probability(row)}" if row.certainty == "confident" else str(row.certainty)
+        shown, ratio = digits_up(_number(row)), ratio_up
+    elif row.kind == "lower":
+        certainty, shown, ratio = "attained", digits_down(value), ratio_down
+    else:
+        certainty, shown = "not a bound", digits_near(value)
+    against = "-" if best is None else ratio(value, best)
+    passes = f"{row.passes:.1f}" if row.passes < 100 else f"{row.passes:.0f}"
+    return row.method, row.kind, shown, certainty, against, f"{row.seconds:.2f}", passes
+
+
+def _assumptions(result: "Result") -> Iterator[str]:
+    """What the numbers are about, in words."""
+    known = result.assumptions
+    if "input" in known:
+        shape = tuple(known["input_shape"])
+        stored = f"; weights stored as {known['dtype']}" if "dtype" in known else ""
+        yield f"input {known['input']} of shape {shape}, batch {known['batch']}{stored}"
+    for name, value in known.get("fixed", {}).items():
+        yield f"input {name} is held fixed at {value}"
+    if result.region["kind"] == "box":
+        widths = [hi - lo for lo, hi in zip(result.region["lo"], result.region["hi"], strict=True)]
+        yield f"box of {len(widths)} coordinates, {min(widths):.4g} to {max(widths):.4g} wide"
+
+
+def _pairs(pairs: tuple["Pair", ...]) -> Sheet:
+    count = 1 + max(max(pair.i, pair.j) for pair in pairs)
+    return _matrix(pairs, count) if count <= LARGEST_MATRIX else _largest(pairs)
+
+
+def _upper_of(pair: "Pair") -> str:
+    return "-" if pair.upper is None else digits_up(_number(pair.upper), PAIR_DIGITS)
+
+
+def _lower_of(pair: "Pair") -> str:
+    return "-" if pair.lower is None else digits_down(pair.lower.value or 0.0, PAIR_DIGITS)
+
+
+def _matrix(pairs: tuple["Pair", ...], count: int) -> Sheet:
+    cells = [["." if i == j else "-" for j in range(count)] for i in range(count)]
+    for pair in pairs:
+        cells[pair.i][pair.j], cells[pair.j][pair.i] = _upper_of(pair), _lower_of(pair)
+    return Sheet(
+        "differences of two outputs: upper bounds above the diagonal, attained lower bounds below",
+        ("", *map(str, range(count))),
+        tuple((str(i), *row) for i, row in enumerate(cells)),
+    )
+
+
+def _largest(pairs: tuple["Pair", ...]) -> Sheet:
+    worst = sorted(pairs, key=lambda pair: float("inf") if pair.upper is None else -_number(pair.upper))
+    rows = tuple((f"{pair.i}-{pair.j}", _lower_of(pair), _upper_of(pair)) for pair in worst[:PAIRS_SHOWN])
+    caption = f"differences of two outputs: the {len(rows)} of {len(pairs)} with the largest upper bounds"
+    return Sheet(caption, ("pair", "lower", "upper"), rows)

@@ -1,0 +1,107 @@
+"""Weights from files: never unpickled, never truncated, mismatches in one sentence."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from autolip.capture.weights import load_weights, read_weights
+from autolip.errors import InputError
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)).eval()
+
+
+@pytest.mark.parametrize("wrapper", [None, "state_dict", "net", "model"])
+def test_state_dictionaries_bare_and_wrapped(network: nn.Module, tmp_path: Path, wrapper: str | None) -> None:
+    state = {name: value + 1 for name, value in network.state_dict().items()}
+    torch.save(state if wrapper is None else {"epoch": 3, wrapper: state}, tmp_path / "w.pth")
+    assert load_weights(network, tmp_path / "w.pth") is torch.float32
+    torch.testing.assert_close(network.state_dict(), state, rtol=0, atol=0)
+
+
+def test_safetensors(network: nn.Module, tmp_path: Path) -> None:
+    state = {name: value + 1 for name, value in network.state_dict().items()}
+    save_file(state, tmp_path / "w.safetensors")
+    load_weights(network, tmp_path / "w.safetensors")
+    torch.testing.assert_close(network.state_dict(), state, rtol=0, atol=0)
+
+
+def test_double_weights_make_a_double_network(network: nn.Module, tmp_path: Path) -> None:
+    state = {name: value.double() / 3 for name, value in network.state_dict().items()}
+    torch.save(state, tmp_path / "w.pt")
+    assert load_weights(network, tmp_path / "w.pt") is torch.float64
+    assert torch.equal(network.state_dict()["0.weight"], state["0.weight"])
+
+
+def test_missing_unexpected_and_misshapen_weights_in_one_sentence(network: nn.Module, tmp_path: Path) -> None:
+    state = dict(network.state_dict())
+    state["0.weight"] = torch.zeros(3, 3)
+    del state["0.bias"], state["1.weight"]
+    state |= {f"extra.{i}": torch.zeros(1) for i in range(5)}
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(InputError) as caught:
+        load_weights(network, tmp_path / "w.pth")
+    assert str(caught.value).endswith(
+        "do not fit the network: the file lacks 0.bias, 1.weight; it has no place for extra.0, extra.1, extra.2 and"
+        " 2 more; it has the shapes 0.weight (3, 3) for (2, 3)"
+    )
+
+
+class Malicious:
+    def __reduce__(self):
+        return (open, ("executed.txt", "w"))
+
+
+@pytest.mark.parametrize("save", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value, protocol=2))])
+def test_pickled_objects_are_refused_and_not_executed(save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save({"0.weight": Malicious()}, tmp_path / "w.pth")
+    with pytest.raises(InputError, match=r"save model.state_dict\(\) instead"):
+        read_weights(tmp_path / "w.pth")
+    assert not (tmp_path / "executed.txt").exists()
+
+
+def test_a_whole_model_is_refused(network: nn.Module, tmp_path: Path) -> None:
+    torch.save(network, tmp_path / "model.pth")
+    with pytest.raises(InputError, match=r"objects are never unpickled: save model.state_dict\(\)"):
+        read_weights(tmp_path / "model.pth")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"PK\x03\x04 truncated", b"not weights at all"])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_empty_and_damaged_files(tmp_path: Path, content: bytes, suffix: str) -> None:
+    file = tmp_path / f"w{suffix}"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match=r"(never unpickled|damaged)") as caught:
+        read_weights(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_truncated_file(network: nn.Module, tmp_path: Path) -> None:
+    torch.save(network.state_dict(), tmp_path / "w.pth")
+    content = (tmp_path / "w.pth").read_bytes()
+    (tmp_path / "w.pth").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="damaged"):
+        read_weights(tmp_path / "w.pth")
+
+
+def test_other_files(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read: No such file"):
+        read_weights(tmp_path / "absent.pth")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_weights(tmp_path / "absent.safetensors")
+    with pytest.raises(InputError, match="is not a weights file: give one of .safetensors"):
+        read_weights(tmp_path / "weights.npy")
+    torch.save(torch.zeros(3), tmp_path / "tensor.pth")
+    with pytest.raises(InputError, match="holds no state dictionary"):
+        read_weights(tmp_path / "tensor.pth")
+    torch.save({"epoch": 3, "w": torch.zeros(3)}, tmp_path / "mixed.pth")
+    with pytest.raises(InputError, match="holds epoch, not a tensor each"):
+        read_weights(tmp_path / "mixed.pth")

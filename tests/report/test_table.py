@@ -1,0 +1,47 @@
+"""Text, terminal and HTML renderings carry the same content."""
+
+import io
+from dataclasses import replace
+
+from rich.console import Console
+
+from autolip.report.table import render_html, render_rich, render_text
+from autolip.result import Result
+
+
+def test_text_is_golden(bracket: Result, golden) -> None:
+    golden("result", render_text(bracket) + "\n")
+
+
+def test_pairs_text_is_golden(pairs, golden) -> None:
+    golden("pairs", render_text(pairs(5)) + "\n")
+
+
+def test_html_is_golden(bracket: Result, golden) -> None:
+    golden("result-html", render_html(bracket).replace("><", ">\n<") + "\n")
+
+
+def test_terminal_table_is_golden(bracket: Result, golden) -> None:
+    console = Console(width=100, force_terminal=False, record=True, file=io.StringIO())
+    console.print(render_rich(bracket))
+    golden("result-terminal", "\n".join(line.rstrip() for line in console.export_text().splitlines()) + "\n")
+
+
+def test_text_has_no_escape_codes_and_no_trailing_blanks(bracket: Result, pairs) -> None:
+    for result in (bracket, pairs(5), replace(bracket, bounds=())):
+        text = render_text(result)
+        assert "\x1b" not in text
+        assert all(line == line.rstrip() for line in text.splitlines())
+
+
+def test_names_of_the_user_are_not_markup(bracket: Result) -> None:
+    odd = replace(bracket, model="<b>[red]net[/red]</b>")
+    assert "&lt;b&gt;[red]net[/red]&lt;/b&gt;" in render_html(odd)
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(render_rich(odd))
+    assert "<b>[red]net[/red]</b>" in console.export_text()
+
+
+def test_result_shows_itself(bracket: Result) -> None:
+    assert repr(bracket) == render_text(bracket)
+    assert bracket._repr_html_() == render_html(bracket)
