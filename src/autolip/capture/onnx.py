@@ -1,0 +1,198 @@
+"""Reading an ONNX file as a PyTorch module that `torch.export` turns into an ATen graph."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from autolip.errors import InputError
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, ValueInfoProto
+
+OLDEST_OPSET, NEWEST_OPSET = 6, 24
+
+Reference = Callable[[Mapping[str, np.ndarray]], list[np.ndarray]]
+
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """An ONNX file as a PyTorch module, with what is needed to call it and to check it.
+
+    `module(*inputs)` takes the inputs in the order of `inputs` and returns the output, or the tuple of all in
+    the order of `outputs`. Every stored number is kept exactly: half precision is widened to single, and
+    everything to double if anything is double. `reference` evaluates the original file independently.
+    """
+
+    module: nn.Module
+    inputs: dict[str, tuple[int, ...]]
+    dtypes: dict[str, torch.dtype]
+    outputs: tuple[str, ...]
+    reference: Reference
+
+
+def load_onnx(path: str | Path, input_shapes: Mapping[str, tuple[int, ...]] | None = None) -> OnnxModel:
+    """The network in the ONNX file `path`, for inputs of fixed shapes.
+
+    A first dimension that the file leaves open is taken to be a batch of one; the file must fix the others or
+    `input_shapes` must give them. Operators are translated in the file's own opset (6 to 24).
+
+    Raises InputError if the file cannot be read or a shape is missing, and UnsupportedOperation, with every
+    node concerned, if the network contains operators without a translation.
+    """
+    _require_onnx()
+    from autolip.capture.onnx_translation import torch_dtype, translate, widest_float
+
+    path = Path(path)
+    model = _read(path)
+    opset, graph = _opset(path, model), _inlined(model).graph
+    floating, given = widest_float(graph), _inputs(graph)
+    shapes = _shapes(given, input_shapes or {})
+    dtypes = {value.name: torch_dtype(value.type.tensor_type.elem_type, floating) for value in given}
+    example = {name: _example(shape, dtypes[name]) for name, shape in shapes.items()}
+    module = translate(graph, opset, floating, example).eval()
+    outputs = tuple(output.name for output in graph.output)
+    return OnnxModel(module, shapes, dtypes, outputs, _reference(path, model, given))
+
+
+def _require_onnx() -> None:
+    try:
+        import onnx  # noqa: F401
+    except ImportError as error:
+        message = "ONNX files need the package onnx, which is not installed: pip install autolip[onnx]"
+        raise InputError(message) from error
+
+
+def _read(path: Path) -> "ModelProto":
+    """The model in the file, with its external weights."""
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        model = onnx.load_model_from_string(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except DecodeError as error:
+        raise InputError(f"{path} is not an ONNX file, or it is damaged") from error
+    if not model.opset_import or not model.graph.output:
+        raise InputError(f"{path} is not an ONNX file: it holds no network")
+    _load_external(path, model)
+    return model
+
+
+def _load_external(path: Path, model: "ModelProto") -> None:
+    """Loads the weights that lie beside the file; a path that leads out of the file's folder is refused."""
+    from onnx.checker import ValidationError
+    from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_tensor, uses_external_data
+
+    from autolip.capture.onnx_translation import stored_tensors
+
+    folder = path.resolve().parent
+    for tensor in filter(uses_external_data, stored_tensors(model.graph)):
+        location = ExternalDataInfo(tensor).location
+        if not (folder / location).resolve().is_relative_to(folder):
+            raise InputError(f"{path} stores '{tensor.name}' in {location}, outside its own folder; refused")
+        try:
+            load_external_data_for_tensor(tensor, str(folder))
+        except (OSError, ValueError, ValidationError) as error:
+            raise InputError(f"{path} stores '{tensor.name}' in {location}, which cannot be read: {error}") from error
+
+
+def _opset(path: Path, model: "ModelProto") -> int:
+    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    if not OLDEST_OPSET <= opset <= NEWEST_OPSET:
+        supported = f"{OLDEST_OPSET} to {NEWEST_OPSET}"
+        raise InputError(f"{path} uses opset {opset}; export it again with one of {supported}")
+    return opset
+
+
+def _inlined(model: "ModelProto") -> "ModelProto":
+    """The model without functions of its own: their bodies stand in their place."""
+    from onnx.inliner import inline_local_functions
+
+    return inline_local_functions(model) if model.functions else model
+
+
+def _inputs(graph: "GraphProto") -> list["ValueInfoProto"]:
+    """The inputs that the file gives no value for."""
+    from autolip.capture.onnx_translation import FLOATS, INTEGERS
+
+    stored = {initializer.name for initializer in graph.initializer}
+    given = [value for value in graph.input if value.name not in stored]
+    for value in given:
+        if value.type.tensor_type.elem_type not in {*FLOATS, *INTEGERS}:
+            raise InputError(f"the input '{value.name}' of the ONNX file is not a tensor of numbers")
+    return given
+
+
+def _shapes(given: Sequence["ValueInfoProto"], wanted: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    names = [value.name for value in given]
+    for name in wanted:
+        if name not in names:
+            raise InputError(f"the ONNX file has no input '{name}'; it has {', '.join(names)}")
+    return {value.name: _shape(value, wanted.get(value.name)) for value in given}
+
+
+def _shape(value: "ValueInfoProto", wanted: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The concrete shape of an input: as wanted where the file leaves it open, else a batch of one."""
+    stated = value.type.tensor_type
+    sizes = [dim.dim_value for dim in stated.shape.dim] if stated.HasField("shape") else None
+    if wanted is None:
+        if sizes is None or not all(sizes[1:]):
+            raise InputError(f"the ONNX file leaves the shape of its input '{value.name}' open; give it explicitly")
+        return tuple(size or 1 for size in sizes)
+    if sizes is not None and (
+        len(sizes) != len(wanted) or any(a and a != b for a, b in zip(sizes, wanted, strict=True))
+    ):
+        shape = tuple(size or "?" for size in sizes)
+        raise InputError(f"the input '{value.name}' of the ONNX file has shape {shape}, not {tuple(wanted)}")
+    return tuple(wanted)
+
+
+def _example(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Positive numbers for floating inputs, zeros (valid as indices) for the others."""
+    if not dtype.is_floating_point:
+        return torch.zeros(shape, dtype=dtype)
+    return torch.rand(shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
+
+
+def _reference(path: Path, model: "ModelProto", given: Sequence["ValueInfoProto"]) -> Reference:
+    """Evaluates the file with onnxruntime, or with the reference of the package onnx where that cannot."""
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    types = {value.name: tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type) for value in given}
+    engine = functools.cache(lambda: _onnxruntime(path) or _evaluator(model))
+
+    def evaluate(inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        return engine()({name: np.asarray(inputs[name], dtype) for name, dtype in types.items()})
+
+    return evaluate
+
+
+def _onnxruntime(path: Path) -> Reference | None:
+    """The file in an onnxruntime session; None if that is not installed or does not know some operator."""
+    try:
+        import onnxruntime  # type: ignore[import-untyped]
+        from onnxruntime.capi import onnxruntime_pybind11_state as errors  # type: ignore[import-untyped]
+    except ImportError:
+        return None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except (errors.Fail, errors.InvalidGraph, errors.NotImplemented):
+        return None
+    return lambda inputs: [np.asarray(output) for output in session.run(None, dict(inputs))]
+
+
+def _evaluator(model: "ModelProto") -> Reference:
+    from onnx.reference import ReferenceEvaluator
+
+    evaluator = ReferenceEvaluator(model)
+    return lambda inputs: [np.asarray(output) for output in evaluator.run(None, dict(inputs))]
