@@ -9,7 +9,7 @@ import torch
 from autolip.graph.graph import Place
 from autolip.intervals import Interval
 from autolip.operators.algebra import compose
-from autolip.operators.block import Block, Link
+from autolip.operators.block import Block, Link, between
 from autolip.operators.image import image
 from autolip.operators.operator import Operator
 from autolip.slopes import Exact, Slope
@@ -95,8 +95,7 @@ def fused(graph: SlopeGraph) -> SlopeGraph:
         reaching[vertex.name] = tuple(dict.fromkeys(sources))
         if vertex.name in kept:
             edges = tuple(
-                Edge(source, Exact(affine_map(graph, source, vertex.name)))
-                for source in reaching[vertex.name]
+                Edge(source, Exact(affine_map(graph, source, vertex.name))) for source in reaching[vertex.name]
             )
             vertices.append(Vertex(vertex.name, vertex.shape, edges, vertex.range, vertex.place, "affine"))
     return SlopeGraph(graph.input, tuple(vertices), graph.output)
@@ -110,31 +109,17 @@ def _operator(edge: Edge) -> Operator:
 
 def affine_map(graph: SlopeGraph, source: str, sink: str) -> Operator:
     """The linear part of `sink` as a function of `source` through affine operations only, composed."""
-    links = _links(graph, source, sink)
-    if len(links) == len({link.target for link in links}) == len({link.source for link in links}):
-        return compose(*(link.operator for link in reversed(links)))
-    return Block(source, sink, tuple(links), graph[source].shape, graph[sink].shape)
+    links = [
+        Link(edge.source, vertex.name, edge.slope.operator)
+        for vertex in graph
+        if vertex.is_affine
+        for edge in vertex.edges
+        if isinstance(edge.slope, Exact)
+    ]
+    return Block.of(between(links, source, sink), source, sink, graph[source].shape, graph[sink].shape)
 
 
 def _sinks(graph: SlopeGraph) -> set[str]:
     """Names of affine values that something non-affine reads, and the output."""
     read = {edge.source for vertex in graph if not vertex.is_affine for edge in vertex.edges}
     return read | {graph.output}
-
-
-def _links(graph: SlopeGraph, source: str, sink: str) -> list[Link]:
-    """Every affine edge on a path from source to sink, in topological order."""
-    descendants, links = {source}, []
-    for vertex in graph:
-        if vertex.name == source or not vertex.is_affine:
-            continue
-        for edge in vertex.edges:
-            if edge.source in descendants and isinstance(edge.slope, Exact):
-                descendants.add(vertex.name)
-                links.append(Link(edge.source, vertex.name, edge.slope.operator))
-    ancestors, needed = {sink}, []
-    for link in reversed(links):
-        if link.target in ancestors:
-            ancestors.add(link.source)
-            needed.append(link)
-    return needed[::-1]

@@ -1,5 +1,6 @@
 """AutoLip: the product bound for any computation graph."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -33,7 +34,22 @@ class AutoLip(Method):
     source: ClassVar[str] = "Virmaux and Scaman, NeurIPS 2018, Algorithm 1"
 
     def bound(self, problem: Problem) -> Bound | Refusal:
-        return _Walk(problem, problem.fused if self.fuse else problem.slopes).run()
+        return walk(problem, problem.fused if self.fuse else problem.slopes)
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """A bound on a whole stretch: ||sink - sink'||_norm <= gain ||source - source'||_norm."""
+
+    source: str
+    sink: str
+    norm: Norm
+    gain: Upper
+
+
+def walk(problem: Problem, graph: SlopeGraph, shortcuts: Sequence[Shortcut] = ()) -> Bound | Refusal:
+    """The product bound over a graph, better bounds of stretches taken where they are given."""
+    return _Walk(problem, graph, shortcuts).run()
 
 
 @dataclass
@@ -42,6 +58,7 @@ class _Walk:
 
     problem: Problem
     graph: SlopeGraph
+    shortcuts: Sequence[Shortcut]
     gains: dict[str, Gains] = field(default_factory=dict)
     contributions: list[Contribution] = field(default_factory=list)
     culprits: list[str] = field(default_factory=list)
@@ -75,6 +92,10 @@ class _Walk:
                 if isinstance(term, Refusal):
                     return term
                 total[r] = total[r] + term
+        for shortcut in self.shortcuts:
+            if shortcut.sink == vertex.name and shortcut.norm in total:
+                direct = shortcut.gain * self.gains[shortcut.source][shortcut.norm]
+                total[shortcut.norm] = Upper.least([total[shortcut.norm], direct])
         return total
 
     def _along(self, vertex: Vertex, edge: Edge, r: Norm) -> Upper | Refusal:

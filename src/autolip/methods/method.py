@@ -50,9 +50,7 @@ class Problem:
     p: Norm
     q: Norm
     options: NormOptions = NormOptions()
-    norms: dict[tuple[int, Norm, Norm], tuple[Operator, Upper | Refusal]] = field(
-        default_factory=dict, repr=False
-    )
+    norms: dict[tuple[int, Norm, Norm], tuple[Operator, Upper | Refusal]] = field(default_factory=dict, repr=False)
 
     @staticmethod
     def pose(graph: Graph, region: Region, p: Norm, q: Norm, options: NormOptions) -> "Problem":

@@ -1,0 +1,1 @@
+"""Measurements, never part of the tests; each module writes its table to benchmarks/results."""

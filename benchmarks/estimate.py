@@ -1,0 +1,130 @@
+"""Seconds, network passes and peak memory of a bracket on well-known architectures with random weights.
+
+    python -m benchmarks.estimate [NAME ...]
+
+Each network runs in a process of its own, so that peak memory is its own.  Beside AutoLip stands the published way to
+get the same number: one power iteration per linear layer (Virmaux and Scaman 2018, Algorithm 2), run until its value
+is within 0.1% of our proved bound or 1000 iterations.  That value comes from below and is not a bound.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+NETWORKS = ("alexnet", "vgg16", "resnet50", "mobilenet_v2", "vit_b_16")
+
+
+def measure(name: str) -> dict[str, object]:
+    """One bracket; returns plain numbers."""
+    import torch
+
+    from autolip.capture.torch_export import capture_model
+    from autolip.estimate import bracket
+    from autolip.regions import Ball, Everywhere
+    from autolip.zoo import architectures
+
+    torch.set_num_threads(2)
+    x = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    started = time.perf_counter()
+    capture = capture_model(getattr(architectures, name)(), (x,))
+    captured = time.perf_counter() - started
+    region = Ball(x, 1e-3, norm=_linf()) if name == "vit_b_16" else Everywhere()
+    result = bracket(capture, model=name, region=region)
+    upper, lower = result.upper, result.lower
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {
+        "network": name,
+        "region": "linf ball, 1e-3" if name == "vit_b_16" else "everywhere",
+        "operations": len(capture.graph.nodes),
+        "capture_seconds": captured,
+        "upper": None if upper is None else upper.value,
+        "certainty": None if upper is None else upper.certainty,
+        "upper_seconds": result.bounds[0].seconds,
+        "upper_passes": result.bounds[0].passes,
+        "lower": None if lower is None else lower.value,
+        "lower_seconds": None if lower is None else lower.seconds,
+        "peak_gib": peak,
+        **power_methods(capture, region),
+    }
+
+
+def power_methods(capture: object, region: object, accuracy: float = 1e-3, limit: int = 1000) -> dict[str, object]:
+    """The published power method on every affine block: passes and seconds to come within `accuracy` of our bound."""
+    from autolip.methods import Problem
+    from autolip.norms import Norm
+    from autolip.operators.norms import NormOptions
+    from autolip.operators.operator import metered
+    from autolip.slopes import Exact
+    from autolip.values import Upper
+
+    problem = Problem.pose(capture.graph, region, Norm.L2, Norm.L2, NormOptions())  # type: ignore[attr-defined, arg-type]
+    operators = [e.slope.operator for v in problem.fused for e in v.edges if isinstance(e.slope, Exact)]
+    targets = [problem.norm(operator, Norm.L2, Norm.L2) for operator in operators]
+    started, late = time.perf_counter(), 0
+    with metered() as meter:
+        for operator, target in zip(operators, targets, strict=True):
+            if isinstance(target, Upper):
+                late += not _reaches(operator, target.value / (1 + accuracy), limit)
+    return {
+        "power_seconds": time.perf_counter() - started,
+        "power_passes": meter.work / problem.work_of_one_pass,
+        "power_not_there": late,
+        "blocks": len(operators),
+    }
+
+
+def _reaches(operator: object, goal: float, limit: int) -> bool:
+    import torch
+
+    x = torch.randn((1, *operator.in_shape), dtype=torch.float64)  # type: ignore[attr-defined]
+    for _ in range(limit):
+        y = operator.mv(x / x.norm())  # type: ignore[attr-defined]
+        if y.norm().item() >= goal:
+            return True
+        x = operator.rmv(y)  # type: ignore[attr-defined]
+        if x.norm() == 0:
+            return goal == 0
+    return False
+
+
+def _linf() -> object:
+    from autolip.norms import Norm
+
+    return Norm.LINF
+
+
+def table(rows: list[dict[str, object]]) -> str:
+    """The rows as a Markdown table."""
+    head = (
+        "| network | region | operations | upper | certainty | seconds | passes | lower | peak GiB |"
+        " power method: seconds | passes | blocks not within 0.1% after 1000 |\n|" + "---|" * 12
+    )
+    line = (
+        "| {network} | {region} | {operations} | {upper:.5g} | {certainty} | {upper_seconds:.1f} | {upper_passes:.0f} |"
+        " {lower:.4g} | {peak_gib:.2f} | {power_seconds:.1f} | {power_passes:.0f} | {power_not_there} of {blocks} |"
+    )
+    return "\n".join([head, *(line.format(**row) for row in rows)])
+
+
+def main(names: list[str]) -> None:
+    """Measure, print, and write benchmarks/results/estimate.{md,json}."""
+    rows = []
+    for name in names or NETWORKS:
+        code = f"import json; from benchmarks.estimate import measure; print(json.dumps(measure({name!r})))"
+        output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+        rows.append(json.loads(output.splitlines()[-1]))
+        print(rows[-1], flush=True)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "estimate.json").write_text(json.dumps(rows, indent=1) + "\n")
+    note = (
+        "Measured by `python -m benchmarks.estimate` on 2 shared cores, float64, random weights, input 224 x 224.\n\n"
+    )
+    (RESULTS / "estimate.md").write_text("# Brackets on well-known architectures\n\n" + note + table(rows) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,66 @@
+"""Sequential stretches of a network: affine, pointwise, affine, ..., affine, with nothing joining in between."""
+
+from dataclasses import dataclass
+
+from autolip.graph.views import SlopeGraph, Vertex
+from autolip.operators.operator import Operator
+from autolip.slopes import Between, Exact
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """sink - sink' = blocks[-1] s[-1] blocks[-2] ... s[0] blocks[0] (source - source'), s[k] in slopes[k]."""
+
+    source: str
+    sink: str
+    blocks: tuple[Operator, ...]
+    slopes: tuple[Between, ...]
+
+
+def stretches(fused: SlopeGraph) -> tuple[Stretch, ...]:
+    """The longest sequential stretches of a fused view that contain a nonlinearity, each as long as it can be."""
+    found = [stretch for vertex in fused if (stretch := _ending_at(fused, vertex)) is not None]
+    inner = {stretch.source: {_before_last(fused, stretch)} for stretch in found}
+    for stretch in found:
+        inner[stretch.source].add(_before_last(fused, stretch))
+    return tuple(stretch for stretch in found if stretch.sink not in inner[stretch.source])
+
+
+def _before_last(fused: SlopeGraph, stretch: Stretch) -> str:
+    """The affine vertex before a stretch's last nonlinearity: a shorter stretch may end there."""
+    pointwise = fused[fused[stretch.sink].edges[0].source]
+    return pointwise.edges[0].source
+
+
+def _ending_at(fused: SlopeGraph, sink: Vertex) -> Stretch | None:
+    """The longest stretch that ends at an affine vertex, walking back while each vertex has one operand."""
+    blocks: list[Operator] = []
+    slopes: list[Between] = []
+    vertex = sink
+    while (operator := _only_operator(vertex)) is not None:
+        blocks.append(operator)
+        source = fused[vertex.edges[0].source]
+        between = _only_slopes(source)
+        before = fused[source.edges[0].source] if between is not None else None
+        if between is None or before is None or _only_operator(before) is None:
+            break
+        slopes.append(between)
+        vertex = before
+    if not slopes:
+        return None
+    return Stretch(vertex.edges[0].source, sink.name, tuple(reversed(blocks)), tuple(reversed(slopes)))
+
+
+def _only_operator(vertex: Vertex) -> Operator | None:
+    if len(vertex.edges) != 1:
+        return None
+    slope = vertex.edges[0].slope
+    return slope.operator if isinstance(slope, Exact) else None
+
+
+def _only_slopes(vertex: Vertex) -> Between | None:
+    if len(vertex.edges) != 1:
+        return None
+    slope = vertex.edges[0].slope
+    finite = isinstance(slope, Between) and bool(slope.lo.isfinite().all() and slope.hi.isfinite().all())
+    return slope if finite and isinstance(slope, Between) else None

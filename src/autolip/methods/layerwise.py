@@ -1,0 +1,100 @@
+"""Closed-form layerwise bounds: ECLipsE-Fast and its relatives, glued to the rest of the graph by AutoLip."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+
+from autolip.errors import Refusal
+from autolip.graph.chains import Stretch, stretches
+from autolip.methods.autolip import Shortcut, walk
+from autolip.methods.method import Bound, Method, Problem, method
+from autolip.methods.recursion import Layer, Multipliers, by_diagonal, by_norm, by_rows, chain_bound
+from autolip.norms import Norm
+from autolip.operators.norms.rounding import rounded_rows
+from autolip.operators.operator import Operator
+from autolip.slopes import Between
+from autolip.values import Upper
+
+CLOSED_FORMS: dict[str, Multipliers] = {"norm": by_norm, "rows": by_rows, "diagonal": by_diagonal}
+
+LARGEST_WIDTH = 2048
+"""Greatest number of neurons in a layer whose ellipsoid is kept as a matrix."""
+
+
+@method("layerwise")
+@method("eclipse-fast", closed_form="norm")
+@dataclass(frozen=True)
+class Layerwise(Method):
+    """Upper bound on the l2 constant: along chains the ellipsoids of the layerwise recursion, elsewhere products.
+
+    Multipliers in closed form: "norm" T = I / lambda_max(A) (ECLipsE-Fast), "rows" T_i = 1 / sum_j |A_ij|,
+    "diagonal" T proportional to 1 / A_ii, or "best": the smallest of the three for every stretch.  Every step is
+    proved by a Cholesky factorisation; O(sum n^3) for widths n.
+    """
+
+    closed_form: Literal["best", "norm", "rows", "diagonal"] = "best"
+
+    name: ClassVar[str] = "layerwise"
+    source: ClassVar[str] = "Xu and Sivaranjani, NeurIPS 2024 (ECLipsE-Fast); Syed and Hu, arXiv 2503.14297"
+
+    def accepts(self, problem: Problem) -> Refusal | None:
+        if (problem.p, problem.q) != (Norm.L2, Norm.L2):
+            return Refusal("bounds the l2 -> l2 constant only")
+        return None
+
+    def bound(self, problem: Problem) -> Bound | Refusal:
+        chosen = CLOSED_FORMS if self.closed_form == "best" else {self.closed_form: CLOSED_FORMS[self.closed_form]}
+        shortcuts, reasons = [], []
+        for stretch in stretches(problem.fused):
+            gain = closed_form_bound(stretch, tuple(chosen.values()))
+            if isinstance(gain, Refusal):
+                reasons.append(f"to {problem.fused[stretch.sink].place}: {gain}")
+            else:
+                shortcuts.append(Shortcut(stretch.source, stretch.sink, Norm.L2, gain))
+        if not shortcuts:
+            return Refusal("; ".join(reasons) or "the network has no sequential stretch of two affine blocks")
+        return walk(problem, problem.fused, shortcuts)
+
+
+def closed_form_bound(stretch: Stretch, choices: Sequence[Multipliers]) -> Upper | Refusal:
+    """The least of the recursion's bounds over several closed forms."""
+    layers = dense_layers(stretch.blocks)
+    if isinstance(layers, Refusal):
+        return layers
+    slopes = [flat_slopes(slope) for slope in stretch.slopes]
+    bounds = [chain_bound(layers, slopes, choice) for choice in choices]
+    proved = [bound for bound in bounds if isinstance(bound, Upper)]
+    return Upper.least(proved) if proved else next(bound for bound in bounds if isinstance(bound, Refusal))
+
+
+def dense_layers(blocks: Sequence[Operator], width: int = LARGEST_WIDTH) -> list[Layer] | Refusal:
+    """Every affine block as a matrix with its rounding; refused where a hidden layer is too wide."""
+    widest = max((block.out_size for block in blocks[:-1]), default=0)
+    if widest > width:
+        return Refusal(f"a layer of {widest} neurons is wider than {width}")
+    layers = []
+    for block in blocks:
+        layer = _materialised(block)
+        if isinstance(layer, Refusal):
+            return layer
+        layers.append(layer)
+    return layers
+
+
+def _materialised(block: Operator) -> Layer | Refusal:
+    values, errors = [], []
+    wide = block.out_size < block.in_size
+    for rows in rounded_rows(block.T if wide else block):
+        if isinstance(rows, Refusal):
+            return rows
+        values.append(rows.value)
+        errors.append(rows.error)
+    value, error = torch.cat(values), torch.cat(errors)
+    return Layer(value, error) if wide else Layer(value.T.contiguous(), error.T.contiguous())
+
+
+def flat_slopes(slope: Between) -> tuple[torch.Tensor, torch.Tensor]:
+    """The ends of a slope set as vectors."""
+    return slope.lo.reshape(-1), slope.hi.reshape(-1)
