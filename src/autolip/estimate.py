@@ -26,6 +26,7 @@ Choice = str | Method | Sequence[str | Method]
 LowerChoice = str | LowerMethod | Sequence[str | LowerMethod]
 
 DEFAULT_LOWER = ("ascent",)
+CONSTANT = "the output does not depend on the input"
 
 
 def lipschitz(
@@ -112,7 +113,8 @@ def bracket(
     if readout is not None:
         problem, search = problem.reading(readout), search.reading(readout)
     rows, upper, best, complete = run.rows(problem, search)
-    return replace(frame, bounds=tuple(rows), upper=upper, lower=best, complete=complete)
+    notes = (CONSTANT,) if upper is not None and upper.value == 0 else ()
+    return replace(frame, bounds=tuple(rows), upper=upper, lower=best, complete=complete, notes=notes)
 
 
 @dataclass
@@ -143,7 +145,7 @@ def _upper_row(method: Method, problem: Problem) -> tuple[Row, Bound | None]:
     started = time.perf_counter()
     with metered() as meter:
         bound = method.accepts(problem) or method.bound(problem)
-    cost = {"seconds": time.perf_counter() - started, "passes": meter.work / problem.work_of_one_pass}
+    cost: dict[str, Any] = {"seconds": time.perf_counter() - started, "passes": meter.work / problem.work_of_one_pass}
     if isinstance(bound, Refusal):
         return Row(method.name, "refusal", refusal=str(bound), **cost), None
     return Row.of(method.name, bound.value, notes=bound.notes, **cost), bound
@@ -152,7 +154,7 @@ def _upper_row(method: Method, problem: Problem) -> tuple[Row, Bound | None]:
 def _lower_row(searcher: LowerMethod, search: LowerProblem) -> Row:
     started, before = time.perf_counter(), search.passes
     found = searcher.search(search)
-    cost = {"seconds": time.perf_counter() - started, "passes": search.passes - before}
+    cost: dict[str, Any] = {"seconds": time.perf_counter() - started, "passes": search.passes - before}
     if isinstance(found, Refusal):
         return Row(searcher.name, "refusal", refusal=str(found), **cost)
     return Row.of(searcher.name, found, **cost)
@@ -173,22 +175,24 @@ def _best_lower(rows: list[Row]) -> Row | None:
 
 def _all_pairs(frame: Result, problem: Problem, search: LowerProblem, run: _Run) -> Result:
     """The bracket of every difference f_i - f_j; the rows shown are those of the largest."""
-    pairs, rows_of, complete = [], {}, True
+    pairs: list[Pair] = []
+    rows_of: dict[tuple[int, int], tuple[Row, ...]] = {}
+    complete = True
     for i, j, operator in pair_readouts(problem.slopes.output_shape):
         rows, upper, lower, done = run.rows(problem.reading(operator), search.reading(operator))
         pairs.append(Pair(i, j, upper, lower))
-        rows_of[i, j], complete = rows, complete and done
+        rows_of[i, j] = tuple(rows)
+        complete &= done
     if not pairs:
         raise InputError("output 'pairs' needs at least two outputs: this network has one")
     worst = max(pairs, key=lambda pair: math.inf if pair.upper is None else pair.upper.value or 0.0)
-    lower = max((pair.lower for pair in pairs if pair.lower), key=lambda row: row.value or 0.0, default=None)
-    rows = tuple(rows_of[worst.i, worst.j])
+    best = max((pair.lower for pair in pairs if pair.lower), key=lambda row: row.value or 0.0, default=None)
     note = f"the rows are those of the pair with the largest upper bound, {worst.i}-{worst.j}"
     return replace(
         frame,
-        bounds=rows,
+        bounds=rows_of[worst.i, worst.j],
         upper=worst.upper,
-        lower=lower,
+        lower=best,
         pairs=tuple(pairs),
         complete=complete,
         notes=(*frame.notes, note),
@@ -197,7 +201,7 @@ def _all_pairs(frame: Result, problem: Problem, search: LowerProblem, run: _Run)
 
 def _constant(frame: Result) -> Result:
     """A network that ignores its input has the constant 0."""
-    upper = Row("constant", "upper", 0.0, "proved", notes=("the output does not depend on the input",))
+    upper = Row("constant", "upper", 0.0, "proved", notes=(CONSTANT,))
     lower = Row("constant", "lower", 0.0)
     return replace(frame, bounds=(upper, lower), upper=upper, lower=lower, notes=upper.notes)
 

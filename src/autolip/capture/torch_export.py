@@ -1,7 +1,9 @@
 """From a PyTorch model to a graph: `torch.export` at ATen level, constants folded in float64."""
 
+import contextlib
 import copy
 import inspect
+import io
 import operator
 import re
 import warnings
@@ -66,9 +68,9 @@ def capture_model(model: nn.Module | Callable[..., Any], inputs: Sequence[Tensor
 def export(module: nn.Module, inputs: tuple[Tensor, ...]) -> ExportedProgram:
     """`torch.export`, its failures in one sentence."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
-            return torch.export.export(module, inputs)
+            return torch.export.export(module, inputs)  # prints the graph so far where it fails
     except Exception as error:
         raise InputError(f"the model cannot be exported: {_first_sentence(error)}") from error
 
@@ -171,8 +173,9 @@ class _Builder:
         return program.state_dict[spec.target] if spec.target in program.state_dict else program.constants[spec.target]
 
     def _call(self, node: torch.fx.Node) -> None:
-        if node.target is operator.getitem and getattr(node.args[0], "name", None) in self.pending:
-            self._record(self.pending[node.args[0].name], node, pick=int(node.args[1]))  # type: ignore[union-attr, arg-type]
+        several = node.args[0] if node.target is operator.getitem else None
+        if isinstance(several, torch.fx.Node) and several.name in self.pending:
+            self._record(self.pending[several.name], node, pick=int(node.args[1]))  # type: ignore[arg-type]
             return
         args, kwargs = self._arguments(node)
         if not any(isinstance(leaf, Ref) for leaf in _leaves((args, kwargs))):
@@ -193,11 +196,11 @@ class _Builder:
         def value(leaf: Any) -> Any:
             return self.values[leaf.name] if isinstance(leaf, torch.fx.Node) else _argument(leaf)
 
-        return torch.fx.node.map_aggregate((node.args, dict(node.kwargs)), value)  # type: ignore[return-value]
+        return torch.fx.node.map_aggregate((node.args, dict(node.kwargs)), value)
 
     def _outputs(self) -> list[tuple[Any, torch.Size]]:
         """Values and shapes of the model's tensor results."""
-        results = []
+        results: list[tuple[Any, torch.Size]] = []
         for spec in self.program.graph_signature.output_specs:
             value = self.values.get(getattr(spec.arg, "name", ""))
             if isinstance(value, Ref):

@@ -12,7 +12,7 @@ ECLipsE, NeurIPS 2024; Syed and Hu, arXiv 2503.14297).  Any T gives a valid boun
 tightness.  A' is valid as soon as the block matrix
 
     [ A        -A T    A a W^T ]
-    [ -T A      2 T    D W^T   ]   >= 0        (without its first row and column blocks, and with S for 2 T, where a = 0)
+    [ -T A      2 T    D W^T   ]   >= 0    (where a = 0: with S for 2 T, without its first block row and column)
     [ W a A     W D    A'      ]
 
 which is what is proved, entry by entry rounding included; where it fails A' is inflated a little, and T is shrunk
