@@ -16,7 +16,8 @@ REGIONS = [Everywhere(), Box(CENTER - 0.5, CENTER + 2), Ball(CENTER, 0.7), Ball(
 def test_samples_and_projections_lie_inside(region: Region) -> None:
     generator = torch.Generator().manual_seed(0)
     points = region.sample(50, CENTER, generator)
-    projected = region.project(CENTER.double() + 5 * torch.randn((50, *SHAPE), generator=generator, dtype=torch.float64))
+    noise = torch.randn((50, *SHAPE), generator=generator, dtype=torch.float64)
+    projected = region.project(CENTER.double() + 5 * noise)
     for batch in (points, projected):
         assert all(region.interval(SHAPE).contains(point) for point in batch)
         if isinstance(region, Ball):

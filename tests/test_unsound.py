@@ -1,4 +1,4 @@
-"""Numbers in circulation that are not bounds: on networks made here, ours stays above what is attained, theirs does not.
+"""Numbers in circulation that are not bounds: on networks made here ours stays above what is attained, theirs not.
 
 Each case gives a network and the too small value that a known mistake returns; the attained slope, measured by finite
 differences of the original model, refutes it, and our upper bound must not be refuted.

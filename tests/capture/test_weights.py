@@ -97,7 +97,7 @@ def test_other_files(tmp_path: Path) -> None:
         read_weights(tmp_path / "absent.pth")
     with pytest.raises(InputError, match="cannot be read"):
         read_weights(tmp_path / "absent.safetensors")
-    with pytest.raises(InputError, match="is not a weights file: give one of .safetensors"):
+    with pytest.raises(InputError, match="is not a weights file: give one of"):
         read_weights(tmp_path / "weights.npy")
     torch.save(torch.zeros(3), tmp_path / "tensor.pth")
     with pytest.raises(InputError, match="holds no state dictionary"):

@@ -63,7 +63,7 @@ def slopes(graph: Graph) -> SlopeGraph:
 
 
 def test_affine_subgraphs_compose_to_the_jacobian() -> None:
-    model, graph, x = residual()
+    model, graph, _ = residual()
     view = fused(slopes(graph))
     head = view[view.output]
     for edge in head.edges:
@@ -74,7 +74,7 @@ def test_affine_subgraphs_compose_to_the_jacobian() -> None:
 
 
 def test_shared_affine_paths_are_summed() -> None:
-    model, graph, x = residual()
+    model, graph, _ = residual()
     relu = next(node for node in graph if node.target is aten.relu.default)
     operator = affine_map(slopes(graph), graph.input, relu.operands()[0])
     a, b = model.a.weight.double(), model.b.weight.double()

@@ -102,7 +102,8 @@ def _refuse_mutation(program: ExportedProgram) -> None:
     for output in program.graph_signature.output_specs:
         if output.kind is OutputKind.BUFFER_MUTATION:
             raise InputError(
-                f"the model changes its buffer {output.target} while it runs (batch norm in training mode?): call model.eval()"
+                f"the model changes its buffer {output.target} while it runs"
+                " (batch norm in training mode?): call model.eval()"
             )
         if output.kind is OutputKind.USER_INPUT_MUTATION:
             raise InputError(f"the model changes its input {output.target} in place: clone it first")

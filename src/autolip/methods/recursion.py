@@ -37,6 +37,9 @@ from autolip.values import Upper
 Multipliers = Callable[[int, Tensor], Tensor]
 """From the layer's number and its ellipsoid A (scaled) to the diagonal of T, for that scaling."""
 
+RAISE = 2.0**-32
+"""Share of its diagonal by which A is enlarged where its own block must be proved definite (A may be singular)."""
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -88,6 +91,8 @@ def next_ellipsoid(
 ) -> Ellipsoid | None:
     """The proved ellipsoid after slopes in [lo, hi] and a matrix; None if the multipliers cannot be made to work."""
     matrix = ellipsoid.matrix
+    if lo.any():
+        matrix = matrix + torch.diag(matrix.diagonal() * RAISE)
     t = _feasible(matrix, multipliers)
     if t is None:
         return None

@@ -1,0 +1,84 @@
+"""Every method, on every shipped network and on random ones, never below an attained slope."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from autolip import Ball, Box, Everywhere, Norm, zoo
+from autolip.methods import METHODS, AutoLip, Bound, Problem, method_named
+from autolip.regions import Region
+from autolip.testing import LawViolation, check_method
+from autolip.values import Upper
+
+NORMS = ("l2", "linf", "l1", "linf:l2", "l2:linf", "l1:l2", "linf:l1", "l1:linf", "l2:l1")
+
+
+class Mixed(nn.Module):
+    """A skip, a concatenation, a product and a shared affine path."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(4, 6), nn.Linear(6, 6), nn.Linear(12, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.a(x)
+        z = torch.tanh(self.b(torch.sigmoid(y))) + y
+        return self.c(torch.cat([torch.sigmoid(z) * torch.tanh(y), torch.nn.functional.leaky_relu(z, -0.3)], 1))
+
+
+def networks() -> dict[str, tuple[nn.Module, Tensor]]:
+    torch.manual_seed(1)
+    activations = (nn.ReLU(), nn.SiLU(), nn.ELU(2.0), nn.Hardtanh(), nn.LeakyReLU(0.2))
+    chains = {
+        f"chain-{type(a).__name__}": nn.Sequential(nn.Linear(3, 8), a, nn.Linear(8, 8), a, nn.Linear(8, 2))
+        for a in activations
+    }
+    conv = nn.Sequential(
+        nn.Conv2d(2, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(3, 2, 1), nn.Flatten(), nn.Linear(16, 3)
+    )
+    return {name: (chain.eval(), torch.randn(1, 3)) for name, chain in chains.items()} | {
+        "mixed": (Mixed().eval(), torch.randn(1, 4)),
+        "conv": (conv.eval(), torch.randn(1, 2, 7, 7)),
+    }
+
+
+NETWORKS = networks()
+
+
+def regions(x: Tensor) -> list[Region]:
+    return [Everywhere(), Ball(x, 0.3), Box(x - 0.1, x + 0.5), Ball(x, 0.01, Norm.LINF)]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("method", METHODS)
+def test_never_below_what_is_attained(method: str, name: str) -> None:
+    model, x = NETWORKS[name]
+    for region in regions(x):
+        for norm in NORMS if method.startswith("autolip") else ("l2", "linf"):
+            check_method(method_named(method), model, x, region, norm=norm)
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_shipped_networks(name: str) -> None:
+    model, (x,) = zoo.load(name)
+    region = Ball(x, 0.05, Norm.LINF) if name == "digits-attention" else Everywhere()
+    for method in METHODS:
+        check_method(method_named(method), model, x, region)
+
+
+@dataclass(frozen=True)
+class TooSmall(AutoLip):
+    """A method with a mistake in it."""
+
+    def bound(self, problem: Problem) -> Bound:
+        found = super().bound(problem)
+        assert isinstance(found, Bound) and isinstance(found.value, Upper)
+        return Bound(Upper(found.value.value * 0.05))
+
+
+def test_the_law_sees_a_bound_that_is_too_small() -> None:
+    model, x = NETWORKS["chain-ReLU"]
+    with pytest.raises(LawViolation, match="but the network attains"):
+        check_method(TooSmall(), model, x, Everywhere())

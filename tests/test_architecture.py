@@ -1,0 +1,103 @@
+"""The direction of imports, the size of files and functions: what keeps the house in order."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src"
+LAYERS = [
+    ["errors"],
+    ["values"],
+    ["norms"],
+    ["intervals"],
+    ["regions"],
+    ["operators"],
+    ["slopes"],
+    ["graph"],
+    ["rules"],
+    ["zoo"],
+    ["capture"],
+    ["certificates"],
+    ["outputs"],
+    ["methods", "lower"],
+    ["report"],
+    ["result"],
+    ["estimate"],
+    ["testing", "training", "sweep", "cli"],
+]
+"""Lowest first: a part imports from lower layers and from itself. (A result shows itself, so report is below it.)"""
+RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
+LONGEST_FILE, LONGEST_FUNCTION = 450, 60
+
+files = pytest.mark.parametrize(
+    "file", sorted(SOURCE.rglob("*.py")), ids=lambda file: str(file.relative_to(SOURCE).with_suffix(""))
+)
+
+
+def part_of(module: str) -> str:
+    """`autolip.rules.linear` belongs to `rules`."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def run_time(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node except what stands under `if TYPE_CHECKING`."""
+    for child in ast.iter_child_nodes(tree):
+        if not (isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING"):
+            yield child
+            yield from run_time(child)
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and full name of every module of ours that is imported when the code runs."""
+    for node in run_time(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names if alias.name.startswith("autolip"))
+        elif isinstance(node, ast.ImportFrom) and node.module == "autolip":
+            yield from ((node.lineno, f"autolip.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("autolip."):
+            yield node.lineno, str(node.module)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: imports are absolute"
+
+
+def violations(part: str, tree: ast.AST) -> list[str]:
+    return [
+        f"line {line}: {part} must not import {name}"
+        for line, name in imports(tree)
+        if part_of(name) != part and RANK[part_of(name)] >= RANK[part]
+    ]
+
+
+@files
+def test_imports_point_downwards(file: Path) -> None:
+    module = ".".join(file.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    if module.startswith("autolip_check"):
+        assert not list(imports(tree)), "the checker shares no code with what it checks"
+    elif part_of(module):
+        assert part_of(module) in RANK, f"{part_of(module)} has no place among the layers: give it one"
+        assert not violations(part_of(module), tree)
+
+
+@files
+def test_files_and_functions_are_short(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert text.count("\n") < LONGEST_FILE, "split the file"
+    functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    long = [f"{f.name}, line {f.lineno}" for f in functions if (f.end_lineno or 0) - f.lineno >= LONGEST_FUNCTION]
+    assert not long, "split these functions"
+
+
+@files
+def test_modules_are_named_for_what_they_are(file: Path) -> None:
+    assert file.stem not in {"utils", "helpers", "util", "helper", "misc", "common"}
+
+
+def test_a_violation_is_seen() -> None:
+    tree = ast.parse("from autolip.rules import RULES\nif TYPE_CHECKING:\n    from autolip.estimate import lipschitz")
+    assert violations("operators", tree) == ["line 1: operators must not import autolip.rules"]
+    assert violations("methods", tree) == []
+    assert violations("methods", ast.parse("def f():\n    from autolip.lower import x")) != []
+    assert violations("rules", ast.parse("from autolip import zoo")) == ["line 1: rules must not import autolip.zoo"]
