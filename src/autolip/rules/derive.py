@@ -1,15 +1,22 @@
 """From a rule's outcome to slopes and image: affine maps and pointwise functions need to say no more than they are."""
 
 import math
+import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from autolip.intervals import Interval
+from autolip.norms import Norm
 from autolip.operators.image import image
-from autolip.rules.rule import Action, Affine, Outcome, Pointwise, Turn
-from autolip.slopes import Between, Exact
+from autolip.rules.rule import Action, Affine, Operand, Outcome, Pointwise, Turn
+from autolip.slopes import Between, Exact, Gain
+from autolip.values import Upper
+
+INF = math.inf
+LARGEST = sys.float_info.max
 
 
 def action_of(outcome: Outcome, shape: torch.Size) -> Action:
@@ -17,7 +24,7 @@ def action_of(outcome: Outcome, shape: torch.Size) -> Action:
     if isinstance(outcome, Affine):
         return _affine(outcome, shape)
     if isinstance(outcome, Pointwise):
-        return _pointwise(outcome)
+        return _pointwise(outcome, shape)
     return outcome
 
 
@@ -35,34 +42,49 @@ def _constant(offset: Tensor | float, shape: torch.Size) -> Interval | None:
     return Interval(value, value) if value.ne(0).any() else None
 
 
-def _pointwise(curve: Pointwise) -> Action:
-    shape = curve.operand.shape
+def _pointwise(curve: Pointwise, shape: torch.Size) -> Action:
+    return entrywise(curve.operand, slope_range(curve), value_range(curve), shape)
+
+
+def entrywise(x: Operand, slopes: Interval, values: Interval, shape: torch.Size | None = None) -> Action:
+    """A function of the entries of x with these slopes and values; `shape` if parameters broadcast x to it."""
+    shape = x.shape if shape is None else shape
+    values = Interval(values.lo.expand(shape), values.hi.expand(shape))
+    if shape == x.shape:
+        return Action(((x, Between(slopes.lo.expand(shape), slopes.hi.expand(shape))),), values)
+    return Action(((x, _repeated(x.shape, shape, Between(slopes.lo, slopes.hi).norm())),), values)
+
+
+def _repeated(shape: torch.Size, out_shape: torch.Size, norm: Upper) -> Gain:
+    """Every entry is used k times, with slopes of at most `norm`: the p -> p gain is at most k^(1/p) norm."""
+    copies = Upper(float(out_shape.numel() // max(shape.numel(), 1)))
+    gains = {Norm.L1: copies * norm, Norm.L2: copies.sqrt() * norm, Norm.LINF: norm}
+    return Gain(shape, out_shape, gains)
+
+
+def value_range(curve: Pointwise) -> Interval:
+    """Extremes of a function that is monotone between its turns: at the ends, at the turns inside, beside the jumps."""
     lo, hi = curve.operand.range.ends()
-    values = _range_of_values(curve, lo, hi)
-    slopes = _range_of_slopes(curve, lo, hi)
-    between = Between(slopes.lo.expand(shape), slopes.hi.expand(shape))
-    return Action(((curve.operand, between),), Interval(values.lo.expand(shape), values.hi.expand(shape)))
-
-
-def _range_of_values(curve: Pointwise, lo: Tensor, hi: Tensor) -> Interval:
-    """Extremes of a function that is monotone between its turns: at the ends and at the turns inside."""
     low, high = lo.clamp(*curve.domain), hi.clamp(*curve.domain)
-    found = [_Found(_at(curve.value, curve.value_limits, end)) for end in (low, high)]
+    found = [_Found(_at(curve, curve.value, curve.value_limits, end)) for end in (low, high)]
     for turn in curve.value_turns:
-        point = torch.as_tensor(turn, dtype=torch.float64)
+        point = _number(turn)
         found.append(_Found(curve.value(point), (low <= point) & (point <= high)))
     for jump in curve.jumps:
-        point = torch.as_tensor(jump, dtype=torch.float64)
-        for near in (point, _below(point), _above(point)):
-            found.append(_Found(curve.value(near), (low <= point) & (point <= high)))
-    return _hull(found, curve.error)
+        point = _number(jump.at)
+        found.append(_Found(curve.value(point), (low <= point) & (point <= high)))
+        found.append(_Found(_number(jump.left), (low < point) & (point <= high)))
+        found.append(_Found(_number(jump.right), (low <= point) & (point < high)))
+    hull = _cut(_hull(found, curve), curve.values_within)
+    return _unbounded(hull, (hi < curve.domain[0]) | (lo > curve.domain[1]))
 
 
-def _range_of_slopes(curve: Pointwise, lo: Tensor, hi: Tensor) -> Interval:
+def slope_range(curve: Pointwise) -> Interval:
     """Secant slopes lie within the range of the derivative (mean value theorem, kinks by both one-sided slopes)."""
+    lo, hi = curve.operand.range.ends()
     low, high = lo.clamp(*curve.domain), hi.clamp(*curve.domain)
-    at_low = _at(curve.derivative, curve.slope_limits, low)
-    at_high = _at(curve.derivative, curve.slope_limits, high)
+    at_low = _at(curve, curve.derivative, curve.slope_limits, low)
+    at_high = _at(curve, curve.derivative, curve.slope_limits, high)
     inner: list[_Found] = []
     for turn in curve.slope_turns:
         point, left, right = _sides(curve, turn)
@@ -70,38 +92,53 @@ def _range_of_slopes(curve: Pointwise, lo: Tensor, hi: Tensor) -> Interval:
         at_high = torch.where(high == point, left, at_high)
         inner.append(_Found(left, (low < point) & (point <= high)))
         inner.append(_Found(right, (low <= point) & (point < high)))
-    hull = _hull([_Found(at_low), _Found(at_high), *inner], curve.error)
+    hull = _cut(_hull([_Found(at_low), _Found(at_high), *inner], curve), curve.slopes_within)
     return _unbounded(hull, _is_singular(curve, lo, hi))
 
 
 def _sides(curve: Pointwise, turn: Turn) -> tuple[Tensor, Tensor, Tensor]:
-    point = torch.as_tensor(turn.at, dtype=torch.float64)
+    point = _number(turn.at)
     smooth = curve.derivative(point)
-    left = smooth if turn.left is None else torch.as_tensor(turn.left, dtype=torch.float64)
-    right = smooth if turn.right is None else torch.as_tensor(turn.right, dtype=torch.float64)
+    left = smooth if turn.left is None else _number(turn.left)
+    right = smooth if turn.right is None else _number(turn.right)
     return point, left, right
 
 
 def _is_singular(curve: Pointwise, lo: Tensor, hi: Tensor) -> Tensor:
-    """Where the range meets a discontinuity or leaves the domain: no finite slope."""
+    """Where the range leaves the domain or extends to the broken side of a jump: no finite slope."""
     singular = (lo < curve.domain[0]) | (hi > curve.domain[1])
     for jump in curve.jumps:
-        point = torch.as_tensor(jump, dtype=torch.float64)
-        singular = singular | ((lo <= point) & (point <= hi) & (lo < hi))
+        point = _number(jump.at)
+        value = curve.value(point)
+        breaks_left = (lo < point) & (point <= hi) & (value != _number(jump.left))
+        breaks_right = (lo <= point) & (point < hi) & (value != _number(jump.right))
+        singular = singular | breaks_left | breaks_right
     return singular
 
 
 def _unbounded(interval: Interval, where: Tensor) -> Interval:
-    lo = torch.where(where, torch.full((), -math.inf, dtype=torch.float64), interval.lo)
-    hi = torch.where(where, torch.full((), math.inf, dtype=torch.float64), interval.hi)
-    return Interval(lo, hi)
+    """The interval, made (-inf, inf) at some entries."""
+    return Interval(torch.where(where, -INF, interval.lo), torch.where(where, INF, interval.hi))
 
 
-def _at(function: object, limits: tuple[Tensor | float, Tensor | float], x: Tensor) -> Tensor:
-    """function(x), its limits at infinite x."""
-    low, high = (torch.as_tensor(limit, dtype=torch.float64) for limit in limits)
-    value = function(torch.where(x.isfinite(), x, torch.zeros_like(x)))  # type: ignore[operator]
-    return torch.where(x == -math.inf, low, torch.where(x == math.inf, high, value))
+def _cut(interval: Interval, known: tuple[float, float]) -> Interval:
+    return Interval(interval.lo.clamp(*known), interval.hi.clamp(*known))
+
+
+def _at(
+    curve: Pointwise,
+    function: Callable[[Tensor], Tensor],
+    limits: tuple[Tensor | float, Tensor | float],
+    x: Tensor,
+) -> Tensor:
+    """function(x), its limits at the ends of the domain."""
+    value = function(torch.where(x.isfinite(), x, 0.0))
+    value = torch.where(x <= curve.domain[0], _number(limits[0]), value)
+    return torch.where(x >= curve.domain[1], _number(limits[1]), value)
+
+
+def _number(value: Tensor | float) -> Tensor:
+    return torch.as_tensor(value, dtype=torch.float64)
 
 
 class _Found(NamedTuple):
@@ -111,19 +148,16 @@ class _Found(NamedTuple):
     inside: Tensor = torch.tensor(True)
 
 
-def _hull(found: list[_Found], error: float) -> Interval:
-    """The least interval around all that counts; a NaN (overflow inside a formula) makes it infinite."""
+def _hull(found: list[_Found], curve: Pointwise) -> Interval:
+    """The least interval around all that counts, allowing for rounding.
+
+    A NaN (overflow inside a formula) makes it infinite.  A lower end that overflowed is brought back to the largest
+    double: the true one is beyond it, but not infinite; an upper end alike.
+    """
     shape = torch.broadcast_shapes(*(side.shape for entry in found for side in entry))
-    lo, hi = torch.full(shape, math.inf, dtype=torch.float64), torch.full(shape, -math.inf, dtype=torch.float64)
+    lo, hi = torch.full(shape, INF, dtype=torch.float64), torch.full(shape, -INF, dtype=torch.float64)
     for value, inside in found:
-        lo = torch.where(inside, torch.minimum(lo, value.nan_to_num(-math.inf, math.inf, -math.inf)), lo)
-        hi = torch.where(inside, torch.maximum(hi, value.nan_to_num(math.inf, math.inf, -math.inf)), hi)
-    return Interval(lo, hi).widen(error, error) if error else Interval(lo, hi)
-
-
-def _below(point: Tensor) -> Tensor:
-    return point.nextafter(torch.full_like(point, -math.inf))
-
-
-def _above(point: Tensor) -> Tensor:
-    return point.nextafter(torch.full_like(point, math.inf))
+        lo = torch.where(inside, torch.minimum(lo, value.nan_to_num(-INF, INF, -INF)), lo)
+        hi = torch.where(inside, torch.maximum(hi, value.nan_to_num(INF, INF, -INF)), hi)
+    hull = Interval(lo.clamp(max=LARGEST), hi.clamp(min=-LARGEST))
+    return hull.widen(curve.error, curve.slack) if curve.error or curve.slack else hull

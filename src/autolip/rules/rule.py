@@ -8,12 +8,12 @@ maps can the operation act as on differences?
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from autolip.errors import AutolipError
+from autolip.errors import AutolipError, UnsupportedOperation
 from autolip.intervals import Interval
 from autolip.operators.operator import Operator
 from autolip.slopes import Slope
@@ -50,13 +50,23 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Jump:
+    """A point where a function is discontinuous, and its limits from the left and from the right."""
+
+    at: Tensor | float
+    left: Tensor | float
+    right: Tensor | float
+
+
+@dataclass(frozen=True)
 class Pointwise:
     """A scalar function applied entrywise; slope interval and image are derived from this one record.
 
-    Between consecutive `value_turns` the value is monotone, between consecutive `slope_turns` the derivative is;
-    `value_limits` and `slope_limits` are their limits at -inf and +inf.  At a `jump` the function is discontinuous.
-    Outside `domain` it is undefined.  `error` is what float64 evaluation may be off by, absolutely and relatively
-    (0 for functions whose values are exact, such as relu).
+    Between consecutive `value_turns` and `jumps` the value is monotone, between consecutive `slope_turns` the
+    derivative is; `value_limits` and `slope_limits` are their limits at the two ends of the `domain`, outside of
+    which the function is undefined.  `error` is what float64 evaluation of either may be off by, relatively, and
+    `absolute` what it may be off by absolutely (by default as much; both 0 for functions such as relu, whose values
+    are exact).  `values_within` and `slopes_within` are known bounds that need no such allowance.
     """
 
     operand: Operand
@@ -66,9 +76,17 @@ class Pointwise:
     slope_limits: tuple[Tensor | float, Tensor | float]
     value_turns: tuple[Tensor | float, ...] = ()
     slope_turns: tuple[Turn, ...] = ()
-    jumps: tuple[Tensor | float, ...] = ()
+    jumps: tuple[Jump, ...] = ()
     domain: tuple[float, float] = (-float("inf"), float("inf"))
     error: float = 2.0**-48
+    absolute: float | None = None
+    values_within: tuple[float, float] = (-float("inf"), float("inf"))
+    slopes_within: tuple[float, float] = (-float("inf"), float("inf"))
+
+    @property
+    def slack(self) -> float:
+        """What float64 evaluation may be off by absolutely."""
+        return self.error if self.absolute is None else self.absolute
 
 
 @dataclass(frozen=True)
@@ -81,20 +99,23 @@ class Action:
 
 Outcome = Affine | Pointwise | Action
 RuleFunction = Callable[..., Outcome | Sequence[Outcome]]
+Function = TypeVar("Function", bound=RuleFunction)
 
 
 @dataclass(frozen=True)
 class Variable:
-    """In an example: a varying tensor argument, drawn from [lo, hi]."""
+    """In an example: a varying tensor argument, drawn from [lo, hi], or a mask (`boolean`)."""
 
     shape: tuple[int, ...]
     lo: float = -3.0
     hi: float = 3.0
+    boolean: bool = False
 
-    def __init__(self, *shape: int, lo: float = -3.0, hi: float = 3.0) -> None:
+    def __init__(self, *shape: int, lo: float = -3.0, hi: float = 3.0, boolean: bool = False) -> None:
         object.__setattr__(self, "shape", shape)
-        object.__setattr__(self, "lo", lo)
-        object.__setattr__(self, "hi", hi)
+        object.__setattr__(self, "lo", 0.0 if boolean else lo)
+        object.__setattr__(self, "hi", 1.0 if boolean else hi)
+        object.__setattr__(self, "boolean", boolean)
 
 
 @dataclass(frozen=True)
@@ -155,12 +176,10 @@ class Rule:
 RULES: dict[Callable[..., Any], Rule] = {}
 
 
-def rule(
-    target: Callable[..., Any], *examples: Example
-) -> Callable[[RuleFunction], RuleFunction]:
+def rule(target: Callable[..., Any], *examples: Example) -> Callable[[Function], Function]:
     """Register a rule for one ATen overload; its parameters must be the overload's, in order."""
 
-    def register(function: RuleFunction) -> RuleFunction:
+    def register(function: Function) -> Function:
         _check_signature(target, function)
         add_rule(target, function, examples)
         return function
@@ -175,6 +194,15 @@ def add_rule(target: Callable[..., Any], function: RuleFunction, examples: tuple
     if not examples:
         raise AutolipError(f"the rule for {target} has no example: give one, it is its test")
     RULES[target] = Rule(target, function.__module__.rsplit(".", 1)[-1], function, examples)
+
+
+def require_constant(**arguments: object) -> None:
+    """Raise UnsupportedOperation where an argument varies with the network's input that must not."""
+    for name, value in arguments.items():
+        if isinstance(value, Operand):
+            raise UnsupportedOperation(
+                f"its argument `{name}` depends on the network's input: only a constant one is supported"
+            )
 
 
 def _parameter(name: str) -> str:

@@ -1,0 +1,387 @@
+"""Rounding, remainders, comparisons and logic: constant where the range decides them, else infinite."""
+
+import math
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autolip.errors import UnsupportedOperation
+from autolip.intervals import UNIT, Interval
+from autolip.norms import Norm
+from autolip.operators.algebra import Zero
+from autolip.operators.diagonal import Identity
+from autolip.rules.derive import entrywise
+from autolip.rules.rule import Action, Affine, Constant, Example, Operand, Variable, require_constant, rule
+from autolip.slopes import Between, Exact, Gain, Slope
+from autolip.values import INFINITE
+
+aten = torch.ops.aten
+INF = math.inf
+Argument = Operand | Tensor | float
+
+
+def _steps(x: Operand, function: Callable[[Tensor], Tensor]) -> Action:
+    """A monotone piecewise constant function: constant where it agrees at both ends (NaN: nothing is known)."""
+    lo, hi = (function(end).double() for end in x.range.ends())
+    slopes = Interval(torch.where(lo <= hi, 0.0, -INF), torch.where(lo >= hi, 0.0, INF))
+    low, high = torch.minimum(lo, hi), torch.maximum(lo, hi)
+    image = Interval(torch.where(low.isnan(), -INF, low), torch.where(high.isnan(), INF, high))
+    return entrywise(x, slopes, image, torch.broadcast_shapes(x.shape, lo.shape))
+
+
+@rule(aten.sign.default, Example(Variable(2, 5)))
+@rule(aten.sgn.default, Example(Variable(3)))
+def sign(self: Operand) -> Action:
+    """Infinite where the range meets 0, else Between(0, 0)."""
+    return _steps(self, torch.sign)
+
+
+@rule(aten.floor.default, Example(Variable(2, 5)))
+def floor(self: Operand) -> Action:
+    """Infinite where the range meets an integer from below, else Between(0, 0)."""
+    return _steps(self, torch.floor)
+
+
+@rule(aten.ceil.default, Example(Variable(2, 5)))
+def ceil(self: Operand) -> Action:
+    """Infinite where the range meets an integer from above, else Between(0, 0)."""
+    return _steps(self, torch.ceil)
+
+
+@rule(aten.trunc.default, Example(Variable(2, 5)))
+@rule(aten.fix.default, Example(Variable(3)))
+def trunc(self: Operand) -> Action:
+    """Infinite where the range meets an integer other than 0, else Between(0, 0)."""
+    return _steps(self, torch.trunc)
+
+
+@rule(aten.round.default, Example(Variable(2, 5)))
+def round_to_integer(self: Operand) -> Action:
+    """Infinite where the range crosses the middle between two integers, else Between(0, 0)."""
+    return _steps(self, torch.round)
+
+
+@rule(aten.round.decimals, Example(Variable(2, 5), decimals=1), Example(Variable(3, lo=-99.0, hi=99.0), decimals=-1))
+@rule(aten.special_round.default, Example(Variable(3), decimals=0))
+def round_to_decimals(self: Operand, decimals: int) -> Action:
+    """Infinite where two ends of the range round differently, else Between(0, 0)."""
+    return _steps(self, lambda x: torch.round(x, decimals=decimals))
+
+
+@rule(aten.floor_divide.default, Example(Variable(2, 5), Constant(5)), Example(Variable(3), Constant()))
+def floor_divide(self: Operand, other: Tensor) -> Action:
+    """Infinite where both ends of the range have different quotients, else Between(0, 0)."""
+    require_constant(other=other)
+    return _steps(self, lambda x: torch.floor_divide(x, other))
+
+
+@rule(aten.floor_divide.Scalar, Example(Variable(2, 5), 0.7))
+def floor_divide_by_number(self: Operand, other: float) -> Action:
+    """Infinite where both ends of the range have different quotients, else Between(0, 0)."""
+    return _steps(self, lambda x: torch.floor_divide(x, other))
+
+
+@rule(
+    aten.div.Tensor_mode,
+    Example(Variable(2, 5), Constant(5), rounding_mode="floor"),
+    Example(Variable(3), Constant(2, 3), rounding_mode="trunc"),
+)
+def divide(self: Operand, other: Tensor, rounding_mode: str | None) -> Action:
+    """Infinite where both ends of the range have different quotients, else Between(0, 0)."""
+    require_constant(other=other)
+    if rounding_mode is None:
+        raise UnsupportedOperation("division without rounding is torch.div(x, y): leave `rounding_mode` out")
+    return _steps(self, lambda x: torch.div(x, other, rounding_mode=rounding_mode))
+
+
+@rule(aten.remainder.Tensor, Example(Variable(2, 5), Constant(5)), Example(Variable(3), Constant()))
+def remainder_by_tensor(self: Operand, other: Tensor) -> Action:
+    """Between(1, 1) where the range lies within one period, else infinite."""
+    require_constant(other=other)
+    return _remainder(self, other.double())
+
+
+@rule(aten.remainder.Scalar, Example(Variable(2, 5), 0.7), Example(Variable(3), -1.5))
+def remainder(self: Operand, other: float) -> Action:
+    """Between(1, 1) where the range lies within one period, else infinite."""
+    return _remainder(self, torch.tensor(float(other), dtype=torch.float64))
+
+
+def _remainder(x: Operand, period: Tensor) -> Action:
+    """x - p floor(x / p): an interval shorter than p lies within one period if the remainders keep their order."""
+    lo, hi = x.range.ends()
+    first, last = torch.remainder(lo, period), torch.remainder(hi, period)
+    inside = (hi - lo < period.abs()) & ((first < last) | (lo == hi))
+    ends = Interval(period.clamp(max=0.0), period.clamp(min=0.0))
+    return _sawtooth(x, inside, Interval(first, last), ends, period)
+
+
+@rule(aten.fmod.Tensor, Example(Variable(2, 5), Constant(5)), Example(Variable(3), Constant()))
+def fmod_by_tensor(self: Operand, other: Tensor) -> Action:
+    """Between(1, 1) where the range lies within one period, else infinite."""
+    require_constant(other=other)
+    return _fmod(self, other.double())
+
+
+@rule(aten.fmod.Scalar, Example(Variable(2, 5), 0.7), Example(Variable(3), -1.5))
+def fmod(self: Operand, other: float) -> Action:
+    """Between(1, 1) where the range lies within one period, else infinite."""
+    return _fmod(self, torch.tensor(float(other), dtype=torch.float64))
+
+
+@rule(aten.frac.default, Example(Variable(2, 5)))
+def frac(self: Operand) -> Action:
+    """Between(1, 1) where the range lies between two integers, else infinite."""
+    return _fmod(self, torch.ones((), dtype=torch.float64))
+
+
+def _fmod(x: Operand, period: Tensor) -> Action:
+    """x - p trunc(x / p), exact in floating point; the period around 0 is (-p, p), and there it is x itself."""
+    lo, hi = x.range.ends()
+    size = period.abs()
+    first, last = torch.fmod(lo, size), torch.fmod(hi, size)
+    one_sided = ((lo >= 0) | (hi <= 0)) & (hi - lo < size) & ((first < last) | (lo == hi))
+    inside = one_sided | ((-size < lo) & (hi < size))
+    ends = Interval(torch.where(lo < 0, -size, 0.0), torch.where(hi > 0, size, 0.0))
+    return _sawtooth(x, inside, Interval(first, last), ends, period)
+
+
+def _sawtooth(x: Operand, inside: Tensor, values: Interval, ends: Interval, period: Tensor) -> Action:
+    """x minus a constant where `inside` one period, else anything between the `ends`; undefined for period 0."""
+    slopes = Interval(torch.where(inside, 1.0, -INF), torch.where(inside, 1.0, INF))
+    values, defined = values.widen(4 * UNIT), period != 0
+    lo = torch.where(inside, values.lo, torch.where(defined, ends.lo, -INF))
+    hi = torch.where(inside, values.hi, torch.where(defined, ends.hi, INF))
+    shape = torch.broadcast_shapes(x.shape, inside.shape)
+    return entrywise(x, slopes, Interval(lo, hi), shape)
+
+
+def _interval(argument: Argument) -> Interval:
+    if isinstance(argument, Operand):
+        return Interval(*argument.range.ends())
+    value = torch.as_tensor(argument).double()
+    return Interval(value, value)
+
+
+def _decided(arguments: tuple[Argument, ...], values: Interval, shape: torch.Size) -> Action:
+    """A function with integer values in this interval: constant where the interval is a point."""
+    image = Interval(values.lo.double().expand(shape), values.hi.double().expand(shape))
+    undecided = image.lo != image.hi
+    operands = [argument for argument in arguments if isinstance(argument, Operand)]
+    return Action(tuple((operand, _blocked(operand.shape, undecided)) for operand in operands), image)
+
+
+def _blocked(shape: torch.Size, undecided: Tensor) -> Slope:
+    if not undecided.any():
+        return Exact(Zero(shape, undecided.shape))
+    if shape == undecided.shape:
+        return Between(torch.where(undecided, -INF, 0.0).double(), torch.where(undecided, INF, 0.0).double())
+    return Gain(shape, undecided.shape, dict.fromkeys(Norm, INFINITE))
+
+
+def _shape(*arguments: Argument) -> torch.Size:
+    """The common shape of the arguments."""
+    return torch.broadcast_shapes(*(a.shape for a in arguments if isinstance(a, Operand | Tensor)))
+
+
+def _compare(operation: Callable[..., Tensor], self: Argument, other: Argument) -> Action:
+    """>, >=, <, <= are monotone in each argument: extreme where one is highest and the other lowest."""
+    a, b = _interval(self), _interval(other)
+    one, two = operation(a.lo, b.hi), operation(a.hi, b.lo)
+    return _decided((self, other), Interval(one & two, one | two), _shape(self, other))
+
+
+def _ordering(name: str) -> None:
+    operation = getattr(aten, name)
+
+    def compare(self: Operand | Tensor, other: Operand | Tensor | float) -> Action:
+        """Infinite unless the ranges decide it."""
+        return _compare(operation, self, other)
+
+    rule(operation.Scalar, Example(Variable(2, 5), 0.5))(compare)
+    rule(
+        operation.Tensor,
+        Example(Variable(2, 5), Constant(5)),
+        Example(Constant(3), Variable(2, 3)),
+        Example(Variable(2, 3), Variable(3)),
+    )(compare)
+
+
+for _name in ("gt", "ge", "lt", "le", "greater", "greater_equal", "less", "less_equal"):
+    _ordering(_name)
+
+
+def _equal(self: Argument, other: Argument) -> Interval:
+    """Whether the two are certainly, and whether they are possibly equal."""
+    a, b = _interval(self), _interval(other)
+    certainly = (a.lo == a.hi) & (b.lo == b.hi) & (a.lo == b.lo)
+    return Interval(certainly, (a.lo <= b.hi) & (b.lo <= a.hi))
+
+
+def _equality(name: str, negated: bool) -> None:
+    operation = getattr(aten, name)
+
+    def compare(self: Operand | Tensor, other: Operand | Tensor | float) -> Action:
+        """Infinite unless the ranges decide it."""
+        same = _equal(self, other)
+        values = Interval(~same.hi, ~same.lo) if negated else same
+        return _decided((self, other), values, _shape(self, other))
+
+    rule(operation.Scalar, Example(Variable(2, 5), 0.5))(compare)
+    rule(operation.Tensor, Example(Variable(2, 5), Constant(5)), Example(Variable(2, 3), Variable(3)))(compare)
+
+
+for _name, _negated in (("eq", False), ("ne", True), ("not_equal", True)):
+    _equality(_name, _negated)
+
+
+def _truth(argument: Argument) -> Interval:
+    """Whether a number is certainly, and whether it is possibly non-zero."""
+    zero = _equal(argument, 0.0)
+    return Interval(~zero.hi, ~zero.lo)
+
+
+def _combine(operation: Callable[..., Tensor], self: Argument, other: Argument) -> Action:
+    """A logical operation, by its values at the possible truth values."""
+    a, b = _truth(self), _truth(other)
+    corners = [operation(*pair) for pair in product((a.lo, a.hi), (b.lo, b.hi))]
+    stacked = torch.stack(torch.broadcast_tensors(*corners))
+    return _decided((self, other), Interval(stacked.all(0), stacked.any(0)), _shape(self, other))
+
+
+def _logic(target: Any, operation: Callable[..., Tensor], *examples: Example) -> None:
+    def combine(self: Operand | Tensor, other: Operand | Tensor) -> Action:
+        """Infinite unless the ranges decide it."""
+        return _combine(operation, self, other)
+
+    rule(target, *examples)(combine)
+
+
+def _bits(target: Any, operation: Callable[..., Tensor], *examples: Example) -> None:
+    def combine(self: Operand | Tensor, other: Operand | Tensor | bool) -> Action:
+        """Infinite unless the ranges decide it."""
+        if all(_is_mask(argument) for argument in (self, other)):
+            return _combine(operation, self, other)
+        return _decided((self, other), Interval.everywhere(()), _shape(self, other))
+
+    rule(target, *examples)(combine)
+
+
+def _is_mask(argument: Argument) -> bool:
+    """Whether the values are 0 and 1, for which bitwise and logical operations are the same."""
+    values = _interval(argument)
+    return bool(((values.lo >= 0) & (values.hi <= 1)).all())
+
+
+_MASK = Variable(2, 3, boolean=True)
+for _name, _operation in (
+    ("and", torch.logical_and),
+    ("or", torch.logical_or),
+    ("xor", torch.logical_xor),
+):
+    _logic(
+        getattr(aten, f"logical_{_name}").default,
+        _operation,
+        Example(Variable(2, 3), Variable(3)),
+        Example(_MASK, _MASK),
+    )
+    _bits(getattr(aten, f"bitwise_{_name}").Tensor, _operation, Example(_MASK, Variable(3, boolean=True)))
+    _bits(getattr(aten, f"__{_name}__").Tensor, _operation, Example(_MASK, Variable(3, boolean=True)))
+    _bits(getattr(aten, f"__{_name}__").Scalar, _operation, Example(_MASK, True))
+
+
+@rule(aten.logical_not.default, Example(Variable(2, 5)), Example(_MASK))
+def logical_not(self: Operand) -> Action:
+    """Infinite unless the range decides it."""
+    return _decided((self,), _equal(self, 0.0), self.shape)
+
+
+@rule(aten.bitwise_not.default, Example(_MASK))
+def bitwise_not(self: Operand) -> Action:
+    """Infinite unless the range is one value; of a mask 1 - x, of an integer -1 - x."""
+    x = _interval(self)
+    varies = x.lo != x.hi
+    slopes = Interval(torch.where(varies, -INF, 0.0), torch.where(varies, INF, 0.0))
+    return entrywise(self, slopes, Interval(-1 - x.hi, 1 - x.lo))
+
+
+def _reduce(x: Operand, operation: Callable[[Tensor], Tensor]) -> Action:
+    """`any` and `all` are monotone in every truth value."""
+    truth = _truth(x)
+    lo, hi = operation(truth.lo.expand(x.shape)), operation(truth.hi.expand(x.shape))
+    return _decided((x,), Interval(lo, hi), lo.shape)
+
+
+@rule(aten.any.default, Example(_MASK))
+def any_of_all(self: Operand) -> Action:
+    """Infinite unless the range decides it."""
+    return _reduce(self, torch.any)
+
+
+@rule(aten.all.default, Example(_MASK))
+def all_of_all(self: Operand) -> Action:
+    """Infinite unless the range decides it."""
+    return _reduce(self, torch.all)
+
+
+@rule(aten.any.dim, Example(_MASK, -1, True), Example(Variable(2, 3), 0))
+def any_along(self: Operand, dim: int, keepdim: bool) -> Action:
+    """Infinite unless the range decides it."""
+    return _reduce(self, lambda mask: torch.any(mask, dim, keepdim))
+
+
+@rule(aten.all.dim, Example(_MASK, -1, True), Example(Variable(2, 3), 0))
+def all_along(self: Operand, dim: int, keepdim: bool) -> Action:
+    """Infinite unless the range decides it."""
+    return _reduce(self, lambda mask: torch.all(mask, dim, keepdim))
+
+
+def _position(x: Operand, dim: int | None, keepdim: bool) -> Action:
+    """The index of an extreme entry: an integer in [0, n)."""
+    shape = torch.argmax(torch.empty(x.shape, device="meta"), dim, keepdim).shape
+    size = x.shape.numel() if dim is None else x.shape[dim] if x.dim else 1
+    return _decided((x,), Interval.uniform(0.0, size - 1.0, shape), shape)
+
+
+@rule(aten.argmax.default, Example(Variable(2, 5), -1), Example(Variable(2, 3), 0, True), Example(Variable(3)))
+def argmax(self: Operand, dim: int | None, keepdim: bool) -> Action:
+    """Infinite (a Gain)."""
+    return _position(self, dim, keepdim)
+
+
+@rule(aten.argmin.default, Example(Variable(2, 5), -1), Example(Variable(2, 3), 0, True), Example(Variable(3)))
+def argmin(self: Operand, dim: int | None, keepdim: bool) -> Action:
+    """Infinite (a Gain)."""
+    return _position(self, dim, keepdim)
+
+
+def _classified(x: Operand, finite: bool) -> Action:
+    """What a test for NaN or infinity says: decided only where the range is bounded, so that nothing overflows."""
+    lo, hi = x.range.ends()
+    bounded = lo.isfinite() & hi.isfinite()
+    certain = torch.full_like(bounded, finite)
+    return _decided((x,), Interval(certain & bounded, certain | ~bounded), x.shape)
+
+
+@rule(aten.isfinite.default, Example(Variable(2, 5)))
+def isfinite(self: Operand) -> Action:
+    """Between(0, 0) where the range is bounded, else infinite."""
+    return _classified(self, True)
+
+
+@rule(aten.isnan.default, Example(Variable(2, 5)))
+@rule(aten.isinf.default, Example(Variable(3)))
+@rule(aten.isposinf.default, Example(Variable(3)))
+@rule(aten.isneginf.default, Example(Variable(3)))
+def isnan(self: Operand) -> Action:
+    """Between(0, 0) where the range is bounded, else infinite."""
+    return _classified(self, False)
+
+
+@rule(aten.nan_to_num.default, Example(Variable(2, 5)), Example(Variable(3), 1.0, 2.0, -2.0))
+def nan_to_num(self: Operand, nan: float | None, posinf: float | None, neginf: float | None) -> Affine:
+    """Exact: the identity on real numbers."""
+    return Affine(((self, Identity(self.shape)),))

@@ -1,0 +1,207 @@
+"""Slope interval and image from one record: turns, kinks, jumps, domains, limits, overflow."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from autolip.intervals import Interval
+from autolip.norms import Norm
+from autolip.operators.dense import Dense
+from autolip.operators.diagonal import Identity
+from autolip.rules.derive import action_of, slope_range, value_range
+from autolip.rules.rule import Action, Affine, Jump, Operand, Pointwise, Turn
+from autolip.slopes import Between, Exact, Gain
+
+INF = math.inf
+
+
+def on(lo: Any, hi: Any) -> Operand:
+    low, high = torch.as_tensor(lo, dtype=torch.float64), torch.as_tensor(hi, dtype=torch.float64)
+    return Operand("x", low.shape, Interval(low, high))
+
+
+def record(
+    x: Operand, value: Callable[[Tensor], Tensor], derivative: Callable[[Tensor], Tensor], **fields: Any
+) -> Pointwise:
+    defaults: dict[str, Any] = {"value_limits": (-INF, INF), "slope_limits": (-INF, INF), "error": 0.0}
+    return Pointwise(x, value, derivative, **(defaults | fields))
+
+
+def cubic(x: Operand, **fields: Any) -> Pointwise:
+    """x^3 - 3 x: value turns at -1 and 1, slope turn at 0."""
+    return record(
+        x,
+        lambda x: x**3 - 3 * x,
+        lambda x: 3 * x**2 - 3,
+        **{"slope_limits": (INF, INF), "value_turns": (-1.0, 1.0), "slope_turns": (Turn(0.0),)} | fields,
+    )
+
+
+def ends(interval: Interval) -> tuple[float, float]:
+    return interval.lo.item(), interval.hi.item()
+
+
+@pytest.mark.parametrize(
+    ("box", "values", "slopes"),
+    [
+        ((-2.0, 2.0), (-2.0, 2.0), (-3.0, 9.0)),
+        ((0.5, 1.5), (-2.0, -1.125), (-2.25, 3.75)),
+        ((0.0, 0.5), (-1.375, 0.0), (-3.0, -2.25)),
+        ((-INF, 0.0), (-INF, 2.0), (-3.0, INF)),
+        ((2.0, 2.0), (2.0, 2.0), (9.0, 9.0)),
+    ],
+)
+def test_extremes_are_at_ends_and_turns(box: Any, values: Any, slopes: Any) -> None:
+    curve = cubic(on(*box))
+    assert ends(value_range(curve)) == values
+    assert ends(slope_range(curve)) == slopes
+
+
+def test_entries_are_treated_apart() -> None:
+    slopes = slope_range(cubic(on([-2.0, 1.0], [-1.0, 3.0])))
+    assert slopes.lo.tolist() == [0.0, 0.0]
+    assert slopes.hi.tolist() == [9.0, 24.0]
+
+
+def test_turns_may_differ_between_entries() -> None:
+    at = torch.tensor([0.0, 2.0], dtype=torch.float64)
+    curve = record(
+        on([1.0, 1.0], [3.0, 3.0]),
+        lambda x: (x - at).abs(),
+        lambda x: torch.sign(x - at),
+        slope_limits=(-1.0, 1.0),
+        value_turns=(at,),
+        slope_turns=(Turn(at, -1.0, 1.0),),
+    )
+    assert slope_range(curve).lo.tolist() == [1.0, -1.0]
+    assert value_range(curve).lo.tolist() == [1.0, 0.0]
+
+
+def test_at_the_end_of_a_range_only_the_inner_side_of_a_kink_counts() -> None:
+    kink = {"slope_turns": (Turn(0.0, -1.0, 1.0),), "slope_limits": (-1.0, 1.0), "value_turns": (0.0,)}
+    for box, slopes in (((0.0, 1.0), (1.0, 1.0)), ((-1.0, 0.0), (-1.0, -1.0)), ((-1.0, 1.0), (-1.0, 1.0))):
+        assert ends(slope_range(record(on(*box), torch.abs, torch.sign, **kink))) == slopes
+
+
+def step(box: tuple[float, float]) -> Pointwise:
+    """0 up to 0 inclusive, 1 after it."""
+    return record(
+        on(*box),
+        lambda x: (x > 0).double(),
+        torch.zeros_like,
+        value_limits=(0.0, 1.0),
+        slope_limits=(0.0, 0.0),
+        jumps=(Jump(0.0, 0.0, 1.0),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("box", "values", "slopes"),
+    [
+        ((-1.0, 1.0), (0.0, 1.0), (-INF, INF)),
+        ((-1.0, 0.0), (0.0, 0.0), (0.0, 0.0)),
+        ((0.0, 1.0), (0.0, 1.0), (-INF, INF)),
+        ((0.5, 1.0), (1.0, 1.0), (0.0, 0.0)),
+        ((0.0, 0.0), (0.0, 0.0), (0.0, 0.0)),
+        ((-INF, INF), (0.0, 1.0), (-INF, INF)),
+    ],
+)
+def test_a_jump_counts_where_the_range_reaches_its_broken_side(box: Any, values: Any, slopes: Any) -> None:
+    assert ends(value_range(step(box))) == values
+    assert ends(slope_range(step(box))) == slopes
+
+
+def root(box: tuple[float, float]) -> Pointwise:
+    return record(
+        on(*box),
+        torch.sqrt,
+        lambda x: 0.5 / torch.sqrt(x),
+        value_limits=(0.0, INF),
+        slope_limits=(INF, 0.0),
+        domain=(0.0, INF),
+    )
+
+
+def test_outside_of_the_domain_no_slope_is_finite() -> None:
+    assert ends(slope_range(root((-1.0, 4.0)))) == (-INF, INF)
+    assert ends(value_range(root((-1.0, 4.0)))) == (0.0, 2.0)
+    assert ends(value_range(root((-2.0, -1.0)))) == (-INF, INF)
+    assert ends(slope_range(root((0.0, 4.0)))) == (0.25, INF)
+    assert ends(slope_range(root((1.0, INF)))) == (0.0, 0.5)
+
+
+def test_a_nan_makes_the_interval_infinite() -> None:
+    curve = record(on(0.0, 1.0), torch.log, lambda x: x * float("nan"))
+    assert ends(slope_range(curve)) == (-INF, INF)
+
+
+def test_an_overflow_is_no_lower_end() -> None:
+    curve = record(on(800.0, 900.0), torch.exp, torch.exp)
+    assert ends(value_range(curve))[0] < INF
+    curve = record(on(800.0, 900.0), lambda x: -torch.exp(x), torch.exp)
+    assert ends(value_range(curve))[1] > -INF
+
+
+def test_the_error_widens_and_known_bounds_cut() -> None:
+    curve = cubic(on(0.5, 1.5), error=2.0**-20)
+    low, high = ends(slope_range(curve))
+    assert low == pytest.approx(-2.25 - 3.25 * 2**-20)
+    assert high == pytest.approx(3.75 + 4.75 * 2**-20)
+    assert ends(slope_range(replace(curve, slopes_within=(-2.25, 3.75)))) == (-2.25, 3.75)
+    assert ends(value_range(replace(curve, values_within=(-2.0, -1.125)))) == (-2.0, -1.125)
+    low, _ = ends(slope_range(replace(curve, absolute=0.0)))
+    assert low == pytest.approx(-2.25 * (1 + 2**-20), rel=1e-12)
+
+
+def test_a_uniform_range_stays_one_number() -> None:
+    x = Operand("x", torch.Size([4, 5]), Interval.everywhere((4, 5)))
+    slope = action_of(cubic(x), x.shape).slopes[0][1]
+    assert isinstance(slope, Between)
+    assert slope.lo.shape == (4, 5)
+    assert slope.lo.untyped_storage().nbytes() <= 16
+
+
+def test_an_empty_tensor_has_empty_slopes() -> None:
+    x = Operand("x", torch.Size([0, 3]), Interval.everywhere((0, 3)))
+    slope = action_of(cubic(x), x.shape).slopes[0][1]
+    assert isinstance(slope, Between)
+    assert slope.norm().value == 0.0
+
+
+def test_broadcasting_parameters_multiply_the_gain_by_copies() -> None:
+    scale = torch.tensor([[1.0], [-4.0]], dtype=torch.float64)
+    x = on([0.0, 0.0, 0.0], [1.0, 1.0, 1.0])
+    curve = record(x, lambda x: scale * x, lambda x: scale.expand(torch.broadcast_shapes(scale.shape, x.shape)))
+    action = action_of(curve, torch.Size([2, 3]))
+    slope = action.slopes[0][1]
+    assert isinstance(slope, Gain)
+    assert [slope.norms[norm].value for norm in Norm] == pytest.approx([8.0, 4 * math.sqrt(2), 4.0])
+    assert slope.norms[Norm.L2].value >= 4 * math.sqrt(2)
+    assert action.image.lo.tolist() == [[0.0] * 3, [-4.0] * 3]
+
+
+def test_an_affine_map_is_its_operators_and_the_image_contains_the_offset() -> None:
+    x = on([-1.0, 0.0], [1.0, 2.0])
+    weight = torch.tensor([[1.0, 2.0], [0.0, -3.0]], dtype=torch.float64)
+    action = action_of(Affine(((x, Dense(weight)), (x, Identity((2,)))), 10.0), torch.Size([2]))
+    assert all(isinstance(slope, Exact) for _, slope in action.slopes)
+    assert action.image.lo.tolist() == pytest.approx([8.0, 4.0])
+    assert action.image.hi.tolist() == pytest.approx([16.0, 12.0])
+    assert (action.image.lo <= torch.tensor([8.0, 4.0])).all()
+
+
+def test_a_constant_has_no_slopes() -> None:
+    action = action_of(Affine((), torch.tensor([1.0, 2.0])), torch.Size([2]))
+    assert action.slopes == ()
+    assert action.image.lo.tolist() == [1.0, 2.0]
+
+
+def test_an_action_is_what_it_is() -> None:
+    x = on(0.0, 1.0)
+    action = Action(((x, Between(torch.zeros(()), torch.ones(()))),), x.range)
+    assert action_of(action, x.shape) is action
