@@ -65,7 +65,7 @@ def norm_of_symbol(gram: SymbolGram, cells: Cells | None, options: NormOptions) 
     search = Search(gram, options.seed)
     low = max(1.0, _largest_seen(gram, cells, search))
     if low >= options.known:
-        return Refusal(f"the symbol reaches the known bound {options.known:.6g}")
+        return Refusal("the symbol is seen to reach the bound that is already known")
     slack = max(options.tolerance if gram.taps else 0.0, 4 * _rounding(gram, low))
     t = low * (1 + slack)
     left = cells if cells is not None else _first_cover(gram, t, search.generator)
