@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from autolip.errors import InputError
+from autolip.graph.composites import softsign, tanhshrink
 from autolip.rules.rule import Example, Jump, Operand, Pointwise, Turn, Variable, rule
 from autolip.values import round_down, round_up
 
@@ -30,6 +31,35 @@ def tanh(self: Operand) -> Pointwise:
         slope_limits=(0.0, 0.0),
         slope_turns=(Turn(0.0),),
         values_within=(-1.0, 1.0),
+        slopes_within=(0.0, 1.0),
+    )
+
+
+@rule(softsign, Example(Variable(2, 5)))
+def softsign_whole(self: Operand) -> Pointwise:
+    """Between(0, 1)."""
+    return Pointwise(
+        self,
+        value=F.softsign,
+        derivative=lambda x: (1 + x.abs()) ** -2,
+        value_limits=(-1.0, 1.0),
+        slope_limits=(0.0, 0.0),
+        slope_turns=(Turn(0.0),),
+        values_within=(-1.0, 1.0),
+        slopes_within=(0.0, 1.0),
+    )
+
+
+@rule(tanhshrink, Example(Variable(2, 5)))
+def tanhshrink_whole(self: Operand) -> Pointwise:
+    """Between(0, 1)."""
+    return Pointwise(
+        self,
+        value=F.tanhshrink,
+        derivative=lambda x: torch.tanh(x) ** 2,
+        value_limits=(-INF, INF),
+        slope_limits=(1.0, 1.0),
+        slope_turns=(Turn(0.0),),
         slopes_within=(0.0, 1.0),
     )
 

@@ -1,0 +1,136 @@
+"""Activations that arrive in pieces, recognised and put together again.
+
+Taken apart, the pieces use the same value several times, and their slopes multiply and add to far more than the
+whole has: x / (1 + |x|) has slopes in [0, 1], its parts have none that is finite for all x.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autolip.graph.graph import Graph, Node, Ref
+
+aten = torch.ops.aten
+
+
+@dataclass(frozen=True)
+class Composite:
+    """An operation that ATen has no overload for, with a schema like one's."""
+
+    name: str
+    function: Callable[..., Tensor] = field(compare=False, repr=False)
+
+    @property
+    def _schema(self) -> Any:
+        return torch._C.parse_schema(f"autolip::{self.name}(Tensor self) -> Tensor")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+    def __str__(self) -> str:
+        return f"autolip.{self.name}"
+
+
+softsign = Composite("softsign", torch.nn.functional.softsign)
+tanhshrink = Composite("tanhshrink", torch.nn.functional.tanhshrink)
+
+
+@dataclass(frozen=True)
+class Hole:
+    """Any varying value, or any number; the same one at every place of the same name."""
+
+    name: str
+    varies: bool = True
+
+
+@dataclass(frozen=True)
+class Part:
+    """A call of `target` in a pattern."""
+
+    target: Any
+    args: tuple[Any, ...]
+
+    def __init__(self, target: Any, *args: Any) -> None:
+        object.__setattr__(self, "target", target)
+        object.__setattr__(self, "args", args)
+
+
+X, LEVEL = Hole("x"), Hole("level", varies=False)
+_SIZE = Part(aten.abs.default, X)
+
+PATTERNS: tuple[tuple[Part, Any, tuple[Hole, ...]], ...] = (
+    (Part(aten.div.Tensor, X, Part(aten.add.Tensor, _SIZE, 1)), softsign, (X,)),
+    (Part(aten.sub.Tensor, X, Part(aten.tanh.default, X)), tanhshrink, (X,)),
+    (Part(aten.mul.Tensor, X, Part(aten.sigmoid.default, X)), aten.silu.default, (X,)),
+    (Part(aten.mul.Tensor, X, Part(aten.tanh.default, Part(aten.softplus.default, X))), aten.mish.default, (X,)),
+    (
+        Part(
+            aten.where.self,
+            Part(aten.gt.Scalar, _SIZE, LEVEL),
+            Part(aten.sub.Tensor, X, Part(aten.mul.Tensor, Part(aten.sign.default, X), LEVEL)),
+            Part(aten.mul.Tensor, X, 0),
+        ),
+        aten.softshrink.default,
+        (X, LEVEL),
+    ),
+    (
+        Part(aten.where.ScalarSelf, Part(aten.le.Scalar, _SIZE, LEVEL), 0, X),
+        aten.hardshrink.default,
+        (X, LEVEL),
+    ),
+)
+"""Pattern, the operation it is, and that operation's arguments."""
+
+_COMMUTATIVE = {aten.add.Tensor, aten.mul.Tensor}
+
+
+def recognised(graph: Graph) -> Graph:
+    """The same function, with every activation of `PATTERNS` that stands in pieces as one node."""
+    nodes = {node.name: node for node in graph.nodes}
+    whole = tuple(_recognised(node, nodes) for node in graph.nodes)
+    return replace(graph, nodes=whole).pruned()
+
+
+def _recognised(node: Node, nodes: dict[str, Node]) -> Node:
+    for pattern, target, arguments in PATTERNS:
+        for found in _matches(pattern, Ref(node.name), nodes, {}):
+            args = tuple(found[hole.name] for hole in arguments)
+            return replace(node, target=target, args=args, kwargs={})
+    return node
+
+
+def _matches(pattern: Any, value: Any, nodes: dict[str, Node], found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every way to fill the pattern's holes, given those filled so far, so that it is the value."""
+    if isinstance(pattern, Part):
+        yield from _matches_call(pattern, value, nodes, found)
+    elif isinstance(pattern, Hole):
+        if pattern.name in found:
+            yield from [found] if _same(found[pattern.name], value) else []
+        elif isinstance(value, Ref if pattern.varies else int | float):
+            yield found | {pattern.name: value}
+    elif _same(pattern, value):
+        yield found
+
+
+def _matches_call(pattern: Part, value: Any, nodes: dict[str, Node], found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    node = nodes.get(value.name) if isinstance(value, Ref) else None
+    if node is None or node.target != pattern.target or node.kwargs or len(node.args) != len(pattern.args):
+        return
+    orders = [node.args, node.args[::-1]] if node.target in _COMMUTATIVE else [node.args]
+    for args in orders:
+        ways = [found]
+        for part, argument in zip(pattern.args, args, strict=True):
+            ways = [more for way in ways for more in _matches(part, argument, nodes, way)]
+        yield from ways
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Equal references or numbers (a constant tensor may hold a number)."""
+    if isinstance(b, Tensor):
+        b = b.item() if b.dim() == 0 else None
+    if isinstance(a, Ref) or isinstance(b, Ref):
+        return bool(a == b)
+    return isinstance(a, int | float) and isinstance(b, int | float) and a == b
