@@ -98,7 +98,20 @@ class Convolution(Operator):
 
     @property
     def magnitude(self) -> float:
-        return largest(self.weight)
+        """The largest entry of the kernel that meets the image: taps that only see padding do not count."""
+        kernel = self.weight
+        for axis in range(self.geometry.dims):
+            kernel = kernel[(slice(None),) * (axis + 2) + (self._taps_that_meet_the_image(axis),)]
+        return largest(kernel)
+
+    def _taps_that_meet_the_image(self, axis: int) -> list[int]:
+        """Offsets of the kernel along a space axis that lie inside the image at some position."""
+        geometry, space = self.geometry, slice(-self.geometry.dims, None)
+        ends = self.in_shape[space][axis], self.out_shape[space][axis]
+        fine, coarse = ends[::-1] if geometry.transposed else ends
+        places = torch.arange(coarse) * geometry.stride[axis] - geometry.padding[axis]
+        offsets = range(0, self.weight.shape[axis + 2] * geometry.dilation[axis], geometry.dilation[axis])
+        return [tap for tap, offset in enumerate(offsets) if ((places + offset >= 0) & (places + offset < fine)).any()]
 
     def entrywise(self, function: Callable[[Tensor], Tensor]) -> Operator:
         return Convolution(function(self.weight), self.in_shape, self.geometry, self.relative_error)

@@ -1,7 +1,6 @@
-"""Upper bounds on operator norms: engines, and the dispatch between them."""
+"""Upper bounds on operator norms: engines, each of which registers itself, and the dispatch between them."""
 
-from autolip.operators.norms import wiring  # isort: skip
-from autolip.operators.norms import columns, dense, lanczos, routes, symbol, symbol_torus  # registered in this order
+from autolip.operators.norms import columns, dense, gram, lanczos, power, routes, symbol, symbol_torus, wiring
 from autolip.operators.norms.dispatch import operator_norm
 from autolip.operators.norms.engine import Candidate, NormOptions, candidates
 from autolip.operators.norms.lanczos import lower_estimate
@@ -12,9 +11,11 @@ __all__ = [
     "candidates",
     "columns",
     "dense",
+    "gram",
     "lanczos",
     "lower_estimate",
     "operator_norm",
+    "power",
     "routes",
     "symbol",
     "symbol_torus",

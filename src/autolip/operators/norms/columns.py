@@ -56,7 +56,9 @@ def column_squares(operator: Operator) -> tuple[Float[Tensor, " n"], int] | None
     if top is None:
         return None
     exponent = math.frexp(top)[1] if math.isfinite(top) else 0
-    squares = operator.entrywise(lambda a: scaled(a, -exponent).square() * (1 + 2.0**-50) + (a != 0) * 2.0**-1000)
+    squares = operator.entrywise(
+        lambda a: scaled(a, -exponent).square() * (1 + 2.0**-50) + (a != 0).to(a.dtype) * 2.0**-1000
+    )
     if squares is None:
         return None
     sums = upper_product(squares.T, torch.ones((1, *operator.out_shape), dtype=DTYPE)).flatten()
@@ -123,35 +125,35 @@ def frobenius(operator: Operator, options: NormOptions) -> Upper | Refusal:
     return upper(scale_float(math.sqrt(_total(sums)), exponent), ulps=1)
 
 
-@engine("finite", *COMPOSITES, p=Norm.L1, q=Norm.L1, exact=True)
+@engine("finite", *COMPOSITES, Adjoint, Traced, p=Norm.L1, q=Norm.L1, exact=True)
 def finite_columns(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_{1 -> 1} of the materialised matrix."""
     matrix = _absolute_matrix(operator, options)
     return matrix if isinstance(matrix, Refusal) else upper(largest(_row_sums(matrix)))
 
 
-@engine("finite", *COMPOSITES, p=Norm.L1, q=Norm.L2, exact=True)
+@engine("finite", *COMPOSITES, Adjoint, Traced, p=Norm.L1, q=Norm.L2, exact=True)
 def finite_column_norms(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_{1 -> 2} of the materialised matrix."""
     matrix = _absolute_matrix(operator, options)
     return matrix if isinstance(matrix, Refusal) else upper(max(upper_norm(column) for column in matrix))
 
 
-@engine("finite", *COMPOSITES, p=Norm.L1, q=Norm.LINF, exact=True)
+@engine("finite", *COMPOSITES, Adjoint, Traced, p=Norm.L1, q=Norm.LINF, exact=True)
 def finite_entries(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_{1 -> inf} of the materialised matrix."""
     matrix = _absolute_matrix(operator, options)
     return matrix if isinstance(matrix, Refusal) else upper(largest(matrix))
 
 
-@engine("finite", *COMPOSITES, p=Norm.L2, q=Norm.L1)
+@engine("finite", *COMPOSITES, Adjoint, Traced, p=Norm.L2, q=Norm.L1)
 def finite_sums(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_{2 -> 1} at most the l2 norm of the column sums of the materialised matrix."""
     matrix = _absolute_matrix(operator, options)
     return matrix if isinstance(matrix, Refusal) else upper(upper_norm(_row_sums(matrix)))
 
 
-@engine("finite", *COMPOSITES, p=Norm.LINF, q=Norm.L1)
+@engine("finite", *COMPOSITES, Adjoint, Traced, p=Norm.LINF, q=Norm.L1)
 def finite_total(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_{inf -> 1} at most the sum of the materialised matrix."""
     matrix = _absolute_matrix(operator, options)

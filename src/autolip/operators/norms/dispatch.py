@@ -11,6 +11,9 @@ from autolip.operators.norms.lanczos import WORTH, lower_estimate
 from autolip.operators.operator import Operator
 from autolip.values import INFINITE, ZERO, Certainty, Upper
 
+SMALL = 1024
+"""Smaller side up to which an exact engine is worth its time whatever is known."""
+
 _DEFAULT = NormOptions()
 
 
@@ -19,8 +22,8 @@ def operator_norm(
 ) -> Upper | Refusal:
     """Upper bound on ||A||_{p -> q} = max ||A x||_q over ||x||_p <= 1.
 
-    Cheap engines always run; the others until `options.deadline`, in the order of their registration, unless an
-    exact engine has answered, or the norm is known from below to within the tolerance of what is proved.  Randomised
+    Cheap engines always run; the others until `options.deadline`, exact ones first, unless an exact engine has
+    answered, or the norm is known from below to within the tolerance of what is proved.  Randomised
     engines run last, and replace a proved bound only if theirs is smaller by three tolerances.  Refused, with every
     engine's reason, if none gives a number.
     """
@@ -72,6 +75,8 @@ class _Search:
         if self.options.expired:
             self.reasons.append(f"{chosen.name}: no time left")
             return False
+        if chosen.exact and min(self.core.in_size, self.core.out_size) <= SMALL:
+            return True
         self._estimate()
         margin = self.options.tolerance * (WORTH if chosen.random else 1.0)
         return self.proved.value > self.reached * (1 + margin)

@@ -123,6 +123,8 @@ class _Gram:
 
     def _unless_it_underflows(self, start: Tensor) -> "_Gram | Refusal":
         """Scaling by a power of two commutes with every rounding, unless something under- or overflows."""
+        if not 1e-50 < largest(self.operator.mv(start.reshape(1, *self.operator.in_shape) * self.scale)) < 1e50:
+            return _unfit(self.operator)
         room = min(200, 1000 - math.frexp(self.scale)[1])
         factor = 2.0**room
         x = start.reshape(1, *self.operator.in_shape) * self.scale

@@ -49,7 +49,7 @@ def _inflate(leaf: Operator, x: Tensor, product: Tensor) -> Tensor:
     positive = product > 0
     if not positive.all() and bool(((x > 0) & (x < 1)).any()):
         positive = leaf.mv((x > 0).to(DTYPE)) > 0
-    return product * scale + positive * ((leaf.terms + 2) * SMALLEST)
+    return product * scale + positive.to(DTYPE) * ((leaf.terms + 2) * SMALLEST)
 
 
 def _wiring(leaf: Operator) -> Incidence | None:
@@ -97,7 +97,7 @@ def _rounded_leaf(operator: Operator, x: Rounded) -> Rounded:
     if not _moves(operator):
         size = upper_product(majorant, x.value.abs() + x.error)
         error = error + size * ((gamma(operator.terms) + operator.relative_error) * (1 + 4 * UNIT))
-        error = error + (size > 0) * ((operator.terms + 2) * SMALLEST)
+        error = error + (size > 0).to(DTYPE) * ((operator.terms + 2) * SMALLEST)
     return Rounded(value, error * (1 + 8 * UNIT))
 
 

@@ -1,0 +1,57 @@
+"""Every operator obeys the public law, and the law notices operators that do not."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from autolip.operators import Dense, Diagonal, Operator
+from autolip.testing import LawViolation, check_operator
+
+
+def test_every_operator_is_one_matrix(operator: Operator) -> None:
+    check_operator(operator)
+
+
+class Wrong(Dense):
+    """A matrix with one mistake."""
+
+    def __init__(self, mistake: str) -> None:
+        super().__init__(torch.tensor([[1.0, -2.0], [3.0, 0.5]]))
+        self.mistake = mistake
+
+    def _rmv(self, y: Tensor) -> Tensor:
+        return y @ (self.weight.T if self.mistake == "adjoint" else self.weight)
+
+    def majorant(self) -> Operator | None:
+        return Dense(self.weight) if self.mistake == "majorant" else super().majorant()
+
+    def split(self) -> tuple[Operator, Operator] | None:
+        parts = super().split()
+        return parts[::-1] if parts and self.mistake == "split" else parts
+
+    @property
+    def terms(self) -> int:
+        return 1 if self.mistake == "terms" else 2
+
+    @property
+    def magnitude(self) -> float:
+        return 2.9 if self.mistake == "magnitude" else 3.0
+
+    @property
+    def T(self) -> Operator:
+        return Dense(self.weight if self.mistake == "T" else self.weight.T)
+
+    def entrywise(self, function):  # type: ignore[no-untyped-def]
+        return Dense(function(self.weight) + (1e-9 if self.mistake == "entries" else 0.0))
+
+
+@pytest.mark.parametrize("mistake", ["adjoint", "majorant", "split", "terms", "magnitude", "T", "entries"])
+def test_the_law_notices(mistake: str) -> None:
+    check_operator(Wrong("none"))
+    with pytest.raises(LawViolation):
+        check_operator(Wrong(mistake))
+
+
+def test_a_product_wants_the_operators_shape() -> None:
+    with pytest.raises(ValueError, match="wants"):
+        Diagonal(torch.ones(3), (3,)).mv(torch.zeros(1, 4))
