@@ -74,8 +74,8 @@ def test_remarks_give_refusals_notes_and_assumptions(bracket: Result) -> None:
     assert said[0].startswith("lipsdp refused: it holds for dense layers only")
     assert said[1].startswith("the time budget ended early")
     assert "autolip: infinite through aten.sign at head (net.py:3)" in said
-    assert "input x of shape (1, 1, 8, 8), batch 1; weights stored as float32" in said
-    assert "input state is held fixed at zeros, shape (2, 1, 128)" in said
+    assert "varies: x, shape (1, 1, 8, 8), batch 1; weights stored as float32" in said
+    assert "held fixed: state, zeros, shape (2, 1, 128)" in said
 
 
 def test_many_notes_are_cut_short(bracket: Result) -> None:

@@ -134,12 +134,12 @@ def _bracket(asked: Asked, say: Callable[[str], None]) -> "Result":
 def _searches(asked: Asked, shape: tuple[int, ...]) -> "list[str | LowerMethod]":
     """The searches for lower bounds; --data goes to the one over a data set."""
     from autolip.estimate import DEFAULT_LOWER
-    from autolip.lower import Dataset
 
     names = list(asked.lower or DEFAULT_LOWER)
     if asked.data is None:
         return [*names]
     from autolip.cli.regions import read_array
+    from autolip.lower import Dataset
 
     data = read_array(asked.data).double()
     if data.dim() == 0 or data.numel() != len(data) * math.prod(shape) or len(data) == 0:

@@ -24,15 +24,16 @@ def rules() -> None:
 @click.command()
 def methods() -> None:
     """List the methods for upper and lower bounds: claim, source, what they refuse."""
+    from autolip.estimate import DEFAULT_LOWER
     from autolip.lower import LOWER_METHODS
     from autolip.methods import AUTO, METHODS
 
     click.echo("upper bounds (--method)\n")
     for name, make in sorted(METHODS.items()):
-        click.echo(_entry(name, make(), "accepts", default=name in AUTO))
+        click.echo(_entry(name, make(), "accepts", name in AUTO))
     click.echo("lower bounds, attained by a pair of inputs (--lower)\n")
-    for name, make in sorted(LOWER_METHODS.items()):
-        click.echo(_entry(name, make(), "search"))
+    for name, search in sorted(LOWER_METHODS.items()):
+        click.echo(_entry(name, search(), "search", name in DEFAULT_LOWER))
 
 
 def shipped_networks() -> str:
@@ -46,13 +47,12 @@ def shipped_networks() -> str:
     return aligned(Sheet("", ("network", "what", "weights", "accuracy"), rows, left=2))
 
 
-def _entry(name: str, method: Any, refusing: str, default: bool = False) -> str:
-    """A method in a few lines: claim, source, and what the docstring of `refusing` says it refuses."""
+def _entry(name: str, method: Any, refusing: str, default: bool) -> str:
+    """A method in a few lines: claim, source, what the docstring of `refusing` says it refuses, its name in Python."""
     claim = (inspect.getdoc(type(method)) or "").split("\n")[0]
-    lines = [claim, f"source: {method.source}"]
-    own = getattr(type(method), refusing).__doc__
-    if own:
-        lines.append(f"refuses: {own.strip().splitlines()[0]}")
+    told = (inspect.getdoc(getattr(type(method), refusing)) or "").split("\n")[0]
+    refuses = [told] if told.startswith("Refuses") else []
+    lines = [claim, *refuses, f"Source: {method.source}", f"Python: {method!r}"]
     width = min(100, shutil.get_terminal_size().columns) - 4
     body = "\n".join("\n".join(wrap(line, width, subsequent_indent="  ")) for line in lines)
     return f"  {name}{' (default)' if default else ''}\n{indent(body, '    ')}\n"

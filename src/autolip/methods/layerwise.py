@@ -40,6 +40,7 @@ class Layerwise(Method):
     source: ClassVar[str] = "Xu and Sivaranjani, NeurIPS 2024 (ECLipsE-Fast); Syed and Hu, arXiv 2503.14297"
 
     def accepts(self, problem: Problem) -> Refusal | None:
+        """Refuses norms other than l2 at input and output."""
         if (problem.p, problem.q) != (Norm.L2, Norm.L2):
             return Refusal("bounds the l2 -> l2 constant only")
         return None

@@ -32,6 +32,7 @@ class LipLT(Method):
     source: ClassVar[str] = "Fazlyab, Entesari, Roy and Chellappa, NeurIPS 2023, Theorem 1"
 
     def accepts(self, problem: Problem) -> Refusal | None:
+        """Refuses different norms at input and output."""
         if problem.p is not problem.q:
             return Refusal("needs the same norm at input and output")
         return None

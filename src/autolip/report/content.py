@@ -51,7 +51,7 @@ def headline(result: "Result") -> str:
 
 def sheets(result: "Result") -> list[Sheet]:
     """The table of bounds, and that of the pairs of outputs where there are any."""
-    best = None if result.lower is None else result.lower.value
+    best = max((row.value or 0.0 for row in result.bounds if row.kind == "lower"), default=None)
     rows = tuple(_cells(row, best) for row in result.bounds if row.kind != "refusal")
     found = [Sheet("", HEADINGS, rows, left=2)] if rows else []
     return [*found, _pairs(result.pairs)] if result.pairs else found
@@ -123,9 +123,9 @@ def _assumptions(result: "Result") -> Iterator[str]:
     if "input" in known:
         shape = tuple(known["input_shape"])
         stored = f"; weights stored as {known['dtype']}" if "dtype" in known else ""
-        yield f"input {known['input']} of shape {shape}, batch {known['batch']}{stored}"
+        yield f"varies: {known['input']}, shape {shape}, batch {known['batch']}{stored}"
     for name, value in known.get("fixed", {}).items():
-        yield f"input {name} is held fixed at {value}"
+        yield f"held fixed: {name}, {value}"
     if result.region["kind"] == "box":
         widths = [hi - lo for lo, hi in zip(result.region["lo"], result.region["hi"], strict=True)]
         yield f"box of {len(widths)} coordinates, {min(widths):.4g} to {max(widths):.4g} wide"
