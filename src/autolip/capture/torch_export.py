@@ -20,6 +20,7 @@ from torch.utils import _pytree as pytree
 from autolip.capture.checks import check_inputs, check_module
 from autolip.capture.decompositions import decompositions
 from autolip.errors import InputError
+from autolip.graph.composites import recognised
 from autolip.graph.graph import Graph, Node, Place, Ref
 from autolip.graph.passes import explicit_broadcasts
 from autolip.operators.operator import DTYPE
@@ -90,7 +91,7 @@ def capture_program(
     index = _index_of(varying, names)
     _check_varying(inputs[index], names[index])
     graph = _Builder(program, inputs, index).build()
-    graph = explicit_broadcasts(graph.pruned())
+    graph = explicit_broadcasts(recognised(graph.pruned()))
     reference, dtype = _reference(module if module is not None else program.module(), inputs, index)
     stored = next(
         (str(p.dtype) for p in program.state_dict.values() if p.is_floating_point()), str(inputs[index].dtype)

@@ -1,7 +1,8 @@
 """Activations that arrive in pieces, recognised and put together again.
 
 Taken apart, the pieces use the same value several times, and their slopes multiply and add to far more than the
-whole has: x / (1 + |x|) has slopes in [0, 1], its parts have none that is finite for all x.
+whole has: x / (1 + |x|) has slopes in [0, 1], its parts have none that is finite for all x; the modulus
+sqrt(x^2 + y^2) is 1-Lipschitz, the root alone is not at 0.
 """
 
 from collections.abc import Callable, Iterator
@@ -58,7 +59,8 @@ class Part:
         object.__setattr__(self, "args", args)
 
 
-X, LEVEL = Hole("x"), Hole("level", varies=False)
+X, Y, LEVEL = Hole("x"), Hole("y"), Hole("level", varies=False)
+_POWER = aten.pow.Tensor_Scalar
 _SIZE = Part(aten.abs.default, X)
 
 PATTERNS: tuple[tuple[Part, Any, tuple[Hole, ...]], ...] = (
@@ -75,6 +77,11 @@ PATTERNS: tuple[tuple[Part, Any, tuple[Hole, ...]], ...] = (
         ),
         aten.softshrink.default,
         (X, LEVEL),
+    ),
+    (
+        Part(aten.sqrt.default, Part(aten.add.Tensor, Part(_POWER, X, 2), Part(_POWER, Y, 2))),
+        aten.hypot.default,
+        (X, Y),
     ),
     (
         Part(aten.where.ScalarSelf, Part(aten.le.Scalar, _SIZE, LEVEL), 0, X),

@@ -16,6 +16,7 @@ BROADCASTING = frozenset(
         aten.maximum.default,
         aten.minimum.default,
         aten.pow.Tensor_Tensor,
+        aten.hypot.default,
     }
 )
 """Operations on two varying tensors whose rules want them in one shape."""

@@ -176,9 +176,7 @@ def linalg_vector_norm(
     axes = list(range(self.dim)) if dim is None else dim
     size = math.prod(self.shape[axis] for axis in axes)
     norms = {norm: _equivalence(norm.p, float(ord), size) for norm in Norm}
-    return _norm_action(
-        self, lambda x: aten.linalg_vector_norm.default(x, ord, dim, keepdim), norms, axes, size
-    )
+    return _norm_action(self, lambda x: aten.linalg_vector_norm.default(x, ord, dim, keepdim), norms, axes, size)
 
 
 def _equivalence(r: float, p: float, size: int) -> Upper:
@@ -192,8 +190,32 @@ def _equivalence(r: float, p: float, size: int) -> Upper:
 def _norm_action(
     x: Operand, function: Callable[[Tensor], Tensor], norms: dict[Norm, Upper], axes: list[int], size: int
 ) -> Action:
-    lo, hi = x.range.lo, x.range.hi
-    nearest = torch.where((lo <= 0) & (hi >= 0), torch.zeros_like(lo), torch.minimum(lo.abs(), hi.abs()))
-    image = Interval(function(nearest), function(x.range.magnitude())).widen(relative=gamma(size + 8))
+    image = Interval(function(_distance_to_zero(x.range)), function(x.range.magnitude())).widen(
+        relative=gamma(size + 8)
+    )
     image = Interval(image.lo.clamp(min=0.0), image.hi.nan_to_num(nan=INF, posinf=INF))
     return Action(((x, Gain(x.shape, image.shape, norms, tuple(axes))),), image)
+
+
+@rule(aten.hypot.default, Example(Variable(2, 3), Variable(2, 3)), Example(ConstantTensor(2, 3), Variable(2, 3)))
+def hypot(self: Operand | Tensor, other: Operand | Tensor) -> Action:
+    """Between(-1, 1) towards each operand: the gradient of the modulus r is (x / r, y / r)."""
+    ranges = [x.range if isinstance(x, Operand) else Interval(x.double(), x.double()) for x in (self, other)]
+    sizes = [_distance_to_zero(x) for x in ranges]
+    least = torch.hypot(*sizes) * (1 - gamma(4))
+    image = Interval(least, torch.hypot(ranges[0].magnitude(), ranges[1].magnitude())).widen(relative=gamma(4))
+    towards = [
+        (x, _share(span, least)) for x, span in zip((self, other), ranges, strict=True) if isinstance(x, Operand)
+    ]
+    return Action(tuple(towards), Interval(image.lo.clamp(min=0.0), image.hi))
+
+
+def _distance_to_zero(x: Interval) -> Tensor:
+    return torch.where((x.lo <= 0) & (x.hi >= 0), torch.zeros_like(x.lo), torch.minimum(x.lo.abs(), x.hi.abs()))
+
+
+def _share(x: Interval, least: Tensor) -> Between:
+    """The range of x / r for r >= least, within [-1, 1]."""
+    hi = (x.hi.clamp(min=0.0) / least * (1 + gamma(4))).nan_to_num(nan=1.0).clamp(max=1.0)
+    lo = (x.lo.clamp(max=0.0) / least * (1 + gamma(4))).nan_to_num(nan=-1.0).clamp(min=-1.0)
+    return Between(lo, hi)
