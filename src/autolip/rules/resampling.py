@@ -1,0 +1,171 @@
+"""Enlarging by linear and cubic interpolation: one matrix along each axis, with exact rational weights."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from autolip.intervals import UNIT
+from autolip.operators.algebra import compose
+from autolip.operators.diagonal import Identity
+from autolip.operators.operator import DTYPE, Operator
+from autolip.rules.matrices import along
+from autolip.rules.rule import Affine, Example, Operand, Variable, rule
+
+aten = torch.ops.aten
+
+Weights = Iterator[tuple[int, Fraction]]
+Kernel = Callable[[Fraction, int], Weights]
+
+SIGNAL = Variable(2, 3, 5)
+IMAGE = Variable(1, 2, 4, 5)
+VOLUME = Variable(1, 2, 3, 2, 4)
+
+
+def interpolation(
+    size: int, count: int, kernel: Kernel, align_corners: bool, scale: float | None
+) -> tuple[Float[Tensor, "count size"], float]:
+    """The matrix that samples `size` entries at `count` places, and its relative error: each weight is rounded once.
+
+    Place i is at i (n - 1) / (m - 1) with aligned corners, else at (i + 1/2) r - 1/2 with r the step: the reciprocal
+    of the scale factor where one was given, else n / m.
+    """
+    matrix, exact = torch.zeros(count, size, dtype=DTYPE), True
+    step = 1 / Fraction(scale) if scale is not None and scale > 0 else Fraction(size, count)
+    for i in range(count):
+        corner = Fraction(i * (size - 1), max(count - 1, 1))
+        place = corner if align_corners else (i + Fraction(1, 2)) * step - Fraction(1, 2)
+        for j, weight in _gathered(kernel(place, size)).items():
+            matrix[i, j] = float(weight)
+            exact = exact and Fraction(float(weight)) == weight
+    return matrix, 0.0 if exact else UNIT
+
+
+def _gathered(weights: Weights) -> dict[int, Fraction]:
+    total: dict[int, Fraction] = {}
+    for j, weight in weights:
+        total[j] = total.get(j, Fraction(0)) + weight
+    return total
+
+
+def linear(place: Fraction, size: int) -> Weights:
+    """Weights of the two neighbours; constant beyond the ends."""
+    place = min(max(place, Fraction(0)), Fraction(size - 1))
+    left = math.floor(place)
+    yield left, 1 - (place - left)
+    yield min(left + 1, size - 1), place - left
+
+
+def cubic(place: Fraction, size: int) -> Weights:
+    """Weights of four neighbours by Keys's cubic with A = -3/4 (Keys 1981); the end entries repeat beyond the ends."""
+    left = math.floor(place)
+    for j in range(left - 1, left + 3):
+        yield min(max(j, 0), size - 1), _keys(abs(place - j))
+
+
+def _keys(x: Fraction) -> Fraction:
+    a = Fraction(-3, 4)
+    if x <= 1:
+        return (a + 2) * x**3 - (a + 3) * x**2 + 1
+    return a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a if x < 2 else Fraction(0)
+
+
+def _resampled(
+    x: Operand, counts: Sequence[int], kernel: Kernel, align_corners: bool, scales: Sequence[float | None]
+) -> Affine:
+    """Along one axis after the other; PyTorch's linear kernel leaves an axis whose size stays as it is."""
+    operator: Operator = Identity(x.shape)
+    axes = range(x.dim - len(counts), x.dim)
+    for axis, count, scale in zip(axes, counts, scales, strict=True):
+        if kernel is linear and count == x.shape[axis]:
+            continue
+        matrix, error = interpolation(x.shape[axis], count, kernel, align_corners, scale)
+        operator = compose(along(matrix, operator.out_shape, axis, error), operator)
+    return Affine(((x, operator),))
+
+
+def _resampled_vec(
+    x: Operand, counts: Sequence[int] | None, kernel: Kernel, align_corners: bool, scales: Sequence[float] | None
+) -> Affine:
+    """Sizes or scale factors: given factors, an axis has floor(n factor) entries."""
+    if counts is None:
+        given = scales or ()
+        counts = [int(size * scale) for size, scale in zip(x.shape[2:], given, strict=True)]
+    return _resampled(x, counts, kernel, align_corners, scales or [None] * len(counts))
+
+
+@rule(aten.upsample_linear1d.vec, Example(SIGNAL, None, False, [1.7]), Example(SIGNAL, [8], True, None))
+@rule(
+    aten.upsample_bilinear2d.vec,
+    Example(IMAGE, None, False, [2.0, 1.7]),
+    Example(IMAGE, [7, 9], True, None),
+    Example(IMAGE, [4, 3], False, None),
+    Example(IMAGE, None, False, [1.2, 0.5]),
+)
+@rule(
+    aten.upsample_trilinear3d.vec, Example(VOLUME, None, False, [2.0, 1.7, 0.6]), Example(VOLUME, [1, 5, 4], True, None)
+)
+def upsample_linear_vec(
+    input: Operand, output_size: Sequence[int] | None, align_corners: bool, scale_factors: Sequence[float] | None
+) -> Affine:
+    """Exact: linear interpolation along each axis."""
+    return _resampled_vec(input, output_size, linear, align_corners, scale_factors)
+
+
+@rule(
+    aten.upsample_bicubic2d.vec,
+    Example(IMAGE, None, False, [2.0, 1.7]),
+    Example(IMAGE, [7, 9], True, None),
+    Example(IMAGE, None, False, [1.2, 0.5]),
+)
+def upsample_bicubic2d_vec(
+    input: Operand, output_size: Sequence[int] | None, align_corners: bool, scale_factors: Sequence[float] | None
+) -> Affine:
+    """Exact: cubic interpolation along each axis."""
+    return _resampled_vec(input, output_size, cubic, align_corners, scale_factors)
+
+
+@rule(aten.upsample_linear1d.default, Example(SIGNAL, [8], False, 1.7), Example(SIGNAL, [3], True))
+def upsample_linear1d(self: Operand, output_size: Sequence[int], align_corners: bool, scales: float | None) -> Affine:
+    """Exact: linear interpolation."""
+    return _resampled(self, output_size, linear, align_corners, [scales])
+
+
+@rule(
+    aten.upsample_bilinear2d.default,
+    Example(IMAGE, [8, 3], False, 2.0, 0.7),
+    Example(IMAGE, [5, 9], True),
+)
+def upsample_bilinear2d(
+    self: Operand, output_size: Sequence[int], align_corners: bool, scales_h: float | None, scales_w: float | None
+) -> Affine:
+    """Exact: linear interpolation along each axis."""
+    return _resampled(self, output_size, linear, align_corners, [scales_h, scales_w])
+
+
+@rule(
+    aten.upsample_bicubic2d.default,
+    Example(IMAGE, [8, 3], False, 2.0, 0.7),
+    Example(IMAGE, [5, 9], True),
+)
+def upsample_bicubic2d(
+    self: Operand, output_size: Sequence[int], align_corners: bool, scales_h: float | None, scales_w: float | None
+) -> Affine:
+    """Exact: cubic interpolation along each axis."""
+    return _resampled(self, output_size, cubic, align_corners, [scales_h, scales_w])
+
+
+@rule(aten.upsample_trilinear3d.default, Example(VOLUME, [6, 3, 2], False, 2.0, None, 0.7))
+def upsample_trilinear3d(
+    self: Operand,
+    output_size: Sequence[int],
+    align_corners: bool,
+    scales_d: float | None,
+    scales_h: float | None,
+    scales_w: float | None,
+) -> Affine:
+    """Exact: linear interpolation along each axis."""
+    return _resampled(self, output_size, linear, align_corners, [scales_d, scales_h, scales_w])
