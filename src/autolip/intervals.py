@@ -80,8 +80,8 @@ class Interval:
 
     def widen(self, relative: float = 0.0, absolute: float = 0.0) -> "Interval":
         """Outward by a relative and an absolute amount (infinite ends stay)."""
-        lo = self.lo - (self.lo.abs() * relative + absolute)
-        hi = self.hi + (self.hi.abs() * relative + absolute)
+        lo = torch.where(self.lo.isinf(), self.lo, self.lo - (self.lo.abs() * relative + absolute))
+        hi = torch.where(self.hi.isinf(), self.hi, self.hi + (self.hi.abs() * relative + absolute))
         return Interval(lo.nextafter(torch.full_like(lo, -math.inf)), hi.nextafter(torch.full_like(hi, math.inf)))
 
     def meet(self, other: "Interval") -> "Interval":
