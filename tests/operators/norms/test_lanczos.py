@@ -10,7 +10,7 @@ from autolip.errors import Refusal
 from autolip.operators import Dense, Diagonal, Identity, Operator, Sum, Traced, compose, metered
 from autolip.operators.norms import NormOptions, lower_estimate
 from autolip.operators.norms.krylov import Krylov
-from autolip.operators.norms.lanczos import lanczos
+from autolip.operators.norms.lanczos import _excluded_above, lanczos
 from autolip.values import Certainty, Upper
 
 
@@ -161,6 +161,29 @@ def test_the_recurrence_holds_up_to_its_defect() -> None:
     rest[:, -1] -= space.betas[-1] * space.vector
     assert rest.norm().item() <= space.defect + 1e-14 * matrix.norm().item() * math.sqrt(30)
     assert space.defect <= 1e-11 * matrix.norm().item()
+
+
+@pytest.mark.parametrize("hidden", [0.0, 1e-6, 1e-3, 0.5, 1.0])
+def test_errors_of_the_products_cannot_hide_an_eigenvalue(hidden: float) -> None:
+    """The inequality holds for products with an adversary's error of known size: here the top is hidden."""
+    n, steps = 60, 12
+    values = torch.linspace(0, 1, n, dtype=torch.float64)
+    values[-1] = 2.0
+    start = torch.randn(n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    epsilon = (start / start.norm())[-1].abs().item()
+    errors = [0.0]
+
+    def product(v: Tensor) -> Tensor:
+        error = torch.zeros_like(v)
+        error[-1] = hidden * 2.0 * v[-1]
+        errors.append(error.norm().item())
+        return values * v - error
+
+    space = Krylov(product, start, n)
+    for _ in range(steps):
+        space.step()
+    assert _excluded_above(space, max(errors), epsilon) >= 2.0
+    assert hidden < 0.5 or _excluded_above(space, 0.0, epsilon) < 2.0
 
 
 def test_the_lower_estimate_is_below_and_close() -> None:
