@@ -46,11 +46,14 @@ from autolip.values import Upper, round_up
 TILE_BYTES = 2**24
 """Memory for the matrices of the frequencies that are tested at a time."""
 
-REACHES = (1.2, 0.85, 0.6, 0.42, 0.3, 0.21, 0.15, 0.1, 0.07, 0.05, 0.035, 0.025, 0.018, 0.0125)
+REACHES = (1.2, 0.85, 0.6, 0.42, 0.3, 0.21, 0.15, 0.1, 0.07)
 """Reaches that a first cover may have."""
 
 SAMPLE = 8
 """Cells tried before a first cover is chosen."""
+
+RAKE = 48
+"""Frequencies at which the norm is compared with the largest one seen, before anything is proved."""
 
 HURRY = 1.05
 """Growth of the bound per round once time is up."""
@@ -63,17 +66,18 @@ def norm_of_symbol(gram: SymbolGram, cells: Cells | None, options: NormOptions) 
     seen to reach the bound that is already known.
     """
     search = Search(gram, options.seed)
-    low = max(1.0, _largest_seen(gram, cells, search))
+    low = _raked(gram, cells, search, max(1.0, _largest_seen(gram, cells, search)))
     if low >= options.known:
         return Refusal("the symbol is seen to reach the bound that is already known")
     slack = max(options.tolerance if gram.taps else 0.0, 4 * _rounding(gram, low))
     t = low * (1 + slack)
     left = cells if cells is not None else _first_cover(gram, t, search.generator)
     while len(left := left[~settled(gram, left, t)]):
-        t = max(t, _largest_seen(gram, left, search) * (1 + slack))
+        higher = _largest_seen(gram, left, search) * (1 + slack)
+        stuck, t = higher <= t * (1 + slack / 4), max(t, higher)
         if options.expired and left.reach(gram.degrees) < 0.5:
             t *= HURRY
-        else:
+        elif stuck:
             left = left.split()
     return t
 
@@ -121,6 +125,17 @@ def _largest_seen(gram: SymbolGram, cells: Cells | None, search: Search) -> floa
         for cell in (cells[i : i + 1] for i in few.tolist())
     ]
     return math.sqrt(max(0.0, *values))
+
+
+def _raked(gram: SymbolGram, cells: Cells | None, search: Search, low: float) -> float:
+    """The largest norm seen, once it is not exceeded at any of some random frequencies."""
+    if cells is not None or not gram.taps:
+        return low
+    lattice = cover(gram.degrees, 0.3, gram.groups)
+    left = replace(lattice[torch.randperm(len(lattice), generator=search.generator)[:RAKE]], isolated=True)
+    while len(left := left[~settled(gram, left, low * (1 + 1e-6))]):
+        low = max(low, _largest_seen(gram, replace(left[:1], isolated=False), search))
+    return low
 
 
 def _first_cover(gram: SymbolGram, t: float, generator: torch.Generator) -> Cells:
