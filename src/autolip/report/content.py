@@ -27,12 +27,16 @@ PAIR_DIGITS = 5
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table: a caption (or none), headings, rows of cells; the first `left` columns are words, the rest numbers."""
+    """A table: a caption (or none), headings, rows of cells; the first `left` columns are words, the rest numbers.
+
+    Rows whose numbers are in `bold` stand out on a terminal.
+    """
 
     caption: str
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     left: int = 1
+    bold: tuple[int, ...] = ()
 
 
 def headline(result: "Result") -> str:

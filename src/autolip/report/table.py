@@ -38,11 +38,12 @@ def render_rich(result: "Result") -> "RenderableType":
     from rich.text import Text
 
     heading = Text(result.model).append("\n").append(headline(result), style="bold")
-    tables = (_rich_table(sheet) for sheet in sheets(result))
+    tables = (rich_table(sheet) for sheet in sheets(result))
     return Group(heading, *tables, *(Text(remark, style="dim") for remark in remarks(result)))
 
 
-def _rich_table(sheet: Sheet) -> "Table":
+def rich_table(sheet: Sheet) -> "Table":
+    """A sheet for a terminal."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -52,8 +53,8 @@ def _rich_table(sheet: Sheet) -> "Table":
     )
     for column, heading in enumerate(sheet.headings):
         table.add_column(heading, justify="left" if _is_text(sheet, column) else "right", overflow="fold")
-    for row in sheet.rows:
-        table.add_row(*map(Text, row))
+    for number, row in enumerate(sheet.rows):
+        table.add_row(*map(Text, row), style="bold" if number in sheet.bold else None)
     return table
 
 

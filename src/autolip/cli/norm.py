@@ -1,0 +1,107 @@
+"""`autolip norm`: every norm engine on every affine block of a network."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from autolip.cli.options import ShapeType
+from autolip.cli.progress import progress
+
+if TYPE_CHECKING:
+    from autolip.methods.blocks import BlockNorms
+    from autolip.operators.norms import Candidate
+    from autolip.report.content import Sheet
+
+
+@click.command()
+@click.argument("model")
+@click.option("--module", metavar="PATH", help="Only the affine blocks that end in this module, such as features.3.")
+@click.option(
+    "--input-shape", type=ShapeType(), multiple=True, help="Shape of the input, batch included, as in estimate."
+)
+@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="Weights for module:factory.")
+@click.option("--norm", default="l2", show_default=True, help="l1, l2 or linf, or a pair input:output.")
+@click.option("--tolerance", type=float, default=1e-3, show_default=True, help="Relative excess the engines aim at.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
+@click.option("--delta", type=float, default=1e-9, show_default=True, help="Failure probability of random bounds.")
+def norm(
+    model: str,
+    module: str | None,
+    input_shape: tuple[tuple[str | None, tuple[int, ...]], ...],
+    weights: Path | None,
+    norm: str,
+    tolerance: float,
+    seed: int,
+    delta: float,
+) -> int:
+    """Bound the operator norm of every affine block of MODEL, by every engine that takes it.
+
+    Affine neighbours (convolution, batch norm, average pooling, ...) are one block, and the norm is that of the
+    composed map.  The smallest bound is marked; below it the power method after 10 and 100 iterations shows how far
+    from below it is: it is not a bound.
+    """
+    from autolip.capture.inputs import Request
+    from autolip.capture.load import load_network
+    from autolip.errors import InputError
+    from autolip.methods import Problem
+    from autolip.methods.blocks import block_norms
+    from autolip.norms import parse_norms
+    from autolip.operators.norms import NormOptions
+    from autolip.regions import Everywhere
+
+    p, q = parse_norms(norm)
+    if not (0 < delta < 1 and 0 < tolerance < 1):
+        raise InputError(f"delta is {delta} and tolerance {tolerance}: both lie strictly between 0 and 1")
+    with progress() as say:
+        say(f"capturing {model}")
+        graph = load_network(model, Request(weights, input_shape)).capture.graph
+        problem = Problem.pose(graph, Everywhere(), p, q, NormOptions(delta=delta, tolerance=tolerance, seed=seed))
+        for block in block_norms(problem, module):
+            _show(block)
+    return 0
+
+
+def _show(block: "BlockNorms") -> None:
+    """One block's table, printed as soon as it is known."""
+    from autolip.report.table import aligned
+
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        from autolip.report.table import rich_table
+
+        Console().print(rich_table(sheet(block)))
+    else:
+        click.echo(aligned(sheet(block)) + "\n")
+
+
+def sheet(block: "BlockNorms") -> "Sheet":
+    """A block as a table: engines by value, the smallest marked, then the power method."""
+    from autolip.methods.blocks import best
+    from autolip.report.content import Sheet
+    from autolip.report.digits import digits_near
+
+    winner = best(block.engines)
+    rows = [_row(found, block.work, found is winner) for found in block.engines]
+    for power in block.powers:
+        value, passes = digits_near(power.value.value), f"{power.work / block.work:.0f}"
+        name = f"power method, {power.iterations} iterations"
+        rows.append((name, "estimate, from below", value, f"{power.seconds:.2f}", passes))
+    into, out = (" x ".join(map(str, shape)) for shape in (block.operator.in_shape, block.operator.out_shape))
+    caption = f"{block.place}: {into} -> {out}, {block.weights} weights"
+    bold = tuple(number for number, found in enumerate(block.engines) if found is winner)
+    return Sheet(caption, ("engine", "certainty", "value", "seconds", "passes"), tuple(rows), left=2, bold=bold)
+
+
+def _row(found: "Candidate", work: float, best: bool) -> tuple[str, ...]:
+    from autolip.errors import Refusal
+    from autolip.report.digits import delta_up, digits_up
+
+    name = f"* {found.engine}" if best else f"  {found.engine}"
+    cost = (f"{found.seconds:.2f}", f"{found.work / work:.0f}")
+    if isinstance(found.bound, Refusal):
+        return (name, f"refused: {found.bound}", "", *cost)
+    sure = f"confident 1 - {delta_up(found.bound.delta)}" if found.bound.events else "proved"
+    return (name, sure, digits_up(found.bound.value), *cost)
