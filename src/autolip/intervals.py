@@ -98,6 +98,8 @@ class Interval:
         return Interval(lo, hi).widen(absolute=0.0)
 
     def __add__(self, other: "Interval") -> "Interval":
+        if any(term.is_uniform and term.is_everywhere for term in (self, other)):
+            return Interval.everywhere(torch.broadcast_shapes(self.shape, other.shape))
         return Interval(self.lo + other.lo, self.hi + other.hi).widen()
 
 

@@ -17,20 +17,15 @@ def image(operator: Operator, x: Interval) -> Interval:
     if isinstance(operator, Incidence):
         return _wired(operator, x)
     if isinstance(operator, Diagonal) and operator.is_isometry:
+        if bool((operator.scale == 1).all()):
+            return x
         ends = x.lo * operator.scale, x.hi * operator.scale
         return Interval(torch.minimum(*ends), torch.maximum(*ends))
     if x.is_everywhere:
         return Interval.everywhere(operator.out_shape)
     if isinstance(operator, Composition):
-        return _in_turn(operator, x).meet(_through_majorant(operator, x))
-    parts = operator.split()
-    if parts is None:
-        return _through_majorant(operator, x)
-    positive, negative = parts
-    error = _rounding(operator, positive, negative, x)
-    lo = _combine(positive, negative, x.lo, x.hi, -math.inf) - error
-    hi = _combine(positive, negative, x.hi, x.lo, math.inf) + error
-    return Interval(lo, hi).widen()
+        return _in_turn(operator, x).meet(_bounded(operator, x))
+    return _bounded(operator, x) if x.is_bounded else _half_bounded(operator, x)
 
 
 def _in_turn(operator: Composition, x: Interval) -> Interval:
@@ -49,39 +44,43 @@ def _wired(operator: Incidence, x: Interval) -> Interval:
     return Interval(lo - slack, hi + slack).widen()
 
 
-def _combine(positive: Operator, negative: Operator, at: Tensor, other: Tensor, end: float) -> Tensor:
-    """P at - N other, `end` wherever an infinite entry is scaled by a non-zero one."""
-    value = _apply(positive, _finite(at)) - _apply(negative, _finite(other))
-    if at.isfinite().all() and other.isfinite().all():
-        return value
-    reached = _touches(positive, at.isinf()) | _touches(negative, other.isinf())
-    return torch.where(reached, torch.full_like(value, end), value)
+def _half_bounded(operator: Operator, x: Interval) -> Interval:
+    """Infinite wherever an infinite end is scaled by a non-zero entry; else every entry counts with its finite end."""
+    parts = operator.split()
+    if parts is None:
+        return Interval.everywhere(operator.out_shape)
+    positive, negative = parts
+    no_lo, no_hi = x.lo.isinf(), x.hi.isinf()
+    above = _touches(positive, no_hi) | _touches(negative, no_lo)
+    below = _touches(positive, no_lo) | _touches(negative, no_hi)
+    if bool(above.all() and below.all()):
+        return Interval.everywhere(operator.out_shape)
+    lo = torch.where(no_lo, torch.where(no_hi, 0.0, x.hi), x.lo)
+    hi = torch.where(no_hi, torch.where(no_lo, 0.0, x.lo), x.hi)
+    inside = _bounded(operator, Interval(lo, hi))
+    return Interval(torch.where(below, -math.inf, inside.lo), torch.where(above, math.inf, inside.hi))
 
 
 def _touches(operator: Operator, mask: Tensor) -> Tensor:
-    """Which outputs have a non-zero entry at a masked input."""
-    support = operator.entrywise(lambda a: (a != 0).to(a.dtype)) or operator
-    return _apply(support, mask.to(torch.float64)) > 0
+    """Which outputs have a positive entry at a masked input: sums of positive numbers do not round to zero."""
+    if not bool(mask.any()):
+        return torch.zeros(operator.out_shape, dtype=torch.bool)
+    return _apply(operator, mask.to(torch.float64)) > 0
 
 
-def _rounding(operator: Operator, positive: Operator, negative: Operator, x: Interval) -> Tensor:
-    """Error of the four products above, inexact entries included."""
-    size = _finite(x.magnitude())
-    total = _apply(positive, size) + _apply(negative, size)
-    return total * (gamma(operator.terms + 3) + 2 * operator.relative_error) + operator.terms * TINY
-
-
-def _through_majorant(operator: Operator, x: Interval) -> Interval:
-    """A c +- |A| r with centre c and radius r."""
+def _bounded(operator: Operator, x: Interval) -> Interval:
+    """A c +- |A| r with centre c and radius r; the slack covers all four roundings and inexact entries."""
     bound = operator.majorant()
     if bound is None or not x.is_bounded:
         return Interval.everywhere(operator.out_shape)
-    center = (x.lo / 2) + (x.hi / 2)
+    center = x.lo / 2 + x.hi / 2
     radius = torch.maximum(x.hi - center, center - x.lo)
-    spread = _apply(bound, radius)
-    slack = _apply(bound, x.magnitude() + radius) * gamma(operator.terms + 4) + operator.terms * TINY
+    error = gamma(operator.terms + 8) + 2 * operator.relative_error
+    reach = _apply(bound, radius + (x.magnitude() + radius) * error) + operator.terms * TINY
     middle = _apply(operator, center)
-    return Interval(middle - spread - slack, middle + spread + slack).widen(relative=2**-50)
+    lo, hi = middle - reach, middle + reach
+    lo, hi = torch.where(lo.isfinite(), lo, -math.inf), torch.where(hi.isfinite(), hi, math.inf)
+    return Interval(lo, hi).widen(relative=2**-50)
 
 
 def _apply(operator: Operator, x: Tensor) -> Tensor:

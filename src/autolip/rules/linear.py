@@ -50,6 +50,8 @@ def combination(shape: Shape, *terms: tuple[Operator | Tensor | float, Value | N
 def shifted(values: Interval, offset: Interval) -> Interval:
     """values + offset, where an infinite offset (a mask) wins."""
     total = values + offset
+    if offset.is_bounded:
+        return total
     lo = torch.where(offset.lo.isinf(), offset.lo, total.lo)
     return Interval(lo, torch.where(offset.hi.isinf(), offset.hi, total.hi))
 

@@ -100,7 +100,7 @@ def _rounded(call: Call, number: int, values: tuple[Tensor, Tensor, Tensor]) -> 
 
 
 def _one(leaf: Operand | Tensor | float) -> Tensor | float:
-    return torch.ones(leaf.shape, dtype=DTYPE) if isinstance(leaf, (Operand, Tensor)) else 1.0
+    return torch.ones((), dtype=DTYPE).expand(leaf.shape) if isinstance(leaf, (Operand, Tensor)) else 1.0
 
 
 def _size(leaf: Operand | Tensor | float) -> Tensor | float:
