@@ -249,6 +249,13 @@ def test_undefined_entries_are_refused(poison: float) -> None:
     assert isinstance(symbol_norm(operator.with_weight(weight, 0.0), OPTIONS), Refusal)
 
 
+def test_a_known_bound_that_cannot_be_improved_ends_the_search() -> None:
+    operator = Case(3, 3, (3, 3), (6, 6), padding=1, fill="huge").operator()
+    value = bound(operator).value
+    assert isinstance(symbol_norm(operator, NormOptions(known=value * 0.99)), Refusal)
+    assert bound(operator, NormOptions(known=value * 1.01)).value == value
+
+
 def test_past_the_deadline_the_bound_is_looser_but_sound() -> None:
     operator = Case(8, 8, (3, 3), (6, 6), padding=1).operator()
     late = bound(operator, NormOptions(tolerance=1e-6, deadline=time.monotonic() - 1))
@@ -368,6 +375,13 @@ def test_other_paddings_are_not_taken_for_circular(mode: str) -> None:
     operator = Case(2, 2, (3, 3), (6, 6)).operator()
     pad = Incidence(lambda x: torch.nn.functional.pad(x[None], [1, 1, 1, 1], mode=mode)[0], (2, 4, 4))
     assert isinstance(torus_norm(Composition((operator, pad)), OPTIONS), Refusal)
+
+
+def test_weights_in_single_precision_are_taken_as_they_are() -> None:
+    weight = Case(3, 2, (3, 3), (6, 6)).operator().weight.float().requires_grad_()
+    upper = circular_norm(weight, (5, 7), (1, 1), (1, 1))
+    exact = circular_norm(weight.detach().double(), (5, 7), (1, 1), (1, 1))
+    assert upper == exact
 
 
 def test_circular_norm_wants_one_size_per_axis() -> None:

@@ -40,7 +40,7 @@ from autolip.operators.norms.engine import NormOptions, engine
 from autolip.operators.norms.symbol_cells import Cells, cover
 from autolip.operators.norms.symbol_polynomial import SymbolGram, symbol_gram, waves
 from autolip.operators.norms.symbol_search import Search
-from autolip.operators.operator import Operator
+from autolip.operators.operator import DTYPE, Operator
 from autolip.values import Upper, round_up
 
 TILE_BYTES = 2**24
@@ -117,7 +117,7 @@ def _rounding(gram: SymbolGram, low: float) -> float:
 def _largest_seen(gram: SymbolGram, cells: Cells | None, search: Search) -> float:
     """A norm that the symbol attains: near some of the cells, or anywhere without."""
     if cells is None:
-        return math.sqrt(search.best().value)
+        return math.sqrt(max(0.0, search.best().value))
     few = torch.randperm(len(cells), generator=search.generator)[: 8 if cells.isolated else 2]
     steps = torch.tensor([math.pi / count for count in cells.counts], dtype=torch.float64)
     values = [
@@ -200,6 +200,7 @@ def kernel_norm(
     grid: Callable[[SymbolGram], Cells | None],
 ) -> Upper | Refusal:
     """The norm of the symbol on a grid or everywhere, with the kernel's own uncertainty added."""
+    weight = weight.detach().to("cpu", DTYPE)
     if not weight.isfinite().all():
         return Refusal("the kernel holds infinite or undefined entries: its norm is not a number")
     if not weight.numel() or not weight.any():

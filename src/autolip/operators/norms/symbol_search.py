@@ -16,6 +16,10 @@ STARTS = 16
 """Random vectors in all, but at least two for every group."""
 
 STEPS = 40
+
+SETTLED = 1e-4
+"""Relative growth of the largest value in one step below which the ascent ends."""
+
 ZOOMS = 20
 CANDIDATES = 2
 
@@ -69,12 +73,15 @@ class Search:
         single = self.gram.side == 1
         shape = (self.gram.groups, self.gram.side, 1 if single else max(2, STARTS // self.gram.groups))
         pair = torch.randn(*shape, 2, dtype=torch.float64, generator=self.generator)
-        vectors = torch.view_as_complex(pair)
+        vectors, highest = torch.view_as_complex(pair), 0.0
         for _ in range(1 if single else STEPS):
             vectors = vectors / torch.linalg.vector_norm(vectors, dim=1, keepdim=True).clamp(min=1e-300)
             even, odd = (_products(table, vectors) for table in self.gram.tables)
             scalars = torch.einsum("gns,glns->gsl", vectors.conj(), even + odd)
             values, waves, frequencies = self._highest(scalars)
+            previous, highest = highest, values.max().item()
+            if highest <= previous * (1 + SETTLED):
+                break
             vectors = torch.einsum("gsl,glns->gns", waves.real.to(even.dtype), even)
             vectors = vectors + 1j * torch.einsum("gsl,glns->gns", waves.imag.to(even.dtype), odd)
         return values, frequencies
