@@ -99,11 +99,9 @@ def bracket(
     say("replaying the captured graph against the model")
     replay(capture, seed=seed)
     options = {"delta": delta, "seed": seed}
-    frame = Result(
-        model, p, q, where.describe(), output, (), None, None, _assumptions(capture), options=options
-    )
+    frame = Result(model, p, q, where.describe(), output, (), None, None, _assumptions(capture), options=options)
     if capture.graph.constant is not None:
-        return _constant(frame)
+        return _constant(frame, Row("constant", "upper", 0.0, "proved"))
     say("slopes of every operation")
     each = NormOptions(delta=delta / (4 * max(1, len(capture.graph.nodes))), seed=seed, deadline=deadline)
     problem = Problem.pose(capture.graph, where, p, q, each)
@@ -113,8 +111,9 @@ def bracket(
     if readout is not None:
         problem, search = problem.reading(readout), search.reading(readout)
     rows, upper, best, complete = run.rows(problem, search)
-    notes = (CONSTANT,) if upper is not None and upper.value == 0 else ()
-    return replace(frame, bounds=tuple(rows), upper=upper, lower=best, complete=complete, notes=notes)
+    if upper is not None and upper.value == 0:
+        return _constant(frame, upper)
+    return replace(frame, bounds=tuple(rows), upper=upper, lower=best, complete=complete)
 
 
 @dataclass
@@ -199,11 +198,10 @@ def _all_pairs(frame: Result, problem: Problem, search: LowerProblem, run: _Run)
     )
 
 
-def _constant(frame: Result) -> Result:
-    """A network that ignores its input has the constant 0."""
-    upper = Row("constant", "upper", 0.0, "proved", notes=(CONSTANT,))
+def _constant(frame: Result, upper: Row) -> Result:
+    """A network that ignores its input has the constant 0, attained by any two inputs."""
     lower = Row("constant", "lower", 0.0)
-    return replace(frame, bounds=(upper, lower), upper=upper, lower=lower, notes=upper.notes)
+    return replace(frame, bounds=(upper, lower), upper=upper, lower=lower, notes=(CONSTANT,))
 
 
 def _listed(choice: Any) -> list[Any]:

@@ -68,11 +68,15 @@ class Box(Region):
     def __post_init__(self) -> None:
         lo, hi = self.lo.double(), self.hi.double()
         if lo.shape != hi.shape:
-            raise InputError(f"the box's ends have shapes {tuple(lo.shape)} and {tuple(hi.shape)}: give two of one shape")
+            raise InputError(
+                f"the box's ends have shapes {tuple(lo.shape)} and {tuple(hi.shape)}: give two of one shape"
+            )
         if not (lo.isfinite().all() and hi.isfinite().all()):
             raise InputError("the box has NaN or infinite ends: give finite numbers")
         if (lo > hi).any():
-            raise InputError(f"the box is empty in {int((lo > hi).sum())} entries: lower ends must not exceed upper ends")
+            raise InputError(
+                f"the box is empty in {int((lo > hi).sum())} entries: lower ends must not exceed upper ends"
+            )
         object.__setattr__(self, "lo", lo)
         object.__setattr__(self, "hi", hi)
 
@@ -85,7 +89,9 @@ class Box(Region):
 
     def sample(self, count: int, example: Tensor, generator: torch.Generator) -> Tensor:
         unit = torch.rand((count, *example.shape), generator=generator, dtype=torch.float64)
-        return self.project(self.lo.reshape(example.shape) + unit * (self.hi - self.lo).reshape(example.shape))
+        return self.project(
+            self.lo.reshape(example.shape) + unit * (self.hi - self.lo).reshape(example.shape)
+        )
 
     def describe(self) -> dict[str, object]:
         return {"kind": "box", "lo": self.lo.flatten().tolist(), "hi": self.hi.flatten().tolist()}
@@ -141,4 +147,6 @@ class Ball(Region):
 
 def _same_shape(name: str, given: torch.Size, wanted: torch.Size) -> None:
     if given.numel() != wanted.numel():
-        raise InputError(f"the {name} has {given.numel()} entries, shape {tuple(given)}; the input has shape {tuple(wanted)}")
+        raise InputError(
+            f"the {name} has {given.numel()} entries, shape {tuple(given)}; the input has shape {tuple(wanted)}"
+        )

@@ -1,0 +1,22 @@
+"""Lower bounds on Lipschitz constants: pairs of inputs, evaluated by the original model."""
+
+from autolip.lower.annealing import Annealing
+from autolip.lower.ascent import Ascent
+from autolip.lower.method import LOWER_METHODS, LowerMethod, lower_method, lower_named
+from autolip.lower.problem import LowerProblem
+from autolip.lower.sampling import Dataset, Grid, Random
+from autolip.lower.witness import Witness
+
+__all__ = [
+    "LOWER_METHODS",
+    "Annealing",
+    "Ascent",
+    "Dataset",
+    "Grid",
+    "LowerMethod",
+    "LowerProblem",
+    "Random",
+    "Witness",
+    "lower_method",
+    "lower_named",
+]

@@ -1,0 +1,79 @@
+"""The published search by simulated annealing."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from autolip.errors import Refusal
+from autolip.intervals import TINY
+from autolip.lower.certify import certified
+from autolip.lower.method import LowerMethod, lower_method
+from autolip.lower.polish import JACOBIAN, polished
+from autolip.lower.problem import LowerProblem
+from autolip.lower.secants import Pairs, column, power, random_directions
+from autolip.values import Lower
+
+POWER_STEPS = 2
+"""Power steps for each proposed point, from the direction of the point it is compared with."""
+
+
+@lower_method
+@dataclass(frozen=True)
+class Annealing(LowerMethod):
+    """Lower bound on the Lipschitz constant: the largest Jacobian norm met by simulated annealing.
+
+    `chains` random walks with Gaussian steps; a step from norm s to norm t is taken with probability
+    min(1, exp((t - s) / T)).  The temperature T starts at `temperature` times the mean norm at the starts and falls by
+    the factor `cooling` each of at most `steps` times; `stride` is the standard deviation of a step, relative to the
+    scale of the region, and shrinks as 1/sqrt(number of records).  Planned for about `seconds` on two ordinary cores.
+    """
+
+    chains: int = 128
+    steps: int = 200
+    temperature: float = 0.1
+    cooling: float = 0.98
+    stride: float = 0.3
+    seconds: float = 3.0
+
+    name: ClassVar[str] = "annealing"
+    source: ClassVar[str] = "Virmaux and Scaman, NeurIPS 2018, section 6"
+
+    def search(self, problem: LowerProblem) -> Lower | Refusal:
+        passes = self.seconds / problem.seconds_per_pass
+        chains = max(1, min(self.chains, int(passes / (2 * POWER_STEPS * 20))))
+        steps = max(1, min(self.steps, int(passes / (2 * POWER_STEPS * chains))))
+        return certified(problem, polished(problem, self._walk(problem, chains, steps), passes / 10))
+
+    def _walk(self, problem: LowerProblem, chains: int, steps: int) -> Pairs:
+        """The steepest pair about each chain's points."""
+        generator = problem.generator()
+        points = problem.region.sample(chains, problem.example, generator)
+        here = _about(problem, points, random_directions(problem, chains, generator))
+        best, records, temperature = here, 0, self.temperature * float(here.slope.mean())
+        for _ in range(steps):
+            if problem.expired:
+                break
+            noise = torch.randn(points.shape, generator=generator, dtype=torch.float64) * problem.spread
+            proposed = problem.region.project(points + self.stride / math.sqrt(1 + records) * noise)
+            there = _about(problem, proposed, here.direction(problem.p))
+            taken = _accepted(here.slope, there.slope, temperature, generator)
+            points = torch.where(column(taken, points), proposed, points)
+            records += int(there.slope.max() > best.slope.max())
+            here, best, temperature = here.replaced(taken, there), best.better(there), temperature * self.cooling
+        return best
+
+
+def _about(problem: LowerProblem, points: Tensor, direction: Tensor) -> Pairs:
+    return power(problem, points, direction, JACOBIAN * problem.reach, POWER_STEPS)
+
+
+def _accepted(
+    here: Float[Tensor, " k"], there: Float[Tensor, " k"], temperature: float, generator: torch.Generator
+) -> Bool[Tensor, " k"]:
+    """Boltzmann acceptance: always uphill, downhill with probability exp(-loss / T)."""
+    chance = torch.rand(len(here), generator=generator, dtype=torch.float64)
+    return chance < ((there - here) / max(temperature, TINY)).exp()

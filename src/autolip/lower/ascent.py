@@ -1,0 +1,143 @@
+"""The default search: many pairs of points climb at once, while the distance between the points shrinks."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from autolip.errors import Refusal
+from autolip.lower.certify import certified
+from autolip.lower.method import LowerMethod, lower_method
+from autolip.lower.polish import polished
+from autolip.lower.problem import LowerProblem
+from autolip.lower.secants import Pairs, Pull, column, ends, maximiser, pull, random_directions, turned
+from autolip.norms import Norm
+from autolip.regions import Everywhere
+from autolip.values import Lower
+
+LONGEST, SHORTEST = (-1.5, 0.5), -4.0
+"""log10 of the first half distances (one per chain, in this range) and of the last, relative to the scale about it."""
+
+LIVELIEST = (-0.5, 0.3)
+"""log10 of how far the midpoint moves per step, relative to the half distance; one per chain, in this range."""
+
+FAR = 10.0
+"""On an unbounded region every other start is this much further from the example."""
+
+INERTIA, MEMORY = 0.7, 0.95
+"""Decay rates of the means of the gradient and of its square (Kingma and Ba, ICLR 2015)."""
+
+
+@lower_method
+@dataclass(frozen=True)
+class Ascent(LowerMethod):
+    """Lower bound on the Lipschitz constant by multi-start ascent on secants.
+
+    A chain is a pair c + h v, c - h v.  With u the dual vector of f(c + h v) - f(c - h v), each step turns v by a power
+    step, v <- argmax <(J(c + h v) + J(c - h v))^T u, v>, and moves c along (J(c + h v) - J(c - h v))^T u, the gradient
+    of the slope, which for ReLU networks does not vanish as that of the Jacobian's norm does.  The distance h shrinks
+    geometrically from the scale of the region to a small one.  Later rounds start half of the chains from the best
+    pairs so far.  The best pairs are polished by power steps at a fixed midpoint.
+
+    The work is planned from the number of operations in the graph, for about `seconds` on two ordinary cores and at
+    most `passes` passes, so that a seed determines the result.
+    """
+
+    seconds: float = 3.0
+    passes: int = 200_000
+    starts: int = 64
+    steps: int = 120
+
+    name: ClassVar[str] = "ascent"
+    source: ClassVar[str] = "power steps: Boyd, Linear Algebra Appl. 1974; moments: Kingma and Ba, ICLR 2015"
+
+    def search(self, problem: LowerProblem) -> Lower | Refusal:
+        passes = min(self.passes, self.seconds / problem.seconds_per_pass)
+        starts = max(1, min(self.starts, int(math.sqrt(passes / 16))))
+        steps = max(3, min(self.steps, int(passes / (2 * starts))))
+        generator, leaders = problem.generator(), Pairs.at(problem.example[None][:0])
+        for _ in range(max(1, round(0.8 * passes / (2 * starts * steps)))):
+            found = _Climb.starting(problem, starts, steps, generator, leaders).run()
+            leaders = leaders.joined(found).steepest(max(1, starts // 4))
+            if problem.expired:
+                break
+        return certified(problem, polished(problem, leaders, passes / 10))
+
+
+@dataclass
+class _Climb:
+    """One round: midpoints, directions, distances and gradient means of all chains."""
+
+    problem: LowerProblem
+    centre: Tensor
+    direction: Tensor
+    longest: Tensor
+    liveliness: Tensor
+    steps: int
+    mean: Tensor
+    square: Tensor
+
+    @staticmethod
+    def starting(
+        problem: LowerProblem, starts: int, steps: int, generator: torch.Generator, leaders: Pairs
+    ) -> "_Climb":
+        """Half of the chains from the leaders if there are any, the others from fresh points."""
+        centre, direction = _starts(problem, starts, generator), random_directions(problem, starts, generator)
+        if not len(leaders.slope):
+            centre[0] = problem.region.project(problem.example[None])[0]
+        else:
+            again = torch.arange(starts // 2) % len(leaders.slope)
+            centre[: len(again)], direction[: len(again)] = leaders.centre[again], leaders.direction(problem.p)[again]
+        low, high = LIVELIEST
+        liveliness = 10 ** (low + (high - low) * torch.rand(starts, generator=generator, dtype=torch.float64))
+        factor = 10 ** torch.linspace(*LONGEST, starts, dtype=torch.float64)
+        if len(leaders.slope):
+            factor = factor[torch.randperm(starts, generator=generator)]
+        zeros = torch.zeros_like(centre)
+        return _Climb(problem, centre, direction, factor * _scale(problem, centre), liveliness, steps, zeros, zeros)
+
+    def run(self) -> Pairs:
+        """The steepest pair that each chain met."""
+        best = Pairs.at(self.centre)
+        for number in range(self.steps):
+            shrink = (self.problem.reach * 10**SHORTEST / self.longest) ** (number / max(1, self.steps - 1))
+            step = self.longest * shrink
+            pulled = pull(self.problem, *ends(self.problem, self.centre, self.direction, step))
+            best = best.better(pulled.pairs)
+            self._move(pulled, step)
+            if self.problem.expired:
+                break
+        return best
+
+    def _move(self, pulled: Pull, step: Tensor) -> None:
+        """Turn the directions, and move the midpoints by a fraction of the distance between the points."""
+        length = step * self.liveliness * Norm.L2.of_rows(self.direction)
+        self.direction = turned(self.problem, pulled, self.direction)
+        uphill = maximiser(pulled.moving, Norm.L2)
+        self.mean = INERTIA * self.mean + (1 - INERTIA) * uphill
+        self.square = MEMORY * self.square + (1 - MEMORY) * uphill**2
+        spread = self.square.sqrt()
+        floor = 1e-3 * column(spread.flatten(1).amax(1), spread)
+        heading = maximiser(self.mean / (spread + floor).where(spread > 0, 1.0), Norm.L2)
+        length = length * Norm.L2.of_rows(self.mean)
+        self.centre = self.problem.region.project(self.centre + column(length, heading) * heading)
+
+
+def _scale(problem: LowerProblem, centre: Tensor) -> Tensor:
+    """The distance over which a network may be expected to change about each midpoint."""
+    if not isinstance(problem.region, Everywhere):
+        return torch.full((len(centre),), problem.reach, dtype=torch.float64)
+    distance = problem.p.of_rows(centre - problem.example)
+    return distance.where(distance > 0, problem.reach)
+
+
+def _starts(problem: LowerProblem, count: int, generator: torch.Generator) -> Tensor:
+    """Random points of the region; of an unbounded one at several scales about the example."""
+    points = problem.region.sample(count, problem.example, generator)
+    if isinstance(problem.region, Everywhere):
+        stretch = torch.ones(count, dtype=torch.float64)
+        stretch[1::2] = FAR
+        points = problem.example + column(stretch, points) * (points - problem.example)
+    return points

@@ -1,0 +1,123 @@
+"""From pairs of points to a lower bound that holds: the distance, the original model, the rounding."""
+
+import math
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from autolip.errors import Refusal
+from autolip.intervals import UNIT
+from autolip.lower.membership import inside, settled
+from autolip.lower.problem import LowerProblem
+from autolip.lower.rounding import rounding_error
+from autolip.lower.secants import Pairs, ends, maximiser, measured
+from autolip.lower.witness import Witness
+from autolip.norms import Norm
+from autolip.values import Lower, round_down
+
+LADDER = tuple(10.0**-k for k in range(8))
+"""Half distances between the two points that are tried, relative to the reach of the region."""
+
+FEW_RUNGS, COSTLY = slice(1, 6, 2), 0.1
+"""Only 1e-1, 1e-3 and 1e-5 are tried where a pass takes longer than this, in seconds."""
+
+TRIES = 4
+"""How many pairs are evaluated by the original model at most."""
+
+CLOSE = 1e-6
+"""A proved slope this close to the next candidate's, relatively, ends the evaluations."""
+
+
+def certified(problem: LowerProblem, found: Pairs) -> Lower | Refusal:
+    """The lower bound on the Lipschitz constant that these pairs prove; a Refusal where they prove none.
+
+    About each midpoint, along its direction, several distances are tried: short ones reach the derivative, long ones
+    lose less to rounding.  The most promising pairs are then evaluated afresh, by the original model.
+    """
+    candidates, score = _ranked(problem, found)
+    best: Lower | None = None
+    for k in range(min(TRIES, len(score))):
+        if best is not None and best.value >= (1 - CLOSE) * float(score[k]):
+            break
+        lower = evaluated(problem, candidates.x[k], candidates.y[k])
+        if lower is not None and (best is None or lower.value > best.value):
+            best = lower
+    return best or Refusal(
+        "no two different points of the region with finite outputs were found: choose a region that is more than a"
+        " point and on which the network is defined"
+    )
+
+
+def evaluated(problem: LowerProblem, x: Float[Tensor, "*shape"], y: Float[Tensor, "*shape"]) -> Lower | None:
+    """||f(x) - f(y)||_q / ||x - y||_p from below, by the original model; None unless both are finite in the region.
+
+    With ||u|| <= 1 in the dual norm of q, ||f(x) - f(y)||_q >= <u, f(x)> - <u, f(y)>, and each of the two numbers is
+    known up to its `rounding_error`.  Both the original and the captured graph are evaluated; the smaller rise counts.
+    Costs six passes.
+    """
+    if not (inside(problem.region, x) and inside(problem.region, y)) or torch.equal(x, y):
+        return None
+    ours = problem.values(torch.stack([x, y]))
+    theirs = torch.stack([problem.reference(x), problem.reference(y)]) if problem.exact else ours
+    if not bool(ours.isfinite().all() and theirs.isfinite().all()):
+        return None
+    u = maximiser((ours[0] - ours[1])[None], problem.q.dual)[0]
+    margin = rounding_error(problem, x, u) + rounding_error(problem, y, u)
+    unit = length_above(u, problem.q.dual) or 1.0
+    run = length_above(x - y, problem.p)
+    before, rise = (min(_gain(u, ours, m), _gain(u, theirs, m)) / unit for m in (0.0, margin))
+    rise = max(0.0, round_down(rise)) if math.isfinite(rise) else 0.0
+    lost = 1.0 - rise / before if before > 0 else 0.0
+    witness = Witness(x, y, problem.p, problem.q, rise, run, lost, _evaluator(problem))
+    return Lower(max(0.0, round_down(rise / run)), witness)
+
+
+def length_above(v: Tensor, norm: Norm) -> float:
+    """An upper bound on ||v + d||, for rounding errors |d_i| <= u |v_i|."""
+    entries = v.abs().flatten().tolist()
+    lengths = {Norm.L1: math.fsum, Norm.L2: _euclidean, Norm.LINF: _largest}
+    return lengths[norm](entries) * (1 + 8 * UNIT)
+
+
+def _euclidean(entries: list[float]) -> float:
+    return math.hypot(*entries)
+
+
+def _largest(entries: list[float]) -> float:
+    return max(entries, default=0.0)
+
+
+def _gain(u: Tensor, values: Float[Tensor, "2 *out"], margin: float) -> float:
+    """<u, f(x) - f(y)>, lowered by the rounding of this very sum and by `margin`."""
+    products = (u * (values[0] - values[1])).flatten().tolist()
+    return math.fsum(products) - 4 * UNIT * math.fsum(map(abs, products)) - margin
+
+
+def _ranked(problem: LowerProblem, found: Pairs) -> tuple[Pairs, Float[Tensor, " k"]]:
+    """The pairs and their ladders, best first, by the slope less what rounding may explain of it."""
+    x, y = _ladder(problem, found)
+    pairs = found.joined(measured(problem, x, y))
+    pairs = replace(pairs, x=settled(problem.region, pairs.x), y=settled(problem.region, pairs.y))
+    best = pairs.steepest(1)
+    rise = problem.values(best.x) - problem.values(best.y)
+    noise = 2 * rounding_error(problem, best.centre[0], maximiser(rise, problem.q.dual)[0])
+    run = problem.p.of_rows(pairs.x - pairs.y)
+    score = (pairs.slope - noise / run).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).clamp(min=0.0)
+    order = score.argsort(descending=True, stable=True)
+    return Pairs(pairs.x[order], pairs.y[order], pairs.slope[order]), score[order]
+
+
+def _ladder(problem: LowerProblem, found: Pairs) -> tuple[Tensor, Tensor]:
+    """Each pair at several distances about its midpoint."""
+    rungs = LADDER[FEW_RUNGS] if problem.seconds_per_pass > COSTLY else LADDER
+    steps = problem.reach * torch.tensor(rungs, dtype=torch.float64).repeat(len(found.slope))
+    centre = found.centre.repeat_interleave(len(rungs), 0)
+    return ends(problem, centre, found.direction(problem.p).repeat_interleave(len(rungs), 0), steps)
+
+
+def _evaluator(problem: LowerProblem) -> str:
+    if problem.exact:
+        return "the original model in float64"
+    return "the captured graph in float64 (the original model cannot be converted to it)"

@@ -1,0 +1,63 @@
+"""The captured graph, rewritten so that automatic differentiation and `torch.vmap` see all of it."""
+
+from dataclasses import replace
+
+import torch
+
+from autolip.graph.graph import Graph, Node, Ref
+
+aten = torch.ops.aten
+
+RENAMED = {
+    aten.detach.default: aten.alias.default,
+    aten.view.default: aten.reshape.default,
+    aten._unsafe_view.default: aten.reshape.default,
+}
+
+
+def differentiable(graph: Graph) -> Graph:
+    """The same function without operations that hide a derivative or lack a batching rule.
+
+    `x.detach()` is x: it changes what backpropagation reports, not the function.  Batch norm in evaluation mode is
+    written as a product and a sum, and attention as matrix products, since `torch.vmap` runs the fused operations
+    one sample at a time; these lay out their results in memory differently, hence no views.
+    """
+    return replace(graph, nodes=tuple(new for node in graph for new in _rewritten(node)))
+
+
+def _rewritten(node: Node) -> list[Node]:
+    if node.target in RENAMED:
+        return [replace(node, target=RENAMED[node.target])]
+    if node.target is aten._scaled_dot_product_flash_attention_for_cpu.default and node.pick == 0:
+        return [_attention(node)]
+    if node.target is aten._native_batch_norm_legit_no_training.default and node.pick == 0:
+        return _batch_norm(node)
+    return [node]
+
+
+def _batch_norm(node: Node) -> list[Node]:
+    """x * scale + shift, with scale = weight / sqrt(var + eps) and shift = bias - mean * scale, per channel."""
+    x, weight, bias, mean, var, _, eps = node.args
+    if any(isinstance(constant, Ref) for constant in (weight, bias, mean, var)):
+        return [node]
+    scale = (var + eps).rsqrt() * (1.0 if weight is None else weight)
+    shift = (0.0 if bias is None else bias) - mean * scale
+    shape = (-1, *[1] * (len(node.shape) - 2))
+    scaled = f"{node.name}_scaled"
+    return [
+        Node(scaled, aten.mul.Tensor, (x, scale.view(shape)), node.shape, place=node.place),
+        Node(node.name, aten.add.Tensor, (Ref(scaled), shift.view(shape)), node.shape, place=node.place),
+    ]
+
+
+def _attention(node: Node) -> Node:
+    """softmax(Q K^T * scale + mask) V, as the library itself writes it for want of a fused kernel."""
+    query, key, value, *rest = node.args
+    kwargs = dict(node.kwargs)
+    mask = kwargs.pop("attn_mask", None)
+    return replace(
+        node,
+        target=aten._scaled_dot_product_attention_math.default,
+        args=(query, key, value, mask, *rest),
+        kwargs=kwargs,
+    )

@@ -1,0 +1,39 @@
+"""What a search for a lower bound is: a frozen dataclass of its options."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
+
+from autolip.errors import AutolipError, InputError, Refusal
+from autolip.lower.problem import LowerProblem
+from autolip.values import Lower
+
+
+class LowerMethod(ABC):
+    """A way to find two inputs with a large slope. Subclasses are frozen dataclasses of their options."""
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+    """Authors, year, section."""
+
+    @abstractmethod
+    def search(self, problem: LowerProblem) -> Lower | Refusal:
+        """The best lower bound found, with a `Witness`; a Refusal says why there is none."""
+
+
+LOWER_METHODS: dict[str, Callable[[], LowerMethod]] = {}
+
+
+def lower_method(cls: type[LowerMethod]) -> type[LowerMethod]:
+    """Register a search under its name."""
+    if cls.name in LOWER_METHODS:
+        raise AutolipError(f"two lower-bound searches are called {cls.name}: rename one")
+    LOWER_METHODS[cls.name] = cls
+    return cls
+
+
+def lower_named(name: str) -> LowerMethod:
+    """The search registered under a name, with its default options; InputError lists the names otherwise."""
+    if name not in LOWER_METHODS:
+        raise InputError(f"there is no lower-bound search {name!r}: choose from {', '.join(sorted(LOWER_METHODS))}")
+    return LOWER_METHODS[name]()

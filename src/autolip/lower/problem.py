@@ -1,0 +1,139 @@
+"""What a search for a lower bound works on: the network as a batched function, and the original to check it."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from autolip.capture.torch_export import Capture
+from autolip.graph.evaluate import evaluate, evaluate_batch
+from autolip.graph.graph import Graph
+from autolip.lower.cost import multiply_adds, numbers
+from autolip.lower.gradients import differentiable
+from autolip.norms import Norm
+from autolip.operators.operator import DTYPE, Operator
+from autolip.regions import Ball, Box, Region
+
+CHUNK = 2**25
+"""Numbers that one chunk of a batch may compute, in all operations together: 256 MiB."""
+
+
+@dataclass
+class LowerProblem:
+    """Find x, y in a region with a large ||f(x) - f(y)||_q / ||x - y||_p.
+
+    `graph` is the captured network, `original` the model it came from (in float64 where `exact`), `readout` a
+    linear map applied to the output.  `passes` counts forward plus backward passes at batch 1: a forward pass
+    alone counts a half.
+    """
+
+    graph: Graph
+    original: Callable[[Tensor], Tensor]
+    exact: bool
+    example: Float[Tensor, "*shape"]
+    region: Region
+    p: Norm
+    q: Norm
+    seed: int = 0
+    deadline: float | None = None
+    readout: Operator | None = None
+    passes: float = 0.0
+
+    @staticmethod
+    def of(
+        capture: Capture, region: Region, p: Norm, q: Norm, *, seed: int = 0, deadline: float | None = None
+    ) -> "LowerProblem":
+        """The problem for a captured network; `deadline` is a value of `time.monotonic()`."""
+        exact = capture.reference_dtype is DTYPE
+        graph = differentiable(capture.graph)
+        return LowerProblem(graph, capture.reference, exact, capture.example.to(DTYPE), region, p, q, seed, deadline)
+
+    def reading(self, operator: Operator) -> "LowerProblem":
+        """The same network followed by a linear read-out; the passes made so far are kept."""
+        return replace(self, readout=operator if self.readout is None else operator @ self.readout)
+
+    def function(self, x: Float[Tensor, "k *shape"]) -> Float[Tensor, "k *out"]:
+        """f(x_i) by the captured graph in float64; differentiable. Costs k/2 passes."""
+        self.passes += x.shape[0] / 2
+        return self.read(evaluate_batch(self.graph, x) if self.batched else self._one_by_one(x))
+
+    def values(self, x: Float[Tensor, "k *shape"]) -> Float[Tensor, "k *out"]:
+        """f(x_i) without derivatives, as many at a time as memory allows. Costs k/2 passes."""
+        with torch.no_grad():
+            return torch.cat([self.function(part) for part in x.split(self.rows)])
+
+    def reference(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*out"]:
+        """f(x) by the original model. Costs half a pass."""
+        self.passes += 0.5
+        output = self.original(x).to(DTYPE).reshape(1, *self.graph.output_shape)
+        return self.read(output)[0]
+
+    def read(self, output: Float[Tensor, "k *full"]) -> Float[Tensor, "k *out"]:
+        """The read-out of a batch of network outputs."""
+        return output if self.readout is None else self.readout.mv(output)
+
+    def generator(self) -> torch.Generator:
+        """A fresh generator with the problem's seed."""
+        return torch.Generator().manual_seed(self.seed)
+
+    @property
+    def expired(self) -> bool:
+        """Whether the time budget has ended."""
+        return self.deadline is not None and time.monotonic() > self.deadline
+
+    @cached_property
+    def batched(self) -> bool:
+        """Whether `torch.vmap` runs every operation of the graph; otherwise inputs are evaluated one by one."""
+        try:
+            with torch.no_grad():
+                evaluate_batch(self.graph, self.example[None])
+        except RuntimeError:
+            return False
+        return True
+
+    def _one_by_one(self, x: Tensor) -> Tensor:
+        return torch.stack([evaluate(self.graph, one) for one in x])
+
+    @cached_property
+    def rows(self) -> int:
+        """How many inputs are evaluated together."""
+        return max(1, CHUNK // max(1, self.numbers))
+
+    @cached_property
+    def numbers(self) -> int:
+        """How many numbers one forward pass computes."""
+        return numbers(self.graph)
+
+    @cached_property
+    def seconds_per_pass(self) -> float:
+        """A forecast for batches on two ordinary cores, from counting operations: the same on every machine."""
+        return 4e-10 * multiply_adds(self.graph) + 5e-9 * self.numbers + 1e-6 * len(self.graph.nodes)
+
+    @cached_property
+    def free(self) -> Bool[Tensor, "*shape"]:
+        """Which entries of the input may vary in the region."""
+        if isinstance(self.region, Ball):
+            return torch.full(self.example.shape, self.region.radius > 0)
+        box = self.region.interval(self.example.shape)
+        return box.lo < box.hi
+
+    @cached_property
+    def spread(self) -> Float[Tensor, "*shape"]:
+        """How far each entry of the input typically varies; by the example's scale if the region is unbounded."""
+        shape = self.example.shape
+        if isinstance(self.region, Box):
+            return (self.region.hi - self.region.lo).reshape(shape) / 2
+        if isinstance(self.region, Ball):
+            balanced = math.sqrt(max(1, shape.numel())) if self.region.norm is Norm.L2 else 1.0
+            return torch.full(shape, self.region.radius / balanced, dtype=DTYPE)
+        return self.example.abs().max().clamp(min=1.0).expand(shape)
+
+    @cached_property
+    def reach(self) -> float:
+        """How far the region extends from its middle, in the input norm."""
+        return float(self.p.of_rows(self.spread[None]))

@@ -1,0 +1,166 @@
+"""The published searches that look at given points: a data set, random points, a grid."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from autolip.errors import InputError, Refusal
+from autolip.lower.certify import certified
+from autolip.lower.method import LowerMethod, lower_method
+from autolip.lower.polish import JACOBIAN, polished
+from autolip.lower.problem import LowerProblem
+from autolip.lower.secants import Pairs, power, random_directions
+from autolip.norms import Norm
+from autolip.regions import Everywhere
+from autolip.values import Lower
+
+POWER_STEPS = 4
+"""Power steps at every point, before the best few are polished."""
+
+KEPT = 8
+"""How many of the steepest pairs are kept for polishing."""
+
+BLOCK = 1000
+"""Data points among which all pairs are compared at once."""
+
+
+@lower_method
+@dataclass(frozen=True)
+class Dataset(LowerMethod):
+    """Lower bound on the Lipschitz constant: the largest Jacobian norm at, or slope between, data points.
+
+    `data` holds inputs, one per entry of its first axis; those outside the region are moved to its nearest point.
+    """
+
+    data: Float[Tensor, "k *shape"] | None = None
+
+    name: ClassVar[str] = "dataset"
+    source: ClassVar[str] = "Virmaux and Scaman, NeurIPS 2018, section 6"
+
+    def search(self, problem: LowerProblem) -> Lower | Refusal:
+        if self.data is None:
+            return Refusal("no data were given: pass Dataset(data=inputs), or --data FILE.npy on the command line")
+        points = problem.region.project(self._points(problem))
+        found = steepest_at(problem, points).joined(steepest_between(problem, points)).steepest(KEPT)
+        return certified(problem, polished(problem, found, len(points)))
+
+    def _points(self, problem: LowerProblem) -> Tensor:
+        shape, given = problem.example.shape, torch.as_tensor(self.data)
+        if given.dim() == 0 or given.numel() == 0 or given[0].numel() != shape.numel():
+            raise InputError(
+                f"the data have shape {tuple(given.shape)}: give inputs of shape {tuple(shape)}, one per entry of the"
+                " first axis"
+            )
+        if not bool(given.isfinite().all()):
+            raise InputError("the data have NaN or infinite entries: give finite numbers")
+        return given.detach().cpu().double().reshape(-1, *shape)
+
+
+@lower_method
+@dataclass(frozen=True)
+class Random(LowerMethod):
+    """Lower bound on the Lipschitz constant: the largest Jacobian norm at random points of the region.
+
+    At most `points` of them, and as many as are planned to take about `seconds` on two ordinary cores.
+    """
+
+    points: int = 10_000
+    seconds: float = 3.0
+
+    name: ClassVar[str] = "random"
+    source: ClassVar[str] = "Virmaux and Scaman, NeurIPS 2018, section 6"
+
+    def search(self, problem: LowerProblem) -> Lower | Refusal:
+        count = max(1, min(self.points, affordable(problem, self.seconds)))
+        points = problem.region.sample(count, problem.example, problem.generator())
+        return certified(problem, polished(problem, steepest_at(problem, points), count))
+
+
+@lower_method
+@dataclass(frozen=True)
+class Grid(LowerMethod):
+    """Lower bound on the Lipschitz constant: the largest Jacobian norm on a regular grid.
+
+    The grid has `per_axis` points along every input that may vary (as many as `limit` and `seconds` allow, if not
+    given), over the region, or over the example's scale about the example where the region is unbounded.
+    """
+
+    per_axis: int | None = None
+    limit: int = 20_000
+    seconds: float = 3.0
+
+    name: ClassVar[str] = "grid"
+    source: ClassVar[str] = "Virmaux and Scaman, NeurIPS 2018, section 6"
+
+    def search(self, problem: LowerProblem) -> Lower | Refusal:
+        axes = int(problem.free.sum())
+        if self.per_axis is not None and self.per_axis < 2:
+            raise InputError(f"a grid has at least 2 points along each input, not {self.per_axis}")
+        budget = self.limit if self.per_axis is not None else min(self.limit, affordable(problem, self.seconds))
+        count = self.per_axis or math.floor(budget ** (1 / max(1, axes)) + 1e-9)
+        if axes == 0:
+            return certified(problem, steepest_at(problem, problem.region.project(problem.example[None])))
+        if count < 2 or axes * math.log(count) > math.log(budget) + 1e-9:
+            wanted = max(2, count)
+            return Refusal(
+                f"a grid of {wanted} points along each of {axes} inputs has 10^{axes * math.log10(wanted):.1f} points,"
+                f" more than the {budget} allowed: use ascent or random"
+            )
+        points = problem.region.project(_grid(problem, count))
+        return certified(problem, polished(problem, steepest_at(problem, points), len(points)))
+
+
+def affordable(problem: LowerProblem, seconds: float) -> int:
+    """How many points the power steps can visit in about this time."""
+    return int(seconds / (2 * POWER_STEPS * problem.seconds_per_pass))
+
+
+def steepest_at(problem: LowerProblem, points: Float[Tensor, "k *shape"]) -> Pairs:
+    """Short pairs about the points with the largest Jacobian norms, by a few power steps at each."""
+    generator, found = problem.generator(), Pairs.at(points[:0])
+    for part in points.split(max(1, problem.rows)):
+        direction = random_directions(problem, len(part), generator)
+        here = power(problem, part, direction, JACOBIAN * problem.reach, POWER_STEPS)
+        found = found.joined(here).steepest(KEPT)
+        if problem.expired:
+            break
+    return found
+
+
+def steepest_between(problem: LowerProblem, points: Float[Tensor, "k *shape"]) -> Pairs:
+    """The steepest of the pairs of these points, block by block."""
+    found = Pairs.at(points[:0])
+    for part in points.split(BLOCK):
+        values = problem.values(part)
+        slope = _distances(problem.q, values) / _distances(problem.p, part)
+        slope = slope.where(slope.isfinite(), 0.0).triu(1)
+        best = slope.flatten().topk(min(KEPT, slope.numel())).indices
+        here = Pairs(part[best // len(part)], part[best % len(part)], slope.flatten()[best])
+        found = found.joined(here).steepest(KEPT)
+        if problem.expired:
+            break
+    return found
+
+
+def _distances(norm: Norm, points: Tensor) -> Float[Tensor, "k k"]:
+    flat = points.flatten(1)
+    return torch.cdist(flat, flat, p=norm.p, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def _grid(problem: LowerProblem, count: int) -> Tensor:
+    """count points along every entry that may vary, from end to end."""
+    if isinstance(problem.region, Everywhere):
+        lo, hi = problem.example - problem.spread, problem.example + problem.spread
+    else:
+        box = problem.region.interval(problem.example.shape)
+        lo, hi = box.lo, box.hi
+    free = problem.free.flatten()
+    ticks = torch.linspace(0, 1, count, dtype=torch.float64)
+    unit = torch.cartesian_prod(*[ticks] * int(free.sum())).reshape(-1, int(free.sum()))
+    points = lo.flatten().expand(len(unit), -1).clone()
+    points[:, free] += unit * (hi - lo).flatten()[free]
+    return points.reshape(-1, *problem.example.shape)

@@ -1,0 +1,183 @@
+"""Pairs of points, their slopes, and the directions in which the slopes grow."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from autolip.lower.problem import LowerProblem
+from autolip.norms import Norm
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of points of the region and their slopes ||f(x) - f(y)||_q / ||x - y||_p by the captured graph."""
+
+    x: Float[Tensor, "k *shape"]
+    y: Float[Tensor, "k *shape"]
+    slope: Float[Tensor, " k"]
+
+    @staticmethod
+    def at(points: Float[Tensor, "k *shape"]) -> "Pairs":
+        """Each point with itself, slope 0: nothing found yet."""
+        return Pairs(points, points, torch.zeros(len(points), dtype=torch.float64))
+
+    def better(self, other: "Pairs") -> "Pairs":
+        """Of each pair here and its namesake there the steeper one."""
+        return self.replaced(other.slope > self.slope, other)
+
+    def replaced(self, chosen: Bool[Tensor, " k"], other: "Pairs") -> "Pairs":
+        """These pairs, the chosen ones taken from the other set."""
+        columns = column(chosen, self.x)
+        x, y = torch.where(columns, other.x, self.x), torch.where(columns, other.y, self.y)
+        return Pairs(x, y, torch.where(chosen, other.slope, self.slope))
+
+    def joined(self, other: "Pairs") -> "Pairs":
+        """Both sets of pairs."""
+        return Pairs(*(torch.cat(ends) for ends in ((self.x, other.x), (self.y, other.y), (self.slope, other.slope))))
+
+    def steepest(self, count: int) -> "Pairs":
+        """The `count` steepest pairs, in falling order of slope."""
+        order = self.slope.argsort(descending=True, stable=True)[:count]
+        return Pairs(self.x[order], self.y[order], self.slope[order])
+
+    @property
+    def centre(self) -> Tensor:
+        """The midpoints."""
+        return (self.x + self.y) / 2
+
+    def direction(self, norm: Norm) -> Tensor:
+        """(x - y) / ||x - y||, zero where the points coincide."""
+        run = self.x - self.y
+        length = norm.of_rows(run)
+        return run / column(length.where(length > 0, 1.0), run)
+
+
+def column(values: Tensor, like: Tensor) -> Tensor:
+    """One number per member of a batch, shaped to multiply the batch."""
+    return values.reshape(-1, *[1] * (like.dim() - 1))
+
+
+def maximiser(g: Float[Tensor, "k *shape"], norm: Norm) -> Float[Tensor, "k *shape"]:
+    """argmax of <g_i, v> over ||v||_norm <= 1, for every member of a batch; zero where g_i is zero.
+
+    The maximum itself is the dual norm of g_i.
+    """
+    flat = g.flatten(1)
+    largest = flat.abs().amax(1, keepdim=True)
+    if norm is Norm.LINF:
+        return flat.sign().reshape(g.shape)
+    if norm is Norm.L2:
+        scaled = flat / largest.where(largest > 0, 1.0)
+        length = scaled.norm(dim=1, keepdim=True)
+        return (scaled / length.where(length > 0, 1.0)).reshape(g.shape)
+    winner = flat.abs().argmax(1, keepdim=True)
+    return torch.zeros_like(flat).scatter_(1, winner, flat.gather(1, winner).sign()).reshape(g.shape)
+
+
+def ends(problem: LowerProblem, centre: Tensor, direction: Tensor, step: Float[Tensor, " k"]) -> tuple[Tensor, Tensor]:
+    """The points centre + step * direction and centre - step * direction, moved into the region."""
+    offset = column(step, centre) * direction
+    return problem.region.project(centre + offset), problem.region.project(centre - offset)
+
+
+def random_directions(problem: LowerProblem, count: int, generator: torch.Generator) -> Tensor:
+    """Directions of p-norm one, along the entries that may vary."""
+    noise = torch.randn((count, *problem.example.shape), generator=generator, dtype=torch.float64)
+    noise = noise * problem.free
+    length = problem.p.of_rows(noise)
+    return noise / column(length.where(length > 0, 1.0), noise)
+
+
+def measured(problem: LowerProblem, x: Float[Tensor, "k *shape"], y: Float[Tensor, "k *shape"]) -> Pairs:
+    """The pairs with their slopes; slope 0 where points coincide or f is not finite. Costs k passes."""
+    values = problem.values(torch.cat([x, y]))
+    return Pairs(x, y, _slope(problem, values[: len(x)] - values[len(x) :], x - y))
+
+
+def _slope(problem: LowerProblem, rise: Tensor, run: Tensor) -> Tensor:
+    slope = problem.q.of_rows(rise) / problem.p.of_rows(run)
+    return slope.where(slope.isfinite(), 0.0)
+
+
+@dataclass(frozen=True)
+class Pull:
+    """Pairs, and J(x)^T u, J(y)^T u with u the dual vector of f(x) - f(y)."""
+
+    pairs: Pairs
+    at_x: Float[Tensor, "k *shape"]
+    at_y: Float[Tensor, "k *shape"]
+
+    @property
+    def turning(self) -> Tensor:
+        """The gradient of the rise as the direction x - y turns about the midpoint."""
+        return self.at_x + self.at_y
+
+    @property
+    def moving(self) -> Tensor:
+        """The gradient of the rise as both points move together."""
+        return self.at_x - self.at_y
+
+
+def pull(problem: LowerProblem, x: Float[Tensor, "k *shape"], y: Float[Tensor, "k *shape"]) -> Pull:
+    """Slopes and their gradients, as many pairs at a time as memory allows. Costs 2k passes (3k if one is too many)."""
+    size = max(1, problem.rows // 2)
+    parts = [_pull(problem, a, b) for a, b in zip(x.split(size), y.split(size), strict=True)]
+    slope, at_x, at_y = (torch.cat(column) for column in zip(*parts, strict=True))
+    return Pull(Pairs(x, y, slope), at_x, at_y)
+
+
+def _pull(problem: LowerProblem, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    points = torch.cat([x, y]).requires_grad_()
+    together = problem.rows >= 2
+    values = problem.function(points) if together else problem.values(points)
+    rise = (values[: len(x)] - values[len(x) :]).detach()
+    u = maximiser(rise.nan_to_num(), problem.q.dual).repeat(2, *[1] * (rise.dim() - 1))
+    if together:
+        gradient = transposed(problem, values, points, u)
+    else:
+        gradient = torch.cat([pulled_back(problem, *row) for row in zip(points.split(1), u.split(1), strict=True)])
+    return _slope(problem, rise, x - y), gradient[: len(x)], gradient[len(x) :]
+
+
+def pulled_back(problem: LowerProblem, x: Float[Tensor, "k *shape"], u: Float[Tensor, "k *out"]) -> Tensor:
+    """J(x_i)^T u_i. Costs k passes."""
+    points = x.detach().requires_grad_()
+    return transposed(problem, problem.function(points), points, u)
+
+
+def transposed(problem: LowerProblem, values: Tensor, points: Tensor, u: Tensor) -> Tensor:
+    """J^T u from values computed at points, zero where there is no derivative (rounding, comparisons)."""
+    if not values.requires_grad:
+        return torch.zeros_like(points)
+    problem.passes += len(points) / 2
+    (gradient,) = torch.autograd.grad(values, points, u, allow_unused=True)
+    if gradient is None:
+        return torch.zeros_like(points)
+    return gradient.nan_to_num(posinf=0.0, neginf=0.0) * problem.free
+
+
+def power(problem: LowerProblem, centre: Tensor, direction: Tensor, step: float, count: int) -> Pairs:
+    """Pairs about each centre along a dominant direction of the Jacobian there, by `count` power steps.
+
+    v <- argmax <J^T u, v> over ||v||_p = 1, with u the dual vector of J v: for p = q = 2 the power iteration on
+    J^T J (Boyd, Linear Algebra Appl. 1974; Higham, Numer. Math. 1992); J v is a secant of length 2 `step`.
+    Costs 2k passes a step.
+    """
+    steps = torch.full((len(centre),), step, dtype=torch.float64)
+    best = Pairs.at(centre)
+    for _ in range(count):
+        pulled = pull(problem, *ends(problem, centre, direction, steps))
+        best = best.better(pulled.pairs)
+        direction = turned(problem, pulled, direction)
+        if problem.expired:
+            break
+    return best
+
+
+def turned(problem: LowerProblem, pulled: Pull, direction: Tensor) -> Tensor:
+    """The direction after one power step; the old one where the gradient vanishes."""
+    better = maximiser(pulled.turning, problem.p)
+    moved = (better.flatten(1) != 0).any(1)
+    return torch.where(column(moved, direction), better, direction)

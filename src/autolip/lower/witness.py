@@ -1,0 +1,46 @@
+"""What proves a lower bound: two inputs."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from autolip.norms import Norm
+
+
+@dataclass(frozen=True, eq=False)
+class Witness:
+    """Two inputs x, y of the region between which the network's output changes by at least `rise` in the norm q.
+
+    `run` is at least ||x - y||_p, so that rise / run is a lower bound; `margin` is what was subtracted for the
+    rounding of the evaluation, relative to the slope; `evaluated` says by what the outputs were computed.
+    """
+
+    x: Float[Tensor, "*shape"]
+    y: Float[Tensor, "*shape"]
+    p: Norm
+    q: Norm
+    rise: float
+    run: float
+    margin: float
+    evaluated: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: x and y as flat lists, and their shape."""
+        return {
+            "x": self.x.flatten().tolist(),
+            "y": self.y.flatten().tolist(),
+            "shape": list(self.x.shape),
+            "rise": self.rise,
+            "run": self.run,
+            "margin": self.margin,
+            "evaluated": self.evaluated,
+        }
+
+    def describe(self) -> str:
+        """One sentence."""
+        return (
+            f"two inputs {self.run:.4g} apart ({self.p.value}) with outputs at least {self.rise:.6g} apart"
+            f" ({self.q.value}), by {self.evaluated}; allowed for rounding: {self.margin:.1g} of the slope"
+        )
