@@ -1,6 +1,7 @@
 """Normalisation."""
 
 from collections.abc import Callable
+from decimal import Decimal, getcontext
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ from scipy.optimize import minimize_scalar
 from autolip.errors import InputError, UnsupportedOperation
 from autolip.intervals import Interval
 from autolip.norms import Norm
+from autolip.operators.diagonal import Diagonal
 from autolip.rules.normalisation import _greatest_spread, _least_spread
 from autolip.rules.rule import Action
-from autolip.slopes import Gain
+from autolip.slopes import Exact, Gain
 
 aten = torch.ops.aten
 Act = Callable[..., Action]
@@ -124,6 +126,24 @@ def test_the_image_is_at_most_the_root_and_near_a_point_the_point(act: Act) -> N
 
 def test_blocks_of_one_entry_are_constant(act: Act) -> None:
     assert set(gains(act(aten.layer_norm.default, Interval.everywhere((2, 1)), [1])).values()) == {0.0}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_scale_of_batch_norm_is_known_up_to_its_relative_error(act: Act, seed: int) -> None:
+    """Against fifty decimal digits."""
+    getcontext().prec = 50
+    eps, at = 1e-3, 0.3
+    generator = torch.Generator().manual_seed(seed)
+    weight, mean, variance = torch.rand(3, 40, dtype=torch.float64, generator=generator)
+    x = Interval.uniform(at, at, (1, 40))
+    action = act(aten._native_batch_norm_legit_no_training.default, x, weight, None, mean, variance, 0.1, eps)
+    ((_, slope),) = action.slopes
+    assert isinstance(slope, Exact) and isinstance(slope.operator, Diagonal)
+    columns = (weight, mean, variance, slope.operator.scale, action.image.lo[0], action.image.hi[0])
+    for w, m, v, scale, lo, hi in zip(*(column.tolist() for column in columns), strict=True):
+        exact = Decimal(w) / (Decimal(v) + Decimal(eps)).sqrt()
+        assert abs(Decimal(scale) - exact) <= Decimal(slope.operator.relative_error) * abs(exact)
+        assert Decimal(lo) <= exact * (Decimal(at) - Decimal(m)) <= Decimal(hi)
 
 
 def test_groups_and_channels_are_normalised_apart(act: Act) -> None:
