@@ -1,6 +1,7 @@
 """Lanczos bounds: valid on hidden eigenvalues, as often as promised, cheap with a gap, honest about floating point."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -94,6 +95,19 @@ def test_a_gap_makes_it_cheap() -> None:
         value = bound_of(Traced(lambda x: x * scale, (n,), terms=1), tolerance=1e-3).value
     assert 1 <= value <= 1.001
     assert meter.work <= 2 * 40 * n
+
+
+def test_it_stops_as_soon_as_the_bound_is_good_enough() -> None:
+    """The number of steps follows the tolerance, long after the first hundred."""
+    scale = spectrum("quadratic top", 5000)
+    used = []
+    for tolerance in (1e-2, 4e-3, 2e-3, 1e-3):
+        with metered() as meter:
+            value = bound_of(Traced(lambda x: x * scale, (5000,), terms=1), tolerance=tolerance).value
+        assert 1 <= value <= 1 + 1.1 * tolerance
+        used.append(meter.work / 5000)
+    assert used == sorted(used) and used[-1] < 2 * 310
+    assert all(later - earlier > 10 for earlier, later in pairwise(used))
 
 
 def test_bounds_at_every_step_come_from_one_event() -> None:

@@ -38,7 +38,7 @@ from autolip.operators.norms.krylov import Krylov
 from autolip.operators.operator import Operator, largest
 from autolip.values import INFINITE, ONE, ZERO, Estimate, Event, Upper
 
-SAFETY = 8.0
+SAFETY = 4.0
 """How much larger a rounding error may be than the largest one measured."""
 
 START_ERROR = 2.0**-49
@@ -56,7 +56,7 @@ def lanczos(operator: Operator, options: NormOptions) -> Upper | Refusal:
     (J. Kuczynski, H. Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992), Theorem 4.2), far fewer with a gap.
     """
     side = operator if operator.in_size <= operator.out_size else operator.T
-    epsilon = options.delta * math.sqrt(math.pi / (2 * side.in_size))
+    epsilon = options.delta * math.sqrt(math.pi / (2 * side.in_size)) - START_ERROR
     if epsilon < 64 * START_ERROR:
         return Refusal(f"delta = {options.delta:g} is below what float64 can show on {side.in_size} entries")
     start = _random_start(side.in_size, options.seed)
@@ -144,12 +144,13 @@ def _unfit(operator: Operator) -> Refusal:
 def _run(gram: _Gram, start: Tensor, epsilon: float, options: NormOptions) -> float | Refusal:
     """At least ||s A||_2^2, unless |<start, u>| < epsilon."""
     capacity = min(len(start), _steps(len(start), options))
-    space, rounding, square = Krylov(gram, start, capacity), 0.0, math.inf
+    space, rounding, square, due = Krylov(gram, start, capacity), 0.0, math.inf, 1
     while len(space) < capacity and not space.exhausted and not options.expired:
         if len(space) in (0, 8, 64):
             rounding = max(rounding, SAFETY * gram.rounding(space.vector))
         space.step()
-        if len(space) < 10 or len(space) % (len(space) // 10 + 1) == 0:
+        if len(space) >= due:
+            due += 1 + due // 16
             square = min(square, _excluded_above(space, rounding, epsilon))
             ritz = math.sqrt(space.top())
             if math.sqrt(square) <= ritz * (1 + options.tolerance):
@@ -168,7 +169,7 @@ def _excluded_above(space: Krylov, rounding: float, epsilon: float) -> float:
     """The least lambda above the Ritz values where the right-hand side of the module's inequality is below epsilon."""
     theta, vectors = space.spectrum()
     first = np.abs(vectors[0]) + 1e-14
-    noise = 2 * math.hypot(space.defect, rounding * math.sqrt(len(space)))
+    noise = (1 + 1e-3) * math.hypot(space.defect, rounding * math.sqrt(len(space)))
     with np.errstate(divide="ignore"):
         logarithm = float(np.log(space.betas).sum())
     top = max(float(np.abs(theta).max()), max(space.betas))
