@@ -16,6 +16,13 @@ from autolip.cli import estimate as command
 from autolip.cli.main import main
 
 
+@pytest.fixture
+def quick(tmp_path: Path) -> list[object]:
+    """Options for a search over three images in place of the default one, which takes seconds."""
+    np.save(tmp_path / "three.npy", zoo.digits()[:3].numpy())
+    return ["--lower", "dataset", "--data", tmp_path / "three.npy"]
+
+
 @pytest.mark.parametrize("name", zoo.names())
 def test_shipped_networks_get_a_bracket(name: str, run) -> None:
     ran = run("estimate", name, "--json", *(["--center", "example", "--radius", "0.1"] if "attention" in name else []))
@@ -47,7 +54,7 @@ def test_bracket_contains_a_known_constant(run, nets) -> None:
 
 def test_region_and_output_narrow_the_bracket(run) -> None:
     def upper(*options: str) -> float:
-        ran = run("estimate", "digits-attention", "--lower", "random", "--json", *options)
+        ran = run("estimate", "digits-attention", "--lower", "grid", "--json", *options)
         return float(json.loads(ran.out)["upper"]["value"])
 
     near = upper("--center", "example", "--radius", "0.01")
@@ -63,10 +70,10 @@ def test_data_set_is_searched(run, tmp_path: Path) -> None:
     assert rows["ascent"]["kind"] == "lower"
 
 
-def test_results_to_files(run, tmp_path: Path) -> None:
-    assert run("estimate", "digits-mlp", "-o", tmp_path / "r.json").out == ""
+def test_results_to_files(run, quick, tmp_path: Path) -> None:
+    assert run("estimate", "digits-mlp", *quick, "-o", tmp_path / "r.json").out == ""
     assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["model"] == "digits-mlp"
-    assert run("estimate", "digits-mlp", "-o", tmp_path / "r.txt").code == 0
+    assert run("estimate", "digits-mlp", *quick, "-o", tmp_path / "r.txt").code == 0
     assert (tmp_path / "r.txt").read_text(encoding="utf-8").startswith("digits-mlp\n")
 
 
@@ -78,28 +85,28 @@ def test_seed_makes_runs_repeat(run) -> None:
     assert values() == values()
 
 
-def test_an_ended_budget_exits_with_3_and_what_is_known(run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ended_budget_exits_with_3_and_what_is_known(run, quick, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = command._bracket
     monkeypatch.setattr(command, "_bracket", lambda asked, say: replace(honest(asked, say), complete=False))
-    ran = run("estimate", "digits-mlp", "--time-budget", "60s")
+    ran = run("estimate", "digits-mlp", *quick, "--time-budget", "60s")
     assert ran.code == 3
     assert " <= Lipschitz constant <= " in ran.out
     assert "the time budget ended early" in ran.out
 
 
-def test_a_budget_that_is_over_at_once_still_gives_sound_bounds(run) -> None:
+def test_a_budget_that_is_over_at_once_still_gives_sound_bounds(run, quick) -> None:
     ran = run("estimate", "digits-mlp", "--time-budget", "0.000001", "--json")
     result = json.loads(ran.out)
     assert ran.code in (0, 3) and (ran.code == 3) == (not result["complete"])
-    full = json.loads(run("estimate", "digits-mlp", "--json").out)
+    full = json.loads(run("estimate", "digits-mlp", *quick, "--json").out)
     if result["upper"] is not None:
         assert result["upper"]["value"] >= full["lower"]["value"]
 
 
-def test_no_upper_bound_exits_with_2(run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_upper_bound_exits_with_2(run, quick, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = command._bracket
     monkeypatch.setattr(command, "_bracket", lambda asked, say: replace(honest(asked, say), upper=None))
-    ran = run("estimate", "digits-mlp")
+    ran = run("estimate", "digits-mlp", *quick)
     assert ran.code == 2
     assert ran.err == "autolip: no upper bound: see the reasons above\n"
 
@@ -118,7 +125,7 @@ def test_without_a_model_the_shipped_networks_are_listed(run, golden) -> None:
     golden("estimate-list", ran.out)
 
 
-@pytest.mark.parametrize("page", ["", "estimate", "rules", "methods"])
+@pytest.mark.parametrize("page", ["", "estimate", "norm", "rules", "methods"])
 def test_help_is_golden(page: str, run, golden) -> None:
     ran = run(*page.split(), "--help")
     assert ran.code == 0
