@@ -64,9 +64,7 @@ def split_digits() -> Split:
     data = load_digits()
     images = torch.from_numpy(data.images).to(torch.uint8)[:, None]
     labels = torch.from_numpy(data.target).to(torch.uint8)
-    train, test = train_test_split(
-        range(len(labels)), test_size=HELD_OUT, stratify=labels.numpy(), random_state=SEED
-    )
+    train, test = train_test_split(range(len(labels)), test_size=HELD_OUT, stratify=labels.numpy(), random_state=SEED)
     return Split(images[train], labels[train], images[test], labels[test])
 
 
@@ -136,9 +134,7 @@ def write(folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the networks that ship with autolip.")
-    parser.add_argument(
-        "--folder", type=Path, default=zoo.FOLDER, help="where to write; the package itself by default"
-    )
+    parser.add_argument("--folder", type=Path, default=zoo.FOLDER, help="where to write; the package itself by default")
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     write(parser.parse_args().folder)

@@ -48,7 +48,5 @@ def parse_norms(text: str) -> tuple[Norm, Norm]:
     except ValueError:
         pair = []
     if len(pair) not in (1, 2):
-        raise InputError(
-            f"norm {text!r} is not known: write l1, l2, linf, or a pair such as linf:l2 (input:output)"
-        )
+        raise InputError(f"norm {text!r} is not known: write l1, l2, linf, or a pair such as linf:l2 (input:output)")
     return pair[0], pair[-1]

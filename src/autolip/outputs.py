@@ -18,15 +18,11 @@ def output_readout(text: str, shape: torch.Size) -> Operator | None:
         return None
     match = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
     if match is None:
-        raise InputError(
-            f"output {text!r} is not known: write all, pairs, a component (3) or a difference (3-5)"
-        )
+        raise InputError(f"output {text!r} is not known: write all, pairs, a component (3) or a difference (3-5)")
     plus, minus = int(match[1]), None if match[2] is None else int(match[2])
     for index in (plus, minus):
         if index is not None and index >= shape.numel():
-            raise InputError(
-                f"output {index} does not exist: the network has {shape.numel()}, counted from 0"
-            )
+            raise InputError(f"output {index} does not exist: the network has {shape.numel()}, counted from 0")
     if plus == minus:
         raise InputError(f"output {text!r} is the difference of a component with itself: choose two")
     return readout(shape, plus, minus)

@@ -89,9 +89,7 @@ class Box(Region):
 
     def sample(self, count: int, example: Tensor, generator: torch.Generator) -> Tensor:
         unit = torch.rand((count, *example.shape), generator=generator, dtype=torch.float64)
-        return self.project(
-            self.lo.reshape(example.shape) + unit * (self.hi - self.lo).reshape(example.shape)
-        )
+        return self.project(self.lo.reshape(example.shape) + unit * (self.hi - self.lo).reshape(example.shape))
 
     def describe(self) -> dict[str, object]:
         return {"kind": "box", "lo": self.lo.flatten().tolist(), "hi": self.hi.flatten().tolist()}

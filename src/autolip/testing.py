@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch_export import Capture
 from autolip.errors import Refusal, UnsupportedOperation
 from autolip.graph.evaluate import evaluate, evaluate_batch
 from autolip.graph.graph import Graph
@@ -347,15 +347,12 @@ def _same(what: str, value: Tensor, wanted: Tensor, size: Tensor) -> None:
         raise LawViolation(f"{what} deviates from the matrix by {excess.max().item():.3g} more than rounding explains")
 
 
-def check_method(
-    method: Method, model: nn.Module, x: Tensor, region: Region, *, norm: str = "l2", seed: int = 0
-) -> None:
-    """A method's upper bound is at least every slope that the network attains in the region.
+def check_method(method: Method, capture: Capture, region: Region, *, norm: str = "l2", seed: int = 0) -> None:
+    """A method's upper bound is at least every slope that a captured network attains in the region.
 
     The slopes: norms of Jacobians of the captured graph at 20 random points of the region (for l2 -> l2), and
     difference quotients between them and close neighbours.  A refusal passes.  Raises LawViolation.
     """
-    capture = capture_model(model, (x,))
     p, q = parse_norms(norm)
     problem = Problem.pose(capture.graph, region, p, q, NormOptions(seed=seed))
     bound = method.accepts(problem) or method.bound(problem)

@@ -114,9 +114,7 @@ class Upper:
 
 def _only_uppers(other: object) -> None:
     if not isinstance(other, Upper):
-        raise TypeError(
-            f"an Upper combines with an Upper only, not with {type(other).__name__}: it would not be one"
-        )
+        raise TypeError(f"an Upper combines with an Upper only, not with {type(other).__name__}: it would not be one")
 
 
 ZERO = Upper(0.0)

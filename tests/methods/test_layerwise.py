@@ -1,5 +1,6 @@
 """The recursion and its closed forms: valid for any multipliers, exact where it must be, deep without loss."""
 
+import itertools
 import math
 
 import pytest
@@ -12,7 +13,7 @@ from autolip.values import Upper
 
 def layers(*widths: int, scale: float = 1.0, seed: int = 0) -> list[Layer]:
     generator = torch.Generator().manual_seed(seed)
-    pairs = zip(widths, widths[1:], strict=False)
+    pairs = itertools.pairwise(widths)
     weights = [torch.randn(m, n, generator=generator, dtype=torch.float64) * scale / n**0.5 for n, m in pairs]
     return [Layer(weight, torch.zeros_like(weight)) for weight in weights]
 

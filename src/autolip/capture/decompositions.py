@@ -1,27 +1,36 @@
-"""Composite operations that have no slope set of their own: taken apart before the rules see them."""
+"""Composite operations without a slope set of their own: taken apart until every piece has a rule, or none can be."""
 
-from collections.abc import Callable
+import warnings
 from typing import Any
 
 import torch
+from torch.export import ExportedProgram
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-aten = torch.ops.aten
+from autolip.rules import RULES
 
-TAKEN_APART = (
-    aten.einsum.default,
-    aten.scaled_dot_product_attention.default,
-    aten.lstm.input,
-    aten.gru.input,
-    aten.rnn_tanh.input,
-    aten.rnn_relu.input,
-    aten.lstm_cell.default,
-    aten.gru_cell.default,
-    aten.rnn_tanh_cell.default,
-    aten.rnn_relu_cell.default,
-)
+ROUNDS = 4
+"""Pieces may be composite again; nothing in PyTorch is nested deeper."""
 
 
-def decompositions() -> dict[Any, Callable[..., Any]]:
-    """The decomposition table for `ExportedProgram.run_decompositions`: only what must go."""
-    default = torch.export.default_decompositions()
-    return {target: default[target] for target in TAKEN_APART}
+def taken_apart(program: ExportedProgram) -> ExportedProgram:
+    """The program without mutation, its composites kept whole where they have a rule and decomposed where not.
+
+    Attention is decomposed by its formula, not into a fused kernel.
+    """
+    known = torch.export.default_decompositions()
+    with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
+        warnings.simplefilter("ignore")
+        program = program.run_decompositions({})
+        for _ in range(ROUNDS):
+            unknown = {target: known[target] for target in _targets(program) if target in known}
+            if not unknown:
+                break
+            program = program.run_decompositions(unknown)
+    return program
+
+
+def _targets(program: ExportedProgram) -> set[Any]:
+    """The operations of the program that have no rule."""
+    calls = (node.target for node in program.graph.nodes if node.op == "call_function")
+    return {target for target in calls if isinstance(target, torch._ops.OpOverload) and target not in RULES}

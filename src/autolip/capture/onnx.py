@@ -177,8 +177,8 @@ def _reference(path: Path, model: "ModelProto", given: Sequence["ValueInfoProto"
 def _onnxruntime(path: Path) -> Reference | None:
     """The file in an onnxruntime session; None if that is not installed or does not know some operator."""
     try:
-        import onnxruntime  # type: ignore[import-untyped]
-        from onnxruntime.capi import onnxruntime_pybind11_state as errors  # type: ignore[import-untyped]
+        import onnxruntime
+        from onnxruntime.capi import onnxruntime_pybind11_state as errors
     except ImportError:
         return None
     options = onnxruntime.SessionOptions()

@@ -18,9 +18,7 @@ def replay(capture: Capture, *, trials: int = 3, seed: int = 0) -> float:
     worst = 0.0
     with torch.no_grad():
         for x in (capture.example, *points):
-            worst = max(
-                worst, _disagreement(capture, x if exact else x.to(capture.reference_dtype).to(DTYPE))
-            )
+            worst = max(worst, _disagreement(capture, x if exact else x.to(capture.reference_dtype).to(DTYPE)))
     if not worst <= tolerance:
         raise CaptureMismatch(
             f"the captured graph and the original model differ by {worst:.2g} (relative) on a random input, more than"
@@ -39,8 +37,6 @@ def _disagreement(capture: Capture, x: torch.Tensor) -> float:
     same = both_nan | (ours == theirs)
     gap = torch.where(same, torch.zeros_like(ours), (ours - theirs).abs())
     scale = (
-        torch.where(both_nan, torch.zeros_like(theirs), theirs).abs().max().clamp(min=1e-30)
-        if theirs.numel()
-        else 1.0
+        torch.where(both_nan, torch.zeros_like(theirs), theirs).abs().max().clamp(min=1e-30) if theirs.numel() else 1.0
     )
     return float((gap.nan_to_num(nan=float("inf")).max() / scale).item()) if theirs.numel() else 0.0

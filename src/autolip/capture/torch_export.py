@@ -18,7 +18,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from autolip.capture.checks import check_inputs, check_module
-from autolip.capture.decompositions import decompositions
+from autolip.capture.decompositions import taken_apart
 from autolip.errors import InputError
 from autolip.graph.composites import recognised
 from autolip.graph.graph import Graph, Node, Place, Ref
@@ -83,9 +83,7 @@ def capture_program(
     module: nn.Module | None = None,
 ) -> Capture:
     """Capture an exported program; `module` is the original it came from (default: the program's own)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = program.run_decompositions(decompositions())
+    program = taken_apart(program)
     _refuse_mutation(program)
     names = _input_names(program, module)
     index = _index_of(varying, names)

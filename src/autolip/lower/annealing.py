@@ -53,7 +53,7 @@ class Annealing(LowerMethod):
         generator = problem.generator()
         points = problem.region.sample(chains, problem.example, generator)
         here = _about(problem, points, random_directions(problem, chains, generator))
-        best, records, temperature = here, 0, self.temperature * float(here.slope.mean())
+        best, records, temperature = here, 0, self.temperature * float(here.slope.clamp(min=0.0).mean())
         for _ in range(steps):
             if problem.expired:
                 break

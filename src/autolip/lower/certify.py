@@ -104,8 +104,8 @@ def _ranked(problem: LowerProblem, found: Pairs) -> tuple[Pairs, Float[Tensor, "
     rise = problem.values(best.x) - problem.values(best.y)
     noise = 2 * rounding_error(problem, best.centre[0], maximiser(rise, problem.q.dual)[0])
     run = problem.p.of_rows(pairs.x - pairs.y)
-    score = (pairs.slope - noise / run).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).clamp(min=0.0)
-    order = score.argsort(descending=True, stable=True)
+    score = (pairs.slope - noise / run).nan_to_num(nan=0.0).clamp(min=0.0).where(pairs.slope >= 0, -1.0)
+    order = score.argsort(descending=True, stable=True)[: int((score >= 0).sum())]
     return Pairs(pairs.x[order], pairs.y[order], pairs.slope[order]), score[order]
 
 

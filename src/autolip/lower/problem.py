@@ -74,8 +74,9 @@ class LowerProblem:
         return self.read(output)[0]
 
     def read(self, output: Float[Tensor, "k *full"]) -> Float[Tensor, "k *out"]:
-        """The read-out of a batch of network outputs."""
-        return output if self.readout is None else self.readout.mv(output)
+        """The read-out of a batch of network outputs; numbers as vectors of one entry."""
+        read = output if self.readout is None else self.readout.mv(output)
+        return read if read.dim() > 1 else read[:, None]
 
     def generator(self) -> torch.Generator:
         """A fresh generator with the problem's seed."""

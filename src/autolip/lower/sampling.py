@@ -137,7 +137,7 @@ def steepest_between(problem: LowerProblem, points: Float[Tensor, "k *shape"]) -
     for part in points.split(BLOCK):
         values = problem.values(part)
         slope = _distances(problem.q, values) / _distances(problem.p, part)
-        slope = slope.where(slope.isfinite(), 0.0).triu(1)
+        slope = slope.where(slope.isfinite(), -1.0)
         best = slope.flatten().topk(min(KEPT, slope.numel())).indices
         here = Pairs(part[best // len(part)], part[best % len(part)], slope.flatten()[best])
         found = found.joined(here).steepest(KEPT)

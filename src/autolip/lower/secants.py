@@ -12,7 +12,10 @@ from autolip.norms import Norm
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of points of the region and their slopes ||f(x) - f(y)||_q / ||x - y||_p by the captured graph."""
+    """Pairs of points of the region and their slopes ||f(x) - f(y)||_q / ||x - y||_p by the captured graph.
+
+    A slope of -1 says that there is none: the points coincide, or f is not finite at one of them.
+    """
 
     x: Float[Tensor, "k *shape"]
     y: Float[Tensor, "k *shape"]
@@ -20,8 +23,8 @@ class Pairs:
 
     @staticmethod
     def at(points: Float[Tensor, "k *shape"]) -> "Pairs":
-        """Each point with itself, slope 0: nothing found yet."""
-        return Pairs(points, points, torch.zeros(len(points), dtype=torch.float64))
+        """Each point with itself: nothing found yet."""
+        return Pairs(points, points, -torch.ones(len(points), dtype=torch.float64))
 
     def better(self, other: "Pairs") -> "Pairs":
         """Of each pair here and its namesake there the steeper one."""
@@ -91,14 +94,14 @@ def random_directions(problem: LowerProblem, count: int, generator: torch.Genera
 
 
 def measured(problem: LowerProblem, x: Float[Tensor, "k *shape"], y: Float[Tensor, "k *shape"]) -> Pairs:
-    """The pairs with their slopes; slope 0 where points coincide or f is not finite. Costs k passes."""
+    """The pairs with their slopes; see `Pairs`. Costs k passes."""
     values = problem.values(torch.cat([x, y]))
     return Pairs(x, y, _slope(problem, values[: len(x)] - values[len(x) :], x - y))
 
 
 def _slope(problem: LowerProblem, rise: Tensor, run: Tensor) -> Tensor:
     slope = problem.q.of_rows(rise) / problem.p.of_rows(run)
-    return slope.where(slope.isfinite(), 0.0)
+    return slope.where(slope.isfinite(), -1.0)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,9 @@ class Witness:
             "evaluated": self.evaluated,
         }
 
+    def __repr__(self) -> str:
+        return f"<{self.describe()}>"
+
     def describe(self) -> str:
         """One sentence."""
         return (

@@ -86,11 +86,7 @@ def _log_softmax(x: Operand, dim: int) -> Action:
     of 1 p^T, sqrt(n) ||p||_2 (n > 1)."""
     n = x.shape[dim] if x.dim else 1
     p = softmax_range(x.range, dim)
-    largest = (
-        min(1.0, torch.linalg.vector_norm(p.hi, dim=dim).max().item() * (1 + SLACK))
-        if x.shape.numel()
-        else 0.0
-    )
+    largest = min(1.0, torch.linalg.vector_norm(p.hi, dim=dim).max().item() * (1 + SLACK)) if x.shape.numel() else 0.0
     norms = {
         Norm.L1: Upper(float(max(n - 1, 1))),
         Norm.L2: Upper(round_up(math.sqrt(n) * largest * (1 + SLACK))),
@@ -120,8 +116,6 @@ def logsumexp(self: Operand, dim: list[int], keepdim: bool) -> Action:
         span = (self.range.magnitude().amax() + math.log(max(self.shape.numel(), 1)) + 1).item() * SLACK
     lo = aten.logsumexp.default(self.range.lo, dim, keepdim) - span
     hi = aten.logsumexp.default(self.range.hi, dim, keepdim) + span
-    image = Interval(
-        lo.nan_to_num(nan=-math.inf, neginf=-math.inf, posinf=math.inf), hi.nan_to_num(nan=math.inf)
-    )
+    image = Interval(lo.nan_to_num(nan=-math.inf, neginf=-math.inf, posinf=math.inf), hi.nan_to_num(nan=math.inf))
     gain = Gain(self.shape, image.shape, dict.fromkeys(Norm, Upper(1.0)), tuple(dim))
     return Action(((self, gain),), image)

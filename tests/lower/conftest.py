@@ -1,0 +1,52 @@
+"""What the tests of lower bounds share: posing a problem, and re-evaluating a witness."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from autolip.capture.torch_export import capture_model
+from autolip.lower import LowerProblem
+from autolip.norms import Norm
+from autolip.regions import Everywhere, Region
+from autolip.values import Lower
+
+Pose = Callable[..., LowerProblem]
+Check = Callable[[LowerProblem, Any, Callable[[Tensor], Tensor]], float]
+
+
+@pytest.fixture
+def pose() -> Pose:
+    """A function that captures a model and poses the search for it."""
+
+    def posed(
+        model: Any,
+        example: Tensor,
+        region: Region | None = None,
+        p: Norm = Norm.L2,
+        q: Norm = Norm.L2,
+        **options: Any,
+    ) -> LowerProblem:
+        return LowerProblem.of(capture_model(model, (example,)), region or Everywhere(), p, q, **options)
+
+    return posed
+
+
+@pytest.fixture
+def check() -> Check:
+    """A function that evaluates a witness with nothing of autolip, compares, and returns the bound's value."""
+
+    def checked(problem: LowerProblem, found: Any, function: Callable[[Tensor], Tensor]) -> float:
+        assert isinstance(found, Lower), found
+        x, y = found.witness.x, found.witness.y
+        with torch.no_grad():
+            rise = torch.linalg.vector_norm((function(x) - function(y)).flatten(), problem.q.p).item()
+        run = torch.linalg.vector_norm((x - y).flatten(), problem.p.p).item()
+        assert found.value <= rise / run * (1 + 1e-15)
+        assert found.value >= rise / run * (1 - 1e-4)
+        assert (problem.region.project(torch.stack([x, y])) - torch.stack([x, y])).abs().max() < 1e-11
+        return found.value
+
+    return checked

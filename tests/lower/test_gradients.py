@@ -1,0 +1,62 @@
+"""Rewriting for differentiation leaves the function as it is."""
+
+import pytest
+import torch
+from torch import nn
+
+from autolip.capture.torch_export import capture_model
+from autolip.graph.evaluate import evaluate
+from autolip.lower.gradients import differentiable
+
+
+class Attention(nn.Module):
+    def __init__(self, causal: bool) -> None:
+        super().__init__()
+        self.causal = causal
+        self.project = nn.Linear(6, 18)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        query, key, value = (part.unflatten(-1, (2, 3)).transpose(1, 2) for part in self.project(x).chunk(3, -1))
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
+        return mixed.transpose(1, 2).reshape(x.shape)
+
+
+def batch_norm(affine: bool) -> nn.Module:
+    layer = nn.BatchNorm2d(3, affine=affine)
+    layer.running_mean = torch.randn(3)
+    layer.running_var = torch.rand(3) + 0.5
+    if affine:
+        nn.init.normal_(layer.weight)
+        nn.init.normal_(layer.bias)
+    return nn.Sequential(layer, nn.Flatten(), nn.ReLU())
+
+
+CASES = {
+    "batch norm": (batch_norm(True), (1, 3, 4, 4)),
+    "batch norm without weights": (batch_norm(False), (1, 3, 4, 4)),
+    "batch norm of vectors": (nn.BatchNorm1d(5), (1, 5)),
+    "attention": (Attention(False), (1, 4, 6)),
+    "causal attention": (Attention(True), (1, 4, 6)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_same_function_and_mappable(case: str, capfd: pytest.CaptureFixture[str]) -> None:
+    model, shape = CASES[case]
+    capture = capture_model(model.eval(), (torch.randn(shape),))
+    graph = differentiable(capture.graph)
+    x = torch.randn(4, *shape, dtype=torch.float64)
+    mapped = torch.vmap(lambda one: evaluate(graph, one))(x)
+    for one, value in zip(x, mapped, strict=True):
+        torch.testing.assert_close(value, evaluate(capture.graph, one), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(value.flatten(), capture.reference(one).flatten(), rtol=1e-12, atol=1e-12)
+    assert "batching rule" not in capfd.readouterr().err, "an operation is run one sample at a time"
+
+
+def test_detach_has_the_derivative_of_the_identity() -> None:
+    weight = torch.tensor([[1.0, 2.0], [0.0, 1.0]])
+    capture = capture_model(lambda x: weight @ x.detach() + x, (torch.ones(2),))
+    graph = differentiable(capture.graph)
+    x = torch.ones(2, dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian(lambda x: evaluate(graph, x), x)
+    torch.testing.assert_close(jacobian, weight.double() + torch.eye(2, dtype=torch.float64))
