@@ -1,0 +1,49 @@
+"""Norms of block matrices from norms of their blocks, and the low-rank version of SeqLip made sound.
+
+For a layer M = P Q + F with E leading directions in P Q and a residual ||F|| <= f (the singular values left out, and
+the rounding of the decomposition with them), M = [P, sqrt(f) I] [Q; F / sqrt(f)] exactly.  Between this layer and the
+next, M' = P' Q' + F', the slopes D act in
+
+    || [Q'; F'/sqrt(f')] D [P, sqrt(f) I] ||  <=  || [ ||Q' D P||          ||Q'|| d sqrt(f) ] ||
+                                                  || [ sqrt(f') d ||P||    sqrt(f f') d     ] ||
+
+with d the largest slope.  Only the first block is a search; the others are small where f is.
+At the two ends the whole spectrum goes to the side of D: M = [P, f I] [Q; F/f] for the first layer, [P, F/f] [Q; f I]
+for the last.  There sqrt(f) is replaced by f, and the bound is multiplied by one on ||[Q; F/f]||, ||[P, F/f]||, which
+is one for an exact truncation and has to be proved for a computed one.
+"""
+
+import math
+
+from autolip.methods.seqlip.pair import ldexp
+from autolip.values import Upper, round_up
+
+
+def block_bound(leading: Upper, right: Upper, lower: Upper, residual: Upper) -> Upper:
+    """Upper bound on ||[[P, Q], [R, T]]||_2, given bounds on ||P||, ||Q||, ||R||, ||T||.
+
+    The norm of a block matrix is at most that of the matrix of the norms of its blocks, and this grows with every
+    entry.  For two by two, with non-negative entries p, q, r, t,
+
+        || [[p, q], [r, t]] || = (hypot(p + t, q - r) + hypot(p - t, q + r)) / 2.
+    """
+    entries = (leading, right, lower, residual)
+    events = frozenset().union(*(bound.events for bound in entries))
+    p, q, r, t = (bound.value for bound in entries)
+    largest = max(p, q, r, t)
+    if math.isinf(largest) or largest == 0:
+        return Upper(largest, events)
+    exponent = math.frexp(largest)[1]
+    p, q, r, t = (math.ldexp(x, -exponent) for x in (p, q, r, t))
+    value = (math.hypot(p + t, q - r) + math.hypot(p - t, q + r)) / 2
+    return Upper(ldexp(value * (1 + 2.0**-48), exponent, round_up, math.inf), events)
+
+
+def truncated_bound(inner: Upper, below: tuple[Upper, Upper], above: tuple[Upper, Upper], slope: Upper) -> Upper:
+    """Upper bound on the maximum over D between two truncated layers.
+
+    `inner`: on max ||Q' D P||; `below`: (||P||, what its residual direction is scaled by: sqrt(f), or f at the first
+    layer); `above`: (||Q'||, likewise); `slope`: the largest |s_i|.
+    """
+    (p, f), (q, g) = below, above
+    return block_bound(inner, q * slope * f, g * slope * p, f * g * slope)
