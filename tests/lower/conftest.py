@@ -40,9 +40,11 @@ def check() -> Check:
 
     def checked(problem: LowerProblem, found: Any, function: Callable[[Tensor], Tensor]) -> float:
         assert isinstance(found, Lower), found
-        x, y = found.witness.x, found.witness.y
+        x, y, shape = found.witness.x, found.witness.y, problem.graph.input_shape
         with torch.no_grad():
-            rise = torch.linalg.vector_norm((function(x) - function(y)).flatten(), problem.q.p).item()
+            rise = torch.linalg.vector_norm(
+                (function(x.reshape(shape)) - function(y.reshape(shape))).flatten(), problem.q.p
+            ).item()
         run = torch.linalg.vector_norm((x - y).flatten(), problem.p.p).item()
         assert found.value <= rise / run * (1 + 1e-15)
         assert found.value >= rise / run * (1 - 1e-4)

@@ -76,7 +76,7 @@ def test_both_points_lie_in_the_region(pose) -> None:
 
 
 def test_points_where_the_network_is_not_defined_prove_nothing(pose) -> None:
-    problem = pose(torch.log, torch.ones(1))
+    problem = pose(lambda x: torch.log(x), torch.ones(1))
     assert evaluated(problem, torch.tensor([2.0]).double(), torch.tensor([-1.0]).double()) is None
     assert isinstance(certified(problem, pair([-3.0], [-30.0])), Refusal)
 

@@ -65,7 +65,7 @@ def test_pull_one_pair_at_a_time_is_the_same(pose, monkeypatch: pytest.MonkeyPat
 
 
 def test_where_f_is_not_finite_or_points_coincide_there_is_no_slope(pose) -> None:
-    problem = pose(torch.log, torch.ones(1))
+    problem = pose(lambda x: torch.log(x), torch.ones(1))
     points = torch.tensor([[2.0], [-1.0], [2.0]], dtype=torch.float64)
     slope = measured(problem, points, torch.tensor([[1.0], [1.0], [2.0]], dtype=torch.float64)).slope
     torch.testing.assert_close(slope, torch.tensor([0.6931471805599453, -1.0, -1.0], dtype=torch.float64))

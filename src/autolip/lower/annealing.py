@@ -12,7 +12,7 @@ from autolip.errors import Refusal
 from autolip.intervals import TINY
 from autolip.lower.certify import certified
 from autolip.lower.method import LowerMethod, lower_method
-from autolip.lower.polish import JACOBIAN, polished
+from autolip.lower.polish import polished
 from autolip.lower.problem import LowerProblem
 from autolip.lower.secants import Pairs, column, power, random_directions
 from autolip.values import Lower
@@ -68,7 +68,7 @@ class Annealing(LowerMethod):
 
 
 def _about(problem: LowerProblem, points: Tensor, direction: Tensor) -> Pairs:
-    return power(problem, points, direction, JACOBIAN * problem.reach, POWER_STEPS)
+    return power(problem, points, direction, problem.short, POWER_STEPS)
 
 
 def _accepted(

@@ -122,7 +122,7 @@ class _Climb:
         floor = 1e-3 * column(spread.flatten(1).amax(1), spread)
         heading = maximiser(self.mean / (spread + floor).where(spread > 0, 1.0), Norm.L2)
         length = length * Norm.L2.of_rows(self.mean)
-        self.centre = self.problem.region.project(self.centre + column(length, heading) * heading)
+        self.centre = self.problem.domain.project(self.centre + column(length, heading) * heading)
 
 
 def _scale(problem: LowerProblem, centre: Tensor) -> Tensor:

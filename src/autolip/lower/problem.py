@@ -17,10 +17,16 @@ from autolip.lower.cost import multiply_adds, numbers
 from autolip.lower.gradients import differentiable
 from autolip.norms import Norm
 from autolip.operators.operator import DTYPE, Operator
-from autolip.regions import Ball, Box, Region
+from autolip.regions import Ball, Box, Everywhere, Region
 
 CHUNK = 2**25
 """Numbers that one chunk of a batch may compute, in all operations together: 256 MiB."""
+
+DERIVATIVE, ROUNDED = 1e-5, 1e-8
+"""A secant counts as a derivative at 1e-5 of the reach, or at 1e-8 of the largest inputs if that is longer."""
+
+WIDE = 100.0
+"""How far from the example a search goes where the region is unbounded, relative to the example's scale."""
 
 
 @dataclass
@@ -28,7 +34,7 @@ class LowerProblem:
     """Find x, y in a region with a large ||f(x) - f(y)||_q / ||x - y||_p.
 
     `graph` is the captured network, `original` the model it came from (in float64 where `exact`), `readout` a
-    linear map applied to the output.  `passes` counts forward plus backward passes at batch 1: a forward pass
+    linear map applied to the output; inputs and outputs that are single numbers are vectors of one entry.  `passes` counts forward plus backward passes at batch 1: a forward pass
     alone counts a half.
     """
 
@@ -51,7 +57,8 @@ class LowerProblem:
         """The problem for a captured network; `deadline` is a value of `time.monotonic()`."""
         exact = capture.reference_dtype is DTYPE
         graph = differentiable(capture.graph)
-        return LowerProblem(graph, capture.reference, exact, capture.example.to(DTYPE), region, p, q, seed, deadline)
+        example = torch.atleast_1d(capture.example.to(DTYPE))
+        return LowerProblem(graph, capture.reference, exact, example, region, p, q, seed, deadline)
 
     def reading(self, operator: Operator) -> "LowerProblem":
         """The same network followed by a linear read-out; the passes made so far are kept."""
@@ -60,6 +67,7 @@ class LowerProblem:
     def function(self, x: Float[Tensor, "k *shape"]) -> Float[Tensor, "k *out"]:
         """f(x_i) by the captured graph in float64; differentiable. Costs k/2 passes."""
         self.passes += x.shape[0] / 2
+        x = x.reshape(-1, *self.graph.input_shape)
         return self.read(evaluate_batch(self.graph, x) if self.batched else self._one_by_one(x))
 
     def values(self, x: Float[Tensor, "k *shape"]) -> Float[Tensor, "k *out"]:
@@ -70,7 +78,7 @@ class LowerProblem:
     def reference(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*out"]:
         """f(x) by the original model. Costs half a pass."""
         self.passes += 0.5
-        output = self.original(x).to(DTYPE).reshape(1, *self.graph.output_shape)
+        output = self.original(x.reshape(self.graph.input_shape)).to(DTYPE).reshape(1, *self.graph.output_shape)
         return self.read(output)[0]
 
     def read(self, output: Float[Tensor, "k *full"]) -> Float[Tensor, "k *out"]:
@@ -135,6 +143,23 @@ class LowerProblem:
         return self.example.abs().max().clamp(min=1.0).expand(shape)
 
     @cached_property
+    def domain(self) -> Region:
+        """Where searches move: the region, or a box of `WIDE` times the example's scale if it is unbounded.
+
+        Farther out, rounding would decide which pair is the steepest.
+        """
+        if not isinstance(self.region, Everywhere):
+            return self.region
+        return Box(self.example - WIDE * self.spread, self.example + WIDE * self.spread)
+
+    @cached_property
     def reach(self) -> float:
         """How far the region extends from its middle, in the input norm."""
         return float(self.p.of_rows(self.spread[None]))
+
+    @cached_property
+    def short(self) -> float:
+        """The half distance at which a secant counts as a derivative, yet rounding of the points does not show."""
+        box = self.domain.interval(self.example.shape)
+        magnitude = float(self.p.of_rows(box.magnitude()[None]))
+        return max(DERIVATIVE * self.reach, min(self.reach / 10, ROUNDED * magnitude))

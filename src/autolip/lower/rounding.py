@@ -74,7 +74,7 @@ ROUNDED = frozenset({aten.add, aten.sub, aten.mul, aten.div, aten.leaky_relu, at
 def rounding_error(problem: LowerProblem, x: Float[Tensor, "*shape"], u: Float[Tensor, "*out"]) -> float:
     """Bound on |<u, f(x)> computed - <u, f(x)>| for one input, to first order. Costs two passes."""
     tally = _Tally(problem.graph)
-    point = x.detach().to(DTYPE).requires_grad_()
+    point = x.detach().to(DTYPE).reshape(problem.graph.input_shape).requires_grad_()
     value = problem.read(tally.evaluate(point)[None])[0]
     problem.passes += 2
     size = value.detach().abs()

@@ -11,7 +11,7 @@ from torch import Tensor
 from autolip.errors import InputError, Refusal
 from autolip.lower.certify import certified
 from autolip.lower.method import LowerMethod, lower_method
-from autolip.lower.polish import JACOBIAN, polished
+from autolip.lower.polish import polished
 from autolip.lower.problem import LowerProblem
 from autolip.lower.secants import Pairs, power, random_directions
 from autolip.norms import Norm
@@ -124,7 +124,7 @@ def steepest_at(problem: LowerProblem, points: Float[Tensor, "k *shape"]) -> Pai
     generator, found = problem.generator(), Pairs.at(points[:0])
     for part in points.split(max(1, problem.rows)):
         direction = random_directions(problem, len(part), generator)
-        here = power(problem, part, direction, JACOBIAN * problem.reach, POWER_STEPS)
+        here = power(problem, part, direction, problem.short, POWER_STEPS)
         found = found.joined(here).steepest(KEPT)
         if problem.expired:
             break

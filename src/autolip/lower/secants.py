@@ -80,9 +80,9 @@ def maximiser(g: Float[Tensor, "k *shape"], norm: Norm) -> Float[Tensor, "k *sha
 
 
 def ends(problem: LowerProblem, centre: Tensor, direction: Tensor, step: Float[Tensor, " k"]) -> tuple[Tensor, Tensor]:
-    """The points centre + step * direction and centre - step * direction, moved into the region."""
+    """The points centre + step * direction and centre - step * direction, moved into the problem's domain."""
     offset = column(step, centre) * direction
-    return problem.region.project(centre + offset), problem.region.project(centre - offset)
+    return problem.domain.project(centre + offset), problem.domain.project(centre - offset)
 
 
 def random_directions(problem: LowerProblem, count: int, generator: torch.Generator) -> Tensor:

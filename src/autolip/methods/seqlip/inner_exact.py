@@ -120,7 +120,7 @@ class _Tree:
     def __post_init__(self) -> None:
         self.gram = Gram(self.core.a, self.core.b)
         self.high = torch.ones(self.pair.width, dtype=torch.bool)
-        for start in starts(self.core.a, self.core.b, self.pair.lo, self.pair.hi, self.seed, 4):
+        for start in starts(self.core.a, self.core.b, self.pair.lo, self.pair.hi, self.seed, 2):
             self._offer(start)
 
     @property
@@ -136,7 +136,7 @@ class _Tree:
         root = Boxes.root(self.gram, self.pair.lo, self.pair.hi)
         c, r = centred(root.lo, root.hi)
         self.rounding = 2 * self.gram.slack(c, r, root.tau.exp(), root.beta).item()
-        root.bound[0] = certified(self.gram, self.pair, power_multipliers(self.gram, self.pair))
+        root.bound[0] = certified(self.gram, self.pair, power_multipliers(self.gram, self.pair, steps=40))
         self._bounded(root)
         while self.heap and not self.budget.spent(self.count):
             parents = [heapq.heappop(self.heap)[2] for _ in range(min(self.batch, len(self.heap)))]
@@ -179,21 +179,16 @@ def _joined(parts: list[Boxes]) -> Boxes:
 
 
 def _split(boxes: Boxes) -> Boxes:
-    """Two children for each box: the neuron of greatest loss at its upper and at its lower slope."""
+    """Two children for each box: the neuron of greatest loss at its upper and at its lower slope.
+
+    Their multipliers stay feasible; beta starts higher by that loss, well inside, or the first steps would be short.
+    """
     row = torch.arange(len(boxes.beta))
-    chosen = torch.where(boxes.free(), boxes.loss, -math.inf).argmax(1)
+    loss, chosen = torch.where(boxes.free(), boxes.loss, -math.inf).max(1)
     upper, lower = boxes.lo.clone(), boxes.hi.clone()
     upper[row, chosen] = boxes.hi[row, chosen]
     lower[row, chosen] = boxes.lo[row, chosen]
-    tau, beta, bound = (torch.cat([x, x]) for x in (boxes.tau, boxes.beta, boxes.bound))
+    tau, beta, bound = (torch.cat([x, x]) for x in (boxes.tau, boxes.beta + loss, boxes.bound))
     blank = torch.zeros_like(tau)
-    return Boxes(
-        torch.cat([upper, boxes.lo]),
-        torch.cat([boxes.hi, lower]),
-        tau,
-        beta,
-        bound,
-        torch.zeros_like(beta),
-        blank,
-        blank,
-    )
+    lo, hi = torch.cat([upper, boxes.lo]), torch.cat([boxes.hi, lower])
+    return Boxes(lo, hi, tau, beta, bound, torch.zeros_like(beta), blank, blank)

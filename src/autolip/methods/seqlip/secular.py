@@ -78,6 +78,8 @@ def best_flip(
         middle = (low + high) / 2
         above = here.left_side(svd[1], middle) >= 1
         low, high = torch.where(above, middle, low), torch.where(above, high, middle)
+        if int((high > low.max()).sum()) <= 1:
+            break
     return int(low.argmax())
 
 
