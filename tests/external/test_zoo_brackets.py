@@ -30,8 +30,9 @@ EXACT = {"iris": 11.634355134, "wine": 1.74337}
 
 def bracket(name: str, **options: object) -> Result:
     factory, shape = NETWORKS[name]
-    generator = torch.Generator().manual_seed(0)
-    return lipschitz(factory(), (torch.rand(shape, generator=generator).double(),), **options)  # type: ignore[arg-type]
+    model = factory()
+    x = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(next(model.parameters()).dtype)
+    return lipschitz(model, (x,), **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -68,7 +69,7 @@ def test_the_attained_norm_of_a_published_layer() -> None:
 
 def test_local_is_not_above_global() -> None:
     factory, shape = NETWORKS["cart_pole"]
-    x = torch.zeros(shape)
+    x = torch.full(shape, 0.5)
     near = lipschitz(factory(), (x,), region=Ball(x, 0.01, Norm.LINF)).upper
     far = lipschitz(factory(), (x,)).upper
-    assert near is not None and far is not None and near.value < far.value
+    assert near is not None and far is not None and near.value <= far.value

@@ -18,9 +18,15 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 2)).double().eval()
 
 
-@pytest.mark.parametrize("p", Norm)
-@pytest.mark.parametrize("region", [Everywhere(), Box(-torch.ones(3), torch.ones(3)), Ball(torch.zeros(3), 1.0)])
-def test_bounds_hold_and_lie_in_the_region(pose, check, p: Norm, region) -> None:
+@pytest.mark.parametrize(
+    ("region", "p"),
+    [
+        (Everywhere(), Norm.L2),
+        (Box(-torch.ones(3), torch.ones(3)), Norm.L1),
+        (Ball(torch.zeros(3), 1.0), Norm.LINF),
+    ],
+)
+def test_bounds_hold_and_lie_in_the_region(pose, check, region, p: Norm) -> None:
     problem = pose(network(), torch.zeros(3), region, p=p)
     assert check(problem, Annealing(chains=8, steps=10).search(problem), network()) > 0
 

@@ -42,7 +42,7 @@ def network(seed: int, scale: float = 1.0) -> nn.Sequential:
 @pytest.mark.parametrize("scale", [1.0, 1e6])
 def test_covers_the_true_error_and_not_by_much(pose, scale: float) -> None:
     worst = 0.0
-    for seed in range(6):
+    for seed in range(4):
         model, x = network(seed, scale), torch.randn(6, dtype=torch.float64)
         u = nn.functional.normalize(torch.randn(2, dtype=torch.float64), dim=0)
         computed = model(x).detach()
@@ -69,12 +69,13 @@ CASES: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
 def test_covers_the_difference_between_single_and_double_precision_scaled_down(pose, case: str) -> None:
     """Rounding errors are proportional to the unit roundoff: those of float32 are 2^29 times larger."""
     function, shape = CASES[case]
+    problem = pose(function, torch.ones(shape, dtype=torch.float64))
     for seed in range(5):
         x = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).double()
         fine, coarse = function(x), function(x.float()).double()
         u = torch.randn(fine.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         gap = abs((u * (fine - coarse)).sum().item()) * 2.0**-29
-        assert gap <= rounding_error(pose(function, x), x, u)
+        assert gap <= rounding_error(problem, x, u)
 
 
 def test_moving_numbers_costs_the_read_out_only(pose) -> None:

@@ -42,7 +42,7 @@ class Annealing(LowerMethod):
     name: ClassVar[str] = "annealing"
     source: ClassVar[str] = "Virmaux and Scaman, NeurIPS 2018, section 6"
 
-    def search(self, problem: LowerProblem) -> Lower | Refusal:
+    def _search(self, problem: LowerProblem) -> Lower | Refusal:
         passes = self.seconds / problem.seconds_per_pass
         chains = max(1, min(self.chains, int(passes / (2 * POWER_STEPS * 20))))
         steps = max(1, min(self.steps, int(passes / (2 * POWER_STEPS * chains))))

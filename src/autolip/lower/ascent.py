@@ -53,7 +53,7 @@ class Ascent(LowerMethod):
     name: ClassVar[str] = "ascent"
     source: ClassVar[str] = "power steps: Boyd, Linear Algebra Appl. 1974; moments: Kingma and Ba, ICLR 2015"
 
-    def search(self, problem: LowerProblem) -> Lower | Refusal:
+    def _search(self, problem: LowerProblem) -> Lower | Refusal:
         passes = min(self.passes, self.seconds / problem.seconds_per_pass)
         starts = max(1, min(self.starts, int(math.sqrt(passes / 16))))
         steps = max(3, min(self.steps, int(passes / (2 * starts))))

@@ -45,8 +45,8 @@ def certified(problem: LowerProblem, found: Pairs) -> Lower | Refusal:
         if lower is not None and (best is None or lower.value > best.value):
             best = lower
     return best or Refusal(
-        "no two different points of the region with finite outputs were found: choose a region that is more than a"
-        " point and on which the network is defined"
+        "no two different points of the region with finite outputs were found: choose a region on which the network"
+        " is defined, and wide enough to hold several doubles"
     )
 
 

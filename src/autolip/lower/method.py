@@ -16,9 +16,15 @@ class LowerMethod(ABC):
     source: ClassVar[str]
     """Authors, year, section."""
 
-    @abstractmethod
     def search(self, problem: LowerProblem) -> Lower | Refusal:
         """The best lower bound found, with a `Witness`; a Refusal says why there is none."""
+        if not bool(problem.free.any()):
+            return Refusal("the region is a single point: nothing can vary, choose a larger one")
+        return self._search(problem)
+
+    @abstractmethod
+    def _search(self, problem: LowerProblem) -> Lower | Refusal:
+        """The search itself, on a region that is more than a point."""
 
 
 LOWER_METHODS: dict[str, Callable[[], LowerMethod]] = {}

@@ -18,7 +18,7 @@ PASSES_PER_PAIR, MOST_PAIRS = 50, 4
 
 
 def polished(problem: LowerProblem, leaders: Pairs, passes: float) -> Pairs:
-    """The best few pairs, and what halving and power steps at their midpoints make of them, in about `passes` passes."""
+    """The best few pairs, and what halving and power steps make of them, in about `passes` passes."""
     best = leaders.steepest(max(1, min(MOST_PAIRS, int(passes / PASSES_PER_PAIR))))
     steps = min(POWER_STEPS, int(passes / (2 * len(best.slope))))
     if problem.expired or not steps:

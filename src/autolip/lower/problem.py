@@ -34,8 +34,8 @@ class LowerProblem:
     """Find x, y in a region with a large ||f(x) - f(y)||_q / ||x - y||_p.
 
     `graph` is the captured network, `original` the model it came from (in float64 where `exact`), `readout` a
-    linear map applied to the output; inputs and outputs that are single numbers are vectors of one entry.  `passes` counts forward plus backward passes at batch 1: a forward pass
-    alone counts a half.
+    linear map applied to the output; inputs and outputs that are single numbers are vectors of one entry.  `passes`
+    counts forward plus backward passes at batch 1: a forward pass alone counts a half.
     """
 
     graph: Graph

@@ -41,7 +41,7 @@ class Dataset(LowerMethod):
     name: ClassVar[str] = "dataset"
     source: ClassVar[str] = "Virmaux and Scaman, NeurIPS 2018, section 6"
 
-    def search(self, problem: LowerProblem) -> Lower | Refusal:
+    def _search(self, problem: LowerProblem) -> Lower | Refusal:
         if self.data is None:
             return Refusal("no data were given: pass Dataset(data=inputs), or --data FILE.npy on the command line")
         points = problem.region.project(self._points(problem))
@@ -74,7 +74,7 @@ class Random(LowerMethod):
     name: ClassVar[str] = "random"
     source: ClassVar[str] = "Virmaux and Scaman, NeurIPS 2018, section 6"
 
-    def search(self, problem: LowerProblem) -> Lower | Refusal:
+    def _search(self, problem: LowerProblem) -> Lower | Refusal:
         count = max(1, min(self.points, affordable(problem, self.seconds)))
         points = problem.region.sample(count, problem.example, problem.generator())
         return certified(problem, polished(problem, steepest_at(problem, points), count))
@@ -96,14 +96,12 @@ class Grid(LowerMethod):
     name: ClassVar[str] = "grid"
     source: ClassVar[str] = "Virmaux and Scaman, NeurIPS 2018, section 6"
 
-    def search(self, problem: LowerProblem) -> Lower | Refusal:
+    def _search(self, problem: LowerProblem) -> Lower | Refusal:
         axes = int(problem.free.sum())
         if self.per_axis is not None and self.per_axis < 2:
             raise InputError(f"a grid has at least 2 points along each input, not {self.per_axis}")
         budget = self.limit if self.per_axis is not None else min(self.limit, affordable(problem, self.seconds))
-        count = self.per_axis or math.floor(budget ** (1 / max(1, axes)) + 1e-9)
-        if axes == 0:
-            return certified(problem, steepest_at(problem, problem.region.project(problem.example[None])))
+        count = self.per_axis or math.floor(budget ** (1 / axes) + 1e-9)
         if count < 2 or axes * math.log(count) > math.log(budget) + 1e-9:
             wanted = max(2, count)
             return Refusal(
