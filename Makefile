@@ -16,7 +16,7 @@ demo: $(READY)  ## bracket the Lipschitz constant of a conv net that ships with 
 	$(BIN)/autolip estimate digits-conv
 
 test: $(READY)  ## the whole test suite
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2  # one thread a worker: two would fight over two cores
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
