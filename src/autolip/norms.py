@@ -29,7 +29,7 @@ class Norm(Enum):
 
     def of_rows(self, x: Float[Tensor, "k *shape"]) -> Float[Tensor, " k"]:
         """||x_i||_p of every member of a batch."""
-        return torch.linalg.vector_norm(x.flatten(1), ord=self.p, dim=1)
+        return torch.linalg.vector_norm(x.reshape(len(x), -1), ord=self.p, dim=1)
 
     def equivalence(self, other: "Norm", size: int) -> Upper:
         """The least c with ||x||_other <= c ||x||_self on R^size: size^max(0, 1/q - 1/p)."""

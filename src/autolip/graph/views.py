@@ -1,7 +1,7 @@
 """The network as a graph of slope sets on a region, and the view of it with affine subgraphs fused."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -10,6 +10,7 @@ from autolip.graph.graph import Place
 from autolip.intervals import Interval
 from autolip.operators.algebra import compose
 from autolip.operators.block import Block, Link, between
+from autolip.operators.diagonal import Identity
 from autolip.operators.image import image
 from autolip.operators.operator import Operator
 from autolip.slopes import Exact, Slope
@@ -99,6 +100,34 @@ def fused(graph: SlopeGraph) -> SlopeGraph:
             )
             vertices.append(Vertex(vertex.name, vertex.shape, edges, vertex.range, vertex.place, "affine"))
     return SlopeGraph(graph.input, tuple(vertices), graph.output)
+
+
+def separated(graph: SlopeGraph) -> SlopeGraph:
+    """The same function with one operand for every vertex that is not affine.
+
+    An operation with several operands becomes the sum of its parts, each part a vertex of its own.
+    """
+    vertices: list[Vertex] = []
+    for vertex in graph:
+        if vertex.is_affine or len(vertex.edges) == 1:
+            vertices.append(vertex)
+            continue
+        edges = []
+        for number, edge in enumerate(vertex.edges):
+            if not isinstance(edge.slope, Exact):
+                part = Vertex(
+                    f"{vertex.name}:{number}",
+                    vertex.shape,
+                    (edge,),
+                    Interval.everywhere(vertex.shape),
+                    vertex.place,
+                    vertex.operation,
+                )
+                vertices.append(part)
+                edge = Edge(part.name, Exact(Identity(vertex.shape)))
+            edges.append(edge)
+        vertices.append(replace(vertex, edges=tuple(edges)))
+    return replace(graph, vertices=tuple(vertices))
 
 
 def _operator(edge: Edge) -> Operator:

@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 
 from autolip.errors import AutolipError, InputError, Refusal
 from autolip.graph.graph import Graph, Place
-from autolip.graph.views import SlopeGraph, fused
+from autolip.graph.views import SlopeGraph, fused, separated
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.operator import Operator
 from autolip.regions import Region
 from autolip.rules import slopes_on
+from autolip.rules.lowering import lowered
 from autolip.slopes import Exact
 from autolip.values import Estimate, Upper
 
@@ -42,25 +43,48 @@ class Bound:
 class Problem:
     """Bound sup ||f(x) - f(y)||_q / ||x - y||_p over x, y in a region, f given by its slope sets there.
 
-    `slopes` is the graph operation by operation, `fused` the same with affine subgraphs composed.
+    `slopes` is the graph operation by operation, `fused` the same with affine subgraphs composed; `readouts` are the
+    linear operators that follow the captured network.
     """
 
+    graph: Graph
+    region: Region
     slopes: SlopeGraph
     fused: SlopeGraph
     p: Norm
     q: Norm
     options: NormOptions = NormOptions()
+    readouts: tuple[Operator, ...] = ()
     norms: dict[tuple[int, Norm, Norm], tuple[Operator, Upper | Refusal]] = field(default_factory=dict, repr=False)
 
     @staticmethod
     def pose(graph: Graph, region: Region, p: Norm, q: Norm, options: NormOptions) -> "Problem":
         """The problem for a captured network."""
         slopes = slopes_on(graph, region)
-        return Problem(slopes, fused(slopes), p, q, options)
+        return Problem(graph, region, slopes, fused(slopes), p, q, options)
 
     def reading(self, operator: Operator) -> "Problem":
         """The same network followed by a linear read-out; norms already known are kept."""
-        return replace(self, slopes=self.slopes.then(operator), fused=self.fused.then(operator))
+        return replace(
+            self,
+            slopes=self.slopes.then(operator),
+            fused=self.fused.then(operator),
+            readouts=(*self.readouts, operator),
+        )
+
+    @cached_property
+    def separated(self) -> SlopeGraph:
+        """`slopes` with one operand for every vertex that is not affine."""
+        return separated(self.slopes)
+
+    @cached_property
+    def lowered(self) -> SlopeGraph:
+        """The same with maxima, max-pools and sorted pairs as a + relu(b - a)."""
+        ranges = {vertex.name: vertex.range for vertex in self.slopes}
+        slopes = slopes_on(lowered(self.graph), self.region, ranges)
+        for operator in self.readouts:
+            slopes = slopes.then(operator)
+        return separated(slopes)
 
     @cached_property
     def work_of_one_pass(self) -> float:

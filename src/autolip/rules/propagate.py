@@ -1,5 +1,6 @@
 """One forward pass of the rules: from a captured graph and a region to the graph of slope sets."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from autolip.errors import AutolipError, UnsupportedOperation
@@ -11,8 +12,11 @@ from autolip.rules.derive import action_of
 from autolip.rules.rule import RULES, Action, Operand
 
 
-def slopes_on(graph: Graph, region: Region) -> SlopeGraph:
-    """The slope sets of every operation of the network, for inputs in the region."""
+def slopes_on(graph: Graph, region: Region, known: Mapping[str, Interval] | None = None) -> SlopeGraph:
+    """The slope sets of every operation of the network, for inputs in the region.
+
+    `known` holds intervals that are already known to contain the values of some nodes.
+    """
     require_rules(graph)
     start = region.interval(graph.input_shape)
     operands = {graph.input: Operand(graph.input, graph.input_shape, start)}
@@ -20,8 +24,9 @@ def slopes_on(graph: Graph, region: Region) -> SlopeGraph:
     for node in graph.nodes:
         action = _act(node, operands)
         edges = tuple(Edge(operand.name, slope) for operand, slope in action.slopes)
-        vertices.append(Vertex(node.name, node.shape, edges, action.image, node.place, str(node.target)))
-        operands[node.name] = Operand(node.name, node.shape, action.image)
+        image = action.image.meet(known[node.name]) if known and node.name in known else action.image
+        vertices.append(Vertex(node.name, node.shape, edges, image, node.place, str(node.target)))
+        operands[node.name] = Operand(node.name, node.shape, image)
     return SlopeGraph(graph.input, tuple(vertices), graph.output)
 
 

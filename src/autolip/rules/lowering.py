@@ -1,0 +1,178 @@
+"""Maxima in terms of relu: max(a, b) = a + relu(b - a).
+
+A maximum over a window is a Gain, which says how much it can grow a difference and nothing else.  Written with relu it
+is wiring and Between(0, 1), of which tighter methods can make more.  Windows are taken axis by axis, as a running
+maximum of their members (a short window repeats its last one), so that no padding value enters.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autolip.graph.graph import Graph, Node, Ref
+from autolip.rules.convolution import sizes
+from autolip.rules.pooling import Windows, adaptive, sliding
+
+aten = torch.ops.aten
+
+LONGEST = 64
+"""Most members of a maximum that is taken apart."""
+
+
+def lowered(graph: Graph) -> Graph:
+    """The same function with maxima, minima, max-pools and sorted pairs written with relu; other nodes as they are.
+
+    A node that is taken apart keeps its name, so that what is known of its value still applies.
+    """
+    shapes = {graph.input: graph.input_shape} | {node.name: node.shape for node in graph.nodes}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        writer = _Writer(node, shapes)
+        lower = LOWERINGS.get(node.target)
+        last = lower(writer, **_arguments(node)) if lower is not None and not node.pick else None
+        nodes += [node] if last is None else writer.finished(last)
+    return replace(graph, nodes=tuple(nodes))
+
+
+def _arguments(node: Node) -> dict[str, Any]:
+    schema = node.target._schema.arguments  # type: ignore[attr-defined]
+    given = dict(zip((argument.name for argument in schema), node.args, strict=False)) | node.kwargs
+    return {a.name: given.get(a.name, a.default_value) for a in schema}
+
+
+@dataclass
+class _Writer:
+    """The nodes that take the place of one."""
+
+    node: Node
+    shapes: dict[str, torch.Size]
+    nodes: list[Node] = field(default_factory=list)
+
+    def call(self, target: Callable[..., Any], *args: Any, shape: Sequence[int]) -> Ref:
+        name = f"{self.node.name}.{len(self.nodes)}"
+        self.nodes.append(Node(name, target, args, torch.Size(shape), place=self.node.place))
+        self.shapes[name] = torch.Size(shape)
+        return Ref(name)
+
+    def finished(self, last: Ref) -> list[Node]:
+        """All of them, the last one under the name of the node they replace."""
+        if not self.nodes or self.nodes[-1].name != last.name:
+            last = self.call(aten.clone.default, last, shape=self.shapes[last.name])
+        return [*self.nodes[:-1], replace(self.nodes[-1], name=self.node.name)]
+
+    def larger(self, a: Ref, b: Ref) -> Ref:
+        """max(a, b)."""
+        shape = self.shapes[a.name]
+        rest = self.call(aten.relu.default, self.call(aten.sub.Tensor, b, a, shape=shape), shape=shape)
+        return self.call(aten.add.Tensor, a, rest, shape=shape)
+
+    def smaller(self, a: Ref, b: Ref) -> Ref:
+        """min(a, b) = a - relu(a - b)."""
+        shape = self.shapes[a.name]
+        rest = self.call(aten.relu.default, self.call(aten.sub.Tensor, a, b, shape=shape), shape=shape)
+        return self.call(aten.sub.Tensor, a, rest, shape=shape)
+
+    def picked(self, x: Ref, axis: int, places: Tensor) -> Ref:
+        """x at some places of an axis."""
+        shape = list(self.shapes[x.name])
+        shape[axis] = len(places)
+        return self.call(aten.index_select.default, x, axis, places, shape=shape)
+
+    def over_windows(self, x: Ref, axis: int, windows: Windows) -> Ref:
+        """The largest member of every window along an axis."""
+        places = list(_members(windows))
+        result = self.picked(x, axis, places[0])
+        for step in places[1:]:
+            result = self.larger(result, self.picked(x, axis, step))
+        return result
+
+
+def _members(windows: Windows) -> Iterator[Tensor]:
+    """The first member of every window, the second, and so on; the last one again where a window is short."""
+    order = windows.members.cumsum(1) * windows.members
+    counts = windows.members.sum(1)
+    for number in range(1, int(counts.max().item()) + 1):
+        wanted = counts.clamp(max=number)
+        yield (order == wanted[:, None]).double().argmax(1)
+
+
+def _pool(writer: _Writer, x: Ref, windows: Sequence[Windows]) -> Ref | None:
+    if max((int(window.members.sum(1).max().item()) for window in windows), default=0) > LONGEST:
+        return None
+    if any(not bool((window.members.sum(1) > 0).all()) for window in windows):
+        return None
+    first = len(writer.shapes[x.name]) - len(windows)
+    for number, window in enumerate(windows):
+        x = writer.over_windows(x, first + number, window)
+    return x
+
+
+def _max_pool(
+    writer: _Writer, self: Ref, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+) -> Ref | None:
+    dims = writer.node.target._schema.name.split("max_pool")[1][0]  # type: ignore[attr-defined]
+    kernel, steps, pads, gaps = (sizes(v, int(dims)) for v in (kernel_size, stride or kernel_size, padding, dilation))
+    space = writer.shapes[self.name][-int(dims) :]
+    settings = zip(space, kernel, steps, pads, gaps, strict=True)
+    return _pool(writer, self, [sliding(*setting, ceil_mode) for setting in settings])
+
+
+def _adaptive_max_pool(writer: _Writer, self: Ref, output_size: Sequence[int]) -> Ref | None:
+    space = writer.shapes[self.name][-len(output_size) :]
+    return _pool(writer, self, [adaptive(size, count) for size, count in zip(space, output_size, strict=True)])
+
+
+def _maximum(writer: _Writer, self: Any, other: Any) -> Ref | None:
+    return writer.larger(self, other) if isinstance(self, Ref) and isinstance(other, Ref) else None
+
+
+def _minimum(writer: _Writer, self: Any, other: Any) -> Ref | None:
+    return writer.smaller(self, other) if isinstance(self, Ref) and isinstance(other, Ref) else None
+
+
+def _amax(writer: _Writer, self: Ref, dim: Any = (), keepdim: bool = False) -> Ref | None:
+    """Over the given axes (none given: all), each as one window."""
+    shape = writer.shapes[self.name]
+    dims = [dim] if isinstance(dim, int) else list(dim) or list(range(len(shape)))
+    axes = [axis % max(len(shape), 1) for axis in dims]
+    if not axes or not shape or max(shape[axis] for axis in axes) > LONGEST:
+        return None
+    for axis in axes:
+        self = writer.over_windows(self, axis, adaptive(shape[axis], 1))
+    return writer.call(aten.reshape.default, self, list(writer.node.shape), shape=writer.node.shape)
+
+
+def _sorted_pairs(
+    writer: _Writer, self: Ref, dim: int = -1, descending: bool = False, stable: bool | None = None
+) -> Ref | None:
+    """Sorting two numbers is their minimum and their maximum (MaxMin, GroupSort of two)."""
+    shape = writer.shapes[self.name]
+    if not shape or shape[dim] != 2:
+        return None
+    a, b = (writer.picked(self, dim % len(shape), torch.tensor([place])) for place in (0, 1))
+    pair = [writer.smaller(a, b), writer.larger(a, b)]
+    return writer.call(aten.cat.default, pair[::-1] if descending else pair, dim, shape=shape)
+
+
+LOWERINGS: dict[Callable[..., Any], Callable[..., Ref | None]] = {
+    aten.max_pool1d.default: _max_pool,
+    aten.max_pool2d.default: _max_pool,
+    aten.max_pool3d.default: _max_pool,
+    aten.max_pool1d_with_indices.default: _max_pool,
+    aten.max_pool2d_with_indices.default: _max_pool,
+    aten.max_pool3d_with_indices.default: _max_pool,
+    aten.adaptive_max_pool1d.default: _adaptive_max_pool,
+    aten.adaptive_max_pool2d.default: _adaptive_max_pool,
+    aten.adaptive_max_pool3d.default: _adaptive_max_pool,
+    aten.maximum.default: _maximum,
+    aten.minimum.default: _minimum,
+    aten.amax.default: _amax,
+    aten.max.dim: _amax,
+    aten.max.default: _amax,
+    aten.sort.default: _sorted_pairs,
+    aten.sort.stable: _sorted_pairs,
+}
+"""What is taken apart, and how; a lowering may decline (None)."""
