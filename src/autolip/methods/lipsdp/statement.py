@@ -1,0 +1,102 @@
+"""What LipSDP claims of a network: one quadratic form, which is never negative.
+
+Differences obey, at every nonlinear vertex with operand v and result z (entry by entry, slopes in [a, b]),
+
+    (z - a v) (b v - z) >= 0,        and for a block B of gain g        g^2 |v_B|^2 - |z_B|^2 >= 0.
+
+With multipliers lam >= 0 let
+
+    H = value^2 |x|^2 - |y|^2 - sum_i lam_i (z_i - a_i v_i) (b_i v_i - z_i) - sum_B lam_B (g^2 |v_B|^2 - |z_B|^2),
+
+v and y affine in the input x and the results z through the graph.  If H >= 0 for all x and z, free variables, then
+|y| <= value |x| for every difference: Fazlyab, Robey, Hassani, Morari and Pappas, NeurIPS 2019, LipSDP-Neuron (their
+multipliers that couple neurons are wrong: Pauli et al. 2021, and are not used).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from autolip.errors import Refusal
+from autolip.graph.views import SlopeGraph, Vertex
+from autolip.norms import Norm
+from autolip.slopes import Between, Exact, Gain
+from autolip.values import Upper
+
+
+@dataclass(frozen=True)
+class Statement:
+    """H >= 0, hence ||y||_q <= value ||x||_p.
+
+    `graph` is not fused; every vertex that is not affine has one edge.  `multipliers` are by the name of such a
+    vertex: of its shape for `Between`, of `block_shape` for `Gain`.  With `inputs` = mu (linf input) the first term of
+    H is sum_i mu_i x_i^2, and value^2 >= sum_i mu_i times the sum of `outputs`; with `outputs` = nu > 0 (l1 output)
+    the second is sum_j y_j^2 / nu_j (1 for nu otherwise, its sum counting as 1).
+    """
+
+    graph: SlopeGraph
+    p: Norm
+    q: Norm
+    multipliers: dict[str, Tensor]
+    inputs: Tensor | None
+    value: float
+    outputs: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """lam (z - a v) (b v - z) = -squares z^2 + cross z v - slopes v^2, entry by entry, for lam = 1.
+
+    A block of gain g has a = -g, b = g, and z and v of different shapes perhaps.  `centre` and `radius` are those of
+    [a, b]: z = centre v + radius s is the same as |s| <= |v|.
+    """
+
+    lo: Tensor
+    hi: Tensor
+    in_shape: torch.Size
+    out_shape: torch.Size
+    dims: tuple[int, ...] | None
+    blocks: torch.Size
+    gain: Upper | None = None
+
+    @property
+    def centre(self) -> Tensor:
+        return self.lo / 2 + self.hi / 2
+
+    @property
+    def radius(self) -> Tensor:
+        return self.hi / 2 - self.lo / 2
+
+
+def nonlinear(graph: SlopeGraph) -> Iterator[Vertex]:
+    """The vertices that carry multipliers."""
+    return (vertex for vertex in graph if not vertex.is_affine)
+
+
+def constraint(vertex: Vertex) -> Constraint | Refusal:
+    """The quadratic constraint of a nonlinear vertex; refused where a slope is infinite or no l2 gain is known."""
+    (edge,) = vertex.edges
+    slope = edge.slope
+    if isinstance(slope, Between):
+        if not (slope.lo.isfinite().all() and slope.hi.isfinite().all()):
+            return Refusal(f"infinite through {vertex.operation} at {vertex.place}")
+        return Constraint(slope.lo, slope.hi, slope.in_shape, slope.out_shape, None, slope.out_shape)
+    if isinstance(slope, Exact):
+        raise TypeError(f"{vertex.name} is affine")
+    gain = slope.norms.get(Norm.L2)
+    if gain is None or not gain.value < float("inf"):
+        return Refusal(f"no finite l2 gain is known of {vertex.operation} at {vertex.place}")
+    size = torch.tensor(gain.value, dtype=torch.float64)
+    return Constraint(-size, size, slope.in_shape, slope.out_shape, slope.dims, block_shape(slope), gain)
+
+
+def block_shape(gain: Gain) -> torch.Size:
+    """The shape of a Gain's multipliers: its shape with 1 along a block; all 1 where the blocks do not match."""
+    ones = torch.Size([1] * len(gain.out_shape))
+    if gain.dims is None or len(gain.in_shape) != len(gain.out_shape):
+        return ones if len(gain.in_shape) == len(gain.out_shape) else torch.Size()
+    inside = {dim % len(gain.out_shape) for dim in gain.dims} if gain.out_shape else set()
+    before, after = (tuple(1 if i in inside else n for i, n in enumerate(s)) for s in (gain.in_shape, gain.out_shape))
+    return torch.Size(after) if before == after else ones
