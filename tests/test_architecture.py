@@ -25,7 +25,8 @@ LAYERS = [
     ["report"],
     ["result"],
     ["estimate"],
-    ["testing", "training", "sweep", "cli"],
+    ["testing", "training", "sweep", "reproduce"],
+    ["cli"],
 ]
 """Lowest first: a part imports from lower layers and from itself. (A result shows itself, so report is below it.)"""
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}

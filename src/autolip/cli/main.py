@@ -9,6 +9,7 @@ import click
 from autolip.cli.estimate import estimate
 from autolip.cli.listing import methods, rules
 from autolip.cli.norm import norm
+from autolip.cli.reproduce import reproduce
 from autolip.errors import AutolipError
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -22,6 +23,7 @@ def app() -> None:
 
 app.add_command(estimate)
 app.add_command(norm)
+app.add_command(reproduce)
 app.add_command(rules)
 app.add_command(methods)
 

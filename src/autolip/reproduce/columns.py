@@ -1,0 +1,71 @@
+"""The columns of a table: each a method with its options, evaluated on each network, one cached step a cell."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from autolip.estimate import bracket
+from autolip.lower import Dataset, LowerMethod
+from autolip.methods import Method
+from autolip.reproduce.steps import Facts, Steps
+from autolip.reproduce.subject import Subject
+from autolip.result import Row
+
+Track = Callable[[str, int, int], None]
+"""Told what is being done, how many steps are done, and how many there are."""
+
+Cells = dict[tuple[str, str], Row]
+"""(column, label of the network) -> what the column says about it."""
+
+ENDED_EARLY = "the time budget ended early"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A title as in the paper's tables, and the method behind it; `seconds` is its time budget for one network."""
+
+    title: str
+    method: Method | LowerMethod
+    seconds: float | None = None
+
+    def describe(self) -> Facts:
+        """What the numbers depend on, as plain data."""
+        return {"method": repr(self.method), "name": self.method.name, "seconds": self.seconds}
+
+
+def fill(subjects: Sequence[Subject], columns: Sequence[Column], steps: Steps, seed: int, track: Track) -> Cells:
+    """Every column on every network; finished cells come from disk."""
+    cells: Cells = {}
+    total = len(subjects) * len(columns)
+    for subject in subjects:
+        for column in columns:
+            track(f"{subject.label}: {column.title}", len(cells), total)
+            settings = {"network": subject.fingerprint, "column": column.describe(), "seed": seed}
+            name = f"{subject.label} {column.method.name}".lower()
+            found = steps.numbers(name, settings, lambda s=subject, c=column: evaluate(s, c, seed).to_dict())  # type: ignore[misc]
+            cells[column.title, subject.label] = row_of(found)
+    track("writing", total, total)
+    return cells
+
+
+def evaluate(subject: Subject, column: Column, seed: int) -> Row:
+    """One cell: an upper bound or an estimate everywhere, or a lower bound attained in the network's region."""
+    method = column.method
+    deadline = None if column.seconds is None else time.monotonic() + column.seconds
+    asked: dict[str, Any] = {"model": subject.label, "deadline": deadline, "seed": seed}
+    if isinstance(method, Method):
+        result = bracket(subject.capture, method=[method], lower=[], **asked)
+        row = result.bounds[0]
+    else:
+        search = replace(method, data=subject.data) if isinstance(method, Dataset) else method
+        result = bracket(subject.capture, region=subject.region, method=[], lower=[search], **asked)
+        row = result.bounds[-1]
+    return row if result.complete else replace(row, notes=(*row.notes, ENDED_EARLY))
+
+
+def row_of(stored: Facts) -> Row:
+    """The inverse of `Row.to_dict`."""
+    value = stored["value"]
+    number = float(value) if isinstance(value, str) else value
+    return Row(**{**stored, "value": number, "notes": tuple(stored["notes"])})
