@@ -1,20 +1,24 @@
 """LipLT: loop transformation, a linear part through the centres of the slopes plus small remainders."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-import torch
-from torch import Tensor
-
 from autolip.errors import Refusal
-from autolip.graph.views import Edge, SlopeGraph
+from autolip.graph.views import SlopeGraph, Vertex, fused
+from autolip.methods.autolip import Shortcut, walk
+from autolip.methods.centres import Centres, Maps, Matrices, MatrixFree, matrices_suffice
 from autolip.methods.method import Bound, Method, Problem, method
-from autolip.operators.algebra import compose
-from autolip.operators.block import Block, Link, between
-from autolip.operators.diagonal import Diagonal, Identity
-from autolip.operators.operator import Operator
-from autolip.slopes import Between, Exact, Gain
-from autolip.values import INFINITE, ONE, Upper
+from autolip.norms import Norm
+from autolip.operators.operator import Meter, metered
+from autolip.slopes import Between, Exact
+from autolip.values import INFINITE, ONE, ZERO, Upper
+
+NEAREST = 8
+"""How many of the nearest vertices that all paths go through a stretch may start at, beside the input."""
+
+LITTLE = 1e11
+"""Multiply-adds that are always allowed: some seconds."""
 
 
 @method("liplt")
@@ -23,111 +27,119 @@ class LipLT(Method):
     """Upper bound on the Lipschitz constant: ||through the centres|| + sum of ||remainders, through the centres||.
 
     With slopes in [a, b] write z = c v + r psi(v), c = (a + b)/2, r = (b - a)/2, psi entrywise 1-Lipschitz.  Then
-    l(v_k) <= ||x -> v_k|| + sum_j ||r_j z_j -> v_k|| l(v_j), all maps taken through the centres.  Costs K^2/2 norms
-    of composed matrix-free maps for K nonlinear layers; with exact norms never worse than the product bound
-    (Fazlyab, Entesari, Roy and Chellappa, NeurIPS 2023, Theorem 1).
+    l(v_k) <= ||x -> v_k|| + sum_j ||r_j z_j -> v_k|| l(v_j), all maps taken through the centres (Fazlyab, Entesari,
+    Roy and Chellappa, NeurIPS 2023, Theorem 1).  The same holds from any vertex that all paths to v_k go through in
+    place of x; the least over such stretches and over AutoLip's products is taken, so that it is never above AutoLip.
+    Small networks hold every map as a matrix (and are tried with maxima written with relu, too); in others composed
+    norms come from Lanczos, short stretches first, until `passes` forward and backward passes are spent.
     """
+
+    passes: float = 200.0
 
     name: ClassVar[str] = "liplt"
     source: ClassVar[str] = "Fazlyab, Entesari, Roy and Chellappa, NeurIPS 2023, Theorem 1"
 
-    def accepts(self, problem: Problem) -> Refusal | None:
-        """Refuses different norms at input and output."""
-        if problem.p is not problem.q:
-            return Refusal("needs the same norm at input and output")
-        return None
-
     def bound(self, problem: Problem) -> Bound | Refusal:
-        return _Loops(problem, problem.fused).run()
+        bounds = [self._on(problem, centres) for centres in _views(problem)]
+        found = [bound for bound in bounds if isinstance(bound, Bound) and isinstance(bound.value, Upper)]
+        if not found:
+            return bounds[0]
+        least = Upper.least(bound.value for bound in found if isinstance(bound.value, Upper))
+        chosen = next(b for b in found if isinstance(b.value, Upper) and b.value.value == least.value)
+        return Bound(least, chosen.contributions, chosen.notes, all(bound.complete for bound in found))
+
+    def _on(self, problem: Problem, centres: Centres) -> Bound | Refusal:
+        norms = tuple(dict.fromkeys((problem.p, problem.q)))
+        shortcuts: list[Shortcut] = []
+        with metered() as meter:
+            maps = self._maps(problem, centres, norms, meter)
+            for norm in norms:
+                shortcuts += _Stretches(problem, centres, maps, norm).shortcuts()
+        return walk(problem, centres.graph, shortcuts)
+
+    def _maps(self, problem: Problem, centres: Centres, norms: tuple[Norm, ...], meter: Meter) -> Maps:
+        if matrices_suffice(centres):
+            held = Matrices.of(centres, _read(centres.graph), norms)
+            if isinstance(held, Matrices):
+                return held
+        return MatrixFree(problem, centres, meter, max(self.passes * problem.work_of_one_pass, LITTLE))
 
 
-@dataclass(frozen=True)
-class _Remainder:
-    """What a nonlinear edge adds beyond its centre: at vertex `at`, of `operator` gain times psi(v_source)."""
+def _views(problem: Problem) -> Iterator[Centres]:
+    """The network as it is, and with maxima written with relu where that is small enough."""
+    yield Centres(fused(problem.separated))
+    if any(not isinstance(edge.slope, Exact | Between) for vertex in problem.slopes for edge in vertex.edges):
+        lowered = Centres(fused(problem.lowered))
+        if matrices_suffice(lowered) and not problem.options.expired:
+            yield lowered
 
-    at: str
-    source: str
-    operator: Operator
-    gain: Upper
+
+def _read(graph: SlopeGraph) -> list[str]:
+    """The affine vertices, each of which something reads, in order."""
+    return [vertex.name for vertex in graph if vertex.is_affine and vertex.edges]
 
 
 @dataclass
-class _Loops:
+class _Stretches:
+    """Bounds on the gain from a vertex that all paths go through to a later affine one, in one norm."""
+
     problem: Problem
-    graph: SlopeGraph
-    links: list[Link] = field(default_factory=list)
-    remainders: list[_Remainder] = field(default_factory=list)
-    levels: dict[str, Upper] = field(default_factory=dict)
+    centres: Centres
+    maps: Maps
+    norm: Norm
+    gains: dict[tuple[str, str], Upper] = field(default_factory=dict)
 
-    def run(self) -> Bound | Refusal:
-        read = {e.source for v in self.graph if not v.is_affine for e in v.edges} | {self.graph.output}
-        for vertex in self.graph:
-            for edge in vertex.edges:
-                refusal = self._enter(vertex.name, edge)
-                if refusal is not None:
-                    return Refusal(f"{vertex.operation} at {vertex.place}: {refusal}")
-            if vertex.name in read:
-                level = self._level(vertex.name)
-                if isinstance(level, Refusal):
-                    return Refusal(f"the map to {vertex.place}: {level}")
-                self.levels[vertex.name] = level
-        return Bound(self.levels[self.graph.output], complete=not self.problem.options.expired)
+    def shortcuts(self) -> Iterator[Shortcut]:
+        """Every stretch with something nonlinear inside, short ones first, while there is budget."""
+        for start, sink in self._stretches():
+            if self.maps.exhausted:
+                return
+            gain = self._looped(start, sink)
+            self.gains[start, sink] = Upper.least([gain, self._product(start, self.centres.graph[sink])])
+            yield Shortcut(start, sink, self.norm, self.gains[start, sink])
 
-    def _enter(self, name: str, edge: Edge) -> Refusal | None:
-        """Record an edge: its centre as a link, the rest as a remainder."""
-        slope = edge.slope
-        if isinstance(slope, Exact):
-            self.links.append(Link(edge.source, name, slope.operator))
-        elif isinstance(slope, Between):
-            centre, radius = centre_and_radius(slope)
-            if not radius.isfinite().all():
-                self.remainders.append(_Remainder(name, edge.source, Identity(slope.in_shape), INFINITE))
-                return None
-            self.links.append(Link(edge.source, name, Diagonal(centre, slope.in_shape)))
-            self.remainders.append(_Remainder(name, edge.source, Diagonal(radius, slope.in_shape), ONE))
-        else:
-            return self._enter_gain(name, edge, slope)
-        return None
+    def _stretches(self) -> Iterator[tuple[str, str]]:
+        graph, reach = self.centres.graph, max(map(len, self.centres.dominators.values()))
+        for back in range(1, reach + 1):
+            for sink in _read(graph):
+                starts = self.centres.dominators[sink]
+                near = back <= len(starts) and (back <= NEAREST or starts[-back] == graph.input)
+                if near and self._inside(starts[-back], sink):
+                    yield starts[-back], sink
 
-    def _enter_gain(self, name: str, edge: Edge, slope: Gain) -> Refusal | None:
-        gain = slope.norms.get(self.problem.p)
-        if gain is None:
-            return Refusal(f"no {self.problem.p.value} gain is known")
-        self.remainders.append(_Remainder(name, edge.source, Identity(slope.out_shape), gain))
-        return None
+    def _inside(self, start: str, sink: str) -> list[str]:
+        """The nonlinear vertices strictly between a start and a vertex that it dominates."""
+        before = self.centres.ancestors[start]
+        return [name for name in self.centres.remainders if name in self.centres.ancestors[sink] and name not in before]
 
-    def _level(self, name: str) -> Upper | Refusal:
-        """l(v): the centre's norm plus every remainder's."""
-        if name == self.graph.input:
-            return ONE
-        total = self._norm(self._map(self.graph.input, name))
-        for remainder in self.remainders:
-            reach = self._map(remainder.at, name)
-            if isinstance(total, Refusal) or reach is None:
-                continue
-            norm = self._norm(compose(reach, remainder.operator))
-            total = norm if isinstance(norm, Refusal) else total + norm * remainder.gain * self.levels[remainder.source]
+    def _looped(self, start: str, sink: str) -> Upper:
+        """||start -> sink|| + sum_j ||r_j z_j -> sink|| l_j, l_j the gain from the start to what drives z_j."""
+        total = self.maps.norm(start, sink, self.norm)
+        for name in self._inside(start, sink):
+            remainder = self.centres.remainders[name]
+            gain = remainder.gains.get(self.norm, INFINITE)
+            reach = self.maps.added(remainder, sink, self.norm)
+            total = total + reach * gain * self._gain(start, remainder.source)
         return total
 
-    def _map(self, source: str, sink: str) -> Operator | None:
-        """The linear map from source to sink through the centres; None where there is none."""
-        if source == sink:
-            return Identity(self.graph[sink].shape)
-        links = between(self.links, source, sink)
-        if not links:
-            return None
-        return Block.of(links, source, sink, self.graph[source].shape, self.graph[sink].shape)
+    def _gain(self, start: str, name: str) -> Upper:
+        """The best known gain from the start to a vertex."""
+        if start == name:
+            return ONE
+        if (start, name) not in self.gains:
+            self.gains[start, name] = self._product(start, self.centres.graph[name])
+        return self.gains[start, name]
 
-    def _norm(self, operator: Operator | None) -> Upper | Refusal:
-        return Upper(0.0) if operator is None else self.problem.norm(operator, self.problem.p, self.problem.q)
-
-
-def centre_and_radius(slope: Between) -> tuple[Tensor, Tensor]:
-    """c and r with [lo, hi] inside [c - r, c + r], r rounded up."""
-    centre = slope.lo / 2 + slope.hi / 2
-    radius = torch.maximum(slope.hi - centre, centre - slope.lo)
-    exact = (centre - radius == slope.lo) & (centre + radius == slope.hi)
-    return centre, torch.where(exact, radius, radius.nextafter(torch.full_like(radius, float("inf"))))
-
-
-__all__ = ["LipLT", "centre_and_radius"]
+    def _product(self, start: str, vertex: Vertex) -> Upper:
+        """Norms of the operands times the gains to them, added."""
+        total = ZERO
+        for edge in vertex.edges:
+            if isinstance(edge.slope, Exact):
+                found = self.problem.norm(edge.slope.operator, self.norm, self.norm)
+                own = found if isinstance(found, Upper) else INFINITE
+            else:
+                own = (
+                    edge.slope.norm() if isinstance(edge.slope, Between) else edge.slope.norms.get(self.norm, INFINITE)
+                )
+            total = total + own * self._gain(start, edge.source)
+        return total

@@ -13,7 +13,7 @@ from autolip.norms import Norm
 from autolip.operators import Composition, Dense, Diagonal, Incidence, Operator, compose
 from autolip.operators.norms import NormOptions, candidates, operator_norm
 from autolip.operators.norms.columns import column_squares
-from autolip.operators.norms.dense import proved_norm
+from autolip.operators.norms.dense import proved_norm, proved_norms
 from autolip.values import Certainty, Upper
 
 PAIRS = [(p, q) for p in Norm for q in Norm]
@@ -201,7 +201,7 @@ def test_the_dense_proof_does_not_trust_its_guess(factor: float, monkeypatch: py
     from autolip.operators.norms import dense
 
     honest = dense._guess
-    monkeypatch.setattr(dense, "_guess", lambda gram: min(honest(gram) * factor, 1e6))
+    monkeypatch.setattr(dense, "_guess", lambda gram: (honest(gram) * factor).clamp(max=1e6))
     for name, matrix in adversarial().items():
         value = proved_norm(matrix)
         assert value == math.inf or is_above_norm(matrix, value), name
@@ -213,10 +213,10 @@ def test_the_dense_proof_accounts_for_its_rounding(monkeypatch: pytest.MonkeyPat
 
     accepted: list[float] = []
 
-    def creeping(guess: float, excess: float) -> Iterator[float]:
+    def creeping(guess: Tensor, excess: Tensor) -> Iterator[Tensor]:
         for step in range(-60, 10_000):
-            accepted.append(guess * (1 + step * 2.0**-53))
-            yield accepted[-1]
+            accepted.append(guess.item() * (1 + step * 2.0**-53))
+            yield torch.full_like(guess, accepted[-1])
 
     monkeypatch.setattr(dense, "_increasing", creeping)
     too_small = 0
@@ -226,6 +226,18 @@ def test_the_dense_proof_accounts_for_its_rounding(monkeypatch: pytest.MonkeyPat
         assert Fraction(proved_norm(entry.expand(20_000, 1))) ** 2 >= square
         too_small += Fraction(math.sqrt(accepted[-1]) * (1 + 2.0**-50)) ** 2 < square
     assert too_small > 0
+
+
+def test_a_batch_of_matrices_each_by_itself() -> None:
+    generator = torch.Generator().manual_seed(0)
+    sizes = 10.0 ** torch.tensor([-170.0, -3.0, 0.0, 2.0, 160.0], dtype=torch.float64)
+    batch = torch.randn(5, 7, 4, generator=generator, dtype=torch.float64) * sizes[:, None, None]
+    batch = torch.cat([batch, torch.zeros(1, 7, 4, dtype=torch.float64)])
+    for matrix, value in zip(batch, proved_norms(batch), strict=True):
+        truth = torch.linalg.matrix_norm(matrix, 2).item()
+        assert truth * (1 - 1e-14) <= value <= truth * (1 + 1e-8)
+    batch[2, 0, 0] = math.nan
+    assert [value == math.inf for value in proved_norms(batch)] == [False, False, True, False, False, False]
 
 
 def test_materialising_accounts_for_its_rounding() -> None:

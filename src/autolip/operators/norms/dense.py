@@ -95,15 +95,31 @@ def _batched(weight: Tensor) -> Float[Tensor, "b m n"]:
     return flat if flat.shape[1] >= flat.shape[2] else flat.mT
 
 
+def proved_norms(weights: Float[Tensor, "b m n"]) -> list[float]:
+    """At least ||W_i||_2 for every member of a batch of stored matrices; inf where one holds no finite numbers."""
+    if not weights.isfinite().all():
+        return [proved_norm(weight) for weight in weights]
+    tops = weights.abs().amax((1, 2)) if weights[0].numel() else weights.new_zeros(len(weights))
+    exponents = torch.frexp(tops)[1]
+    batch = _batched(torch.stack([scaled(w, -int(e)) for w, e in zip(weights, exponents, strict=True)]))
+    values = zip(_squares(batch).sqrt().tolist(), tops.tolist(), exponents.tolist(), strict=True)
+    return [0.0 if top == 0 else scale_float(value * (1 + 4 * UNIT), e) for value, top, e in values]
+
+
 def _proved(weight: Float[Tensor, "b m n"]) -> float:
+    return math.sqrt(_squares(weight).max().item()) * (1 + 4 * UNIT)
+
+
+def _squares(weight: Float[Tensor, "b m n"]) -> Float[Tensor, " b"]:
+    """At least ||W_i||_2^2."""
     _, m, n = weight.shape
-    square = 0.0
+    squares = []
     for part in weight.split(max(1, CHUNK // (m * n + 2 * n * n))):
         gram = _gram(part)
         charge(len(part) * (m * n * n + n**3 / 6))
-        slack = gamma(m) * _absolute_square(part) + largest(part) ** 2 * 2.0**-500
-        square = max(square, _factorised(gram, slack * (1 + 4 * UNIT)))
-    return math.sqrt(square) * (1 + 4 * UNIT)
+        slack = gamma(m) * _absolute_squares(part) + part.abs().amax((1, 2)) ** 2 * 2.0**-500
+        squares.append(_factorised(gram, slack * (1 + 4 * UNIT)))
+    return torch.cat(squares)
 
 
 def _gram(weight: Float[Tensor, "b m n"], block: int = 1024) -> Float[Tensor, "b n n"]:
@@ -118,46 +134,60 @@ def _gram(weight: Float[Tensor, "b m n"], block: int = 1024) -> Float[Tensor, "b
 
 
 def _absolute_square(weight: Float[Tensor, "b m n"]) -> float:
-    """At least max || |W_i| ||_2^2: the Frobenius norm, or the product of the l1 and linf norms."""
+    """At least max || |W_i| ||_2^2."""
+    return _absolute_squares(weight).max().item()
+
+
+def _absolute_squares(weight: Float[Tensor, "b m n"]) -> Float[Tensor, " b"]:
+    """At least || |W_i| ||_2^2: the Frobenius norm, or the product of the l1 and linf norms."""
     m, n = weight.shape[-2:]
     norm = torch.linalg.vector_norm
     frobenius = norm(weight, dim=(1, 2)) ** 2
     schur = norm(weight, ord=1, dim=1).amax(1) * norm(weight, ord=1, dim=2).amax(1)
-    return torch.minimum(frobenius, schur).max().item() * (1 + 4 * gamma(m * n))
+    return torch.minimum(frobenius, schur) * (1 + 4 * gamma(m * n))
 
 
-def _factorised(gram: Float[Tensor, "b n n"], slack: float) -> float:
-    """At least max ||G_i|| + slack, by factorising t^2 I - G_i for growing t^2; overwrites G."""
+def _factorised(gram: Float[Tensor, "b n n"], slack: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """At least ||G_i|| + slack_i, by factorising t^2 I - G_i for growing t^2; overwrites G."""
     order = gram.shape[-1]
     guess = _guess(gram)
     diagonal = gram.diagonal(dim1=1, dim2=2).clone()
     negative = gram.neg_()
     share = gamma(2 * order + 4) / (1 - gamma(2 * order + 4))
-    for square in _increasing(guess, slack + share * order * guess):
-        pivots = square - diagonal
-        negative.diagonal(dim1=1, dim2=2).copy_(pivots)
-        factor, failed = torch.linalg.cholesky_ex(negative)
-        if not failed.any() and bool(factor.diagonal(dim1=1, dim2=2).isfinite().all()):
-            trace = pivots.sum(1).max().item() * (1 + gamma(order))
-            return (square + slack + share * trace + UNIT * largest(pivots)) * (1 + 8 * UNIT)
-    return math.inf
+    excess = slack + share * order * guess
+    proved = torch.full_like(guess, math.inf)
+    left = torch.arange(len(gram))
+    for squares in _increasing(guess, excess):
+        square = squares[left]
+        pivots = square[:, None] - diagonal[left]
+        shifted = negative if len(left) == len(negative) else negative[left]
+        shifted.diagonal(dim1=1, dim2=2).copy_(pivots)
+        factor, failed = torch.linalg.cholesky_ex(shifted)
+        done = (failed == 0) & factor.diagonal(dim1=1, dim2=2).isfinite().all(1)
+        trace = pivots.sum(1) * (1 + gamma(order))
+        value = (square + slack[left] + share * trace + UNIT * pivots.abs().amax(1)) * (1 + 8 * UNIT)
+        proved[left[done]] = value[done]
+        left = left[~done]
+        if not len(left):
+            break
+    return proved
 
 
-def _increasing(guess: float, excess: float) -> Iterator[float]:
+def _increasing(guess: Float[Tensor, " b"], excess: Float[Tensor, " b"]) -> Iterator[Float[Tensor, " b"]]:
     """Values above the guess, the distance growing geometrically."""
     for step in range(64):
         yield guess + excess * 4.0**step
 
 
-def _guess(gram: Float[Tensor, "b n n"]) -> float:
-    """Close to max ||G_i||: an eigenvalue solver's word, not relied upon."""
+def _guess(gram: Float[Tensor, "b n n"]) -> Float[Tensor, " b"]:
+    """Close to ||G_i||: an eigenvalue solver's word, not relied upon."""
     order = gram.shape[-1]
     if order <= _DIRECT or len(gram) > 1:
-        return max(torch.linalg.eigvalsh(gram).max().item(), 0.0)
+        return torch.linalg.eigvalsh(gram)[:, -1].clamp(min=0.0)
     start = torch.randn(order, dtype=gram.dtype, generator=torch.Generator().manual_seed(order))
     space = Krylov(lambda v: gram[0] @ v, start, order)
     while not space.exhausted and len(space) < 400:
         space.step()
         if len(space) % 10 == 0 and space.residual() <= 1e-6 * space.top():
             break
-    return space.top()
+    return torch.tensor([space.top()], dtype=gram.dtype)

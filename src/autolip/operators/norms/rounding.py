@@ -77,10 +77,11 @@ def rounded_product(operator: Operator, x: Rounded) -> Rounded | Refusal:
     """
     if operator.majorant() is None:
         return Refusal(f"neither the entries of {operator} nor bounds on them are known")
-    return fold(operator, x, _rounded_leaf, _rounded_sum)
+    return fold(operator, x, _rounded_leaf, rounded_sum)
 
 
-def _rounded_sum(parts: Sequence[Rounded]) -> Rounded:
+def rounded_sum(parts: Sequence[Rounded]) -> Rounded:
+    """The sum of several computed tensors."""
     values = torch.stack([part.value for part in parts])
     errors = torch.stack([part.error for part in parts])
     rounding = gamma(len(parts))
