@@ -128,7 +128,7 @@ class _Run:
         """Every row, the best upper and the best lower one, and whether the budget sufficed."""
         rows, uppers, complete = [], [], True
         for method in self.methods:
-            self.say(method.name)
+            self.say(method.title)
             row, bound = _upper_row(method, problem)
             rows.append(row)
             if bound is not None:
@@ -146,8 +146,8 @@ def _upper_row(method: Method, problem: Problem) -> tuple[Row, Bound | None]:
         bound = method.accepts(problem) or method.bound(problem)
     cost: dict[str, Any] = {"seconds": time.perf_counter() - started, "passes": meter.work / problem.work_of_one_pass}
     if isinstance(bound, Refusal):
-        return Row(method.name, "refusal", refusal=str(bound), **cost), None
-    return Row.of(method.name, bound.value, notes=bound.notes, **cost), bound
+        return Row(method.title, "refusal", refusal=str(bound), **cost), None
+    return Row.of(method.title, bound.value, notes=bound.notes, **cost), bound
 
 
 def _lower_row(searcher: LowerMethod, search: LowerProblem) -> Row:

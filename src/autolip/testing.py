@@ -1,6 +1,7 @@
 """The laws that rules and operators obey, for your own tests: each raises LawViolation with a counterexample."""
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -347,14 +348,18 @@ def _same(what: str, value: Tensor, wanted: Tensor, size: Tensor) -> None:
         raise LawViolation(f"{what} deviates from the matrix by {excess.max().item():.3g} more than rounding explains")
 
 
-def check_method(method: Method, capture: Capture, region: Region, *, norm: str = "l2", seed: int = 0) -> None:
+def check_method(
+    method: Method, capture: Capture, region: Region, *, norm: str = "l2", seed: int = 0, seconds: float | None = None
+) -> None:
     """A method's upper bound is at least every slope that a captured network attains in the region.
 
     The slopes: norms of Jacobians of the captured graph at 20 random points of the region (for l2 -> l2), and
-    difference quotients between them and close neighbours.  A refusal passes.  Raises LawViolation.
+    difference quotients between them and close neighbours.  A refusal passes.  `seconds`: the time budget of
+    the method.  Raises LawViolation.
     """
     p, q = parse_norms(norm)
-    problem = Problem.pose(capture.graph, region, p, q, NormOptions(seed=seed))
+    deadline = None if seconds is None else time.monotonic() + seconds
+    problem = Problem.pose(capture.graph, region, p, q, NormOptions(seed=seed, deadline=deadline))
     bound = method.accepts(problem) or method.bound(problem)
     if isinstance(bound, Refusal) or not isinstance(bound.value, Upper):
         return

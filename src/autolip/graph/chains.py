@@ -1,8 +1,10 @@
 """Sequential stretches of a network: affine, pointwise, affine, ..., affine, with nothing joining in between."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from autolip.graph.views import SlopeGraph, Vertex
+from autolip.graph.views import Edge, SlopeGraph, Vertex
+from autolip.intervals import Interval
+from autolip.operators.diagonal import Identity
 from autolip.operators.operator import Operator
 from autolip.slopes import Between, Exact
 
@@ -15,6 +17,22 @@ class Stretch:
     sink: str
     blocks: tuple[Operator, ...]
     slopes: tuple[Between, ...]
+
+
+def parted(fused: SlopeGraph) -> SlopeGraph:
+    """The same function, each summand of an affine vertex a vertex of its own: branches become stretches."""
+    vertices: list[Vertex] = []
+    for vertex in fused:
+        if not vertex.is_affine or len(vertex.edges) < 2:
+            vertices.append(vertex)
+            continue
+        edges = []
+        for number, edge in enumerate(vertex.edges):
+            name = f"{vertex.name}+{number}"
+            vertices.append(replace(vertex, name=name, edges=(edge,), range=Interval.everywhere(vertex.shape)))
+            edges.append(Edge(name, Exact(Identity(vertex.shape))))
+        vertices.append(replace(vertex, edges=tuple(edges)))
+    return replace(fused, vertices=tuple(vertices))
 
 
 def stretches(fused: SlopeGraph) -> tuple[Stretch, ...]:

@@ -4,8 +4,21 @@ from autolip.methods.autolip import AutoLip
 from autolip.methods.layerwise import Layerwise
 from autolip.methods.liplt import LipLT
 from autolip.methods.method import METHODS, Bound, Method, Problem, method_named
+from autolip.methods.seqlip.seqlip import SeqLip, Theorem3
 
 AUTO = ("autolip",)
 """What `method="auto"` runs, cheapest first; the smallest bound wins."""
 
-__all__ = ["AUTO", "METHODS", "AutoLip", "Bound", "Layerwise", "LipLT", "Method", "Problem", "method_named"]
+__all__ = [
+    "AUTO",
+    "METHODS",
+    "AutoLip",
+    "Bound",
+    "Layerwise",
+    "LipLT",
+    "Method",
+    "Problem",
+    "SeqLip",
+    "Theorem3",
+    "method_named",
+]

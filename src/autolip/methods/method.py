@@ -111,6 +111,11 @@ class Method(ABC):
         """None, or why this method says nothing about this problem."""
         return None
 
+    @property
+    def title(self) -> str:
+        """The name that these very options are registered under; the method's own name where there is none."""
+        return next((name for name, make in METHODS.items() if make() == self), self.name)
+
     @abstractmethod
     def bound(self, problem: Problem) -> Bound | Refusal:
         """The bound; a Refusal where the reason shows only on the way."""

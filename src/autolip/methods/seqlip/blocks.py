@@ -34,9 +34,13 @@ def block_bound(leading: Upper, right: Upper, lower: Upper, residual: Upper) -> 
     if math.isinf(largest) or largest == 0:
         return Upper(largest, events)
     exponent = math.frexp(largest)[1]
-    p, q, r, t = (math.ldexp(x, -exponent) for x in (p, q, r, t))
-    value = (math.hypot(p + t, q - r) + math.hypot(p - t, q + r)) / 2
+    value = block_norm(*(math.ldexp(x, -exponent) for x in (p, q, r, t)))
     return Upper(ldexp(value * (1 + 2.0**-48), exponent, round_up, math.inf), events)
+
+
+def block_norm(p: float, q: float, r: float, t: float) -> float:
+    """|| [[p, q], [r, t]] ||_2 for p, q, r, t >= 0, up to rounding."""
+    return (math.hypot(p + t, q - r) + math.hypot(p - t, q + r)) / 2
 
 
 def truncated_bound(inner: Upper, below: tuple[Upper, Upper], above: tuple[Upper, Upper], slope: Upper) -> Upper:
@@ -47,3 +51,17 @@ def truncated_bound(inner: Upper, below: tuple[Upper, Upper], above: tuple[Upper
     """
     (p, f), (q, g) = below, above
     return block_bound(inner, q * slope * f, g * slope * p, f * g * slope)
+
+
+def frobenius_bound(inner: Upper, below: tuple[Upper, Upper], above: tuple[Upper, Upper], slope: Upper) -> Upper:
+    """The same with the Frobenius norm of the matrix of norms in place of its norm.
+
+    For one leading direction (E = 1) this is Theorem 3 of the paper: with scales f, g and || P ||^2 = s_1 - s_2,
+    || Q' ||^2 = s_1' - s_2' as `split` makes them, its square is s_1 s_1' times (1 - r)(1 - r') m^2 + r + r' - r r'.
+    """
+    (p, f), (q, g) = below, above
+    entries = (inner, q * slope * f, g * slope * p, f * g * slope)
+    total = entries[0] * entries[0]
+    for entry in entries[1:]:
+        total = total + entry * entry
+    return total.sqrt()

@@ -9,6 +9,7 @@ so that all flips with a positive term may be made at once; where none is left, 
 flip (see secular) tells the norm after it, and the best is made by a rank-one update.
 """
 
+import time
 from collections.abc import Iterator
 
 import torch
@@ -36,11 +37,13 @@ def maximise_greedy(
     *,
     seed: int = 0,
     restarts: int = 8,
+    deadline: float | None = None,
 ) -> tuple[Estimate, Float[Tensor, " n"]]:
     """A local maximum of || A diag(s) B ||_2 over lo <= s <= hi, and the slopes that attain it.
 
     The best of `restarts` climbs, which start from all upper slopes, from the leading singular directions of the
-    midpoint, and at random; the same seed gives the same answer.  Raises InputError where the arguments make no
+    midpoint, and at random; the same seed gives the same answer, unless the
+    `time.monotonic()` moment `deadline` ends the search after fewer.  Raises InputError where the arguments make no
     problem.  Memory: a copy of A and of B, and working arrays of 32 MiB.
     """
     if restarts < 1:
@@ -53,6 +56,8 @@ def maximise_greedy(
         high, norm = climb(core.a, core.b, pair.lo, pair.hi, start)
         if norm > value:
             best, value = high, norm
+        if deadline is not None and time.monotonic() >= deadline:
+            break
     pattern[live] = torch.where(best, hi.to(torch.float64)[live], pattern[live])
     return Estimate(pair.downward(value)), pattern
 

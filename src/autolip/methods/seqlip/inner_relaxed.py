@@ -24,7 +24,7 @@ from autolip.methods.seqlip.inner_greedy import product
 from autolip.methods.seqlip.multipliers import Gram, centred
 from autolip.methods.seqlip.newton import Boxes, Goal, minimise
 from autolip.methods.seqlip.pair import UNDERFLOW, Pair, balanced
-from autolip.methods.seqlip.theorem3 import norm_bound, theorem3_bound
+from autolip.methods.seqlip.theorem3 import greatest_alignment, norm_bound, theorem3_bound
 from autolip.values import Upper
 
 NEWTON_ORDER = 256
@@ -45,6 +45,8 @@ def relax(a: Float[Tensor, "p n"], b: Float[Tensor, "n q"], lo: Float[Tensor, " 
     pair, _ = balanced(a, b, lo, hi)
     if not pair.width:
         return Upper(0.0)
+    if len(a) == b.shape[1] == 1:
+        return Upper(pair.upward(greatest_alignment(pair.a[0], pair.b[:, 0], pair.lo, pair.hi)[1]))
     core = condensed(pair)
     bounds = [product_bound(a, b, lo, hi), Upper(pair.upward(_midpoint(pair)))]
     if max(min(a.shape), min(b.shape)) <= _DECOMPOSED:

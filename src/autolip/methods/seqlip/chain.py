@@ -1,0 +1,105 @@
+"""SeqLip of a whole chain: a product over its layers of slopes, each an inner problem between two cut layers."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from autolip.errors import Refusal
+from autolip.graph.chains import Stretch
+from autolip.methods.seqlip.blocks import block_norm, truncated_bound
+from autolip.methods.seqlip.inner import Effort, Inner
+from autolip.methods.seqlip.split import Factor, Split, Splitter
+from autolip.methods.seqlip.theorem3 import largest_slope
+from autolip.operators.operator import Operator
+from autolip.slopes import Between
+from autolip.values import ONE, Estimate, Upper
+
+Combine = Callable[[Upper, tuple[Upper, Upper], tuple[Upper, Upper], Upper], Upper]
+"""How the inner maximum and the residuals make one bound: see `blocks.truncated_bound`."""
+
+
+@dataclass(frozen=True)
+class ChainBound:
+    """sup || W_K D_{K-1} ... D_1 W_1 || over the slopes of a stretch, or an estimate of it."""
+
+    value: Upper | Estimate
+    complete: bool
+    remarks: tuple[str, ...]
+
+
+@dataclass
+class Chain:
+    """One chain being bounded, layer by layer; `until` is when the work should end.
+
+    Each layer of slopes gets an equal part of the time that is left.  After that it is bounded by the product of the
+    norms of the two factors beside it.
+    """
+
+    splitter: Splitter
+    inner: Inner
+    effort: Effort
+    until: float | None = None
+    combine: Combine = truncated_bound
+    complete: bool = True
+    remarks: list[str] = field(default_factory=list)
+
+    def bound(self, stretch: Stretch) -> ChainBound | Refusal:
+        """L <= prod_k  max_{s in slopes_k} || right_{k+1} diag(s) left_k ||, times the outer factors of the ends."""
+        total: Upper | Estimate = ONE if self.splitter.residual else Estimate(1.0)
+        left: Factor | None = None
+        for number, split in enumerate(self._splits(stretch.blocks)):
+            if isinstance(split, Refusal):
+                return split
+            if left is not None and split.right is not None:
+                remaining = len(stretch.slopes) - number + 1
+                total = times(total, self._between(left, stretch.slopes[number - 1], split.right, remaining))
+            total, left = times(total, split.outer), split.left
+        return ChainBound(total, self.complete, tuple(self.remarks))
+
+    def _splits(self, blocks: tuple[Operator, ...]) -> Iterator[Split | Refusal]:
+        yield self.splitter.first(blocks[0])
+        yield from (self.splitter.middle(block) for block in blocks[1:-1])
+        yield self.splitter.last(blocks[-1])
+
+    def _between(self, left: Factor, slopes: Between, right: Factor, remaining: int) -> Upper | Estimate:
+        """max over s of || right diag(s) left ||."""
+        lo, hi = slopes.lo.reshape(-1), slopes.hi.reshape(-1)
+        slope = Upper(largest_slope(lo, hi))
+        product = whole_norm(right) * slope * whole_norm(left)
+        if self.until is not None and time.monotonic() >= self.until:
+            self.complete = False
+            return product
+        found = self.inner(right.matrix, left.matrix, lo, hi, self._share(remaining))
+        self.complete &= found.complete
+        self.remarks += [found.remark] if found.remark else []
+        below, above = (left.norm, left.scale), (right.norm, right.scale)
+        if isinstance(found.value, Upper):
+            return Upper.least([product, self.combine(found.value, below, above, slope)])
+        if not self.splitter.residual:
+            return found.value
+        return estimated(found.value, below, above, slope)
+
+    def _share(self, remaining: int) -> Effort:
+        if self.until is None:
+            return self.effort
+        now = time.monotonic()
+        return replace(self.effort, deadline=now + (self.until - now) / remaining)
+
+
+def times(a: Upper | Estimate, b: Upper | Estimate) -> Upper | Estimate:
+    """The product: an Upper where both are, an Estimate otherwise."""
+    if isinstance(a, Upper) and isinstance(b, Upper):
+        return a * b
+    return Estimate(a.value * b.value)
+
+
+def whole_norm(factor: Factor) -> Upper:
+    """|| [matrix, scale C] || <= sqrt(||matrix||^2 + scale^2)."""
+    return (factor.norm * factor.norm + factor.scale * factor.scale).sqrt()
+
+
+def estimated(inner: Estimate, below: tuple[Upper, Upper], above: tuple[Upper, Upper], slope: Upper) -> Estimate:
+    """What the bound of `truncated_bound` would be if the estimate were one."""
+    (p, f), (q, g) = ((norm.value, scale.value) for norm, scale in (below, above))
+    d = slope.value
+    return Estimate(block_norm(inner.value, q * d * f, g * d * p, g * d * f))

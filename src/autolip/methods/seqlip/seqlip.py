@@ -1,0 +1,147 @@
+"""SeqLip and Theorem 3 as methods: bounds and estimates for the sequential stretches of a network."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from autolip.errors import InputError, Refusal
+from autolip.graph.chains import Stretch, parted, stretches
+from autolip.graph.views import SlopeGraph, Vertex
+from autolip.methods.autolip import Shortcut, walk
+from autolip.methods.method import Bound, Method, Problem, method
+from autolip.methods.seqlip.blocks import frobenius_bound
+from autolip.methods.seqlip.chain import Chain
+from autolip.methods.seqlip.estimated_walk import estimated_walk
+from autolip.methods.seqlip.inner import INNER, Effort
+from autolip.methods.seqlip.split import Splitter
+from autolip.norms import Norm
+from autolip.slopes import Between
+from autolip.values import Estimate, Upper
+
+
+@method("seqlip")
+@method("seqlip-exact", inner="exact", seconds=None)
+@method("seqlip-relaxed", inner="relaxed")
+@method("seqlip-greedy", inner="greedy")
+@method("seqlip-published", inner="greedy", rank=200, residual=False)
+@dataclass(frozen=True)
+class SeqLip(Method):
+    """Bound on the l2 constant of chains: layers cut at their singular directions, one maximum per layer of slopes.
+
+    L <= prod_k max_s || S_{k+1}^1/2 V_{k+1}^T diag(s) U_k S_k^1/2 ||, the first and the last layer whole; `inner` says
+    how the maxima are treated (see `seqlip.inner`).  Elsewhere gains are multiplied and added as in AutoLip.  `rank`
+    directions are kept of every layer (None: all where feasible, 100 of larger ones).  With `residual` what was left
+    out is accounted for; without, as published, it is ignored, and the result is an Estimate.  After `seconds` the
+    best proved values stand; `nodes` limits the boxes of branch and bound for each layer of slopes.
+    """
+
+    inner: str = "best"
+    rank: int | None = None
+    residual: bool = True
+    nodes: int = 1_000_000
+    restarts: int = 8
+    seconds: float | None = 30.0
+
+    name: ClassVar[str] = "seqlip"
+    source: ClassVar[str] = "Virmaux and Scaman, NeurIPS 2018, section 5; residuals and bounds for them: autolip"
+
+    def __post_init__(self) -> None:
+        if self.inner not in INNER:
+            raise InputError(f"SeqLip has no inner problem {self.inner!r}: choose from {', '.join(sorted(INNER))}")
+        if self.rank is not None and self.rank < 1:
+            raise InputError(f"SeqLip keeps at least one singular direction, not {self.rank}")
+
+    def accepts(self, problem: Problem) -> Refusal | None:
+        """Refuses norms other than l2 at input and output, and networks without two affine blocks in sequence."""
+        return unchained(problem)
+
+    def bound(self, problem: Problem) -> Bound | Refusal:
+        splitter = Splitter(self.rank, self.residual, problem.options)
+        effort = Effort(self.nodes, self.restarts, None, problem.options.seed)
+        until = _until(self.seconds, problem)
+        return glued(problem, lambda: Chain(splitter, INNER[self.inner], effort, until))
+
+
+@method("theorem3")
+@dataclass(frozen=True)
+class Theorem3(Method):
+    """Upper bound on the l2 constant of chains in closed form: leading singular vectors and the second singular values.
+
+    L <= prod_k s_1(W_k) prod_k sqrt((1 - r)(1 - r') m^2 + r + r' - r r'), with m = max_s |<s v_{k+1}, u_k>|, r the
+    second over the first singular value of an inner layer and the square of that ratio at the two ends: sharper than
+    the published (1 - r - r') m^2 + r + r' + r r'.  Elsewhere gains are multiplied and added as in AutoLip.
+    """
+
+    name: ClassVar[str] = "theorem3"
+    source: ClassVar[str] = "Virmaux and Scaman, NeurIPS 2018, Theorem 3"
+
+    def accepts(self, problem: Problem) -> Refusal | None:
+        """Refuses norms other than l2 at input and output, and networks without two affine blocks in sequence."""
+        return unchained(problem)
+
+    def bound(self, problem: Problem) -> Bound | Refusal:
+        splitter = Splitter(1, True, problem.options)
+        until = problem.options.deadline
+        return glued(problem, lambda: Chain(splitter, INNER["relaxed"], Effort(), until, frobenius_bound))
+
+
+def unchained(problem: Problem) -> Refusal | None:
+    """Why methods for chains in the l2 norm say nothing about a problem."""
+    if (problem.p, problem.q) != (Norm.L2, Norm.L2):
+        return Refusal("bounds the l2 -> l2 constant only")
+    if stretches(parted(problem.fused)):
+        return None
+    breaks = _breaks(problem.fused) or "it has one affine block"
+    return Refusal(f"the network has no two affine blocks with a pointwise layer between them: {breaks}")
+
+
+def glued(problem: Problem, chain: Callable[[], Chain]) -> Bound | Refusal:
+    """The bounds of the stretches, AutoLip for the rest; an Estimate where one of them is."""
+    graph, notes, complete = parted(problem.fused), list[str](), True
+    shortcuts: list[Shortcut] = []
+    estimates: list[tuple[Stretch, Estimate]] = []
+    for stretch in stretches(graph):
+        bound = chain().bound(stretch)
+        if isinstance(bound, Refusal):
+            notes.append(f"product of norms to {graph[stretch.sink].place}: {bound}")
+            continue
+        notes += bound.remarks
+        complete &= bound.complete
+        if isinstance(bound.value, Upper):
+            shortcuts.append(Shortcut(stretch.source, stretch.sink, Norm.L2, bound.value))
+        else:
+            estimates.append((stretch, bound.value))
+    if not shortcuts and not estimates:
+        return Refusal("; ".join(notes))
+    breaks = _breaks(problem.fused)
+    notes += [f"chains joined by AutoLip: {breaks}"] if breaks else []
+    walked = walk(problem, graph, shortcuts)
+    if isinstance(walked, Refusal):
+        return walked
+    value = estimated_walk(problem, graph, estimates) if estimates else walked.value
+    return Bound(value, walked.contributions, (*walked.notes, *notes), walked.complete and complete)
+
+
+def _until(seconds: float | None, problem: Problem) -> float | None:
+    """The earlier of the method's own and the problem's moment to stop."""
+    moments = [problem.options.deadline, None if seconds is None else time.monotonic() + seconds]
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _breaks(fused: SlopeGraph) -> str:
+    """What is neither affine with one operand nor pointwise: the first three such operations and their number."""
+    found = [
+        f"{vertex.operation} at {vertex.place}" + (" joins branches" if vertex.is_affine else "")
+        for vertex in fused
+        if vertex.name != fused.input and not _sequential(vertex)
+    ]
+    return "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
+
+
+def _sequential(vertex: Vertex) -> bool:
+    if len(vertex.edges) != 1:
+        return False
+    slope = vertex.edges[0].slope
+    finite = isinstance(slope, Between) and bool(slope.lo.isfinite().all() and slope.hi.isfinite().all())
+    return vertex.is_affine or finite
