@@ -5,16 +5,19 @@ from autolip.lower.ascent import Ascent
 from autolip.lower.method import LOWER_METHODS, LowerMethod, lower_method, lower_named
 from autolip.lower.problem import LowerProblem
 from autolip.lower.sampling import Dataset, Grid, Random
+from autolip.lower.simplex import BasinHopping, NelderMead
 from autolip.lower.witness import Witness
 
 __all__ = [
     "LOWER_METHODS",
     "Annealing",
     "Ascent",
+    "BasinHopping",
     "Dataset",
     "Grid",
     "LowerMethod",
     "LowerProblem",
+    "NelderMead",
     "Random",
     "Witness",
     "lower_method",

@@ -1,6 +1,7 @@
 """Methods: folds over the graph of slope sets."""
 
 from autolip.methods.autolip import AutoLip
+from autolip.methods.frobenius import Frobenius
 from autolip.methods.layerwise import Layerwise
 from autolip.methods.liplt import LipLT
 from autolip.methods.method import METHODS, Bound, Method, Problem, method_named
@@ -14,6 +15,7 @@ __all__ = [
     "METHODS",
     "AutoLip",
     "Bound",
+    "Frobenius",
     "Layerwise",
     "LipLT",
     "Method",
