@@ -113,7 +113,7 @@ def bracket(
     rows, upper, best, complete = run.rows(problem, search)
     if upper is not None and upper.value == 0:
         return _constant(frame, upper)
-    return replace(frame, bounds=tuple(rows), upper=upper, lower=best, complete=complete)
+    return replace(frame, bounds=tuple(rows), upper=upper, lower=best, complete=complete, graph=capture.graph)
 
 
 @dataclass
@@ -147,7 +147,7 @@ def _upper_row(method: Method, problem: Problem) -> tuple[Row, Bound | None]:
     cost: dict[str, Any] = {"seconds": time.perf_counter() - started, "passes": meter.work / problem.work_of_one_pass}
     if isinstance(bound, Refusal):
         return Row(method.title, "refusal", refusal=str(bound), **cost), None
-    return Row.of(method.title, bound.value, notes=bound.notes, **cost), bound
+    return Row.of(method.title, bound.value, notes=bound.notes, proof=bound.proof, **cost), bound
 
 
 def _lower_row(searcher: LowerMethod, search: LowerProblem) -> Row:
@@ -195,6 +195,7 @@ def _all_pairs(frame: Result, problem: Problem, search: LowerProblem, run: _Run)
         pairs=tuple(pairs),
         complete=complete,
         notes=(*frame.notes, note),
+        graph=problem.graph,
     )
 
 

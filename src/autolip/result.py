@@ -1,9 +1,14 @@
 """What `lipschitz` returns: every bound with its direction, certainty and cost."""
 
 import math
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from importlib.metadata import version
 from typing import Any
 
+from autolip.certificates import Certificate, Proof
+from autolip.errors import InputError
+from autolip.graph.graph import Graph
 from autolip.norms import Norm
 from autolip.report.table import render_html, render_text
 from autolip.values import Estimate, Lower, Upper
@@ -30,6 +35,7 @@ class Row:
     refusal: str | None = None
     notes: tuple[str, ...] = ()
     witness: Any = None
+    proof: Callable[[], Proof | None] = field(default=lambda: None, repr=False)
 
     @staticmethod
     def of(method: str, value: Upper | Lower | Estimate, **cost: Any) -> "Row":
@@ -41,9 +47,8 @@ class Row:
         return Row(method, "estimate", value.value, **cost)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; infinities as the string "inf", the witness left to the summary."""
-        row = asdict(self)
-        row.pop("witness")
+        """Plain data; infinities as the string "inf", the witness left to the summary, no proof."""
+        row = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("witness", "proof")}
         row["value"] = _plain_number(self.value)
         row["notes"] = list(self.notes)
         return row
@@ -77,6 +82,29 @@ class Result:
     complete: bool = True
     """False where the time budget ended early: the bounds hold, tighter ones were not reached."""
     options: dict[str, Any] = field(default_factory=dict)
+    graph: Graph | None = field(default=None, repr=False)
+
+    def certificate(self) -> Certificate:
+        """The upper bound with its proof, for `python -m autolip_check`.
+
+        Raises InputError where there is no upper bound, or its method does not put down why it holds.
+        """
+        row = self.upper
+        if row is None or row.value is None:
+            raise InputError("there is no upper bound to certify: see the reasons in the table")
+        proof = row.proof()
+        if proof is None:
+            raise InputError(f"the bound of method {row.method} comes without a certificate: choose autolip")
+        provenance = {
+            "producer": "autolip",
+            "version": version("autolip"),
+            "model": self.model,
+            "output": self.output,
+            "method": row.method,
+            "seed": self.options.get("seed", 0),
+        }
+        bound = row.value, row.delta or self.options.get("delta", 1e-9)
+        return Certificate.of(proof, bound, self.p, self.q, self.region, self.graph, provenance)
 
     def to_dict(self) -> dict[str, Any]:
         """The documented JSON form (docs/json.md)."""

@@ -80,7 +80,11 @@ class Asked:
 @click.option("--time-budget", type=SecondsType(), help="Stop after so long, with what is known: 90, 90s, 2m.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON (docs/json.md).")
 @click.option(
-    "-o", "file", type=FILE, metavar="FILE", help="Write to a file instead: JSON if it ends in .json, else text."
+    "-o",
+    "file",
+    type=FILE,
+    metavar="FILE",
+    help="Write to a file instead: JSON (.json), the upper bound's certificate (.cert), or text.",
 )
 def estimate(**options: Any) -> int:
     """Bracket the Lipschitz constant of MODEL.
@@ -155,7 +159,11 @@ def _check_writable(file: Path | None) -> None:
 
 
 def _write(result: "Result", asked: Asked) -> None:
-    """The result to a file or the standard output: JSON, a coloured table on a terminal, or plain text."""
+    """The result to a file or the standard output: JSON, a table, plain text, or a certificate."""
+    if asked.file is not None and asked.file.suffix == ".cert":
+        result.certificate().save(asked.file)
+        click.echo(repr(result))
+        return
     as_json = asked.as_json or (asked.file is not None and asked.file.suffix == ".json")
     text = json.dumps(result.to_dict(), indent=2, allow_nan=False) if as_json else repr(result)
     if asked.file is not None:

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from autolip.certificates import NormFact, Proof
 from autolip.errors import Refusal
 from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.methods.method import Bound, Contribution, Method, Problem, method
 from autolip.norms import Norm
-from autolip.slopes import Between, Exact, Slope
+from autolip.operators.operator import Operator
+from autolip.slopes import Between, Exact
 from autolip.values import Upper
 
 Gains = dict[Norm, Upper]
@@ -61,6 +63,7 @@ class _Walk:
     shortcuts: Sequence[Shortcut]
     gains: dict[str, Gains] = field(default_factory=dict)
     contributions: list[Contribution] = field(default_factory=list)
+    used: list[tuple[Vertex, Edge, Operator, Norm, Norm, Upper]] = field(default_factory=list)
     culprits: list[str] = field(default_factory=list)
 
     def run(self) -> Bound | Refusal:
@@ -71,7 +74,17 @@ class _Walk:
             self.gains[vertex.name] = self._exchanged(gains, vertex.shape.numel())
         total = self.gains[self.graph.output][self.problem.q]
         complete = not self.problem.options.expired
-        return Bound(total, tuple(self.contributions), tuple(self.culprits), complete)
+        return Bound(total, tuple(self.contributions), tuple(self.culprits), complete, self._proof)
+
+    def _proof(self) -> Proof | None:
+        """The norms used, which are of composed affine maps, as facts on the graph operation by operation."""
+        composed = self.graph is self.problem.fused and not self.shortcuts
+        return Proof(self.problem.slopes, tuple(map(self._fact, self.used))) if composed else None
+
+    def _fact(self, used: tuple[Vertex, Edge, Operator, Norm, Norm, Upper]) -> NormFact:
+        vertex, edge, operator, s, r, bound = used
+        l2 = self.problem.norm(operator, Norm.L2, Norm.L2)
+        return NormFact.of(operator, edge.source, vertex.name, s, r, bound, l2)
 
     @property
     def tracked(self) -> tuple[Norm, ...]:
@@ -102,7 +115,7 @@ class _Walk:
         """The gain of an edge in norm r, by the best of the tracked norms at its source."""
         routes, refusals = [], []
         for s in self.tracked:
-            gain = self._norm(edge.slope, s, r)
+            gain = self._norm(vertex, edge, s, r)
             if isinstance(gain, Refusal):
                 refusals.append(gain)
             else:
@@ -112,10 +125,14 @@ class _Walk:
         self._remember(vertex, edge, next((gain for _, gain, s in routes if s is r), routes[0][1]), r)
         return Upper.least(product for product, _, _ in routes)
 
-    def _norm(self, slope: Slope, s: Norm, r: Norm) -> Upper | Refusal:
+    def _norm(self, vertex: Vertex, edge: Edge, s: Norm, r: Norm) -> Upper | Refusal:
         """||M||_{s -> r} for every M in the slope set."""
+        slope = edge.slope
         if isinstance(slope, Exact):
-            return self.problem.norm(slope.operator, s, r)
+            bound = self.problem.norm(slope.operator, s, r)
+            if isinstance(bound, Upper):
+                self.used.append((vertex, edge, slope.operator, s, r, bound))
+            return bound
         same = slope.norm() if isinstance(slope, Between) else slope.norms.get(s)
         if same is None:
             return Refusal(f"no {s.value} gain is known")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
+from autolip.certificates import Proof
 from autolip.errors import AutolipError, InputError, Refusal
 from autolip.graph.graph import Graph, Place
 from autolip.graph.views import SlopeGraph, fused, separated
@@ -37,6 +38,8 @@ class Bound:
     notes: tuple[str, ...] = ()
     complete: bool = True
     """False where the time budget ended the work early (the value is still a bound)."""
+    proof: Callable[[], Proof | None] = field(default=lambda: None, repr=False)
+    """Why the value is a bound, in steps that can be checked without this program; None: not put down."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,105 @@
+"""A certificate: what is claimed, of which network, and the facts from which it follows."""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autolip.certificates.encode import Document, Tensors, encode_graph
+from autolip.certificates.proof import Fact, NormFact, Proof
+from autolip.errors import InputError
+from autolip.graph.graph import Graph
+from autolip.norms import Norm
+
+FORMAT = "autolip certificate"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A claim ||f(x) - f(y)||_q <= value ||x - y||_p on a region, and its proof, as canonical JSON and tensors."""
+
+    document: Document
+    tensors: Tensors = field(repr=False)
+
+    @staticmethod
+    def of(
+        proof: Proof,
+        bound: tuple[float, float],
+        p: Norm,
+        q: Norm,
+        region: Document,
+        graph: Graph | None,
+        provenance: Document,
+    ) -> "Certificate":
+        """The certificate of a bound (value, delta), its value raised a little: the check needs room for rounding.
+
+        Raises InputError where the bound is infinite, or rests on what the format cannot say.
+        """
+        value, delta = bound
+        if math.isinf(value):
+            raise InputError("an infinite bound has no certificate")
+        tensors = Tensors()
+        encoded = encode_graph(proof.graph, region, graph, tensors)
+        claim = {
+            "value": value * (1 + proof.excess),
+            "norms": [p.value, q.value],
+            "certainty": "confident" if proof.is_random else "proved",
+            "delta": delta if proof.is_random else 0.0,
+            "network": hashlib.sha256(canonical(encoded).encode()).hexdigest(),
+        }
+        document = {
+            "format": FORMAT,
+            "version": VERSION,
+            "claim": claim,
+            "graph": encoded,
+            "proof": [_step(fact, tensors) for fact in proof.facts],
+            "provenance": provenance,
+        }
+        return Certificate(document, tensors)
+
+    @property
+    def value(self) -> float:
+        """The bound that is certified."""
+        return float(self.document["claim"]["value"])
+
+    def save(self, path: str | Path) -> None:
+        """Write the file: tensors as safetensors, the document as canonical JSON in its metadata."""
+        from safetensors.numpy import save
+
+        try:
+            Path(path).write_bytes(save(self.tensors.arrays, {"certificate": canonical(self.document)}))
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys, no spaces and the shortest digits."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _step(fact: Fact, tensors: Tensors) -> Document:
+    step: Document = {
+        "source": fact.source,
+        "sink": fact.sink,
+        "norms": [fact.p.value, fact.q.value],
+        "value": fact.value,
+        "by": fact.by,
+    }
+    if isinstance(fact, NormFact):
+        return step | {"step": "norm"}
+    return step | {
+        "step": "quadratic",
+        "multipliers": {name: tensors.floats(value) for name, value in fact.multipliers.items()},
+        "inputs": _weights(fact.inputs, tensors),
+        "outputs": _weights(fact.outputs, tensors),
+    }
+
+
+def _weights(values: Tensor, tensors: Tensors) -> str | float:
+    return tensors.floats(torch.as_tensor(values))

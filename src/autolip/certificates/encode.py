@@ -1,0 +1,219 @@
+"""A graph of slope sets as plain data: a closed set of linear primitives, tensors by the hash of their content."""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from autolip.errors import InputError
+from autolip.graph.graph import Graph
+from autolip.graph.views import Edge, SlopeGraph, Vertex
+from autolip.operators.algebra import Composition, Sum, Zero
+from autolip.operators.block import Block
+from autolip.operators.convolution import Convolution
+from autolip.operators.dense import Dense
+from autolip.operators.diagonal import Diagonal
+from autolip.operators.fold import COMPOSITES
+from autolip.operators.index import Incidence
+from autolip.operators.operator import DTYPE, Adjoint, Operator
+from autolip.slopes import Between, Exact, Gain
+
+Document = dict[str, Any]
+
+LARGEST_WIRING = 2**30
+"""Greatest number of entries of a wiring that is materialised because its inputs and its outputs overlap."""
+
+
+@dataclass
+class Tensors:
+    """Arrays under the hash of their type, shape and bytes: equal ones are stored once."""
+
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def name(self, values: NDArray[Any]) -> str:
+        """Enter an array; its name."""
+        array = np.ascontiguousarray(values)
+        head = f"{array.dtype.str} {list(array.shape)} ".encode()
+        name = hashlib.sha256(head + array.tobytes()).hexdigest()[:40]
+        self.arrays[name] = array
+        return name
+
+    def floats(self, values: Tensor) -> str | float:
+        """A tensor by name, as float32 where that is exact; one number where all entries are equal."""
+        values = values.detach().to("cpu", DTYPE)
+        if not values.isfinite().all():
+            raise InputError("a certificate holds finite numbers only: some slope or weight is infinite")
+        if values.numel() and bool((values == values.reshape(-1)[0]).all()):
+            return float(values.reshape(-1)[0])
+        array = values.numpy()
+        single = array.astype(np.float32)
+        return self.name(single if bool((single.astype(np.float64) == array).all()) else array)
+
+    def full(self, values: Tensor) -> str:
+        """The same, always as a tensor of its shape."""
+        array = values.detach().to("cpu", DTYPE).numpy()
+        single = array.astype(np.float32)
+        return self.name(single if bool((single.astype(np.float64) == array).all()) else array)
+
+    def indices(self, values: Tensor) -> str:
+        """A tensor of integers."""
+        small = not values.numel() or values.max().item() < 2**31
+        return self.name(values.reshape(-1).numpy().astype(np.int32 if small else np.int64))
+
+
+@dataclass
+class Encoder:
+    """Writes the vertices of a graph; compositions and sums become vertices of their own."""
+
+    tensors: Tensors
+    parameters: dict[str, Document]
+    vertices: list[Document] = field(default_factory=list)
+
+    def vertex(self, vertex: Vertex) -> None:
+        """One vertex, after those that its operands need."""
+        edges = [entry for edge in vertex.edges for entry in self._edge(edge)]
+        origin = {
+            "operation": vertex.operation,
+            "place": str(vertex.place),
+            "parameters": self.parameters.get(vertex.name.split(":")[0], {}),
+        }
+        self._append(vertex.name, tuple(vertex.shape), edges, origin)
+
+    def _append(self, name: str, shape: tuple[int, ...], edges: list[Document], origin: Document) -> None:
+        self.vertices.append({"name": name, "shape": list(shape), "edges": edges, "origin": origin})
+
+    def _edge(self, edge: Edge) -> list[Document]:
+        slope = edge.slope
+        if isinstance(slope, Exact):
+            return self._exact(edge.source, slope.operator)
+        if isinstance(slope, Between):
+            lo, hi = self.tensors.floats(slope.lo), self.tensors.floats(slope.hi)
+            return [{"source": edge.source, "kind": "between", "lo": lo, "hi": hi}]
+        return [self._gain(edge.source, slope)]
+
+    @staticmethod
+    def _gain(source: str, slope: Gain) -> Document:
+        norms = {norm.value: upper.value for norm, upper in slope.norms.items() if upper.value < float("inf")}
+        if any(upper.events for upper in slope.norms.values()):
+            raise InputError("a gain that is only probably valid cannot be certified")
+        dims = None if slope.dims is None else sorted(dim % len(slope.out_shape) for dim in slope.dims)
+        return {"source": source, "kind": "gain", "norms": norms, "dims": dims}
+
+    def _exact(self, source: str, operator: Operator) -> list[Document]:
+        """The edges, with what they need before them, that add operator(source)."""
+        if isinstance(operator, Adjoint) and isinstance(operator.operator, COMPOSITES):
+            return self._exact(source, operator.operator.T)
+        if isinstance(operator, Composition):
+            for factor in reversed(operator.factors[1:]):
+                source = self._between(source, factor)
+            return self._exact(source, operator.factors[0])
+        if isinstance(operator, Sum):
+            return [entry for part in operator.parts for entry in self._exact(source, part)]
+        if isinstance(operator, Block):
+            raise InputError("a fused graph is not certified: give the graph operation by operation")
+        return [{"source": source, "kind": "exact", "map": self._leaf(operator)}]
+
+    def _between(self, source: str, factor: Operator) -> str:
+        edges = self._exact(source, factor)
+        name = f"#{len(self.vertices)}"
+        self._append(name, tuple(factor.out_shape), edges, {})
+        return name
+
+    def _leaf(self, operator: Operator) -> Document:
+        base, adjoint = (operator.operator, True) if isinstance(operator, Adjoint) else (operator, False)
+        if isinstance(base, Convolution):
+            return self._convolution(base, adjoint)
+        if isinstance(base, Incidence):
+            return self._wiring(base, adjoint)
+        if isinstance(base, Zero):
+            return self._pairs(operator, torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))
+        leaf = base.T if adjoint else base
+        if isinstance(leaf, Dense):
+            weight = self.tensors.full(leaf.weight)
+        elif isinstance(leaf, Diagonal):
+            weight = self.tensors.floats(leaf.scale)  # type: ignore[assignment]
+        else:
+            raise InputError(f"{operator} has no place in a certificate: its entries are unknown")
+        kind = "dense" if isinstance(leaf, Dense) else "diagonal"
+        return {"op": kind, "weight": weight, "in": list(leaf.in_shape), "error": leaf.relative_error}
+
+    def _convolution(self, conv: Convolution, adjoint: bool) -> Document:
+        geometry = conv.geometry
+        return {
+            "op": "convolution",
+            "weight": self.tensors.full(conv.weight),
+            "in": list(conv.out_shape if geometry.transposed else conv.in_shape),
+            "error": conv.relative_error,
+            "stride": list(geometry.stride),
+            "padding": list(geometry.padding),
+            "dilation": list(geometry.dilation),
+            "groups": geometry.groups,
+            "adjoint": geometry.transposed != adjoint,
+        }
+
+    def _wiring(self, wiring: Incidence, adjoint: bool) -> Document:
+        operator = Adjoint(wiring) if adjoint else wiring
+        counts = (wiring.in_counts, wiring.out_counts) if adjoint else (wiring.out_counts, wiring.in_counts)
+        if not counts[0].numel() or counts[0].max().item() <= 1:
+            places = _sources(operator)
+            strides = _strides(places)
+            index = self.tensors.indices(places) if strides is None else strides
+            return {"op": "gather", "in": list(operator.in_shape), "out": list(operator.out_shape), "index": index}
+        if counts[1].max().item() <= 1:
+            rows = _sources(operator.T).reshape(-1)
+            used = rows >= 0
+            return self._pairs(operator, rows[used], torch.arange(len(rows))[used])
+        if operator.in_size * operator.out_size > LARGEST_WIRING:
+            raise InputError(f"{wiring} is too large a wiring for a certificate")
+        rows, columns = operator.matrix().nonzero(as_tuple=True)
+        return self._pairs(operator, rows, columns)
+
+    def _pairs(self, operator: Operator, rows: Tensor, columns: Tensor) -> Document:
+        return {
+            "op": "pairs",
+            "in": list(operator.in_shape),
+            "out": list(operator.out_shape),
+            "rows": self.tensors.indices(rows),
+            "columns": self.tensors.indices(columns),
+        }
+
+
+def _sources(operator: Operator) -> Tensor:
+    """Which flat input each output copies, -1 for none: the image of 1, 2, 3, ..., less 1."""
+    numbers = torch.arange(1, operator.in_size + 1, dtype=DTYPE).reshape(1, *operator.in_shape)
+    return operator.mv(numbers)[0].long() - 1
+
+
+def _strides(places: Tensor) -> list[int] | None:
+    """Offset and strides with places[i] = offset + sum strides_a i_a, where there are such."""
+    if not places.numel():
+        return None
+    first = places[(0,) * places.dim()]
+    grid, strides = first.expand(places.shape), []
+    for axis, size in enumerate(places.shape):
+        step = int(places.select(axis, 1)[(0,) * (places.dim() - 1)] - first) if size > 1 else 0
+        strides.append(step)
+        grid = grid + step * torch.arange(size).reshape([-1 if i == axis else 1 for i in range(places.dim())])
+    return [int(first), *strides] if bool((grid == places).all()) and int(places.min()) >= 0 else None
+
+
+def encode_graph(slopes: SlopeGraph, region: Document, graph: Graph | None, tensors: Tensors) -> Document:
+    """The graph as plain data; numbers among the arguments of its operations are kept with them."""
+    encoder = Encoder(tensors, _numbers(graph) if graph is not None else {})
+    for vertex in slopes:
+        encoder.vertex(vertex)
+    return {"input": slopes.input, "output": slopes.output, "region": region, "vertices": encoder.vertices}
+
+
+def _numbers(graph: Graph) -> dict[str, Document]:
+    """The numeric arguments of every operation, by name."""
+    found: dict[str, Document] = {}
+    for node in graph:
+        names = (argument.name for argument in node.target._schema.arguments)  # type: ignore[attr-defined]
+        given = dict(zip(names, node.args, strict=False)) | node.kwargs
+        found[node.name] = {k: v for k, v in given.items() if isinstance(v, int | float | str)}
+    return found

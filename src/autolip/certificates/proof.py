@@ -1,0 +1,124 @@
+"""The closed set of proof steps: facts about stretches of a network, each of which can be checked afresh.
+
+From them the claim follows by adding gains over operands and multiplying them along paths.
+"""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from autolip.errors import Refusal
+from autolip.graph.views import SlopeGraph
+from autolip.norms import Norm
+from autolip.operators.algebra import factors, without_isometries
+from autolip.operators.convolution import Convolution
+from autolip.operators.diagonal import Diagonal
+from autolip.operators.index import Incidence
+from autolip.operators.operator import Operator
+from autolip.values import Upper
+
+FACTORISED = 4096
+"""Largest smaller side of an affine map whose norm is certified by factorisation whatever engine gave it."""
+
+
+@dataclass(frozen=True)
+class NormFact:
+    """||A||_{p -> q} <= value for the affine map A from source to sink, all paths through affine operations."""
+
+    source: str
+    sink: str
+    p: Norm
+    q: Norm
+    value: float
+    by: str
+    """entries, majorant, symbol, cholesky or lanczos: how it is to be checked; the last three through l2 norms."""
+    excess: float
+    """How far `value` was raised, relatively, above the bound that a method used, to leave the check some margin."""
+
+    @staticmethod
+    def of(
+        operator: Operator, source: str, sink: str, p: Norm, q: Norm, bound: Upper, l2: Upper | Refusal
+    ) -> "NormFact":
+        """The fact behind a bound on an operator's norm; `l2` is what is known of its l2 norm."""
+        by = _check_for(operator, p, q, bound, l2)
+        excess = _margin(operator, by)
+        return NormFact(source, sink, p, q, bound.value * (1 + excess), by, excess)
+
+
+@dataclass(frozen=True)
+class QuadraticFact:
+    """||sink - sink'||_q <= value ||source - source'||_p because a quadratic form is not negative.
+
+    With z the results of the nonlinear vertices (the keys of `multipliers`) and v their operands, the form is
+    sum inputs x^2 - sum y^2 / outputs - sum multipliers (z - a v)(b v - z), of a gain g multipliers (g^2 v^2 - z^2).
+    """
+
+    source: str
+    sink: str
+    p: Norm
+    q: Norm
+    value: float
+    by: str
+    """cholesky or lanczos."""
+    multipliers: dict[str, Tensor] = field(repr=False)
+    inputs: Tensor = field(repr=False)
+    outputs: Tensor = field(repr=False)
+    excess: float = 0.0
+
+
+Fact = NormFact | QuadraticFact
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Facts about a graph of slope sets, from which a bound on the whole follows."""
+
+    graph: SlopeGraph = field(repr=False)
+    facts: tuple[Fact, ...] = field(repr=False)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether some fact holds with high probability only."""
+        return any(fact.by == "lanczos" for fact in self.facts)
+
+    @property
+    def excess(self) -> float:
+        """At least how far the facts together exceed the bounds they stand for, relatively."""
+        total = 1.0
+        for fact in self.facts:
+            total *= 1 + fact.excess
+        return (total - 1) * (1 + 1e-12) + 2.0**-48 * (4 + len(self.graph.vertices))
+
+
+def _check_for(operator: Operator, p: Norm, q: Norm, bound: Upper, l2: Upper | Refusal) -> str:
+    """A check that can succeed on the bound that an engine gave."""
+    side = min(operator.in_size, operator.out_size)
+    if all(isinstance(factor, Diagonal) or _moves(factor) for factor in factors(operator)):
+        return "majorant"
+    if (p, q) != (Norm.L2, Norm.L2):
+        if isinstance(l2, Refusal):
+            return "entries"
+        around = p.equivalence(Norm.L2, operator.in_size) * l2 * Norm.L2.equivalence(q, operator.out_size)
+        if around.value > bound.value * (1 + 2.0**-30):
+            return "entries"
+    if bound.events:
+        return "lanczos"
+    if side > FACTORISED and isinstance(without_isometries(operator), Convolution):
+        return "symbol"
+    return "cholesky"
+
+
+def _moves(operator: Operator) -> bool:
+    """Whether Schur's test gives the norm of this wiring exactly."""
+    return isinstance(operator, Incidence) and (operator.is_selection or operator.in_counts.max().item() <= 1)
+
+
+def _margin(operator: Operator, by: str) -> float:
+    """Rounding errors that a check must be able to absorb, with room to spare."""
+    side = min(operator.in_size, operator.out_size)
+    core = without_isometries(operator)
+    if by == "symbol" and isinstance(core, Convolution):
+        return 2.0**-30 + 2.0**-44 * min(core.weight.shape[:2]) ** 2
+    if by == "cholesky":
+        return 2.0**-50 * (side**2 + 64 * operator.terms)
+    return 2.0**-38 + 2.0**-50 * (operator.terms + operator.in_size + operator.out_size)

@@ -1,0 +1,26 @@
+"""`autolip check`: re-check a certificate with the separate small program."""
+
+from pathlib import Path
+
+import click
+
+REJECTED = 1
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    metavar="MODEL.onnx",
+    help="Say which of its initialisers the weights are.",
+)
+def check(file: Path, model: Path | None) -> int:
+    """Re-check the certificate FILE from scratch, and print what it proves under which assumptions.
+
+    The same as `python -m autolip_check FILE`: a separate program, numpy and the standard library only, that shares
+    no code with this one.  Exit codes: 0 the certificate holds, 1 it is rejected.
+    """
+    from autolip_check.__main__ import main
+
+    return main([str(file), *(["--model", str(model)] if model else [])])

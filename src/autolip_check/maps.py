@@ -1,0 +1,233 @@
+"""Linear maps: a closed set of primitives, executed forward and backward in float64.
+
+With `absolute` a map acts by |A|, and adds 2^-900 (far more than underflow can lose): for the image m of |x| by |A|,
+|computed A x - A x| <= gamma_t m with t = `terms` (Higham, Accuracy and Stability of Numerical Algorithms, 2002,
+section 3.1).  `terms` counts the products in one entry, and the stated uncertainty of the entries in units of 2^-53.
+"""
+
+import itertools
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autolip_check.container import Array, Document, number, require, shape_of
+
+UNIT = 2.0**-53
+TINY = 2.0**-900
+Shape = tuple[int, ...]
+Tensors = dict[str, NDArray[Any]]
+
+
+def gamma(terms: float) -> float:
+    """n u / (1 - n u), rounded up."""
+    product = (terms + 4) * UNIT
+    require(product < 0.01, "too many terms for float64")
+    return product / (1 - product) * (1 + 4 * UNIT)
+
+
+class Map(ABC):
+    """A linear map on batches of tensors."""
+
+    shape_in: Shape
+    shape_out: Shape
+    terms: float
+
+    @abstractmethod
+    def forward(self, x: Array, absolute: bool = False) -> Array:
+        """A x."""
+
+    @abstractmethod
+    def backward(self, y: Array, absolute: bool = False) -> Array:
+        """A^T y."""
+
+
+class Stored(Map):
+    """A map with stored entries, each right up to a relative error."""
+
+    def __init__(self, entries: Array, error: float) -> None:
+        require(0 <= error < 1e-3, f"{error} is no relative error")
+        self.entries, self.sizes, self.error = entries, np.abs(entries), error / UNIT
+        used = self.sizes[entries != 0]
+        sane = not used.size or (used.min() > 2.0**-200 and used.max() < 2.0**200)
+        require(sane, "an entry is too large or too small for the rounding analysis")
+
+    def forward(self, x: Array, absolute: bool = False) -> Array:
+        return self.product(self.sizes, x) + TINY if absolute else self.product(self.entries, x)
+
+    def backward(self, y: Array, absolute: bool = False) -> Array:
+        return self.pull(self.sizes, y) + TINY if absolute else self.pull(self.entries, y)
+
+    @abstractmethod
+    def product(self, entries: Array, x: Array) -> Array: ...
+
+    @abstractmethod
+    def pull(self, entries: Array, y: Array) -> Array: ...
+
+
+class Dense(Stored):
+    """x -> W x along the last axis; W (*batch, m, n), its batch broadcast against the leading axes."""
+
+    def __init__(self, weight: Array, shape: Shape, error: float) -> None:
+        super().__init__(weight, error)
+        require(weight.ndim >= 2 and shape and shape[-1] == weight.shape[-1], "a matrix does not fit its input")
+        require(np.broadcast_shapes(weight.shape[:-2], shape[:-1]) == shape[:-1], "matrices do not broadcast")
+        self.shape_in, self.shape_out = shape, (*shape[:-1], weight.shape[-2])
+        self.terms = max(weight.shape[-2:]) + self.error
+
+    def product(self, entries: Array, x: Array) -> Array:
+        return x @ entries.T if entries.ndim == 2 else (entries @ x[..., None])[..., 0]
+
+    def pull(self, entries: Array, y: Array) -> Array:
+        return self.product(np.swapaxes(entries, -1, -2), y)
+
+
+class Diagonal(Stored):
+    """x -> d x, d broadcast to the shape."""
+
+    def __init__(self, scale: Array, shape: Shape, error: float) -> None:
+        super().__init__(scale, error)
+        require(np.broadcast_shapes(scale.shape, shape) == shape, "a scale does not broadcast to its shape")
+        self.shape_in, self.shape_out, self.terms = shape, shape, 1 + self.error
+
+    def product(self, entries: Array, x: Array) -> Array:
+        return x * entries
+
+    def pull(self, entries: Array, y: Array) -> Array:
+        return y * entries
+
+
+class Convolution(Stored):
+    """Zero-padded cross-correlation or its adjoint: weight (c_out, c_in/groups, *kernel), image (*lead, c, *space)."""
+
+    def __init__(self, weight: Array, shape: Shape, error: float, entry: Document) -> None:
+        super().__init__(weight, error)
+        self.stride, self.padding, self.dilation = (shape_of(entry[k]) for k in ("stride", "padding", "dilation"))
+        self.groups, self.adjoint, axes = entry["groups"], entry["adjoint"], weight.ndim - 2
+        require(len(self.stride) == len(self.padding) == len(self.dilation) == axes >= 1, "a geometry is odd")
+        self.lead, self.space = shape[: -axes - 1], shape[-axes:]
+        self.image = (shape[-axes - 1], *(n + 2 * p for n, p in zip(self.space, self.padding, strict=True)))
+        require(min(self.stride) > 0 and min(self.dilation) > 0, "strides and dilations are positive")
+        fits = type(self.groups) is int and self.groups > 0 and weight.shape[0] % self.groups == 0
+        require(fits and shape[-axes - 1] == weight.shape[1] * self.groups, "a kernel does not fit its image")
+        sizes = zip(self.image[1:], self.dilation, weight.shape[2:], self.stride, strict=True)
+        self.out = (weight.shape[0], *((n - d * (k - 1) - 1) // s + 1 for n, d, k, s in sizes))
+        require(min(self.out) > 0, "a convolution has no output")
+        shapes = shape, (*self.lead, *self.out)
+        self.shape_in, self.shape_out = shapes[::-1] if self.adjoint else shapes
+        self.terms = max(weight.shape[:2]) * math.prod(weight.shape[2:]) + self.error
+
+    def _taps(self, entries: Array) -> Any:
+        """Every offset of the kernel: its matrices per group, and what it reads of the padded image."""
+        grouped = entries.reshape(self.groups, -1, *entries.shape[1:])
+        for tap in itertools.product(*map(range, entries.shape[2:])):
+            steps = zip(tap, self.dilation, self.out[1:], self.stride, strict=True)
+            at: Any = (slice(None), slice(None), slice(None), *tap)
+            yield grouped[at], (..., *(slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in steps))
+
+    def _inside(self) -> tuple[Any, ...]:
+        return (..., *(slice(p, p + n) for p, n in zip(self.padding, self.space, strict=True)))
+
+    def product(self, entries: Array, x: Array) -> Array:
+        return self._transposed(entries, x) if self.adjoint else self._correlated(entries, x)
+
+    def pull(self, entries: Array, y: Array) -> Array:
+        return self._correlated(entries, y) if self.adjoint else self._transposed(entries, y)
+
+    def _correlated(self, entries: Array, x: Array) -> Array:
+        images = x.reshape(-1, self.image[0], *self.space)
+        padded = np.zeros((len(images), *self.image))
+        padded[self._inside()] = images
+        total = np.zeros((len(images), self.groups, self.out[0] // self.groups, math.prod(self.out[1:])))
+        for matrix, places in self._taps(entries):
+            total += matrix @ padded[places].reshape(len(images), self.groups, -1, total.shape[-1])
+        return total.reshape(-1, *self.lead, *self.out)
+
+    def _transposed(self, entries: Array, y: Array) -> Array:
+        grouped = y.reshape(-1, self.groups, self.out[0] // self.groups, math.prod(self.out[1:]))
+        padded = np.zeros((len(grouped), *self.image))
+        for matrix, places in self._taps(entries):
+            padded[places] += (np.swapaxes(matrix, 1, 2) @ grouped).reshape(len(grouped), -1, *self.out[1:])
+        return np.ascontiguousarray(padded[self._inside()]).reshape(-1, *self.lead, self.image[0], *self.space)
+
+
+class Wiring(Map):
+    """y_o = sum of x_i over pairs (o, i): reshapes, selections, padding, sums."""
+
+    def __init__(self, rows: NDArray[Any], columns: NDArray[Any], shape_in: Shape, shape_out: Shape) -> None:
+        self.shape_in, self.shape_out = shape_in, shape_out
+        n, m = math.prod(shape_in), math.prod(shape_out)
+        require(rows.ndim == columns.ndim == 1 and len(rows) == len(columns), "pairs of a wiring do not match")
+        self.rows, self.columns = rows[columns >= 0].astype(np.int64), columns[columns >= 0].astype(np.int64)
+        inside = not self.rows.size or (self.rows.min() >= 0 and self.rows.max() < m and self.columns.max() < n)
+        require(inside, "a wiring leaves its tensors")
+        counts = [int(np.bincount(index).max()) for index in (self.rows, self.columns) if index.size]
+        self.terms = float(max(counts, default=0))
+        self.is_isometry = n == m == self.rows.size and self.terms == 1
+
+    @staticmethod
+    def _move(x: Array, source: NDArray[Any], target: NDArray[Any], shape: Shape) -> Array:
+        flat, size = x.reshape(len(x), -1), math.prod(shape)
+        if target.size == size and np.array_equal(target, np.arange(size)):
+            return flat[:, source].reshape(-1, *shape)
+        out = np.zeros((size, len(x)))
+        np.add.at(out, target, flat.T[source])
+        return np.ascontiguousarray(out.T).reshape(-1, *shape)
+
+    def forward(self, x: Array, absolute: bool = False) -> Array:
+        return self._move(x, self.columns, self.rows, self.shape_out)
+
+    def backward(self, y: Array, absolute: bool = False) -> Array:
+        return self._move(y, self.rows, self.columns, self.shape_in)
+
+
+FIELDS = {
+    "dense": {"weight", "in", "error"},
+    "diagonal": {"weight", "in", "error"},
+    "convolution": {"weight", "in", "error", "stride", "padding", "dilation", "groups", "adjoint"},
+    "gather": {"in", "out", "index"},
+    "pairs": {"in", "out", "rows", "columns"},
+}
+
+
+def build(entry: Document, tensors: Tensors) -> Map:
+    """The map of an entry of the certificate; what is not known is refused."""
+    kind = entry.get("op")
+    require(kind in FIELDS and set(entry) == {"op", *FIELDS[kind]}, f"a linear map {kind!r} is not known")
+    shape = shape_of(entry["in"])
+    if kind == "pairs":
+        return Wiring(_index(entry["rows"], tensors), _index(entry["columns"], tensors), shape, shape_of(entry["out"]))
+    if kind == "gather":
+        out = shape_of(entry["out"])
+        return Wiring(np.arange(math.prod(out)), _places(entry["index"], out, tensors), shape, out)
+    weight, error = tensor(entry["weight"], tensors), number(entry["error"])
+    if kind == "convolution":
+        return Convolution(weight, shape, error, entry)
+    return Dense(weight, shape, error) if kind == "dense" else Diagonal(weight, shape, error)
+
+
+def _places(index: Any, shape: Shape, tensors: Tensors) -> NDArray[Any]:
+    """Where each entry comes from: a tensor (-1: zero), or an offset and a stride for each axis of the result."""
+    if isinstance(index, str):
+        return _index(index, tensors)
+    require(all(type(n) is int for n in index) and len(index) == 1 + len(shape), "an index is odd")
+    places = np.full(shape, index[0], dtype=np.int64)
+    for axis, stride in enumerate(index[1:]):
+        places += stride * np.arange(shape[axis]).reshape([-1 if i == axis else 1 for i in range(len(shape))])
+    require(not places.size or places.min() >= 0, "a wiring leaves its tensors")
+    return places.reshape(-1)
+
+
+def tensor(value: Any, tensors: Tensors) -> Array:
+    """A stored tensor by its name, or a number."""
+    if not isinstance(value, str):
+        return np.array(number(value))
+    require(value in tensors, f"there is no tensor {value}")
+    return tensors[value].astype(np.float64)
+
+
+def _index(name: Any, tensors: Tensors) -> NDArray[Any]:
+    require(name in tensors and tensors[name].dtype.kind == "i", f"{name!r} is no tensor of indices")
+    return tensors[name].reshape(-1)

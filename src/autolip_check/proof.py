@@ -1,0 +1,182 @@
+"""From facts to the claim: every fact is checked afresh, then gains are added over operands and multiplied along paths.
+
+A fact bounds how much a stretch of the network, from `source` to `sink`, can grow a difference, from one norm to
+another: `norm` an affine map (all paths through affine operations), `quadratic` anything, by H >= 0.
+"""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from autolip_check.container import Array, Document, number, require
+from autolip_check.forms import Form, prove, trust
+from autolip_check.graph import Edge, Gain, Network, Slopes, Vertex
+from autolip_check.maps import Tensors, tensor
+from autolip_check.norms import Affine, entry_norms
+from autolip_check.symbol import symbol
+
+NORMS = {"l1": 1.0, "l2": 2.0, "linf": math.inf}
+FIELDS = {"norm": set[str](), "quadratic": {"multipliers", "inputs", "outputs"}}
+Gains = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """||sink - sink'||_q <= value ||source - source'||_p."""
+
+    step: str
+    source: str
+    sink: str
+    p: str
+    q: str
+    value: float
+    by: str
+
+
+def checked(steps: list[Document], network: Network, tensors: Tensors, delta: float) -> list[Fact]:
+    """All facts of a proof; the randomised ones share delta."""
+    random = sum(step.get("by") == "lanczos" for step in steps)
+    require(0 < delta < 1 if random else delta == 0, "delta is 0 for a proof without random steps, and only then")
+    return [_checked(step, network, tensors, delta / max(random, 1) * (1 - 1e-12)) for step in steps]
+
+
+def _checked(step: Document, network: Network, tensors: Tensors, delta: float) -> Fact:
+    kind = step.get("step")
+    fields = {"step", "source", "sink", "norms", "value", "by"}
+    require(kind in FIELDS and set(step) == fields | FIELDS[kind], f"a proof step {kind!r} of this form is not known")
+    p, q = step["norms"]
+    require(p in NORMS and q in NORMS, "a norm is not known")
+    fact = Fact(str(kind), step["source"], step["sink"], p, q, number(step["value"]), step["by"])
+    require(fact.value >= 0 and network[fact.source] is not network[fact.sink], f"{fact} says nothing")
+    if kind == "norm":
+        _norm(fact, network, delta)
+    else:
+        _quadratic(fact, step, network, tensors, delta)
+    return fact
+
+
+def _norm(fact: Fact, network: Network, delta: float) -> None:
+    """An affine map's norm: by `entries` or `majorant`, or its l2 norm by `symbol`, `cholesky` or `lanczos`."""
+    require(network[fact.sink].is_affine, f"{fact.sink} is not affine")
+    affine = Affine(network, fact.source, fact.sink)
+    if fact.by in ("entries", "majorant"):
+        require(fact.value >= entry_norms(affine, fact.by == "majorant")[fact.p, fact.q], f"{fact} is not proved")
+        return
+    sizes = network.size(fact.source), network.size(fact.sink)
+    value = fact.value / (_exchange(fact.p, "l2", sizes[0]) * _exchange("l2", fact.q, sizes[1])) * (1 - 2.0**-50)
+    if fact.by == "symbol":
+        symbol(affine.factors(), value)
+    elif fact.value > 0:
+        turned, square = sizes[1] < sizes[0], np.array(math.nextafter(value**2, 0.0))
+        _positive(Form(network, fact.source, fact.sink, square, np.array(1.0), {}, turned), fact, delta)
+    else:
+        require(False, f"{fact} is not proved")
+
+
+def _positive(form: Form, fact: Fact, delta: float) -> None:
+    require(fact.by in ("cholesky", "lanczos"), f"H >= 0 by {fact.by!r} is not known")
+    prove(form) if fact.by == "cholesky" else trust(form, delta)
+
+
+def _quadratic(fact: Fact, step: Document, network: Network, tensors: Tensors, delta: float) -> None:
+    """Anything between source and sink by H >= 0."""
+    multipliers = {name: _multiplier(network[name], value, tensors) for name, value in step["multipliers"].items()}
+    free = (fact.source, *multipliers)
+    require(fact.source not in multipliers, "the source carries a multiplier")
+    operands = [network[name].edges[0].source for name in multipliers]
+    known = all(network.sources(name, free) <= set(free) for name in (fact.sink, *operands))
+    require(known, "a nonlinear operation between source and sink carries no multiplier")
+    mu, nu = (_weights(step[k], network[at], tensors) for k, at in (("inputs", fact.source), ("outputs", fact.sink)))
+    square = _total(mu, fact.p == "linf") * _total(nu, fact.q == "l1")
+    require(Fraction(fact.value) ** 2 >= square, f"{fact} is less than the multipliers show")
+    _positive(Form(network, fact.source, fact.sink, mu, nu, multipliers), fact, delta)
+
+
+def _weights(value: Any, vertex: Vertex, tensors: Tensors) -> Array:
+    weights = np.broadcast_to(tensor(value, tensors), vertex.shape)
+    require(bool((weights > 0).all()), "weights of the input and the output are positive")
+    return weights
+
+
+def _total(weights: Array, added: bool) -> Fraction:
+    """c with sum w_i x_i^2 <= c |x|^2: their sum for linf, the largest for l2 and l1 (an l1 output: their sum)."""
+    return sum(map(Fraction, weights.reshape(-1).tolist()), Fraction(0)) if added else Fraction(float(weights.max()))
+
+
+def _multiplier(vertex: Vertex, value: Any, tensors: Tensors) -> Array:
+    """One number > 0 for every entry, or for every block of a gain."""
+    require(len(vertex.edges) == 1 and not vertex.is_affine, f"{vertex.name} carries no multiplier")
+    multiplier, slope = tensor(value, tensors), vertex.edges[0].slope
+    require(bool((multiplier > 0).all()), "a multiplier is not positive")
+    if not isinstance(slope, Gain):
+        return np.broadcast_to(multiplier, vertex.shape)
+    if multiplier.size == 1:
+        return multiplier.reshape(())
+    blocks = [1 if i in (slope.dims or ()) else n for i, n in enumerate(vertex.shape)]
+    require(slope.dims is not None and list(multiplier.shape) == blocks, f"blocks of {vertex.name} do not match")
+    return multiplier
+
+
+def concluded(facts: list[Fact], network: Network, p: str, q: str) -> float:
+    """The gain from input to output: sums over operands, products along paths, facts where they are smaller."""
+    norms, gains = tuple(dict.fromkeys((p, q))), dict[str, Gains]()
+    for vertex in network:
+        size = network.size(vertex.name)
+        if vertex.edges:
+            here = [fact for fact in facts if fact.sink == vertex.name and fact.source in gains]
+            at = {r: _through(vertex, network, here, gains, r) for r in norms}
+        else:
+            at = {r: _exchange(p, r, size) for r in norms}
+        gains[vertex.name] = {r: min(_times(at[s], _exchange(s, r, size)) for s in norms) for r in norms}
+    return gains[network.output][q]
+
+
+def _through(vertex: Vertex, network: Network, facts: list[Fact], gains: dict[str, Gains], r: str) -> float:
+    """Edge by edge, or for an affine operation source by source; or by one fact about the whole stretch."""
+    whole = [_by_facts([fact], gains, r) for fact in facts if fact.step == "quadratic"]
+    if vertex.is_affine:
+        norms = [fact for fact in facts if fact.step == "norm"]
+        parts = [_by_facts([f for f in norms if f.source == s], gains, r) for s in network.sources(vertex.name)]
+    else:
+        parts = [_along(edge, vertex, gains[edge.source], r) for edge in vertex.edges]
+    return min([_added(parts), *whole])
+
+
+def _by_facts(facts: list[Fact], gains: dict[str, Gains], r: str) -> float:
+    known = [fact for fact in facts if fact.q == r and fact.p in gains[fact.source]]
+    return min([_times(fact.value, gains[fact.source][fact.p]) for fact in known], default=math.inf)
+
+
+def _along(edge: Edge, vertex: Vertex, before: Gains, r: str) -> float:
+    slope = edge.slope
+    if isinstance(slope, Slopes):
+        return _times(float(np.maximum(np.abs(slope.lo), np.abs(slope.hi)).max(initial=0.0)), before[r])
+    require(isinstance(slope, Gain), f"{vertex.name} mixes affine and nonlinear operands")
+    assert isinstance(slope, Gain)
+    size = math.prod(vertex.shape)
+    known = [_times(gain, _times(before[s], _exchange(s, r, size))) for s, gain in slope.norms.items() if s in before]
+    return min(known, default=math.inf)
+
+
+def _added(parts: list[float]) -> float:
+    total = 0.0
+    for part in parts:
+        total = total + part if 0.0 in (total, part) else math.nextafter(total + part, math.inf)
+    return total
+
+
+def _times(a: float, b: float) -> float:
+    if 0.0 in (a, b):
+        return 0.0
+    return a * b if 1.0 in (a, b) else math.nextafter(a * b, math.inf)
+
+
+def _exchange(s: str, r: str, size: int) -> float:
+    """The least c with |x|_r <= c |x|_s in R^size."""
+    exponent = 1 / NORMS[r] - 1 / NORMS[s]
+    if exponent <= 0 or size <= 1:
+        return 1.0
+    return float(size) if exponent == 1 else math.nextafter(math.sqrt(size), math.inf)

@@ -1,0 +1,117 @@
+"""Certificates of AutoLip and of operator norms are accepted by the checker, at the bound but for rounding."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import autolip
+from autolip.capture.load import load_network
+from autolip.errors import InputError
+from autolip.estimate import bracket
+from autolip.regions import Box
+from autolip_check.check import Verdict, check
+
+
+def certified(result: autolip.Result, folder: Path) -> Verdict:
+    certificate = result.certificate()
+    assert result.upper is not None and result.upper.value is not None
+    assert result.upper.value <= certificate.value <= result.upper.value * (1 + 1e-6)
+    certificate.save(folder / "x.cert")
+    verdict = check(folder / "x.cert")
+    assert f"<= {certificate.value!r} ||" in verdict.claim
+    return verdict
+
+
+@pytest.mark.parametrize("norm", ["l2", "l1", "linf:l2", "l1:linf"])
+@pytest.mark.parametrize("name", ["digits-mlp", "digits-conv"])
+def test_shipped_networks(name: str, norm: str, tmp_path: Path) -> None:
+    capture = load_network(name).capture
+    verdict = certified(bracket(capture, model=name, norm=norm, method="autolip", lower=[]), tmp_path)
+    assert "deterministically" in verdict.claim
+    assert any("max_pool2d" in sentence for sentence in verdict.assumed) == (name == "digits-conv")
+
+
+def test_a_residual_network(tmp_path: Path) -> None:
+    capture = load_network("digits-resnet").capture
+    certified(bracket(capture, model="digits-resnet", method="autolip", lower=[]), tmp_path)
+
+
+class Strange(nn.Module):
+    """Grouped, dilated, strided and transposed convolutions, padding, pooling, a sum of branches, batch norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.a = nn.Conv2d(4, 6, (3, 2), stride=(2, 1), groups=2)
+        self.norm = nn.BatchNorm2d(6)
+        self.b = nn.ConvTranspose2d(6, 4, 3, stride=2, padding=1, output_padding=(1, 0))
+        self.c = nn.Conv2d(4, 4, 3, padding="same", dilation=2)
+        self.last = nn.Linear(5, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.norm(self.a(nn.functional.pad(x, (1, 0, 1, 1))))
+        x = self.b(torch.relu(x))
+        x = x + self.c(torch.tanh(x)).flip(-1).transpose(-1, -2).transpose(-1, -2)
+        x = nn.functional.avg_pool2d(x, 3, stride=2).cumsum(-1)
+        return self.last(nn.functional.elu(x.flatten(2)[..., :5], 0.5))
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf:l2", "l1"])
+def test_every_kind_of_linear_map(norm: str, tmp_path: Path) -> None:
+    model = Strange().eval()
+    result = autolip.lipschitz(model, torch.zeros(1, 4, 8, 7), norm=norm, method="autolip", lower=[])
+    verdict = certified(result, tmp_path)
+    assert len(verdict.assumed) == 2, "no slope is taken from the certificate"
+
+
+def test_an_affine_network_is_an_operator_norm(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Conv1d(2, 3, 3, padding=1), nn.Conv1d(3, 3, 5, stride=2)).eval()
+    result = autolip.lipschitz(model, torch.zeros(1, 2, 40), method="autolip", lower=[])
+    certified(result, tmp_path)
+    document = result.certificate().document
+    assert [step["step"] for step in document["proof"]] == ["norm"]
+
+
+def test_large_convolutions_go_by_their_symbol_or_by_lanczos(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(5, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 5, 3, padding=1)).eval()
+    result = autolip.lipschitz(model, torch.zeros(1, 5, 32, 32), method="autolip", lower=[])
+    verdict = certified(result, tmp_path)
+    ways = {step["by"] for step in result.certificate().document["proof"]}
+    assert ways <= {"symbol", "lanczos"}
+    assert ("deterministically" in verdict.claim) == ("lanczos" not in ways)
+
+
+def test_on_a_region_slopes_are_assumed(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).eval()
+    box = Box(torch.full((1, 3), 1.0), torch.full((1, 3), 1.5))
+    result = autolip.lipschitz(model, torch.ones(1, 3), region=box, method="autolip", lower=[])
+    verdict = certified(result, tmp_path)
+    assert any("slopes within" in sentence for sentence in verdict.assumed) and "box" in verdict.claim
+
+
+def test_a_readout_is_part_of_the_graph(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).eval()
+    result = autolip.lipschitz(model, torch.ones(1, 3), output="0-1", method="autolip", lower=[])
+    certified(result, tmp_path)
+
+
+def test_what_has_no_certificate_says_so() -> None:
+    linear = nn.Linear(3, 2).eval()
+    with pytest.raises(InputError, match="choose autolip"):
+        autolip.lipschitz(linear, torch.ones(1, 3), method="autolip-raw", lower=[]).certificate()
+    with pytest.raises(InputError, match="infinite"):
+        autolip.lipschitz(lambda x: torch.exp(x), torch.ones(1, 3), method="autolip", lower=[]).certificate()
+
+
+def test_the_same_network_gives_the_same_file(tmp_path: Path) -> None:
+    capture = load_network("digits-mlp").capture
+    for name in "ab":
+        bracket(capture, model="x", method="autolip", lower=[]).certificate().save(tmp_path / f"{name}.cert")
+    assert (tmp_path / "a.cert").read_bytes() == (tmp_path / "b.cert").read_bytes()
+    size = int.from_bytes((tmp_path / "a.cert").read_bytes()[:8], "little")
+    header = json.loads((tmp_path / "a.cert").read_bytes()[8 : 8 + size])
+    assert list(header["__metadata__"]) == ["certificate"]
