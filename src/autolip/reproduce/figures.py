@@ -1,6 +1,7 @@
 """The figures: bounds against depth, the ideal scenario, one network's bounds."""
 
 import io
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,7 @@ def _bounds_by_depth(axes: "Axes", outcome: Outcome) -> None:
     depths, ends = _depths(outcome), []
     for name in outcome.columns:
         rows = [outcome.cells[name, network.label] for network in outcome.networks]
-        shown = [(d, row.value) for d, row in zip(depths, rows, strict=True) if row.value]
+        shown = [(d, row.value) for d, row in zip(depths, rows, strict=True) if _finite(row.value)]
         if not shown:
             continue
         kind, strong = next(row.kind for row in rows if row.value), name in STRONG
@@ -89,22 +90,22 @@ def _bounds_by_depth(axes: "Axes", outcome: Outcome) -> None:
         axes.plot(
             x, y, line, marker=mark, ms=4, color=COLOURS[kind], lw=1.6 if strong else 0.8, alpha=1 if strong else 0.7
         )
-        ends.append((y[-1], name, COLOURS[kind]))
+        ends.append((x[-1], y[-1], name, COLOURS[kind]))
     axes.set_yscale("log")
-    _label_ends(axes, depths[-1], ends)
+    _label_ends(axes, ends)
     axes.set_xticks(depths, [str(depth) for depth in depths])
     axes.set_xlabel("layers")
     axes.set_title("bounds on the Lipschitz constant")
     _legend_of_kinds(axes)
 
 
-def _label_ends(axes: "Axes", x: float, ends: Iterable[tuple[float, str, str]]) -> None:
+def _label_ends(axes: "Axes", ends: Iterable[tuple[float, float, str, str]]) -> None:
     """Names at the right ends of the lines, pushed apart where they would overlap."""
     figure: Any = axes.figure
     figure.draw_without_rendering()
-    to_pixels, height = axes.transData, 11.0
+    to_pixels, height = axes.transData, 10 * figure.dpi / 72
     placed = -1e9
-    for value, name, colour in sorted(ends):
+    for x, value, name, colour in sorted(ends, key=lambda end: end[1]):
         y = to_pixels.transform((x, value))[1]
         placed = max(y, placed + height)
         points = (placed - y) * 72 / figure.dpi
@@ -119,6 +120,11 @@ def _label_ends(axes: "Axes", x: float, ends: Iterable[tuple[float, str, str]]) 
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": FAINT, "lw": 0.6, "shrinkA": 0, "shrinkB": 3},
         )
+
+
+def _finite(value: float | None) -> bool:
+    """Whether a logarithmic axis can show it."""
+    return value is not None and value > 0 and math.isfinite(value)
 
 
 def _legend_of_kinds(axes: "Axes") -> None:
@@ -139,7 +145,7 @@ def _ratios_by_depth(axes: "Axes", outcome: Outcome) -> None:
         (COLOURS["upper"], "ours", [outcome.ratio(label) for label in labels]),
         (PAPER, "published", [outcome.published_ratio(label) for label in labels]),
     ):
-        shown = [(depth, value) for depth, value in zip(depths, values, strict=True) if value]
+        shown = [(depth, value) for depth, value in zip(depths, values, strict=True) if _finite(value)]
         if shown:
             x, y = zip(*shown, strict=True)
             axes.plot(x, y, "o-", color=colour, ms=5, mfc=colour if whose == "ours" else "white", label=whose)
@@ -164,17 +170,17 @@ def ideal_figure(outcome: Outcome) -> "Figure":
         y, errors = _values(outcome, proved), _errors(outcome, proved)
         axes.errorbar(depths, y, errors, color=colour, marker="o", ms=4, lw=1.5, capsize=2)
         axes.plot(depths, _values(outcome, greedy), "x", color=COLOURS["estimate"], ms=5, mew=1.2)
-        ends.append((y[-1], f"r = {ratio}", colour))
+        ends.append((depths[-1], y[-1], f"r = {ratio}", colour))
     axes.plot(depths, _values(outcome, FINITE), ":", color=INK, lw=1.4, label="expected as r → 0 at this width")
-    axes.plot(depths, _values(outcome, LIMIT), "--", color=INK, lw=1.4, label="limit at infinite width, $π^{-(k-1)}$")
+    axes.plot(depths, _values(outcome, LIMIT), "--", color=INK, lw=1.4, label="limit at infinite width, π^−(k−1)")
     axes.plot([], [], "o-", color=RATIO_COLOURS[-2], ms=4, label="SeqLip, upper bound (bars: two standard errors)")
     axes.plot([], [], "x", color=COLOURS["estimate"], ms=5, label="greedy SeqLip, estimate")
     axes.set_yscale("log")
     axes.set_xticks(depths)
-    axes.set_xlabel("layers $k$")
+    axes.set_xlabel("layers k")
     axes.set_ylabel("SeqLip / AutoLip")
     axes.legend(loc="lower left", fontsize=8)
-    _label_ends(axes, depths[-1], ends)
+    _label_ends(axes, ends)
     figure.suptitle(outcome.title, x=0.01, ha="left", fontsize=10, fontweight="bold")
     return figure
 
@@ -193,7 +199,7 @@ def single_figure(outcome: Outcome) -> "Figure":
     from matplotlib.figure import Figure
 
     network = outcome.networks[0]
-    names = [name for name in reversed(outcome.columns) if outcome.cells[name, network.label].value]
+    names = [name for name in reversed(outcome.columns) if _finite(outcome.cells[name, network.label].value)]
     figure = Figure(figsize=(7.2, 1.6 + 0.38 * len(names)), layout="constrained")
     axes = figure.subplots()
     for y, name in enumerate(names):

@@ -20,13 +20,14 @@ from autolip.reproduce.training import Recipe, fit, seeded
 
 @dataclass(frozen=True)
 class MlpExperiment:
-    """What is trained and how hard it is searched; `half` is the half-width of the square of inputs."""
+    """What is trained and how hard it is searched; `half` is the half-width of the square of inputs,
+    in lengths of the kernel."""
 
     depths: tuple[int, ...] = (4, 5, 7, 10)
     width: int = 20
     points: int = 15_000
-    half: float = 2.0
-    recipe: Recipe = Recipe(steps=15_000, batch=256, rate=3e-3)
+    half: float = 4.0
+    recipe: Recipe = Recipe(steps=6000, batch=256, rate=3e-3)
     seconds: float = 10.0
 
     @staticmethod

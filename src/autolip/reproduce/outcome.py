@@ -72,7 +72,7 @@ class Outcome:
         parts = [self.title, aligned(self.table())]
         if self.published:
             parts.append(aligned(self.side_by_side()))
-        parts.append("\n".join([*filter(None, map(_about, self.networks)), *self._refusals(), *self.remarks]))
+        parts.append("\n".join([*filter(None, map(_about, self.networks)), *self._said(), *self.remarks]))
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def table(self) -> Sheet:
@@ -140,10 +140,15 @@ class Outcome:
                 writer.writerow((*start, f"{row.seconds:.3f}", "" if known is None else known, row.refusal or ""))
         return file.getvalue()
 
-    def _refusals(self) -> Iterator[str]:
+    def _said(self) -> Iterator[str]:
+        """Refusals and notes, each once with the networks it is about."""
+        about: dict[str, list[str]] = {}
         for (column, label), row in self.cells.items():
-            if row.refusal is not None:
-                yield f"{column}, {label}, refused: {row.refusal}"
+            said = [f"refused: {row.refusal}"] if row.refusal is not None else list(row.notes)
+            for sentence in said:
+                about.setdefault(f"{column}, {{}}: {sentence}", []).append(label)
+        for sentence, labels in about.items():
+            yield sentence.replace("{}", ", ".join(labels), 1)
 
 
 def written(row: Row | None) -> str:
