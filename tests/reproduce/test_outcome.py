@@ -38,7 +38,7 @@ def lines(text: str) -> dict[str, list[str]]:
 
 
 def test_printed_digits_keep_their_direction_and_kind() -> None:
-    table = lines(OUTCOME.text().partition("Published and ours")[0])
+    table = lines(OUTCOME.text().partition("Published, and ours beside it")[0])
     assert table["AutoLip"] == ["AutoLip", "upper", "10.001", "inf"]
     assert table["data set"] == ["data", "set", "lower", "3.9999", "2"]
     assert table["Greedy SeqLip"][2:] == ["estimate", "4", "7"]
@@ -47,7 +47,7 @@ def test_printed_digits_keep_their_direction_and_kind() -> None:
 
 
 def test_published_numbers_stand_beside_ours() -> None:
-    side = lines(OUTCOME.text().partition("Published and ours")[2])
+    side = lines(OUTCOME.text().partition("Published, and ours beside it")[2])
     assert side["AutoLip"] == ["AutoLip", "33.04", "10.001", "134.4", "inf"]
     assert side["Greedy SeqLip"][2:] == ["21.47", "4", "-", "7"]
     assert (

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from autolip.capture.weights import load_weights, read_weights
 from autolip.errors import InputError
 from autolip.lower import Annealing, Ascent
-from autolip.methods import method_named
+from autolip.methods import AutoLip, SeqLip, method_named
 from autolip.regions import Everywhere
-from autolip.reproduce.cnn import ranked
 from autolip.reproduce.columns import Column, Track, fill
 from autolip.reproduce.outcome import Network, Outcome
 from autolip.reproduce.published import ALEXNET
@@ -45,10 +44,10 @@ class AlexnetExperiment:
         s = self.seconds
         return [
             Column("Frobenius", method_named("frobenius")),
-            Column("AutoLip", method_named("autolip")),
-            Column("SeqLip", ranked("seqlip", self.rank)),
-            Column("Greedy SeqLip", ranked("seqlip-published", self.rank)),
-            Column("greedy with residual", ranked("seqlip-greedy", self.rank)),
+            Column("AutoLip", AutoLip()),
+            Column("SeqLip", SeqLip(rank=self.rank, seconds=5 * s)),
+            Column("Greedy SeqLip", SeqLip("greedy", rank=self.rank, restarts=1, residual=False, seconds=None)),
+            Column("greedy with residual", SeqLip("greedy", rank=self.rank, restarts=1, seconds=None)),
             Column("annealing", Annealing(seconds=s)),
             Column("ascent", Ascent(seconds=s)),
         ]

@@ -1,14 +1,13 @@
 """The paper's convolutional networks: 4 to 10 layers on MNIST, Fashion-MNIST or scikit-learn's digits."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from autolip.lower import Annealing, Ascent, Dataset, Random
-from autolip.methods import Method, method_named
+from autolip.methods import AutoLip, SeqLip, Theorem3, method_named
 from autolip.regions import Box
 from autolip.reproduce.columns import Column, Track, fill
 from autolip.reproduce.images import SIDE, Images, load_images
@@ -33,18 +32,18 @@ class CnnExperiment:
     @staticmethod
     def quick() -> "CnnExperiment":
         """Two depths, less training, fewer singular vectors, shorter searches."""
-        return CnnExperiment((4, 5), rank=20, points=100, recipe=Recipe(200, 64, 1e-3), seconds=1.0)
+        return CnnExperiment((4, 5), rank=20, points=20, recipe=Recipe(200, 64, 1e-3), seconds=1.0)
 
     def columns(self) -> list[Column]:
         """The paper's columns, and ours."""
         s = self.seconds
         return [
             Column("Frobenius", method_named("frobenius")),
-            Column("AutoLip", method_named("autolip")),
-            Column("Theorem 3", method_named("theorem3")),
-            Column("SeqLip", ranked("seqlip", self.rank)),
-            Column("Greedy SeqLip", ranked("seqlip-published", self.rank)),
-            Column("greedy with residual", ranked("seqlip-greedy", self.rank)),
+            Column("AutoLip", AutoLip()),
+            Column("Theorem 3", Theorem3()),
+            Column("SeqLip", SeqLip(rank=self.rank, seconds=5 * s)),
+            Column("Greedy SeqLip", SeqLip("greedy", rank=self.rank, residual=False, restarts=2)),
+            Column("greedy with residual", SeqLip("greedy", rank=self.rank, restarts=2)),
             Column("data set", Dataset()),
             Column("random points", Random(seconds=s)),
             Column("annealing", Annealing(seconds=s)),
@@ -84,12 +83,6 @@ class CnnExperiment:
         corner = torch.zeros(1, 1, SIDE, SIDE)
         points = images.x[: self.points, None]
         return Subject(f"{depth} layers", depth, model, images.x[:1], Box(corner, corner + 1), points, facts)
-
-
-def ranked(name: str, rank: int) -> Method:
-    """The registered method with so many leading singular vectors."""
-    method: Any = method_named(name)
-    return replace(method, rank=rank)
 
 
 def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:

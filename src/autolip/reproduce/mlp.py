@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from autolip.lower import Annealing, Ascent, Dataset, Grid, Random, lower_named
-from autolip.methods import method_named
+from autolip.methods import AutoLip, SeqLip, Theorem3, method_named
 from autolip.regions import Box
 from autolip.reproduce.columns import Column, Track, fill
 from autolip.reproduce.gaussian import GaussianProcess, square_points
@@ -40,10 +40,10 @@ class MlpExperiment:
         s = self.seconds
         return [
             Column("Frobenius", method_named("frobenius")),
-            Column("AutoLip", method_named("autolip")),
-            Column("Theorem 3", method_named("theorem3")),
-            Column("SeqLip", method_named("seqlip-exact"), 6 * s),
-            Column("Greedy SeqLip", method_named("seqlip-greedy")),
+            Column("AutoLip", AutoLip()),
+            Column("Theorem 3", Theorem3()),
+            Column("SeqLip", SeqLip("exact", seconds=6 * s)),
+            Column("Greedy SeqLip", SeqLip("greedy")),
             Column("data set", Dataset()),
             Column("random points", Random(seconds=s)),
             Column("grid search", Grid(seconds=s)),

@@ -90,14 +90,14 @@ class Outcome:
     def side_by_side(self) -> Sheet:
         """Published and ours, network by network."""
         labels = [network.label for network in self.networks]
-        headings = [f"{label}: {whose}" for label in labels for whose in ("published", "ours")]
+        headings = [heading for label in labels for heading in (label, "ours")]
         rows = []
         for column, known in self.published.items():
             pairs = ((_plain(known.get(label)), written(self.cells.get((column, label)))) for label in labels)
             rows.append((column, *(cell for pair in pairs for cell in pair)))
         pairs = ((_plain(self.published_ratio(label), 3), _plain(self.ratio(label), 3)) for label in labels)
         rows.append((f"{WHOLE} / {PART}", *(cell for pair in pairs for cell in pair)))
-        return Sheet("Published and ours", ("", *headings), tuple(rows))
+        return Sheet("Published, and ours beside it", ("", *headings), tuple(rows))
 
     def published_ratio(self, label: str) -> float | None:
         """The paper's AutoLip over its greedy SeqLip."""

@@ -64,9 +64,12 @@ def slopes_of(model: nn.Module, x: Tensor) -> list[tuple[Tensor, Tensor]]:
     return [flat_slopes(slope) for slope in stretch.slopes]
 
 
-def by_enumeration(weights: Sequence[Tensor], slopes: Sequence[tuple[Tensor, Tensor]]) -> float:
-    """The published algorithm: decompositions, and every pattern of every pair."""
-    factors = [torch.linalg.svd(w, full_matrices=False) for w in weights]
+def by_enumeration(
+    weights: Sequence[Tensor], slopes: Sequence[tuple[Tensor, Tensor]], rank: int | None = None
+) -> float:
+    """The published algorithm: leading singular directions, and every pattern of every pair."""
+    decomposed = [torch.linalg.svd(w, full_matrices=False) for w in weights]
+    factors = [(u[:, :rank], s[:rank], vh[:rank]) for u, s, vh in decomposed]
     total, last = 1.0, len(weights) - 1
     for k in range(last):
         (u, s, _), (_, t, vh) = factors[k], factors[k + 1]
@@ -101,6 +104,14 @@ def test_exact_is_the_published_enumeration(widths: tuple[int, ...]) -> None:
         bound = bound_of(model, torch.zeros(1, widths[0]).double(), name)
         assert isinstance(bound.value, Upper) and bound.value.certainty is Certainty.PROVED and bound.complete
         assert reference * (1 - 1e-12) <= bound.value.value <= reference * (1 + 1e-9 * len(widths))
+
+
+@pytest.mark.parametrize("rank", [1, 3, 5])
+def test_without_the_residual_the_truncation_is_the_published_one(rank: int) -> None:
+    model, x = mlp(6, 8, 7, 8, 6), torch.zeros(1, 6).double()
+    reference = by_enumeration(weights_of(model), slopes_of(model, x), rank)
+    found = bound_of(model, x, SeqLip("exact", rank=rank, residual=False)).value
+    assert isinstance(found, Estimate) and found.value == pytest.approx(reference, rel=1e-9)
 
 
 def test_general_slopes() -> None:

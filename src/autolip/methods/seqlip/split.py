@@ -96,7 +96,8 @@ class Splitter:
         feasible = size <= DECOMPOSED and layer.in_size * layer.out_size <= WHOLE
         rank = self._rank(layer, whole=feasible) or size
         found = top_singular(layer, min(rank + 1, size), seed=self.options.seed)
-        root = (found.values[:rank] - _next(found, rank)).clamp_min(0).sqrt()
+        theta = _next(found, rank) if self.residual else 0.0
+        root = (found.values[:rank] - theta).clamp_min(0).sqrt()
         p, q = _left(found, rank) * root, root[:, None] * _right(found, rank)
         if not self.residual:
             return Split(Factor(p, ZERO), Factor(q, ZERO))
