@@ -162,14 +162,15 @@ def assumptions(network: Network) -> tuple[list[str], list[str]]:
     """Operations whose slopes follow from their name, and sentences about those that are taken from the certificate."""
     derived, assumed = [], []
     for vertex in network:
-        for slope in (edge.slope for edge in vertex.edges if not isinstance(edge.slope, Map)):
-            name = str(vertex.origin.get("operation"))
-            where = f"{name} at {vertex.origin.get('place') or 'the model itself'}"
-            if isinstance(slope, Gain):
+        name, numbers = str(vertex.origin.get("operation")), vertex.origin.get("parameters", {})
+        known, where = global_slopes(name, numbers), f"{name} at {vertex.origin.get('place') or 'the model itself'}"
+        for slope in (edge.slope for edge in vertex.edges):
+            if isinstance(slope, Map):
+                assumed += [f"{where} acts on some entries as a linear map"] if known else []
+            elif isinstance(slope, Gain):
                 gains = ", ".join(f"{norm} {value:.6g}" for norm, value in sorted(slope.norms.items()))
                 assumed.append(f"{where} has a gain of at most {gains}")
             elif slope.lo.size:
-                known = global_slopes(name, vertex.origin.get("parameters", {}))
                 if known and slope.lo.max() <= known[0] and slope.hi.min() >= known[1]:
                     derived.append(name)
                 else:

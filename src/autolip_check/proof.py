@@ -83,7 +83,7 @@ def _positive(form: Form, fact: Fact, delta: float) -> None:
 
 def _quadratic(fact: Fact, step: Document, network: Network, tensors: Tensors, delta: float) -> None:
     """Anything between source and sink by H >= 0."""
-    multipliers = {name: _multiplier(network[name], value, tensors) for name, value in step["multipliers"].items()}
+    multipliers = {name: _multiplier(network, name, value, tensors) for name, value in step["multipliers"].items()}
     free = (fact.source, *multipliers)
     require(fact.source not in multipliers, "the source carries a multiplier")
     operands = [network[name].edges[0].source for name in multipliers]
@@ -106,17 +106,19 @@ def _total(weights: Array, added: bool) -> Fraction:
     return sum(map(Fraction, weights.reshape(-1).tolist()), Fraction(0)) if added else Fraction(float(weights.max()))
 
 
-def _multiplier(vertex: Vertex, value: Any, tensors: Tensors) -> Array:
+def _multiplier(network: Network, name: str, value: Any, tensors: Tensors) -> Array:
     """One number > 0 for every entry, or for every block of a gain."""
-    require(len(vertex.edges) == 1 and not vertex.is_affine, f"{vertex.name} carries no multiplier")
+    vertex = network[name]
+    require(len(vertex.edges) == 1 and not vertex.is_affine, f"{name} carries no multiplier")
     multiplier, slope = tensor(value, tensors), vertex.edges[0].slope
     require(bool((multiplier > 0).all()), "a multiplier is not positive")
     if not isinstance(slope, Gain):
         return np.broadcast_to(multiplier, vertex.shape)
     if multiplier.size == 1:
         return multiplier.reshape(())
-    blocks = [1 if i in (slope.dims or ()) else n for i, n in enumerate(vertex.shape)]
-    require(slope.dims is not None and list(multiplier.shape) == blocks, f"blocks of {vertex.name} do not match")
+    shapes = (vertex.shape, network[vertex.edges[0].source].shape)
+    before, after = (tuple(1 if i in (slope.dims or ()) else n for i, n in enumerate(shape)) for shape in shapes)
+    require(slope.dims is not None and multiplier.shape == before == after, f"blocks of {name} do not match")
     return multiplier
 
 

@@ -1,0 +1,160 @@
+"""Statements as certificates: accepted with any multipliers that prove them, rejected or loose with others."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from autolip.capture.torch_export import capture_model
+from autolip.certificates import Certificate
+from autolip.methods import Problem
+from autolip.methods.lipsdp.certificate import proof_of
+from autolip.methods.lipsdp.statement import Statement, nonlinear
+from autolip.norms import Norm
+from autolip.operators.norms import NormOptions
+from autolip.regions import Everywhere
+from autolip.slopes import Between, Exact
+from autolip.values import Certainty, Upper
+from autolip_check.check import check
+from autolip_check.container import Rejected
+from tests.checker.conftest import Forgery
+
+Judge = Callable[..., str | None]
+
+
+def problem_of(model: nn.Module, *shape: int) -> Problem:
+    capture = capture_model(model.double().eval(), (torch.zeros(shape, dtype=torch.float64),))
+    return Problem.pose(capture.graph, Everywhere(), Norm.L2, Norm.L2, NormOptions())
+
+
+def by_norms(problem: Problem, spare: float = 1.02) -> Statement:
+    """The statement for a chain that makes the product of norms: with r the squared gain from z to the output, 2 r."""
+    square, multipliers = 1.0, dict[str, torch.Tensor]()
+    for vertex in reversed(list(problem.fused)):
+        for edge in vertex.edges:
+            slope = edge.slope
+            if isinstance(slope, Exact):
+                norm = problem.norm(slope.operator, Norm.L2, Norm.L2)
+                assert isinstance(norm, Upper)
+                square *= (norm.value * spare) ** 2
+            else:
+                assert isinstance(slope, Between)
+                multipliers[vertex.name] = torch.full(vertex.shape, 2 * square, dtype=torch.float64)
+    return Statement(problem.lowered, Norm.L2, Norm.L2, multipliers, None, square**0.5)
+
+
+def certificate(problem: Problem, statement: Statement, certainty: Certainty = Certainty.PROVED) -> Certificate:
+    proof = proof_of(statement, certainty)
+    assert proof is not None
+    bound = statement.value, 1e-9
+    return Certificate.of(proof, bound, statement.p, statement.q, {"kind": "everywhere"}, problem.graph, {})
+
+
+@pytest.fixture(scope="module")
+def dense() -> Problem:
+    torch.manual_seed(0)
+    layers = nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 8), nn.Tanh(), nn.Linear(8, 3)
+    return problem_of(nn.Sequential(*layers), 1, 6)
+
+
+@pytest.fixture(scope="module")
+def genuine(dense: Problem, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("lipsdp") / "genuine.cert"
+    certificate(dense, by_norms(dense)).save(path)
+    return path
+
+
+@pytest.mark.parametrize("certainty", Certainty)
+def test_a_dense_chain(dense: Problem, certainty: Certainty, tmp_path: Path) -> None:
+    statement = by_norms(dense)
+    certificate(dense, statement, certainty).save(tmp_path / "x.cert")
+    verdict = check(tmp_path / "x.cert")
+    assert ("deterministically" in verdict.claim) == (certainty is Certainty.PROVED)
+    assert len(verdict.assumed) == 2
+    said = float(verdict.claim.split()[4])
+    assert statement.value <= said <= statement.value * 1.003
+
+
+@pytest.mark.parametrize("certainty", Certainty)
+def test_a_convolutional_chain(certainty: Certainty, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    layers = nn.Conv2d(1, 3, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten()
+    problem = problem_of(nn.Sequential(*layers, nn.Linear(18, 4)), 1, 1, 9, 9)
+    certificate(problem, by_norms(problem), certainty).save(tmp_path / "x.cert")
+    check(tmp_path / "x.cert")
+
+
+def test_a_deep_narrow_chain(tmp_path: Path) -> None:
+    """A bound of 1e-9: H is scaled before it is factorised."""
+    torch.manual_seed(0)
+    layers = [layer for _ in range(30) for layer in (nn.Linear(4, 4), nn.ReLU())]
+    model = nn.Sequential(*layers, nn.Linear(4, 4))
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight *= 0.5
+    problem = problem_of(model, 1, 4)
+    statement = by_norms(problem)
+    assert statement.value < 1e-9
+    certificate(problem, statement).save(tmp_path / "x.cert")
+    check(tmp_path / "x.cert")
+
+
+def test_a_smaller_value_is_rejected(dense: Problem, genuine: Path, verdict: Judge) -> None:
+    """The claim by 1e-9, the fact by what the multipliers leave."""
+    forged = Forgery.of(genuine)
+    forged.document["claim"]["value"] *= 1 - 1e-6
+    assert verdict(forged) is None
+    forged = Forgery.of(genuine)
+    step = forged.document["proof"][0]
+    step["value"] *= 1 - 1e-9
+    assert verdict(forged) is None
+    step["inputs"] *= (1 - 1e-9) ** 2
+    forged.document["claim"]["value"] *= 0.9
+    assert verdict(forged) is None
+
+
+@pytest.mark.parametrize("factor", [0.1, 30.0, -1.0, 0.0])
+def test_other_multipliers_are_rejected(genuine: Path, verdict: Judge, factor: float) -> None:
+    """One layer's cannot be made much smaller or larger, negated or dropped."""
+    original = Forgery.of(genuine)
+    for name in original.document["proof"][0]["multipliers"]:
+        forged = Forgery(copy.deepcopy(original.document), original.tensors)
+        forged.document["proof"][0]["multipliers"][name] *= factor
+        assert verdict(forged) is None
+        del forged.document["proof"][0]["multipliers"][name]
+        assert verdict(forged) is None
+
+
+def test_random_multipliers_are_rejected_or_loose(dense: Problem, tmp_path: Path) -> None:
+    """Accepted only where H >= 0, judged by eigenvalues of H written out by hand."""
+    weights = [e.slope.operator.matrix() for v in dense.fused for e in v.edges if isinstance(e.slope, Exact)]
+    best, accepted = by_norms(dense), 0
+    generator = torch.Generator().manual_seed(0)
+    for attempt in range(40):
+        spread = 0.2 + 0.05 * attempt
+        noisy = {
+            name: lam * torch.exp(spread * 0.3 * torch.randn(lam.shape, generator=generator, dtype=torch.float64))
+            for name, lam in best.multipliers.items()
+        }
+        statement = Statement(dense.lowered, Norm.L2, Norm.L2, noisy, None, best.value * (1 + spread))
+        certificate(dense, statement).save(tmp_path / "x.cert")
+        first, second = (noisy[vertex.name].flatten().diag() for vertex in nonlinear(dense.lowered))
+        mu, (a, b, c) = statement.value**2, weights
+        zero = torch.zeros(len(a.T), len(second), dtype=torch.float64)
+        rows = [
+            [mu * torch.eye(len(a.T)), -a.T @ first / 2, zero],
+            [-first @ a / 2, first, -b.T @ second / 2],
+            [zero.T, -second @ b / 2, second - c.T @ c],
+        ]
+        matrix = torch.cat([torch.cat(row, 1) for row in rows])
+        positive = torch.linalg.eigvalsh(matrix)[0].item() > 0
+        try:
+            check(tmp_path / "x.cert")
+            accepted += 1
+            assert positive
+        except Rejected:
+            assert torch.linalg.eigvalsh(matrix)[0].item() < 1e-5 * mu
+    assert 0 < accepted < 40
