@@ -12,7 +12,7 @@ from autolip.capture.replay import replay
 from autolip.capture.torch_export import Capture, capture_model
 from autolip.errors import InputError, Refusal
 from autolip.lower import LowerMethod, LowerProblem, lower_named
-from autolip.methods import AUTO, Bound, Method, Problem, method_named
+from autolip.methods import AUTO, METHODS, Bound, Method, Problem, method_named
 from autolip.norms import parse_norms
 from autolip.operators.norms import NormOptions
 from autolip.operators.operator import metered
@@ -114,6 +114,40 @@ def bracket(
     if upper is not None and upper.value == 0:
         return _constant(frame, upper)
     return replace(frame, bounds=tuple(rows), upper=upper, lower=best, complete=complete, graph=capture.graph)
+
+
+def compared(
+    capture: Capture,
+    *,
+    model: str,
+    norm: str = "l2",
+    region: Region | None = None,
+    seconds: float = 60.0,
+    lower: LowerChoice = DEFAULT_LOWER,
+    delta: float = 1e-9,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Result:
+    """Every method on its own, each with its own time and its own norms: rows by rising value, refusals last."""
+
+    def alone(methods: Choice, lowers: LowerChoice) -> Result:
+        limit = time.monotonic() + _positive(seconds, "seconds")
+        settings: dict[str, Any] = {"delta": delta, "seed": seed, "deadline": limit, "progress": progress}
+        return bracket(capture, model=model, norm=norm, region=region, method=methods, lower=lowers, **settings)
+
+    runs = [alone(name, []) for name in sorted(METHODS)]
+    below = alone([], lower)
+    uppers = [run.upper for run in runs if run.upper is not None]
+    best = min(uppers, key=lambda row: row.value or 0.0, default=None)
+    if best is not None and best.delta > 0:
+        best = replace(best, delta=math.fsum(row.delta for row in uppers))
+    rows = sorted((row for run in runs for row in run.bounds if row.kind != "lower"), key=_by_value)
+    complete = all(run.complete for run in runs)
+    return replace(below, bounds=(*rows, *below.bounds), upper=best, complete=complete, graph=capture.graph)
+
+
+def _by_value(row: Row) -> tuple[bool, float]:
+    return row.value is None, row.value or 0.0
 
 
 @dataclass

@@ -125,7 +125,7 @@ def test_without_a_model_the_shipped_networks_are_listed(run, golden) -> None:
     golden("estimate-list", ran.out)
 
 
-@pytest.mark.parametrize("page", ["", "estimate", "norm", "check", "reproduce", "rules", "methods"])
+@pytest.mark.parametrize("page", ["", "estimate", "norm", "compare", "check", "reproduce", "rules", "methods"])
 def test_help_is_golden(page: str, run, golden) -> None:
     ran = run(*page.split(), "--help")
     assert ran.code == 0

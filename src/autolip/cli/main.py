@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from autolip.cli.check import check
+from autolip.cli.compare import compare
 from autolip.cli.estimate import estimate
 from autolip.cli.listing import methods, rules
 from autolip.cli.norm import norm
@@ -24,6 +25,7 @@ def app() -> None:
 
 app.add_command(estimate)
 app.add_command(norm)
+app.add_command(compare)
 app.add_command(reproduce)
 app.add_command(check)
 app.add_command(rules)

@@ -1,10 +1,10 @@
 """The figures: bounds against depth, the ideal scenario, one network's bounds."""
 
-import io
 import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from autolip.report.style import COLOURS, FAINT, INK, MEANING, PAPER, rendered
 from autolip.reproduce.ideal import FINITE, LIMIT, column
 from autolip.reproduce.outcome import PART, WHOLE, Outcome, written
 
@@ -12,46 +12,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, FAINT, PAPER = "#222222", "#d9d9d9", "#8a8a8a"
-COLOURS = {"upper": "#1f5fa8", "estimate": "#d9731a", "lower": "#2e8b57"}
-MEANING = {"upper": "upper bound", "estimate": "estimate, not a bound", "lower": "lower bound, attained"}
 STRONG = ("AutoLip", "SeqLip", "Greedy SeqLip", "Frobenius", "Theorem 3")
 RATIO_COLOURS = ("#9cc3e6", "#5b95cf", "#1f5fa8", "#0a2748")
 
-STYLE: Any = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "grid.color": "#ececec",
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "legend.frameon": False,
-    "svg.hashsalt": "autolip",
-    "svg.fonttype": "none",
-    "savefig.dpi": 130,
-}
-
 
 def pictures(outcome: Outcome) -> dict[str, bytes]:
-    """The experiment's figure as PNG and SVG; the caller's settings of matplotlib are left alone."""
-    import matplotlib
-
-    found = {}
-    with matplotlib.rc_context(STYLE):
-        figure = drawn(outcome)
-        for suffix in ("png", "svg"):
-            file = io.BytesIO()
-            figure.savefig(file, format=suffix, metadata={"Date": None} if suffix == "svg" else None)
-            found[suffix] = file.getvalue()
-    return found
+    """The experiment's figure as PNG and SVG."""
+    return rendered(lambda: drawn(outcome))
 
 
 def drawn(outcome: Outcome) -> "Figure":

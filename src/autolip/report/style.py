@@ -1,0 +1,48 @@
+"""How figures look: colours by kind of bound, and their files."""
+
+import io
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.figure import Figure
+
+INK, FAINT, PAPER = "#222222", "#d9d9d9", "#8a8a8a"
+COLOURS = {"upper": "#1f5fa8", "estimate": "#d9731a", "lower": "#2e8b57"}
+MEANING = {"upper": "upper bound", "estimate": "estimate, not a bound", "lower": "lower bound, attained"}
+
+STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#ececec",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "svg.hashsalt": "autolip",
+    "svg.fonttype": "none",
+    "savefig.dpi": 130,
+}
+
+
+def rendered(draw: "Callable[[], Figure]") -> dict[str, bytes]:
+    """A figure as PNG and SVG; the caller's settings of matplotlib are left alone."""
+    import matplotlib
+
+    found = {}
+    with matplotlib.rc_context(STYLE):
+        figure = draw()
+        for suffix in ("png", "svg"):
+            file = io.BytesIO()
+            figure.savefig(file, format=suffix, metadata={"Date": None} if suffix == "svg" else None)
+            found[suffix] = file.getvalue()
+    return found
