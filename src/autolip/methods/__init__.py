@@ -4,6 +4,7 @@ from autolip.methods.autolip import AutoLip
 from autolip.methods.frobenius import Frobenius
 from autolip.methods.layerwise import Layerwise
 from autolip.methods.liplt import LipLT
+from autolip.methods.lipsdp.method import LipSDP
 from autolip.methods.method import METHODS, Bound, Method, Problem, method_named
 from autolip.methods.seqlip.seqlip import SeqLip, Theorem3
 
@@ -18,6 +19,7 @@ __all__ = [
     "Frobenius",
     "Layerwise",
     "LipLT",
+    "LipSDP",
     "Method",
     "Problem",
     "SeqLip",

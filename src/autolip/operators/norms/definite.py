@@ -5,8 +5,10 @@ c = gamma_{n+1} / (1 - gamma_{n+1}): S. M. Rump, Verification of positive defini
 (2006), Theorem 2.3.  Subtracting a little more than that from the diagonal first proves the matrix itself definite.
 """
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.linalg.lapack import dpotrf
 from torch import Tensor
 
 from autolip.intervals import UNIT, gamma
@@ -24,10 +26,30 @@ def is_semidefinite(matrix: Float[Tensor, "n n"], error: Float[Tensor, "n n"]) -
     scale = torch.exp2(-(torch.log2(diagonal) / 2).round())
     scaled = matrix * scale.unsqueeze(0) * scale.unsqueeze(1)
     slack = (error * scale.unsqueeze(0) * scale.unsqueeze(1)).sum(1).max().item() * (1 + gamma(len(matrix)))
+    return factorises(scaled, slack)
+
+
+def factorises(matrix: Float[Tensor, "n n"], slack: float) -> bool:
+    """Whether every symmetric matrix within `slack` of this one in spectral norm is proved positive semidefinite.
+
+    Its lower triangle counts, and is overwritten.  The diagonal should be about 1.  Cost n^3 / 6, no copy.
+    """
     order = len(matrix)
+    if not bool(matrix.diagonal().isfinite().all()):
+        return False
     share = gamma(2 * order + 4) / (1 - gamma(2 * order + 4))
-    shift = (slack + share * scaled.trace().item() * (1 + gamma(order))) * (1 + 8 * UNIT) + 4 * UNIT
-    scaled.diagonal().sub_(shift)
+    trace, top = matrix.diagonal().abs().sum().item(), matrix.diagonal().abs().max().item() if order else 0.0
+    shift = (slack + share * trace * (1 + gamma(order))) * (1 + 8 * UNIT) + 4 * UNIT * max(top, 1.0)
+    matrix.diagonal().sub_(shift)
     charge(order**3 / 6)
-    factor, failed = torch.linalg.cholesky_ex(scaled)
-    return not failed.any() and bool(factor.isfinite().all())
+    return lower_factor(matrix) is not None
+
+
+def lower_factor(matrix: Float[Tensor, "n n"]) -> Float[Tensor, "n n"] | None:
+    """The Cholesky factor in the lower triangle (what is above it means nothing), in place; None where it fails."""
+    if not len(matrix):
+        return matrix
+    factor, failed = dpotrf(matrix.numpy().T, lower=0, clean=0, overwrite_a=1)
+    if not np.shares_memory(factor, matrix.numpy()):
+        matrix.copy_(torch.from_numpy(factor.T))
+    return matrix if failed == 0 and bool(matrix.diagonal().isfinite().all()) else None

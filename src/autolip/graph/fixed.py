@@ -1,0 +1,65 @@
+"""Entries of a nonlinear operation whose slope is known, or nearly, are affine: stable neurons on a region."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from autolip.graph.views import Edge, SlopeGraph, Vertex
+from autolip.intervals import Interval
+from autolip.operators.diagonal import Diagonal
+from autolip.operators.index import Incidence
+from autolip.slopes import Between, Exact
+
+NARROW = 2.0**-10
+"""Relative width of a slope's interval below which the slope is its centre and a small rest."""
+
+
+def without_fixed(graph: SlopeGraph) -> SlopeGraph:
+    """The same function, or a larger set of functions by rounding; narrow slopes are centred at zero.
+
+    A vertex with one operand and slopes in [lo, hi] becomes diag(c), where they are narrow, plus the rest: a selection,
+    a nonlinearity with slopes in [-r, r] (where they are narrow, r > 0) or [lo, hi], and the wiring back to its place.
+    """
+    vertices: list[Vertex] = []
+    for vertex in graph:
+        slope = vertex.edges[0].slope if len(vertex.edges) == 1 else None
+        narrow = _narrow(slope) if isinstance(slope, Between) else None
+        if isinstance(slope, Between) and narrow is not None and bool(narrow.any()):
+            vertices += _split(vertex, slope, narrow)
+        else:
+            vertices.append(vertex)
+    return replace(graph, vertices=tuple(vertices))
+
+
+def _narrow(slope: Between) -> Tensor:
+    finite = slope.lo.isfinite() & slope.hi.isfinite()
+    return finite & (slope.hi - slope.lo <= NARROW * torch.maximum(slope.lo.abs(), slope.hi.abs()))
+
+
+def _split(vertex: Vertex, slope: Between, narrow: Tensor) -> list[Vertex]:
+    centre = torch.where(narrow & (slope.lo != slope.hi), slope.lo / 2 + slope.hi / 2, slope.lo)
+    radius = torch.maximum(slope.hi - centre, centre - slope.lo)
+    radius = torch.where(slope.lo == slope.hi, 0.0, radius.nextafter(torch.full_like(radius, torch.inf)))
+    source = vertex.edges[0].source
+    straight = Edge(source, Exact(Diagonal(torch.where(narrow, centre, 0.0), vertex.shape)))
+    places = (~(narrow & (radius == 0))).reshape(-1).nonzero().reshape(-1)
+    if not len(places):
+        return [replace(vertex, edges=(straight,))]
+    read, bent = f"{vertex.name}:read", f"{vertex.name}:bent"
+    lo, hi = torch.where(narrow, -radius, slope.lo), torch.where(narrow, radius, slope.hi)
+    pick = Incidence(lambda x: x.reshape(-1).index_select(0, places), vertex.shape)
+    put = Incidence(lambda z: _spread(z, places, vertex.shape), torch.Size([len(places)]))
+    free = Interval.everywhere(pick.out_shape)
+    rest = Between(lo.reshape(-1)[places], hi.reshape(-1)[places])
+    back = Edge(bent, Exact(put))
+    return [
+        Vertex(read, free.lo.shape, (Edge(source, Exact(pick)),), free, vertex.place, "the entries that bend"),
+        Vertex(bent, free.lo.shape, (Edge(read, rest),), free, vertex.place, vertex.operation),
+        replace(vertex, edges=(straight, back) if bool(centre[narrow].any()) else (back,)),
+    ]
+
+
+def _spread(z: Tensor, places: Tensor, shape: torch.Size) -> Tensor:
+    """Zero but for z at these places."""
+    return z.new_zeros(shape.numel()).index_add(0, places.to(z.device), z).reshape(shape)

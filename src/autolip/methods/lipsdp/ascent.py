@@ -1,0 +1,194 @@
+"""The vector power method: the semidefinite relaxation by forward and backward passes of the network.
+
+The dual of "H >= 0 for some multipliers" (see statement) gives every neuron a vector of R^r instead of a number
+(Burer and Monteiro): x is a batch of r inputs with sum_i |x_i|^2 = 1, rows x_i in R^r, and every result lies in the
+ball that its slopes allow, which is z = c v + rho |v| u, |u| = 1, c and rho centre and radius of the slopes, |v| the
+length of a neuron's row (of a block's matrix, for a Gain).  Maximise |y|^2.  One backward pass with
+
+    q = d(|y|^2/2)/dz,    u <- q / |q|,    w = d(|y|^2/2)/dv = c q + rho |q| v / |v|,    x <- C^T w / |C^T w|
+
+gives every optimal u in closed form, the next x, and multipliers lam = |q| / (rho |v|).  At r = 1 this is a search
+over activation patterns; with r large enough its maximum is that of the relaxation.  With a margin eta the slopes are
+widened to the radius rho (1 - eta)^(-1/2): the multipliers found, divided by 1 - eta, then give
+H >= eta sum_i lam_i (z_i - c_i v_i)^2 for the slopes as they are, because
+
+    lam (rho^2 v^2 - (1 - eta) s^2) = lam' (rho^2 / (1 - eta) v^2 - s^2),    lam' = (1 - eta) lam,    s = z - c v.
+
+With an linf input every row of x is normalised alone, and mu_i = |C^T w|_i; with an l1 output the objective is
+(sum_j |y_j|)^2, nu_j = |y_j| / sum |y|.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from autolip.graph.views import SlopeGraph
+from autolip.methods.lipsdp.passes import Passes
+from autolip.methods.lipsdp.statement import Constraint, Statement
+from autolip.norms import Norm
+from autolip.operators.operator import DTYPE
+
+FLOOR = 1e-8
+"""Share of a layer's mean that keeps a neuron without signal from dividing by zero."""
+
+WIDENED = 0.05
+"""Size of new columns, in terms of the mean entry of those that are there."""
+
+
+@dataclass
+class _Neurons:
+    """One nonlinear vertex: its slopes, and the last pass there; multipliers are to be multiplied by 4^shift."""
+
+    centre: Tensor
+    radius: Tensor
+    blocks: torch.Size
+    out_shape: torch.Size
+    q: Tensor | None = None
+    v: Tensor = torch.empty(0)
+    size: Tensor = torch.empty(0)
+    reach: Tensor = torch.empty(0)
+    """|v_i|^2 for a random input, in terms of its median over the layer."""
+    shift: int = 0
+
+    def length(self, x: Tensor | None) -> Tensor:
+        """|x_i| of every neuron over the batch, or of every block."""
+        assert x is not None
+        blocks = self.blocks if len(self.blocks) == x.dim() - 1 else torch.Size()
+        axes = [0, *(i + 1 for i in range(x.dim() - 1) if not blocks or blocks[i] == 1)]
+        return (x * x).sum(axes).sqrt().reshape(self.blocks)  # several times faster than torch's vector norm
+
+
+@dataclass
+class Ascent:
+    """The iterate of the vector power method, r columns; `step` improves it.
+
+    `primal` is |y|: what the relaxation attains.  `dual` is what the multipliers would prove at a fixed point.
+    Neither is a bound on anything before the statement is proved.
+    """
+
+    graph: SlopeGraph
+    constraints: Mapping[str, Constraint]
+    p: Norm
+    q: Norm
+    rank: int
+    dtype: torch.dtype = torch.float32
+    margin: float = 0.0
+    seed: int = 0
+    primal: float = 0.0
+    dual: float = math.inf
+    steps: int = 0
+    x: Tensor = field(init=False)
+    _passes: Passes = field(init=False, repr=False)
+    _neurons: dict[str, _Neurons] = field(init=False, repr=False)
+    _inputs: Tensor = field(init=False, repr=False)
+    _outputs: Tensor = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._passes = Passes(self.graph, self.dtype, normalise=True)
+        self._neurons = {name: self._layer(item) for name, item in self.constraints.items()}
+        self.x = self._unit(self._random(self.graph.input_shape))
+
+    def _layer(self, item: Constraint) -> _Neurons:
+        return _Neurons(item.centre.to(self.dtype), item.radius.to(self.dtype), item.blocks, item.out_shape)
+
+    def _random(self, shape: torch.Size) -> Tensor:
+        generator = torch.Generator().manual_seed(self.seed)
+        return torch.randn((self.rank, *shape), generator=generator, dtype=DTYPE).to(self.dtype)
+
+    def _unit(self, x: Tensor) -> Tensor:
+        """x on the sphere, or every row of it on its own."""
+        return x / _nonzero(_rows(x) if self.p is Norm.LINF else x.norm())
+
+    def step(self) -> None:
+        """One forward and one backward pass."""
+        y = self._passes.forward(self.x, self._to_result)
+        scale = 2.0 ** self._passes.exponents[self._passes.output]
+        rows = _rows(y)
+        total = rows.sum() if self.q is Norm.L1 else rows.norm()
+        self.primal = float(total) * scale
+        self._outputs = rows / _nonzero(total)
+        w = self._passes.adjoint(y / _nonzero(rows) * total if self.q is Norm.L1 else y, self._to_operand)
+        self._inputs = _rows(w) if self.p is Norm.LINF else w.norm()
+        self.dual = math.sqrt(float(self._inputs.sum())) * scale
+        self.x = self._unit(w)
+        self.steps += 1
+
+    @property
+    def _widening(self) -> float:
+        return float((1 - self.margin) ** -0.5)
+
+    def _to_result(self, name: str, v: Tensor) -> Tensor:
+        """z = c v + rho |v| u."""
+        layer = self._neurons[name]
+        if layer.q is None:
+            layer.q = v if v.shape[1:] == layer.out_shape else self._random(layer.out_shape)
+        layer.v, layer.size = v, layer.length(v)
+        if self.steps == 0:
+            square = layer.size * layer.size
+            alive = square[square > 0]
+            layer.reach = square / (alive.median() if len(alive) else 1.0) + FLOOR
+        push = self._widening * layer.radius * layer.size / _nonzero(layer.length(layer.q))
+        z = push * layer.q
+        if v.shape[1:] == layer.out_shape:
+            z = z + layer.centre * v
+        return z
+
+    def _to_operand(self, name: str, q: Tensor) -> Tensor:
+        """w = c q + rho |q| v / |v|, and the multipliers |q| / (rho |v|)."""
+        layer, exponents = self._neurons[name], self._passes.exponents
+        shift = exponents[self._passes.output] - exponents[self._passes.source(name)]
+        length, radius = layer.length(q), self._widening * layer.radius
+        layer.q, layer.shift = q, shift
+        w = radius * length / _nonzero(layer.size) * layer.v
+        return w + layer.centre * q if q.shape == w.shape else w
+
+    def widened(self, rank: int) -> "Ascent":
+        """This iterate with more columns, the new ones small and random."""
+        wide = replace(self, rank=rank, seed=self.seed + 1)
+        wide.x = wide._unit(torch.cat([self.x, wide._random(self.graph.input_shape)[self.rank :] * self._small()]))
+        for name, layer in self._neurons.items():
+            if layer.q is not None:
+                extra = wide._random(layer.out_shape)[self.rank :] * layer.q.abs().mean() * WIDENED
+                wide._neurons[name] = replace(layer, q=torch.cat([layer.q, extra]))
+        return wide
+
+    def _small(self) -> float:
+        return WIDENED * float(self.x.abs().mean())
+
+    def statement(self, share: float) -> Statement:
+        """What this iterate claims, `share` of the layer's mean energy added for every neuron; to be proved."""
+        exponent = self._passes.exponents[self._passes.output]
+        multipliers = {}
+        for name, layer in self._neurons.items():
+            if layer.size.numel():
+                lam = _multipliers(layer, share) / self._widening
+                multipliers[name] = lam * (4.0**layer.shift / (1 - self.margin))
+        inputs = self._inputs.to(DTYPE) * 4.0**exponent if self.p is Norm.LINF else None
+        outputs = self._outputs.to(DTYPE) + share / self._outputs.numel() if self.q is Norm.L1 else None
+        return Statement(self.graph, self.p, self.q, multipliers, inputs, self.dual, outputs)
+
+
+def _multipliers(layer: _Neurons, share: float) -> Tensor:
+    """|q| / (rho |v|); a neuron without signal gets a share of the layer's mean energy |q| rho |v|.
+
+    A multiplier weighs lam (rho |v|)^2 = |q| rho |v|: that energy, and not the multiplier, is what a floor may raise,
+    and the |v_i|^2 that counts for it is what inputs of any direction reach, not only the one that is best so far.
+    """
+    above, size, radius, reach = (x.to(DTYPE) for x in (layer.length(layer.q), layer.size, layer.radius, layer.reach))
+    square, mean = size * size, size.mean() ** 2
+    energy = (above * radius * size).mean()
+    lam = above * size / _nonzero(radius * (square + FLOOR * mean))
+    return lam + share * energy / _nonzero(radius * radius * (square + mean * reach))
+
+
+def _rows(x: Tensor) -> Tensor:
+    """The length of every row, over the batch."""
+    return (x * x).sum(0).sqrt()
+
+
+def _nonzero(x: Tensor) -> Tensor:
+    """x, with 1 for 0."""
+    return torch.where(x == 0, 1.0, x)

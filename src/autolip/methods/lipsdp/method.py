@@ -1,0 +1,102 @@
+"""LipSDP: the semidefinite relaxation of the Lipschitz constant, on any graph."""
+
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+from autolip.errors import Refusal
+from autolip.graph.fixed import without_fixed
+from autolip.graph.views import SlopeGraph
+from autolip.methods.autolip import walk
+from autolip.methods.lipsdp.search import Effort, Search
+from autolip.methods.lipsdp.statement import Constraint, constraint, nonlinear
+from autolip.methods.method import Bound, Method, Problem, method
+from autolip.norms import Norm
+from autolip.outputs import readout
+from autolip.values import Upper
+
+
+@method("lipsdp")
+@dataclass(frozen=True)
+class LipSDP(Method):
+    """Upper bound on the Lipschitz constant: LipSDP-Neuron by the vector power method, every value proved afresh.
+
+    The least value for which H(value^2, lam) >= 0 with a multiplier per neuron (see lipsdp.statement), found by
+    forward and backward passes of the network on a batch of `rank` and proved by the layerwise recursion or a Cholesky
+    factorisation of H.  Ends where the proved value is within `tolerance` of what the relaxation attains, or after
+    `seconds` or `steps`; never above AutoLip.  Norms: l2 or linf at the input; at the output l2, l1 (from linf), linf
+    (component by component), or any for a scalar.
+    """
+
+    tolerance: float = 0.01
+    rank: int = 8
+    margin: float = 1e-3
+    steps: int = 20_000
+    seconds: float = 20.0
+
+    name: ClassVar[str] = "lipsdp"
+    source: ClassVar[str] = "Fazlyab, Robey, Hassani, Morari and Pappas, NeurIPS 2019, LipSDP-Neuron"
+
+    def accepts(self, problem: Problem) -> Refusal | None:
+        """Refuses norms that the relaxation does not speak of."""
+        scalar = problem.slopes.output_shape.numel() == 1
+        pairs = [(Norm.L2, Norm.L2), (Norm.LINF, Norm.L2), (Norm.LINF, Norm.L1)]
+        if scalar or problem.q is Norm.LINF:
+            pairs += [(Norm.L2, problem.q), (Norm.LINF, problem.q)]
+        if (problem.p, problem.q) not in pairs:
+            return Refusal("bounds l2 and linf inputs, with outputs in l2, in l1 (for linf), linf or scalar")
+        return None
+
+    def bound(self, problem: Problem) -> Bound | Refusal:
+        started = time.monotonic()
+        base = walk(problem, problem.fused)
+        found = self._relaxed(problem, started)
+        if isinstance(found, Refusal):
+            return found
+        if isinstance(base, Refusal) or not isinstance(base.value, Upper):
+            return found
+        assert isinstance(found.value, Upper)
+        return Bound(Upper.least([found.value, base.value]), base.contributions, found.notes, found.complete)
+
+    def _relaxed(self, problem: Problem, started: float) -> Bound | Refusal:
+        graph = without_fixed(problem.lowered)
+        constraints = constraints_of(graph)
+        if isinstance(constraints, Refusal):
+            return constraints
+        count = graph.output_shape.numel()
+        if problem.q is Norm.LINF and count > 1:
+            parts = [graph.then(readout(graph.output_shape, i)) for i in range(count)]
+        else:
+            parts = [graph]
+        q = Norm.L2 if parts[0].output_shape.numel() == 1 else problem.q
+        uppers, notes, complete = [], [], True
+        for number, part in enumerate(parts):
+            left = max(self._deadline(problem, started) - time.monotonic(), 0.0) / (len(parts) - number)
+            effort = Effort(self.tolerance, self.rank, self.margin, self.steps, time.monotonic() + left)
+            search = Search(part, constraints, problem.p, q, effort, problem.options).run()
+            if search.best is None:
+                return Refusal("; ".join(dict.fromkeys(search.reasons)) or "no time left")
+            uppers.append(search.best.bound)
+            notes.append(_note(search))
+            complete &= not effort.expired
+        worst = max(range(len(parts)), key=lambda number: uppers[number].value)
+        return Bound(Upper.largest(uppers), (), (notes[worst],), complete)
+
+    def _deadline(self, problem: Problem, started: float) -> float:
+        own = started + self.seconds
+        return own if problem.options.deadline is None else min(own, problem.options.deadline)
+
+
+def constraints_of(graph: SlopeGraph) -> dict[str, Constraint] | Refusal:
+    """The quadratic constraint of every nonlinear vertex."""
+    found: dict[str, Constraint] = {}
+    for vertex in nonlinear(graph):
+        item = constraint(vertex)
+        if isinstance(item, Refusal):
+            return item
+        found[vertex.name] = item
+    return found
+
+
+def _note(search: Search) -> str:
+    return f"the relaxation attains {search.primal:.6g} (an estimate, after {search.steps} steps at rank {search.rank})"

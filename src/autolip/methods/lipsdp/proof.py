@@ -1,0 +1,159 @@
+"""The proof of a statement: whatever made the multipliers, H >= 0 is shown afresh.
+
+Along a chain of matrices the layerwise recursion proves it (see recursion; T = lam (b - a)^2 / (2 value^2)).  On any
+graph H is written out, and the least value for these multipliers follows from the Schur complement of its part in z;
+that value, raised a little, is proved by a Cholesky factorisation of the whole matrix that runs to completion.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.linalg.blas import dtrsm
+from scipy.sparse.linalg import eigsh
+from torch import Tensor
+
+from autolip.errors import Refusal
+from autolip.graph.chains import stretches
+from autolip.graph.views import fused
+from autolip.intervals import UNIT, gamma
+from autolip.methods.layerwise import dense_layers, flat_slopes
+from autolip.methods.lipsdp.form import Form, form_of, size_of
+from autolip.methods.lipsdp.statement import Statement, nonlinear
+from autolip.methods.recursion import Layer, first_ellipsoid, next_ellipsoid
+from autolip.norms import Norm
+from autolip.operators.norms import NormOptions
+from autolip.operators.norms.definite import factorises, lower_factor
+from autolip.values import Upper
+
+WIDEST_CHAIN = 1024
+"""Greatest width of a hidden layer whose ellipsoid is kept as a matrix."""
+
+LARGEST_FORM = 20_000
+"""Greatest order of a matrix H that is written out (3 GiB)."""
+
+
+@dataclass(frozen=True)
+class Proved:
+    """||y|| <= bound ||x||, and the statement that says so: its value is the bound's."""
+
+    bound: Upper
+    statement: Statement
+
+
+def prove(statement: Statement, options: NormOptions) -> Proved | Refusal:
+    """The least value that is proved with these multipliers; refused where they are not feasible."""
+    chain = chain_of(statement)
+    if chain is not None:
+        return prove_chain(statement, chain)
+    if size_of(statement) <= LARGEST_FORM:
+        return prove_form(statement)
+    return Refusal(f"H has {size_of(statement)} rows: only up to {LARGEST_FORM} can be factorised")
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A network that is one sequence of matrices and slopes, and the names of its nonlinear vertices."""
+
+    layers: Sequence[Layer]
+    slopes: Sequence[tuple[Tensor, Tensor]]
+    names: Sequence[str]
+
+
+def chain_of(statement: Statement) -> Chain | None:
+    """The network of an l2 -> l2 statement as a chain, if it is one and narrow enough."""
+    if (statement.p, statement.q) != (Norm.L2, Norm.L2) or statement.inputs is not None:
+        return None
+    graph = fused(statement.graph)
+    names = [vertex.name for vertex in nonlinear(graph)]
+    for stretch in stretches(graph):
+        if (stretch.source, stretch.sink) == (graph.input, graph.output) and len(stretch.slopes) == len(names):
+            layers = dense_layers(stretch.blocks, WIDEST_CHAIN)
+            if not isinstance(layers, Refusal):
+                return Chain(layers, [flat_slopes(slope) for slope in stretch.slopes], names)
+    return None
+
+
+def prove_chain(statement: Statement, chain: Chain) -> Proved | Refusal:
+    """The recursion with T = lam (b - a)^2 / (2 value^2); T is shrunk where a layer is not feasible."""
+    ellipsoid = first_ellipsoid(chain.layers[0])
+    for name, (lo, hi), layer in zip(chain.names, chain.slopes, chain.layers[1:], strict=True):
+        lam = statement.multipliers[name].reshape(-1)
+        t = lam * ((hi - lo) / statement.value) ** 2 / 2 * 4.0**ellipsoid.exponent
+        following = next_ellipsoid(ellipsoid, t, lo, hi, layer)
+        if following is None:
+            return Refusal(f"the multipliers of {name} could not be proved feasible")
+        ellipsoid = following
+    bound = ellipsoid.norm()
+    factor = (bound.value / statement.value) ** 2
+    multipliers = {name: lam * factor for name, lam in statement.multipliers.items()}
+    return Proved(bound, replace(statement, value=bound.value, multipliers=multipliers))
+
+
+def prove_form(statement: Statement, attempts: int = 10) -> Proved | Refusal:
+    """The least value from the Schur complement, raised until the factorisation of H runs to completion."""
+    form = form_of(statement)
+    if isinstance(form, Refusal):
+        return form
+    least = least_factor(form)
+    if least is None:
+        return Refusal("the multipliers are not feasible: H is indefinite in the hidden layers")
+    for attempt in range(attempts):
+        factor = least * (1 + 4.0**attempt * 1e-10)
+        if holds(form, factor):
+            return _scaled(statement, factor)
+    return Refusal("no value could be proved with these multipliers")
+
+
+def least_factor(form: Form) -> float | None:
+    """About the least tau for which H + tau diag(weights) on the input is positive; None where no tau will do."""
+    free = len(form.matrix) - form.inputs
+    hidden = form.matrix[:free, :free].clone()
+    hidden.diagonal().sub_(2 * form.slack)
+    factor = lower_factor(hidden)
+    if factor is None:
+        return None
+    root = form.weights.sqrt()
+    schur = -_symmetric(form.matrix[free:, free:])
+    if free:
+        cross = form.matrix[free:, :free].numpy().T
+        solved = torch.from_numpy(dtrsm(1.0, factor.numpy().T, cross, lower=0, trans_a=1))
+        schur = schur + solved.T @ solved
+    return max(_top(schur / root.unsqueeze(0) / root.unsqueeze(1)), 0.0)
+
+
+def holds(form: Form, factor: float) -> bool:
+    """Whether H + factor diag(weights) >= 0 is proved."""
+    matrix = form.matrix.clone()
+    added = form.weights * factor
+    diagonal = matrix.diagonal()[len(matrix) - form.inputs :]
+    diagonal += added
+    rounding = 2 * UNIT * max(float(added.max()), float(diagonal.abs().max())) * (1 + gamma(4))
+    return factorises(matrix, form.slack + rounding)
+
+
+def _scaled(statement: Statement, factor: float) -> Proved:
+    """The statement whose input term is multiplied by a factor."""
+    square = Upper(factor)
+    if statement.inputs is not None:
+        inputs = statement.inputs * factor
+        square = square * Upper(float(statement.inputs.sum()) * (1 + gamma(statement.inputs.numel() + 4)))
+    else:
+        inputs = None
+    if statement.outputs is not None:
+        square = square * Upper(float(statement.outputs.sum()) * (1 + gamma(statement.outputs.numel() + 4)))
+    bound = square.sqrt()
+    return Proved(bound, replace(statement, value=bound.value, inputs=inputs))
+
+
+def _symmetric(lower: Tensor) -> Tensor:
+    return torch.tril(lower) + torch.tril(lower, -1).T
+
+
+def _top(matrix: Tensor) -> float:
+    """Close to the largest eigenvalue; not relied upon."""
+    if len(matrix) <= 512:
+        return torch.linalg.eigvalsh(matrix)[-1].item()
+    start = np.random.default_rng(0).standard_normal(len(matrix))
+    return float(eigsh(matrix.numpy(), k=1, which="LA", v0=start, tol=1e-10, return_eigenvectors=False)[0])

@@ -1,0 +1,146 @@
+"""The search for multipliers: rounds of the vector power method, each of which ends in a proof.
+
+The relaxation is first climbed without a margin, which shows what it attains (`primal`); then with one, which makes
+the multipliers provable at the price of about eta times the depth.  After each round the margin is lowered, or raised
+where the proof failed, and the rank is raised where the iteration stands still, until the proved value is within the
+tolerance of the primal one, or time is up.  The best proved value so far is always at hand.
+"""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from autolip.errors import Refusal
+from autolip.graph.views import SlopeGraph
+from autolip.methods.lipsdp.ascent import Ascent
+from autolip.methods.lipsdp.proof import Proved, prove
+from autolip.methods.lipsdp.statement import Constraint
+from autolip.norms import Norm
+from autolip.operators.norms import NormOptions
+from autolip.slopes import Exact
+
+SMALL_PASS = 2e6
+"""Multiply-adds of a pass below which float64 costs nothing that matters."""
+
+CLIMB = 0.4
+"""Part of the time left that one climb may take: what follows is its proof, and the next round."""
+
+ROUNDS = 24
+"""Most margins tried."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How far to go: the ratio of proved to primal value aimed at, first rank and margin, steps, a moment to stop."""
+
+    tolerance: float
+    rank: int
+    margin: float
+    steps: int
+    deadline: float
+
+    @property
+    def expired(self) -> bool:
+        return time.monotonic() > self.deadline
+
+    def share(self, part: float) -> float:
+        """The moment when this part of the time that is left will have passed."""
+        now = time.monotonic()
+        return now + part * max(self.deadline - now, 0.0)
+
+
+@dataclass
+class Search:
+    """One relaxation, climbed and proved."""
+
+    graph: SlopeGraph
+    constraints: Mapping[str, Constraint]
+    p: Norm
+    q: Norm
+    effort: Effort
+    options: NormOptions
+    best: Proved | None = None
+    primal: float = 0.0
+    steps: int = 0
+    rounds: int = 0
+    reasons: list[str] = field(default_factory=list)
+    _ascent: Ascent = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._ascent = self._started(self.effort.rank)
+
+    def run(self) -> "Search":
+        """Rounds until the tolerance is met, the steps are used up or time is; one round at least."""
+        self._climb(0.0)
+        margin = self.effort.margin
+        while not self.finished:
+            self.rounds += 1
+            self._climb(margin)
+            if not math.isfinite(self._ascent.dual):
+                self.reasons.append("the ascent left the range of floating-point numbers")
+                break
+            proved = prove(self._ascent.statement(min(margin / 10, 1e-4)), self.options)
+            if isinstance(proved, Refusal):
+                self.reasons.append(str(proved))
+                margin = min(4 * margin, 0.5)
+                continue
+            gain = math.inf if self.best is None else self.best.bound.value / proved.bound.value
+            if gain > 1:
+                self.best = proved
+            if gain > 1 + self.effort.tolerance / 40:
+                margin /= 4
+            elif not self._widened():
+                break
+        return self
+
+    @property
+    def finished(self) -> bool:
+        """Whether the proved value is near enough to the primal one, or the effort is spent."""
+        near = self.best is not None and self.best.bound.value <= self.primal * (1 + self.effort.tolerance)
+        spent = self.effort.expired or self.steps >= self.effort.steps
+        return near or (spent and self.rounds > 0) or self.rounds >= ROUNDS
+
+    @property
+    def rank(self) -> int:
+        """Columns of the iterate."""
+        return self._ascent.rank
+
+    def _started(self, rank: int) -> Ascent:
+        dtype = torch.float64 if _work(self.graph) * rank < SMALL_PASS else torch.float32
+        return Ascent(self.graph, self.constraints, self.p, self.q, rank, dtype, seed=self.options.seed)
+
+    def _widened(self) -> bool:
+        """Twice the rank, from the iterate that is there; whether that can help."""
+        size = self.graph.input_shape.numel() + sum(item.out_shape.numel() for item in self.constraints.values())
+        rank = 2 * self._ascent.rank
+        if rank * (rank + 1) > 8 * size:
+            return False
+        self._ascent = self._ascent.widened(rank)
+        return True
+
+    def _climb(self, margin: float, patience: int = 8) -> None:
+        """Steps until the value has settled to a small part of the tolerance."""
+        ascent, settled = self._ascent, self.effort.tolerance / 40
+        ascent.margin = margin
+        known: list[float] = []
+        until = self.effort.share(CLIMB)
+        while self.steps < self.effort.steps and (not known or time.monotonic() < until):
+            ascent.step()
+            self.steps += 1
+            if not margin:
+                self.primal = max(self.primal, ascent.primal)
+            known.append(ascent.dual)
+            if not math.isfinite(ascent.dual):
+                break
+            stride = max(patience, len(known) // 4)
+            if len(known) > 2 * stride and abs(known[-1] - known[-1 - stride]) <= settled * known[-1]:
+                break
+
+
+def _work(graph: SlopeGraph) -> float:
+    """Multiply-adds of one forward and one backward pass."""
+    slopes = (edge.slope for vertex in graph for edge in vertex.edges)
+    return 2 * sum(slope.operator.work for slope in slopes if isinstance(slope, Exact))
