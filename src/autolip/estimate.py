@@ -169,9 +169,19 @@ class _Run:
                 complete &= bound.complete
                 uppers += [(row, bound.value)] if isinstance(bound.value, Upper) else []
         for searcher in self.lowers:
-            self.say(f"lower bound: {searcher.name}")
-            rows.append(_lower_row(searcher, search))
+            rows.append(self._lower_row(searcher, search))
         return rows, _best_upper(uppers), _best_lower(rows), complete and not search.expired
+
+    def _lower_row(self, searcher: LowerMethod, search: LowerProblem) -> Row:
+        title = f"lower bound: {searcher.name}"
+        self.say(title)
+        search.say, search.steepest = (lambda text: self.say(f"{title}, {text}")), 0.0
+        started, before = time.perf_counter(), search.passes
+        found = searcher.search(search)
+        cost: dict[str, Any] = {"seconds": time.perf_counter() - started, "passes": search.passes - before}
+        if isinstance(found, Refusal):
+            return Row(searcher.name, "refusal", refusal=str(found), **cost)
+        return Row.of(searcher.name, found, **cost)
 
 
 def _upper_row(method: Method, problem: Problem) -> tuple[Row, Bound | None]:
@@ -182,15 +192,6 @@ def _upper_row(method: Method, problem: Problem) -> tuple[Row, Bound | None]:
     if isinstance(bound, Refusal):
         return Row(method.title, "refusal", refusal=str(bound), **cost), None
     return Row.of(method.title, bound.value, notes=bound.notes, proof=bound.proof, **cost), bound
-
-
-def _lower_row(searcher: LowerMethod, search: LowerProblem) -> Row:
-    started, before = time.perf_counter(), search.passes
-    found = searcher.search(search)
-    cost: dict[str, Any] = {"seconds": time.perf_counter() - started, "passes": search.passes - before}
-    if isinstance(found, Refusal):
-        return Row(searcher.name, "refusal", refusal=str(found), **cost)
-    return Row.of(searcher.name, found, **cost)
 
 
 def _best_upper(uppers: list[tuple[Row, Upper]]) -> Row | None:

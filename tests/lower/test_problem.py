@@ -1,11 +1,13 @@
 """What a search works on."""
 
+import re
 import time
 
 import pytest
 import torch
 from torch import nn
 
+from autolip import lipschitz
 from autolip.capture.torch_export import Capture, capture_model
 from autolip.graph.graph import Graph, Node, Ref
 from autolip.lower import LowerProblem
@@ -98,3 +100,14 @@ def test_free_entries(pose) -> None:
     box = Box(torch.tensor([0.0, 1.0, 0.0, 0.0]), torch.ones(4))
     assert pose(network(), torch.ones(4), box).free.tolist() == [True, False, True, True]
     assert not pose(network(), torch.ones(4), Ball(torch.ones(4), 0.0)).free.any()
+
+
+def test_a_search_says_what_it_has_met(pose) -> None:
+    """Through `lipschitz` with a progress function, and never more than is attained."""
+    said: list[str] = []
+    model = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2)).double().eval()
+    result = lipschitz(model, torch.zeros(1, 3).double(), lower="random", progress=said.append)
+    reports = [text.split(", ")[1] for text in said if text.startswith("lower bound: random, ")]
+    assert reports and all(re.fullmatch(r"[\d.e+-]+ after \d+ passes", text) for text in reports)
+    assert result.lower is not None
+    assert max(float(text.split()[0]) for text in reports) <= result.lower.value * (1 + 1e-5)

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -22,6 +22,9 @@ from autolip.regions import Ball, Box, Everywhere, Region
 CHUNK = 2**25
 """Numbers that one chunk of a batch may compute, in all operations together: 256 MiB."""
 
+PAUSE = 0.2
+"""Seconds between two reports of a search."""
+
 DERIVATIVE, ROUNDED = 1e-5, 1e-8
 """A secant counts as a derivative at 1e-5 of the reach, or at 1e-8 of the largest inputs if that is longer."""
 
@@ -35,7 +38,8 @@ class LowerProblem:
 
     `graph` is the captured network, `original` the model it came from (in float64 where `exact`), `readout` a
     linear map applied to the output; inputs and outputs that are single numbers are vectors of one entry.  `passes`
-    counts forward plus backward passes at batch 1: a forward pass alone counts a half.
+    counts forward plus backward passes at batch 1: a forward pass alone counts a half.  `say` hears, several times a
+    second, the steepest slope met and the passes made.
     """
 
     graph: Graph
@@ -49,6 +53,9 @@ class LowerProblem:
     deadline: float | None = None
     readout: Operator | None = None
     passes: float = 0.0
+    say: Callable[[str], None] = field(default=lambda text: None, repr=False)
+    steepest: float = 0.0
+    said: float = 0.0
 
     @staticmethod
     def of(
@@ -69,6 +76,13 @@ class LowerProblem:
         self.passes += x.shape[0] / 2
         x = x.reshape(-1, *self.graph.input_shape)
         return self.read(evaluate_batch(self.graph, x) if self.batched else self._one_by_one(x))
+
+    def met(self, slope: Float[Tensor, " k"]) -> None:
+        """Keep the steepest of the slopes that a search meets, and say so where some time has passed."""
+        self.steepest = max(self.steepest, slope.max().item()) if len(slope) else self.steepest
+        if time.monotonic() > self.said + PAUSE:
+            self.said = time.monotonic()
+            self.say(f"{self.steepest:.6g} after {self.passes:.0f} passes")
 
     def values(self, x: Float[Tensor, "k *shape"]) -> Float[Tensor, "k *out"]:
         """f(x_i) without derivatives, as many at a time as memory allows. Costs k/2 passes."""

@@ -101,7 +101,9 @@ def measured(problem: LowerProblem, x: Float[Tensor, "k *shape"], y: Float[Tenso
 
 def _slope(problem: LowerProblem, rise: Tensor, run: Tensor) -> Tensor:
     slope = problem.q.of_rows(rise) / problem.p.of_rows(run)
-    return slope.where(slope.isfinite(), -1.0)
+    slope = slope.where(slope.isfinite(), -1.0)
+    problem.met(slope)
+    return slope
 
 
 @dataclass(frozen=True)

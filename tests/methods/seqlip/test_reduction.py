@@ -5,8 +5,13 @@ import itertools
 import pytest
 import torch
 
+from autolip import Everywhere, Norm
+from autolip.capture.torch_export import capture_model
 from autolip.errors import InputError
+from autolip.methods import Bound, Problem, method_named
 from autolip.methods.seqlip import BooleanQuadratic, enumerate_patterns, hard_network, maximise_exact
+from autolip.operators.norms import NormOptions
+from autolip.values import Upper
 
 
 def integer_problem(n, seed):
@@ -81,3 +86,15 @@ def test_what_is_no_problem_is_refused():
         BooleanQuadratic(torch.tensor([[float("inf")]]), torch.zeros(1))
     with pytest.raises(InputError, match="attains nothing"):
         hard_network(integer_problem(3, 0)).solution(torch.ones(8))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_method_solves_the_problem_from_the_network_alone(seed):
+    """Captured as any network: the bound on its constant gives the maximum over all choices."""
+    problem = integer_problem(8, seed)
+    network = hard_network(problem)
+    capture = capture_model(network.module().eval(), (torch.zeros(1, 9).double(),))
+    posed = Problem.pose(capture.graph, Everywhere(), Norm.L2, Norm.L2, NormOptions())
+    bound = method_named("seqlip-exact").bound(posed)
+    assert isinstance(bound, Bound) and isinstance(bound.value, Upper) and bound.complete
+    assert round(network.maximum(bound.value.value)) == problem.value(every_choice(8)).max().item()
