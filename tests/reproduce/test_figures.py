@@ -21,7 +21,7 @@ FINITE = replace(OUTCOME, cells={**OUTCOME.cells, ("AutoLip", "5 layers"): OUTCO
 
 @pytest.fixture(scope="module")
 def ideal(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    experiment = IdealExperiment(depths=2, width=6, ratios=(0.5, 0.0), draws=2)
+    experiment = IdealExperiment(depths=2, width=6, ratios=(0.5, 0.0), draws=2, limit_draws=3)
     return experiment.run(Steps(tmp_path_factory.mktemp("steps")), 0, lambda *event: None)
 
 

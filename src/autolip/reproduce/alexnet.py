@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from autolip.capture.weights import load_weights, read_weights
 from autolip.errors import InputError
 from autolip.lower import Annealing, Ascent
-from autolip.methods import AutoLip, SeqLip, method_named
+from autolip.methods import AutoLip, Frobenius, SeqLip
 from autolip.regions import Everywhere
 from autolip.reproduce.columns import Column, Track, fill
 from autolip.reproduce.outcome import Network, Outcome
@@ -43,7 +43,7 @@ class AlexnetExperiment:
         """The paper's columns, and ours."""
         s = self.seconds
         return [
-            Column("Frobenius", method_named("frobenius")),
+            Column("Frobenius", Frobenius()),
             Column("AutoLip", AutoLip()),
             Column("SeqLip", SeqLip(rank=self.rank, seconds=5 * s)),
             Column("Greedy SeqLip", SeqLip("greedy", rank=self.rank, restarts=1, residual=False, seconds=None)),

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from autolip.lower import Annealing, Ascent, Dataset, Random
-from autolip.methods import AutoLip, SeqLip, Theorem3, method_named
+from autolip.methods import AutoLip, Frobenius, SeqLip, Theorem3
 from autolip.regions import Box
 from autolip.reproduce.columns import Column, Track, fill
 from autolip.reproduce.images import SIDE, Images, load_images
@@ -38,7 +38,7 @@ class CnnExperiment:
         """The paper's columns, and ours."""
         s = self.seconds
         return [
-            Column("Frobenius", method_named("frobenius")),
+            Column("Frobenius", Frobenius()),
             Column("AutoLip", AutoLip()),
             Column("Theorem 3", Theorem3()),
             Column("SeqLip", SeqLip(rank=self.rank, seconds=5 * s)),

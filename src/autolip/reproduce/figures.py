@@ -131,12 +131,13 @@ def ideal_figure(outcome: Outcome) -> "Figure":
     figure = Figure(figsize=(7.6, 5), layout="constrained")
     axes = figure.subplots()
     depths, ends = _depths(outcome), []
-    ratios = [name.removeprefix(f"{PART}, r = ") for name in outcome.columns if name.startswith(PART)]
+    ratios = [name.removeprefix("SeqLip, r = ") for name in outcome.columns if name.startswith("SeqLip, r = ")]
     for colour, ratio in zip(RATIO_COLOURS, ratios, strict=False):
         proved, greedy = column("SeqLip", float(ratio)), column(PART, float(ratio))
-        y, errors = _values(outcome, proved), _errors(outcome, proved)
-        axes.errorbar(depths, y, errors, color=colour, marker="o", ms=4, lw=1.5, capsize=2)
-        axes.plot(depths, _values(outcome, greedy), "x", color=COLOURS["estimate"], ms=5, mew=1.2)
+        y = _values(outcome, proved)
+        axes.errorbar(depths, y, _errors(outcome, proved), color=colour, marker="o", ms=4, lw=1.5, capsize=2)
+        if greedy in outcome.columns:
+            axes.plot(depths, _values(outcome, greedy), "x", color=COLOURS["estimate"], ms=5, mew=1.2)
         ends.append((depths[-1], y[-1], f"r = {ratio}", colour))
     axes.plot(depths, _values(outcome, FINITE), ":", color=INK, lw=1.4, label="expected as r → 0 at this width")
     axes.plot(depths, _values(outcome, LIMIT), "--", color=INK, lw=1.4, label="limit at infinite width, π^−(k−1)")
