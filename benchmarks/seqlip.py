@@ -1,29 +1,28 @@
-"""SeqLip's inner problem: boxes and seconds against width, greedy against exact, and one pair of AlexNet's size.
+"""SeqLip: boxes and seconds against width, greedy and relaxed against exact, whole networks.
 
-    python -m benchmarks.seqlip [--all]
+    python -m benchmarks.seqlip
 
 Writes benchmarks/results/seqlip.md.  Trained pairs come from ReLU networks 2-n-n-n-n-1 fitted to a function drawn from
 a Gaussian process (as in Virmaux and Scaman 2018), split at the square roots of the singular values; random pairs are
-Gaussian.  `--all` adds wider pairs and a pair with 193 600 neurons between 200 singular directions (minutes, 2 GiB).
+Gaussian.  For layers of AlexNet's size see `seqlip_large`.
 """
 
-import resource
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from autolip.methods.seqlip import enumerate_patterns, maximise_exact, maximise_greedy, relax
+from benchmarks.gaussian import seconds_per_decomposition, trained_weights
+from benchmarks.seqlip_networks import whole_networks
 
 RESULTS = Path(__file__).parent / "results" / "seqlip.md"
-WIDTHS, MORE_WIDTHS = (10, 14, 20, 30, 50), (70, 100)
-SECONDS = 300.0
+WIDTHS, TRAINED_ONLY = (10, 14, 20, 30, 50, 70, 100), 51
+SECONDS = 60.0
 """Wall-clock budget of one exact solution."""
 
 Pair = tuple[Tensor, Tensor]
@@ -36,37 +35,6 @@ def random_pairs(width: int, count: int) -> list[Pair]:
         (torch.randn(shape, generator=generator).double(), torch.randn(shape, generator=generator).double())
         for _ in range(count)
     ]
-
-
-def gaussian_process(generator: torch.Generator, features: int = 500) -> nn.Module:
-    """A function of two variables drawn (approximately) from a Gaussian process with an RBF kernel of length one."""
-    layer, read = nn.Linear(2, features), nn.Linear(features, 1, bias=False)
-    layer.weight.data = torch.randn(features, 2, generator=generator)
-    layer.bias.data = torch.rand(features, generator=generator) * 2 * torch.pi
-    read.weight.data = torch.randn(1, features, generator=generator) * (2 / features) ** 0.5
-
-    class Cosine(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return torch.cos(x)
-
-    return nn.Sequential(layer, Cosine(), read).requires_grad_(False)
-
-
-def trained_weights(width: int, seed: int, steps: int = 2000) -> list[Tensor]:
-    """The weights of a trained 2-n-n-n-n-1 network."""
-    torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
-    truth, sizes = gaussian_process(generator), [2, *[width] * 4, 1]
-    linear = [nn.Linear(a, b) for a, b in pairwise(sizes)]
-    network = nn.Sequential(*[module for layer in linear for module in (layer, nn.ReLU())][:-1])
-    optimiser = torch.optim.Adam(network.parameters(), 3e-3)
-    for _ in range(steps):
-        x = 4 * torch.rand(256, 2, generator=generator) - 2
-        loss = (network(x) - truth(x)).square().mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    return [layer.weight.detach().double() for layer in linear]
 
 
 def split_pairs(weights: list[Tensor]) -> Iterator[Pair]:
@@ -124,16 +92,6 @@ def solve(pair: Pair) -> Solved:
     )
 
 
-def seconds_per_decomposition(width: int) -> float:
-    """Processor seconds of one singular value decomposition (values only), in batches, for the enumeration."""
-    (a, b), count = random_pairs(width, 1)[0], 4096
-    batch = (a * (torch.rand(count, 1, width, generator=torch.Generator().manual_seed(0)) < 0.5)) @ b
-    torch.linalg.svdvals(batch)
-    start = time.process_time()
-    torch.linalg.svdvals(batch)
-    return (time.process_time() - start) / count
-
-
 def enumeration_error(pairs: Iterable[Pair]) -> float:
     """Largest relative distance between the exact value and the enumerated maximum."""
     worst = 0.0
@@ -181,57 +139,30 @@ def quality_row(kind: str, width: int, solved: list[Solved]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def large_pair(neurons: int = 193_600, rank: int = 200) -> list[str]:
-    """One greedy climb where a layer has as many activations as AlexNet's first."""
-    generator = torch.Generator().manual_seed(0)
-    decay = torch.linspace(1, 0.05, rank).double() / neurons**0.5
-    a = torch.randn(rank, neurons, generator=generator).double() * decay[:, None]
-    b = torch.randn(neurons, rank, generator=generator).double() * decay
-    box = torch.zeros(neurons).double(), torch.ones(neurons).double()
-    start = time.process_time()
-    value, _ = maximise_greedy(a, b, *box, restarts=1)
-    seconds = time.process_time() - start
-    start = time.process_time()
-    bound = relax(a, b, *box).value
-    relaxed = time.process_time() - start
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    per_flip = seconds_per_decomposition(rank)
-    product = (torch.linalg.matrix_norm(a, 2) * torch.linalg.matrix_norm(b, 2)).item()
-    return [
-        "",
-        f"## {neurons} neurons between {rank} singular directions",
-        "",
-        f"Gaussian directions, singular values falling linearly to 5%.  Greedy, one climb: {value.value:.6f} in"
-        f" {seconds:.0f} s; proved bound {bound:.6f} ({bound / value.value:.4f} times greedy) in {relaxed:.0f} s;",
-        f"product of the norms {product:.6f}.  Peak memory {memory:.1f} GiB, the pair itself included.  One"
-        f" decomposition per candidate flip takes {per_flip * 1e3:.1f} ms:",
-        f"{per_flip * neurons / 3600:.1f} hours for one round over all neurons.",
-    ]
-
-
-def main(arguments: list[str]) -> None:
+def main() -> None:
     torch.set_num_threads(1)
-    widths = WIDTHS + (MORE_WIDTHS if "--all" in arguments else ())
     exact, quality = [], []
-    for width in widths:
-        count = 8 if width <= 30 else 3 if width <= 50 else 1
-        for kind, pairs in (("trained", trained_pairs(width, 2)), ("random", random_pairs(width, count))):
+    for width in WIDTHS:
+        count = 8 if width <= 20 else 4 if width <= 30 else 2
+        kinds = {"trained": trained_pairs(width, 2), "random": random_pairs(width, count)}
+        for kind, pairs in kinds.items() if width < TRAINED_ONLY else [("trained", kinds["trained"])]:
             solved = [solve(pair) for pair in pairs]
             exact.append(width_row(kind, width, solved))
             quality.append(quality_row(kind, width, solved))
             print(exact[-1], quality[-1], sep="\n", flush=True)
     error = enumeration_error([*trained_pairs(12, 1), *random_pairs(12, 4)])
     lines = [
-        "# SeqLip's inner problem: max || A diag(s) B || over 0 <= s <= 1",
+        "# SeqLip",
         "",
-        "`python -m benchmarks.seqlip" + (" --all`" if "--all" in arguments else "`") + "; float64, processor seconds"
-        " on one thread of a busy two-core machine: good to a factor of about two.",
+        "`python -m benchmarks.seqlip`; float64, processor seconds on one thread of a busy two-core machine: good to a"
+        " factor of about two.",
         "",
-        f"## Exact, to a relative gap of 1e-9 within {SECONDS:.0f} s of wall clock",
+        "## The inner problem max || A diag(s) B || over 0 <= s <= 1, exact",
         "",
-        "Enumeration: 2^n times the measured seconds of one batched singular value decomposition (values only), not run"
-        " beyond width 12;",
-        f"there, exact and enumerated maxima of 8 pairs differ by at most {error:.1e} (relative).",
+        f"To a relative gap of 1e-9, within {SECONDS:.0f} s of wall clock for each pair.  Trained pairs: networks",
+        "2-n-n-n-n-1 fitted to a function drawn from a Gaussian process; random pairs: Gaussian.",
+        "Enumeration: 2^n times the measured seconds of one batched singular value decomposition (values only), not",
+        f"run beyond width 12; there, exact and enumerated maxima of 8 pairs differ by at most {error:.1e} (relative).",
         "",
         "| pairs | width | number | finished | largest gap | boxes, median | boxes, most | seconds, median"
         " | seconds, most | enumeration, seconds | speed-up |",
@@ -246,11 +177,11 @@ def main(arguments: list[str]) -> None:
         " | product, median |",
         "|---|---|---|---|---|---|---|---|---|",
         *quality,
-        *(large_pair() if "--all" in arguments else ()),
+        *whole_networks(),
     ]
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
