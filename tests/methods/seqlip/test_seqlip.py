@@ -1,6 +1,7 @@
 """SeqLip as a method: exact on chains, sound when truncated, glued elsewhere, estimates kept apart."""
 
 import math
+import time
 from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise, product
@@ -17,6 +18,9 @@ from autolip.graph.graph import Graph
 from autolip.methods import Bound, Method, Problem, SeqLip, Theorem3, method_named
 from autolip.methods.layerwise import flat_slopes
 from autolip.methods.seqlip import enumerate_patterns, theorem3_factor
+from autolip.methods.seqlip.chain import Chain, ChainBound
+from autolip.methods.seqlip.inner import INNER, Effort
+from autolip.methods.seqlip.split import Splitter
 from autolip.operators.norms import NormOptions
 from autolip.regions import Region
 from autolip.values import Certainty, Estimate, Upper
@@ -233,6 +237,22 @@ def test_the_budget_ends_with_a_proved_bound() -> None:
     at_once = bound_of(model, x, SeqLip("exact", seconds=1e-9))
     assert not at_once.complete
     assert greedy <= at_once.value.value <= value_of(model, x, "autolip") * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("after", range(1, 9))
+def test_the_time_may_end_anywhere(after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether at a cut or at an inner problem: every layer's norm is in the bound, and nothing is lost."""
+    model, x = mlp(4, 8, 7, 8, 3), torch.zeros(1, 4).double()
+    problem = posed(model, x)
+    (stretch,) = stretches(problem.fused)
+    exact, product_of_norms = value_of(model, x, "seqlip-exact"), value_of(model, x, "autolip")
+    chain = Chain(Splitter(None, True, NormOptions()), INNER["exact"], Effort(), until=time.monotonic() + 1e6)
+    looks = iter([False] * after)
+    monkeypatch.setattr(Chain, "expired", property(lambda self: next(looks, True)))
+    bound = chain.bound(stretch)
+    assert isinstance(bound, ChainBound) and isinstance(bound.value, Upper)
+    assert exact * (1 - 1e-9) <= bound.value.value <= product_of_norms * (1 + 1e-6)
+    assert bound.complete == (after >= 7)
 
 
 def test_what_breaks_every_chain_is_named() -> None:

@@ -1,7 +1,7 @@
 """SeqLip of a whole chain: a product over its layers of slopes, each an inner problem between two cut layers."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from autolip.errors import Refusal
@@ -31,8 +31,8 @@ class ChainBound:
 class Chain:
     """One chain being bounded, layer by layer; `until` is when the work should end.
 
-    Each layer of slopes gets an equal part of the time that is left.  After that it is bounded by the product of the
-    norms of the two factors beside it.
+    Each layer of slopes gets an equal part of the time that is left.  Layers that are not cut by then are bounded by
+    their norms.
     """
 
     splitter: Splitter
@@ -47,7 +47,8 @@ class Chain:
         """L <= prod_k  max_{s in slopes_k} || right_{k+1} diag(s) left_k ||, times the outer factors of the ends."""
         total: Upper | Estimate = ONE if self.splitter.residual else Estimate(1.0)
         left: Factor | None = None
-        for number, split in enumerate(self._splits(stretch.blocks)):
+        for number, block in enumerate(stretch.blocks):
+            split = self._split(block, number, len(stretch.slopes))
             if isinstance(split, Refusal):
                 return split
             if left is not None and split.right is not None:
@@ -56,17 +57,22 @@ class Chain:
             total, left = times(total, split.outer), split.left
         return ChainBound(total, self.complete, tuple(self.remarks))
 
-    def _splits(self, blocks: tuple[Operator, ...]) -> Iterator[Split | Refusal]:
-        yield self.splitter.first(blocks[0])
-        yield from (self.splitter.middle(block) for block in blocks[1:-1])
-        yield self.splitter.last(blocks[-1])
+    def _split(self, block: Operator, number: int, last: int) -> Split | Refusal:
+        if self.expired and number:
+            return self.splitter.uncut(block, number == last)
+        cut = self.splitter.first if number == 0 else self.splitter.last if number == last else self.splitter.middle
+        return cut(block)
+
+    @property
+    def expired(self) -> bool:
+        return self.until is not None and time.monotonic() >= self.until
 
     def _between(self, left: Factor, slopes: Between, right: Factor, remaining: int) -> Upper | Estimate:
         """max over s of || right diag(s) left ||."""
         lo, hi = slopes.lo.reshape(-1), slopes.hi.reshape(-1)
         slope = Upper(largest_slope(lo, hi))
         product = whole_norm(right) * slope * whole_norm(left)
-        if self.until is not None and time.monotonic() >= self.until:
+        if self.expired or not (right.matrix.numel() and left.matrix.numel()):
             self.complete = False
             return product
         found = self.inner(right.matrix, left.matrix, lo, hi, self._share(remaining))

@@ -106,6 +106,16 @@ class Splitter:
             return rest
         return Split(Factor(p, rest.sqrt()), Factor(q, rest.sqrt()))
 
+    def uncut(self, layer: Operator, last: bool) -> Split | Refusal:
+        """W = [g I] [F / g] with g^2 = ||W||: nothing singled out; at the last layer g I is an outer factor."""
+        norm = operator_norm(layer, Norm.L2, Norm.L2, self.options)
+        if isinstance(norm, Refusal):
+            return norm
+        right = Factor(torch.zeros(0, layer.in_size).double(), norm.sqrt())
+        if last:
+            return Split(None, right, norm.sqrt())
+        return Split(Factor(torch.zeros(layer.out_size, 0).double(), norm.sqrt()), right)
+
     def _rank(self, layer: Operator, whole: bool) -> int | None:
         """How many directions are kept; None for all."""
         size = min(layer.in_size, layer.out_size)
@@ -122,7 +132,7 @@ class Splitter:
         weight, error = matrices[0].weight, upper_norm(matrices[0].error)
         if not error or not self.residual:
             return Split(Factor(weight, ZERO), None)
-        gain = math.sqrt(error * max(upper_norm(weight), error))
+        gain = math.sqrt(error) * math.sqrt(max(upper_norm(weight), error))
         share = Upper(round_up(error / gain))
         return Split(Factor(weight, Upper(gain)), None, (ONE + share * share).sqrt())
 
