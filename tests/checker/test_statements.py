@@ -47,8 +47,7 @@ def by_norms(problem: Problem, spare: float = 1.02) -> Statement:
 
 
 def certificate(problem: Problem, statement: Statement, certainty: Certainty = Certainty.PROVED) -> Certificate:
-    proof = proof_of(statement, certainty)
-    assert proof is not None
+    proof = proof_of(statement, statement.q, certainty)
     bound = statement.value, 1e-9
     return Certificate.of(proof, bound, statement.p, statement.q, {"kind": "everywhere"}, problem.graph, {})
 

@@ -1,19 +1,27 @@
-"""A statement as a fact that can be checked without this program."""
+"""Statements as facts that can be checked without this program."""
 
 import math
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from autolip.certificates import Proof, QuadraticFact
 from autolip.methods.lipsdp.statement import Statement, nonlinear
+from autolip.norms import Norm
 from autolip.values import Certainty
 
 LARGEST_FACTORISED = 12_000
 """Order of H up to which the check is a factorisation (1.2 GiB; about a minute at the top)."""
 
 
-def proof_of(statement: Statement, certainty: Certainty = Certainty.PROVED) -> Proof | None:
-    """The one fact behind a statement; None where the norms have no such fact (an l2 -> l1 statement).
+def certified(statements: Sequence[Statement], q: Norm) -> Proof | None:
+    """The proof of a bound that one statement makes; None where it is the largest of several, output by output."""
+    return proof_of(statements[0], q) if len(statements) == 1 else None
+
+
+def proof_of(statement: Statement, q: Norm, certainty: Certainty = Certainty.PROVED) -> Proof:
+    """The one fact behind a statement; of a scalar output in any norm q.
 
     The value is raised a little, half of it at the input and half at the output, so that H is positive by more than
     what the check needs: rounding for a factorisation, a margin that Lanczos can see for a confident bound.
@@ -26,10 +34,10 @@ def proof_of(statement: Statement, certainty: Certainty = Certainty.PROVED) -> P
         statement.graph.input,
         statement.graph.output,
         statement.p,
-        statement.q,
+        q if statement.graph.output_shape.numel() == 1 else statement.q,
         statement.value * raised,
         "lanczos" if confident else "cholesky",
-        {name: positive(lam) * raised for name, lam in statement.multipliers.items()},
+        {name: _positive(lam) * raised for name, lam in statement.multipliers.items()},
         _inputs(statement, raised),
         torch.ones(()) if statement.outputs is None else statement.outputs,
         excess,
@@ -37,17 +45,15 @@ def proof_of(statement: Statement, certainty: Certainty = Certainty.PROVED) -> P
     return Proof(statement.graph, (fact,))
 
 
-def _inputs(statement: Statement, raised: float) -> torch.Tensor:
-    """mu, its total at most the square of the raised value for these outputs."""
+def _inputs(statement: Statement, raised: float) -> Tensor:
+    """mu, its total at most the square of the raised value over that of the outputs."""
     if statement.inputs is not None:
         return statement.inputs * raised**2 * (1 - 2.0**-50)
     outputs = 1.0 if statement.outputs is None else math.fsum(statement.outputs.flatten().tolist())
     return torch.tensor((statement.value * raised) ** 2 / outputs * (1 - 2.0**-50), dtype=torch.float64)
 
 
-def positive(multipliers: torch.Tensor) -> torch.Tensor:
-    """Multipliers with zeros replaced by the least that still counts: every neuron carries one in a certificate."""
-    return multipliers.clamp(min=max(multipliers.max().item() * 1e-10, 2.0**-200))
-
-
-__all__ = ["proof_of"]
+def _positive(multipliers: Tensor) -> Tensor:
+    """Multipliers with zeros replaced by small numbers: in a certificate every neuron carries one."""
+    used = multipliers[multipliers > 0]
+    return torch.where(multipliers > 0, multipliers, used.min() * 1e-3 if used.numel() else 1.0)

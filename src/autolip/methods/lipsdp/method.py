@@ -8,6 +8,8 @@ from autolip.errors import Refusal
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph
 from autolip.methods.autolip import walk
+from autolip.methods.lipsdp.certificate import certified
+from autolip.methods.lipsdp.proof import Proved
 from autolip.methods.lipsdp.search import Effort, Search
 from autolip.methods.lipsdp.statement import Constraint, constraint, nonlinear
 from autolip.methods.method import Bound, Method, Problem, method
@@ -56,7 +58,8 @@ class LipSDP(Method):
         if isinstance(base, Refusal) or not isinstance(base.value, Upper):
             return found
         assert isinstance(found.value, Upper)
-        return Bound(Upper.least([found.value, base.value]), base.contributions, found.notes, found.complete)
+        proof = found.proof if found.value.value <= base.value.value else base.proof
+        return Bound(Upper.least([found.value, base.value]), base.contributions, found.notes, found.complete, proof)
 
     def _relaxed(self, problem: Problem, started: float) -> Bound | Refusal:
         graph = without_fixed(problem.lowered)
@@ -69,18 +72,19 @@ class LipSDP(Method):
         else:
             parts = [graph]
         q = Norm.L2 if parts[0].output_shape.numel() == 1 else problem.q
-        uppers, notes, complete = [], [], True
+        proved, notes, complete = list[Proved](), [], True
         for number, part in enumerate(parts):
             left = max(self._deadline(problem, started) - time.monotonic(), 0.0) / (len(parts) - number)
             effort = Effort(self.tolerance, self.rank, self.margin, self.steps, time.monotonic() + left)
             search = Search(part, constraints, problem.p, q, effort, problem.options).run()
             if search.best is None:
                 return Refusal("; ".join(dict.fromkeys(search.reasons)) or "no time left")
-            uppers.append(search.best.bound)
+            proved.append(search.best)
             notes.append(_note(search))
             complete &= not effort.expired
-        worst = max(range(len(parts)), key=lambda number: uppers[number].value)
-        return Bound(Upper.largest(uppers), (), (notes[worst],), complete)
+        worst = max(range(len(parts)), key=lambda number: proved[number].bound.value)
+        value = Upper.largest(part.bound for part in proved)
+        return Bound(value, (), (notes[worst],), complete, lambda: certified([p.statement for p in proved], problem.q))
 
     def _deadline(self, problem: Problem, started: float) -> float:
         own = started + self.seconds
