@@ -12,8 +12,8 @@ from autolip.capture.replay import replay
 from autolip.capture.torch_export import Capture, capture_model
 from autolip.errors import InputError, Refusal
 from autolip.lower import LowerMethod, LowerProblem, lower_named
-from autolip.methods import AUTO, METHODS, Bound, Method, Problem, method_named
-from autolip.norms import parse_norms
+from autolip.methods import METHODS, Bound, Method, Problem, automatic, method_named
+from autolip.norms import Norm, parse_norms
 from autolip.operators.norms import NormOptions
 from autolip.operators.operator import metered
 from autolip.outputs import output_readout, pair_readouts
@@ -93,7 +93,8 @@ def bracket(
     p, q = parse_norms(norm)
     where = region or Everywhere()
     where.check(capture.graph.input_shape)
-    run = _Run(_methods(method), [lower_named(x) if isinstance(x, str) else x for x in _listed(lower)], say)
+    methods, wanted = _methods(method, p, q)
+    lowers = [lower_named(x) if isinstance(x, str) else x for x in _listed(lower)]
     readout = output_readout(output, capture.graph.output_shape)
     _check_delta(delta)
     say("replaying the captured graph against the model")
@@ -106,6 +107,9 @@ def bracket(
     each = NormOptions(delta=delta / (4 * max(1, len(capture.graph.nodes))), seed=seed, deadline=deadline)
     problem = Problem.pose(capture.graph, where, p, q, each)
     search = LowerProblem.of(capture, where, p, q, seed=seed, deadline=deadline)
+    chosen, left_out = _accepting(problem, wanted)
+    run = _Run([*methods, *chosen], lowers, say)
+    frame = replace(frame, notes=(*frame.notes, *left_out))
     if output == "pairs":
         return _all_pairs(frame, problem, search, run)
     if readout is not None:
@@ -160,8 +164,13 @@ class _Run:
 
     def rows(self, problem: Problem, search: LowerProblem) -> tuple[list[Row], Row | None, Row | None, bool]:
         """Every row, the best upper and the best lower one, and whether the budget sufficed."""
-        rows, uppers, complete = [], [], True
+        rows: list[Row] = []
+        uppers: list[tuple[Row, Upper]] = []
+        complete = True
         for method in self.methods:
+            if uppers and problem.options.expired:
+                complete = False
+                break
             self.say(method.title)
             row, bound = _upper_row(method, problem)
             rows.append(row)
@@ -244,17 +253,19 @@ def _listed(choice: Any) -> list[Any]:
     return [choice] if isinstance(choice, str) or not isinstance(choice, Sequence) else list(choice)
 
 
-def _methods(choice: Choice) -> list[Method]:
-    """Method objects from names and objects; "auto" stands for several."""
-    found: list[Method] = []
-    for item in _listed(choice):
-        if isinstance(item, Method):
-            found.append(item)
-        elif item == "auto":
-            found.extend(method_named(name) for name in AUTO)
-        else:
-            found.append(method_named(item))
-    return found
+def _methods(choice: Choice, p: Norm, q: Norm) -> tuple[list[Method], list[Method]]:
+    """Method objects from names and objects, and those that "auto" adds to them."""
+    listed = _listed(choice)
+    named = [item if isinstance(item, Method) else method_named(item) for item in listed if item != "auto"]
+    wanted = automatic(p, q) if "auto" in listed else []
+    return named, [method for method in wanted if method not in named]
+
+
+def _accepting(problem: Problem, methods: Sequence[Method]) -> tuple[list[Method], tuple[str, ...]]:
+    """The methods that accept the problem, and a note on those that do not."""
+    reasons = [(method, method.accepts(problem)) for method in methods]
+    left_out = tuple(f"{method.title} left out: {reason}" for method, reason in reasons if reason is not None)
+    return [method for method, reason in reasons if reason is None], left_out
 
 
 def _positive(value: float, what: str) -> float:

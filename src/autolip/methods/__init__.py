@@ -6,10 +6,20 @@ from autolip.methods.layerwise import Layerwise
 from autolip.methods.liplt import LipLT
 from autolip.methods.lipsdp.method import LipSDP
 from autolip.methods.method import METHODS, Bound, Method, Problem, method_named
+from autolip.methods.nonnegative import Nonnegative
+from autolip.methods.rescaled import Rescaled
 from autolip.methods.seqlip.seqlip import SeqLip, Theorem3
+from autolip.methods.through_l2 import ThroughL2
+from autolip.norms import Norm
 
-AUTO = ("autolip",)
-"""What `method="auto"` runs, cheapest first; the smallest bound wins."""
+AUTO = ("autolip", "nonnegative", "layerwise", "rescaled", "liplt", "through-l2")
+"""What `method="auto"` runs where they accept the network, cheapest first; the smallest bound wins."""
+
+
+def automatic(p: Norm, q: Norm) -> list[Method]:
+    """The methods of AUTO for these norms: the way through l2 leads nowhere from l2 to l2."""
+    return [method_named(name) for name in AUTO if name != ThroughL2.name or not (p is q is Norm.L2)]
+
 
 __all__ = [
     "AUTO",
@@ -21,8 +31,12 @@ __all__ = [
     "LipLT",
     "LipSDP",
     "Method",
+    "Nonnegative",
     "Problem",
+    "Rescaled",
     "SeqLip",
     "Theorem3",
+    "ThroughL2",
+    "automatic",
     "method_named",
 ]

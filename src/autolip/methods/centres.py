@@ -226,12 +226,12 @@ class MatrixFree(Maps):
         return lanczos(operator, replace(options, tolerance=max(LOOSE, options.tolerance), known=known.value))
 
 
-def matrices_suffice(centres: Centres) -> bool:
-    """Whether the network is small enough to hold every map as a matrix."""
+def matrices_suffice(centres: Centres, limit: float = DENSE_WORK) -> bool:
+    """Whether every map can be held as a matrix within about `limit` multiply-adds."""
     sizes = [centres.graph[name].shape.numel() for name in (centres.graph.input, *centres.remainders)]
     total, work = sum(sizes), sum(link.operator.work for link in centres.links)
     widest = max(vertex.shape.numel() for vertex in centres.graph)
-    return total <= MATERIALISED and total * (4 * work + widest**2 / 4) <= DENSE_WORK
+    return total <= MATERIALISED and total * (4 * work + widest**2 / 4) <= limit
 
 
 class Matrices(Maps):

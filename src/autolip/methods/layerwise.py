@@ -12,6 +12,8 @@ from autolip.methods.autolip import Shortcut, walk
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.methods.recursion import Layer, Multipliers, by_diagonal, by_norm, by_rows, chain_bound
 from autolip.norms import Norm
+from autolip.operators.algebra import factors
+from autolip.operators.dense import Dense
 from autolip.operators.norms.rounding import rounded_rows
 from autolip.operators.operator import Operator
 from autolip.slopes import Between
@@ -72,9 +74,9 @@ def closed_form_bound(stretch: Stretch, choices: Sequence[Multipliers]) -> Upper
 
 def dense_layers(blocks: Sequence[Operator], width: int = LARGEST_WIDTH) -> list[Layer] | Refusal:
     """Every affine block as a matrix with its rounding; refused where a hidden layer is too wide."""
-    widest = max((block.out_size for block in blocks[:-1]), default=0)
-    if widest > width:
-        return Refusal(f"a layer of {widest} neurons is wider than {width}")
+    for block in blocks[:-1]:
+        if block.out_size > (width if isinstance(factors(block)[0], Dense) else width // 4):
+            return Refusal(f"a layer of {block.out_size} neurons is too wide to keep its ellipsoid as a matrix")
     layers = []
     for block in blocks:
         layer = _materialised(block)

@@ -20,6 +20,9 @@ NEAREST = 8
 LITTLE = 1e11
 """Multiply-adds that are always allowed: some seconds."""
 
+LOWERED = 1e9
+"""Multiply-adds that the network with maxima written with relu, seldom the better one, may cost."""
+
 
 @method("liplt")
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def _views(problem: Problem) -> Iterator[Centres]:
     yield Centres(fused(problem.separated))
     if any(not isinstance(edge.slope, Exact | Between) for vertex in problem.slopes for edge in vertex.edges):
         lowered = Centres(fused(problem.lowered))
-        if matrices_suffice(lowered) and not problem.options.expired:
+        if matrices_suffice(lowered, limit=LOWERED) and not problem.options.expired:
             yield lowered
 
 

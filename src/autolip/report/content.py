@@ -45,9 +45,9 @@ def headline(result: "Result") -> str:
     lower = None if result.lower is None else digits_down(result.lower.value or 0.0)
     upper = None if result.upper is None else digits_up(_number(result.upper))
     if lower is not None and upper is not None:
-        return f"{lower} <= {_subject(result)} <= {upper} {where}"
+        return f"{lower} <= {_subject(result)} <= {upper} {where}{_winner(result)}"
     if upper is not None:
-        return f"{_subject(result)} <= {upper} {where}; no lower bound"
+        return f"{_subject(result)} <= {upper} {where}{_winner(result)}; no lower bound"
     if lower is not None:
         return f"{_subject(result)} >= {lower} {where}; no upper bound"
     return f"no bound on the {_subject(result)} {where}"
@@ -81,6 +81,12 @@ def _subject(result: "Result") -> str:
         return "largest Lipschitz constant of a difference of two outputs"
     plus, _, minus = result.output.partition("-")
     return f"Lipschitz constant of output {plus}" + (f" - output {minus}" if minus else "")
+
+
+def _winner(result: "Result") -> str:
+    """The method whose upper bound is the smallest, where there were several."""
+    several = sum(row.kind == "upper" for row in result.bounds) > 1
+    return f", upper bound by {result.upper.method}" if several and result.upper is not None else ""
 
 
 def _place(result: "Result") -> str:

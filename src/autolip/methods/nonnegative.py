@@ -1,0 +1,146 @@
+"""Networks of one sign: all slopes at their largest dominate every other pattern."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from autolip.errors import Refusal
+from autolip.graph.signs import consistent_signs, largest_slope
+from autolip.graph.views import SlopeGraph
+from autolip.methods.method import Bound, Method, Problem, method
+from autolip.operators.algebra import compose
+from autolip.operators.block import Block, Link, between
+from autolip.operators.dense import Dense
+from autolip.operators.diagonal import Diagonal
+from autolip.operators.fold import COMPOSITES
+from autolip.operators.index import Incidence
+from autolip.operators.norms.nonnegative import nonnegative_norm
+from autolip.operators.norms.rounding import rounded_rows
+from autolip.operators.operator import Operator
+from autolip.regions import Box, Everywhere
+from autolip.rules import slopes_on
+from autolip.slopes import Between, Exact
+from autolip.values import Upper
+
+FORMED = 2**20
+"""Most entries of an affine block whose matrix is formed before the absolute value is taken."""
+
+NEARLY = 1e-9
+"""How far below their largest values the slopes around a point may be for the bound to be called exact."""
+
+
+@method("nonnegative")
+@dataclass(frozen=True)
+class Nonnegative(Method):
+    """Upper bound: the norm of the network with |W| for every block W and the largest modulus for every slope.
+
+    |sum over paths of products of W and slopes| <= the same with moduli, entrywise, and all norms here are monotone
+    on non-negative matrices: one norm, whatever the depth.  Where signs of the neurons exist that make every block
+    non-negative, the pattern with all slopes at their largest has exactly this norm; where that pattern is found at
+    some input of the region the bound is the constant, and the notes say so.
+    """
+
+    name: ClassVar[str] = "nonnegative"
+    source: ClassVar[str] = "Perron 1907, Frobenius 1912, Collatz 1942; for networks of one sign elementary"
+
+    def accepts(self, problem: Problem) -> Refusal | None:
+        """Refuses maps of which only a gain is known (max-pool, softmax), and infinite slopes."""
+        for vertex in problem.fused:
+            for edge in vertex.edges:
+                if isinstance(edge.slope, Exact):
+                    continue
+                if not isinstance(edge.slope, Between) or not bool(largest_slope(edge.slope).isfinite().all()):
+                    return Refusal(f"{vertex.operation} at {vertex.place} has no bounded slopes entry by entry")
+        return None
+
+    def bound(self, problem: Problem) -> Bound | Refusal:
+        operator = majorant(problem.fused)
+        if isinstance(operator, Refusal):
+            return operator
+        value = nonnegative_norm(operator, problem.p, problem.q)
+        if isinstance(value, Refusal):
+            return value
+        return Bound(value, notes=exactness(problem, value))
+
+
+def majorant(fused: SlopeGraph) -> Operator | Refusal:
+    """The network with every block and slope replaced by its modulus, as one operator."""
+    links = []
+    for vertex in fused:
+        for edge in vertex.edges:
+            if isinstance(edge.slope, Between):
+                operator: Operator | None = Diagonal(_compact(largest_slope(edge.slope).abs()), vertex.shape)
+            elif isinstance(edge.slope, Exact):
+                operator = _modulus(edge.slope.operator)
+            else:
+                operator = None
+            if operator is None:
+                return Refusal(f"no bound on the entries of {vertex.operation} at {vertex.place} is known")
+            links.append(Link(edge.source, vertex.name, operator))
+    paths = between(links, fused.input, fused.output)
+    return Block.of(paths, fused.input, fused.output, fused.input_shape, fused.output_shape)
+
+
+def _modulus(operator: Operator) -> Operator | None:
+    """At least |A|, entrywise: |A B|, not |A| |B|, where the matrix is small."""
+    if not isinstance(operator, COMPOSITES) or operator.in_size * operator.out_size > FORMED:
+        return operator.majorant()
+    rows = []
+    for part in rounded_rows(operator):
+        if isinstance(part, Refusal):
+            return operator.majorant()
+        rows.append((part.value.abs() + part.error) * (1 + 2.0**-52))
+    into = Incidence(lambda x: x.flatten(), operator.in_shape)
+    out = Incidence(lambda x: x.reshape(operator.out_shape), (operator.out_size,))
+    return compose(out, Dense(torch.cat(rows).T), into)
+
+
+def _compact(values: Tensor) -> Tensor:
+    same = values.numel() > 0 and bool((values == values.flatten()[0]).all())
+    return values.flatten()[0] if same else values
+
+
+def exactness(problem: Problem, value: Upper) -> tuple[str, ...]:
+    """What is known of the distance to the constant itself."""
+    if value.value == 0:
+        return ()
+    signs = consistent_signs(problem.fused)
+    if signs is None:
+        return ()
+    start = signs[problem.fused.input]
+    if any(_all_largest(problem, box) for box in _boxes(problem, start)):
+        return ("exact: all slopes reach their largest values at once, and no sign works against another",)
+    return ("no sign works against another, but no input was found where all slopes are largest at once",)
+
+
+def _all_largest(problem: Problem, box: Box) -> bool:
+    """Whether every slope is at its largest on a small box of inputs."""
+    inside = slopes_on(problem.graph, box)
+    for vertex in inside:
+        for here, whole in zip(vertex.edges, problem.slopes[vertex.name].edges, strict=True):
+            if isinstance(whole.slope, Between):
+                goal = largest_slope(whole.slope)
+                if not isinstance(here.slope, Between):
+                    return False
+                ends = torch.minimum(here.slope.lo * goal.sign(), here.slope.hi * goal.sign())
+                if not bool((ends >= goal.abs() * (1 - NEARLY)).all()):
+                    return False
+    return True
+
+
+def _boxes(problem: Problem, signs: Tensor) -> Iterator[Box]:
+    """Small boxes of the region along the direction in which all differences have their signs."""
+    if isinstance(problem.region, Everywhere):
+        middle, reach = torch.zeros_like(signs), torch.ones_like(signs)
+        steps = [size * sign for size in (1.0, 1e3, 1e6) for sign in (1.0, -1.0)]
+    else:
+        around = problem.region.interval(signs.shape)
+        middle, reach = (around.lo + around.hi) / 2, (around.hi - around.lo) / 2
+        steps = [0.5, -0.5, 0.99, -0.99]
+    for step in (0.0, *steps):
+        point = problem.region.project((middle + step * reach * signs).unsqueeze(0))[0]
+        width = 1e-12 * (point.abs() + reach)
+        yield Box(point - width, point + width)

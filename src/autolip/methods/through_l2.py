@@ -1,0 +1,52 @@
+"""Questions in l1 and linf answered through l2."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from autolip.errors import Refusal
+from autolip.methods.method import Bound, Method, Problem, method, method_named
+from autolip.norms import Norm
+from autolip.values import Upper
+
+
+@method("through-l2")
+@dataclass(frozen=True)
+class ThroughL2(Method):
+    """Upper bound ||I||_{p -> 2} L_2 ||I||_{2 -> q}, L_2 the least l2 -> l2 bound of some methods.
+
+    ||I||_{p -> q} = max(1, n^(1/q - 1/p)) for the n entries of the input, or of the output: up to sqrt(n) is lost on
+    either side, and yet products of l1 or linf norms often lose more.
+    """
+
+    methods: tuple[str, ...] = ("autolip", "layerwise", "rescaled", "liplt")
+
+    name: ClassVar[str] = "through-l2"
+    source: ClassVar[str] = "equivalence of norms"
+
+    def accepts(self, problem: Problem) -> Refusal | None:
+        """Refuses l2 at both input and output: there is nothing to gain."""
+        if problem.p is problem.q is Norm.L2:
+            return Refusal("input and output norms are l2 already")
+        return None
+
+    def bound(self, problem: Problem) -> Bound | Refusal:
+        inside = replace(problem, p=Norm.L2, q=Norm.L2)
+        answers: list[tuple[str, Bound]] = []
+        refusals: list[Refusal] = []
+        for name in self.methods:
+            if answers and problem.options.expired:
+                break
+            chosen = method_named(name)
+            answer = chosen.accepts(inside) or chosen.bound(inside)
+            if isinstance(answer, Refusal):
+                refusals.append(answer)
+            elif isinstance(answer.value, Upper):
+                answers.append((name, answer))
+        if not answers:
+            return refusals[0]
+        least = Upper.least(answer.value for _, answer in answers if isinstance(answer.value, Upper))
+        name, best = next((n, a) for n, a in answers if isinstance(a.value, Upper) and a.value.value == least.value)
+        n, m = problem.fused.input_shape.numel(), problem.fused.output_shape.numel()
+        value = problem.p.equivalence(Norm.L2, max(n, 1)) * least * Norm.L2.equivalence(problem.q, max(m, 1))
+        complete = not problem.options.expired and all(answer.complete for _, answer in answers)
+        return Bound(value, best.contributions, (f"l2 bound by {name}", *best.notes), complete)
