@@ -35,7 +35,8 @@ from autolip.operators.norms.rounding import scale_float
 from autolip.values import Upper
 
 Multipliers = Callable[[int, Tensor], Tensor]
-"""From the layer's number and its ellipsoid A (scaled) to the diagonal of T, for that scaling."""
+"""From the layer's number and its ellipsoid A (scaled; the closed forms take several, of all frequencies, too) to the
+diagonal of T, for that scaling."""
 
 RAISE = 2.0**-32
 """Share of its diagonal by which A is enlarged where its own block must be proved definite (A may be singular)."""
@@ -176,20 +177,37 @@ def _scaled(matrix: Tensor, exponent: int) -> Ellipsoid:
 
 def by_norm(number: int, matrix: Tensor) -> Tensor:
     """T = I / lambda_max(A): the closed form of ECLipsE-Fast."""
-    return torch.full((len(matrix),), 1 / _top(matrix), dtype=matrix.dtype)
+    return torch.full((matrix.shape[-1],), 1 / _top(matrix), dtype=torch.float64)
 
 
 def by_rows(number: int, matrix: Tensor) -> Tensor:
     """T_i = 1 / sum_j |A_ij|: feasible by Gershgorin."""
-    return 1 / matrix.abs().sum(1).clamp(min=2.0**-500)
+    return 1 / _largest_rows(matrix.abs()).clamp(min=2.0**-500)
 
 
 def by_diagonal(number: int, matrix: Tensor) -> Tensor:
     """T proportional to 1 / A_ii."""
-    inverse = 1 / matrix.diagonal().clamp(min=matrix.diagonal().max() * 1e-8 + 2.0**-500)
+    inverse = 1 / _diagonal(matrix)
     root = inverse.sqrt()
-    return inverse / _top(root.unsqueeze(1) * matrix * root.unsqueeze(0))
+    return inverse / _top(root.unsqueeze(1) * matrix * root)
+
+
+def by_correlations(number: int, matrix: Tensor) -> Tensor:
+    """T_i = q_i / sum_j |A_ij| q_j with q_i = A_ii^-1/2: feasible by Gershgorin on diag(q)^-1 T A diag(q)."""
+    q = _diagonal(matrix).rsqrt()
+    return q / _largest_rows(matrix.abs() * q).clamp(min=2.0**-500)
+
+
+def _diagonal(matrix: Tensor) -> Tensor:
+    """A_ii, the mean over several matrices; small ones raised."""
+    diagonal = matrix.diagonal(dim1=-2, dim2=-1).real.reshape(-1, matrix.shape[-1]).mean(0)
+    return diagonal.clamp(min=diagonal.max() * 1e-8 + 2.0**-500)
+
+
+def _largest_rows(matrix: Tensor) -> Tensor:
+    """The row sums, the largest of several matrices."""
+    return matrix.sum(-1).reshape(-1, matrix.shape[-1]).amax(0)
 
 
 def _top(matrix: Tensor) -> float:
-    return max(torch.linalg.eigvalsh(matrix)[-1].item(), 2.0**-500)
+    return max(torch.linalg.eigvalsh(matrix).max().item(), 2.0**-500)

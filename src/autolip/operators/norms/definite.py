@@ -7,7 +7,7 @@ c = gamma_{n+1} / (1 - gamma_{n+1}): S. M. Rump, Verification of positive defini
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Complex, Float
 from scipy.linalg.lapack import dpotrf
 from torch import Tensor
 
@@ -53,3 +53,24 @@ def lower_factor(matrix: Float[Tensor, "n n"]) -> Float[Tensor, "n n"] | None:
     if not np.shares_memory(factor, matrix.numpy()):
         matrix.copy_(torch.from_numpy(factor.T))
     return matrix if failed == 0 and bool(matrix.diagonal().isfinite().all()) else None
+
+
+def are_semidefinite(matrices: Complex[Tensor, "f n n"], error: Float[Tensor, "n n"]) -> Bool[Tensor, " f"]:
+    """Which stored matrices have only positive semidefinite Hermitian ones within `error` of them, entrywise.
+
+    Rows and columns are scaled by powers of two to a diagonal of about 1.  In complex arithmetic the factorisation
+    loses at most 2 n gamma(8 (n + 2)) times the largest diagonal entry (Higham 2002, Theorem 10.3 and Lemma 3.5).
+    Cost 4 n^3 / 3 for each.
+    """
+    order = matrices.shape[-1]
+    diagonal = matrices.diagonal(dim1=-2, dim2=-1).real
+    sane = (diagonal > 0).all(-1) & torch.isfinite(matrices.abs()).all(-1).all(-1)
+    scale = torch.exp2(-(torch.log2(torch.where(diagonal > 0, diagonal, 1.0)) / 2).round())
+    scaled = matrices * scale.unsqueeze(-1) * scale.unsqueeze(-2)
+    slack = (error * scale.unsqueeze(-1) * scale.unsqueeze(-2)).sum(-1).amax(-1) * (1 + gamma(order + 4))
+    top = scaled.diagonal(dim1=-2, dim2=-1).real.amax(-1)
+    shift = (slack + 2 * order * gamma(8 * (order + 2)) * top) * (1 + 8 * UNIT) + 8 * UNIT * (1 + top)
+    scaled.diagonal(dim1=-2, dim2=-1).sub_(shift.unsqueeze(-1))
+    charge(len(matrices) * 4 * order**3 / 6)
+    factor, failed = torch.linalg.cholesky_ex(scaled)
+    return sane & (failed == 0) & torch.isfinite(factor.abs()).all(-1).all(-1)
