@@ -25,6 +25,9 @@ RANK = 12
 SETTLING = 3
 """Steps before the singular values are taken seriously."""
 
+BLOCK_STEPS = 1500
+"""Most steps times blocks, beyond ten steps: each costs about a millisecond beside its products."""
+
 LITTLE = 2e10
 """Multiply-adds that the search for weights may always spend: some seconds."""
 
@@ -112,11 +115,12 @@ class _Search:
         best, least = self.weights, math.inf
         allowed = max(self.passes * self.problem.work_of_one_pass, LITTLE)
         with metered() as meter:
-            for number in range(self.steps):
+            steps = min(self.steps, max(10, BLOCK_STEPS // max(len(blocks), 1)))
+            for number in range(steps):
                 current = replace(self.weights, values={root: value.exp() for root, value in logs.items()})
                 for block in blocks:
                     block.step(current)
-                total, slopes = self._gradient(blocks, power=4.0 * 12.0 ** (number / self.steps))
+                total, slopes = self._gradient(blocks, power=4.0 * 12.0 ** (number / steps))
                 if total < least and number >= SETTLING:
                     best, least = current, total
                 if meter.work > allowed or self.problem.options.expired:
