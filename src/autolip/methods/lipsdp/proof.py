@@ -21,7 +21,7 @@ from autolip.intervals import UNIT, gamma
 from autolip.methods.layerwise import dense_layers, flat_slopes
 from autolip.methods.lipsdp.form import Form, form_of, size_of
 from autolip.methods.lipsdp.statement import Statement, nonlinear
-from autolip.methods.recursion import Layer, first_ellipsoid, next_ellipsoid
+from autolip.methods.recursion import Layer, feasible, first_ellipsoid, next_ellipsoid
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.operators.norms.definite import factorises, lower_factor
@@ -76,18 +76,19 @@ def chain_of(statement: Statement) -> Chain | None:
 
 
 def prove_chain(statement: Statement, chain: Chain) -> Proved | Refusal:
-    """The recursion with T = lam (b - a)^2 / (2 value^2); T is shrunk where a layer is not feasible."""
-    ellipsoid = first_ellipsoid(chain.layers[0])
+    """The recursion with T = lam (b - a)^2 / (2 value^2), shrunk where a layer is not feasible; lam is what was used."""
+    ellipsoid, used = first_ellipsoid(chain.layers[0]), dict[str, Tensor]()
     for name, (lo, hi), layer in zip(chain.names, chain.slopes, chain.layers[1:], strict=True):
         lam = statement.multipliers[name].reshape(-1)
-        t = lam * ((hi - lo) / statement.value) ** 2 / 2 * 4.0**ellipsoid.exponent
-        following = next_ellipsoid(ellipsoid, t, lo, hi, layer)
-        if following is None:
+        scale = ((hi - lo) / statement.value) ** 2 / 2 * 4.0**ellipsoid.exponent
+        t = feasible(ellipsoid.matrix, lam * scale)
+        following = None if t is None else next_ellipsoid(ellipsoid, t, lo, hi, layer)
+        if t is None or following is None:
             return Refusal(f"the multipliers of {name} could not be proved feasible")
-        ellipsoid = following
+        ellipsoid, used[name] = following, (t / scale).reshape(statement.multipliers[name].shape)
     bound = ellipsoid.norm()
     factor = (bound.value / statement.value) ** 2
-    multipliers = {name: lam * factor for name, lam in statement.multipliers.items()}
+    multipliers = {name: lam * factor for name, lam in used.items()}
     return Proved(bound, replace(statement, value=bound.value, multipliers=multipliers))
 
 
