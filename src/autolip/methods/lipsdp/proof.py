@@ -76,7 +76,7 @@ def chain_of(statement: Statement) -> Chain | None:
 
 
 def prove_chain(statement: Statement, chain: Chain) -> Proved | Refusal:
-    """The recursion with T = lam (b - a)^2 / (2 value^2), shrunk where a layer is not feasible; lam is what was used."""
+    """The recursion with T = lam (b - a)^2 / (2 value^2), shrunk where a layer is not feasible; as used, lam stays."""
     ellipsoid, used = first_ellipsoid(chain.layers[0]), dict[str, Tensor]()
     for name, (lo, hi), layer in zip(chain.names, chain.slopes, chain.layers[1:], strict=True):
         lam = statement.multipliers[name].reshape(-1)
