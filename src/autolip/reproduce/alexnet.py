@@ -31,7 +31,7 @@ class AlexnetExperiment:
     """How many singular vectors are taken, and how hard lower bounds are searched."""
 
     rank: int = 200
-    seconds: float = 120.0
+    seconds: float = 60.0
     side: int | None = None
 
     @staticmethod

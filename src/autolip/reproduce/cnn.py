@@ -27,7 +27,7 @@ class CnnExperiment:
     rank: int = 200
     points: int = 1000
     recipe: Recipe = Recipe(steps=2500, batch=64, rate=1e-3)
-    seconds: float = 20.0
+    seconds: float = 8.0
 
     @staticmethod
     def quick() -> "CnnExperiment":
