@@ -27,7 +27,7 @@ class MlpExperiment:
     width: int = 20
     points: int = 15_000
     half: float = 4.0
-    recipe: Recipe = Recipe(steps=4000, batch=256, rate=3e-3)
+    recipe: Recipe = Recipe(steps=3000, batch=256, rate=3e-3)
     seconds: float = 4.0
 
     @staticmethod
