@@ -1,10 +1,14 @@
-"""Entries of a nonlinear operation whose slope is known, or nearly, are affine: stable neurons on a region."""
+"""Entries of a nonlinear operation whose slope is known, or nearly, are affine: stable neurons on a region.
+
+So are entries that no path connects with the input or with the output: their slope may be taken as zero.
+"""
 
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from autolip.graph.connected import heard, reached
 from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.intervals import Interval
 from autolip.operators.diagonal import Diagonal
@@ -22,14 +26,22 @@ def without_fixed(graph: SlopeGraph) -> SlopeGraph:
     a nonlinearity with slopes in [-r, r] (where they are narrow, r > 0) or [lo, hi], and the wiring back to its place.
     """
     vertices: list[Vertex] = []
+    before, after = reached(graph), heard(graph)
     for vertex in graph:
         slope = vertex.edges[0].slope if len(vertex.edges) == 1 else None
+        if isinstance(slope, Between):
+            slope = _cut(slope, ~(before[vertex.name] & after[vertex.name]))
         narrow = _narrow(slope) if isinstance(slope, Between) else None
         if isinstance(slope, Between) and narrow is not None and bool(narrow.any()):
             vertices += _split(vertex, slope, narrow)
         else:
             vertices.append(vertex)
     return replace(graph, vertices=tuple(vertices))
+
+
+def _cut(slope: Between, dead: Tensor) -> Between:
+    """The slopes with zero for entries that do not matter."""
+    return Between(torch.where(dead, 0.0, slope.lo), torch.where(dead, 0.0, slope.hi)) if bool(dead.any()) else slope
 
 
 def _narrow(slope: Between) -> Tensor:

@@ -94,7 +94,7 @@ def next_ellipsoid(
     matrix = ellipsoid.matrix
     if lo.any():
         matrix = matrix + torch.diag(matrix.diagonal() * RAISE)
-    t = _feasible(matrix, multipliers)
+    t = feasible(matrix, multipliers)
     if t is None:
         return None
     candidate = _candidate(matrix, t, lo, hi, layer.weight)
@@ -107,7 +107,7 @@ def next_ellipsoid(
     return None
 
 
-def _feasible(matrix: Tensor, t: Tensor, margin: float = 1e-6) -> Tensor | None:
+def feasible(matrix: Tensor, t: Tensor, margin: float = 1e-6) -> Tensor | None:
     """The multipliers, shrunk until lambda_max(T^1/2 A T^1/2) < 2."""
     if not t.isfinite().all() or not (t > 0).all():
         return None

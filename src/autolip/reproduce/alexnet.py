@@ -31,7 +31,7 @@ class AlexnetExperiment:
     """How many singular vectors are taken, and how hard lower bounds are searched."""
 
     rank: int = 200
-    seconds: float = 120.0
+    seconds: float = 20.0
     side: int | None = None
 
     @staticmethod
@@ -45,7 +45,7 @@ class AlexnetExperiment:
         return [
             Column("Frobenius", Frobenius()),
             Column("AutoLip", AutoLip()),
-            Column("SeqLip", SeqLip(rank=self.rank, seconds=5 * s)),
+            Column("SeqLip", SeqLip(rank=self.rank, seconds=600)),
             Column("Greedy SeqLip", SeqLip("greedy", rank=self.rank, restarts=1, residual=False, seconds=None)),
             Column("greedy with residual", SeqLip("greedy", rank=self.rank, restarts=1, seconds=None)),
             Column("annealing", Annealing(seconds=s)),

@@ -25,14 +25,14 @@ class CnnExperiment:
 
     depths: tuple[int, ...] = (4, 5, 7, 10)
     rank: int = 200
-    points: int = 1000
-    recipe: Recipe = Recipe(steps=2500, batch=64, rate=1e-3)
-    seconds: float = 20.0
+    points: int = 300
+    recipe: Recipe = Recipe(steps=1000, batch=64, rate=1e-3)
+    seconds: float = 5.0
 
     @staticmethod
     def quick() -> "CnnExperiment":
         """Two depths, less training, fewer singular vectors, shorter searches."""
-        return CnnExperiment((4, 5), rank=20, points=20, recipe=Recipe(200, 64, 1e-3), seconds=1.0)
+        return CnnExperiment((4, 5), rank=20, points=20, recipe=Recipe(200, 64, 1e-3), seconds=0.5)
 
     def columns(self) -> list[Column]:
         """The paper's columns, and ours."""
@@ -41,7 +41,7 @@ class CnnExperiment:
             Column("Frobenius", Frobenius()),
             Column("AutoLip", AutoLip()),
             Column("Theorem 3", Theorem3()),
-            Column("SeqLip", SeqLip(rank=self.rank, seconds=5 * s)),
+            Column("SeqLip", SeqLip(rank=self.rank, seconds=60)),
             Column("Greedy SeqLip", SeqLip("greedy", rank=self.rank, residual=False, restarts=2)),
             Column("greedy with residual", SeqLip("greedy", rank=self.rank, restarts=2)),
             Column("data set", Dataset()),

@@ -105,7 +105,10 @@ class IdealExperiment:
             tuple(dict.fromkeys(title for title, _ in cells)),
             cells,
             {},
-            (f"means of {self.draws} networks, {self.limit_draws} at r = 0", *self.remarks(cells, spread, networks)),
+            (
+                f"means of {self.draws} network{'s'[: self.draws > 1]}, {self.limit_draws} at r = 0",
+                *self.remarks(cells, spread, networks),
+            ),
             spread,
         )
 

@@ -19,6 +19,7 @@ With an linf input every row of x is normalised alone, and mu_i = |C^T w|_i; wit
 """
 
 import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -31,8 +32,8 @@ from autolip.methods.lipsdp.statement import Constraint, Statement
 from autolip.norms import Norm
 from autolip.operators.operator import DTYPE
 
-FLOOR = 1e-8
-"""Share of a layer's mean that keeps a neuron without signal from dividing by zero."""
+FLOOR = 1e-6
+"""Square of the share of a layer's mean that stands for the signal of a neuron that has less."""
 
 WIDENED = 0.05
 """Size of new columns, in terms of the mean entry of those that are there."""
@@ -51,6 +52,8 @@ class _Neurons:
     size: Tensor = torch.empty(0)
     reach: Tensor = torch.empty(0)
     """|v_i|^2 for a random input, in terms of its median over the layer."""
+    heard: Tensor = torch.empty(0)
+    """|q_i|^2 there, likewise."""
     shift: int = 0
 
     def length(self, x: Tensor | None) -> Tensor:
@@ -94,8 +97,8 @@ class Ascent:
     def _layer(self, item: Constraint) -> _Neurons:
         return _Neurons(item.centre.to(self.dtype), item.radius.to(self.dtype), item.blocks, item.out_shape)
 
-    def _random(self, shape: torch.Size) -> Tensor:
-        generator = torch.Generator().manual_seed(self.seed)
+    def _random(self, shape: torch.Size, name: str = "") -> Tensor:
+        generator = torch.Generator().manual_seed(zlib.crc32(f"{self.seed} {name}".encode()))
         return torch.randn((self.rank, *shape), generator=generator, dtype=DTYPE).to(self.dtype)
 
     def _unit(self, x: Tensor) -> Tensor:
@@ -124,12 +127,10 @@ class Ascent:
         """z = c v + rho |v| u."""
         layer = self._neurons[name]
         if layer.q is None:
-            layer.q = v if v.shape[1:] == layer.out_shape else self._random(layer.out_shape)
+            layer.q = self._random(layer.out_shape, name)
         layer.v, layer.size = v, layer.length(v)
         if self.steps == 0:
-            square = layer.size * layer.size
-            alive = square[square > 0]
-            layer.reach = square / (alive.median() if len(alive) else 1.0) + FLOOR
+            layer.reach = _relative(layer.size) + FLOOR
         push = self._widening * layer.radius * layer.size / _nonzero(layer.length(layer.q))
         z = push * layer.q
         if v.shape[1:] == layer.out_shape:
@@ -142,6 +143,8 @@ class Ascent:
         shift = exponents[self._passes.output] - exponents[self._passes.source(name)]
         length, radius = layer.length(q), self._widening * layer.radius
         layer.q, layer.shift = q, shift
+        if self.steps == 0:
+            layer.heard = _relative(length)
         w = radius * length / _nonzero(layer.size) * layer.v
         return w + layer.centre * q if q.shape == w.shape else w
 
@@ -151,37 +154,44 @@ class Ascent:
         wide.x = wide._unit(torch.cat([self.x, wide._random(self.graph.input_shape)[self.rank :] * self._small()]))
         for name, layer in self._neurons.items():
             if layer.q is not None:
-                extra = wide._random(layer.out_shape)[self.rank :] * layer.q.abs().mean() * WIDENED
+                extra = wide._random(layer.out_shape, name)[self.rank :] * layer.q.abs().mean() * WIDENED
                 wide._neurons[name] = replace(layer, q=torch.cat([layer.q, extra]))
         return wide
 
     def _small(self) -> float:
         return WIDENED * float(self.x.abs().mean())
 
-    def statement(self, share: float) -> Statement:
-        """What this iterate claims, `share` of the layer's mean energy added for every neuron; to be proved."""
+    def statement(self) -> Statement:
+        """What this iterate claims; to be proved."""
         exponent = self._passes.exponents[self._passes.output]
         multipliers = {}
         for name, layer in self._neurons.items():
             if layer.size.numel():
-                lam = _multipliers(layer, share) / self._widening
+                lam = _multipliers(layer) / self._widening
                 multipliers[name] = lam * (4.0**layer.shift / (1 - self.margin))
         inputs = self._inputs.to(DTYPE) * 4.0**exponent if self.p is Norm.LINF else None
-        outputs = self._outputs.to(DTYPE) + share / self._outputs.numel() if self.q is Norm.L1 else None
+        outputs = self._outputs.to(DTYPE) + FLOOR / self._outputs.numel() if self.q is Norm.L1 else None
         return Statement(self.graph, self.p, self.q, multipliers, inputs, self.dual, outputs)
 
 
-def _multipliers(layer: _Neurons, share: float) -> Tensor:
-    """|q| / (rho |v|); a neuron without signal gets a share of the layer's mean energy |q| rho |v|.
+def _multipliers(layer: _Neurons) -> Tensor:
+    """|q| / (rho |v|); where there is no signal, the ratio of what a random pass showed, in terms of the layer's mean.
 
-    A multiplier weighs lam (rho |v|)^2 = |q| rho |v|: that energy, and not the multiplier, is what a floor may raise,
-    and the |v_i|^2 that counts for it is what inputs of any direction reach, not only the one that is best so far.
+    A multiplier weighs lam (rho |v|)^2: that energy must stay small for a neuron that inputs reach and no output hears.
     """
-    above, size, radius, reach = (x.to(DTYPE) for x in (layer.length(layer.q), layer.size, layer.radius, layer.reach))
-    square, mean = size * size, size.mean() ** 2
-    energy = (above * radius * size).mean()
-    lam = above * size / _nonzero(radius * (square + FLOOR * mean))
-    return lam + share * energy / _nonzero(radius * radius * (square + mean * reach))
+    above, size, radius = (x.to(DTYPE) for x in (layer.length(layer.q), layer.size, layer.radius))
+    reach, heard = layer.reach.to(DTYPE), layer.heard.to(DTYPE)
+    into, out = above.mean() ** 2, size.mean() ** 2
+    lam = ((above**2 + FLOOR * into * heard) / _nonzero(size**2 + FLOOR * out * reach)).sqrt() / radius
+    energy = (above * radius * size).mean() * FLOOR
+    return lam + energy / _nonzero(radius * radius * (size**2 + out * reach))
+
+
+def _relative(length: Tensor) -> Tensor:
+    """Squares, in terms of their median over what is not zero."""
+    square = length * length
+    alive = square[square > 0]
+    return square / (alive.median() if len(alive) else 1.0)
 
 
 def _rows(x: Tensor) -> Tensor:

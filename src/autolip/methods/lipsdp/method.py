@@ -24,10 +24,11 @@ class LipSDP(Method):
     """Upper bound on the Lipschitz constant: LipSDP-Neuron by the vector power method, every value proved afresh.
 
     The least value for which H(value^2, lam) >= 0 with a multiplier per neuron (see lipsdp.statement), found by
-    forward and backward passes of the network on a batch of `rank` and proved by the layerwise recursion or a Cholesky
-    factorisation of H.  Ends where the proved value is within `tolerance` of what the relaxation attains, or after
-    `seconds` or `steps`; never above AutoLip.  Norms: l2 or linf at the input; at the output l2, l1 (from linf), linf
-    (component by component), or any for a scalar.
+    forward and backward passes of the network on a batch of `rank`; proved by the layerwise recursion, by a Cholesky
+    factorisation of H, or, beyond its size, with high probability by Lanczos.  Ends where the proved value is within
+    `tolerance` of what the relaxation attains, or after `steps`, or at the deadline (after `seconds`, if there is
+    none); never above AutoLip.  Norms: l2 or linf at the input; at the output l2, l1 (from linf), linf (component by
+    component), or any for a scalar.
     """
 
     tolerance: float = 0.01
@@ -52,6 +53,8 @@ class LipSDP(Method):
     def bound(self, problem: Problem) -> Bound | Refusal:
         started = time.monotonic()
         base = walk(problem, problem.fused)
+        if isinstance(base, Bound) and isinstance(base.value, Upper) and base.value.value == 0:
+            return base
         found = self._relaxed(problem, started)
         if isinstance(found, Refusal):
             return found
@@ -87,8 +90,7 @@ class LipSDP(Method):
         return Bound(value, (), (notes[worst],), complete, lambda: certified([p.statement for p in proved], problem.q))
 
     def _deadline(self, problem: Problem, started: float) -> float:
-        own = started + self.seconds
-        return own if problem.options.deadline is None else min(own, problem.options.deadline)
+        return started + self.seconds if problem.options.deadline is None else problem.options.deadline
 
 
 def constraints_of(graph: SlopeGraph) -> dict[str, Constraint] | Refusal:

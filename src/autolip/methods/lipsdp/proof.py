@@ -2,7 +2,8 @@
 
 Along a chain of matrices the layerwise recursion proves it (see recursion; T = lam (b - a)^2 / (2 value^2)).  On any
 graph H is written out, and the least value for these multipliers follows from the Schur complement of its part in z;
-that value, raised a little, is proved by a Cholesky factorisation of the whole matrix that runs to completion.
+that value, raised a little, is proved by a Cholesky factorisation of the whole matrix that runs to completion.  Beyond
+the size where H can be written out, H >= 0 is the norm of one map (see lifted), and Lanczos proves that.
 """
 
 from collections.abc import Sequence
@@ -20,8 +21,9 @@ from autolip.graph.views import fused
 from autolip.intervals import UNIT, gamma
 from autolip.methods.layerwise import dense_layers, flat_slopes
 from autolip.methods.lipsdp.form import Form, form_of, size_of
+from autolip.methods.lipsdp.lifted import norm_bound
 from autolip.methods.lipsdp.statement import Statement, nonlinear
-from autolip.methods.recursion import Layer, first_ellipsoid, next_ellipsoid
+from autolip.methods.recursion import Layer, feasible, first_ellipsoid, next_ellipsoid
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.operators.norms.definite import factorises, lower_factor
@@ -42,14 +44,16 @@ class Proved:
     statement: Statement
 
 
-def prove(statement: Statement, options: NormOptions) -> Proved | Refusal:
+def prove(statement: Statement, margin: float, options: NormOptions) -> Proved | Refusal:
     """The least value that is proved with these multipliers; refused where they are not feasible."""
     chain = chain_of(statement)
     if chain is not None:
         return prove_chain(statement, chain)
     if size_of(statement) <= LARGEST_FORM:
         return prove_form(statement)
-    return Refusal(f"H has {size_of(statement)} rows: only up to {LARGEST_FORM} can be factorised")
+    if options.proved_only:
+        return Refusal(f"H has {size_of(statement)} rows: only up to {LARGEST_FORM} can be factorised")
+    return prove_lifted(statement, margin, options)
 
 
 @dataclass(frozen=True)
@@ -76,19 +80,30 @@ def chain_of(statement: Statement) -> Chain | None:
 
 
 def prove_chain(statement: Statement, chain: Chain) -> Proved | Refusal:
-    """The recursion with T = lam (b - a)^2 / (2 value^2); T is shrunk where a layer is not feasible."""
-    ellipsoid = first_ellipsoid(chain.layers[0])
+    """The recursion with T = lam (b - a)^2 / (2 value^2), shrunk where a layer is not feasible; as used, lam stays."""
+    ellipsoid, used = first_ellipsoid(chain.layers[0]), dict[str, Tensor]()
     for name, (lo, hi), layer in zip(chain.names, chain.slopes, chain.layers[1:], strict=True):
         lam = statement.multipliers[name].reshape(-1)
-        t = lam * ((hi - lo) / statement.value) ** 2 / 2 * 4.0**ellipsoid.exponent
-        following = next_ellipsoid(ellipsoid, t, lo, hi, layer)
-        if following is None:
+        scale = ((hi - lo) / statement.value) ** 2 / 2 * 4.0**ellipsoid.exponent
+        t = feasible(ellipsoid.matrix, lam * scale)
+        following = None if t is None else next_ellipsoid(ellipsoid, t, lo, hi, layer)
+        if t is None or following is None:
             return Refusal(f"the multipliers of {name} could not be proved feasible")
-        ellipsoid = following
+        ellipsoid, used[name] = following, (t / scale).reshape(statement.multipliers[name].shape)
     bound = ellipsoid.norm()
     factor = (bound.value / statement.value) ** 2
-    multipliers = {name: lam * factor for name, lam in statement.multipliers.items()}
+    multipliers = {name: lam * factor for name, lam in used.items()}
     return Proved(bound, replace(statement, value=bound.value, multipliers=multipliers))
+
+
+def prove_lifted(statement: Statement, margin: float, options: NormOptions) -> Proved | Refusal:
+    """By the norm of the lifted map; CONFIDENT where only Lanczos can bound it."""
+    bound = norm_bound(statement, margin, options)
+    if isinstance(bound, Refusal):
+        return bound
+    factor = (bound.value / statement.value) ** 2
+    inputs = None if statement.inputs is None else statement.inputs * factor
+    return Proved(bound, replace(statement, value=bound.value, inputs=inputs))
 
 
 def prove_form(statement: Statement, attempts: int = 10) -> Proved | Refusal:

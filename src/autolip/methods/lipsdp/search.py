@@ -82,7 +82,7 @@ class Search:
             if not math.isfinite(self._ascent.dual):
                 self.reasons.append("the ascent left the range of floating-point numbers")
                 break
-            proved = prove(self._ascent.statement(min(margin / 10, 1e-4)), self.options)
+            proved = prove(self._ascent.statement(), margin, self.options)
             if isinstance(proved, Refusal):
                 self.reasons.append(str(proved))
                 margin = min(4 * margin, 0.5)

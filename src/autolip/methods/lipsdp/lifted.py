@@ -1,0 +1,171 @@
+"""H >= 0 as the norm of one linear map, for graphs whose form is too large to be written out.
+
+With z = c v + s, |s| <= rho |v|, let M take (x', s'), x = x'/value, s_k = d_k s'_k, through the network with the s_k as
+free inputs, to y and to e_k v_k for every nonlinear vertex.  If N >= ||M||_2 then for every difference
+
+    |y|^2 + sum_k |e_k v_k|^2  <=  N^2 (value^2 |x|^2 + sum_k |s_k / d_k|^2),
+
+and where e_k d_k >= N rho_k the sums cancel, for |e_k v_k| >= N |s_k / d_k|: hence |y| <= N value |x|.  The multipliers
+lam give e = rho sqrt(lam) and d = 1 / sqrt((1 - eta) lam), eta being the margin with which they were found: N is then
+about 1, and must not exceed (1 - eta)^(-1/2).  One product with M is one pass of the network, and the norm engines
+prove N as they prove any other norm.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from autolip.errors import Refusal
+from autolip.graph.views import Vertex
+from autolip.intervals import UNIT
+from autolip.methods.centres import centre_and_radius
+from autolip.methods.lipsdp.statement import Statement, constraint
+from autolip.operators.algebra import compose
+from autolip.operators.block import Block, Link, between
+from autolip.operators.diagonal import Diagonal
+from autolip.operators.index import Incidence
+from autolip.operators.norms import NormOptions, operator_norm
+from autolip.operators.operator import DTYPE, Operator
+from autolip.slopes import Between, Exact
+from autolip.values import Upper
+
+IN, OUT = "free inputs", "all operands"
+
+
+@dataclass(frozen=True)
+class Lifted:
+    """M, what its input stands for, and up to which N it proves anything."""
+
+    operator: Operator
+    inputs: Tensor
+    """x = inputs * x'."""
+    outputs: Tensor
+    """y' = outputs * y."""
+    limit: float
+    """Below e d / rho, for every neuron."""
+
+
+def lifted(statement: Statement, margin: float) -> Lifted | Refusal:
+    """M for a statement's multipliers."""
+    writer = _Writer(statement, margin)
+    for vertex in statement.graph:
+        refusal = writer.enter(vertex)
+        if refusal is not None:
+            return refusal
+    return writer.finished()
+
+
+def norm_bound(statement: Statement, margin: float, options: NormOptions) -> Upper | Refusal:
+    """Upper bound on the statement's constant, by a bound on ||M||_2 that the norm engines find."""
+    map_ = lifted(statement, margin)
+    if isinstance(map_, Refusal):
+        return map_
+    norm = operator_norm(map_.operator, options=replace(options, tolerance=max(margin / 4, 1e-4)))
+    if isinstance(norm, Refusal):
+        return norm
+    if norm.value > map_.limit:
+        return Refusal(f"the multipliers hold up to a norm of {map_.limit:.6g} only, and it is {norm.value:.6g}")
+    return norm * _squares(1 / map_.inputs).sqrt() * _squares(1 / map_.outputs).sqrt()
+
+
+def _squares(entries: Tensor) -> Upper:
+    """The sum of squares, or the one square (l2 norms); each entry has one rounding error."""
+    total = float((entries * entries).sum())
+    return Upper(total * (1 + (8 + 2 * entries.numel()) * UNIT))
+
+
+@dataclass
+class _Writer:
+    """The links of M, vertex by vertex."""
+
+    statement: Statement
+    margin: float
+    links: list[Link] = field(default_factory=list)
+    reads: list[tuple[str, Tensor, torch.Size]] = field(default_factory=list)
+    """What the input holds: target, scale, shape."""
+    writes: list[tuple[str, Tensor, torch.Size]] = field(default_factory=list)
+    """What the output holds: source, scale, shape."""
+    limits: list[float] = field(default_factory=list)
+    order: list[tuple[str, Link | None]] = field(default_factory=list)
+
+    def enter(self, vertex: Vertex) -> Refusal | None:
+        """The links into a vertex, and out of what a nonlinear one reads."""
+        graph = self.statement.graph
+        if vertex.name == graph.input:
+            mu = self.statement.inputs
+            scale = torch.tensor(1 / self.statement.value, dtype=DTYPE) if mu is None else mu.rsqrt()
+            self._read(vertex.name, scale, vertex.shape)
+        elif vertex.is_affine:
+            for edge in vertex.edges:
+                assert isinstance(edge.slope, Exact)
+                self.order.append(("", Link(edge.source, vertex.name, edge.slope.operator)))
+        else:
+            return self._bend(vertex)
+        return None
+
+    def _bend(self, vertex: Vertex) -> Refusal | None:
+        item, slope = constraint(vertex), vertex.edges[0].slope
+        if isinstance(item, Refusal):
+            return item
+        lam = self.statement.multipliers[vertex.name].reshape(item.blocks)
+        centre, radius = centre_and_radius(slope) if isinstance(slope, Between) else (item.centre, item.radius)
+        if not bool((lam > 0).all() and lam.isfinite().all() and (radius > 0).all()):
+            return Refusal(f"a multiplier or a width of {vertex.operation} at {vertex.place} is not positive")
+        out, into = radius * lam.sqrt(), (lam * (1 - self.margin)).rsqrt()
+        self.limits.append(float((out * into / radius).min()) * (1 - 8 * UNIT))
+        source = vertex.edges[0].source
+        self._write(source, out, item.in_shape)
+        if bool(centre.any()):
+            self.order.append(("", Link(source, vertex.name, Diagonal(centre, item.in_shape))))
+        self._read(vertex.name, into, item.out_shape)
+        return None
+
+    def _read(self, target: str, scale: Tensor, shape: torch.Size) -> None:
+        self.reads.append((target, scale, shape))
+        self.order.append(("read", None))
+
+    def _write(self, source: str, scale: Tensor, shape: torch.Size) -> None:
+        self.writes.append((source, scale, shape))
+        self.order.append(("write", None))
+
+    def finished(self) -> Lifted:
+        graph, nu = self.statement.graph, self.statement.outputs
+        scale = torch.ones((), dtype=DTYPE) if nu is None else nu.rsqrt()
+        self._write(graph.output, scale, graph.output_shape)
+        total_in = sum(shape.numel() for *_, shape in self.reads)
+        total_out = sum(shape.numel() for *_, shape in self.writes)
+        reads, writes = iter(_offsets(self.reads)), iter(_offsets(self.writes))
+        links = []
+        for kind, link in self.order:
+            if kind == "read":
+                start, (target, factor, shape) = next(reads)
+                link = Link(IN, target, compose(Diagonal(factor, shape), _slice(start, shape, total_in)))
+            elif kind == "write":
+                start, (source, factor, shape) = next(writes)
+                link = Link(source, OUT, compose(_place(start, shape, total_out), Diagonal(factor, shape)))
+            assert link is not None
+            links.append(link)
+        operator = Block.of(between(links, IN, OUT), IN, OUT, (total_in,), (total_out,))
+        return Lifted(operator, self.reads[0][1], scale, min(self.limits, default=torch.inf))
+
+
+def _offsets(
+    parts: list[tuple[str, Tensor, torch.Size]],
+) -> list[tuple[int, tuple[str, Tensor, torch.Size]]]:
+    starts, start = [], 0
+    for part in parts:
+        starts.append((start, part))
+        start += part[2].numel()
+    return starts
+
+
+def _slice(start: int, shape: torch.Size, total: int) -> Operator:
+    """The entries from `start` on, as a tensor of this shape."""
+    return Incidence(lambda x: x.narrow(0, start, shape.numel()).reshape(shape), (total,), tuple(shape))
+
+
+def _place(start: int, shape: torch.Size, total: int) -> Operator:
+    """A tensor's entries from `start` on, zero elsewhere."""
+    after = total - start - shape.numel()
+    return Incidence(lambda x: torch.nn.functional.pad(x.reshape(-1), (start, after)), tuple(shape), (total,))

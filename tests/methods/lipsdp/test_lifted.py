@@ -1,0 +1,65 @@
+"""The lifted map: its norm proves what the factorisation proves, and refuses what does not hold."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from autolip.errors import Refusal
+from autolip.methods.lipsdp.ascent import Ascent
+from autolip.methods.lipsdp.lifted import lifted, norm_bound
+from autolip.methods.lipsdp.method import constraints_of
+from autolip.methods.lipsdp.proof import prove_form, prove_lifted
+from autolip.methods.lipsdp.statement import Statement
+from autolip.norms import Norm
+from autolip.operators.norms import NormOptions
+from autolip.values import Certainty
+from tests.methods.lipsdp.conftest import mlp, pose, stated
+
+MARGIN = 0.02
+
+
+def statement(norm: str = "l2") -> Statement:
+    problem = pose(mlp(4, 9, 8, 3), (1, 4), norm)
+    graph = stated(problem)
+    constraints = constraints_of(graph)
+    assert isinstance(constraints, dict)
+    ascent = Ascent(graph, constraints, problem.p, problem.q, 6, torch.float64, MARGIN)
+    for _ in range(80):
+        ascent.step()
+    return ascent.statement()
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf:l2", "linf:l1"])
+def test_agrees_with_the_factorisation(norm: str) -> None:
+    made = statement(norm)
+    by_form, by_norm = prove_form(made), prove_lifted(made, MARGIN, NormOptions())
+    assert not isinstance(by_form, Refusal) and not isinstance(by_norm, Refusal)
+    assert by_form.bound.value <= by_norm.bound.value * (1 + 1e-9) <= by_form.bound.value * 1.03
+
+
+def test_lanczos_alone_is_confident() -> None:
+    made = statement()
+    bound = norm_bound(made, MARGIN, NormOptions(finite_size=1))
+    assert not isinstance(bound, Refusal)
+    assert bound.certainty is Certainty.CONFIDENT and 0 < bound.delta <= 1e-9
+
+
+def test_the_map_is_of_norm_one_at_the_optimum() -> None:
+    map_ = lifted(statement(), MARGIN)
+    assert not isinstance(map_, Refusal)
+    assert torch.linalg.matrix_norm(map_.operator.matrix(), 2).item() == pytest.approx(1, abs=2e-3)
+
+
+def test_multipliers_that_do_not_hold_are_refused() -> None:
+    """The first layer's multipliers much too small for what the second adds: no value makes H positive."""
+    made = statement()
+    first = next(iter(made.multipliers))
+    wrong = replace(made, multipliers=made.multipliers | {first: made.multipliers[first] * 1e-3})
+    assert isinstance(prove_lifted(wrong, MARGIN, NormOptions()), Refusal)
+    assert isinstance(prove_form(wrong), Refusal)
+
+
+def test_another_norm_is_stated_by_its_weights() -> None:
+    made = statement("linf:l2")
+    assert made.p is Norm.LINF and made.inputs is not None and bool((made.inputs > 0).all())
