@@ -9,6 +9,7 @@ from torch import Tensor
 from autolip.errors import Refusal
 from autolip.methods.recursion import Layer, by_correlations, by_diagonal, by_norm, by_rows, chain_bound
 from autolip.methods.torus import _circular, _folded, torus_bound, torus_sizes
+from autolip.methods.torus_liplt import torus_looped
 from autolip.operators import Convolution, Geometry
 from autolip.operators.norms.definite import are_semidefinite
 from autolip.slopes import Between
@@ -130,3 +131,27 @@ def test_semidefinite_within_an_error() -> None:
     none, some = torch.zeros(3, 3, dtype=torch.float64), torch.full((3, 3), 1e-3, dtype=torch.float64)
     assert are_semidefinite(matrices, none).tolist() == [True, True, False]
     assert are_semidefinite(matrices, some).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("name", ["plain", "valid", "dilated", "wide padding"])
+def test_the_looped_chain_is_above_every_pattern_and_below_the_product(name: str) -> None:
+    blocks = CHAINS[name]
+    levels = torus_looped(blocks, slopes(blocks))
+    assert isinstance(levels, list) and len(levels) == len(blocks)
+    assert attained(blocks) <= levels[-1].value
+    matrices = [_circular(block, torus).symbol for block, torus in zip(blocks, torus_sizes(blocks), strict=True)]  # type: ignore[arg-type]
+    product = math.prod(torch.linalg.matrix_norm(matrix, 2).max().item() for matrix in matrices)
+    assert levels[-1].value <= product * (1 + 1e-6)
+
+
+def test_the_looped_chain_of_one_pixel_is_the_published_formula() -> None:
+    blocks = chain((5, 1, 1, 0, 1, 1), (3, 1, 1, 0, 1, 1), image=(4, 1, 1))
+    first, second = (block.weight.flatten(1) for block in blocks)
+    norm = lambda matrix: torch.linalg.matrix_norm(matrix, 2).item()  # noqa: E731
+    levels = torus_looped(blocks, slopes(blocks))
+    assert isinstance(levels, list)
+    assert levels[-1].value == pytest.approx(norm(second @ first) / 2 + norm(second) * norm(first) / 2, rel=1e-9)
+
+
+def test_strides_are_refused_by_the_looped_chain() -> None:
+    assert isinstance(torus_looped(CHAINS["strided"], slopes(CHAINS["strided"])), Refusal)

@@ -1,9 +1,11 @@
 """Sequential stretches of a network: affine, pointwise, affine, ..., affine, with nothing joining in between."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.intervals import Interval
+from autolip.operators.convolution import Convolution
 from autolip.operators.diagonal import Identity
 from autolip.operators.operator import Operator
 from autolip.slopes import Between, Exact
@@ -82,3 +84,27 @@ def _only_slopes(vertex: Vertex) -> Between | None:
     slope = vertex.edges[0].slope
     finite = isinstance(slope, Between) and bool(slope.lo.isfinite().all() and slope.hi.isfinite().all())
     return slope if finite and isinstance(slope, Between) else None
+
+
+def runs(fused: SlopeGraph, stretch: Stretch) -> Iterator[Stretch]:
+    """The whole stretch, its runs of convolutions, and those of other blocks between: each of two blocks or more."""
+    sinks = [stretch.sink]
+    while len(sinks) < len(stretch.blocks):
+        sinks.insert(0, fused[fused[sinks[0]].edges[0].source].edges[0].source)
+    kinds = [isinstance(block, Convolution) and not block.geometry.transposed for block in stretch.blocks]
+    ranges = list(_equal_runs(kinds))
+    if len(ranges) > 1:
+        ranges.insert(0, (0, len(kinds)))
+    for a, b in ranges:
+        if b - a > 1:
+            source = fused[sinks[a]].edges[0].source
+            yield Stretch(source, sinks[b - 1], stretch.blocks[a:b], stretch.slopes[a : b - 1])
+
+
+def _equal_runs(values: Sequence[bool]) -> Iterator[tuple[int, int]]:
+    """The ranges of equal neighbours."""
+    start = 0
+    for end in range(1, len(values) + 1):
+        if end == len(values) or values[end] != values[start]:
+            yield start, end
+            start = end

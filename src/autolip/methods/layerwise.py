@@ -1,14 +1,13 @@
 """Closed-form layerwise bounds: ECLipsE-Fast and its relatives, glued to the rest of the graph by AutoLip."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
 
 from autolip.errors import Refusal
-from autolip.graph.chains import Stretch, stretches
-from autolip.graph.views import SlopeGraph
+from autolip.graph.chains import Stretch, runs, stretches
 from autolip.methods.autolip import Shortcut, walk
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.methods.recursion import (
@@ -68,7 +67,7 @@ class Layerwise(Method):
         chosen = CLOSED_FORMS if self.closed_form == "best" else {self.closed_form: CLOSED_FORMS[self.closed_form]}
         shortcuts, reasons = [], []
         for stretch in stretches(problem.fused):
-            for run in _runs(problem.fused, stretch):
+            for run in runs(problem.fused, stretch):
                 gain = closed_form_bound(run, tuple(chosen.values()))
                 if isinstance(gain, Refusal):
                     reasons.append(f"to {problem.fused[run.sink].place}: {gain}")
@@ -77,30 +76,6 @@ class Layerwise(Method):
         if not shortcuts:
             return Refusal("; ".join(reasons) or "the network has no sequential stretch of two affine blocks")
         return walk(problem, problem.fused, shortcuts)
-
-
-def _runs(fused: SlopeGraph, stretch: Stretch) -> Iterator[Stretch]:
-    """The whole stretch where every block can be a matrix; the runs of convolutions; what can be matrices between."""
-    sinks = [stretch.sink]
-    while len(sinks) < len(stretch.blocks):
-        sinks.insert(0, fused[fused[sinks[0]].edges[0].source].edges[0].source)
-    kinds = [isinstance(block, Convolution) and not block.geometry.transposed for block in stretch.blocks]
-    runs = list(_equal_runs(kinds))
-    if len(runs) > 1:
-        runs.insert(0, (0, len(kinds)))
-    for a, b in runs:
-        if b - a > 1:
-            source = fused[sinks[a]].edges[0].source
-            yield Stretch(source, sinks[b - 1], stretch.blocks[a:b], stretch.slopes[a : b - 1])
-
-
-def _equal_runs(values: Sequence[bool]) -> Iterator[tuple[int, int]]:
-    """The ranges of equal neighbours."""
-    start = 0
-    for end in range(1, len(values) + 1):
-        if end == len(values) or values[end] != values[start]:
-            yield start, end
-            start = end
 
 
 def closed_form_bound(stretch: Stretch, choices: Sequence[Multipliers]) -> Upper | Refusal:

@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from autolip.errors import Refusal
+from autolip.graph.chains import runs, stretches
 from autolip.graph.views import SlopeGraph, Vertex, fused
 from autolip.methods.autolip import Shortcut, walk
 from autolip.methods.centres import Centres, Maps, Matrices, MatrixFree, matrices_suffice
 from autolip.methods.method import Bound, Method, Problem, method
+from autolip.methods.torus_liplt import torus_looped
 from autolip.norms import Norm
+from autolip.operators.convolution import Convolution
 from autolip.operators.operator import Meter, metered
 from autolip.slopes import Between, Exact
 from autolip.values import INFINITE, ONE, ZERO, Upper
@@ -57,7 +60,9 @@ class LipLT(Method):
         with metered() as meter:
             maps = self._maps(problem, centres, norms, meter)
             for norm in norms:
-                shortcuts += _Stretches(problem, centres, maps, norm).shortcuts()
+                circular = list(_by_frequencies(centres.graph)) if norm is Norm.L2 else []
+                done = {cut.sink for cut in circular}
+                shortcuts += [*circular, *_Stretches(problem, centres, maps, norm, done).shortcuts()]
         return walk(problem, centres.graph, shortcuts)
 
     def _maps(self, problem: Problem, centres: Centres, norms: tuple[Norm, ...], meter: Meter) -> Maps:
@@ -77,6 +82,19 @@ def _views(problem: Problem) -> Iterator[Centres]:
             yield lowered
 
 
+def _by_frequencies(graph: SlopeGraph) -> Iterator[Shortcut]:
+    """The same along chains of convolutions, on the torus: from the start of each to all its ends."""
+    for stretch in stretches(graph):
+        for run in runs(graph, stretch):
+            blocks = [block for block in run.blocks if isinstance(block, Convolution)]
+            levels = torus_looped(blocks, run.slopes) if len(blocks) == len(run.blocks) else []
+            sink = run.sink
+            for gain in reversed(levels if isinstance(levels, list) else []):
+                yield Shortcut(run.source, sink, Norm.L2, gain)
+                before = graph[sink].edges[0].source
+                sink = graph[before].edges[0].source if graph[before].edges else before
+
+
 def _read(graph: SlopeGraph) -> list[str]:
     """The affine vertices, each of which something reads, in order."""
     return [vertex.name for vertex in graph if vertex.is_affine and vertex.edges]
@@ -90,6 +108,8 @@ class _Stretches:
     centres: Centres
     maps: Maps
     norm: Norm
+    done: set[str]
+    """Ends of chains of convolutions, which have a better bound than Lanczos would give."""
     gains: dict[tuple[str, str], Upper] = field(default_factory=dict)
 
     def shortcuts(self) -> Iterator[Shortcut]:
@@ -106,6 +126,8 @@ class _Stretches:
         for back in range(1, reach + 1):
             for sink in _read(graph):
                 starts = self.centres.dominators[sink]
+                if sink in self.done and isinstance(self.maps, MatrixFree):
+                    continue
                 near = back <= len(starts) and (back <= NEAREST or starts[-back] == graph.input)
                 if near and self._inside(starts[-back], sink):
                     yield starts[-back], sink

@@ -58,6 +58,19 @@ def torus_bound(
     blocks: Sequence[Convolution], slopes: Sequence[Between], choices: Sequence[Multipliers]
 ) -> Upper | Refusal:
     """Upper bound on the l2 constant of a chain of convolutions, the least over some choices of multipliers."""
+    chain = circular_layers(blocks, slopes)
+    if isinstance(chain, Refusal):
+        return chain
+    layers, gains = chain
+    bounds = [_chain(layers, gains, choice) for choice in choices]
+    proved = [bound for bound in bounds if isinstance(bound, Upper)]
+    return Upper.least(proved) if proved else next(bound for bound in bounds if isinstance(bound, Refusal))
+
+
+def circular_layers(
+    blocks: Sequence[Convolution], slopes: Sequence[Between]
+) -> tuple[list[Circular], list[Tensor]] | Refusal:
+    """The chain on its torus, and the largest slope of every channel between."""
     tori = torus_sizes(blocks)
     if isinstance(tori, Refusal):
         return tori
@@ -69,9 +82,7 @@ def torus_bound(
     if count * width**2 > ENTRIES or count * width**3 * len(blocks) > WORK:
         return Refusal(f"{count} frequencies of {width} channels are too many")
     layers = [_circular(block, torus) for block, torus in zip(blocks, tori, strict=True)]
-    bounds = [_chain(layers, [gain for gain in gains if gain is not None], choice) for choice in choices]
-    proved = [bound for bound in bounds if isinstance(bound, Upper)]
-    return Upper.least(proved) if proved else next(bound for bound in bounds if isinstance(bound, Refusal))
+    return layers, [gain for gain in gains if gain is not None]
 
 
 def torus_sizes(blocks: Sequence[Convolution]) -> list[tuple[int, ...]] | Refusal:
