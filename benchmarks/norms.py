@@ -1,8 +1,10 @@
 """Norms of convolutions: value and seconds of every engine, of exact decompositions, and of what else is in use.
 
     python -m benchmarks.norms [--all]
+    python -m benchmarks.norms --plot
 
-Writes benchmarks/results/norms.md.  The competitors are written here from their papers: the published power method
+Writes benchmarks/results/norms.md, and draws its table as benchmarks/results/norms.svg (all that --plot does; needs
+the extra `report`).  The competitors are written here from their papers: the published power method
 (Virmaux and Scaman 2018, Algorithm 2; from below), sqrt(h w) times the norm of the reshaped kernel, the best of four
 such reshapes (Singla and Feizi 2021), and Gram iteration (Delattre et al. 2023) on the grid of the image, with the
 factor that makes it valid for zero padding; its rounding errors are nobody's business but the reader's.
@@ -28,6 +30,12 @@ from autolip.operators.norms.symbol import symbol_norm
 from autolip.values import Upper
 
 RESULTS = Path(__file__).parent / "results" / "norms.md"
+FIGURE = RESULTS.with_suffix(".svg")
+FLOOR = 1e-5
+"""Smaller excesses, those of exact values among them, are drawn here."""
+
+DRAWN = ("finite", "symbol", "lanczos", "Gram iteration, image grid", "sqrt(h w)", "four reshapes", "power method")
+"""Methods of the table that the figure shows, by the beginnings of their names."""
 MATERIALISED = 2500
 """Smaller matrix side up to which the exact norm is computed."""
 
@@ -167,7 +175,42 @@ def table(shape: Shape) -> Iterator[str]:
         yield f"| {shape} | {row.method} | {row.kind} | {row.value:.5f} | {over} | {row.seconds:.3f} |"
 
 
+def points(text: str) -> dict[str, list[tuple[float, float]]]:
+    """Seconds and distance from the truth, relatively, of every drawn row of the table, by method."""
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in DRAWN}
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        name = next((name for name in DRAWN if len(cells) == 6 and cells[1].startswith(name)), None)
+        if name is not None:
+            found[name].append((float(cells[5]), max(FLOOR, abs(float(cells[4]) - 1))))
+    return found
+
+
+def draw(text: str) -> None:
+    """The table as a figure: excess over the truth against time; the power method's shortfall hollow."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "norms"
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    for marker, (name, pairs) in zip("os^Dv<p", points(text).items(), strict=True):
+        below = name == "power method"
+        label = f"{name} (below the truth)" if below else name
+        x, y = zip(*pairs, strict=True)
+        fill = "none" if below else "full"
+        axes.plot(x, y, linestyle="", marker=marker, markersize=5, fillstyle=fill, label=label)
+    axes.set(xscale="log", yscale="log", xlabel="seconds", ylabel="distance from the norm, relative")
+    axes.axhline(1e-3, color="lightgray", linewidth=0.8, zorder=0)
+    axes.legend(fontsize=7)
+    figure.savefig(FIGURE, metadata={"Date": None})
+    pyplot.close(figure)
+
+
 HEAD = """# Norms of convolutions
+
+![excess over the norm against time](norms.svg)
 
 Gaussian kernels, zero padding, float64, {threads} threads; `python -m benchmarks.norms{flags}`.
 The ratio is to the first line of each shape: the exact norm, or for large maps the largest value from below.
@@ -204,7 +247,11 @@ def main(everything: bool) -> None:
         text += line + "\n"
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(text)
+    draw(text)
 
 
 if __name__ == "__main__":
-    main("--all" in sys.argv[1:])
+    if "--plot" in sys.argv[1:]:
+        draw(RESULTS.read_text())
+    else:
+        main("--all" in sys.argv[1:])

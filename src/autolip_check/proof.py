@@ -1,11 +1,12 @@
 """From facts to the claim: every fact is checked afresh, then gains are added over operands and multiplied along paths.
 
 A fact bounds how much a stretch of the network, from `source` to `sink`, can grow a difference, from one norm to
-another: `norm` an affine map (all paths through affine operations), `quadratic` anything, by H >= 0.
+another: `norm` an affine map (all paths through affine operations), `quadratic` anything, by H >= 0, `cases` too, with
+some slopes at one of their ends, case by case.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -14,12 +15,12 @@ import numpy as np
 from autolip_check.container import Array, Document, number, require
 from autolip_check.forms import Form, prove, trust
 from autolip_check.graph import Edge, Gain, Network, Slopes, Vertex
-from autolip_check.maps import Tensors, tensor
+from autolip_check.maps import Diagonal, Tensors, tensor
 from autolip_check.norms import Affine, entry_norms
 from autolip_check.symbol import symbol
 
 NORMS = {"l1": 1.0, "l2": 2.0, "linf": math.inf}
-FIELDS = {"norm": set[str](), "quadratic": {"multipliers", "inputs", "outputs"}}
+FIELDS = {"norm": set[str](), "quadratic": {"multipliers", "inputs", "outputs"}, "cases": {"tree"}}
 Gains = dict[str, float]
 
 
@@ -53,8 +54,11 @@ def _checked(step: Document, network: Network, tensors: Tensors, delta: float) -
     require(fact.value >= 0 and network[fact.source] is not network[fact.sink], f"{fact} says nothing")
     if kind == "norm":
         _norm(fact, network, delta)
-    else:
+    elif kind == "quadratic":
         _quadratic(fact, step, network, tensors, delta)
+    else:
+        require((fact.p, fact.q, fact.by) == ("l2", "l2", "cholesky"), "cases are for l2, by cholesky")
+        _cases(fact, step["tree"], network, tensors)
     return fact
 
 
@@ -93,6 +97,43 @@ def _quadratic(fact: Fact, step: Document, network: Network, tensors: Tensors, d
     square = _total(mu, fact.p == "linf") * _total(nu, fact.q == "l1")
     require(Fraction(fact.value) ** 2 >= square, f"{fact} is less than the multipliers show")
     _positive(Form(network, fact.source, fact.sink, mu, nu, multipliers), fact, delta)
+
+
+def _cases(fact: Fact, tree: Document, network: Network, tensors: Tensors) -> None:
+    """Slope by slope at its two ends, where a norm that is convex in it is largest; H >= 0 in every case."""
+    if set(tree) == {"multipliers"}:
+        weights = {"inputs": math.nextafter(fact.value**2, 0.0), "outputs": 1.0}
+        bent = {f"{name}|": multiplier for name, multiplier in tree["multipliers"].items()}
+        _quadratic(
+            fact, {"multipliers": bent, **weights}, _straightened(network, set(tree["multipliers"])), tensors, 0.0
+        )
+        return
+    require(set(tree) == {"at", "entry", "low", "high"}, "a case is odd")
+    vertex, entry = network[tree["at"]], tree["entry"]
+    slope = vertex.edges[0].slope if len(vertex.edges) == 1 else None
+    require(isinstance(slope, Slopes) and type(entry) is int and entry >= 0, "a case is about a slope")
+    assert isinstance(slope, Slopes)
+    for end, values in (("low", slope.lo), ("high", slope.hi)):
+        lo, hi = slope.lo.copy(), slope.hi.copy()
+        lo.flat[entry] = hi.flat[entry] = values.flat[entry]
+        fixed = replace(vertex, edges=(Edge(vertex.edges[0].source, Slopes(lo, hi)),))
+        _cases(fact, tree[end], replace(network, vertices={**network.vertices, vertex.name: fixed}), tensors)
+
+
+def _straightened(network: Network, names: set[str]) -> Network:
+    """The same network, each of these operations the sum of a scaling (known slopes) and the rest, called name|."""
+    vertices = dict[str, Vertex]()
+    for name, vertex in network.vertices.items():
+        slope = vertex.edges[0].slope if name in names else None
+        if isinstance(slope, Slopes):
+            source, known = vertex.edges[0].source, slope.lo == slope.hi
+            rest = Slopes(np.where(known, 0.0, slope.lo), np.where(known, 0.0, slope.hi))
+            parts = {source: np.where(known, slope.lo, 0.0), f"{name}|": np.ones(())}
+            vertices[f"{name}|"] = replace(vertex, name=f"{name}|", edges=(Edge(source, rest),))
+            edges = tuple(Edge(part, Diagonal(scale, vertex.shape, 0.0)) for part, scale in parts.items())
+            vertex = replace(vertex, edges=edges)
+        vertices[name] = vertex
+    return replace(network, vertices=vertices)
 
 
 def _weights(value: Any, vertex: Vertex, tensors: Tensors) -> Array:
@@ -138,7 +179,7 @@ def concluded(facts: list[Fact], network: Network, p: str, q: str) -> float:
 
 def _through(vertex: Vertex, network: Network, facts: list[Fact], gains: dict[str, Gains], r: str) -> float:
     """Edge by edge, or for an affine operation source by source; or by one fact about the whole stretch."""
-    whole = [_by_facts([fact], gains, r) for fact in facts if fact.step == "quadratic"]
+    whole = [_by_facts([fact], gains, r) for fact in facts if fact.step != "norm"]
     if vertex.is_affine:
         norms = [fact for fact in facts if fact.step == "norm"]
         parts = [_by_facts([f for f in norms if f.source == s], gains, r) for s in network.sources(vertex.name)]

@@ -216,3 +216,11 @@ def test_passes_limit_the_work(pose) -> None:
         problem = pose(linear(gauss(3, 3)), gauss(3))
         Ascent(passes=passes).search(problem)
         assert problem.passes < 1.3 * passes + 60
+
+
+def test_the_search_ends_where_the_best_stands_still(pose) -> None:
+    """On a linear map every pair turns to the same direction: rounds after the first few gain nothing."""
+    patient, hasty = (pose(linear(gauss(6, 6)), gauss(6)) for _ in range(2))
+    found = Ascent(passes=40_000, patience=10**9).search(patient), Ascent(passes=40_000).search(hasty)
+    assert hasty.passes < 0.8 * patient.passes
+    assert found[1].value >= found[0].value * (1 - 1e-9)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from autolip.certificates.encode import Document, Tensors, encode_graph
-from autolip.certificates.proof import Fact, NormFact, Proof
+from autolip.certificates.proof import CasesFact, Fact, Fork, Leaf, NormFact, Proof
 from autolip.errors import InputError
 from autolip.graph.graph import Graph
 from autolip.norms import Norm
@@ -93,12 +93,25 @@ def _step(fact: Fact, tensors: Tensors) -> Document:
     }
     if isinstance(fact, NormFact):
         return step | {"step": "norm"}
+    if isinstance(fact, CasesFact):
+        return step | {"step": "cases", "tree": _tree(fact.tree, tensors)}
     return step | {
         "step": "quadratic",
-        "multipliers": {name: tensors.floats(value) for name, value in fact.multipliers.items()},
+        "multipliers": _multipliers(fact.multipliers, tensors),
         "inputs": _weights(fact.inputs, tensors),
         "outputs": _weights(fact.outputs, tensors),
     }
+
+
+def _tree(tree: Fork | Leaf, tensors: Tensors) -> Document:
+    if isinstance(tree, Leaf):
+        return {"multipliers": _multipliers(tree.multipliers, tensors)}
+    low, high = _tree(tree.low, tensors), _tree(tree.high, tensors)
+    return {"at": tree.at, "entry": tree.entry, "low": low, "high": high}
+
+
+def _multipliers(multipliers: dict[str, Tensor], tensors: Tensors) -> Document:
+    return {name: tensors.floats(values) for name, values in multipliers.items()}
 
 
 def _weights(values: Tensor, tensors: Tensors) -> str | float:

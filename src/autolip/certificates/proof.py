@@ -66,7 +66,41 @@ class QuadraticFact:
     excess: float = 0.0
 
 
-Fact = NormFact | QuadraticFact
+@dataclass(frozen=True)
+class Leaf:
+    """Multipliers that prove a case."""
+
+    multipliers: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Fork:
+    """One slope, that of an entry of a vertex, at its lower and at its upper end."""
+
+    at: str
+    entry: int
+    low: "Fork | Leaf"
+    high: "Fork | Leaf"
+
+
+@dataclass(frozen=True)
+class CasesFact:
+    """||sink - sink'||_2 <= value ||source - source'||_2, by a quadratic form in every case of the tree.
+
+    The norm is convex in every single slope, and so largest with each slope at one of its ends.
+    """
+
+    source: str
+    sink: str
+    value: float
+    tree: Fork | Leaf = field(repr=False)
+    excess: float
+    p: Norm = Norm.L2
+    q: Norm = Norm.L2
+    by: str = "cholesky"
+
+
+Fact = NormFact | QuadraticFact | CasesFact
 
 
 @dataclass(frozen=True)

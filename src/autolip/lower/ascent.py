@@ -41,29 +41,38 @@ class Ascent(LowerMethod):
     geometrically from the scale of the region to a small one.  Later rounds start half of the chains from the best
     pairs so far.  The best pairs are polished by power steps at a fixed midpoint.
 
-    The work is planned from the number of operations in the graph, for about `seconds` on two ordinary cores and at
-    most `passes` passes, so that a seed determines the result.
+    Rounds end when the last `patience` of them together raised the best slope by less than `gain`, relatively.
+    Their number and size are bounded from the number of operations in the graph, for at most about `seconds` on two
+    ordinary cores and `passes` passes; the clock has no say, so that a seed determines the result.
     """
 
     seconds: float = 3.0
-    passes: int = 200_000
+    passes: int = 100_000
     starts: int = 64
-    steps: int = 120
+    steps: int = 60
+    patience: int = 4
+    gain: float = 2e-3
 
     name: ClassVar[str] = "ascent"
     source: ClassVar[str] = "power steps: Boyd, Linear Algebra Appl. 1974; moments: Kingma and Ba, ICLR 2015"
 
     def _search(self, problem: LowerProblem) -> Lower | Refusal:
         passes = min(self.passes, self.seconds / problem.seconds_per_pass)
-        starts = max(1, min(self.starts, int(math.sqrt(passes / 16))))
+        starts = max(1, min(self.starts, int(math.sqrt(passes / 32))))
         steps = max(3, min(self.steps, int(passes / (2 * starts))))
         generator, leaders = problem.generator(), Pairs.at(problem.example[None][:0])
+        best: list[float] = []
         for _ in range(max(1, round(0.8 * passes / (2 * starts * steps)))):
             found = _Climb.starting(problem, starts, steps, generator, leaders).run()
             leaders = leaders.joined(found).steepest(max(1, starts // 4))
-            if problem.expired:
+            best.append(float(leaders.slope[0]))
+            if problem.expired or self._stands_still(best):
                 break
         return certified(problem, polished(problem, leaders, passes / 10))
+
+    def _stands_still(self, best: list[float]) -> bool:
+        """Whether the last `patience` rounds hardly raised the best slope so far."""
+        return len(best) > self.patience and best[-1] <= (1 + self.gain) * best[-1 - self.patience]
 
 
 @dataclass

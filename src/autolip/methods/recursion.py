@@ -41,6 +41,9 @@ diagonal of T, for that scaling."""
 RAISE = 2.0**-32
 """Share of its diagonal by which A is enlarged where its own block must be proved definite (A may be singular)."""
 
+SHRUNK = 1.5
+"""lambda_max(T^1/2 A T^1/2) of multipliers that had to be shrunk: near 2 the next ellipsoid would be enormous."""
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -108,13 +111,13 @@ def next_ellipsoid(
 
 
 def feasible(matrix: Tensor, t: Tensor, margin: float = 1e-6) -> Tensor | None:
-    """The multipliers, shrunk until lambda_max(T^1/2 A T^1/2) < 2."""
+    """The multipliers, shrunk well below lambda_max(T^1/2 A T^1/2) = 2 where they reach it."""
     if not t.isfinite().all() or not (t > 0).all():
         return None
     root = t.sqrt()
     largest = torch.linalg.eigvalsh(root.unsqueeze(1) * matrix * root.unsqueeze(0))[-1].item()
     limit = 2 * (1 - margin)
-    return t if largest <= limit else t * (limit / largest)
+    return t if largest <= limit else t * (SHRUNK / largest)
 
 
 def _candidate(matrix: Tensor, t: Tensor, lo: Tensor, hi: Tensor, weight: Tensor) -> Tensor | None:

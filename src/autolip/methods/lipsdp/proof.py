@@ -6,7 +6,6 @@ that value, raised a little, is proved by a Cholesky factorisation of the whole 
 the size where H can be written out, H >= 0 is the norm of one map (see lifted), and Lanczos proves that.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,8 +21,9 @@ from autolip.intervals import UNIT, gamma
 from autolip.methods.layerwise import dense_layers, flat_slopes
 from autolip.methods.lipsdp.form import Form, form_of, size_of
 from autolip.methods.lipsdp.lifted import norm_bound
+from autolip.methods.lipsdp.polish import Chain
 from autolip.methods.lipsdp.statement import Statement, nonlinear
-from autolip.methods.recursion import Layer, feasible, first_ellipsoid, next_ellipsoid
+from autolip.methods.recursion import feasible, first_ellipsoid, next_ellipsoid
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.operators.norms.definite import factorises, lower_factor
@@ -54,15 +54,6 @@ def prove(statement: Statement, margin: float, options: NormOptions) -> Proved |
     if options.proved_only:
         return Refusal(f"H has {size_of(statement)} rows: only up to {LARGEST_FORM} can be factorised")
     return prove_lifted(statement, margin, options)
-
-
-@dataclass(frozen=True)
-class Chain:
-    """A network that is one sequence of matrices and slopes, and the names of its nonlinear vertices."""
-
-    layers: Sequence[Layer]
-    slopes: Sequence[tuple[Tensor, Tensor]]
-    names: Sequence[str]
 
 
 def chain_of(statement: Statement) -> Chain | None:

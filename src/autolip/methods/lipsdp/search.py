@@ -10,14 +10,16 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 
 from autolip.errors import Refusal
 from autolip.graph.views import SlopeGraph
 from autolip.methods.lipsdp.ascent import Ascent
-from autolip.methods.lipsdp.proof import Proved, prove
-from autolip.methods.lipsdp.statement import Constraint
+from autolip.methods.lipsdp.polish import Chain, polished
+from autolip.methods.lipsdp.proof import Proved, chain_of, prove, prove_chain
+from autolip.methods.lipsdp.statement import Constraint, Statement
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.slopes import Exact
@@ -27,6 +29,9 @@ SMALL_PASS = 2e6
 
 CLIMB = 0.4
 """Part of the time left that one climb may take: what follows is its proof, and the next round."""
+
+POLISHED = 2e8
+"""Work of a recursion up to which a chain's multipliers are polished."""
 
 ROUNDS = 24
 """Most margins tried."""
@@ -82,7 +87,7 @@ class Search:
             if not math.isfinite(self._ascent.dual):
                 self.reasons.append("the ascent left the range of floating-point numbers")
                 break
-            proved = prove(self._ascent.statement(), margin, self.options)
+            proved = self._proved(self._ascent.statement(), margin)
             if isinstance(proved, Refusal):
                 self.reasons.append(str(proved))
                 margin = min(4 * margin, 0.5)
@@ -95,6 +100,21 @@ class Search:
             elif not self._widened():
                 break
         return self
+
+    def _proved(self, statement: Statement, margin: float) -> Proved | Refusal:
+        """What the statement proves; of a chain polished first, where it falls short."""
+        proved, chain = prove(statement, margin, self.options), self._chain
+        goal = self.primal * (1 + self.effort.tolerance / 2)
+        if chain is None or not goal or (isinstance(proved, Proved) and proved.bound.value <= goal):
+            return proved
+        better = prove_chain(polished(statement, chain, goal, self.effort.share(CLIMB)), chain)
+        return better if isinstance(better, Proved) else proved
+
+    @cached_property
+    def _chain(self) -> Chain | None:
+        """The network as a narrow chain, if it is one."""
+        chain = chain_of(self._ascent.statement())
+        return chain if chain is not None and chain.work <= POLISHED else None
 
     @property
     def finished(self) -> bool:

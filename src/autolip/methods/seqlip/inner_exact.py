@@ -45,6 +45,8 @@ class ExactOutcome:
     pattern: Float[Tensor, " n"]
     nodes: int
     finished: bool
+    leaves: tuple[Boxes, ...] = field(default=(), repr=False)
+    """Boxes that cover everything and are each at most `upper`, of neurons in balanced units; () if none were split."""
 
 
 def maximise_exact(
@@ -78,7 +80,8 @@ def maximise_exact(
     finished = tree.run()
     pattern[live] = torch.where(tree.high, hi.to(torch.float64)[live], pattern[live])
     upper = Upper.least([Upper(pair.upward(core.upward(tree.bound()))), product_bound(a, b, lo, hi)])
-    return ExactOutcome(upper, min(pair.downward(tree.attained), upper.value), pattern, tree.count, finished)
+    attained = min(pair.downward(tree.attained), upper.value)
+    return ExactOutcome(upper, attained, pattern, tree.count, finished, tree.leaves())
 
 
 def _unsplit(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, tolerance: float, seed: int) -> ExactOutcome:
@@ -116,6 +119,7 @@ class _Tree:
     high: Bool[Tensor, " n"] = field(init=False)
     heap: list[tuple[float, int, Boxes]] = field(default_factory=list)
     order: "itertools.count[int]" = field(default_factory=itertools.count)
+    settled: list[Boxes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.gram = Gram(self.core.a, self.core.b)
@@ -127,6 +131,10 @@ class _Tree:
     def target(self) -> float:
         """What a node's bound has to come down to."""
         return self.attained * (1 + 0.9 * self.tolerance) + self.rounding
+
+    def leaves(self) -> tuple[Boxes, ...]:
+        """The boxes that are not split."""
+        return (*self.settled, *(boxes for _, _, boxes in self.heap))
 
     def bound(self) -> float:
         return max(self.closed, -self.heap[0][0] if self.heap else 0.0)
@@ -140,7 +148,7 @@ class _Tree:
         self._bounded(root)
         while self.heap and not self.budget.spent(self.count):
             parents = [heapq.heappop(self.heap)[2] for _ in range(min(self.batch, len(self.heap)))]
-            self._bounded(_split(_joined(parents)))
+            self._bounded(_split(joined(parents)))
         return self.bound() <= self.attained * (1 + self.tolerance) + 2 * self.rounding
 
     def _bounded(self, boxes: Boxes) -> None:
@@ -152,6 +160,7 @@ class _Tree:
         decided = ~boxes.free().any(1) | (boxes.bound <= self.target)
         if bool(decided.any()):
             self.closed = max(self.closed, boxes.bound[decided].max().item())
+            self.settled.append(boxes[decided.nonzero().flatten()])
         for index in (~decided).nonzero().flatten():
             box = boxes[index[None]]
             heapq.heappush(self.heap, (-box.bound.item(), next(self.order), box))
@@ -174,7 +183,8 @@ class _Tree:
             self.attained, self.high = value, high
 
 
-def _joined(parts: list[Boxes]) -> Boxes:
+def joined(parts: list[Boxes]) -> Boxes:
+    """All boxes of several batches."""
     return Boxes(*(torch.cat(columns) for columns in zip(*(vars(part).values() for part in parts), strict=True)))
 
 

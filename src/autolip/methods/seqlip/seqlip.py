@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from autolip.errors import InputError, Refusal
@@ -11,6 +11,7 @@ from autolip.graph.views import SlopeGraph, Vertex
 from autolip.methods.autolip import Shortcut, walk
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.methods.seqlip.blocks import frobenius_bound
+from autolip.methods.seqlip.certificate import seqlip_proof
 from autolip.methods.seqlip.chain import Chain
 from autolip.methods.seqlip.estimated_walk import estimated_walk
 from autolip.methods.seqlip.inner import INNER, Effort
@@ -60,7 +61,11 @@ class SeqLip(Method):
         splitter = Splitter(self.rank, self.residual, problem.options)
         effort = Effort(self.nodes, self.restarts, None, problem.options.seed)
         until = _until(self.seconds, problem)
-        return glued(problem, lambda: Chain(splitter, INNER[self.inner], effort, until))
+        bound = glued(problem, lambda: Chain(splitter, INNER[self.inner], effort, until))
+        if isinstance(bound, Refusal) or not isinstance(bound.value, Upper):
+            return bound
+        value = bound.value.value
+        return replace(bound, proof=lambda: seqlip_proof(problem, value, self.nodes))
 
 
 @method("theorem3")

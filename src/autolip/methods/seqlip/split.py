@@ -42,6 +42,9 @@ WHOLE = 2**24
 DECOMPOSED = 1024
 """Greatest smaller side of a layer of which every singular direction is kept."""
 
+TOLERANCE = 1e-3
+"""Relative accuracy of the singular directions of larger layers: what they miss is part of the residual."""
+
 AUTOMATIC_RANK = 100
 """Singular directions kept of larger layers where no rank is asked for."""
 
@@ -95,7 +98,7 @@ class Splitter:
         size = min(layer.in_size, layer.out_size)
         feasible = size <= DECOMPOSED and layer.in_size * layer.out_size <= WHOLE
         rank = self._rank(layer, whole=feasible) or size
-        found = top_singular(layer, min(rank + 1, size), seed=self.options.seed)
+        found = self._top(layer, min(rank + 1, size))
         theta = _next(found, rank) if self.residual else 0.0
         root = (found.values[:rank] - theta).clamp_min(0).sqrt()
         p, q = _left(found, rank) * root, root[:, None] * _right(found, rank)
@@ -115,6 +118,10 @@ class Splitter:
         if last:
             return Split(None, right, norm.sqrt())
         return Split(Factor(torch.zeros(layer.out_size, 0).double(), norm.sqrt()), right)
+
+    def _top(self, layer: Operator, number: int) -> Singular:
+        accuracy = TOLERANCE if min(layer.in_size, layer.out_size) > DECOMPOSED else 0.0
+        return top_singular(layer, number, accuracy, self.options.seed)
 
     def _rank(self, layer: Operator, whole: bool) -> int | None:
         """How many directions are kept; None for all."""
@@ -137,7 +144,7 @@ class Splitter:
         return Split(Factor(weight, Upper(gain)), None, (ONE + share * share).sqrt())
 
     def _truncated_end(self, layer: Operator, rank: int) -> Split | Refusal:
-        found = top_singular(layer, rank + 1, seed=self.options.seed)
+        found = self._top(layer, rank + 1)
         s, theta = found.values[:rank], _next(found, rank)
         share = (1 - (theta / s.clamp_min(1e-300)) ** 2).clamp_min(0).sqrt()
         if not self.residual:

@@ -1,0 +1,177 @@
+"""SeqLip's exact bound as facts that can be checked: cuts of the layers as vertices, cases of slopes between them.
+
+Any P, Q and power of two g cut a layer exactly, W = [P, g I] [Q; (W - P Q) / g]: the certificate's graph computes the
+two factors one after the other, and the bound is the product over the stretches from cut to cut.  Each is largest with
+every slope at one of its ends; the tree of cases is that of branch and bound, with the multipliers of its boxes.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from autolip.certificates import CasesFact, Fork, Leaf, Proof
+from autolip.errors import Refusal
+from autolip.graph.chains import stretches
+from autolip.graph.views import Edge, SlopeGraph, Vertex
+from autolip.intervals import Interval
+from autolip.methods.layerwise import dense_layers
+from autolip.methods.method import Problem
+from autolip.methods.seqlip.condense import condensed
+from autolip.methods.seqlip.inner_exact import ExactOutcome, joined, maximise_exact
+from autolip.methods.seqlip.multipliers import Gram, centred
+from autolip.methods.seqlip.newton import Boxes, Goal, minimise
+from autolip.methods.seqlip.pair import Pair, balanced
+from autolip.operators.algebra import compose
+from autolip.operators.dense import Dense
+from autolip.operators.diagonal import Diagonal
+from autolip.operators.index import Incidence
+from autolip.operators.operator import Operator
+from autolip.slopes import Between, Exact
+
+EXCESS = 2e-5
+"""How far each maximum is raised: room for rounding, and for what the small g of a cut adds."""
+
+HOLD = 1e6
+"""How much larger the multiplier of a slope at one of its ends is than what it has to hold."""
+
+WIDEST = 256
+MOST_LEAVES = 5000
+
+
+@dataclass(frozen=True)
+class Cut:
+    """W = [left, g I] [right; (W - left right) / g]."""
+
+    left: Tensor
+    right: Tensor
+    gain: float
+
+    @staticmethod
+    def of(weight: Tensor) -> "Cut":
+        """At the square roots of the singular values; what rounding leaves over is carried by a small g."""
+        u, s, vt = torch.linalg.svd(weight, full_matrices=False)
+        root = s.sqrt()
+        return Cut(u * root, root[:, None] * vt, 2.0 ** round(math.log2(root[0].item() + 2.0**-500) - 10))
+
+
+def seqlip_proof(problem: Problem, value: float, nodes: int) -> Proof | None:
+    """The proof of a bound of at least the product of the maxima; None where the network is not one narrow chain."""
+    graph = problem.fused
+    chains = [s for s in stretches(graph) if (s.source, s.sink) == (graph.input, graph.output)]
+    affine = [vertex for vertex in graph if vertex.is_affine and vertex.edges]
+    names = [vertex.name for vertex in graph if not vertex.is_affine]
+    layers = dense_layers(chains[0].blocks, WIDEST) if len(chains) == 1 else Refusal("not one chain")
+    if isinstance(layers, Refusal) or len(affine) != len(layers) or len(names) != len(layers) - 1:
+        return None
+    weights = [layer.weight for layer in layers]
+    cuts = [Cut.of(weight) for weight in weights[1:-1]]
+    lefts, rights = [weights[0], *(cut.left for cut in cuts)], [*(cut.right for cut in cuts), weights[-1]]
+    ends = [graph.input, *(f"{vertex.name}:cut" for vertex in affine[1:-1]), graph.output]
+    facts: list[CasesFact] = []
+    for number, (left, right, slope) in enumerate(zip(lefts, rights, chains[0].slopes, strict=True)):
+        fact = _fact(ends[number], ends[number + 1], names[number], right, left, slope, nodes)
+        if fact is None:
+            return None
+        facts.append(fact)
+    if math.prod(fact.value / (1 + fact.excess) for fact in facts) > value * (1 + 1e-6):
+        return None
+    return Proof(_with_cuts(problem.slopes, [v.name for v in affine[1:-1]], names, cuts), tuple(facts))
+
+
+def _fact(source: str, sink: str, name: str, a: Tensor, b: Tensor, slope: Between, nodes: int) -> CasesFact | None:
+    lo, hi = slope.lo.reshape(-1), slope.hi.reshape(-1)
+    found = maximise_exact(a, b, lo, hi, nodes=nodes)
+    count = sum(len(boxes.beta) for boxes in found.leaves)
+    if not 0 < count <= MOST_LEAVES:
+        return None
+    value = found.upper.value * (1 + EXCESS)
+    return CasesFact(source, sink, value, _Cases(name, a, b, slope, found).tree(), EXCESS)
+
+
+@dataclass(frozen=True)
+class _Cases:
+    """The boxes of one maximum as a tree of cases."""
+
+    name: str
+    a: Tensor
+    b: Tensor
+    slope: Between
+    found: ExactOutcome
+
+    def tree(self) -> Fork | Leaf:
+        pair, live = balanced(self.a, self.b, self.slope.lo.reshape(-1), self.slope.hi.reshape(-1))
+        boxes = self._refined(pair, joined(list(self.found.leaves)))
+        lo, hi = boxes.lo, boxes.hi
+        multipliers = [self._multipliers(pair, live, *row) for row in zip(lo, hi, boxes.tau, strict=True)]
+        ends = torch.where(lo < hi, -1, (lo == pair.hi).long())
+        return self._grown(list(range(len(lo))), ends, live, multipliers)
+
+    def _refined(self, pair: Pair, boxes: Boxes) -> Boxes:
+        """Multipliers that prove the bound of every box themselves: some were settled by what their parents knew."""
+        core = condensed(pair)
+        target = self.found.upper.value * 2.0**-pair.exponent * (1 + EXCESS / 4)
+        return minimise(
+            Gram(core.a, core.b), replace(boxes, bound=torch.full_like(boxes.bound, math.inf)), Goal(target)
+        )
+
+    def _grown(self, rows: list[int], ends: Tensor, live: Tensor, leaves: list[Tensor]) -> Fork | Leaf:
+        """A slope that is at an end in all these boxes divides them, until one is left."""
+        if len(rows) == 1:
+            return Leaf({self.name: leaves[rows[0]]})
+        known = (ends[rows] >= 0).all(0) & (ends[rows] != ends[rows[0]]).any(0)
+        entry = int(known.nonzero()[0])
+        parts = [[row for row in rows if ends[row, entry] == end] for end in (0, 1)]
+        low, high = (self._grown(part, ends, live, leaves) for part in parts)
+        return Fork(self.name, int(live[entry]), low, high)
+
+    def _multipliers(self, pair: Pair, live: Tensor, lo: Tensor, hi: Tensor, tau: Tensor) -> Tensor:
+        """lam = value / (r t), from M(t) of `seqlip.multipliers`; a slope at an end, or a dead neuron, is held."""
+        size, reach = self.a.square().sum(0), self.b.square().sum(1)
+        held = HOLD * len(size) * size
+        value = self.found.upper.value * (1 + EXCESS / 2)
+        dead = value**2 / (HOLD * reach.clamp(min=2.0**-300) * self.slope.hi.reshape(-1).square().clamp(min=1e-300))
+        result = torch.where(size > 0, held, dead).clamp(min=2.0**-200, max=2.0**200)
+        scale = pair.a.square().sum(0) / size[live]
+        _, r = centred(lo, hi)
+        free = value / (r * tau.exp() * scale) * 2.0**-pair.exponent
+        result[live] = torch.where(r > 0, free, held[live])
+        return result.reshape(self.slope.lo.shape)
+
+
+def _with_cuts(graph: SlopeGraph, layers: Sequence[str], names: Sequence[str], cuts: Sequence[Cut]) -> SlopeGraph:
+    """The graph with every inner layer computed through its cut as well, from where the next operation reads it."""
+    before = dict(zip(layers, zip(names, cuts, strict=False), strict=True))
+    vertices: list[Vertex] = []
+    for vertex in graph:
+        joined = {e.source for e in vertex.edges} & set(before) if not vertex.is_affine else set[str]()
+        edges = tuple(Edge(f"{e.source}:joined", e.slope) if e.source in joined else e for e in vertex.edges)
+        vertices.append(replace(vertex, edges=edges))
+        if vertex.name in before:
+            source, cut = before[vertex.name]
+            vertices += _cut_vertices(graph[source], vertex, cut)
+    return replace(graph, vertices=tuple(vertices))
+
+
+def _cut_vertices(source: Vertex, layer: Vertex, cut: Cut) -> list[Vertex]:
+    """q = Q z;  rest = W z - P q;  cut = [q; rest / g];  joined = [P, g I] cut = W z."""
+    (m, k), name = cut.left.shape, layer.name
+    flat = Incidence(torch.flatten, layer.shape)
+    above = Incidence(lambda x: torch.nn.functional.pad(x, (0, m)), (k,))
+    below = Incidence(lambda x: torch.nn.functional.pad(x, (k, 0)), (m,))
+    shrink = Diagonal(torch.tensor(1 / cut.gain, dtype=torch.float64), (m,))
+    wide = torch.cat([cut.left, cut.gain * torch.eye(m, dtype=torch.float64)], 1)
+    shaped = Incidence(lambda x: x.reshape(layer.shape), (m,))
+    return [
+        _vertex(f"{name}:q", (source.name, compose(Dense(cut.right), Incidence(torch.flatten, source.shape)))),
+        _vertex(f"{name}:rest", (name, flat), (f"{name}:q", Dense(-cut.left))),
+        _vertex(f"{name}:cut", (f"{name}:q", above), (f"{name}:rest", compose(below, shrink))),
+        _vertex(f"{name}:joined", (f"{name}:cut", compose(shaped, Dense(wide)))),
+    ]
+
+
+def _vertex(name: str, *parts: tuple[str, Operator]) -> Vertex:
+    shape = parts[0][1].out_shape
+    return Vertex(name, shape, tuple(Edge(s, Exact(operator)) for s, operator in parts), Interval.everywhere(shape))

@@ -1,0 +1,36 @@
+"""Every published ONNX file gets a bracket: attention and recurrent networks on a small box, the others everywhere."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("onnx")
+
+from autolip.capture.load import load_network
+from autolip.estimate import bracket
+from autolip.lower import Ascent
+from autolip.norms import Norm
+from autolip.regions import Ball, Everywhere, Region
+
+from .zoo_networks import ZOO
+
+FILES = sorted(ZOO.rglob("*.onnx"))
+LOCAL = ("attention", "recurrent")
+"""Folders of networks that multiply variables: their constants are infinite or unknown on an unbounded region."""
+
+ACAS = 2.8787e7
+"""Published product of norms of ACAS Xu 1_1."""
+
+
+@pytest.mark.skipif(not FILES, reason=f"no ONNX files in {ZOO}; set AUTOLIP_ZOO")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_published_file_is_bracketed(path: Path) -> None:
+    capture = load_network(str(path)).capture
+    local = path.parent.name in LOCAL
+    region: Region = Ball(capture.example.double(), 1e-3, Norm.LINF) if local else Everywhere()
+    result = bracket(capture, model=path.stem, region=region, method="autolip", lower=Ascent(passes=300, seconds=0.3))
+    assert result.upper is not None and result.lower is not None
+    assert 0 < result.lower.value <= result.upper.value < math.inf
+    if path.parent.name == "acasxu":
+        assert result.upper.value == pytest.approx(ACAS, rel=2e-5)
