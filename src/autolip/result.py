@@ -17,6 +17,10 @@ SCHEMA = 1
 """Version of the dictionary and JSON form."""
 
 
+def unproved() -> None:
+    """The proof of a row that has none."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of the table: what a method said, or why it refused, and what it cost.
@@ -35,7 +39,7 @@ class Row:
     refusal: str | None = None
     notes: tuple[str, ...] = ()
     witness: Any = None
-    proof: Callable[[], Proof | None] = field(default=lambda: None, repr=False)
+    proof: Callable[[], Proof | None] = field(default=unproved, repr=False)
 
     @staticmethod
     def of(method: str, value: Upper | Lower | Estimate, **cost: Any) -> "Row":
@@ -45,6 +49,10 @@ class Row:
         if isinstance(value, Lower):
             return Row(method, "lower", value.value, witness=value.witness, **cost)
         return Row(method, "estimate", value.value, **cost)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A pickled row keeps its numbers; its proof reaches into the network and stays behind."""
+        return self.__dict__ | {"proof": unproved}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; infinities as the string "inf", the witness left to the summary, no proof."""
@@ -83,6 +91,10 @@ class Result:
     """False where the time budget ended early: the bounds hold, tighter ones were not reached."""
     options: dict[str, Any] = field(default_factory=dict)
     graph: Graph | None = field(default=None, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A pickled result keeps every number and witness; write its certificate before."""
+        return self.__dict__ | {"graph": None}
 
     def certificate(self) -> Certificate:
         """The upper bound with its proof, for `python -m autolip_check`.

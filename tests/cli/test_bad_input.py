@@ -2,6 +2,8 @@
 
 import pickle
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -180,3 +182,13 @@ def test_a_network_that_ignores_its_input_has_the_constant_zero(body: str, run, 
     assert (ran.code, ran.err) == (0, "")
     assert "0 <= Lipschitz constant <= 0 (l2 -> l2, everywhere)" in ran.out
     assert "the output does not depend on the input" in ran.out
+
+
+def test_the_exporter_does_not_log_beside_the_sentence(nets) -> None:
+    """In a process of its own: PyTorch's loggers hold the standard error that they found at import."""
+    folder = nets("ready = nn.Linear(4, 2).eval()")
+    code = "import sys; from autolip.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "estimate", "nets:ready", "--input-shape", "1,3"]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert ran.returncode == 2 and ran.stdout == ""
+    assert ran.stderr.startswith("autolip: the model cannot be exported") and ran.stderr.count("\n") == 1

@@ -4,10 +4,11 @@ import contextlib
 import copy
 import inspect
 import io
+import logging
 import operator
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,11 +70,23 @@ def capture_model(model: nn.Module | Callable[..., Any], inputs: Sequence[Tensor
 def export(module: nn.Module, inputs: tuple[Tensor, ...]) -> ExportedProgram:
     """`torch.export`, its failures in one sentence."""
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            return torch.export.export(module, inputs)  # prints the graph so far where it fails
+        with _silence():
+            return torch.export.export(module, inputs)
     except Exception as error:
         raise InputError(f"the model cannot be exported: {_first_sentence(error)}") from error
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """No warnings, no graph and no traceback of the exporter's own where it fails: one sentence tells it all."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def capture_program(
