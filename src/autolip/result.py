@@ -97,16 +97,17 @@ class Result:
         return self.__dict__ | {"graph": None}
 
     def certificate(self) -> Certificate:
-        """The upper bound with its proof, for `python -m autolip_check`.
+        """The smallest upper bound whose method puts down why it holds, for `python -m autolip_check`.
 
-        Raises InputError where there is no upper bound, or its method does not put down why it holds.
+        Raises InputError where there is none.
         """
-        row = self.upper
-        if row is None or row.value is None:
-            raise InputError("there is no upper bound to certify: see the reasons in the table")
-        proof = row.proof()
-        if proof is None:
-            raise InputError(f"the bound of method {row.method} comes without a certificate: choose autolip")
+        uppers = [row for row in self.bounds if row.kind == "upper" and row.value is not None]
+        found = ((row, row.proof()) for row in sorted(uppers, key=lambda row: row.value or 0.0))
+        row, proof = next(((row, proof) for row, proof in found if proof is not None), (None, None))
+        if row is None or proof is None or row.value is None:
+            said = ", ".join(row.method for row in uppers)
+            reason = f"{said} come without a proof" if uppers else "there is no upper bound"
+            raise InputError(f"nothing to certify: {reason}; choose lipsdp or autolip")
         provenance = {
             "producer": "autolip",
             "version": version("autolip"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from autolip_check.container import Rejected, canonical, number, read, require
 from autolip_check.graph import assumptions, read_network
-from autolip_check.onnx import initializers, places_of
+from autolip_check.onnx import initializers, offered, places_of
 from autolip_check.proof import NORMS, checked, concluded
 
 FORMAT = "autolip certificate"
@@ -36,6 +36,8 @@ def check(path: Path, model: Path | None = None) -> Verdict:
 
 def _check(path: Path, model: Path | None) -> Verdict:
     document, tensors = read(path)
+    stored = initializers(model) if model else {}
+    tensors = offered(stored) | tensors
     require(set(document) == {"format", "version", "claim", "graph", "proof", "provenance"}, "unknown fields")
     require((document["format"], document["version"]) == (FORMAT, VERSION), "the format or its version is not known")
     claim, graph = document["claim"], document["graph"]
@@ -60,6 +62,6 @@ def _check(path: Path, model: Path | None) -> Verdict:
             "f is the network of this graph: its capture from the model was not repeated",
             *((f"{', '.join(sorted(set(derived)))} are what these names mean",) if derived else ()),
             *assumed,
-            *(places_of(graph, tensors, initializers(model)) if model else ()),
+            *(places_of(graph, tensors, stored) if model else ()),
         ),
     )

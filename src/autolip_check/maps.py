@@ -224,7 +224,7 @@ def tensor(value: Any, tensors: Tensors) -> Array:
     """A stored tensor by its name, or a number."""
     if not isinstance(value, str):
         return np.array(number(value))
-    require(value in tensors, f"there is no tensor {value}")
+    require(value in tensors, f"there is no tensor {value} in the file: give the model that holds it")
     return tensors[value].astype(np.float64)
 
 

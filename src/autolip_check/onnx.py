@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autolip_check.container import Document, Rejected, require
+from autolip_check.container import Document, Rejected, content, require
 from autolip_check.maps import Tensors
 
 TYPES = {1: "<f4", 11: "<f8"}
@@ -72,6 +72,12 @@ def _packed(data: memoryview) -> list[int]:
         value, at = _varint(data, at)
         values.append(value)
     return values
+
+
+def offered(known: dict[str, NDArray[Any]]) -> Tensors:
+    """The initialisers, and the matrices among them transposed, by the names that a certificate gives them."""
+    both = [array for one in known.values() for array in (one, one.T if one.ndim == 2 else one)]
+    return {content(np.ascontiguousarray(array)): array for array in both}
 
 
 def places_of(graph: Document, tensors: Tensors, known: dict[str, NDArray[Any]]) -> list[str]:

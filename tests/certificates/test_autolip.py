@@ -101,10 +101,18 @@ def test_a_readout_is_part_of_the_graph(tmp_path: Path) -> None:
 
 def test_what_has_no_certificate_says_so() -> None:
     linear = nn.Linear(3, 2).eval()
-    with pytest.raises(InputError, match="choose autolip"):
+    with pytest.raises(InputError, match="autolip-raw come without a proof; choose lipsdp or autolip"):
         autolip.lipschitz(linear, torch.ones(1, 3), method="autolip-raw", lower=[]).certificate()
     with pytest.raises(InputError, match="infinite"):
         autolip.lipschitz(lambda x: torch.exp(x), torch.ones(1, 3), method="autolip", lower=[]).certificate()
+
+
+def test_the_smallest_bound_with_a_proof_is_certified(tmp_path: Path) -> None:
+    capture = load_network("digits-mlp").capture
+    result = bracket(capture, model="x", method=["eclipse-fast", "autolip"], lower=[])
+    assert result.upper is not None and result.upper.method == "eclipse-fast"
+    certificate = result.certificate()
+    assert certificate.method == "autolip" and certificate.value >= (result.upper.value or 0.0)
 
 
 def test_the_same_network_gives_the_same_file(tmp_path: Path) -> None:

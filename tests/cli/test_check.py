@@ -10,6 +10,7 @@ def certificate(run, tmp_path: Path) -> Path:
     file = tmp_path / "bound.cert"
     ran = run("estimate", "digits-mlp", "--method", "autolip", "--lower", "random", "-o", file)
     assert ran.code == 0 and "Lipschitz constant" in ran.out
+    assert ran.out.endswith(f"{file} certifies 42.2807, by autolip\n")
     return file
 
 
@@ -59,5 +60,12 @@ def test_the_model_file_is_compared(run, tmp_path: Path) -> None:
     same, other = (run("check", tmp_path / "x.cert", "--model", tmp_path / f"{n}.onnx") for n in "ab")
     assert same.code == 0 and same.out.count("of the model file, bit for bit") == 2
     assert other.code == 0 and other.out.count("not stored in the model file") == 2
+    assert run("estimate", tmp_path / "a.onnx", "--lower", "random", "-o", tmp_path / "y.cert", "--refer").code == 0
+    assert (tmp_path / "y.cert").stat().st_size < (tmp_path / "x.cert").stat().st_size
+    found = run("check", tmp_path / "y.cert", "--model", tmp_path / "a.onnx")
+    assert (found.code, found.out) == (0, same.out)
+    for lost in (run("check", tmp_path / "y.cert"), run("check", tmp_path / "y.cert", "--model", tmp_path / "b.onnx")):
+        assert lost.code == 1 and "give the model that holds it" in lost.err
+    assert run("estimate", "digits-mlp", "-o", tmp_path / "z.cert", "--refer").code == 2
     broken = run("check", tmp_path / "x.cert", "--model", tmp_path / "x.cert")
     assert broken.code == 1 and "ONNX" in broken.err

@@ -88,13 +88,13 @@ def test_weights_that_do_not_fit_are_refused(small: None, tmp_path: Path) -> Non
 def test_the_installed_trunk_is_found_without_importing_it(package: Path) -> None:
     assert installed_trunk() == package
     assert alexnet.PACKAGE not in sys.modules
-    subject = AlexnetExperiment(side=64).subject(None, 0)
+    subject = AlexnetExperiment(trunk_side=64).subject(None, 0)
     assert subject.label == "AlexNet's trunk, trained" and subject.facts["images"] == "64 x 64"
 
 
 def test_the_trunk_has_alexnets_neurons_and_its_weights(package: Path) -> None:
     stored, model = torch.load(package, weights_only=True), trunk_network(package)
-    x = torch.randn(1, 3, alexnet.TRUNK_SIDE, alexnet.TRUNK_SIDE, generator=torch.Generator().manual_seed(1))
+    x = torch.randn(1, 3, 114, 114, generator=torch.Generator().manual_seed(1))
     blurred = model[1](model[0](x))
     assert blurred.shape == (1, 64, 55, 55) and blurred.numel() == 193_600
     by_hand = nn.functional.conv2d(x, stored["net.slice1.0.weight"], padding=2)

@@ -25,12 +25,12 @@ class Counted:
 
 def test_a_step_is_computed_once_for_each_setting(tmp_path: Path) -> None:
     compute = Counted()
-    first = Steps(tmp_path).numbers("a b", {"seed": 0, "size": (2, 3)}, compute)
-    again = Steps(tmp_path).numbers("a b", {"size": (2, 3), "seed": 0}, compute)
+    first = Steps(tmp_path).numbers("A b", {"seed": 0, "size": (2, 3)}, compute)
+    again = Steps(tmp_path).numbers("A b", {"size": (2, 3), "seed": 0}, compute)
     assert first == again == {"value": 1.1}
     assert compute.times == 1
-    assert Steps(tmp_path).numbers("a b", {"seed": 1, "size": (2, 3)}, compute) == {"value": 2.1}
-    assert all(" " not in file.name for file in tmp_path.iterdir())
+    assert Steps(tmp_path).numbers("a/../'b, c", {"seed": 1, "size": (2, 3)}, compute) == {"value": 2.1}
+    assert sorted(file.name.rpartition("-")[0] for file in tmp_path.iterdir()) == ["a-..-b-c", "a-b"]
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"settings": {"seed": 0}}', "null"])

@@ -68,14 +68,41 @@ class Certificate:
         """The bound that is certified."""
         return float(self.document["claim"]["value"])
 
-    def save(self, path: str | Path) -> None:
-        """Write the file: tensors as safetensors, the document as canonical JSON in its metadata."""
+    @property
+    def method(self) -> str:
+        """The method that gave the bound."""
+        return str(self.document["provenance"].get("method", ""))
+
+    def save(self, path: str | Path, model: str | Path | None = None) -> None:
+        """Write the file: tensors as safetensors, the document as canonical JSON in its metadata.
+
+        Weights that an ONNX `model` holds as they are, or transposed, are left out: they are found there by their hash.
+        """
         from safetensors.numpy import save
 
+        held = {} if model is None else _held(Path(model)).arrays
+        kept = {name: array for name, array in self.tensors.arrays.items() if name not in held}
         try:
-            Path(path).write_bytes(save(self.tensors.arrays, {"certificate": canonical(self.document)}))
+            Path(path).write_bytes(save(kept, {"certificate": canonical(self.document)}))
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _held(model: Path) -> Tensors:
+    """The initialisers of an ONNX file and their transposes, by hash."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise InputError("reading an ONNX file needs onnx: pip install 'autolip[onnx]'") from error
+    try:
+        stored = onnx.load(model).graph.initializer
+    except Exception as error:
+        raise InputError(f"{model} is not an ONNX file that can be read") from error
+    held = Tensors()
+    for array in map(onnx.numpy_helper.to_array, stored):
+        for turned in (array, array.T):
+            held.name(turned)
+    return held
 
 
 def canonical(value: Any) -> str:

@@ -48,6 +48,7 @@ class Asked:
     time_budget: float | None
     as_json: bool
     file: Path | None
+    refer: bool
 
 
 @click.command()
@@ -86,6 +87,7 @@ class Asked:
     metavar="FILE",
     help="Write to a file instead: JSON (.json), the upper bound's certificate (.cert), or text.",
 )
+@click.option("--refer", is_flag=True, help="In a .cert, leave out the weights that the .onnx file holds.")
 def estimate(**options: Any) -> int:
     """Bracket the Lipschitz constant of MODEL.
 
@@ -100,6 +102,7 @@ def estimate(**options: Any) -> int:
         return 0
     asked = Asked(**options)
     _check_writable(asked.file)
+    _check_refer(asked)
     with progress() as say:
         result = _bracket(asked, say)
     _write(result, asked)
@@ -158,11 +161,20 @@ def _check_writable(file: Path | None) -> None:
         raise InputError(f"{file} cannot be written: it is a folder, or its folder does not exist")
 
 
+def _check_refer(asked: Asked) -> None:
+    certificate = asked.file is not None and asked.file.suffix == ".cert"
+    if asked.refer and not (certificate and asked.model.endswith(".onnx")):
+        raise InputError("--refer goes with a certificate (-o FILE.cert) of an .onnx file: leave it out")
+
+
 def _write(result: "Result", asked: Asked) -> None:
     """The result to a file or the standard output: JSON, a table, plain text, or a certificate."""
     if asked.file is not None and asked.file.suffix == ".cert":
-        result.certificate().save(asked.file)
-        click.echo(repr(result))
+        from autolip.report.digits import digits_up
+
+        certificate = result.certificate()
+        certificate.save(asked.file, Path(asked.model) if asked.refer else None)
+        click.echo(f"{result!r}\n\n{asked.file} certifies {digits_up(certificate.value)}, by {certificate.method}")
         return
     as_json = asked.as_json or (asked.file is not None and asked.file.suffix == ".json")
     text = json.dumps(result.to_dict(), indent=2, allow_nan=False) if as_json else repr(result)

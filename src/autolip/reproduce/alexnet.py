@@ -22,22 +22,26 @@ from autolip.reproduce.training import seeded
 from autolip.zoo.architectures import AlexNet
 
 PACKAGE, STORED = "stlpips_pytorch", "weights/vST0.0/alex_shift_tolerant.pth"
-TRUNK_SIDE, SIDE = 114, 224
-"""Sides of the input images; at 114 the trunk's first layer has 64 x 55 x 55 neurons, AlexNet's at 224."""
 
 
 @dataclass(frozen=True)
 class AlexnetExperiment:
-    """How many singular vectors are taken, and how hard lower bounds are searched."""
+    """How many singular vectors are taken; seconds for every SeqLip and for every search of a lower bound.
+
+    `trunk_side`, `side`: of the input images.  At 114 the trunk's first layer has as many neurons, 64 x 55 x 55, as
+    AlexNet's at 224.
+    """
 
     rank: int = 200
+    budget: float = 600.0
     seconds: float = 20.0
-    side: int | None = None
+    trunk_side: int = 114
+    side: int = 224
 
     @staticmethod
     def quick() -> "AlexnetExperiment":
         """Ten singular vectors, small images, a short search."""
-        return AlexnetExperiment(rank=10, seconds=2.0, side=64)
+        return AlexnetExperiment(rank=10, budget=10.0, seconds=1.0, trunk_side=32, side=64)
 
     def columns(self) -> list[Column]:
         """The paper's columns, and ours."""
@@ -45,9 +49,9 @@ class AlexnetExperiment:
         return [
             Column("Frobenius", Frobenius()),
             Column("AutoLip", AutoLip()),
-            Column("SeqLip", SeqLip(rank=self.rank, seconds=600)),
-            Column("Greedy SeqLip", SeqLip("greedy", rank=self.rank, restarts=1, residual=False, seconds=None)),
-            Column("greedy with residual", SeqLip("greedy", rank=self.rank, restarts=1, seconds=None)),
+            Column("SeqLip", SeqLip(rank=self.rank, seconds=self.budget)),
+            Column("Greedy SeqLip", SeqLip("greedy", rank=self.rank, restarts=1, residual=False, seconds=self.budget)),
+            Column("greedy with residual", SeqLip("greedy", rank=self.rank, restarts=1, seconds=self.budget)),
             Column("annealing", Annealing(seconds=s)),
             Column("ascent", Ascent(seconds=s)),
         ]
@@ -72,11 +76,11 @@ class AlexnetExperiment:
         trunk = None if weights is not None else installed_trunk()
         model: nn.Module
         if trunk is not None:
-            side = self.side or TRUNK_SIDE
+            side = self.trunk_side
             label, depth, model = "AlexNet's trunk, trained", 5, trunk_network(trunk)
             facts = {"weights": f"{PACKAGE}, 5 convolutions, anti-aliased pooling", "images": f"{side} x {side}"}
         else:
-            side = self.side or SIDE
+            side = self.side
             label = "AlexNet, random weights" if weights is None else "AlexNet, given weights"
             depth, model = 8, seeded(AlexNet, seed)
             if weights is not None:

@@ -42,7 +42,7 @@ def fill(subjects: Sequence[Subject], columns: Sequence[Column], steps: Steps, s
         for column in columns:
             track(f"{subject.label}: {column.title}", len(cells), total)
             settings = {"network": subject.fingerprint, "column": column.describe(), "seed": seed}
-            name = f"{subject.label} {column.method.name}".lower()
+            name = f"{subject.label} {column.method.name}"
             found = steps.numbers(name, settings, lambda s=subject, c=column: evaluate(s, c, seed).to_dict())  # type: ignore[misc]
             cells[column.title, subject.label] = row_of(found)
     track("writing", total, total)

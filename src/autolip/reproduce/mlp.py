@@ -49,7 +49,7 @@ class MlpExperiment:
             Column("grid search", Grid(seconds=s)),
             Column("annealing", Annealing(seconds=s)),
             Column("Nelder-Mead", NelderMead(seconds=s)),
-            Column("basin-hopping", BasinHopping(seconds=s)),
+            Column("basin-hopping", BasinHopping(seconds=s / 10)),
             Column("ascent", Ascent(seconds=s)),
         ]
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ class Steps:
 
     def _path(self, name: str, key: str, suffix: str) -> Path:
         digest = hashlib.sha256(key.encode()).hexdigest()[:DIGEST]
-        return self.folder / f"{name.replace(' ', '-')}-{digest}{suffix}"
+        return self.folder / f"{re.sub('[^a-z0-9.]+', '-', name.lower())}-{digest}{suffix}"
 
 
 def written(path: Path, content: bytes) -> None:
