@@ -70,9 +70,9 @@ def images_and_labels() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 FAMILIES: dict[str, tuple[Callable[[int], nn.Sequential], tuple[int, ...]]] = {
-    "random": (random_chain, (2, 3, 5, 10, 20, 30)),
-    "one sign": (one_sign, (2, 5, 10, 20, 30, 50, 75, 100)),
-    "trained": (trained, (2, 3, 5, 8, 12, 16)),
+    "random": (random_chain, (2, 3, 5, 10, 20)),
+    "one sign": (one_sign, (2, 5, 10, 20, 30, 50)),
+    "trained": (trained, (2, 3, 5, 8, 12)),
 }
 
 

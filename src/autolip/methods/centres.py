@@ -29,8 +29,11 @@ from autolip.operators.operator import DTYPE, Meter, Operator
 from autolip.slopes import Between, Exact, Gain
 from autolip.values import INFINITE, ONE, ZERO, Upper
 
-MATERIALISED = 3072
+MATERIALISED = 12288
 """Most entries of all nonlinear vertices together for which every map is held as a matrix."""
+
+HELD = 2**24
+"""Most entries of all maps to one vertex."""
 
 DENSE_WORK = 2e10
 """Most multiply-adds that holding them may cost."""
@@ -231,7 +234,8 @@ def matrices_suffice(centres: Centres, limit: float = DENSE_WORK) -> bool:
     sizes = [centres.graph[name].shape.numel() for name in (centres.graph.input, *centres.remainders)]
     total, work = sum(sizes), sum(link.operator.work for link in centres.links)
     widest = max(vertex.shape.numel() for vertex in centres.graph)
-    return total <= MATERIALISED and total * (4 * work + widest**2 / 4) <= limit
+    small = total <= MATERIALISED and total * widest <= HELD
+    return small and total * (4 * work + widest**2 / 4) <= limit
 
 
 class Matrices(Maps):

@@ -40,7 +40,7 @@ class LipLT(Method):
     norms come from Lanczos, short stretches first, until `passes` forward and backward passes are spent.
     """
 
-    passes: float = 200.0
+    passes: float = 100.0
 
     name: ClassVar[str] = "liplt"
     source: ClassVar[str] = "Fazlyab, Entesari, Roy and Chellappa, NeurIPS 2023, Theorem 1"

@@ -22,6 +22,9 @@ from autolip.values import Upper
 RANK = 12
 """Singular directions of every block that are followed."""
 
+LARGE, FEW = 1e9, 3
+"""From so many multiply-adds a pass on, only a few directions are."""
+
 SETTLING = 3
 """Steps before the singular values are taken seriously."""
 
@@ -44,7 +47,7 @@ class Rescaled(Method):
     """
 
     steps: int = 60
-    passes: float = 60.0
+    passes: float = 40.0
 
     name: ClassVar[str] = "rescaled"
     source: ClassVar[str] = "Kuang et al., arXiv 2603.28113 (2026); Stoer and Witzgall, Numer. Math. 4 (1962) for linf"
@@ -134,7 +137,9 @@ class _Search:
             for edge in vertex.edges:
                 if isinstance(edge.slope, Exact):
                     operator = edge.slope.operator
-                    count = min(RANK, operator.in_size, operator.out_size)
+                    count = min(
+                        RANK if self.problem.work_of_one_pass < LARGE else FEW, operator.in_size, operator.out_size
+                    )
                     generator = torch.Generator().manual_seed(self.problem.options.seed)
                     start = torch.randn((count, *operator.in_shape), generator=generator, dtype=DTYPE)
                     yield _Singular(edge, vertex, operator, start)

@@ -36,8 +36,8 @@ from autolip.values import Upper
 ENTRIES = 2**25
 """Most complex entries of the ellipsoids of all frequencies together."""
 
-WORK = 2e11
-"""Most multiply-adds of all factorisations together."""
+WORK = 1e9
+"""Most frequencies times channels cubed of all layers together; the real work is some hundred times that."""
 
 CHUNK = 2**22
 """Complex entries of the statements that are proved at a time."""
