@@ -79,7 +79,7 @@ def main() -> None:
     for row in rows():
         lines.append(row)
         print(row, flush=True)
-    RESULTS.write_text("\n".join(lines) + "\n")
+        RESULTS.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

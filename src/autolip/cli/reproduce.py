@@ -16,7 +16,7 @@ NAMES = ("ideal", "mlp", "cnn", "alexnet")
     "--out", type=FOLDER, metavar="DIR", help="Folder for results and finished steps. [reproduced/EXPERIMENT]"
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
-@click.option("--quick", is_flag=True, help="Smaller settings: less than two minutes on two cores.")
+@click.option("--quick", is_flag=True, help="Smaller settings: one to two minutes of processor time.")
 @click.option("--data", type=FOLDER, metavar="DIR", help="cnn: IDX files of MNIST or Fashion-MNIST. [small digits]")
 @click.option(
     "--weights", type=FOLDER, metavar="FILE", help="alexnet: torchvision's state dict (.pth) or .safetensors."

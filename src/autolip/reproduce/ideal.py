@@ -34,8 +34,8 @@ class IdealExperiment:
     depths: int = 10
     width: int = 100
     ratios: tuple[float, ...] = (0.5, 0.1, 0.01, 0.0)
-    draws: int = 4
-    limit_draws: int = 200
+    draws: int = 2
+    limit_draws: int = 100
 
     @staticmethod
     def quick() -> "IdealExperiment":
