@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from autolip import Ball, Box, Everywhere, Norm, zoo
 from autolip.capture.torch_export import capture_model
-from autolip.methods import METHODS, AutoLip, Bound, Problem, method_named
+from autolip.methods import METHODS, AutoLip, Bound, Method, Problem, method_named
+from autolip.operators.norms import NormOptions
 from autolip.regions import Region
 from autolip.testing import LawViolation, check_method
 from autolip.values import Upper
@@ -67,6 +68,27 @@ def test_shipped_networks(name: str) -> None:
     region = Ball(x, 0.05, Norm.LINF) if name == "digits-attention" else Everywhere()
     for method in METHODS:
         check_method(method_named(method), capture, region, seconds=5)
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, "digits-mlp", "digits-conv"])
+def test_never_above_autolip(name: str) -> None:
+    """What starts from the product of norms does not end above it."""
+    if name in NETWORKS:
+        capture = NETWORKS[name]
+    else:
+        model, inputs = zoo.load(name)
+        capture = capture_model(model, inputs)
+    for norm in (Norm.L2, Norm.LINF):
+        problem = Problem.pose(capture.graph, Everywhere(), norm, norm, NormOptions())
+        product = value(method_named("autolip"), problem)
+        for method in ("rescaled", "liplt"):
+            assert value(method_named(method), problem) <= product * (1 + 1e-12)
+
+
+def value(method: Method, problem: Problem) -> float:
+    found = method.bound(problem)
+    assert isinstance(found, Bound) and isinstance(found.value, Upper)
+    return found.value.value
 
 
 @dataclass(frozen=True)
