@@ -30,7 +30,16 @@ def check(path: Path, model: Path | None = None) -> Verdict:
     """The verdict on a certificate; Rejected, with the reason, where it does not hold or is not understood."""
     try:
         return _check(path, model)
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError, MemoryError) as error:
+    except (
+        KeyError,
+        ValueError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        OverflowError,
+        MemoryError,
+        RecursionError,
+    ) as error:
         raise Rejected(f"not in the format: {type(error).__name__} {error}") from error
 
 

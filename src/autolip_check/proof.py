@@ -125,6 +125,7 @@ def _straightened(network: Network, names: set[str]) -> Network:
     vertices = dict[str, Vertex]()
     for name, vertex in network.vertices.items():
         slope = vertex.edges[0].slope if name in names else None
+        require(not name.endswith("|"), "names that end in | are the checker's own")
         if isinstance(slope, Slopes):
             source, known = vertex.edges[0].source, slope.lo == slope.hi
             rest = Slopes(np.where(known, 0.0, slope.lo), np.where(known, 0.0, slope.hi))

@@ -20,7 +20,9 @@ LARGEST_COVER = 2**20
 
 def symbol(factors: list[Map], value: float) -> None:
     """||A||_2 <= value for one convolution, its channels scaled, on a single path; else Rejected."""
-    factors = [factor for factor in factors if not (isinstance(factor, Wiring) and factor.is_isometry)]
+    moves = [isinstance(factor, Wiring) and factor.is_isometry for factor in factors]
+    require(not all(moves), "the symbol needs exactly one convolution")
+    factors = factors[moves.index(False) : len(moves) - moves[::-1].index(False)]
     found = [i for i, factor in enumerate(factors) if isinstance(factor, Convolution)]
     require(len(found) == 1, "the symbol needs exactly one convolution")
     conv = factors[found[0]]

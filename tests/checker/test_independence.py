@@ -19,9 +19,18 @@ def test_it_imports_only_numpy_and_the_standard_library() -> None:
             assert {name.split(".")[0] for name in names} <= allowed, file.name
 
 
+def code_lines(text: str) -> int:
+    """Lines that are neither blank nor part of a docstring."""
+    tree = ast.parse(text)
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef
+    bodies = [node.body[0] for node in ast.walk(tree) if isinstance(node, kinds) and ast.get_docstring(node)]
+    told = {line for first in bodies for line in range(first.lineno, (first.end_lineno or 0) + 1)}
+    return sum(bool(line.strip()) and number not in told for number, line in enumerate(text.splitlines(), 1))
+
+
 def test_it_can_be_read_in_an_evening() -> None:
-    lines = [line for file in FOLDER.rglob("*.py") for line in file.read_text(encoding="utf-8").splitlines()]
-    assert sum(bool(line.strip()) for line in lines) < 1100
+    """Less than a thousand lines of code."""
+    assert sum(code_lines(file.read_text(encoding="utf-8")) for file in FOLDER.rglob("*.py")) < 1000
 
 
 def test_running_it_loads_neither_torch_nor_autolip(tmp_path: Path) -> None:

@@ -33,9 +33,9 @@ class LipSDP(Method):
 
     tolerance: float = 0.01
     rank: int = 8
-    margin: float = 1e-3
+    margin: float = 0.01
     steps: int = 20_000
-    seconds: float = 20.0
+    seconds: float = 5.0
 
     name: ClassVar[str] = "lipsdp"
     source: ClassVar[str] = "Fazlyab, Robey, Hassani, Morari and Pappas, NeurIPS 2019, LipSDP-Neuron"
@@ -75,7 +75,7 @@ class LipSDP(Method):
         else:
             parts = [graph]
         q = Norm.L2 if parts[0].output_shape.numel() == 1 else problem.q
-        proved, notes, complete = list[Proved](), [], True
+        proved, notes = list[Proved](), []
         for number, part in enumerate(parts):
             left = max(self._deadline(problem, started) - time.monotonic(), 0.0) / (len(parts) - number)
             effort = Effort(self.tolerance, self.rank, self.margin, self.steps, time.monotonic() + left)
@@ -84,10 +84,15 @@ class LipSDP(Method):
                 return Refusal("; ".join(dict.fromkeys(search.reasons)) or "no time left")
             proved.append(search.best)
             notes.append(_note(search))
-            complete &= not effort.expired
         worst = max(range(len(parts)), key=lambda number: proved[number].bound.value)
         value = Upper.largest(part.bound for part in proved)
-        return Bound(value, (), (notes[worst],), complete, lambda: certified([p.statement for p in proved], problem.q))
+        return Bound(
+            value,
+            (),
+            (notes[worst],),
+            not problem.options.expired,
+            lambda: certified([p.statement for p in proved], problem.q),
+        )
 
     def _deadline(self, problem: Problem, started: float) -> float:
         return started + self.seconds if problem.options.deadline is None else problem.options.deadline

@@ -33,6 +33,12 @@ CLIMB = 0.4
 POLISHED = 2e8
 """Work of a recursion up to which a chain's multipliers are polished."""
 
+FEWEST = 24
+"""Steps of a climb that are made whatever the time, where nobody set a deadline."""
+
+GRACE = 4
+"""Rounds that a first proof may take whatever the time, where nobody set a deadline."""
+
 ROUNDS = 24
 """Most margins tried."""
 
@@ -90,7 +96,8 @@ class Search:
             proved = self._proved(self._ascent.statement(), margin)
             if isinstance(proved, Refusal):
                 self.reasons.append(str(proved))
-                margin = min(4 * margin, 0.5)
+                margin = min(3 * margin, 0.5)
+                self._widened()
                 continue
             gain = math.inf if self.best is None else self.best.bound.value / proved.bound.value
             if gain > 1:
@@ -121,7 +128,8 @@ class Search:
         """Whether the proved value is near enough to the primal one, or the effort is spent."""
         near = self.best is not None and self.best.bound.value <= self.primal * (1 + self.effort.tolerance)
         spent = self.effort.expired or self.steps >= self.effort.steps
-        return near or (spent and self.rounds > 0) or self.rounds >= ROUNDS
+        tried = self.best is not None or self.rounds >= (GRACE if self.options.deadline is None else 1)
+        return near or (spent and tried) or self.rounds >= ROUNDS
 
     @property
     def rank(self) -> int:
@@ -146,8 +154,8 @@ class Search:
         ascent, settled = self._ascent, self.effort.tolerance / 40
         ascent.margin = margin
         known: list[float] = []
-        until = self.effort.share(CLIMB)
-        while self.steps < self.effort.steps and (not known or time.monotonic() < until):
+        until, fewest = self.effort.share(CLIMB), FEWEST if self.options.deadline is None else 1
+        while self.steps < self.effort.steps and (len(known) < fewest or time.monotonic() < until):
             ascent.step()
             self.steps += 1
             if not margin:
