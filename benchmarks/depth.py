@@ -104,7 +104,7 @@ def draw(rows: list[dict[str, object]]) -> "Figure":
             axes.plot(depths, ratios, marker="osv^"[number], markersize=4, label=method)
         axes.axhline(1.0, color=INK, linewidth=0.8)
 
-        axes.set(title=family, xlabel="affine layers", xscale="log", yscale="log")
+        axes.set(title=family, xlabel="affine layers", yscale="log")
         axes.set_ylim(top=1.3)  # where signs are mixed, nonnegative is far above
     panels[0].set_ylabel("upper bound / product of norms")
     panels[0].legend(fontsize=8)
