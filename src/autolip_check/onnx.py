@@ -49,21 +49,16 @@ def initializers(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _tensor(data: memoryview) -> tuple[str, NDArray[Any] | None]:
-    dims, kind, name, raw, floats = [], 0, "", None, []
+    """TensorProto: dims 1, data_type 2, float_data 4, name 8, raw_data 9, double_data 10."""
+    fields = dict[int, list[Any]]()
     for number, value in _fields(data):
-        if number == 1:
-            dims += [value] if isinstance(value, int) else _packed(value)
-        elif number == 2:
-            kind = value
-        elif number == 8:
-            name = bytes(value).decode()
-        elif number == 9:
-            raw = value
-        elif number in (4, 10):
-            floats.append(bytes(value))
-    if kind not in TYPES or (raw is None and not floats):
+        fields.setdefault(number, []).append(value)
+    dims = [n for value in fields.get(1, []) for n in ([value] if isinstance(value, int) else _packed(value))]
+    kind, name = fields.get(2, [0])[0], bytes(fields.get(8, [b""])[0]).decode()
+    parts = fields.get(9) or fields.get(4) or fields.get(10)
+    if kind not in TYPES or parts is None:
         return name, None
-    return name, np.frombuffer(raw if raw is not None else b"".join(floats), TYPES[kind]).reshape(dims)
+    return name, np.frombuffer(b"".join(map(bytes, parts)), TYPES[kind]).reshape(dims)
 
 
 def _packed(data: memoryview) -> list[int]:

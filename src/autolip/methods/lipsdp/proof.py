@@ -32,6 +32,9 @@ from autolip.values import Upper
 WIDEST_CHAIN = 1024
 """Greatest width of a hidden layer whose ellipsoid is kept as a matrix."""
 
+SLACK = 1.001
+"""How far above what the ascent foresaw a chain's bound may be before H is written out as well."""
+
 LARGEST_FORM = 20_000
 """Greatest order of a matrix H that is written out (3 GiB)."""
 
@@ -48,7 +51,12 @@ def prove(statement: Statement, margin: float, options: NormOptions) -> Proved |
     """The least value that is proved with these multipliers; refused where they are not feasible."""
     chain = chain_of(statement)
     if chain is not None:
-        return prove_chain(statement, chain)
+        proved = prove_chain(statement, chain)
+        if isinstance(proved, Proved) and proved.bound.value <= statement.value * SLACK:
+            return proved
+        other = prove_form(statement) if size_of(statement) <= LARGEST_FORM // 4 else proved
+        found = [result for result in (proved, other) if isinstance(result, Proved)]
+        return min(found, key=lambda result: result.bound.value) if found else other
     if size_of(statement) <= LARGEST_FORM:
         return prove_form(statement)
     if options.proved_only:
