@@ -97,7 +97,7 @@ def next_ellipsoid(
     matrix = ellipsoid.matrix
     if lo.any():
         matrix = matrix + torch.diag(matrix.diagonal() * RAISE)
-    t = feasible(matrix, multipliers)
+    t = feasible(matrix, torch.where(hi == lo, multipliers * 2.0**-20, multipliers))  # affine entries need next to none
     if t is None:
         return None
     candidate = _candidate(matrix, t, lo, hi, layer.weight)
