@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -9,10 +10,19 @@ from torch import Tensor
 from autolip.operators.operator import DTYPE, Operator
 
 
+@dataclass(frozen=True)
+class _Wires:
+    """Which entries are copied where, both flattened; None for all of them, in order."""
+
+    sources: Tensor | None
+    targets: Tensor | None
+
+
 class Incidence(Operator):
     """A linear map with a 0/1 matrix, given as a function of one tensor: reshapes, slices, padding, sums.
 
-    The function is mapped over a batch by `torch.vmap`; the adjoint is its vector-Jacobian product.
+    Where every output copies at most one input, products are made by the table of copies; elsewhere the function is
+    mapped over a batch by `torch.vmap`, and the adjoint is its vector-Jacobian product.
     """
 
     def __init__(
@@ -27,17 +37,44 @@ class Incidence(Operator):
         self.function = function
 
     def _mv(self, x: Tensor) -> Tensor:
-        return torch.vmap(self.function)(x)
+        wires = self._wires
+        if wires is None or wires.targets is not None:
+            return torch.vmap(self.function)(x)
+        copied = x.flatten(1) if wires.sources is None else x.flatten(1).index_select(1, wires.sources.to(x.device))
+        return copied.reshape(-1, *self.out_shape)
 
     def _rmv(self, y: Tensor) -> Tensor:
+        wires = self._wires
+        if wires is None:
+            return self._pulled(y)
+        copied = y.flatten(1) if wires.targets is None else y.flatten(1).index_select(1, wires.targets.to(y.device))
+        if wires.sources is not None:
+            none = y.new_zeros((len(y), self.in_size))
+            copied = none.index_add_(1, wires.sources.to(y.device), copied)
+        return copied.reshape(-1, *self.in_shape)
+
+    def _pulled(self, y: Tensor) -> Tensor:
+        """A^T y by differentiation."""
         zeros = torch.zeros((y.shape[0], *self.in_shape), dtype=y.dtype, device=y.device)
         pull = torch.func.vjp(torch.vmap(self.function), zeros)[1]
         return pull(y)[0]
 
     @functools.cached_property
+    def _wires(self) -> _Wires | None:
+        """Read off the image of 1, 2, 3, ...; None where entries are added, or there are none."""
+        if not (self.in_size and self.out_size and self.is_selection):
+            return None
+        numbers = torch.arange(1, self.in_size + 1, dtype=DTYPE).reshape(self.in_shape)
+        image = self.function(numbers).reshape(-1).long()
+        targets = image.nonzero().flatten()
+        sources = image[targets] - 1
+        in_order = len(sources) == self.in_size and bool((sources == torch.arange(self.in_size)).all())
+        return _Wires(None if in_order else sources, None if len(targets) == self.out_size else targets)
+
+    @functools.cached_property
     def out_counts(self) -> Tensor:
         """How many inputs each output adds."""
-        return self._mv(torch.ones((1, *self.in_shape), dtype=DTYPE))[0]
+        return self.function(torch.ones(self.in_shape, dtype=DTYPE))
 
     @functools.cached_property
     def in_counts(self) -> Tensor:
