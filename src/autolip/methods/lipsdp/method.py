@@ -24,15 +24,15 @@ class LipSDP(Method):
     """Upper bound on the Lipschitz constant: LipSDP-Neuron by the vector power method, every value proved afresh.
 
     The least value for which H(value^2, lam) >= 0 with a multiplier per neuron (see lipsdp.statement), found by
-    forward and backward passes of the network on a batch of `rank`; proved by the layerwise recursion, by a Cholesky
-    factorisation of H, or, beyond its size, with high probability by Lanczos.  Ends where the proved value is within
-    `tolerance` of what the relaxation attains, or after `steps`, or at the deadline (after `seconds`, if there is
-    none); never above AutoLip.  Norms: l2 or linf at the input; at the output l2, l1 (from linf), linf (component by
-    component), or any for a scalar.
+    forward and backward passes of the network on a batch of `rank` (None: by its size); proved by the layerwise
+    recursion, by a Cholesky factorisation of H, or, beyond its size, with high probability by Lanczos.  Ends where the
+    proved value is within `tolerance` of what the relaxation attains, or after `steps`, or at the deadline (after
+    `seconds`, if there is none); never above AutoLip.  Norms: l2 or linf at the input; at the output l2, l1 (from
+    linf), linf (component by component), or any for a scalar.
     """
 
     tolerance: float = 0.01
-    rank: int = 8
+    rank: int | None = None
     margin: float = 0.01
     steps: int = 20_000
     seconds: float = 5.0

@@ -2,7 +2,9 @@
 
 The relaxation is first climbed without a margin, which shows what it attains (`primal`); then with one, which makes
 the multipliers provable at the price of about eta times the depth.  After each round the margin is lowered, or raised
-where the proof failed, and the rank is raised where the iteration stands still, until the proved value is within the
+where the proof failed, and the rank is raised where the iteration stands still.  The multipliers of a maximum prove
+what the ascent foresaw; where they prove less, it was stopped early or at a saddle point, and starts again with more
+columns, which leaves a saddle point sooner than columns added there.  This goes on until the proved value is within the
 tolerance of the primal one, or time is up.  The best proved value so far is always at hand.
 """
 
@@ -45,10 +47,11 @@ ROUNDS = 24
 
 @dataclass(frozen=True)
 class Effort:
-    """How far to go: the ratio of proved to primal value aimed at, first rank and margin, steps, a moment to stop."""
+    """How far to go: ratio of proved to primal value aimed at, first rank (None: by the cost of a pass), first margin,
+    steps, a moment to stop."""
 
     tolerance: float
-    rank: int
+    rank: int | None
     margin: float
     steps: int
     deadline: float
@@ -79,9 +82,12 @@ class Search:
     rounds: int = 0
     reasons: list[str] = field(default_factory=list)
     _ascent: Ascent = field(init=False, repr=False)
+    _settled: float = field(init=False, repr=False)
+    """Relative change of the value below which a climb ends."""
 
     def __post_init__(self) -> None:
-        self._ascent = self._started(self.effort.rank)
+        self._ascent = self._started(self.effort.rank or _rank(_work(self.graph)))
+        self._settled = self.effort.tolerance / 40
 
     def run(self) -> "Search":
         """Rounds until the tolerance is met, the steps are used up or time is; one round at least."""
@@ -93,7 +99,9 @@ class Search:
             if not math.isfinite(self._ascent.dual):
                 self.reasons.append("the ascent left the range of floating-point numbers")
                 break
-            proved = self._proved(self._ascent.statement(), margin)
+            statement = self._ascent.statement()
+            self._attain()
+            proved = self._proved(statement, margin)
             if isinstance(proved, Refusal):
                 self.reasons.append(str(proved))
                 margin = min(3 * margin, 0.5)
@@ -102,11 +110,21 @@ class Search:
             gain = math.inf if self.best is None else self.best.bound.value / proved.bound.value
             if gain > 1:
                 self.best = proved
+            saddle = proved.bound.value > statement.value * (1 + self.effort.tolerance / 4)
+            if saddle and self._restarted():
+                continue
             if gain > 1 + self.effort.tolerance / 40:
                 margin /= 4
             elif not self._widened():
                 break
         return self
+
+    def _attain(self) -> None:
+        """What the relaxation attains at the iterate, by one step without a margin."""
+        self._ascent.margin = 0.0
+        self._ascent.step()
+        self.steps += 1
+        self.primal = max(self.primal, self._ascent.primal)
 
     def _proved(self, statement: Statement, margin: float) -> Proved | Refusal:
         """What the statement proves; of a chain polished first, where it falls short."""
@@ -142,16 +160,29 @@ class Search:
 
     def _widened(self) -> bool:
         """Twice the rank, from the iterate that is there; whether that can help."""
-        size = self.graph.input_shape.numel() + sum(item.out_shape.numel() for item in self.constraints.values())
         rank = 2 * self._ascent.rank
-        if rank * (rank + 1) > 8 * size:
+        if not self._useful(rank):
             return False
         self._ascent = self._ascent.widened(rank)
         return True
 
+    def _restarted(self) -> bool:
+        """Twice the rank, from the beginning, and climbed further; whether that can help."""
+        rank = 2 * self._ascent.rank
+        if not self._useful(rank):
+            return False
+        self._ascent = self._started(rank)
+        self._settled /= 4
+        return True
+
+    def _useful(self, rank: int) -> bool:
+        """Whether the rank is within what an extreme solution can need (Barvinok, Pataki), generously."""
+        size = self.graph.input_shape.numel() + sum(item.out_shape.numel() for item in self.constraints.values())
+        return rank * (rank + 1) <= 8 * size
+
     def _climb(self, margin: float, patience: int = 8) -> None:
-        """Steps until the value has settled to a small part of the tolerance."""
-        ascent, settled = self._ascent, self.effort.tolerance / 40
+        """Steps until the value has settled."""
+        ascent = self._ascent
         ascent.margin = margin
         known: list[float] = []
         until, fewest = self.effort.share(CLIMB), FEWEST if self.options.deadline is None else 1
@@ -164,8 +195,13 @@ class Search:
             if not math.isfinite(ascent.dual):
                 break
             stride = max(patience, len(known) // 4)
-            if len(known) > 2 * stride and abs(known[-1] - known[-1 - stride]) <= settled * known[-1]:
+            if len(known) > 2 * stride and abs(known[-1] - known[-1 - stride]) <= self._settled * known[-1]:
                 break
+
+
+def _rank(work: float) -> int:
+    """Columns to start with: more of them meet fewer saddle points, and cost little where passes are cheap."""
+    return next((rank for most, rank in ((4e6, 32), (4e7, 16)) if work <= most), 8)
 
 
 def _work(graph: SlopeGraph) -> float:
