@@ -9,7 +9,8 @@ from autolip.result import Result, Row
 
 
 def test_headline_rounds_outward(bracket: Result) -> None:
-    assert headline(bracket) == "14.2087 <= Lipschitz constant <= 28.0413 (l2 -> l2, everywhere)"
+    text = "14.2087 <= Lipschitz constant <= 28.0413 (l2 -> l2, everywhere), upper bound by autolip"
+    assert headline(bracket) == text
 
 
 def test_headline_says_what_is_missing(bracket: Result) -> None:
