@@ -101,6 +101,8 @@ class Result:
 
         Raises InputError where there is none.
         """
+        if self.graph is None:
+            raise InputError("a pickled result comes back without a certificate: write it before")
         uppers = [row for row in self.bounds if row.kind == "upper" and row.value is not None]
         found = ((row, row.proof()) for row in sorted(uppers, key=lambda row: row.value or 0.0))
         row, proof = next(((row, proof) for row, proof in found if proof is not None), (None, None))

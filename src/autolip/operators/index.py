@@ -40,14 +40,16 @@ class Incidence(Operator):
         wires = self._wires
         if wires is None or wires.targets is not None:
             return torch.vmap(self.function)(x)
-        copied = x.flatten(1) if wires.sources is None else x.flatten(1).index_select(1, wires.sources.to(x.device))
+        rows = x.reshape(-1, self.in_size)
+        copied = rows if wires.sources is None else rows.index_select(1, wires.sources.to(x.device))
         return copied.reshape(-1, *self.out_shape)
 
     def _rmv(self, y: Tensor) -> Tensor:
         wires = self._wires
         if wires is None:
             return self._pulled(y)
-        copied = y.flatten(1) if wires.targets is None else y.flatten(1).index_select(1, wires.targets.to(y.device))
+        rows = y.reshape(-1, self.out_size)
+        copied = rows if wires.targets is None else rows.index_select(1, wires.targets.to(y.device))
         if wires.sources is not None:
             none = y.new_zeros((len(y), self.in_size))
             copied = none.index_add_(1, wires.sources.to(y.device), copied)
