@@ -49,9 +49,7 @@ class Tensors:
             raise InputError("a certificate holds finite numbers only: some slope or weight is infinite")
         if values.numel() and bool((values == values.reshape(-1)[0]).all()):
             return float(values.reshape(-1)[0])
-        array = values.numpy()
-        single = array.astype(np.float32)
-        return self.name(single if bool((single.astype(np.float64) == array).all()) else array)
+        return self.full(values)
 
     def full(self, values: Tensor) -> str:
         """The same, always as a tensor of its shape."""

@@ -66,6 +66,12 @@ class SlopeGraph:
     def output_shape(self) -> torch.Size:
         return self[self.output].shape
 
+    @cached_property
+    def work(self) -> float:
+        """Multiply-adds of one forward and one backward pass of the linear operations."""
+        slopes = (edge.slope for vertex in self for edge in vertex.edges)
+        return 2 * sum(slope.operator.work for slope in slopes if isinstance(slope, Exact))
+
     def then(self, operator: Operator) -> "SlopeGraph":
         """This function followed by a linear operator on its output."""
         last = self[self.output]

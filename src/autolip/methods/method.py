@@ -16,7 +16,6 @@ from autolip.operators.operator import Operator
 from autolip.regions import Region
 from autolip.rules import slopes_on
 from autolip.rules.lowering import lowered
-from autolip.slopes import Exact
 from autolip.values import Estimate, Upper
 
 
@@ -89,11 +88,10 @@ class Problem:
             slopes = slopes.then(operator)
         return separated(slopes)
 
-    @cached_property
+    @property
     def work_of_one_pass(self) -> float:
-        """Multiply-adds of one forward and one backward pass of the linear operations."""
-        edges = (edge.slope for vertex in self.slopes for edge in vertex.edges)
-        return 2 * sum(slope.operator.work for slope in edges if isinstance(slope, Exact)) or 1.0
+        """Multiply-adds of one forward and one backward pass of the network, 1 where there are none."""
+        return self.slopes.work or 1.0
 
     def norm(self, operator: Operator, p: Norm, q: Norm) -> Upper | Refusal:
         """||A||_{p -> q} from the norm engines, each operator once."""

@@ -8,10 +8,8 @@ the size where H can be written out, H >= 0 is the norm of one map (see lifted),
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from scipy.linalg.blas import dtrsm
-from scipy.sparse.linalg import eigsh
 from torch import Tensor
 
 from autolip.errors import Refusal
@@ -27,6 +25,7 @@ from autolip.methods.recursion import feasible, first_ellipsoid, next_ellipsoid
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.operators.norms.definite import factorises, lower_factor
+from autolip.operators.norms.power import top_eigenvalue
 from autolip.values import Upper
 
 WIDEST_CHAIN = 1024
@@ -134,7 +133,7 @@ def least_factor(form: Form) -> float | None:
         cross = form.matrix[free:, :free].numpy().T
         solved = torch.from_numpy(dtrsm(1.0, factor.numpy().T, cross, lower=0, trans_a=1))
         schur = schur + solved.T @ solved
-    return max(_top(schur / root.unsqueeze(0) / root.unsqueeze(1)), 0.0)
+    return max(top_eigenvalue(schur / root.unsqueeze(0) / root.unsqueeze(1)), 0.0)
 
 
 def holds(form: Form, factor: float) -> bool:
@@ -163,11 +162,3 @@ def _scaled(statement: Statement, factor: float) -> Proved:
 
 def _symmetric(lower: Tensor) -> Tensor:
     return torch.tril(lower) + torch.tril(lower, -1).T
-
-
-def _top(matrix: Tensor) -> float:
-    """Close to the largest eigenvalue; not relied upon."""
-    if len(matrix) <= 512:
-        return torch.linalg.eigvalsh(matrix)[-1].item()
-    start = np.random.default_rng(0).standard_normal(len(matrix))
-    return float(eigsh(matrix.numpy(), k=1, which="LA", v0=start, tol=1e-10, return_eigenvectors=False)[0])

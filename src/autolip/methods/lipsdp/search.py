@@ -24,7 +24,6 @@ from autolip.methods.lipsdp.proof import Proved, chain_of, prove, prove_chain
 from autolip.methods.lipsdp.statement import Constraint, Statement
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
-from autolip.slopes import Exact
 
 SMALL_PASS = 2e6
 """Multiply-adds of a pass below which float64 costs nothing that matters."""
@@ -86,7 +85,7 @@ class Search:
     """Relative change of the value below which a climb ends."""
 
     def __post_init__(self) -> None:
-        self._ascent = self._started(self.effort.rank or _rank(_work(self.graph)))
+        self._ascent = self._started(self.effort.rank or _rank(self.graph.work))
         self._settled = self.effort.tolerance / 40
 
     def run(self) -> "Search":
@@ -155,7 +154,7 @@ class Search:
         return self._ascent.rank
 
     def _started(self, rank: int) -> Ascent:
-        dtype = torch.float64 if _work(self.graph) * rank < SMALL_PASS else torch.float32
+        dtype = torch.float64 if self.graph.work * rank < SMALL_PASS else torch.float32
         return Ascent(self.graph, self.constraints, self.p, self.q, rank, dtype, seed=self.options.seed)
 
     def _widened(self) -> bool:
@@ -202,9 +201,3 @@ class Search:
 def _rank(work: float) -> int:
     """Columns to start with: more of them meet fewer saddle points, and cost little where passes are cheap."""
     return next((rank for most, rank in ((4e6, 32), (4e7, 16)) if work <= most), 8)
-
-
-def _work(graph: SlopeGraph) -> float:
-    """Multiply-adds of one forward and one backward pass."""
-    slopes = (edge.slope for vertex in graph for edge in vertex.edges)
-    return 2 * sum(slope.operator.work for slope in slopes if isinstance(slope, Exact))

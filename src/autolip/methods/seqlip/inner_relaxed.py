@@ -12,10 +12,8 @@
 import math
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.sparse.linalg import eigsh
 from torch import Tensor
 
 from autolip.intervals import UNIT, gamma
@@ -25,6 +23,7 @@ from autolip.methods.seqlip.multipliers import Gram, centred
 from autolip.methods.seqlip.newton import Boxes, Goal, minimise
 from autolip.methods.seqlip.pair import UNDERFLOW, Pair, balanced
 from autolip.methods.seqlip.theorem3 import greatest_alignment, norm_bound, theorem3_bound
+from autolip.operators.norms.power import top_eigenvalue
 from autolip.values import Upper
 
 NEWTON_ORDER = 256
@@ -114,18 +113,10 @@ def _directions(x: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
 def certified(gram: Gram, pair: Pair, t: Float[Tensor, " n"]) -> float:
     """A proved value of at least lambda_max(M(t)), whatever t: by Cholesky above an estimate."""
     c, r = (x[None] for x in centred(pair.lo, pair.hi))
-    top = _top(gram.matrix(c, r, t[None])[0])
+    top = top_eigenvalue(gram.matrix(c, r, t[None])[0])
     for attempt in range(40):
         beta = torch.tensor([top * (1 + 4.0**attempt * 1e-12)], dtype=torch.float64)
         slack = gram.slack(c, r, t[None], beta)
         if bool(gram.factorised(c, r, t[None], beta + slack)[1]):
             return (beta + 2 * slack * (1 + 1e-9)).item()
     return math.inf
-
-
-def _top(m: Float[Tensor, "m m"]) -> float:
-    """Close to the largest eigenvalue; not relied upon."""
-    if len(m) <= 1024:
-        return torch.linalg.eigvalsh(m)[-1].item()
-    start = np.ones(len(m))
-    return float(eigsh(m.numpy(), k=1, which="LA", v0=start, tol=1e-10, return_eigenvectors=False)[0])

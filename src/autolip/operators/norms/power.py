@@ -137,6 +137,15 @@ def top_singular(operator: Operator, k: int, tolerance: float = 0.0, seed: int =
     return _by_arpack(operator, k, tolerance, seed)
 
 
+def top_eigenvalue(matrix: Float[Tensor, "n n"]) -> float:
+    """About the largest eigenvalue of a symmetric matrix, from below beyond order 1024: a guess to be proved."""
+    if len(matrix) <= 1024:
+        return torch.linalg.eigvalsh(matrix)[-1].item()
+    start = torch.randn(len(matrix), dtype=DTYPE, generator=torch.Generator().manual_seed(0)).numpy()
+    found = scipy.sparse.linalg.eigsh(matrix.numpy(), 1, which="LA", v0=start, tol=1e-10, return_eigenvectors=False)
+    return float(found[0])
+
+
 def _by_arpack(operator: Operator, k: int, tolerance: float, seed: int) -> Singular:
     """Eigenvectors of A^T A; then the small SVD of their images, which repairs clustered values."""
     size = operator.in_size
