@@ -37,7 +37,7 @@ def bracket(name: str, **options: object) -> Result:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_everything_is_bracketed(name: str) -> None:
-    result = bracket(name)
+    result = bracket(name, time_budget=15.0)
     assert result.upper is not None and result.lower is not None
     assert 0 < result.lower.value <= result.upper.value < math.inf
     if name in PRODUCTS:
