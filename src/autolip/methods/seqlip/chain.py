@@ -1,5 +1,6 @@
 """SeqLip of a whole chain: a product over its layers of slopes, each an inner problem between two cut layers."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -60,12 +61,18 @@ class Chain:
     def _split(self, block: Operator, number: int, last: int) -> Split | Refusal:
         if self.expired and number:
             return self.splitter.uncut(block, number == last)
-        cut = self.splitter.first if number == 0 else self.splitter.last if number == last else self.splitter.middle
-        return cut(block)
+        if 0 < number < last:
+            return self.splitter.middle(block, self._seconds / (2 * (last - number + 1)))
+        return self.splitter.first(block) if number == 0 else self.splitter.last(block)
+
+    @property
+    def _seconds(self) -> float:
+        """What is left of the time."""
+        return math.inf if self.until is None else self.until - time.monotonic()
 
     @property
     def expired(self) -> bool:
-        return self.until is not None and time.monotonic() >= self.until
+        return self._seconds <= 0
 
     def _between(self, left: Factor, slopes: Between, right: Factor, remaining: int) -> Upper | Estimate:
         """max over s of || right diag(s) left ||."""
@@ -88,8 +95,7 @@ class Chain:
     def _share(self, remaining: int) -> Effort:
         if self.until is None:
             return self.effort
-        now = time.monotonic()
-        return replace(self.effort, deadline=now + (self.until - now) / remaining)
+        return replace(self.effort, deadline=time.monotonic() + self._seconds / remaining)
 
 
 def times(a: Upper | Estimate, b: Upper | Estimate) -> Upper | Estimate:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from autolip.methods.seqlip.inner_exact import maximise_exact
 from autolip.methods.seqlip.inner_greedy import maximise_greedy
-from autolip.methods.seqlip.inner_relaxed import NEWTON_ORDER, relax
+from autolip.methods.seqlip.inner_relaxed import NEWTON_ORDER, relaxed_until
 from autolip.values import Estimate, Upper
 
 
@@ -47,7 +47,8 @@ def _exact(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maxi
 
 
 def _relaxed(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maximum:
-    return Maximum(relax(a, b, lo, hi))
+    value, complete = relaxed_until(a, b, lo, hi, effort.deadline)
+    return Maximum(value, complete)
 
 
 def _greedy(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maximum:

@@ -10,21 +10,23 @@
 """
 
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from autolip.intervals import UNIT, gamma
-from autolip.methods.seqlip.condense import Core, condensed
+from autolip.methods.seqlip.condense import condensed
 from autolip.methods.seqlip.inner_greedy import product
 from autolip.methods.seqlip.multipliers import Gram, centred
 from autolip.methods.seqlip.newton import Boxes, Goal, minimise
 from autolip.methods.seqlip.pair import UNDERFLOW, Pair, balanced
+from autolip.methods.seqlip.split import RATE
 from autolip.methods.seqlip.theorem3 import greatest_alignment, norm_bound, theorem3_bound
 from autolip.operators.norms.power import top_eigenvalue
-from autolip.values import Upper
+from autolip.values import INFINITE, Upper
 
 NEWTON_ORDER = 256
 """Greatest p + q for which the multipliers are optimised by the interior-point method."""
@@ -41,16 +43,43 @@ def relax(a: Float[Tensor, "p n"], b: Float[Tensor, "n q"], lo: Float[Tensor, " 
 
     Raises InputError where the arguments make no problem.  Cost: n (p + q)^2 multiply-adds a step.
     """
+    return Upper.least([product_bound(a, b, lo, hi), relaxed_until(a, b, lo, hi)[0]])
+
+
+def relaxed_until(
+    a: Float[Tensor, "p n"],
+    b: Float[Tensor, "n q"],
+    lo: Float[Tensor, " n"],
+    hi: Float[Tensor, " n"],
+    deadline: float | None = None,
+) -> tuple[Upper, bool]:
+    """The least of the bounds but the first that are had until a `time.monotonic()` moment, and whether all were."""
     pair, _ = balanced(a, b, lo, hi)
     if not pair.width:
-        return Upper(0.0)
+        return Upper(0.0), True
     if len(a) == b.shape[1] == 1:
-        return Upper(pair.upward(greatest_alignment(pair.a[0], pair.b[:, 0], pair.lo, pair.hi)[1]))
-    core = condensed(pair)
-    bounds = [product_bound(a, b, lo, hi), Upper(pair.upward(_midpoint(pair)))]
-    if max(min(a.shape), min(b.shape)) <= _DECOMPOSED:
-        bounds.append(theorem3_bound(a, b, lo, hi))
-    return Upper.least(bounds + [Upper(pair.upward(core.upward(value))) for value in _by_multipliers(core, pair)])
+        return Upper(pair.upward(greatest_alignment(pair.a[0], pair.b[:, 0], pair.lo, pair.hi)[1])), True
+    best = INFINITE
+    for seconds, bound in _stages(pair):
+        if deadline is not None and time.monotonic() + seconds > deadline:
+            return best, False
+        best = Upper.least([best, *bound()])
+    return best, True
+
+
+def _stages(pair: Pair) -> Iterator[tuple[float, Callable[[], list[Upper]]]]:
+    """Ways to bound the pair, the cheapest first, each with about the seconds that it takes."""
+    n, p, q = pair.width, min(len(pair.a), pair.width), min(pair.b.shape[1], pair.width)
+    sides = len(pair.a) * p**2 + pair.b.shape[1] * q**2
+    if max(p, q) <= _DECOMPOSED:
+        yield 2 * sides / RATE, lambda: [_raised(pair, theorem3_bound(pair.a, pair.b, pair.lo, pair.hi))]
+    yield 2 * sides / RATE, lambda: [Upper(pair.upward(_midpoint(pair)))]
+    if p + q <= _FACTORISED:
+        yield (2 * sides + 2 * n * (p + q) ** 2 + 2 * (p + q) ** 3) / RATE, lambda: _by_multipliers(pair)
+
+
+def _raised(pair: Pair, bound: Upper) -> Upper:
+    return Upper(pair.upward(bound.value), bound.events)
 
 
 def product_bound(
@@ -77,13 +106,14 @@ def _scaled(matrix: Tensor) -> Upper:
     return norm_bound(matrix) + Upper(8 * UNIT * torch.linalg.vector_norm(matrix).item() + UNDERFLOW)
 
 
-def _by_multipliers(core: Core, pair: Pair) -> Iterator[float]:
-    """Proved values of beta >= lambda_max(M(t)) in balanced units."""
+def _by_multipliers(pair: Pair) -> list[Upper]:
+    """Proved values of beta >= lambda_max(M(t))."""
+    core = condensed(pair)
     gram = Gram(core.a, core.b)
-    if gram.order <= _FACTORISED:
-        yield certified(gram, pair, power_multipliers(gram, pair))
+    values = [certified(gram, pair, power_multipliers(gram, pair))]
     if gram.order <= NEWTON_ORDER and pair.width <= 2 * NEWTON_ORDER:
-        yield minimise(gram, Boxes.root(gram, pair.lo, pair.hi), Goal(0.0, gap=0.0, floor=1e-9)).bound.item()
+        values.append(minimise(gram, Boxes.root(gram, pair.lo, pair.hi), Goal(0.0, gap=0.0, floor=1e-9)).bound.item())
+    return [Upper(pair.upward(core.upward(value))) for value in values]
 
 
 def power_multipliers(gram: Gram, pair: Pair, *, steps: int = 100, rank: int = 8, seed: int = 0) -> Float[Tensor, " n"]:
@@ -91,23 +121,24 @@ def power_multipliers(gram: Gram, pair: Pair, *, steps: int = 100, rank: int = 8
 
     Cost: 4 n (p + q) rank multiply-adds a step.  A neuron without signal gets its share from a floor of 1e-6.
     """
-    c, r = (x[:, None] for x in centred(pair.lo, pair.hi))
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(gram.b.shape[1], rank, dtype=torch.float64, generator=generator)
-    p = gram.a.T @ (gram.a @ (gram.b @ x))
+    number = torch.float32 if gram.order > NEWTON_ORDER else torch.float64
+    c, r = (x[:, None].to(number) for x in centred(pair.lo, pair.hi))
+    a, b, tiny = gram.a.to(number), gram.b.to(number), torch.finfo(number).tiny
+    x = torch.randn(b.shape[1], rank, dtype=number, generator=torch.Generator().manual_seed(seed))
+    p = a.T @ (a @ (b @ x))
     for _ in range(steps):
-        v = gram.b @ (x / x.norm().clamp_min(1e-300))
-        y = gram.a @ (c * v + r * v.norm(dim=1, keepdim=True) * _directions(p))
-        p = gram.a.T @ (y / y.norm().clamp_min(1e-300))
-        x = gram.b.T @ (c * p + r * p.norm(dim=1, keepdim=True) * _directions(v))
-    above, below = v.norm(dim=1), p.norm(dim=1)
+        v = b @ (x / x.norm().clamp_min(tiny))
+        y = a @ (c * v + r * v.norm(dim=1, keepdim=True) * _directions(p))
+        p = a.T @ (y / y.norm().clamp_min(tiny))
+        x = b.T @ (c * p + r * p.norm(dim=1, keepdim=True) * _directions(v))
+    above, below = v.norm(dim=1).double(), p.norm(dim=1).double()
     t = (above + 1e-6 * above.max()) / (below + 1e-6 * below.max())
     return t.nan_to_num(1.0).clamp(1e-20, 1e20)
 
 
 def _directions(x: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
     """Rows of length one; zero where there is none."""
-    return torch.nn.functional.normalize(x, dim=1, eps=1e-300)
+    return torch.nn.functional.normalize(x, dim=1, eps=torch.finfo(x.dtype).tiny)
 
 
 def certified(gram: Gram, pair: Pair, t: Float[Tensor, " n"]) -> float:

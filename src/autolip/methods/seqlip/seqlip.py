@@ -12,7 +12,7 @@ from autolip.methods.autolip import Shortcut, walk
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.methods.seqlip.blocks import frobenius_bound
 from autolip.methods.seqlip.certificate import seqlip_proof
-from autolip.methods.seqlip.chain import Chain
+from autolip.methods.seqlip.chain import Chain, ChainBound
 from autolip.methods.seqlip.estimated_walk import estimated_walk
 from autolip.methods.seqlip.inner import INNER, Effort
 from autolip.methods.seqlip.split import Splitter
@@ -33,8 +33,9 @@ class SeqLip(Method):
     L <= prod_k max_s || S_{k+1}^1/2 V_{k+1}^T diag(s) U_k S_k^1/2 ||, the first and the last layer whole; `inner` says
     how the maxima are treated (see `seqlip.inner`).  Elsewhere gains are multiplied and added as in AutoLip.  `rank`
     directions are kept of every layer (None: all where feasible, 100 of larger ones).  With `residual` what was left
-    out is accounted for; without, as published, it is ignored, and the result is an Estimate.  After `seconds` the
-    best proved values stand; `nodes` limits the boxes of branch and bound for each layer of slopes.
+    out is accounted for; without, as published, it is ignored, and the result is an Estimate.  Theorem 3 comes first:
+    a proved bound is never above it.  After `seconds` the best proved values stand; `nodes` limits the boxes of branch
+    and bound for each layer of slopes.
     """
 
     inner: str = "best"
@@ -58,10 +59,16 @@ class SeqLip(Method):
         return unchained(problem)
 
     def bound(self, problem: Problem) -> Bound | Refusal:
-        splitter = Splitter(self.rank, self.residual, problem.options)
+        splitter = Splitter(self.rank, self.residual, problem.options, problem.norm)
         effort = Effort(self.nodes, self.restarts, None, problem.options.seed)
         until = _until(self.seconds, problem)
-        bound = glued(problem, lambda: Chain(splitter, INNER[self.inner], effort, until))
+
+        def chained(stretch: Stretch) -> ChainBound | Refusal:
+            known = None if self.inner == "greedy" or not self.residual else closed_form(problem, stretch, until)
+            bound = Chain(splitter, INNER[self.inner], effort, until).bound(stretch)
+            return bound if known is None else better(bound, known)
+
+        bound = glued(problem, chained)
         if isinstance(bound, Refusal) or not isinstance(bound.value, Upper):
             return bound
         value = bound.value.value
@@ -86,9 +93,21 @@ class Theorem3(Method):
         return unchained(problem)
 
     def bound(self, problem: Problem) -> Bound | Refusal:
-        splitter = Splitter(1, True, problem.options)
-        until = problem.options.deadline
-        return glued(problem, lambda: Chain(splitter, INNER["relaxed"], Effort(), until, frobenius_bound))
+        return glued(problem, lambda stretch: closed_form(problem, stretch, problem.options.deadline))
+
+
+def closed_form(problem: Problem, stretch: Stretch, until: float | None) -> ChainBound | Refusal:
+    """Theorem 3 for one stretch; norms only of the layers that are left at `until`."""
+    splitter = Splitter(1, True, problem.options, problem.norm)
+    return Chain(splitter, INNER["relaxed"], Effort(), until, frobenius_bound).bound(stretch)
+
+
+def better(bound: ChainBound | Refusal, known: ChainBound | Refusal) -> ChainBound | Refusal:
+    """The first bound, lowered to the other where that is smaller."""
+    if isinstance(bound, Refusal) or isinstance(known, Refusal):
+        return known if isinstance(bound, Refusal) else bound
+    values = [value for value in (bound.value, known.value) if isinstance(value, Upper)]
+    return replace(bound, value=Upper.least(values))
 
 
 def unchained(problem: Problem) -> Refusal | None:
@@ -101,13 +120,13 @@ def unchained(problem: Problem) -> Refusal | None:
     return Refusal(f"the network has no two affine blocks with a pointwise layer between them: {breaks}")
 
 
-def glued(problem: Problem, chain: Callable[[], Chain]) -> Bound | Refusal:
+def glued(problem: Problem, chained: Callable[[Stretch], ChainBound | Refusal]) -> Bound | Refusal:
     """The bounds of the stretches, AutoLip for the rest; an Estimate where one of them is."""
     graph, notes, complete = parted(problem.fused), list[str](), True
     shortcuts: list[Shortcut] = []
     estimates: list[tuple[Stretch, Estimate]] = []
     for stretch in stretches(graph):
-        bound = chain().bound(stretch)
+        bound = chained(stretch)
         if isinstance(bound, Refusal):
             notes.append(f"product of norms to {graph[stretch.sink].place}: {bound}")
             continue

@@ -15,6 +15,7 @@ make ||F|| = theta for the first kind, || [P, g I] || the root of s_1 (or s_1), 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,7 +24,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.errors import Refusal
+from autolip.intervals import TINY, UNIT, gamma
 from autolip.methods.layerwise import dense_layers
+from autolip.methods.recursion import Layer
 from autolip.methods.seqlip.theorem3 import norm_bound
 from autolip.norms import Norm
 from autolip.operators.algebra import Sum, compose
@@ -31,7 +34,8 @@ from autolip.operators.dense import Dense
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.index import Incidence
 from autolip.operators.norms import NormOptions, operator_norm
-from autolip.operators.norms.power import Singular, top_singular
+from autolip.operators.norms.power import DENSE_SHARE, Singular, top_singular
+from autolip.operators.norms.randomised import randomised_singular
 from autolip.operators.norms.rounding import upper_norm
 from autolip.operators.operator import Operator
 from autolip.values import ONE, ZERO, Upper, round_up
@@ -42,8 +46,17 @@ WHOLE = 2**24
 DECOMPOSED = 1024
 """Greatest smaller side of a layer of which every singular direction is kept."""
 
-TOLERANCE = 1e-3
-"""Relative accuracy of the singular directions of larger layers: what they miss is part of the residual."""
+ACCURACY, TOLERANCE = 1e-5, 1e-3
+"""Relative accuracy of a few singular directions, and of those of larger layers: the residual has what they miss."""
+
+SMALL = 128
+"""Smaller side below which a singular value decomposition costs nothing."""
+
+RATE = 1e10
+"""Multiply-adds a second, for forecasts."""
+
+FEW = 16
+"""Singular directions of larger layers for which a Krylov method takes fewer products than a block."""
 
 AUTOMATIC_RANK = 100
 """Singular directions kept of larger layers where no rank is asked for."""
@@ -80,6 +93,8 @@ class Splitter:
     rank: int | None
     residual: bool
     options: NormOptions
+    norm: Callable[[Operator, Norm, Norm], Upper | Refusal] = operator_norm
+    """Of whole layers: that of a problem remembers what it has been asked."""
 
     def first(self, layer: Operator) -> Split | Refusal:
         """The layer that meets slopes above only."""
@@ -93,25 +108,27 @@ class Splitter:
             return turned
         return Split(None, Factor(turned.left.matrix.T, turned.left.scale), turned.outer)
 
-    def middle(self, layer: Operator) -> Split | Refusal:
-        """A layer between slopes."""
+    def middle(self, layer: Operator, seconds: float = math.inf) -> Split | Refusal:
+        """A layer between slopes; fewer directions where all of them are not had in `seconds`."""
         size = min(layer.in_size, layer.out_size)
-        feasible = size <= DECOMPOSED and layer.in_size * layer.out_size <= WHOLE
+        work = size * (3 * layer.in_size * layer.out_size + 8 * size**2)
+        feasible = _fits(layer) and work / RATE <= seconds
         rank = self._rank(layer, whole=feasible) or size
-        found = self._top(layer, min(rank + 1, size))
+        matrix = self._matrix(layer)
+        found = self._top(layer if matrix is None else Dense(matrix.weight), min(rank + 1, size))
         theta = _next(found, rank) if self.residual else 0.0
         root = (found.values[:rank] - theta).clamp_min(0).sqrt()
         p, q = _left(found, rank) * root, root[:, None] * _right(found, rank)
         if not self.residual:
             return Split(Factor(p, ZERO), Factor(q, ZERO))
-        rest = operator_norm(_rest(layer, p, q), Norm.L2, Norm.L2, self.options)
+        rest = self._norm(_rest(layer, p, q)) if matrix is None else _rest_norm(matrix, p, q)
         if isinstance(rest, Refusal):
             return rest
         return Split(Factor(p, rest.sqrt()), Factor(q, rest.sqrt()))
 
     def uncut(self, layer: Operator, last: bool) -> Split | Refusal:
         """W = [g I] [F / g] with g^2 = ||W||: nothing singled out; at the last layer g I is an outer factor."""
-        norm = operator_norm(layer, Norm.L2, Norm.L2, self.options)
+        norm = self.norm(layer, Norm.L2, Norm.L2)
         if isinstance(norm, Refusal):
             return norm
         right = Factor(torch.zeros(0, layer.in_size).double(), norm.sqrt())
@@ -119,9 +136,25 @@ class Splitter:
             return Split(None, right, norm.sqrt())
         return Split(Factor(torch.zeros(layer.out_size, 0).double(), norm.sqrt()), right)
 
+    def _norm(self, operator: Operator) -> Upper | Refusal:
+        return operator_norm(operator, Norm.L2, Norm.L2, self.options)
+
     def _top(self, layer: Operator, number: int) -> Singular:
-        accuracy = TOLERANCE if min(layer.in_size, layer.out_size) > DECOMPOSED else 0.0
-        return top_singular(layer, number, accuracy, self.options.seed)
+        size = min(layer.in_size, layer.out_size)
+        if size > DECOMPOSED:
+            if number > FEW:
+                return randomised_singular(layer, number, self.options.seed)
+            return top_singular(layer, number, TOLERANCE, self.options.seed)
+        if size > SMALL and DENSE_SHARE * number >= size:
+            return _by_gram(layer.matrix(), number)
+        return top_singular(layer, number, ACCURACY if size > SMALL else 0.0, self.options.seed)
+
+    def _matrix(self, layer: Operator) -> Layer | None:
+        """The layer's entries with their rounding, where residuals are proved by them."""
+        if not (self.residual and _fits(layer)):
+            return None
+        matrices = dense_layers([layer])
+        return None if isinstance(matrices, Refusal) else matrices[0]
 
     def _rank(self, layer: Operator, whole: bool) -> int | None:
         """How many directions are kept; None for all."""
@@ -144,7 +177,8 @@ class Splitter:
         return Split(Factor(weight, Upper(gain)), None, (ONE + share * share).sqrt())
 
     def _truncated_end(self, layer: Operator, rank: int) -> Split | Refusal:
-        found = self._top(layer, rank + 1)
+        matrix = self._matrix(layer)
+        found = self._top(layer if matrix is None else Dense(matrix.weight), rank + 1)
         s, theta = found.values[:rank], _next(found, rank)
         share = (1 - (theta / s.clamp_min(1e-300)) ** 2).clamp_min(0).sqrt()
         if not self.residual:
@@ -153,10 +187,54 @@ class Splitter:
         gain = theta if theta > 0 else 2.0**-30 * s[0].item()
         if not gain:
             return self._whole(layer)
-        outer = operator_norm(_stacked(layer, p, q, 1 / gain), Norm.L2, Norm.L2, self.options)
+        stacked = _stacked(layer, p, q, 1 / gain)
+        outer = self._norm(stacked) if matrix is None else _stacked_norm(matrix, p, q, 1 / gain)
         if isinstance(outer, Refusal):
             return outer
         return Split(Factor(p, Upper(round_up(1 / (1 / gain)))), None, outer)
+
+
+def _fits(layer: Operator) -> bool:
+    """Whether the layer's matrix is formed and decomposed."""
+    size = min(layer.in_size, layer.out_size)
+    return size <= DECOMPOSED and layer.in_size * layer.out_size <= WHOLE
+
+
+def _by_gram(weight: Float[Tensor, "m n"], number: int) -> Singular:
+    """Leading singular triples from the smaller Gram matrix: a fifth of the time of a full decomposition.
+
+    Directions of values far below the largest are inaccurate; a product of the factors made of them is not.
+    """
+    if weight.shape[0] < weight.shape[1]:
+        turned = _by_gram(weight.T, number)
+        return Singular(turned.right, turned.values, turned.left)
+    right = torch.linalg.eigh(weight.T @ weight).eigenvectors.flip(1)[:, :number]
+    images = weight @ right
+    values = torch.linalg.vector_norm(images, dim=0)
+    return Singular((images / values.clamp_min(1e-300)).T.contiguous(), values, right.T.contiguous())
+
+
+def _rest_norm(layer: Layer, p: Float[Tensor, "m k"], q: Float[Tensor, "k n"]) -> Upper:
+    """||W - P Q||, proved: of the computed matrix, and of what rounding may have done to its entries.
+
+    Where every direction is kept the entries are mere rounding, and their Frobenius norm is enough.
+    """
+    rest = layer.weight - p @ q
+    complete = p.shape[1] == min(rest.shape)
+    return (Upper(upper_norm(rest)) if complete else norm_bound(rest)) + _slips(layer, p, q)
+
+
+def _slips(layer: Layer, p: Float[Tensor, "m k"], q: Float[Tensor, "k n"]) -> Upper:
+    """At least the norm of the error of a computed W - P Q: gamma (|W| + |P| |Q|) and the error of W, by entries."""
+    sizes = Upper(upper_norm(layer.weight)) + Upper(upper_norm(p)) * Upper(upper_norm(q))
+    return Upper(2 * gamma(p.shape[1] + 4)) * sizes + Upper(upper_norm(layer.error)) + Upper(TINY)
+
+
+def _stacked_norm(layer: Layer, p: Float[Tensor, "m k"], q: Float[Tensor, "k n"], scale: float) -> Upper:
+    """||[Q; scale (W - P Q)]||, proved."""
+    rest = scale * (layer.weight - p @ q)
+    slips = Upper(scale) * _slips(layer, p, q) + Upper(2 * UNIT) * Upper(upper_norm(rest))
+    return norm_bound(torch.cat([q, rest])) + slips + Upper(TINY)
 
 
 def _next(found: Singular, rank: int) -> float:

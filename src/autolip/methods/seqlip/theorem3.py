@@ -28,6 +28,8 @@ from autolip.methods.seqlip.pair import UNDERFLOW, checked, ldexp, shifted
 from autolip.norms import Norm
 from autolip.operators.dense import Dense
 from autolip.operators.norms import NormOptions, operator_norm
+from autolip.operators.norms.power import top_singular
+from autolip.operators.norms.rounding import upper_norm
 from autolip.operators.operator import largest
 from autolip.values import INFINITE, Upper, round_up
 
@@ -96,7 +98,7 @@ def theorem3_bound(
 ) -> Upper:
     """Upper bound, proved, on max || A diag(s) B ||_2: the argument above, with kappa and rho established afresh.
 
-    Raises InputError where the arguments make no problem.  Cost: two singular value decompositions.
+    Raises InputError where the arguments make no problem.  Cost: two leading singular vectors and two norms.
     """
     a, b, lo, hi = checked(a, b, lo, hi)
     tops = [largest(x) for x in (a, b, torch.stack([lo, hi]))]
@@ -115,7 +117,7 @@ def _scaled_bound(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor) -> Upper:
     square = above.kappa * (below.kappa * m * m + below.rho * d * d * above.length) + above.rho * d * d * below.square
     growth = 1 + gamma(32)
     main = Upper(math.sqrt(square * growth) * growth + UNDERFLOW)
-    return main + Upper(d) * (norm_bound(a) * Upper(below.error) + norm_bound(b) * Upper(above.error))
+    return main + Upper(d) * (Upper(upper_norm(a)) * Upper(below.error) + Upper(upper_norm(b)) * Upper(above.error))
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ class _Dominated:
 
         Nothing is asked of u and w: an inaccurate pair gives a larger rho.
         """
-        u = torch.linalg.svd(b, full_matrices=False).U[:, 0]
+        u = top_singular(Dense(b), 1, 1e-5 if min(b.shape) > 128 else 0.0).left[0]
         w = b.T @ u
         rest = b - torch.outer(u, w)
         norm = torch.linalg.vector_norm
