@@ -290,7 +290,7 @@ def test_the_budget_ends_with_a_proved_bound() -> None:
     assert greedy <= at_once.value.value <= value_of(model, x, "autolip") * (1 + 1e-6)
 
 
-@pytest.mark.parametrize("after", [1, 2, 5, 7])
+@pytest.mark.parametrize("after", [0, 1, 4, 6])
 def test_the_time_may_end_anywhere(after: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether at a cut or at an inner problem: every layer's norm is in the bound, and nothing is lost."""
     model, x = mlp(4, 8, 7, 8, 3), torch.zeros(1, 4).double()
@@ -303,7 +303,7 @@ def test_the_time_may_end_anywhere(after: int, monkeypatch: pytest.MonkeyPatch) 
     bound = chain.bound(stretch)
     assert isinstance(bound, ChainBound) and isinstance(bound.value, Upper)
     assert exact * (1 - 1e-9) <= bound.value.value <= product_of_norms * (1 + 1e-6)
-    assert bound.complete == (after >= 7)
+    assert bound.complete == (after >= 6)
 
 
 def test_what_breaks_every_chain_is_named() -> None:

@@ -59,11 +59,19 @@ class Chain:
         return ChainBound(total, self.complete, tuple(self.remarks))
 
     def _split(self, block: Operator, number: int, last: int) -> Split | Refusal:
-        if self.expired and number:
-            return self.splitter.uncut(block, number == last)
-        if 0 < number < last:
-            return self.splitter.middle(block, self._seconds / (2 * (last - number + 1)))
-        return self.splitter.first(block) if number == 0 else self.splitter.last(block)
+        if number == 0:
+            return self.splitter.first(block)
+        if not self.expired:
+            cut = self._cut(block, last - number)
+            if isinstance(cut, Split):
+                return cut
+            self.remarks.append(f"a layer is bounded by its norm: {cut}")
+        return self.splitter.uncut(block, number == last)
+
+    def _cut(self, block: Operator, following: int) -> Split | Refusal:
+        if following == 0:
+            return self.splitter.last(block)
+        return self.splitter.middle(block, self._seconds / (2 * (following + 1)))
 
     @property
     def _seconds(self) -> float:

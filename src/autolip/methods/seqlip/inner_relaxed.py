@@ -43,7 +43,7 @@ def relax(a: Float[Tensor, "p n"], b: Float[Tensor, "n q"], lo: Float[Tensor, " 
 
     Raises InputError where the arguments make no problem.  Cost: n (p + q)^2 multiply-adds a step.
     """
-    return Upper.least([product_bound(a, b, lo, hi), relaxed_until(a, b, lo, hi)[0]])
+    return Upper.least([relaxed_until(a, b, lo, hi)[0], product_bound(a, b, lo, hi)])
 
 
 def relaxed_until(

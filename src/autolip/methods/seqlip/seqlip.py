@@ -59,9 +59,9 @@ class SeqLip(Method):
         return unchained(problem)
 
     def bound(self, problem: Problem) -> Bound | Refusal:
-        splitter = Splitter(self.rank, self.residual, problem.options, problem.norm)
-        effort = Effort(self.nodes, self.restarts, None, problem.options.seed)
         until = _until(self.seconds, problem)
+        splitter = Splitter(self.rank, self.residual, replace(problem.options, deadline=until), problem.norm)
+        effort = Effort(self.nodes, self.restarts, None, problem.options.seed)
 
         def chained(stretch: Stretch) -> ChainBound | Refusal:
             known = None if self.inner == "greedy" or not self.residual else closed_form(problem, stretch, until)
@@ -98,7 +98,7 @@ class Theorem3(Method):
 
 def closed_form(problem: Problem, stretch: Stretch, until: float | None) -> ChainBound | Refusal:
     """Theorem 3 for one stretch; norms only of the layers that are left at `until`."""
-    splitter = Splitter(1, True, problem.options, problem.norm)
+    splitter = Splitter(1, True, replace(problem.options, deadline=until), problem.norm)
     return Chain(splitter, INNER["relaxed"], Effort(), until, frobenius_bound).bound(stretch)
 
 

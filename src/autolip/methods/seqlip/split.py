@@ -185,13 +185,13 @@ class Splitter:
             return Split(Factor(_left(found, rank) * s, ZERO), None)
         p, q = _left(found, rank) * (s * share), share[:, None] * _right(found, rank)
         gain = theta if theta > 0 else 2.0**-30 * s[0].item()
-        if not gain:
+        if gain < TINY:
             return self._whole(layer)
-        stacked = _stacked(layer, p, q, 1 / gain)
-        outer = self._norm(stacked) if matrix is None else _stacked_norm(matrix, p, q, 1 / gain)
+        scale = 1 / gain
+        outer = self._norm(_stacked(layer, p, q, scale)) if matrix is None else _stacked_norm(matrix, p, q, scale)
         if isinstance(outer, Refusal):
             return outer
-        return Split(Factor(p, Upper(round_up(1 / (1 / gain)))), None, outer)
+        return Split(Factor(p, Upper(round_up(1 / scale))), None, outer)
 
 
 def _fits(layer: Operator) -> bool:
