@@ -6,11 +6,8 @@ from pathlib import Path
 
 from autolip_check.container import Rejected, canonical, number, read, require
 from autolip_check.graph import assumptions, read_network
-from autolip_check.onnx import initializers, offered, places_of
+from autolip_check.onnx import initializers, places_of
 from autolip_check.proof import NORMS, checked, concluded
-
-FORMAT = "autolip certificate"
-VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -30,25 +27,21 @@ def check(path: Path, model: Path | None = None) -> Verdict:
     """The verdict on a certificate; Rejected, with the reason, where it does not hold or is not understood."""
     try:
         return _check(path, model)
-    except (
-        KeyError,
-        ValueError,
-        TypeError,
-        IndexError,
-        AttributeError,
-        OverflowError,
-        MemoryError,
-        RecursionError,
-    ) as error:
+    except OSError as error:
+        raise Rejected(f"{error.filename} cannot be read: {error.strerror}") from error
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError, RuntimeError) as error:
         raise Rejected(f"not in the format: {type(error).__name__} {error}") from error
 
 
 def _check(path: Path, model: Path | None) -> Verdict:
     document, tensors = read(path)
     stored = initializers(model) if model else {}
-    tensors = offered(stored) | tensors
+    tensors = {name: array for name, (_, array) in stored.items()} | tensors
     require(set(document) == {"format", "version", "claim", "graph", "proof", "provenance"}, "unknown fields")
-    require((document["format"], document["version"]) == (FORMAT, VERSION), "the format or its version is not known")
+    require(
+        (document["format"], document["version"]) == ("autolip certificate", 1),
+        "the format or its version is not known",
+    )
     claim, graph = document["claim"], document["graph"]
     require(set(claim) == {"value", "norms", "certainty", "delta", "network"}, "the claim has unknown fields")
     value, delta, (p, q) = number(claim["value"]), number(claim["delta"]), claim["norms"]
@@ -59,7 +52,7 @@ def _check(path: Path, model: Path | None) -> Verdict:
     network = read_network(graph, tensors)
     facts = checked(document["proof"], network, tensors, delta)
     total = concluded(facts, network, p, q)
-    require(total <= value, f"the facts show {total!r}, not {value!r}")
+    require(total <= value, f"the facts show {float(total)!r}, not {value!r}")
     derived, assumed = assumptions(network)
     sure = f"except with probability {delta:g} over the checker's random vectors" if delta else "deterministically"
     region = graph["region"].get("kind", "?")
@@ -71,6 +64,6 @@ def _check(path: Path, model: Path | None) -> Verdict:
             "f is the network of this graph: its capture from the model was not repeated",
             *((f"{', '.join(sorted(set(derived)))} are what these names mean",) if derived else ()),
             *assumed,
-            *(places_of(graph, tensors, stored) if model else ()),
+            *(places_of(graph, stored) if model else ()),
         ),
     )

@@ -49,14 +49,6 @@ class Form:
         free = (self.sink,) if self.turned else self.section.free
         return {name: self.network.size(name) for name in free}
 
-    @property
-    def order(self) -> int:
-        return sum(self.sizes.values())
-
-    @cached_property
-    def terms(self) -> float:
-        return 2 * self.section.terms() + 12 + 2 * len(self.multipliers)
-
     def weights(self) -> Array:
         """About the diagonal of H: mu and the multipliers."""
         parts = zip(self.sizes, (self.mu, *self.multipliers.values()), strict=True)
@@ -69,22 +61,24 @@ class Form:
         free = {name: part.reshape(-1, *self.network[name].shape) for name, part in parts}
         sign = 1.0 if absolute else -1.0
         if self.turned:
-            pulled = self.section.forward(self.section.backward(free, absolute), absolute)
-            own = {self.sink: free[self.sink] * self.mu}
-            pulled = {self.sink: sign * pulled[self.sink] / self.nu} if self.sink in pulled else {}
+            pulled = self.section.act(free, True, absolute)
+            image = self.section.act(
+                {name: pulled[name] for name in self.section.free if name in pulled}, False, absolute
+            )
+            total = {self.sink: free[self.sink] * self.mu + sign * image.get(self.sink, 0.0) / self.nu}
         else:
-            values = self.section.forward(free, absolute)
+            values = self.section.act(free, False, absolute)
             forces = {self.sink: sign * values[self.sink] / self.nu} if self.sink in values else {}
-            own = {self.source: free[self.source] * self.mu}
+            total = {self.source: free[self.source] * self.mu}
             for name, multipliers in self.multipliers.items():
                 vertex = self.network[name]
                 at = vertex.edges[0].source
                 v = values.get(at, np.zeros((len(x), *self.network[at].shape)))
-                own[name], force = _constraint(vertex, multipliers, v, free[name], absolute)
-                forces[at] = forces[at] + force if at in forces else force
-            pulled = self.section.backward(forces, absolute)
-        total = [own[name] + pulled[name] if name in pulled else own[name] for name in self.sizes]
-        return np.concatenate([part.reshape(len(x), -1) for part in total], axis=1)
+                total[name], force = _constraint(vertex, multipliers, v, free[name], absolute)
+                forces[at] = forces.get(at, 0.0) + force
+            pulled = self.section.act(forces, True, absolute)
+            total = {name: own + pulled.get(name, 0.0) for name, own in total.items()}
+        return np.concatenate([total[name].reshape(len(x), -1) for name in self.sizes], axis=1)
 
 
 def _constraint(vertex: Vertex, lam: Array, v: Array, z: Array, absolute: bool) -> tuple[Array, Array]:
@@ -107,7 +101,6 @@ class Scaled:
     form: Form
     scale: Array
     noise: float
-    spread: float
 
     @staticmethod
     def of(form: Form, diagonal: Array) -> "Scaled":
@@ -115,13 +108,14 @@ class Scaled:
         require(bool((diagonal > 0).all()), "H has a diagonal entry that is not positive")
         exponents = -np.round(np.log2(diagonal) / 2)
         require(bool((np.abs(exponents) < 300).all()), "H is scaled too badly")
-        scale, w, spread = np.exp2(exponents), np.ones((1, form.order)), math.inf
+        terms = 2 * form.section.terms() + 14 + 2 * len(form.multipliers)
+        scale, w, spread = np.exp2(exponents), np.ones((1, len(diagonal))), math.inf
         for _ in range(12):
             image = form.product(w * scale, absolute=True) * scale
-            spread = min(spread, float((image / w).max()) * (1 + 4 * gamma(form.terms)))
+            spread = min(spread, float((image / w).max()) * (1 + 4 * gamma(terms)))
             w = image / image.max() + 1e-3
-        tiny = form.order * float(np.linalg.norm(form.product(np.zeros_like(w), absolute=True) * scale))
-        return Scaled(form, scale, gamma(form.terms) * (spread + tiny) * (1 + 1e-9), spread)
+        tiny = len(diagonal) * float(np.linalg.norm(form.product(np.zeros_like(w), absolute=True) * scale))
+        return Scaled(form, scale, gamma(terms) * (spread + tiny) * (1 + 1e-9))
 
     def product(self, x: Array) -> Array:
         return self.form.product(x * self.scale) * self.scale
@@ -129,7 +123,7 @@ class Scaled:
 
 def prove(form: Form) -> None:
     """H >= 0, deterministically: D H D - shift I = R^T R + little, multiplied out; else Rejected."""
-    n = form.order
+    n = sum(form.sizes.values())
     require(0 < n <= LARGEST_MATRIX, f"a matrix of order {n} is too large to factorise")
     matrix, step = np.empty((n, n)), max(1, CHUNK // n)
     for start in range(0, n, step):
@@ -139,9 +133,8 @@ def prove(form: Form) -> None:
     matrix *= problem.scale
     matrix *= problem.scale[:, None]
     matrix = (matrix + matrix.T) / 2
-    noise = problem.noise + 2 * UNIT * problem.spread
     top = float(matrix.diagonal().max())
-    shift = noise + 4 * gamma(n + 4) * n * top
+    shift = problem.noise + 4 * gamma(n + 4) * n * top
     matrix.flat[:: n + 1] -= shift
     try:
         factor = np.linalg.cholesky(matrix).T
@@ -154,68 +147,54 @@ def prove(form: Form) -> None:
         residual = math.hypot(residual, float(np.linalg.norm(part)))
     sizes = np.abs(factor)
     rounding = gamma(2 * n + 8) * (float((sizes.T @ sizes.sum(1)).max()) + top + shift)
-    require(noise + (1.5 * residual + rounding) * (1 + 1e-6) < shift, "rounding leaves no margin: H >= 0 is not proved")
+    require(
+        problem.noise + (1.5 * residual + rounding) * (1 + 1e-6) < shift,
+        "rounding leaves no margin: H >= 0 is not proved",
+    )
 
 
 def trust(form: Form, delta: float) -> None:
     """H >= 0 but for an event of probability delta over our own random vectors; else Rejected."""
-    problem, n = Scaled.of(form, form.weights()), form.order
+    problem, n = Scaled.of(form, form.weights()), sum(form.sizes.values())
     runs = max(1, math.ceil(-math.log10(delta) / 3))
     epsilon = delta ** (1 / runs) * math.sqrt(math.pi / (2 * n)) * (1 - 1e-6) - 2.0**-45
     require(epsilon > 0, f"delta = {delta:g} is below what float64 can show")
-    generator = np.random.Generator(np.random.PCG64(secrets.randbits(128)))
-    lanczos = Lanczos(problem, generator.standard_normal((runs, n)))
+    start = np.random.Generator(np.random.PCG64(secrets.randbits(128))).standard_normal((runs, n))
+    vector, before = start / np.linalg.norm(start, axis=1, keepdims=True), np.zeros_like(start)
+    alphas, betas, defects = list[Array](), [np.zeros(runs)], np.zeros(runs)
     for step in range(1, 1 + LONGEST_RECURRENCE):
-        lanczos.step()
-        if step % 4 == 0 and all(lanczos.excludes(run, epsilon) for run in range(runs)):
+        image = -problem.product(vector)
+        alphas.append((vector * image).sum(1))
+        rest = image - alphas[-1][:, None] * vector - betas[-1][:, None] * before
+        beta = np.linalg.norm(rest, axis=1)
+        require(bool(np.isfinite(beta).all()), "Lanczos overflowed")
+        sizes = np.linalg.norm(image, axis=1) + np.abs(alphas[-1]) + betas[-1] + beta
+        defects += (problem.noise * (1 + 1e-6) + 12 * UNIT * sizes) ** 2
+        before, vector = vector, rest / np.maximum(beta, 2.0**-1000)[:, None]
+        betas.append(beta)
+        runs_so_far = zip(np.array(alphas).T, np.array(betas[1:]).T, defects, strict=True)
+        if step % 4 == 0 and all(_excludes(a.tolist(), b.tolist(), float(d), epsilon) for a, b, d in runs_so_far):
             return
     raise Rejected(f"{LONGEST_RECURRENCE} steps of Lanczos did not exclude a negative eigenvalue of H")
 
 
-class Lanczos:
-    """Lanczos on B = -D H D from several independent starts, all of which must exclude an eigenvalue >= 0.
+def _excludes(alphas: list[float], betas: list[float], square: float, epsilon: float) -> bool:
+    """Whether a recurrence of B = -D H D excludes an eigenvalue >= 0; Rejected where one is seen.
 
     B V = V T + beta v e_k^T + F, with u a unit eigenvector of B for lambda >= 0 above the spectrum of T, gives
     |<v_1, u>| <= beta y_k + |F| |y|, y = (-T)^-1 e_1 (which decreases in lambda); but |<v_1, u>| < eps has probability
     at most eps sqrt(2 n / pi) for every run: van Dorsselaer, Hochstenbach and van der Vorst, SIAM J. Matrix Anal. Appl.
-    22 (2000), Theorem 3.2.  Orthogonality of V is not used.
+    22 (2000), Theorem 3.2.  Orthogonality of V is not used.  |F|^2 <= `square`.
+
+    The pivots of -T from below are exact for off-diagonals changed by a few units, which go into the defect.
     """
-
-    def __init__(self, problem: Scaled, start: Array) -> None:
-        self.problem = problem
-        self.vector = start / np.linalg.norm(start, axis=1, keepdims=True)
-        self.before = np.zeros_like(start)
-        self.alphas: list[Array] = []
-        self.betas = [np.zeros(len(start))]
-        self.defects = np.zeros(len(start))
-
-    def step(self) -> None:
-        """One product for all runs; what floating point left over of the recurrence is added to `defects`."""
-        image = -self.problem.product(self.vector)
-        alpha = (self.vector * image).sum(1)
-        rest = image - alpha[:, None] * self.vector - self.betas[-1][:, None] * self.before
-        beta = np.linalg.norm(rest, axis=1)
-        require(bool(np.isfinite(beta).all()), "Lanczos overflowed")
-        sizes = np.linalg.norm(image, axis=1) + np.abs(alpha) + self.betas[-1] + beta
-        self.defects += (self.problem.noise * (1 + 1e-6) + 12 * UNIT * sizes) ** 2
-        self.before, self.vector = self.vector, rest / np.maximum(beta, 2.0**-1000)[:, None]
-        self.alphas.append(alpha)
-        self.betas.append(beta)
-
-    def excludes(self, run: int, epsilon: float) -> bool:
-        """Whether a run excludes negative eigenvalues of H; Rejected where one is seen.
-
-        The pivots of -T from below are exact for off-diagonals changed by a few units, which go into the defect.
-        """
-        alphas = [float(alpha[run]) for alpha in self.alphas]
-        betas = [float(beta[run]) for beta in self.betas[1:]]
-        pivots = [-alphas[-1]]
-        for alpha, beta in zip(alphas[-2::-1], betas[-2::-1], strict=True):
-            require(pivots[-1] > 0, "H has a negative eigenvalue")
-            pivots.append(-alpha - beta * beta / pivots[-1])
+    pivots = [-alphas[-1]]
+    for alpha, beta in zip(alphas[-2::-1], betas[-2::-1], strict=True):
         require(pivots[-1] > 0, "H has a negative eigenvalue")
-        y = [1 / pivots[-1]]
-        for beta, pivot in zip(betas[:-1], pivots[-2::-1], strict=True):
-            y.append(beta * y[-1] / pivot)
-        defect = math.sqrt(self.defects[run]) + 16 * UNIT * math.hypot(*betas)
-        return betas[-1] * y[-1] * (1 + 1e-6) + defect * math.hypot(*y) < epsilon * (1 - 1e-6)
+        pivots.append(-alpha - beta * beta / pivots[-1])
+    require(pivots[-1] > 0, "H has a negative eigenvalue")
+    y = [1 / pivots[-1]]
+    for beta, pivot in zip(betas[:-1], pivots[-2::-1], strict=True):
+        y.append(beta * y[-1] / pivot)
+    defect = math.sqrt(square) + 16 * UNIT * math.hypot(*betas)
+    return betas[-1] * y[-1] * (1 + 1e-6) + defect * math.hypot(*y) < epsilon * (1 - 1e-6)

@@ -69,15 +69,11 @@ class Network:
 
     def sources(self, sink: str, free: tuple[str, ...] = ()) -> set[str]:
         """What an affine operation depends on through affine ones: the input, nonlinear operations, free ones."""
-        found, todo, seen = set(), [sink], {sink}
-        while todo:
-            name = todo.pop()
-            if name in free or not self[name].is_affine:
-                found.add(name)
-            else:
-                todo += [edge.source for edge in self[name].edges if edge.source not in seen]
-                seen.update(todo)
-        return found
+        needed = {self[sink].name}
+        for vertex in reversed(self.vertices.values()):
+            if vertex.name in needed and vertex.is_affine and vertex.name not in free:
+                needed = needed - {vertex.name} | {edge.source for edge in vertex.edges}
+        return needed
 
 
 def read_network(entry: Document, tensors: Tensors) -> Network:
@@ -91,8 +87,8 @@ def read_network(entry: Document, tensors: Tensors) -> Network:
         edges = tuple(_edge(edge, network, shape, tensors) for edge in item["edges"])
         require(bool(edges) == bool(network.vertices), "the first operation is the input, and no other one is")
         network.vertices[item["name"]] = Vertex(item["name"], shape, edges, item["origin"])
-    require(network.input in list(network.vertices)[:1], "the graph does not begin with its input")
-    require(network.output in network.vertices, "the graph has no output")
+    whole = network.input in list(network.vertices)[:1] and network.output in network.vertices
+    require(whole, "the graph does not begin with its input, or has no output")
     return network
 
 
@@ -120,25 +116,17 @@ class Section:
     network: Network
     free: tuple[str, ...]
 
-    def forward(self, values: dict[str, Array], absolute: bool = False) -> dict[str, Array]:
-        """The values of all vertices that the free ones reach."""
-        known = dict(values)
-        for vertex in self.network:
-            if vertex.name not in self.free and vertex.is_affine:
+    def act(self, values: dict[str, Array], back: bool = False, absolute: bool = False) -> dict[str, Array]:
+        """The values of all vertices that those given reach; `back`: the adjoint, what they give at the free ones."""
+        known, vertices = dict(values), self.network.vertices.values()
+        for vertex in reversed(vertices) if back else vertices:
+            if vertex.is_affine and vertex.name not in self.free:
                 for edge in vertex.edges:
-                    if edge.source in known and isinstance(edge.slope, Map):
-                        _add(known, vertex.name, edge.slope.forward(known[edge.source], absolute))
+                    start, end = (vertex.name, edge.source) if back else (edge.source, vertex.name)
+                    if start in known and isinstance(edge.slope, Map):
+                        term = edge.slope.act(known[start], back, absolute)
+                        known[end] = known[end] + term if end in known else term
         return known
-
-    def backward(self, values: dict[str, Array], absolute: bool = False) -> dict[str, Array]:
-        """The adjoint: what values at any vertices give at the free ones."""
-        known = dict(values)
-        for vertex in reversed(self.network.vertices.values()):
-            if vertex.name in known and vertex.name not in self.free and vertex.is_affine:
-                for edge in vertex.edges:
-                    if isinstance(edge.slope, Map):
-                        _add(known, edge.source, edge.slope.backward(known[vertex.name], absolute))
-        return {name: known[name] for name in self.free if name in known}
 
     def terms(self) -> float:
         """Roundings, in the sense of gamma, on the worst path through the section, either way."""
@@ -152,10 +140,6 @@ class Section:
                 paths = [worst[source] + slope.terms + uses[source] for source, slope in known]
                 worst |= {vertex.name: max(paths) + len(paths)} if paths else {}
         return max(worst.values())
-
-
-def _add(values: dict[str, Array], name: str, term: Array) -> None:
-    values[name] = values[name] + term if name in values else term
 
 
 def assumptions(network: Network) -> tuple[list[str], list[str]]:

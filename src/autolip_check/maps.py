@@ -36,12 +36,8 @@ class Map(ABC):
     terms: float
 
     @abstractmethod
-    def forward(self, x: Array, absolute: bool = False) -> Array:
-        """A x."""
-
-    @abstractmethod
-    def backward(self, y: Array, absolute: bool = False) -> Array:
-        """A^T y."""
+    def act(self, x: Array, back: bool, absolute: bool) -> Array:
+        """A x, or A^T x if `back`."""
 
 
 class Stored(Map):
@@ -49,22 +45,16 @@ class Stored(Map):
 
     def __init__(self, entries: Array, error: float) -> None:
         require(0 <= error < 1e-3, f"{error} is no relative error")
-        self.entries, self.sizes, self.error = entries, np.abs(entries), error / UNIT
-        used = self.sizes[entries != 0]
+        self.entries, self.error = entries, error / UNIT
+        used = np.abs(entries[entries != 0])
         sane = not used.size or (used.min() > 2.0**-200 and used.max() < 2.0**200)
         require(sane, "an entry is too large or too small for the rounding analysis")
 
-    def forward(self, x: Array, absolute: bool = False) -> Array:
-        return self.product(self.sizes, x) + TINY if absolute else self.product(self.entries, x)
-
-    def backward(self, y: Array, absolute: bool = False) -> Array:
-        return self.pull(self.sizes, y) + TINY if absolute else self.pull(self.entries, y)
+    def act(self, x: Array, back: bool, absolute: bool) -> Array:
+        return self.product(np.abs(self.entries), x, back) + TINY if absolute else self.product(self.entries, x, back)
 
     @abstractmethod
-    def product(self, entries: Array, x: Array) -> Array: ...
-
-    @abstractmethod
-    def pull(self, entries: Array, y: Array) -> Array: ...
+    def product(self, entries: Array, x: Array, back: bool) -> Array: ...
 
 
 class Dense(Stored):
@@ -77,11 +67,9 @@ class Dense(Stored):
         self.shape_in, self.shape_out = shape, (*shape[:-1], weight.shape[-2])
         self.terms = max(weight.shape[-2:]) + self.error
 
-    def product(self, entries: Array, x: Array) -> Array:
-        return x @ entries.T if entries.ndim == 2 else (entries @ x[..., None])[..., 0]
-
-    def pull(self, entries: Array, y: Array) -> Array:
-        return self.product(np.swapaxes(entries, -1, -2), y)
+    def product(self, entries: Array, x: Array, back: bool) -> Array:
+        turned = entries if back else np.swapaxes(entries, -1, -2)
+        return x @ turned if entries.ndim == 2 else (x[..., None, :] @ turned)[..., 0, :]
 
 
 class Diagonal(Stored):
@@ -92,11 +80,8 @@ class Diagonal(Stored):
         require(np.broadcast_shapes(scale.shape, shape) == shape, "a scale does not broadcast to its shape")
         self.shape_in, self.shape_out, self.terms = shape, shape, 1 + self.error
 
-    def product(self, entries: Array, x: Array) -> Array:
+    def product(self, entries: Array, x: Array, back: bool) -> Array:
         return x * entries
-
-    def pull(self, entries: Array, y: Array) -> Array:
-        return y * entries
 
 
 class Convolution(Stored):
@@ -130,11 +115,8 @@ class Convolution(Stored):
     def _inside(self) -> tuple[Any, ...]:
         return (..., *(slice(p, p + n) for p, n in zip(self.padding, self.space, strict=True)))
 
-    def product(self, entries: Array, x: Array) -> Array:
-        return self._transposed(entries, x) if self.adjoint else self._correlated(entries, x)
-
-    def pull(self, entries: Array, y: Array) -> Array:
-        return self._correlated(entries, y) if self.adjoint else self._transposed(entries, y)
+    def product(self, entries: Array, x: Array, back: bool) -> Array:
+        return self._correlated(entries, x) if back == self.adjoint else self._transposed(entries, x)
 
     def _correlated(self, entries: Array, x: Array) -> Array:
         images = x.reshape(-1, self.image[0], *self.space)
@@ -167,20 +149,15 @@ class Wiring(Map):
         self.terms = float(max(counts, default=0))
         self.is_isometry = n == m == self.rows.size and self.terms == 1
 
-    @staticmethod
-    def _move(x: Array, source: NDArray[Any], target: NDArray[Any], shape: Shape) -> Array:
+    def act(self, x: Array, back: bool, absolute: bool) -> Array:
+        source, target = (self.rows, self.columns) if back else (self.columns, self.rows)
+        shape = self.shape_in if back else self.shape_out
         flat, size = x.reshape(len(x), -1), math.prod(shape)
         if target.size == size and np.array_equal(target, np.arange(size)):
             return flat[:, source].reshape(-1, *shape)
         out = np.zeros((size, len(x)))
         np.add.at(out, target, flat.T[source])
         return np.ascontiguousarray(out.T).reshape(-1, *shape)
-
-    def forward(self, x: Array, absolute: bool = False) -> Array:
-        return self._move(x, self.columns, self.rows, self.shape_out)
-
-    def backward(self, y: Array, absolute: bool = False) -> Array:
-        return self._move(y, self.rows, self.columns, self.shape_in)
 
 
 FIELDS = {

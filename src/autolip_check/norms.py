@@ -1,52 +1,35 @@
 """Norms of affine maps that are sums of absolute entries."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
-from autolip_check.container import Array, require
+from autolip_check.container import Array
 from autolip_check.forms import CHUNK
 from autolip_check.graph import Network, Section
-from autolip_check.maps import Map, gamma
+from autolip_check.maps import gamma
 
 
-@dataclass(frozen=True)
-class Affine:
-    """The affine map from one vertex to another, all other free variables at zero."""
+def entry_norms(network: Network, source: str, sink: str, majorant: bool) -> dict[tuple[str, str], float]:
+    """Upper bounds on every norm of the map from source to sink that is a sum of absolute entries.
 
-    network: Network
-    source: str
-    sink: str
+    From the matrix; `majorant`: from two products with |A|, which give those from l1 to l1, and from linf to linf.
+    """
+    section, n, m = Section(network, (source,)), network.size(source), network.size(sink)
+    terms, step = section.terms(), max(1, CHUNK // max(n, m, 1))
 
-    def forward(self, x: Array, absolute: bool = False) -> Array:
-        """A x for the rows of x."""
-        section = Section(self.network, (self.source,))
-        values = section.forward({self.source: x.reshape(-1, *self.network[self.source].shape)}, absolute)
-        return values.get(self.sink, np.zeros((len(x), self.network.size(self.sink)))).reshape(len(x), -1)
+    def moved(x: Array, back: bool = False, absolute: bool = False) -> Array:
+        start, end = (sink, source) if back else (source, sink)
+        values = section.act({start: x.reshape(-1, *network[start].shape)}, back, absolute)
+        return values.get(end, np.zeros((len(x), network.size(end)))).reshape(len(x), -1)
 
-    def factors(self) -> list[Map]:
-        """The maps in the order they act, along a single path."""
-        path, name = list[Map](), self.sink
-        while name != self.source:
-            edges = self.network[name].edges
-            require(len(edges) == 1 and isinstance(edges[0].slope, Map), "the symbol needs a single path")
-            path += [edge.slope for edge in edges if isinstance(edge.slope, Map)]
-            name = edges[0].source
-        return path[::-1]
-
-
-def entry_norms(affine: Affine, majorant: bool) -> dict[tuple[str, str], float]:
-    """Upper bounds on every norm that is a sum of absolute entries, from the matrix or from one product with |A|."""
-    n, m = affine.network.size(affine.source), affine.network.size(affine.sink)
-    terms = Section(affine.network, (affine.source,)).terms()
-    columns, squares, rows, row_squares, top = np.zeros(n), np.zeros(n), np.zeros(m), np.zeros(m), 0.0
-    step = max(1, CHUNK // max(n, m, 1))
-    for start in range(0, n, step):
+    columns, rows = moved(np.ones((1, m)), True, True)[0], moved(np.ones((1, n)), False, True)[0]
+    squares, row_squares, top = columns**2, rows**2, min(columns.max(), rows.max())
+    if not majorant:
+        columns, squares, rows, row_squares, top = np.zeros(n), np.zeros(n), np.zeros(m), np.zeros(m), 0.0
+    for start in range(0, 0 if majorant else n, step):
         units = np.eye(min(step, n - start), n, start)
-        sizes = affine.forward(units, absolute=True)
-        if not majorant:
-            sizes = np.abs(affine.forward(units)) + gamma(terms) * sizes * (1 + 1e-6)
+        sizes = np.abs(moved(units)) + gamma(terms) * moved(units, absolute=True) * (1 + 1e-6)
         chosen = slice(start, start + len(units))
         columns[chosen], squares[chosen] = sizes.sum(1), (sizes**2).sum(1)
         rows, row_squares, top = rows + sizes.sum(0), row_squares + (sizes**2).sum(0), max(top, float(sizes.max()))

@@ -12,16 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from autolip_check.container import Array, Document, number, require
+from autolip_check.container import Array, Document, Rejected, number, require
 from autolip_check.forms import Form, prove, trust
 from autolip_check.graph import Edge, Gain, Network, Slopes, Vertex
 from autolip_check.maps import Diagonal, Tensors, tensor
-from autolip_check.norms import Affine, entry_norms
-from autolip_check.symbol import symbol
+from autolip_check.norms import entry_norms
+from autolip_check.symbol import single_path, symbol
 
 NORMS = {"l1": 1.0, "l2": 2.0, "linf": math.inf}
 FIELDS = {"norm": set[str](), "quadratic": {"multipliers", "inputs", "outputs"}, "cases": {"tree"}}
-Gains = dict[str, float]
+Gains = dict[str, Fraction | float]
+"""By norm, and exactly: sums and products are of fractions; infinite where nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -65,19 +66,18 @@ def _checked(step: Document, network: Network, tensors: Tensors, delta: float) -
 def _norm(fact: Fact, network: Network, delta: float) -> None:
     """An affine map's norm: by `entries` or `majorant`, or its l2 norm by `symbol`, `cholesky` or `lanczos`."""
     require(network[fact.sink].is_affine, f"{fact.sink} is not affine")
-    affine = Affine(network, fact.source, fact.sink)
     if fact.by in ("entries", "majorant"):
-        require(fact.value >= entry_norms(affine, fact.by == "majorant")[fact.p, fact.q], f"{fact} is not proved")
+        bounds = entry_norms(network, fact.source, fact.sink, fact.by == "majorant")
+        require(fact.value >= bounds[fact.p, fact.q], f"{fact} is not proved")
         return
-    sizes = network.size(fact.source), network.size(fact.sink)
-    value = fact.value / (_exchange(fact.p, "l2", sizes[0]) * _exchange("l2", fact.q, sizes[1])) * (1 - 2.0**-50)
+    n, m = network.size(fact.source), network.size(fact.sink)
+    value = float(Fraction(fact.value) / (_exchange(fact.p, "l2", n) * _exchange("l2", fact.q, m))) * (1 - 2.0**-50)
+    require(value > 0, f"{fact} is not proved")
     if fact.by == "symbol":
-        symbol(affine.factors(), value)
-    elif fact.value > 0:
-        turned, square = sizes[1] < sizes[0], np.array(math.nextafter(value**2, 0.0))
-        _positive(Form(network, fact.source, fact.sink, square, np.array(1.0), {}, turned), fact, delta)
+        symbol(single_path(network, fact.source, fact.sink), value)
     else:
-        require(False, f"{fact} is not proved")
+        square = np.array(math.nextafter(value**2, 0.0))
+        _positive(Form(network, fact.source, fact.sink, square, np.array(1.0), {}, turned=m < n), fact, delta)
 
 
 def _positive(form: Form, fact: Fact, delta: float) -> None:
@@ -87,9 +87,11 @@ def _positive(form: Form, fact: Fact, delta: float) -> None:
 
 def _quadratic(fact: Fact, step: Document, network: Network, tensors: Tensors, delta: float) -> None:
     """Anything between source and sink by H >= 0."""
-    multipliers = {name: _multiplier(network, name, value, tensors) for name, value in step["multipliers"].items()}
+    network = _straightened(network, set(step["multipliers"]))
+    given = [(f"{name}|", value) for name, value in step["multipliers"].items()]
+    multipliers = {name: _multiplier(network, name, value, tensors) for name, value in given}
     free = (fact.source, *multipliers)
-    require(fact.source not in multipliers, "the source carries a multiplier")
+    require(f"{fact.source}|" not in multipliers, "the source carries a multiplier")
     operands = [network[name].edges[0].source for name in multipliers]
     known = all(network.sources(name, free) <= set(free) for name in (fact.sink, *operands))
     require(known, "a nonlinear operation between source and sink carries no multiplier")
@@ -103,10 +105,7 @@ def _cases(fact: Fact, tree: Document, network: Network, tensors: Tensors) -> No
     """Slope by slope at its two ends, where a norm that is convex in it is largest; H >= 0 in every case."""
     if set(tree) == {"multipliers"}:
         weights = {"inputs": math.nextafter(fact.value**2, 0.0), "outputs": 1.0}
-        bent = {f"{name}|": multiplier for name, multiplier in tree["multipliers"].items()}
-        _quadratic(
-            fact, {"multipliers": bent, **weights}, _straightened(network, set(tree["multipliers"])), tensors, 0.0
-        )
+        _quadratic(fact, tree | weights, network, tensors, 0.0)
         return
     require(set(tree) == {"at", "entry", "low", "high"}, "a case is odd")
     vertex, entry = network[tree["at"]], tree["entry"]
@@ -124,13 +123,14 @@ def _straightened(network: Network, names: set[str]) -> Network:
     """The same network, each of these operations the sum of a scaling (known slopes) and the rest, called name|."""
     vertices = dict[str, Vertex]()
     for name, vertex in network.vertices.items():
-        slope = vertex.edges[0].slope if name in names else None
         require(not name.endswith("|"), "names that end in | are the checker's own")
-        if isinstance(slope, Slopes):
-            source, known = vertex.edges[0].source, slope.lo == slope.hi
-            rest = Slopes(np.where(known, 0.0, slope.lo), np.where(known, 0.0, slope.hi))
-            parts = {source: np.where(known, slope.lo, 0.0), f"{name}|": np.ones(())}
-            vertices[f"{name}|"] = replace(vertex, name=f"{name}|", edges=(Edge(source, rest),))
+        if name in names and len(vertex.edges) == 1 and not vertex.is_affine:
+            (edge,), parts = vertex.edges, {f"{name}|": np.ones(())}
+            if isinstance(slope := edge.slope, Slopes):
+                known = slope.lo == slope.hi
+                edge = Edge(edge.source, Slopes(np.where(known, 0.0, slope.lo), np.where(known, 0.0, slope.hi)))
+                parts |= {edge.source: np.where(known, slope.lo, 0.0)} if known.any() else {}
+            vertices[f"{name}|"] = replace(vertex, name=f"{name}|", edges=(edge,))
             edges = tuple(Edge(part, Diagonal(scale, vertex.shape, 0.0)) for part, scale in parts.items())
             vertex = replace(vertex, edges=edges)
         vertices[name] = vertex
@@ -164,21 +164,18 @@ def _multiplier(network: Network, name: str, value: Any, tensors: Tensors) -> Ar
     return multiplier
 
 
-def concluded(facts: list[Fact], network: Network, p: str, q: str) -> float:
+def concluded(facts: list[Fact], network: Network, p: str, q: str) -> Fraction | float:
     """The gain from input to output: sums over operands, products along paths, facts where they are smaller."""
     norms, gains = tuple(dict.fromkeys((p, q))), dict[str, Gains]()
     for vertex in network:
+        here = [fact for fact in facts if fact.sink == vertex.name and fact.source in gains]
         size = network.size(vertex.name)
-        if vertex.edges:
-            here = [fact for fact in facts if fact.sink == vertex.name and fact.source in gains]
-            at = {r: _through(vertex, network, here, gains, r) for r in norms}
-        else:
-            at = {r: _exchange(p, r, size) for r in norms}
-        gains[vertex.name] = {r: min(_times(at[s], _exchange(s, r, size)) for s in norms) for r in norms}
+        at = {s: _through(vertex, network, here, gains, s) if vertex.edges else _exchange(p, s, size) for s in norms}
+        gains[vertex.name] = {r: min(at[s] * _exchange(s, r, size) for s in norms) for r in norms}
     return gains[network.output][q]
 
 
-def _through(vertex: Vertex, network: Network, facts: list[Fact], gains: dict[str, Gains], r: str) -> float:
+def _through(vertex: Vertex, network: Network, facts: list[Fact], gains: dict[str, Gains], r: str) -> Fraction | float:
     """Edge by edge, or for an affine operation source by source; or by one fact about the whole stretch."""
     whole = [_by_facts([fact], gains, r) for fact in facts if fact.step != "norm"]
     if vertex.is_affine:
@@ -186,41 +183,28 @@ def _through(vertex: Vertex, network: Network, facts: list[Fact], gains: dict[st
         parts = [_by_facts([f for f in norms if f.source == s], gains, r) for s in network.sources(vertex.name)]
     else:
         parts = [_along(edge, vertex, gains[edge.source], r) for edge in vertex.edges]
-    return min([_added(parts), *whole])
+    return min([sum(parts), *whole])
 
 
-def _by_facts(facts: list[Fact], gains: dict[str, Gains], r: str) -> float:
+def _by_facts(facts: list[Fact], gains: dict[str, Gains], r: str) -> Fraction | float:
     known = [fact for fact in facts if fact.q == r and fact.p in gains[fact.source]]
-    return min([_times(fact.value, gains[fact.source][fact.p]) for fact in known], default=math.inf)
+    return min([Fraction(fact.value) * gains[fact.source][fact.p] for fact in known], default=math.inf)
 
 
-def _along(edge: Edge, vertex: Vertex, before: Gains, r: str) -> float:
+def _along(edge: Edge, vertex: Vertex, before: Gains, r: str) -> Fraction | float:
     slope = edge.slope
     if isinstance(slope, Slopes):
-        return _times(float(np.maximum(np.abs(slope.lo), np.abs(slope.hi)).max(initial=0.0)), before[r])
-    require(isinstance(slope, Gain), f"{vertex.name} mixes affine and nonlinear operands")
-    assert isinstance(slope, Gain)
+        return Fraction(float(np.maximum(np.abs(slope.lo), np.abs(slope.hi)).max(initial=0.0))) * before[r]
+    if not isinstance(slope, Gain):
+        raise Rejected(f"{vertex.name} mixes affine and nonlinear operands")
     size = math.prod(vertex.shape)
-    known = [_times(gain, _times(before[s], _exchange(s, r, size))) for s, gain in slope.norms.items() if s in before]
+    known = [Fraction(gain) * before[s] * _exchange(s, r, size) for s, gain in slope.norms.items() if s in before]
     return min(known, default=math.inf)
 
 
-def _added(parts: list[float]) -> float:
-    total = 0.0
-    for part in parts:
-        total = total + part if 0.0 in (total, part) else math.nextafter(total + part, math.inf)
-    return total
-
-
-def _times(a: float, b: float) -> float:
-    if 0.0 in (a, b):
-        return 0.0
-    return a * b if 1.0 in (a, b) else math.nextafter(a * b, math.inf)
-
-
-def _exchange(s: str, r: str, size: int) -> float:
-    """The least c with |x|_r <= c |x|_s in R^size."""
+def _exchange(s: str, r: str, size: int) -> Fraction:
+    """At least the least c with |x|_r <= c |x|_s in R^size."""
     exponent = 1 / NORMS[r] - 1 / NORMS[s]
     if exponent <= 0 or size <= 1:
-        return 1.0
-    return float(size) if exponent == 1 else math.nextafter(math.sqrt(size), math.inf)
+        return Fraction(1)
+    return Fraction(size) if exponent == 1 else Fraction(math.nextafter(math.sqrt(size), math.inf))

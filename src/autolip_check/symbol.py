@@ -13,13 +13,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolip_check.container import Array, require
+from autolip_check.graph import Network
 from autolip_check.maps import UNIT, Convolution, Diagonal, Map, Wiring, gamma
 
 LARGEST_COVER = 2**20
 
 
+def single_path(network: Network, source: str, sink: str) -> list[Map]:
+    """The maps from source to sink in the order they act; Rejected where there are several paths."""
+    path, name = list[Map](), sink
+    while name != source:
+        edges = network[name].edges
+        require(len(edges) == 1 and isinstance(edges[0].slope, Map), "the symbol needs a single path")
+        path += [edge.slope for edge in edges if isinstance(edge.slope, Map)]
+        name = edges[0].source
+    return path[::-1]
+
+
 def symbol(factors: list[Map], value: float) -> None:
-    """||A||_2 <= value for one convolution, its channels scaled, on a single path; else Rejected."""
+    """||A||_2 <= value for one convolution, its channels scaled; else Rejected."""
     moves = [isinstance(factor, Wiring) and factor.is_isometry for factor in factors]
     require(not all(moves), "the symbol needs exactly one convolution")
     factors = factors[moves.index(False) : len(moves) - moves[::-1].index(False)]

@@ -58,8 +58,8 @@ def test_products_agree_with_the_operator(name: str) -> None:
     operator, checked = OPERATORS[name], section(OPERATORS[name])
     x = torch.randn(3, *operator.in_shape, dtype=torch.float64)
     y = torch.randn(3, *operator.out_shape, dtype=torch.float64)
-    forward = checked.forward({"x": x.numpy()})["y"]
-    backward = checked.backward({"y": y.numpy()}).get("x", np.zeros(x.shape))
+    forward = checked.act({"x": x.numpy()})["y"]
+    backward = checked.act({"y": y.numpy()}, back=True).get("x", np.zeros(x.shape))
     assert forward == pytest.approx(operator.mv(x).numpy(), abs=1e-12)
     assert backward == pytest.approx(operator.rmv(y).numpy(), abs=1e-12)
     assert (forward * y.numpy()).sum() == pytest.approx((backward * x.numpy()).sum())
@@ -71,9 +71,9 @@ def test_absolute_products_are_those_of_the_absolute_matrix(name: str) -> None:
     majorant = operator.majorant()
     assert majorant is not None
     x = torch.rand(2, *operator.in_shape, dtype=torch.float64)
-    assert checked.forward({"x": x.numpy()}, absolute=True)["y"] == pytest.approx(majorant.mv(x).numpy())
+    assert checked.act({"x": x.numpy()}, absolute=True)["y"] == pytest.approx(majorant.mv(x).numpy())
     y = torch.rand(2, *operator.out_shape, dtype=torch.float64)
-    pulled = checked.backward({"y": y.numpy()}, absolute=True).get("x", np.zeros((2, *operator.in_shape)))
+    pulled = checked.act({"y": y.numpy()}, back=True, absolute=True).get("x", np.zeros((2, *operator.in_shape)))
     assert pulled == pytest.approx(majorant.rmv(y).numpy())
 
 
@@ -83,8 +83,8 @@ def test_rounding_stays_within_its_bound(name: str) -> None:
     operator, checked = OPERATORS[name], section(OPERATORS[name])
     x = torch.randn(operator.in_size, dtype=torch.float64)
     shaped = x.reshape(1, *operator.in_shape).numpy()
-    got = checked.forward({"x": shaped})["y"].reshape(-1)
-    allowed = gamma(checked.terms()) * checked.forward({"x": np.abs(shaped)}, absolute=True)["y"].reshape(-1)
+    got = checked.act({"x": shaped})["y"].reshape(-1)
+    allowed = gamma(checked.terms()) * checked.act({"x": np.abs(shaped)}, absolute=True)["y"].reshape(-1)
     for row, value, slack in zip(operator.matrix().tolist(), got.tolist(), allowed.tolist(), strict=True):
         exact = sum((Fraction(a) * Fraction(b) for a, b in zip(row, x.tolist(), strict=True)), Fraction(0))
         assert abs(Fraction(value) - exact) <= Fraction(slack) * 2

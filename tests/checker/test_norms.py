@@ -10,8 +10,8 @@ from autolip.operators import Convolution, Dense, Diagonal, Geometry, Incidence,
 from autolip_check.container import Rejected
 from autolip_check.forms import Form, prove, trust
 from autolip_check.maps import Map
-from autolip_check.norms import Affine, entry_norms
-from autolip_check.symbol import symbol
+from autolip_check.norms import entry_norms
+from autolip_check.symbol import single_path, symbol
 from tests.checker.test_maps import OPERATORS, section
 
 torch.manual_seed(2)
@@ -57,7 +57,7 @@ def test_lanczos_errs_as_often_as_it_says() -> None:
 @pytest.mark.parametrize("name", sorted(set(OPERATORS) - {"zero"}))
 def test_sums_of_entries_are_bounds(name: str, majorant: bool) -> None:
     matrix = OPERATORS[name].matrix()
-    bounds = entry_norms(Affine(section(OPERATORS[name]).network, "x", "y"), majorant)
+    bounds = entry_norms(section(OPERATORS[name]).network, "x", "y", majorant)
     x = torch.randint(0, 2, (matrix.shape[1], 200)).double() * 2 - 1
     p_norms = {"l1": 1.0, "l2": 2.0, "linf": float("inf")}
     vectors = torch.cat([x, torch.eye(matrix.shape[1], dtype=torch.float64), torch.randn_like(x)], 1)
@@ -89,7 +89,7 @@ def supremum(conv: Convolution) -> float:
 
 
 def path(operator: Operator) -> list[Map]:
-    return Affine(section(operator).network, "x", "y").factors()
+    return single_path(section(operator).network, "x", "y")
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONS)

@@ -127,7 +127,7 @@ class Proof:
 def _check_for(operator: Operator, p: Norm, q: Norm, bound: Upper, l2: Upper | Refusal) -> str:
     """A check that can succeed on the bound that an engine gave."""
     side = min(operator.in_size, operator.out_size)
-    if all(isinstance(factor, Diagonal) or _moves(factor) for factor in factors(operator)):
+    if p is q and all(isinstance(factor, Diagonal) or _moves(factor) for factor in factors(operator)):
         return "majorant"
     if (p, q) != (Norm.L2, Norm.L2):
         if isinstance(l2, Refusal):
