@@ -86,6 +86,15 @@ def _only_slopes(vertex: Vertex) -> Between | None:
     return slope if finite and isinstance(slope, Between) else None
 
 
+def alone(fused: SlopeGraph, stretch: Stretch) -> SlopeGraph:
+    """The stretch as a network of its own."""
+    names = [stretch.sink]
+    while (before := fused[names[-1]].edges[0].source) != stretch.source:
+        names.append(before)
+    first = replace(fused[stretch.source], edges=())
+    return SlopeGraph(first.name, (first, *(fused[name] for name in reversed(names))), stretch.sink)
+
+
 def runs(fused: SlopeGraph, stretch: Stretch) -> Iterator[Stretch]:
     """The whole stretch, its runs of convolutions, and those of other blocks between: each of two blocks or more."""
     sinks = [stretch.sink]

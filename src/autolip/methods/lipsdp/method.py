@@ -4,12 +4,14 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
-from autolip.errors import Refusal
+from autolip.errors import InputError, Refusal
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph
 from autolip.methods.autolip import walk
 from autolip.methods.lipsdp.certificate import certified
+from autolip.methods.lipsdp.joined import joined
 from autolip.methods.lipsdp.proof import Proved
+from autolip.methods.lipsdp.reference import solved
 from autolip.methods.lipsdp.search import Effort, Search
 from autolip.methods.lipsdp.statement import Constraint, constraint, nonlinear
 from autolip.methods.method import Bound, Method, Problem, method
@@ -19,6 +21,7 @@ from autolip.values import Upper
 
 
 @method("lipsdp")
+@method("lipsdp-cvxpy", solver="cvxpy", seconds=120.0)
 @dataclass(frozen=True)
 class LipSDP(Method):
     """Upper bound on the Lipschitz constant: LipSDP-Neuron by the vector power method, every value proved afresh.
@@ -28,7 +31,8 @@ class LipSDP(Method):
     recursion, by a Cholesky factorisation of H, or, beyond its size, with high probability by Lanczos.  Ends where the
     proved value is within `tolerance` of what the relaxation attains, or after `steps`, or at the deadline (after
     `seconds`, if there is none); never above AutoLip.  Norms: l2 or linf at the input; at the output l2, l1 (from
-    linf), linf (component by component), or any for a scalar.
+    linf), linf (component by component), or any for a scalar.  A network that cannot be stated as a whole is bounded
+    stretch by stretch, joined by AutoLip (l2).  `solver`: power, or cvxpy for the optimum of small networks.
     """
 
     tolerance: float = 0.01
@@ -36,9 +40,14 @@ class LipSDP(Method):
     margin: float = 0.01
     steps: int = 20_000
     seconds: float = 5.0
+    solver: str = "power"
 
     name: ClassVar[str] = "lipsdp"
     source: ClassVar[str] = "Fazlyab, Robey, Hassani, Morari and Pappas, NeurIPS 2019, LipSDP-Neuron"
+
+    def __post_init__(self) -> None:
+        if self.solver not in ("power", "cvxpy"):
+            raise InputError(f"LipSDP has no solver {self.solver!r}: choose from cvxpy, power")
 
     def accepts(self, problem: Problem) -> Refusal | None:
         """Refuses norms that the relaxation does not speak of."""
@@ -56,6 +65,8 @@ class LipSDP(Method):
         if isinstance(base, Bound) and isinstance(base.value, Upper) and base.value.value == 0:
             return base
         found = self._relaxed(problem, started)
+        if isinstance(found, Refusal) and (problem.p, problem.q) == (Norm.L2, Norm.L2):
+            found = self._joined(problem, started, str(found))
         if isinstance(found, Refusal):
             return found
         if isinstance(base, Refusal) or not isinstance(base.value, Upper):
@@ -66,33 +77,52 @@ class LipSDP(Method):
 
     def _relaxed(self, problem: Problem, started: float) -> Bound | Refusal:
         graph = without_fixed(problem.lowered)
-        constraints = constraints_of(graph)
-        if isinstance(constraints, Refusal):
-            return constraints
         count = graph.output_shape.numel()
         if problem.q is Norm.LINF and count > 1:
             parts = [graph.then(readout(graph.output_shape, i)) for i in range(count)]
         else:
             parts = [graph]
         q = Norm.L2 if parts[0].output_shape.numel() == 1 else problem.q
-        proved, notes = list[Proved](), []
+        found = list[tuple[Proved, str]]()
         for number, part in enumerate(parts):
-            left = max(self._deadline(problem, started) - time.monotonic(), 0.0) / (len(parts) - number)
-            effort = Effort(self.tolerance, self.rank, self.margin, self.steps, time.monotonic() + left)
-            search = Search(part, constraints, problem.p, q, effort, problem.options).run()
-            if search.best is None:
-                return Refusal("; ".join(dict.fromkeys(search.reasons)) or "no time left")
-            proved.append(search.best)
-            notes.append(_note(search))
-        worst = max(range(len(parts)), key=lambda number: proved[number].bound.value)
-        value = Upper.largest(part.bound for part in proved)
-        return Bound(
-            value,
-            (),
-            (notes[worst],),
-            not problem.options.expired,
-            lambda: certified([p.statement for p in proved], problem.q),
-        )
+            one = self._proved(part, problem, q, started, 1 / (len(parts) - number))
+            if isinstance(one, Refusal):
+                return one
+            found.append(one)
+        value = Upper.largest(proved.bound for proved, _ in found)
+        note = max(found, key=lambda one: one[0].bound.value)[1]
+        proof = lambda: certified([proved.statement for proved, _ in found], problem.q)  # noqa: E731
+        return Bound(value, (), (note,), not problem.options.expired, proof)
+
+    def _proved(
+        self, graph: SlopeGraph, problem: Problem, q: Norm, started: float, part: float
+    ) -> tuple[Proved, str] | Refusal:
+        """What is proved of one relaxation in a part of the time that is left, and a note on it."""
+        constraints = constraints_of(graph)
+        if isinstance(constraints, Refusal):
+            return constraints
+        now = time.monotonic()
+        until = now + max(self._deadline(problem, started) - now, 0.0) * part
+        effort = Effort(self.tolerance, self.rank, self.margin, self.steps, until)
+        search = Search(graph, constraints, problem.p, q, effort, problem.options)
+        if self.solver == "cvxpy":
+            exact = solved(graph, constraints, problem.p, q, search.unit, problem.options, until)
+            if isinstance(exact, Refusal):
+                return exact
+            return exact.proved, f"the solver's optimum is {exact.optimum:.6g} (an estimate)"
+        search.run()
+        if search.best is None:
+            return Refusal("; ".join(dict.fromkeys(search.reasons)) or "no time left")
+        return search.best, _note(search)
+
+    def _joined(self, problem: Problem, started: float, reason: str) -> Bound | Refusal:
+        """The stretches of a network that cannot be stated as a whole."""
+
+        def relaxed(graph: SlopeGraph, part: float) -> Upper | Refusal:
+            found = self._proved(graph, problem, Norm.L2, started, part)
+            return found if isinstance(found, Refusal) else found[0].bound
+
+        return joined(problem, relaxed, reason)
 
     def _deadline(self, problem: Problem, started: float) -> float:
         return started + self.seconds if problem.options.deadline is None else problem.options.deadline

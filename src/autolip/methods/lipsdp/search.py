@@ -110,13 +110,20 @@ class Search:
             if gain > 1:
                 self.best = proved
             saddle = proved.bound.value > statement.value * (1 + self.effort.tolerance / 4)
-            if saddle and self._restarted():
-                continue
-            if gain > 1 + self.effort.tolerance / 40:
+            if saddle:
+                self._restart()
+            elif gain > 1 + self.effort.tolerance / 40:
                 margin /= 4
             elif not self._widened():
                 break
         return self
+
+    @property
+    def unit(self) -> float:
+        """The order of magnitude of the constant, by a few steps."""
+        for _ in range(FEWEST):
+            self._ascent.step()
+        return self._ascent.primal or 1.0
 
     def _attain(self) -> None:
         """What the relaxation attains at the iterate, by one step without a margin."""
@@ -165,14 +172,12 @@ class Search:
         self._ascent = self._ascent.widened(rank)
         return True
 
-    def _restarted(self) -> bool:
-        """Twice the rank, from the beginning, and climbed further; whether that can help."""
+    def _restart(self) -> None:
+        """From the beginning with twice the rank, where that can help; climbing further in any case."""
         rank = 2 * self._ascent.rank
-        if not self._useful(rank):
-            return False
-        self._ascent = self._started(rank)
+        if self._useful(rank):
+            self._ascent = self._started(rank)
         self._settled /= 4
-        return True
 
     def _useful(self, rank: int) -> bool:
         """Whether the rank is within what an extreme solution can need (Barvinok, Pataki), generously."""

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from autolip.methods.seqlip.inner_exact import maximise_exact
 from autolip.methods.seqlip.inner_greedy import maximise_greedy
-from autolip.methods.seqlip.inner_relaxed import NEWTON_ORDER, relaxed_until
+from autolip.methods.seqlip.inner_relaxed import NEWTON_ORDER, product_bound, relaxed_until
+from autolip.methods.seqlip.inner_sdp import layer_bound
 from autolip.values import Estimate, Upper
 
 
@@ -57,10 +58,17 @@ def _greedy(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Max
     return Maximum(value)
 
 
+def _sdp(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maximum:
+    found = layer_bound(a, b, lo, hi, effort.deadline, effort.seed)
+    if isinstance(found, Upper):
+        return Maximum(found)
+    return Maximum(product_bound(a, b, lo, hi), False, f"{len(lo)} neurons: {found}")
+
+
 def _best(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maximum:
     order = min(a.shape) + min(b.shape)
     return (_exact if order <= NEWTON_ORDER else _relaxed)(a, b, lo, hi, effort)
 
 
-INNER: dict[str, Inner] = {"best": _best, "exact": _exact, "greedy": _greedy, "relaxed": _relaxed}
+INNER: dict[str, Inner] = {"best": _best, "exact": _exact, "greedy": _greedy, "relaxed": _relaxed, "sdp": _sdp}
 """`best`: exact within the budget on small pairs, relaxed on others."""

@@ -24,6 +24,7 @@ from autolip.values import Estimate, Upper
 @method("seqlip")
 @method("seqlip-exact", inner="exact", seconds=600.0)
 @method("seqlip-relaxed", inner="relaxed")
+@method("seqlip-sdp", inner="sdp")
 @method("seqlip-greedy", inner="greedy")
 @method("seqlip-published", inner="greedy", rank=200, residual=False)
 @dataclass(frozen=True)
