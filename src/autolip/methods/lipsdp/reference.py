@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -31,7 +32,8 @@ LARGEST = 400
 MARGIN = 1e-6
 """The part eta of sum_i lam_i (z_i - c_i v_i)^2 that H keeps: room for the solver's own tolerance."""
 
-Rows = sparse.csr_array
+Rows: TypeAlias = Any
+"""A sparse matrix (scipy has no types)."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def _rows(graph: SlopeGraph, name: str, known: Mapping[str, Rows]) -> Rows | Ref
     return Refusal(f"{name} depends on nothing") if total is None else total
 
 
-def _form(item: Constraint, v: Rows, z: Rows) -> sparse.csr_array:
+def _form(item: Constraint, v: Rows, z: Rows) -> Rows:
     """The matrices of (1 - eta) |s|^2 - radius^2 v^2, s = z - centre v, for each multiplier, as columns."""
     blocks = torch.arange(item.blocks.numel()).reshape(item.blocks)
     radius = item.radius.broadcast_to(item.in_shape).reshape(-1, 1).numpy()
@@ -151,7 +153,7 @@ def _form(item: Constraint, v: Rows, z: Rows) -> sparse.csr_array:
     return sparse.csr_array((1 - MARGIN) * bent - ball)
 
 
-def _squares(rows: Rows, column: np.ndarray, count: int) -> sparse.csr_array:
+def _squares(rows: Rows, column: np.ndarray, count: int) -> Rows:
     """(order^2, count): the outer square of every row, added up by column."""
     order = rows.shape[1]
     squares = [sparse.csr_array(sparse.kron(rows[[i]], rows[[i]])) for i in range(rows.shape[0])]
