@@ -59,10 +59,10 @@ def _greedy(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Max
 
 
 def _sdp(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maximum:
-    found = layer_bound(a, b, lo, hi, effort.deadline, effort.seed)
+    found, product = layer_bound(a, b, lo, hi, effort.deadline, effort.seed), product_bound(a, b, lo, hi)
     if isinstance(found, Upper):
-        return Maximum(found)
-    return Maximum(product_bound(a, b, lo, hi), False, f"{len(lo)} neurons: {found}")
+        return Maximum(Upper.least([found, product]))
+    return Maximum(product, False, f"{len(lo)} neurons: {found}")
 
 
 def _best(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maximum:

@@ -38,7 +38,7 @@ def layer_bound(
         return constraints
     until = time.monotonic() + SECONDS if deadline is None else deadline
     effort = Effort(TOLERANCE, None, 0.01, 5000, until)
-    search = Search(graph, constraints, Norm.L2, Norm.L2, effort, NormOptions(seed=seed)).run()
+    search = Search(graph, constraints, Norm.L2, Norm.L2, effort, NormOptions(seed=seed, proved_only=True)).run()
     return search.best.bound if search.best is not None else Refusal("; ".join(search.reasons) or "no time left")
 
 
