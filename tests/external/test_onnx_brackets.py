@@ -29,7 +29,7 @@ def test_a_published_file_is_bracketed(path: Path) -> None:
     capture = load_network(str(path)).capture
     local = path.parent.name in LOCAL
     region: Region = Ball(capture.example.double(), 1e-3, Norm.LINF) if local else Everywhere()
-    result = bracket(capture, model=path.stem, region=region, method="autolip", lower=Ascent(passes=300, seconds=0.3))
+    result = bracket(capture, model=path.stem, region=region, method="autolip", lower=Ascent(passes=100, seconds=0.3))
     assert result.upper is not None and result.lower is not None
     assert 0 < result.lower.value <= result.upper.value < math.inf
     if path.parent.name == "acasxu":

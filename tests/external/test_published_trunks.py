@@ -50,7 +50,7 @@ def test_the_norm_of_a_trained_convolution_from_both_sides(name: str) -> None:
     """The first layer on a small image: the power method from below, a proved bound above within 3%."""
     model, _ = loaded(name)
     conv = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
-    image = (40, 40) if name == "alexnet" else (2048, 1)
+    image = (80, 80) if name == "alexnet" else (2048, 1)
     geometry = Geometry(conv.stride, conv.padding, conv.dilation, groups=conv.groups)
     operator = Convolution(conv.weight.detach().double(), (conv.in_channels, *image), geometry)
     bound = operator_norm(operator, Norm.L2, Norm.L2, NormOptions(proved_only=True))

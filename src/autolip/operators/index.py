@@ -17,6 +17,10 @@ class _Wires:
     sources: Tensor | None
     targets: Tensor | None
 
+    def on(self, device: torch.device) -> "_Wires":
+        """The same table on a device."""
+        return _Wires(*(None if table is None else table.to(device) for table in (self.sources, self.targets)))
+
 
 class Incidence(Operator):
     """A linear map with a 0/1 matrix, given as a function of one tensor: reshapes, slices, padding, sums.
@@ -41,7 +45,7 @@ class Incidence(Operator):
         if wires is None or wires.targets is not None:
             return torch.vmap(self.function)(x)
         rows = x.reshape(-1, self.in_size)
-        copied = rows if wires.sources is None else rows.index_select(1, wires.sources.to(x.device))
+        copied = rows if wires.sources is None else rows.index_select(1, wires.sources)
         return copied.reshape(-1, *self.out_shape)
 
     def _rmv(self, y: Tensor) -> Tensor:
@@ -49,11 +53,17 @@ class Incidence(Operator):
         if wires is None:
             return self._pulled(y)
         rows = y.reshape(-1, self.out_size)
-        copied = rows if wires.targets is None else rows.index_select(1, wires.targets.to(y.device))
+        copied = rows if wires.targets is None else rows.index_select(1, wires.targets)
         if wires.sources is not None:
             none = y.new_zeros((len(y), self.in_size))
-            copied = none.index_add_(1, wires.sources.to(y.device), copied)
+            copied = none.index_add_(1, wires.sources, copied)
         return copied.reshape(-1, *self.in_shape)
+
+    def on(self, device: torch.device) -> "Incidence":
+        """The same map with its table on a device."""
+        twin = Incidence(self.function, self.in_shape, self.out_shape)
+        twin._wires = self._wires and self._wires.on(device)
+        return twin
 
     def _pulled(self, y: Tensor) -> Tensor:
         """A^T y by differentiation."""

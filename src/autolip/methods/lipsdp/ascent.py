@@ -31,6 +31,7 @@ from autolip.methods.lipsdp.passes import Passes
 from autolip.methods.lipsdp.statement import Constraint, Statement
 from autolip.norms import Norm
 from autolip.operators.operator import DTYPE
+from autolip.operators.precision import CPU
 
 FLOOR = 1e-6
 """Square of the share of a layer's mean that stands for the signal of a neuron that has less."""
@@ -78,6 +79,7 @@ class Ascent:
     q: Norm
     rank: int
     dtype: torch.dtype = torch.float32
+    device: torch.device = CPU
     margin: float = 0.0
     seed: int = 0
     primal: float = 0.0
@@ -90,16 +92,17 @@ class Ascent:
     _outputs: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._passes = Passes(self.graph, self.dtype, normalise=True)
+        self._passes = Passes(self.graph, self.dtype, normalise=True, device=self.device)
         self._neurons = {name: self._layer(item) for name, item in self.constraints.items()}
         self.x = self._unit(self._random(self.graph.input_shape))
 
     def _layer(self, item: Constraint) -> _Neurons:
-        return _Neurons(item.centre.to(self.dtype), item.radius.to(self.dtype), item.blocks, item.out_shape)
+        centre, radius = (x.to(self.device, self.dtype) for x in (item.centre, item.radius))
+        return _Neurons(centre, radius, item.blocks, item.out_shape)
 
     def _random(self, shape: torch.Size, name: str = "") -> Tensor:
         generator = torch.Generator().manual_seed(zlib.crc32(f"{self.seed} {name}".encode()))
-        return torch.randn((self.rank, *shape), generator=generator, dtype=DTYPE).to(self.dtype)
+        return torch.randn((self.rank, *shape), generator=generator, dtype=DTYPE).to(self.device, self.dtype)
 
     def _unit(self, x: Tensor) -> Tensor:
         """x on the sphere, or every row of it on its own."""
@@ -169,8 +172,8 @@ class Ascent:
             if layer.size.numel():
                 lam = _multipliers(layer) / self._widening
                 multipliers[name] = lam * (4.0**layer.shift / (1 - self.margin))
-        inputs = self._inputs.to(DTYPE) * 4.0**exponent if self.p is Norm.LINF else None
-        outputs = self._outputs.to(DTYPE) + FLOOR / self._outputs.numel() if self.q is Norm.L1 else None
+        inputs = self._inputs.to(CPU, DTYPE) * 4.0**exponent if self.p is Norm.LINF else None
+        outputs = self._outputs.to(CPU, DTYPE) + FLOOR / self._outputs.numel() if self.q is Norm.L1 else None
         return Statement(self.graph, self.p, self.q, multipliers, inputs, self.dual, outputs)
 
 
@@ -179,8 +182,8 @@ def _multipliers(layer: _Neurons) -> Tensor:
 
     A multiplier weighs lam (rho |v|)^2: that energy must stay small for a neuron that inputs reach and no output hears.
     """
-    above, size, radius = (x.to(DTYPE) for x in (layer.length(layer.q), layer.size, layer.radius))
-    reach, heard = layer.reach.to(DTYPE), layer.heard.to(DTYPE)
+    above, size, radius = (x.to(CPU, DTYPE) for x in (layer.length(layer.q), layer.size, layer.radius))
+    reach, heard = layer.reach.to(CPU, DTYPE), layer.heard.to(CPU, DTYPE)
     into, out = above.mean() ** 2, size.mean() ** 2
     lam = ((above**2 + FLOOR * into * heard) / _nonzero(size**2 + FLOOR * out * reach)).sqrt() / radius
     energy = (above * radius * size).mean() * FLOOR

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from autolip.graph.views import SlopeGraph
 from autolip.operators.operator import DTYPE, Operator
-from autolip.operators.precision import in_precision
+from autolip.operators.precision import CPU, in_precision
 from autolip.slopes import Exact
 
 Between = Callable[[str, Tensor], Tensor]
@@ -41,17 +41,19 @@ class _Step:
 
 
 class Passes:
-    """The passes, for batches, in one floating-point format; a step costs one product with every affine operator.
+    """The passes, for batches, in one format on one device; a step costs one product with every affine operator.
 
     Where `normalise` is set, the value of vertex n is held as 2^exponents[n] times what the callbacks see: every
     nonlinear result is kept near norm 1, which keeps deep networks within the range of float32.
     """
 
-    def __init__(self, graph: SlopeGraph, dtype: torch.dtype = DTYPE, normalise: bool = False) -> None:
+    def __init__(
+        self, graph: SlopeGraph, dtype: torch.dtype = DTYPE, normalise: bool = False, device: torch.device = CPU
+    ) -> None:
         self.input, self.output, self.dtype, self.normalise = graph.input, graph.output, dtype, normalise
         self.input_shape, self.output_shape = graph.input_shape, graph.output_shape
         self.exponents: dict[str, int] = {}
-        self._steps = _steps(graph, dtype)
+        self._steps = _steps(graph, dtype, device)
         self._sources = {step.name: step.operands[0][0] for step in self._steps if step.is_nonlinear}
 
     def source(self, name: str) -> str:
@@ -110,7 +112,7 @@ class Passes:
         return z * 2.0**-shift, shift
 
 
-def _steps(graph: SlopeGraph, dtype: torch.dtype) -> tuple[_Step, ...]:
+def _steps(graph: SlopeGraph, dtype: torch.dtype, device: torch.device) -> tuple[_Step, ...]:
     """The vertices that matter to the output, and when each value is last read."""
     needed, dependent = {graph.output}, {graph.input}
     for vertex in reversed(graph.vertices):
@@ -131,7 +133,7 @@ def _steps(graph: SlopeGraph, dtype: torch.dtype) -> tuple[_Step, ...]:
             if edge.source in dependent:
                 operator = edge.slope.operator if isinstance(edge.slope, Exact) else None
                 if operator is not None:
-                    operator = cast.setdefault(id(operator), in_precision(operator, dtype))
+                    operator = cast.setdefault(id(operator), in_precision(operator, dtype, device))
                 operands.append((edge.source, operator))
         finished = tuple(name for name, reader in last.items() if reader == vertex.name and name != graph.output)
         steps.append(_Step(vertex.name, tuple(operands), finished))
