@@ -13,7 +13,6 @@ from autolip.operators.diagonal import Diagonal
 from autolip.operators.index import Incidence
 from autolip.operators.operator import DTYPE, Adjoint, Operator
 
-
 CPU = torch.device("cpu")
 
 

@@ -24,6 +24,7 @@ from autolip.methods.lipsdp.proof import Proved, chain_of, prove, prove_chain
 from autolip.methods.lipsdp.statement import Constraint, Statement
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
+from autolip.operators.precision import CPU
 
 SMALL_PASS = 2e6
 """Multiply-adds of a pass below which float64 costs nothing that matters."""
@@ -161,8 +162,8 @@ class Search:
         return self._ascent.rank
 
     def _started(self, rank: int) -> Ascent:
-        dtype = torch.float64 if self.graph.work * rank < SMALL_PASS else torch.float32
-        return Ascent(self.graph, self.constraints, self.p, self.q, rank, dtype, seed=self.options.seed)
+        dtype, device = format_of(self.graph.work * rank)
+        return Ascent(self.graph, self.constraints, self.p, self.q, rank, dtype, device, seed=self.options.seed)
 
     def _widened(self) -> bool:
         """Twice the rank, from the iterate that is there; whether that can help."""
@@ -201,6 +202,13 @@ class Search:
             stride = max(patience, len(known) // 4)
             if len(known) > 2 * stride and abs(known[-1] - known[-1 - stride]) <= self._settled * known[-1]:
                 break
+
+
+def format_of(work: float) -> tuple[torch.dtype, torch.device]:
+    """Where passes of so much work are made: small ones in float64, others in float32, on a GPU if there is one."""
+    if work < SMALL_PASS:
+        return torch.float64, CPU
+    return torch.float32, torch.device("cuda") if torch.cuda.is_available() else CPU
 
 
 def _rank(work: float) -> int:
