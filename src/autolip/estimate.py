@@ -27,6 +27,7 @@ LowerChoice = str | LowerMethod | Sequence[str | LowerMethod]
 
 DEFAULT_LOWER = ("ascent",)
 CONSTANT = "the output does not depend on the input"
+LATE = "the time was spent before its turn came"
 
 
 def lipschitz(
@@ -107,17 +108,17 @@ def bracket(
     each = NormOptions(delta=delta / (4 * max(1, len(capture.graph.nodes))), seed=seed, deadline=deadline)
     problem = Problem.pose(capture.graph, where, p, q, each)
     search = LowerProblem.of(capture, where, p, q, seed=seed, deadline=deadline)
-    chosen, left_out = _accepting(problem, wanted)
-    run = _Run([*methods, *chosen], lowers, say)
-    frame = replace(frame, notes=(*frame.notes, *left_out))
+    run = _Run(methods, wanted, lowers, say)
     if output == "pairs":
         return _all_pairs(frame, problem, search, run)
     if readout is not None:
         problem, search = problem.reading(readout), search.reading(readout)
-    rows, upper, best, complete = run.rows(problem, search)
-    if upper is not None and upper.value == 0:
-        return _constant(frame, upper)
-    return replace(frame, bounds=tuple(rows), upper=upper, lower=best, complete=complete, graph=capture.graph)
+    found = run.found(problem, search)
+    if found.upper is not None and found.upper.value == 0:
+        return _constant(frame, found.upper)
+    return replace(
+        found.into(frame), upper=found.upper, lower=found.lower, complete=found.complete, graph=capture.graph
+    )
 
 
 def compared(
@@ -154,32 +155,63 @@ def _by_value(row: Row) -> tuple[bool, float]:
     return row.value is None, row.value or 0.0
 
 
+@dataclass(frozen=True)
+class _Found:
+    """One bracket: every row, the best upper and the best lower one, whether the budget sufficed, who was left out."""
+
+    rows: tuple[Row, ...]
+    upper: Row | None
+    lower: Row | None
+    complete: bool
+    left_out: tuple[str, ...]
+
+    def into(self, frame: Result) -> Result:
+        """The result with these rows."""
+        return replace(frame, bounds=self.rows, notes=(*frame.notes, *self.left_out))
+
+
 @dataclass
 class _Run:
     """One bracket in the making: what was asked for, and where to say how far it is."""
 
-    methods: Sequence[Method]
+    named: Sequence[Method]
+    automatic: Sequence[Method]
+    """Methods that `auto` adds: those that refuse are left out, with a note."""
     lowers: Sequence[LowerMethod]
     say: Progress
 
-    def rows(self, problem: Problem, search: LowerProblem) -> tuple[list[Row], Row | None, Row | None, bool]:
-        """Every row, the best upper and the best lower one, and whether the budget sufficed."""
+    def found(self, problem: Problem, search: LowerProblem) -> _Found:
+        """All that was asked for; once there is a bound and the time is spent, no further method is tried."""
         rows: list[Row] = []
         uppers: list[tuple[Row, Upper]] = []
+        left_out: list[str] = []
         complete = True
-        for method in self.methods:
-            if uppers and problem.options.expired:
-                complete = False
-                break
-            self.say(method.title)
-            row, bound = _upper_row(method, problem)
-            rows.append(row)
+        for method in (*self.named, *self.automatic):
+            row, bound = self._upper_row(method, problem, late=bool(uppers) and problem.options.expired)
             if bound is not None:
                 complete &= bound.complete
                 uppers += [(row, bound.value)] if isinstance(bound.value, Upper) else []
-        for searcher in self.lowers:
-            rows.append(self._lower_row(searcher, search))
-        return rows, _best_upper(uppers), _best_lower(rows), complete and not search.expired
+            complete &= row.refusal != LATE
+            if row.kind == "refusal" and method in self.automatic:
+                left_out.append(f"{method.title} left out: {row.refusal}")
+            else:
+                rows.append(row)
+        rows += [self._lower_row(searcher, search) for searcher in self.lowers]
+        complete &= not search.expired
+        return _Found(tuple(rows), _best_upper(uppers), _best_lower(rows), complete, tuple(left_out))
+
+    def _upper_row(self, method: Method, problem: Problem, late: bool) -> tuple[Row, Bound | None]:
+        if late:
+            return Row(method.title, "refusal", refusal=LATE), None
+        self.say(method.title)
+        started = time.perf_counter()
+        with metered() as meter:
+            bound = method.accepts(problem) or method.bound(problem)
+        seconds, passes = time.perf_counter() - started, meter.work / problem.work_of_one_pass
+        cost: dict[str, Any] = {"seconds": seconds, "passes": passes}
+        if isinstance(bound, Refusal):
+            return Row(method.title, "refusal", refusal=str(bound), **cost), None
+        return Row.of(method.title, bound.value, notes=bound.notes, proof=bound.proof, **cost), bound
 
     def _lower_row(self, searcher: LowerMethod, search: LowerProblem) -> Row:
         title = f"lower bound: {searcher.name}"
@@ -193,16 +225,6 @@ class _Run:
         return Row.of(searcher.name, found, **cost)
 
 
-def _upper_row(method: Method, problem: Problem) -> tuple[Row, Bound | None]:
-    started = time.perf_counter()
-    with metered() as meter:
-        bound = method.accepts(problem) or method.bound(problem)
-    cost: dict[str, Any] = {"seconds": time.perf_counter() - started, "passes": meter.work / problem.work_of_one_pass}
-    if isinstance(bound, Refusal):
-        return Row(method.title, "refusal", refusal=str(bound), **cost), None
-    return Row.of(method.title, bound.value, notes=bound.notes, proof=bound.proof, **cost), bound
-
-
 def _best_upper(uppers: list[tuple[Row, Upper]]) -> Row | None:
     """The smallest bound; choosing among randomised bounds adds up their failure probabilities."""
     if not uppers:
@@ -212,33 +234,31 @@ def _best_upper(uppers: list[tuple[Row, Upper]]) -> Row | None:
     return replace(row, certainty=least.certainty.value, delta=least.delta)
 
 
-def _best_lower(rows: list[Row]) -> Row | None:
+def _best_lower(rows: Sequence[Row]) -> Row | None:
     return max((row for row in rows if row.kind == "lower"), key=lambda row: row.value or 0.0, default=None)
 
 
 def _all_pairs(frame: Result, problem: Problem, search: LowerProblem, run: _Run) -> Result:
     """The bracket of every difference f_i - f_j; the rows shown are those of the largest."""
     pairs: list[Pair] = []
-    rows_of: dict[tuple[int, int], tuple[Row, ...]] = {}
-    complete = True
+    found_for: dict[tuple[int, int], _Found] = {}
     for i, j, operator in pair_readouts(problem.slopes.output_shape):
-        rows, upper, lower, done = run.rows(problem.reading(operator), search.reading(operator))
-        pairs.append(Pair(i, j, upper, lower))
-        rows_of[i, j] = tuple(rows)
-        complete &= done
+        found = run.found(problem.reading(operator), search.reading(operator))
+        pairs.append(Pair(i, j, found.upper, found.lower))
+        found_for[i, j] = found
     if not pairs:
         raise InputError("output 'pairs' needs at least two outputs: this network has one")
     worst = max(pairs, key=lambda pair: math.inf if pair.upper is None else pair.upper.value or 0.0)
     best = max((pair.lower for pair in pairs if pair.lower), key=lambda row: row.value or 0.0, default=None)
     note = f"the rows are those of the pair with the largest upper bound, {worst.i}-{worst.j}"
+    shown = found_for[worst.i, worst.j].into(frame)
     return replace(
-        frame,
-        bounds=rows_of[worst.i, worst.j],
+        shown,
         upper=worst.upper,
         lower=best,
         pairs=tuple(pairs),
-        complete=complete,
-        notes=(*frame.notes, note),
+        complete=all(found.complete for found in found_for.values()),
+        notes=(*shown.notes, note),
         graph=problem.graph,
     )
 
@@ -259,13 +279,6 @@ def _methods(choice: Choice, p: Norm, q: Norm) -> tuple[list[Method], list[Metho
     named = [item if isinstance(item, Method) else method_named(item) for item in listed if item != "auto"]
     wanted = automatic(p, q) if "auto" in listed else []
     return named, [method for method in wanted if method not in named]
-
-
-def _accepting(problem: Problem, methods: Sequence[Method]) -> tuple[list[Method], tuple[str, ...]]:
-    """The methods that accept the problem, and a note on those that do not."""
-    reasons = [(method, method.accepts(problem)) for method in methods]
-    left_out = tuple(f"{method.title} left out: {reason}" for method, reason in reasons if reason is not None)
-    return [method for method, reason in reasons if reason is None], left_out
 
 
 def _positive(value: float, what: str) -> float:

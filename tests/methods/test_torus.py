@@ -63,7 +63,7 @@ CHAINS = {
 @pytest.mark.parametrize("name", CHAINS)
 def test_never_below_a_pattern(name: str, choice: object) -> None:
     blocks = CHAINS[name]
-    bound = torus_bound(blocks, slopes(blocks), [choice])  # type: ignore[list-item]
+    bound = torus_bound(blocks, slopes(blocks), choice)  # type: ignore[arg-type]
     assert isinstance(bound, Upper) and not bound.events
     product = math.prod(torch.linalg.matrix_norm(block.matrix(), 2).item() for block in blocks)
     assert attained(blocks) <= bound.value <= 3 * product
@@ -74,7 +74,7 @@ def test_one_pixel_is_the_dense_chain() -> None:
     blocks = chain((5, 1, 1, 0, 1, 1), (6, 1, 1, 0, 1, 1), (3, 1, 1, 0, 1, 1), image=(4, 1, 1))
     layers = [Layer(block.weight.flatten(1), torch.zeros_like(block.weight.flatten(1))) for block in blocks]
     ends = [(torch.zeros(len(x.weight)).double(), torch.ones(len(x.weight)).double()) for x in layers[:-1]]
-    mine, dense = torus_bound(blocks, slopes(blocks), [by_norm]), chain_bound(layers, ends, by_norm)
+    mine, dense = torus_bound(blocks, slopes(blocks), by_norm), chain_bound(layers, ends, by_norm)
     assert isinstance(mine, Upper) and isinstance(dense, Upper)
     assert mine.value == pytest.approx(dense.value, rel=1e-9)
 
@@ -118,7 +118,7 @@ def test_folding_is_dropping_positions() -> None:
 
 def test_negative_slopes_are_refused() -> None:
     blocks = CHAINS["plain"]
-    found = torus_bound(blocks, [Between(slope.lo - 0.1, slope.hi) for slope in slopes(blocks)], [by_norm])
+    found = torus_bound(blocks, [Between(slope.lo - 0.1, slope.hi) for slope in slopes(blocks)], by_norm)
     assert isinstance(found, Refusal)
 
 

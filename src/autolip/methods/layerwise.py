@@ -1,6 +1,6 @@
 """Closed-form layerwise bounds: ECLipsE-Fast and its relatives, glued to the rest of the graph by AutoLip."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -24,6 +24,7 @@ from autolip.norms import Norm
 from autolip.operators.algebra import factors
 from autolip.operators.convolution import Convolution
 from autolip.operators.dense import Dense
+from autolip.operators.norms import NormOptions
 from autolip.operators.norms.rounding import rounded_rows
 from autolip.operators.operator import Operator
 from autolip.slopes import Between
@@ -68,7 +69,7 @@ class Layerwise(Method):
         shortcuts, reasons = [], []
         for stretch in stretches(problem.fused):
             for run in runs(problem.fused, stretch):
-                gain = closed_form_bound(run, tuple(chosen.values()))
+                gain = closed_form_bound(run, tuple(chosen.values()), problem.options)
                 if isinstance(gain, Refusal):
                     reasons.append(f"to {problem.fused[run.sink].place}: {gain}")
                 else:
@@ -78,22 +79,34 @@ class Layerwise(Method):
         return walk(problem, problem.fused, shortcuts)
 
 
-def closed_form_bound(stretch: Stretch, choices: Sequence[Multipliers]) -> Upper | Refusal:
+def closed_form_bound(stretch: Stretch, choices: Sequence[Multipliers], options: NormOptions) -> Upper | Refusal:
     """The least of the recursion's bounds over several closed forms, by matrices and by frequencies."""
-    bounds = [_by_matrices(stretch, choices)]
+    bounds = [_by_matrices(stretch, choices, options)]
     convolutions = [block for block in stretch.blocks if isinstance(block, Convolution)]
     if len(convolutions) == len(stretch.blocks):
-        bounds.append(torus_bound(convolutions, stretch.slopes, choices))
+        bounds.append(_least(lambda choice: torus_bound(convolutions, stretch.slopes, choice), choices, options))
     proved = [bound for bound in bounds if isinstance(bound, Upper)]
     return Upper.least(proved) if proved else bounds[-1]
 
 
-def _by_matrices(stretch: Stretch, choices: Sequence[Multipliers]) -> Upper | Refusal:
+def _by_matrices(stretch: Stretch, choices: Sequence[Multipliers], options: NormOptions) -> Upper | Refusal:
     layers = dense_layers(stretch.blocks)
     if isinstance(layers, Refusal):
         return layers
     slopes = [flat_slopes(slope) for slope in stretch.slopes]
-    bounds = [chain_bound(layers, slopes, choice) for choice in choices]
+    return _least(lambda choice: chain_bound(layers, slopes, choice), choices, options)
+
+
+def _least(
+    bound: Callable[[Multipliers], Upper | Refusal], choices: Sequence[Multipliers], options: NormOptions
+) -> Upper | Refusal:
+    """The smallest bound of several choices, of as many as there is time for."""
+    bounds: list[Upper | Refusal] = []
+    for choice in choices:
+        if options.expired:
+            bounds.append(Refusal("no time left"))
+            break
+        bounds.append(bound(choice))
     proved = [bound for bound in bounds if isinstance(bound, Upper)]
     return Upper.least(proved) if proved else next(bound for bound in bounds if isinstance(bound, Refusal))
 

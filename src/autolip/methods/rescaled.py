@@ -58,8 +58,11 @@ class Rescaled(Method):
         if isinstance(plain, Refusal) or not weights.values or problem.options.expired:
             return plain
         search = _Search(problem, weights, self.steps, self.passes)
-        found = walk(replace(problem, norms={}), weighted(problem.fused, search.run()))
-        if isinstance(found, Refusal) or not isinstance(found.value, Upper) or not isinstance(plain.value, Upper):
+        better = search.run()
+        if not isinstance(plain.value, Upper) or search.foreseen * (1 + problem.options.tolerance) >= plain.value.value:
+            return replace(plain, complete=not problem.options.expired)
+        found = walk(replace(problem, norms={}), weighted(problem.fused, better))
+        if isinstance(found, Refusal) or not isinstance(found.value, Upper):
             return plain
         least = Upper.least([plain.value, found.value])
         chosen = found if found.value.value == least.value else plain
@@ -104,6 +107,8 @@ class _Search:
     weights: Weights
     steps: int
     passes: float
+    foreseen: float = 0.0
+    """About the bound that the weights found will give, from below; 0 where nothing is known of it."""
 
     def run(self) -> Weights:
         if self.problem.p is Norm.LINF:
@@ -115,7 +120,7 @@ class _Search:
     def _descended(self) -> Weights:
         blocks = list(self._blocks())
         logs = {root: value.log() for root, value in self.weights.values.items()}
-        best, least = self.weights, math.inf
+        best, self.foreseen = self.weights, math.inf
         allowed = max(self.passes * self.problem.work_of_one_pass, LITTLE)
         with metered() as meter:
             steps = min(self.steps, max(10, BLOCK_STEPS // max(len(blocks), 1)))
@@ -124,8 +129,8 @@ class _Search:
                 for block in blocks:
                     block.step(current)
                 total, slopes = self._gradient(blocks, power=4.0 * 12.0 ** (number / steps))
-                if total < least and number >= SETTLING:
-                    best, least = current, total
+                if total < self.foreseen and number >= SETTLING:
+                    best, self.foreseen = current, total
                 if meter.work > allowed or self.problem.options.expired:
                     break
                 for root, slope in slopes.items():

@@ -54,19 +54,6 @@ class Circular:
     stride: tuple[int, ...]
 
 
-def torus_bound(
-    blocks: Sequence[Convolution], slopes: Sequence[Between], choices: Sequence[Multipliers]
-) -> Upper | Refusal:
-    """Upper bound on the l2 constant of a chain of convolutions, the least over some choices of multipliers."""
-    chain = circular_layers(blocks, slopes)
-    if isinstance(chain, Refusal):
-        return chain
-    layers, gains = chain
-    bounds = [_chain(layers, gains, choice) for choice in choices]
-    proved = [bound for bound in bounds if isinstance(bound, Upper)]
-    return Upper.least(proved) if proved else next(bound for bound in bounds if isinstance(bound, Refusal))
-
-
 def circular_layers(
     blocks: Sequence[Convolution], slopes: Sequence[Between]
 ) -> tuple[list[Circular], list[Tensor]] | Refusal:
@@ -152,7 +139,12 @@ class _Ellipsoids:
     exponent: int
 
 
-def _chain(layers: Sequence[Circular], gains: Sequence[Tensor], choice: Multipliers) -> Upper | Refusal:
+def torus_bound(blocks: Sequence[Convolution], slopes: Sequence[Between], choice: Multipliers) -> Upper | Refusal:
+    """Upper bound on the l2 constant of a chain of convolutions."""
+    chain = circular_layers(blocks, slopes)
+    if isinstance(chain, Refusal):
+        return chain
+    layers, gains = chain
     current = _folded(_first(layers[0]), layers[0], 0)
     for number, (layer, gain) in enumerate(zip(layers[1:], gains, strict=True)):
         following = _next(current, choice(number, current.matrices), gain, layer)

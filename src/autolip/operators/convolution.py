@@ -77,6 +77,29 @@ class Convolution(Operator):
         )[0]
         return pulled.reshape(-1, *self.in_shape)
 
+    def rows_of(self, units: Float[Tensor, "b *out"]) -> Float[Tensor, "b *in"]:
+        """A^T y for vectors y that are unit vectors or 0: the kernel's entries, put where they belong."""
+        geometry, flat = self.geometry, units.flatten(1)
+        if geometry.transposed or math.prod(self._lead) != 1:
+            return self.rmv(units)
+        at = flat.argmax(1)
+        channel, *places = torch.unravel_index(at, self.out_shape[len(self._lead) :])
+        padded = [size + 2 * pad for size, pad in zip(self.image_shape[1:], geometry.padding, strict=True)]
+        steps = [math.prod(padded[axis:]) for axis in range(geometry.dims + 1)]  # of the channel, then of every axis
+        width = self.weight.shape[1]
+        base = channel * geometry.groups // self.weight.shape[0] * width * steps[0]
+        offsets = torch.arange(width) * steps[0]
+        for axis, place in enumerate(places):
+            base = base + place * (geometry.stride[axis] * steps[axis + 1])
+            taps = torch.arange(self.weight.shape[axis + 2]) * (geometry.dilation[axis] * steps[axis + 1])
+            offsets = (offsets[:, None] + taps).flatten()
+        image = units.new_zeros(len(units), self.image_shape[0] * steps[0])
+        image.scatter_(1, base[:, None] + offsets, self.weight[channel].flatten(1) * flat.gather(1, at[:, None]))
+        image = image.reshape(-1, self.image_shape[0], *padded)
+        for axis, (size, pad) in enumerate(zip(self.image_shape[1:], geometry.padding, strict=True)):
+            image = image.narrow(axis + 2, pad, size)
+        return image.reshape(-1, *self.in_shape)
+
     @property
     def image_shape(self) -> torch.Size:
         """(c_in, *space)."""

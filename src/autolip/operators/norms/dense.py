@@ -66,6 +66,8 @@ def finite(operator: Operator, options: NormOptions) -> Upper | Refusal:
     for rows in rounded_rows(tall):
         if isinstance(rows, Refusal):
             return rows
+        if options.expired and start + len(rows.value) < small:
+            return Refusal("no time left to form the matrix")
         matrix[start : start + len(rows.value)] = rows.value
         start += len(rows.value)
         error = math.hypot(error, upper_norm(rows.error))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from autolip.errors import Refusal
 from autolip.intervals import UNIT, gamma
+from autolip.operators.convolution import Convolution
 from autolip.operators.fold import fold
 from autolip.operators.index import Incidence
 from autolip.operators.operator import DTYPE, Adjoint, Operator, largest
@@ -89,7 +90,7 @@ def rounded_sum(parts: Sequence[Rounded]) -> Rounded:
 
 
 def _rounded_leaf(operator: Operator, x: Rounded) -> Rounded:
-    value = operator.mv(x.value)
+    value = _unit_product(operator, x.value) if x.unit else operator.mv(x.value)
     if x.unit and operator.entrywise(torch.abs) is not None:
         return Rounded(value, value.abs() * (operator.relative_error * (1 + 4 * UNIT)), _moves(operator))
     majorant = operator.majorant()
@@ -100,6 +101,13 @@ def _rounded_leaf(operator: Operator, x: Rounded) -> Rounded:
         error = error + size * ((gamma(operator.terms) + operator.relative_error) * (1 + 4 * UNIT))
         error = error + (size > 0).to(DTYPE) * ((operator.terms + 2) * SMALLEST)
     return Rounded(value, error * (1 + 8 * UNIT))
+
+
+def _unit_product(operator: Operator, units: Tensor) -> Tensor:
+    """A x for unit vectors: rows of a convolution are read off, which is a hundred times quicker than a product."""
+    if isinstance(operator, Adjoint) and isinstance(operator.operator, Convolution):
+        return operator.operator.rows_of(units)
+    return operator.mv(units)
 
 
 def _moves(operator: Operator) -> bool:

@@ -3,9 +3,11 @@
 Nothing here is a bound; it only tells the proof what to try.
 """
 
+import contextlib
 import functools
 from dataclasses import dataclass
 
+import scipy.sparse.linalg
 import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
@@ -22,6 +24,9 @@ SETTLED = 1e-4
 
 ZOOMS = 20
 CANDIDATES = 2
+
+DIRECT = 96
+"""Up to this side all eigenvectors are as quick as one."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,7 @@ class Search:
     def top(self, group: int, frequency: Tensor) -> tuple[float, Tensor]:
         """Largest eigenvalue of G(w) and its vector."""
         wave = waves_at(frequency[None], self.gram.lags)
-        values, vectors = torch.linalg.eigh(self.gram.at(torch.tensor([group]), wave)[0])
-        return values[-1].item(), vectors[:, -1]
+        return _leading(self.gram.at(torch.tensor([group]), wave)[0])
 
     def _power_ascent(self) -> tuple[Float[Tensor, "groups starts"], Float[Tensor, "groups starts axes"]]:
         single = self.gram.side == 1
@@ -128,6 +132,17 @@ class Search:
             if best == 0:
                 step = step / 2
         return frequency
+
+
+def _leading(matrix: Tensor) -> tuple[float, Tensor]:
+    """Largest eigenvalue of a Hermitian matrix and its vector; of wide ones by Lanczos, to about 1e-8."""
+    if len(matrix) > DIRECT:
+        start = torch.randn(len(matrix), dtype=matrix.dtype, generator=torch.Generator().manual_seed(len(matrix)))
+        with contextlib.suppress(scipy.sparse.linalg.ArpackNoConvergence):  # rare: equal eigenvalues
+            found, vector = scipy.sparse.linalg.eigsh(matrix.numpy(), 1, which="LA", v0=start.numpy(), tol=1e-8)
+            return float(found[0]), torch.from_numpy(vector[:, 0])
+    values, vectors = torch.linalg.eigh(matrix)
+    return values[-1].item(), vectors[:, -1]
 
 
 def _products(table: Tensor, vectors: Complex[Tensor, "g n s"]) -> Complex[Tensor, "g lags n s"]:
