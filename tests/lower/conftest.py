@@ -1,13 +1,14 @@
 """What the tests of lower bounds share: posing a problem, and re-evaluating a witness."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch_export import Capture, capture_model
 from autolip.lower import LowerProblem
 from autolip.norms import Norm
 from autolip.regions import Everywhere, Region
@@ -15,6 +16,11 @@ from autolip.values import Lower
 
 Pose = Callable[..., LowerProblem]
 Check = Callable[[LowerProblem, Any, Callable[[Tensor], Tensor]], float]
+
+
+@cache
+def _captured(model: Any, numbers: tuple[float, ...], shape: torch.Size, dtype: torch.dtype) -> Capture:
+    return capture_model(model, (torch.tensor(numbers, dtype=dtype).reshape(shape),))
 
 
 @pytest.fixture
@@ -29,7 +35,8 @@ def pose() -> Pose:
         q: Norm = Norm.L2,
         **options: Any,
     ) -> LowerProblem:
-        return LowerProblem.of(capture_model(model, (example,)), region or Everywhere(), p, q, **options)
+        capture = _captured(model, tuple(example.flatten().tolist()), example.shape, example.dtype)
+        return LowerProblem.of(capture, region or Everywhere(), p, q, **options)
 
     return posed
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+from functools import cache
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from autolip.values import Lower
 SEARCHES = (NelderMead(seconds=0.1), BasinHopping(seconds=0.1))
 
 
+@cache
 def network() -> nn.Module:
     torch.manual_seed(3)
     return nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 2)).double().eval()
@@ -54,15 +56,21 @@ def test_a_seed_determines_the_result(pose, kind) -> None:
 
 
 @pytest.mark.parametrize("kind", [NelderMead, BasinHopping])
-def test_the_budget_ends_the_search(pose, kind) -> None:
-    problem = pose(network(), torch.zeros(3))
-    kind(seconds=0.02).search(problem)
-    few = problem.passes
+def test_a_deadline_ends_the_search(pose, kind) -> None:
     problem = pose(network(), torch.zeros(3), deadline=time.monotonic() + 0.2)
     begun = time.monotonic()
     found = kind(seconds=1e6).search(problem)
     assert isinstance(found, Lower) and time.monotonic() - begun < 20
-    assert few < 2 * 0.02 / problem.seconds_per_pass + 2000
+
+
+@pytest.mark.parametrize("kind", [NelderMead, BasinHopping])
+def test_the_plan_is_kept(pose, kind) -> None:
+    """In processor seconds, with what SciPy and small batches cost; and many passes are made in them."""
+    problem = pose(network(), torch.zeros(3))
+    begun = time.process_time()
+    kind(seconds=0.4).search(problem)
+    assert time.process_time() - begun < 4 * 0.4
+    assert problem.passes > 1000
 
 
 def test_basin_hopping_leaves_a_local_maximum(pose, check) -> None:
@@ -73,4 +81,4 @@ def test_basin_hopping_leaves_a_local_maximum(pose, check) -> None:
 
     narrow = 0.5 * math.sqrt(2 / (0.02 * math.e))
     problem = pose(bumps, torch.zeros(2), Box(-4 * torch.ones(2), 4 * torch.ones(2)))
-    assert check(problem, BasinHopping(seconds=2.0).search(problem), bumps) > 0.99 * narrow
+    assert check(problem, BasinHopping(seconds=1.0).search(problem), bumps) > 0.99 * narrow

@@ -59,7 +59,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_whole_table_with_each_kind(small: None, tmp_path: Path) -> None:
-    experiment = AlexnetExperiment(rank=4, seconds=0.05, side=15)
+    experiment = AlexnetExperiment(rank=4, budget=1.0, seconds=0.05, side=15)
     outcome = experiment.run(Steps(tmp_path), 3, lambda *event: None)
     (network,) = outcome.networks
     assert network.label == "AlexNet, random weights" and network.facts["weights"] == "random, seed 3"

@@ -13,7 +13,7 @@ from autolip.reproduce.published import CNN
 from autolip.reproduce.steps import Steps
 from autolip.reproduce.training import Recipe
 
-TINY = CnnExperiment((4,), rank=6, points=2, recipe=Recipe(3, 10, 1e-3), seconds=0.05)
+TINY = CnnExperiment((4,), rank=6, points=2, recipe=Recipe(3, 10, 1e-3), budget=1.0, seconds=0.05)
 
 
 def small(layers: int) -> nn.Module:

@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 
 import numpy as np
 from jaxtyping import Float
@@ -20,70 +21,75 @@ class _Ended(Exception):
     """No more values are given."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Lockstep:
     """Searches that wait for one another: values are computed when every live search has asked for one.
 
-    What a batch holds depends on the searches alone, not on the timing of threads, so that results repeat.
+    What a batch holds depends on the searches alone, not on the timing of threads, so that results repeat.  Each
+    search waits on a queue of its own: a round of n questions wakes n threads, not n^2.
     """
 
     evaluate: Evaluate
-    asked: dict[int, Point] = field(default_factory=dict)
-    answers: dict[int, float] = field(default_factory=dict)
-    live: set[int] = field(default_factory=set)
-    ended: bool = False
-    turn: threading.Condition = field(default_factory=threading.Condition)
+    heard: "SimpleQueue[tuple[int, Point | None]]" = field(default_factory=SimpleQueue)
+    """What the searches ask, None from one that has ended."""
 
     def run(self, searches: Sequence[Search]) -> None:
         """Run all searches to their ends, or until `evaluate` returns None; an error of any of them is raised here."""
-        self.live = set(range(len(searches)))
+        answers: list[SimpleQueue[float | None]] = [SimpleQueue() for _ in searches]
         errors: list[BaseException] = []
-        threads = [threading.Thread(target=self._one, args=(i, x, errors)) for i, x in enumerate(searches)]
+        threads = [
+            threading.Thread(target=self._one, args=(number, search, answers[number], errors))
+            for number, search in enumerate(searches)
+        ]
         for thread in threads:
             thread.start()
         try:
-            while self._step():
-                pass
+            self._answer(answers)
         finally:
-            with self.turn:
-                self.ended = True
-                self.turn.notify_all()
+            for queue in answers:
+                queue.put(None)
             for thread in threads:
                 thread.join()
         if errors:
             raise errors[0]
 
-    def _step(self) -> bool:
-        """Answer one round of questions; whether there may be another."""
-        with self.turn:
-            self.turn.wait_for(lambda: len(self.asked) == len(self.live))
-            numbers = sorted(self.asked)
-            points = [self.asked[i] for i in numbers]
-        values = self.evaluate(numbers, points) if numbers else None
-        if values is None:
-            return False
-        with self.turn:
-            self.asked.clear()
-            self.answers.update(zip(numbers, values, strict=True))
-            self.turn.notify_all()
-        return True
+    def _answer(self, answers: Sequence["SimpleQueue[float | None]"]) -> None:
+        """Round by round, until every search has ended or no more values are given."""
+        live = set(range(len(answers)))
+        while asked := self._round(live):
+            numbers = sorted(asked)
+            values = self.evaluate(numbers, [asked[number] for number in numbers])
+            if values is None:
+                return
+            for number, value in zip(numbers, values, strict=True):
+                answers[number].put(value)
 
-    def _one(self, number: int, search: Search, errors: list[BaseException]) -> None:
+    def _round(self, live: set[int]) -> dict[int, Point]:
+        """What every live search asks; those that end instead leave `live`."""
+        asked: dict[int, Point] = {}
+        while len(asked) < len(live):
+            number, point = self.heard.get()
+            if point is None:
+                live.discard(number)
+            else:
+                asked[number] = point
+        return asked
+
+    def _one(
+        self, number: int, search: Search, answers: "SimpleQueue[float | None]", errors: list[BaseException]
+    ) -> None:
+        def ask(point: Point) -> float:
+            self.heard.put((number, np.array(point)))
+            value = answers.get()
+            if value is None:
+                answers.put(None)  # for whoever asks again
+                raise _Ended
+            return value
+
         try:
             with contextlib.suppress(_Ended):
-                search(lambda point: self._ask(number, point))
+                search(ask)
         except BaseException as error:  # raised again by `run`
             errors.append(error)
         finally:
-            with self.turn:
-                self.live.discard(number)
-                self.turn.notify_all()
-
-    def _ask(self, number: int, point: Point) -> float:
-        with self.turn:
-            self.asked[number] = np.array(point)
-            self.turn.notify_all()
-            self.turn.wait_for(lambda: number in self.answers or self.ended)
-            if number not in self.answers:
-                raise _Ended
-            return self.answers.pop(number)
+            self.heard.put((number, None))

@@ -26,8 +26,11 @@ from autolip.values import Lower
 POWER_STEPS = 2
 """Power steps at every point that SciPy asks about, from the direction where its search was steepest so far."""
 
-ROUNDS = 50
+ROUNDS = 20
 """Evaluations that each search should have at least: there are fewer of them on expensive networks."""
+
+NODE, POINT = 3e-4, 1.5e-4
+"""Seconds of one power step for each operation of the network, however small the batch, and of SciPy at one point."""
 
 SHARE = 0.9
 """Part of the passes that the searches take; the rest polishes what they found."""
@@ -122,9 +125,11 @@ class _Slopes:
 
     @staticmethod
     def planned(problem: LowerProblem, starts: int, seconds: float) -> "_Slopes":
-        """Random points, and how many passes are for them."""
-        generator, passes = problem.generator(), seconds / problem.seconds_per_pass
-        count = max(1, min(starts, int(passes / (2 * POWER_STEPS * ROUNDS))))
+        """Random points, and how many passes are for them, for a round costs `whole + count * each` seconds."""
+        generator, each = problem.generator(), POINT + 2 * POWER_STEPS * problem.seconds_per_pass
+        whole = POWER_STEPS * NODE * len(problem.graph.nodes)
+        count = max(1, min(starts, int((seconds / ROUNDS - whole) / each)))
+        passes = 2 * POWER_STEPS * count * seconds / (whole + count * each)
         until = problem.passes + SHARE * passes
         points = problem.region.sample(count, problem.example, generator)
         here = power(problem, points, random_directions(problem, count, generator), problem.short, 2 * POWER_STEPS)

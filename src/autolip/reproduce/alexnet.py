@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from autolip.capture.weights import load_weights, read_weights
 from autolip.errors import InputError
 from autolip.lower import Annealing, Ascent
-from autolip.methods import AutoLip, Frobenius, SeqLip
+from autolip.methods import SeqLip
 from autolip.regions import Everywhere
-from autolip.reproduce.columns import Column, Track, fill
+from autolip.reproduce.columns import Column, Track, fill, paper_columns
 from autolip.reproduce.outcome import Network, Outcome
 from autolip.reproduce.published import ALEXNET
 from autolip.reproduce.steps import Steps
@@ -33,7 +33,7 @@ class AlexnetExperiment:
     """
 
     rank: int = 200
-    budget: float = 600.0
+    budget: float = 300.0
     seconds: float = 20.0
     trunk_side: int = 114
     side: int = 224
@@ -45,16 +45,9 @@ class AlexnetExperiment:
 
     def columns(self) -> list[Column]:
         """The paper's columns, and ours."""
-        s = self.seconds
-        return [
-            Column("Frobenius", Frobenius()),
-            Column("AutoLip", AutoLip()),
-            Column("SeqLip", SeqLip(rank=self.rank, seconds=self.budget)),
-            Column("Greedy SeqLip", SeqLip("greedy", rank=self.rank, restarts=1, residual=False, seconds=self.budget)),
-            Column("greedy with residual", SeqLip("greedy", rank=self.rank, restarts=1, seconds=self.budget)),
-            Column("annealing", Annealing(seconds=s)),
-            Column("ascent", Ascent(seconds=s)),
-        ]
+        greedy = SeqLip("greedy", rank=self.rank, restarts=1, residual=False, seconds=self.budget)
+        searches = {"annealing": Annealing(seconds=self.seconds), "ascent": Ascent(seconds=self.seconds)}
+        return paper_columns(SeqLip(rank=self.rank, seconds=self.budget), greedy, searches)
 
     def run(self, steps: Steps, seed: int, track: Track, weights: Path | None = None) -> Outcome:
         """Every column on the network whose weights are at hand."""

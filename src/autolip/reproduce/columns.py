@@ -7,7 +7,7 @@ from typing import Any
 
 from autolip.estimate import bracket
 from autolip.lower import Dataset, LowerMethod
-from autolip.methods import Method
+from autolip.methods import AutoLip, Frobenius, Method, SeqLip, Theorem3
 from autolip.reproduce.steps import Facts, Steps
 from autolip.reproduce.subject import Subject
 from autolip.result import Row
@@ -32,6 +32,23 @@ class Column:
     def describe(self) -> Facts:
         """What the numbers depend on, as plain data."""
         return {"method": repr(self.method), "name": self.method.name, "seconds": self.seconds}
+
+
+def paper_columns(sound: SeqLip, greedy: SeqLip, searches: dict[str, LowerMethod]) -> list[Column]:
+    """The paper's columns in its order and ours between them: bounds, SeqLip proved and greedy, searches from below.
+
+    Where the greedy one is the published truncation, the same follows with what it leaves out accounted for.
+    """
+    columns = [
+        Column("Frobenius", Frobenius()),
+        Column("AutoLip", AutoLip()),
+        Column("Theorem 3", Theorem3(), seconds=sound.seconds),
+        Column("SeqLip", sound),
+        Column("Greedy SeqLip", greedy),
+    ]
+    if not greedy.residual:
+        columns.append(Column("greedy with residual", replace(greedy, residual=True)))
+    return [*columns, *(Column(title, search) for title, search in searches.items())]
 
 
 def fill(subjects: Sequence[Subject], columns: Sequence[Column], steps: Steps, seed: int, track: Track) -> Cells:
