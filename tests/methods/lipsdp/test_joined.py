@@ -45,9 +45,9 @@ def test_a_stretch_of_an_attention_network_is_tighter_than_its_product() -> None
     """The bound falls by as much as that of the stretch: the rest is multiplied."""
     problem = posed()
     product = value(AutoLip().bound(problem))
-    bound = LipSDP()._joined(problem, time.monotonic(), REASON)
+    bound = LipSDP(seconds=1)._joined(problem, time.monotonic(), REASON)
     after_the_join = pose(Attending().dense[2:], (1, 9))
-    ratio = value(LipSDP().bound(after_the_join)) / value(AutoLip().bound(after_the_join))
+    ratio = value(LipSDP(seconds=1).bound(after_the_join)) / value(AutoLip().bound(after_the_join))
     assert ratio < 0.9
     assert value(bound) == pytest.approx(product * ratio, rel=0.02)
     assert isinstance(bound, Bound) and any(REASON in note for note in bound.notes)

@@ -101,12 +101,11 @@ class LipSDP(Method):
         constraints = constraints_of(graph)
         if isinstance(constraints, Refusal):
             return constraints
-        now = time.monotonic()
-        until = now + max(self._deadline(problem, started) - now, 0.0) * part
-        effort = Effort(self.tolerance, self.rank, self.margin, self.steps, until)
+        left = max(self._deadline(problem, started) - time.monotonic(), 0.0) * part
+        effort = Effort.within(left, self.tolerance, self.rank, self.margin, self.steps)
         search = Search(graph, constraints, problem.p, q, effort, problem.options)
         if self.solver == "cvxpy":
-            exact = solved(graph, constraints, problem.p, q, search.unit, problem.options, until)
+            exact = solved(graph, constraints, problem.p, q, search.unit, problem.options, effort.deadline)
             if isinstance(exact, Refusal):
                 return exact
             return exact.proved, f"the solver's optimum is {exact.optimum:.6g} (an estimate)"

@@ -3,9 +3,13 @@
 Along a chain of matrices the layerwise recursion proves it (see recursion; T = lam (b - a)^2 / (2 value^2)).  On any
 graph H is written out, and the least value for these multipliers follows from the Schur complement of its part in z;
 that value, raised a little, is proved by a Cholesky factorisation of the whole matrix that runs to completion.  Beyond
-the size where H can be written out, H >= 0 is the norm of one map (see lifted), and Lanczos proves that.
+the size, or the time, for which H can be written out, H >= 0 is the norm of one map (see lifted), and Lanczos proves
+that.
 """
 
+import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -24,7 +28,7 @@ from autolip.methods.lipsdp.statement import Statement, nonlinear
 from autolip.methods.recursion import feasible, first_ellipsoid, next_ellipsoid
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
-from autolip.operators.norms.definite import factorises, lower_factor
+from autolip.operators.norms.definite import factorisation_rate, factorises, lower_factor, shift_of
 from autolip.operators.norms.power import top_eigenvalue
 from autolip.values import Upper
 
@@ -33,6 +37,12 @@ WIDEST_CHAIN = 1024
 
 SLACK = 1.001
 """How far above what the ascent foresaw a chain's bound may be before H is written out as well."""
+
+CHAIN_OPERATIONS = 20
+"""Floating-point operations of the recursion for each of a chain's `work`, measured in terms of a factorisation."""
+
+NOTHING = 0.1
+"""Seconds that are not worth saving."""
 
 LARGEST_FORM = 20_000
 """Greatest order of a matrix H that is written out (3 GiB)."""
@@ -46,21 +56,42 @@ class Proved:
     statement: Statement
 
 
-def prove(statement: Statement, margin: float, options: NormOptions) -> Proved | Refusal:
-    """The least value that is proved with these multipliers; refused where they are not feasible."""
-    chain = chain_of(statement)
-    if chain is not None:
-        proved = prove_chain(statement, chain)
-        if isinstance(proved, Proved) and proved.bound.value <= statement.value * SLACK:
-            return proved
-        other = prove_form(statement) if size_of(statement) <= LARGEST_FORM // 4 else proved
-        found = [result for result in (proved, other) if isinstance(result, Proved)]
-        return min(found, key=lambda result: result.bound.value) if found else other
-    if size_of(statement) <= LARGEST_FORM:
-        return prove_form(statement)
+def prove(statement: Statement, margin: float, options: NormOptions, until: float = math.inf) -> Proved | Refusal:
+    """The least value that is proved with these multipliers; refused where they are not feasible.
+
+    By a factorisation where it will have ended at `until`, a `time.monotonic()` moment; by Lanczos otherwise.
+    """
+    found: list[Proved | Refusal] = []
+    dear = f"H has {size_of(statement)} rows: only up to {LARGEST_FORM} can be factorised"
+    for seconds, way in _ways(statement):
+        if time.monotonic() + seconds > until:
+            dear = f"a proof with {size_of(statement)} variables takes about {seconds:.2g} s, more than was left"
+            break
+        found.append(way())
+        if isinstance(found[-1], Proved) and found[-1].bound.value <= statement.value * SLACK:
+            break
+    if found:
+        proved = [result for result in found if isinstance(result, Proved)]
+        return min(proved, key=lambda result: result.bound.value) if proved else found[-1]
     if options.proved_only:
-        return Refusal(f"H has {size_of(statement)} rows: only up to {LARGEST_FORM} can be factorised")
-    return prove_lifted(statement, margin, options)
+        return Refusal(dear)
+    return prove_lifted(statement, margin, options if math.isinf(until) else replace(options, deadline=until))
+
+
+def _ways(statement: Statement) -> list[tuple[float, Callable[[], Proved | Refusal]]]:
+    """The ways to a proof and about what they cost, the cheaper first; of two that cost nothing the chain's."""
+    ways: list[tuple[float, Callable[[], Proved | Refusal]]] = []
+    chain, order = chain_of(statement), size_of(statement)
+    if chain is not None:
+        ways.append((CHAIN_OPERATIONS * chain.work / factorisation_rate(), lambda: prove_chain(statement, chain)))
+    if order <= (LARGEST_FORM if chain is None else LARGEST_FORM // 4):
+        ways.append((price(order), lambda: prove_form(statement)))
+    return sorted(ways, key=lambda way: way[0] if way[0] > NOTHING else 0.0)
+
+
+def price(order: int) -> float:
+    """About the seconds of a proof by a matrix H: two factorisations, and as much again for what leads to them."""
+    return order**3 / factorisation_rate()
 
 
 def chain_of(statement: Statement) -> Chain | None:
@@ -120,15 +151,18 @@ def prove_form(statement: Statement, attempts: int = 10) -> Proved | Refusal:
 
 
 def least_factor(form: Form) -> float | None:
-    """About the least tau for which H + tau diag(weights) on the input is positive; None where no tau will do."""
+    """About the least tau for which H + tau diag(weights) on the input is positive, by what a proof of it needs; None
+    where no tau will do."""
     free = len(form.matrix) - form.inputs
     hidden = form.matrix[:free, :free].clone()
-    hidden.diagonal().sub_(2 * form.slack)
+    room = 2 * shift_of(form.matrix, form.slack)
+    hidden.diagonal().sub_(room)
     factor = lower_factor(hidden)
     if factor is None:
         return None
     root = form.weights.sqrt()
     schur = -_symmetric(form.matrix[free:, free:])
+    schur.diagonal().add_(room)
     if free:
         cross = form.matrix[free:, :free].numpy().T
         solved = torch.from_numpy(dtrsm(1.0, factor.numpy().T, cross, lower=0, trans_a=1))

@@ -30,16 +30,17 @@ SMALL_PASS = 2e6
 """Multiply-adds of a pass below which float64 costs nothing that matters."""
 
 CLIMB = 0.4
-"""Part of the time left that one climb may take: what follows is its proof, and the next round."""
+"""Part of the time left that one climb may take, twice that for its first steps: what follows is its proof, and the
+next round."""
 
 POLISHED = 2e8
 """Work of a recursion up to which a chain's multipliers are polished."""
 
 FEWEST = 24
-"""Steps of a climb that are made whatever the time, where nobody set a deadline."""
+"""First steps of a climb."""
 
 GRACE = 4
-"""Rounds that a first proof may take whatever the time, where nobody set a deadline."""
+"""Rounds that a first proof may take after the deadline."""
 
 ROUNDS = 24
 """Most margins tried."""
@@ -48,13 +49,20 @@ ROUNDS = 24
 @dataclass(frozen=True)
 class Effort:
     """How far to go: ratio of proved to primal value aimed at, first rank (None: by the cost of a pass), first margin,
-    steps, a moment to stop."""
+    steps, a moment to stop, and one when a proof begun earlier should have ended."""
 
     tolerance: float
     rank: int | None
     margin: float
     steps: int
     deadline: float
+    latest: float
+
+    @staticmethod
+    def within(seconds: float, tolerance: float, rank: int | None, margin: float, steps: int) -> "Effort":
+        """From now on; the last proof may take half of the time again."""
+        now = time.monotonic()
+        return Effort(tolerance, rank, margin, steps, now + seconds, now + 1.5 * seconds)
 
     @property
     def expired(self) -> bool:
@@ -135,7 +143,7 @@ class Search:
 
     def _proved(self, statement: Statement, margin: float) -> Proved | Refusal:
         """What the statement proves; of a chain polished first, where it falls short."""
-        proved, chain = prove(statement, margin, self.options), self._chain
+        proved, chain = prove(statement, margin, self.options, self.effort.latest), self._chain
         goal = self.primal * (1 + self.effort.tolerance / 2)
         if chain is None or not goal or (isinstance(proved, Proved) and proved.bound.value <= goal):
             return proved
@@ -153,7 +161,8 @@ class Search:
         """Whether the proved value is near enough to the primal one, or the effort is spent."""
         near = self.best is not None and self.best.bound.value <= self.primal * (1 + self.effort.tolerance)
         spent = self.effort.expired or self.steps >= self.effort.steps
-        tried = self.best is not None or self.rounds >= (GRACE if self.options.deadline is None else 1)
+        late = self.rounds >= GRACE or (self.rounds > 0 and time.monotonic() > self.effort.latest)
+        tried = self.best is not None or late
         return near or (spent and tried) or self.rounds >= ROUNDS
 
     @property
@@ -190,8 +199,10 @@ class Search:
         ascent = self._ascent
         ascent.margin = margin
         known: list[float] = []
-        until, fewest = self.effort.share(CLIMB), FEWEST if self.options.deadline is None else 1
-        while self.steps < self.effort.steps and (len(known) < fewest or time.monotonic() < until):
+        until, first = self.effort.share(CLIMB), self.effort.share(2 * CLIMB)
+        while not known or (
+            self.steps < self.effort.steps and time.monotonic() < (first if len(known) < FEWEST else until)
+        ):
             ascent.step()
             self.steps += 1
             if not margin:

@@ -36,8 +36,8 @@ def layer_bound(
     constraints = constraints_of(graph)
     if isinstance(constraints, Refusal):
         return constraints
-    until = time.monotonic() + SECONDS if deadline is None else deadline
-    effort = Effort(TOLERANCE, None, 0.01, 5000, until)
+    left = SECONDS if deadline is None else max(deadline - time.monotonic(), 0.0)
+    effort = Effort.within(left, TOLERANCE, None, 0.01, 5000)
     search = Search(graph, constraints, Norm.L2, Norm.L2, effort, NormOptions(seed=seed, proved_only=True)).run()
     return search.best.bound if search.best is not None else Refusal("; ".join(search.reasons) or "no time left")
 

@@ -1,0 +1,57 @@
+"""What is proved within a budget: whole, by a norm where a factorisation is too dear, or not at all."""
+
+import time
+
+import pytest
+from torch import nn
+
+from autolip.errors import Refusal
+from autolip.methods import LipSDP
+from autolip.methods.lipsdp import proof
+from autolip.methods.lipsdp.method import constraints_of
+from autolip.methods.lipsdp.proof import price, prove
+from autolip.methods.lipsdp.search import Effort, Search
+from autolip.methods.method import Bound
+from autolip.norms import Norm
+from autolip.operators.norms import NormOptions
+from tests.methods.lipsdp.conftest import mlp, pose, stated
+
+
+class Joined(nn.Module):
+    """f(x) + x: not a chain."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.network = mlp(6, width, 6, seed=1)
+
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        return x + self.network(x)
+
+
+def test_a_factorisation_that_is_too_dear_is_replaced_by_a_norm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the lifted map: a margin above the value by the factorisation, at most."""
+    problem, method = pose(Joined(40), (1, 6)), LipSDP(seconds=1)
+    whole = method.bound(problem)
+    monkeypatch.setattr(proof, "factorisation_rate", lambda: 1.0)
+    monkeypatch.setattr(proof, "prove_form", lambda statement: pytest.fail("factorised"))
+    late = method.bound(problem)
+    assert isinstance(whole, Bound) and isinstance(late, Bound)
+    assert whole.value.value * 0.99 <= late.value.value <= whole.value.value * 1.02
+
+
+def test_nothing_is_factorised_where_only_proofs_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = stated(pose(Joined(40), (1, 6)))
+    effort, options = Effort.within(0.2, 0.01, None, 0.01, 1000), NormOptions(proved_only=True)
+    monkeypatch.setattr(proof, "factorisation_rate", lambda: 1.0)
+    search = Search(graph, constraints_of(graph), Norm.L2, Norm.L2, effort, options).run()  # type: ignore[arg-type]
+    assert search.best is None and "46 variables takes about 9.7e+04 s" in search.reasons[0]
+    refused = prove(search._ascent.statement(), 0.01, options, time.monotonic())
+    assert isinstance(refused, Refusal)
+
+
+def test_the_budget_is_kept(seconds: float = 0.7) -> None:
+    """One and a half times the budget and one proof."""
+    problem = pose(Joined(400), (1, 6))
+    started = time.monotonic()
+    LipSDP(tolerance=1e-9, seconds=seconds).bound(problem)
+    assert time.monotonic() - started < 1.5 * seconds + price(406) + 1
