@@ -13,6 +13,7 @@ from torch import Tensor
 from autolip.certificates.encode import Document, Tensors, encode_graph
 from autolip.certificates.proof import CasesFact, Fact, Fork, Leaf, NormFact, Proof
 from autolip.errors import InputError
+from autolip.files import write
 from autolip.graph.graph import Graph
 from autolip.norms import Norm
 
@@ -82,10 +83,7 @@ class Certificate:
 
         held = {} if model is None else _held(Path(model)).arrays
         kept = {name: array for name, array in self.tensors.arrays.items() if name not in held}
-        try:
-            Path(path).write_bytes(save(kept, {"certificate": canonical(self.document)}))
-        except OSError as error:
-            raise InputError(f"{path} cannot be written: {error.strerror}") from error
+        write(path, save(kept, {"certificate": canonical(self.document)}))
 
 
 def _held(model: Path) -> Tensors:

@@ -9,6 +9,7 @@ import click
 from autolip.cli.options import SecondsType, ShapeType
 from autolip.cli.progress import progress
 from autolip.errors import InputError
+from autolip.files import write
 
 if TYPE_CHECKING:
     from autolip.result import Result
@@ -84,9 +85,9 @@ def _write(result: "Result", figure: Path | None, file: Path | None) -> None:
     """The figure, and the table as JSON where that is asked for."""
     import json
 
-    contents: dict[Path, bytes] = {}
+    contents: dict[Path, bytes | str] = {}
     if file is not None:
-        contents[file] = (json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n").encode()
+        contents[file] = json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n"
     if find_spec("matplotlib") is not None:
         from autolip.report.comparison import comparison
 
@@ -95,8 +96,5 @@ def _write(result: "Result", figure: Path | None, file: Path | None) -> None:
     else:
         click.echo("\nno figure: it needs matplotlib, pip install 'autolip[report]'")
     for path, content in contents.items():
-        try:
-            path.write_bytes(content)
-        except OSError as error:
-            raise InputError(f"{path} cannot be written: {error.strerror}") from error
+        write(path, content)
         click.echo(f"\nwritten: {path}")

@@ -15,6 +15,7 @@ from autolip.cli.listing import shipped_networks
 from autolip.cli.options import FixType, SecondsType, ShapeType
 from autolip.cli.progress import progress
 from autolip.errors import InputError
+from autolip.files import write
 
 if TYPE_CHECKING:
     from autolip.lower import LowerMethod
@@ -179,10 +180,7 @@ def _write(result: "Result", asked: Asked) -> None:
     as_json = asked.as_json or (asked.file is not None and asked.file.suffix == ".json")
     text = json.dumps(result.to_dict(), indent=2, allow_nan=False) if as_json else repr(result)
     if asked.file is not None:
-        try:
-            asked.file.write_text(text + "\n", encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"{asked.file} cannot be written: {error.strerror}") from error
+        write(asked.file, text + "\n")
     elif not as_json and sys.stdout.isatty():
         from rich.console import Console
 

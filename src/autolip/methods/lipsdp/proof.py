@@ -143,8 +143,10 @@ def prove_form(statement: Statement, attempts: int = 10) -> Proved | Refusal:
     least = least_factor(form)
     if least is None:
         return Refusal("the multipliers are not feasible: H is indefinite in the hidden layers")
+    size = len(form.matrix)
+    raised = max(1e-10, 16 * size * gamma(2 * size))
     for attempt in range(attempts):
-        factor = least * (1 + 4.0**attempt * 1e-10)
+        factor = least * (1 + 4.0**attempt * raised)
         if holds(form, factor):
             return _scaled(statement, factor)
     return Refusal("no value could be proved with these multipliers")
