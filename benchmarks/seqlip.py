@@ -24,6 +24,9 @@ WIDTHS, RANDOM = (10, 14, 20, 30, 50, 70), 30
 SECONDS = 120.0
 """Wall-clock budget of one exact solution; random pairs up to the width RANDOM."""
 
+MANY = 20
+"""Width of the pairs that greedy and exact are compared on in number."""
+
 Pair = tuple[Tensor, Tensor]
 
 
@@ -138,7 +141,17 @@ def quality_row(kind: str, width: int, solved: list[Solved]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def text(exact: list[str], quality: list[str], error: float) -> str:
+def agreement(pairs: list[Pair]) -> str:
+    """How many greedy values of many pairs are within 0.01% of the exact ones."""
+    shares = list[float]()
+    for a, b in pairs:
+        box = torch.zeros(len(b)).double(), torch.ones(len(b)).double()
+        shares.append(maximise_greedy(a, b, *box)[0].value / maximise_exact(a, b, *box).attained)
+    close = sum(share >= 1 - 1e-4 for share in shares)
+    return f"{close} of {len(shares)} (worst shortfall {max(0.0, 1 - min(shares)):.1e})"
+
+
+def text(exact: list[str], quality: list[str], error: float, many: str) -> str:
     """The two tables, with what they say."""
     lines = [
         "# SeqLip's inner problem",
@@ -160,7 +173,8 @@ def text(exact: list[str], quality: list[str], error: float) -> str:
         "",
         "## Greedy and relaxed against exact",
         "",
-        "Greedy: 8 starts.  Relaxed and product of the norms: as multiples of the maximum attained.",
+        "Greedy: 8 starts.  Relaxed and product of the norms: as multiples of the maximum attained.  Of more pairs of",
+        f"width {MANY}, greedy was within 0.01% of exact on {many}.",
         "",
         "| pairs | width | greedy within 0.01% | worst shortfall | seconds | relaxed, median | relaxed, worst | seconds"
         " | product, median |",
@@ -174,6 +188,8 @@ def main() -> None:
     torch.set_num_threads(1)
     RESULTS.parent.mkdir(exist_ok=True)
     exact, quality = list[str](), list[str]()
+    trained, random = agreement(trained_pairs(MANY, 5)), agreement(random_pairs(MANY, 60))
+    many = f"{trained} of trained networks and {random} random ones"
     error = enumeration_error([*trained_pairs(12, 1), *random_pairs(12, 4)])
     for width in WIDTHS:
         kinds = {"trained": trained_pairs(width, 1)}
@@ -184,7 +200,7 @@ def main() -> None:
             exact.append(width_row(kind, width, solved))
             quality.append(quality_row(kind, width, solved))
             print(exact[-1], quality[-1], sep="\n", flush=True)
-            RESULTS.write_text(text(exact, quality, error))
+            RESULTS.write_text(text(exact, quality, error, many))
 
 
 if __name__ == "__main__":

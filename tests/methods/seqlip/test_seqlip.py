@@ -114,10 +114,10 @@ def test_exact_is_the_published_enumeration(widths: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("rank", [1, 3, 5])
 def test_without_the_residual_the_truncation_is_the_published_one(rank: int) -> None:
-    model, x = mlp(6, 8, 7, 8, 6), torch.zeros(1, 6).double()
+    model, x = mlp(4, 8, 7, 8, 3), torch.zeros(1, 4).double()
     reference = by_enumeration(weights_of(model), slopes_of(model, x), rank)
     found = bound_of(model, x, SeqLip("exact", rank=rank, residual=False)).value
-    assert isinstance(found, Estimate) and found.value == pytest.approx(reference, rel=1e-9)
+    assert isinstance(found, Estimate) and found.value == pytest.approx(reference, rel=3e-9)
 
 
 def test_general_slopes() -> None:
@@ -128,11 +128,9 @@ def test_general_slopes() -> None:
         assert value == pytest.approx(by_enumeration(weights_of(model), ends), rel=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("activation", "rank"), [(nn.ReLU(), 1), (nn.ReLU(), 5), (nn.LeakyReLU(0.1), 2), (nn.ReLU(), 8)]
-)
-def test_every_rank_is_sound(activation: nn.Module, rank: int) -> None:
-    model, x = mlp(6, 9, 8, 9, 4, activation=activation), torch.zeros(1, 6).double()
+@pytest.mark.parametrize(("activation", "rank"), [(None, 1), (None, 5), (nn.LeakyReLU(0.1), 2), (None, 8)])
+def test_every_rank_is_sound(activation: nn.Module | None, rank: int) -> None:
+    model, x = mlp(5, 9, 8, 9, 3, activation=activation), torch.zeros(1, 5).double()
     lo = 0.1 if isinstance(activation, nn.LeakyReLU) else 0.0
     exact = value_of(model, x, "seqlip-exact")
     product_of_norms = value_of(model, x, "autolip")
@@ -194,17 +192,18 @@ def test_large_convolutions_without_their_matrices() -> None:
     """More rows and columns than are ever formed: leading directions by products alone, residuals by random vectors."""
     torch.manual_seed(0)
     model = nn.Sequential(
-        nn.Conv2d(1, 8, 3, 1, 1), nn.ReLU(), nn.Conv2d(8, 6, 3, 1, 1), nn.ReLU(), nn.Conv2d(6, 1, 3, 1, 1)
+        nn.Conv2d(1, 8, 3, 1, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 1, 1), nn.ReLU(), nn.Conv2d(8, 1, 3, 1, 1)
     ).double()  # fmt: skip
-    x = torch.zeros(1, 1, 20, 20).double()
-    problem = posed(model.eval(), x)
+    x = torch.zeros(1, 1, 12, 12).double()
+    options = NormOptions(finite_size=512)
+    problem = Problem.pose(captured(model.eval(), tuple(x.shape)), Everywhere(), Norm.L2, Norm.L2, options)
     method = SeqLip("relaxed", rank=6)
     bound = method.bound(problem)
     assert isinstance(bound, Bound) and isinstance(bound.value, Upper)
-    points = torch.randn(3, 1, 20, 20, generator=torch.Generator().manual_seed(1)).double()
+    points = torch.randn(3, 1, 12, 12, generator=torch.Generator().manual_seed(1)).double()
     attained = max(_steepest(model, point) for point in points)
     assert attained <= bound.value.value <= value_of(model, x, "autolip") * (1 + 1e-2)
-    split = Splitter(6, True, NormOptions()).middle(stretches(problem.fused)[0].blocks[1])
+    split = Splitter(6, True, options).middle(stretches(problem.fused)[0].blocks[1])
     assert isinstance(split, Split) and split.left is not None and split.left.scale.certainty is Certainty.CONFIDENT
 
 
@@ -221,7 +220,7 @@ def _steepest(model: nn.Module, point: Tensor) -> float:
 
 @pytest.mark.parametrize("inner", ["exact", "relaxed", "best"])
 def test_without_the_residual_nothing_is_proved(inner: str) -> None:
-    model, x = mlp(4, 9, 9, 2), torch.zeros(1, 4).double()
+    model, x = mlp(4, 10, 10, 2), torch.zeros(1, 4).double()
     assert isinstance(bound_of(model, x, SeqLip(inner, rank=3, residual=False)).value, Estimate)
     assert isinstance(bound_of(model, x, SeqLip(inner, residual=False)).value, Estimate)
 
@@ -256,14 +255,14 @@ def test_convolutions_batch_norm_and_pooling_inside_blocks() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(1, 3, 3, 2, 1), nn.BatchNorm2d(3), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(3, 4, 2), nn.ReLU(),
-        nn.Flatten(), nn.Linear(16, 3),
+        nn.Flatten(), nn.Linear(4, 3),
     ).double()  # fmt: skip
     norm = model[1]
     norm.running_var.uniform_(0.5, 2)
-    x = torch.zeros(1, 1, 12, 12).double()
+    x = torch.zeros(1, 1, 8, 8).double()
     model.eval()
     exact, relaxed, low_rank = (value_of(model, x, m) for m in ("seqlip", "seqlip-relaxed", SeqLip(rank=4)))
-    points = torch.randn(50, 1, 12, 12, generator=torch.Generator().manual_seed(0)).double()
+    points = torch.randn(50, 1, 8, 8, generator=torch.Generator().manual_seed(0)).double()
     jacobians = [torch.func.jacrev(lambda z: model(z[None]).flatten())(p).flatten(1) for p in points]
     attained = max(torch.linalg.matrix_norm(j, 2).item() for j in jacobians)
     assert attained <= exact <= relaxed * (1 + 1e-6) < value_of(model, x, "autolip")
@@ -342,8 +341,8 @@ def test_theorem_3_is_sharper_than_published_and_above_seqlip() -> None:
     assert bound.value.value < 0.5 * value_of(model, x, "autolip")
 
 
-@pytest.mark.parametrize(("name", "seed"), [(name, seed) for seed, name in enumerate(BOUNDS)])
-def test_bounds_are_above_estimates(name: str, seed: int) -> None:
-    model, x = mlp(5, 9, 8, 9, 3, seed=seed), torch.zeros(1, 5).double()
+@pytest.mark.parametrize("name", BOUNDS)
+def test_bounds_are_above_estimates(name: str) -> None:
+    model, x = mlp(5, 9, 8, 9, 3), torch.zeros(1, 5).double()
     assert attained_by_patterns(model) <= value_of(model, x, name)
     assert value_of(model, x, "seqlip-greedy") <= value_of(model, x, name)
