@@ -4,7 +4,7 @@
 
 Random weights for AlexNet, VGG-16 and ResNet-50; the trained trunks of AlexNet and VGG-16 where `stlpips-pytorch` is
 installed.  Each network runs in a process of its own and appends its table to benchmarks/results/layers.md.  Seconds
-are of processor time on both cores together and leave out the search from below.
+are of processor time on one core and leave out the search from below.
 """
 
 import json
@@ -90,7 +90,7 @@ def wave(operator: Convolution) -> Tensor:
 
 def measure(name: str) -> dict[str, object]:
     """Every convolution of one network; plain numbers."""
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     rows, options = [], NormOptions()
     for path, operator in convolutions(model(name)):
         started = time.process_time()
@@ -128,7 +128,7 @@ def table(found: dict[str, object]) -> str:
 
 HEAD = """# Norms of every convolution
 
-Images of 224 x 224, float64, two cores; `python -m benchmarks.layers`.  Peak memory is that of the process, weights
+Images of 224 x 224, float64, one core; `python -m benchmarks.layers`.  Peak memory is that of the process, weights
 included.  "Reached": a lower estimate by Lanczos, from a wave at the symbol's largest frequency.
 
 """
