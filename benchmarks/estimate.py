@@ -30,7 +30,7 @@ def measure(name: str) -> dict[str, object]:
     from autolip.regions import Ball, Everywhere
     from autolip.zoo import architectures
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     x = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     started = time.perf_counter()
     capture = capture_model(getattr(architectures, name)(), (x,))
@@ -128,8 +128,8 @@ def main(names: list[str]) -> None:
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "estimate.json").write_text(json.dumps(rows, indent=1) + "\n")
     note = (
-        "Measured by `python -m benchmarks.estimate` on 2 busy cores, float64, random weights, input 224 x 224.\n"
-        "Seconds are of processor time, on both cores together; the power method was stopped in a layer after as"
+        "Measured by `python -m benchmarks.estimate` on one busy core, float64, random weights, input 224 x 224.\n"
+        "Seconds are of processor time; the power method was stopped in a layer after as"
         " long as our bound took there.\n\n"
     )
     (RESULTS / "estimate.md").write_text("# Brackets on well-known architectures\n\n" + note + table(rows) + "\n")
