@@ -26,6 +26,8 @@ Choice = str | Method | Sequence[str | Method]
 LowerChoice = str | LowerMethod | Sequence[str | LowerMethod]
 
 DEFAULT_LOWER = ("ascent",)
+ABOVE = 0.6
+"""Part of a time budget for upper bounds, where lower ones are searched for as well."""
 CONSTANT = "the output does not depend on the input"
 LATE = "the time was spent before its turn came"
 
@@ -106,7 +108,7 @@ def bracket(
         return _constant(frame, Row("constant", "upper", 0.0, "proved"))
     say("slopes of every operation")
     each = NormOptions(delta=delta / (4 * max(1, len(capture.graph.nodes))), seed=seed, deadline=deadline)
-    problem = Problem.pose(capture.graph, where, p, q, each)
+    problem = replace(Problem.pose(capture.graph, where, p, q, each), say=say)
     search = LowerProblem.of(capture, where, p, q, seed=seed, deadline=deadline)
     run = _Run(methods, wanted, lowers, say)
     if output == "pairs":
@@ -157,17 +159,17 @@ def _by_value(row: Row) -> tuple[bool, float]:
 
 @dataclass(frozen=True)
 class _Found:
-    """One bracket: every row, the best upper and the best lower one, whether the budget sufficed, who was left out."""
+    """One bracket: every row, the best upper and the best lower one, whether the budget sufficed, remarks."""
 
     rows: tuple[Row, ...]
     upper: Row | None
     lower: Row | None
     complete: bool
-    left_out: tuple[str, ...]
+    notes: tuple[str, ...]
 
     def into(self, frame: Result) -> Result:
         """The result with these rows."""
-        return replace(frame, bounds=self.rows, notes=(*frame.notes, *self.left_out))
+        return replace(frame, bounds=self.rows, notes=(*frame.notes, *self.notes))
 
 
 @dataclass
@@ -180,8 +182,11 @@ class _Run:
     lowers: Sequence[LowerMethod]
     say: Progress
 
-    def found(self, problem: Problem, search: LowerProblem) -> _Found:
-        """All that was asked for; once there is a bound and the time is spent, no further method is tried."""
+    def found(self, problem: Problem, search: LowerProblem, part: float = 1.0) -> _Found:
+        """All that was asked for, with a part of the time left for upper bounds; of those one is tried in any case."""
+        if problem.options.deadline is not None:
+            until = _share(problem.options.deadline, part * ABOVE if self.lowers else part)
+            problem = replace(problem, options=replace(problem.options, deadline=until))
         rows: list[Row] = []
         uppers: list[tuple[Row, Upper]] = []
         left_out: list[str] = []
@@ -198,7 +203,8 @@ class _Run:
                 rows.append(row)
         rows += [self._lower_row(searcher, search) for searcher in self.lowers]
         complete &= not search.expired
-        return _Found(tuple(rows), _best_upper(uppers), _best_lower(rows), complete, tuple(left_out))
+        notes = (*_explained([row for row, _ in uppers] if self.automatic else []), *left_out)
+        return _Found(tuple(rows), _best_upper(uppers), _best_lower(rows), complete, notes)
 
     def _upper_row(self, method: Method, problem: Problem, late: bool) -> tuple[Row, Bound | None]:
         if late:
@@ -225,6 +231,26 @@ class _Run:
         return Row.of(searcher.name, found, **cost)
 
 
+def _share(deadline: float, part: float) -> float:
+    """The moment when this part of the time until the deadline will have passed."""
+    now = time.monotonic()
+    return now + part * (deadline - now)
+
+
+def _explained(uppers: Sequence[Row]) -> tuple[str, ...]:
+    """Why the smallest bound was taken: by how much it is below the first one and the next."""
+    if len(uppers) < 2:
+        return ()
+    best, following = sorted(uppers, key=lambda row: row.value or 0.0)[:2]
+    compared = [uppers[0], following] if following is not uppers[0] else [following]
+    gains = [
+        f"{100 * (1 - best.value / row.value):.2g}% below {row.method}"
+        for row in compared
+        if best.value and row.value and row is not best and math.isfinite(row.value)
+    ]
+    return (f"auto took {best.method}, the smallest of {len(uppers)} bounds: {', '.join(gains)}",) if gains else ()
+
+
 def _best_upper(uppers: list[tuple[Row, Upper]]) -> Row | None:
     """The smallest bound; choosing among randomised bounds adds up their failure probabilities."""
     if not uppers:
@@ -242,8 +268,10 @@ def _all_pairs(frame: Result, problem: Problem, search: LowerProblem, run: _Run)
     """The bracket of every difference f_i - f_j; the rows shown are those of the largest."""
     pairs: list[Pair] = []
     found_for: dict[tuple[int, int], _Found] = {}
-    for i, j, operator in pair_readouts(problem.slopes.output_shape):
-        found = run.found(problem.reading(operator), search.reading(operator))
+    readouts = list(pair_readouts(problem.slopes.output_shape))
+    run = replace(run, automatic=[method.shared(len(readouts)) for method in run.automatic])
+    for number, (i, j, operator) in enumerate(readouts):
+        found = run.found(problem.reading(operator), search.reading(operator), 1 / (len(readouts) - number))
         pairs.append(Pair(i, j, found.upper, found.lower))
         found_for[i, j] = found
     if not pairs:

@@ -12,7 +12,7 @@ from autolip.methods.seqlip.seqlip import SeqLip, Theorem3
 from autolip.methods.through_l2 import ThroughL2
 from autolip.norms import Norm
 
-AUTO = ("autolip", "nonnegative", "layerwise", "rescaled", "liplt", "through-l2")
+AUTO = ("autolip", "nonnegative", "layerwise", "rescaled", "liplt", "through-l2", "lipsdp")
 """What `method="auto"` runs where they accept the network, cheapest first; the smallest bound wins."""
 
 

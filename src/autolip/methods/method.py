@@ -58,6 +58,8 @@ class Problem:
     options: NormOptions = NormOptions()
     readouts: tuple[Operator, ...] = ()
     norms: dict[tuple[int, Norm, Norm], tuple[Operator, Upper | Refusal]] = field(default_factory=dict, repr=False)
+    say: Callable[[str], None] = field(default=lambda text: None, repr=False)
+    """Told how far a method is, while it works."""
 
     @staticmethod
     def pose(graph: Graph, region: Region, p: Norm, q: Norm, options: NormOptions) -> "Problem":
@@ -116,6 +118,10 @@ class Method(ABC):
     def title(self) -> str:
         """The name that these very options are registered under; the method's own name where there is none."""
         return next((name for name, make in METHODS.items() if make() == self), self.name)
+
+    def shared(self, count: int) -> "Method":
+        """The same method for each of several problems, in the time that it would take by default for one."""
+        return self
 
     @abstractmethod
     def bound(self, problem: Problem) -> Bound | Refusal:

@@ -1,6 +1,8 @@
 """What is proved within a budget: whole, by a norm where a factorisation is too dear, or not at all."""
 
+import re
 import time
+from dataclasses import replace
 
 import pytest
 from torch import nn
@@ -55,3 +57,15 @@ def test_the_budget_is_kept(seconds: float = 0.7) -> None:
     started = time.monotonic()
     LipSDP(tolerance=1e-9, seconds=seconds).bound(problem)
     assert time.monotonic() - started < 1.5 * seconds + price(406) + 1
+
+
+def test_progress_shows_what_is_attained_and_what_is_proved() -> None:
+    """The two close in on the bound."""
+    said: list[str] = []
+    found = LipSDP(tolerance=1e-4).bound(replace(pose(mlp(4, 8, 7, 3), (1, 4)), say=said.append))
+    assert isinstance(found, Bound)
+    told = [re.fullmatch(r"lipsdp, attains (\S+), proved (\S+)", text) for text in said]
+    pairs = [(float(match[1]), float(match[2])) for match in told if match]
+    assert all(attained <= proved * (1 + 1e-5) for attained, proved in pairs)
+    assert pairs[-1] == pytest.approx((found.value.value, found.value.value), rel=2e-3)
+    assert any(re.fullmatch(r"lipsdp, attains \S+ after 8 steps", text) for text in said)

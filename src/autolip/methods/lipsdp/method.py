@@ -1,7 +1,7 @@
 """LipSDP: the semidefinite relaxation of the Lipschitz constant, on any graph."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from autolip.errors import InputError, Refusal
@@ -26,13 +26,13 @@ from autolip.values import Upper
 class LipSDP(Method):
     """Upper bound on the Lipschitz constant: LipSDP-Neuron by the vector power method, every value proved afresh.
 
-    The least value for which H(value^2, lam) >= 0 with a multiplier per neuron (see lipsdp.statement), found by
-    forward and backward passes of the network on a batch of `rank` (None: by its size); proved by the layerwise
-    recursion, by a Cholesky factorisation of H, or, beyond its size, with high probability by Lanczos.  Ends where the
-    proved value is within `tolerance` of what the relaxation attains, or after `steps`, or at the deadline (after
-    `seconds`, if there is none); never above AutoLip.  Norms: l2 or linf at the input; at the output l2, l1 (from
-    linf), linf (component by component), or any for a scalar.  A network that cannot be stated as a whole is bounded
-    stretch by stretch, joined by AutoLip (l2).  `solver`: power, or cvxpy for the optimum of small networks.
+    The least value for which H(value^2, lam) >= 0 with a multiplier per neuron (see lipsdp.statement), found by forward
+    and backward passes of the network on a batch of `rank` (None: by its size); proved by the layerwise recursion, by a
+    Cholesky factorisation of H, or, beyond its size, with high probability by Lanczos. Ends where the proved value is
+    within `tolerance` of what the relaxation attains, or after `steps`, or at the deadline (after `seconds`, if there
+    is none), to half of that time again; never above AutoLip. Norms: l2 or linf at the input; at the output l2, l1
+    (from linf), linf (component by component), or any for a scalar. A network that cannot be stated as a whole is
+    bounded stretch by stretch, joined by AutoLip (l2). `solver`: power, or cvxpy for the optimum of small networks.
     """
 
     tolerance: float = 0.01
@@ -65,7 +65,8 @@ class LipSDP(Method):
         if isinstance(base, Bound) and isinstance(base.value, Upper) and base.value.value == 0:
             return base
         found = self._relaxed(problem, started)
-        if isinstance(found, Refusal) and (problem.p, problem.q) == (Norm.L2, Norm.L2):
+        in_time = time.monotonic() < self._deadline(problem, started)
+        if isinstance(found, Refusal) and in_time and (problem.p, problem.q) == (Norm.L2, Norm.L2):
             found = self._joined(problem, started, str(found))
         if isinstance(found, Refusal):
             return found
@@ -103,7 +104,8 @@ class LipSDP(Method):
             return constraints
         left = max(self._deadline(problem, started) - time.monotonic(), 0.0) * part
         effort = Effort.within(left, self.tolerance, self.rank, self.margin, self.steps)
-        search = Search(graph, constraints, problem.p, q, effort, problem.options)
+        say = lambda text: problem.say(f"{self.title}, {text}")  # noqa: E731
+        search = Search(graph, constraints, problem.p, q, effort, problem.options, say)
         if self.solver == "cvxpy":
             exact = solved(graph, constraints, problem.p, q, search.unit, problem.options, effort.deadline)
             if isinstance(exact, Refusal):
@@ -122,6 +124,10 @@ class LipSDP(Method):
             return found if isinstance(found, Refusal) else found[0].bound
 
         return joined(problem, relaxed, reason)
+
+    def shared(self, count: int) -> "LipSDP":
+        """The same for each of several problems, in the same time altogether."""
+        return replace(self, seconds=self.seconds / count)
 
     def _deadline(self, problem: Problem, started: float) -> float:
         return started + self.seconds if problem.options.deadline is None else problem.options.deadline

@@ -10,8 +10,8 @@ tolerance of the primal one, or time is up.  The best proved value so far is alw
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -24,7 +24,9 @@ from autolip.methods.lipsdp.proof import Proved, chain_of, prove, prove_chain
 from autolip.methods.lipsdp.statement import Constraint, Statement
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
+from autolip.operators.norms.definite import factorisation_rate
 from autolip.operators.precision import CPU
+from autolip.values import Upper
 
 SMALL_PASS = 2e6
 """Multiply-adds of a pass below which float64 costs nothing that matters."""
@@ -38,6 +40,12 @@ POLISHED = 2e8
 
 FEWEST = 24
 """First steps of a climb."""
+
+FEWEST_COLUMNS = 4
+"""Columns that are kept however little time there is."""
+
+SHORTEST = 4
+"""Steps of the shortest search: a climb, another with a margin, what that attains, and as much for a proof."""
 
 GRACE = 4
 """Rounds that a first proof may take after the deadline."""
@@ -84,6 +92,7 @@ class Search:
     q: Norm
     effort: Effort
     options: NormOptions
+    say: Callable[[str], None] = field(default=lambda text: None, repr=False)
     best: Proved | None = None
     primal: float = 0.0
     steps: int = 0
@@ -94,11 +103,15 @@ class Search:
     """Relative change of the value below which a climb ends."""
 
     def __post_init__(self) -> None:
-        self._ascent = self._started(self.effort.rank or _rank(self.graph.work))
+        self._ascent = self._started(self.effort.rank or _rank(self.graph.work, self.effort.deadline))
         self._settled = self.effort.tolerance / 40
 
     def run(self) -> "Search":
-        """Rounds until the tolerance is met, the steps are used up or time is; one round at least."""
+        """Rounds until the tolerance is met, the steps are used up or time is; none where a step is too dear."""
+        step = step_price(self.graph.work * self.rank)
+        if time.monotonic() + SHORTEST * step > self.effort.latest:
+            self.reasons.append(f"no time left: a pass with {self.rank} columns takes about {step:.1g} s")
+            return self
         self._climb(0.0)
         margin = self.effort.margin
         while not self.finished:
@@ -116,8 +129,7 @@ class Search:
                 self._widened()
                 continue
             gain = math.inf if self.best is None else self.best.bound.value / proved.bound.value
-            if gain > 1:
-                self.best = proved
+            self._keep(proved)
             saddle = proved.bound.value > statement.value * (1 + self.effort.tolerance / 4)
             if saddle:
                 self._restart()
@@ -126,6 +138,13 @@ class Search:
             elif not self._widened():
                 break
         return self
+
+    def _keep(self, proved: Proved) -> None:
+        """The smaller bound; that of a random one looks at the other."""
+        found = [proved] if self.best is None else [self.best, proved]
+        smaller = min(found, key=lambda one: one.bound.value)
+        self.best = replace(smaller, bound=Upper.least(one.bound for one in found))
+        self.say(f"attains {self.primal:.6g}, proved {self.best.bound.value:.6g}")
 
     @property
     def unit(self) -> float:
@@ -205,6 +224,8 @@ class Search:
         ):
             ascent.step()
             self.steps += 1
+            if self.best is None and self.steps % 8 == 0:
+                self.say(f"attains {max(ascent.primal, self.primal):.6g} after {self.steps} steps")
             if not margin:
                 self.primal = max(self.primal, ascent.primal)
             known.append(ascent.dual)
@@ -222,6 +243,14 @@ def format_of(work: float) -> tuple[torch.dtype, torch.device]:
     return torch.float32, torch.device("cuda") if torch.cuda.is_available() else CPU
 
 
-def _rank(work: float) -> int:
+def _rank(work: float, deadline: float) -> int:
     """Columns to start with: more of them meet fewer saddle points, and cost little where passes are cheap."""
-    return next((rank for most, rank in ((4e6, 32), (4e7, 16)) if work <= most), 8)
+    rank = next((rank for most, rank in ((4e6, 32), (4e7, 16)) if work <= most), 8)
+    while rank > FEWEST_COLUMNS and time.monotonic() + 2 * FEWEST * step_price(work * rank) > deadline:
+        rank //= 2
+    return rank
+
+
+def step_price(work: float) -> float:
+    """About the seconds of a step that takes so many multiply-adds (what a GPU needs for it is neglected)."""
+    return 2 * work / factorisation_rate() if format_of(work)[1] == CPU else 0.0
