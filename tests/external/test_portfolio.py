@@ -1,10 +1,17 @@
-"""The portfolio on networks of the external zoo: published columns reproduced, exact constants respected."""
+"""The portfolio on networks that others trained: what is published is reproduced, what is attained is respected."""
+
+import functools
+import time
+from dataclasses import replace
 
 import pytest
 import torch
 
 from autolip.capture.torch_export import capture_model
-from autolip.methods import Bound, Problem, method_named
+from autolip.errors import Refusal
+from autolip.estimate import bracket
+from autolip.lower import Ascent
+from autolip.methods import AUTO, Problem, automatic, method_named
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.regions import Everywhere
@@ -14,15 +21,24 @@ from .zoo_networks import NETWORKS, ZOO
 
 pytestmark = pytest.mark.skipif(not ZOO.is_dir(), reason=f"the external zoo {ZOO} is not here")
 
-PUBLISHED = {
-    ("iris", "liplt"): 14.3299,
-    ("iris", "eclipse-fast"): 13.0148,
-    ("wine", "liplt"): 3.3755,
-    ("wine", "eclipse-fast"): 3.6651,
+PRODUCTS = {
+    "iris": "17.0820",
+    "wine": "5.8616",
+    "lipsdp_random": "43.3056",
+    "lipsdp_mnist": "31.5035",
+    "fnn_tanh": "114.106",
+    "fnn_sigmoid": "91.856",
+    "ai2_fnn": "44.828",
+    "mlp_L33_W16": "1.054",
+    "mlp_L65_W16": "1.015",
 }
-"""Published values, to the printed digits."""
+"""Published products of norms."""
+
+LIPLT = {"iris": "14.3299", "wine": "3.3755"}
+CLOSED_FORM = {"iris": "13.0148", "wine": "3.6651"}
 
 AT_MOST = {
+    ("mlp_L65_W16", "eclipse-fast"): 1.16e-5,
     ("mlp_L65_W16", "layerwise"): 1.16e-5,
     ("cnn_C9_CH8", "layerwise"): 167.9,
     ("cnn_C9_CH8", "liplt"): 242.0,
@@ -32,32 +48,70 @@ AT_MOST = {
 }
 """Published values for images of any size; ours are for 12 x 12, or better."""
 
-EXACT = {"iris": 11.634355135, "wine": 1.743370}
+EXCEEDED = {"local_lipschitz_cifar": 18246.61, "local_lipschitz_mnist": 103820.96, "lipsdp_mnist": 31.50350684}
+"""Published products of norms that are too small (four of six convolution norms are), and one to the last digit."""
+
+EXACT = {"iris": 11.634355134, "wine": 1.74337}
+"""Constants known by enumeration, rounded down."""
+
+SECONDS = 5.0
+"""What a member may take where no figure is published for it."""
 
 
-def bound(name: str, method: str) -> float:
+@functools.cache
+def bounds_of(name: str) -> dict[str, float]:
+    """Every member's bound, on one problem: norms are found once.  And `attained`, a slope."""
     factory, shape = NETWORKS[name]
     model = factory()
-    x = torch.zeros(shape).to(next(model.parameters()).dtype)
-    problem = Problem.pose(capture_model(model, (x,)).graph, Everywhere(), Norm.L2, Norm.L2, NormOptions(delta=1e-11))
-    found = method_named(method).bound(problem)
-    assert isinstance(found, Bound) and isinstance(found.value, Upper)
-    return found.value.value
+    x = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(next(model.parameters()).dtype)
+    capture = capture_model(model, (x,))
+    options = NormOptions(delta=1e-11)
+    problem = Problem.pose(capture.graph, Everywhere(), Norm.L2, Norm.L2, options)
+    found = {}
+    for member in ("autolip", "eclipse-fast", *AUTO[1:]):
+        timed = name not in PRODUCTS and (name, member) not in AT_MOST and not name.startswith("cnn")
+        limit = time.monotonic() + SECONDS if timed or (name.startswith("cnn") and member == "rescaled") else None
+        posed = replace(problem, options=replace(options, deadline=limit))
+        method = method_named(member)
+        bound = method.accepts(posed) or method.bound(posed)
+        if not isinstance(bound, Refusal) and isinstance(bound.value, Upper):
+            found[member] = bound.value.value
+    lower = bracket(capture, model=name, method=(), lower=Ascent(passes=300, seconds=0.3)).lower
+    assert lower is not None and lower.value is not None
+    return found | {"attained": lower.value}
 
 
-@pytest.mark.parametrize(("name", "method"), PUBLISHED)
-def test_published_columns(name: str, method: str) -> None:
-    assert bound(name, method) == pytest.approx(PUBLISHED[name, method], abs=5.01e-5)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_between_what_is_attained_and_the_product(name: str) -> None:
+    """Moduli alone may exceed the product, where signs are mixed."""
+    found = bounds_of(name)
+    assert {"autolip", "rescaled", "liplt"} <= set(found)
+    product, attained = found["autolip"], found["attained"]
+    for member in automatic(Norm.L2, Norm.L2):
+        if member.name in found:
+            assert 0 < max(attained, EXACT.get(name, 0.0)) <= found[member.name]
+            assert found[member.name] <= product * (1 + 1e-9) or member.name == "nonnegative"
+    assert attained <= EXACT.get(name, product) * (1 + 3e-6)
+    assert product > EXCEEDED.get(name, 0.0)
+    for member, column in (("autolip", PRODUCTS), ("liplt", LIPLT), ("eclipse-fast", CLOSED_FORM)):
+        if name in column:
+            assert found[member] == pytest.approx(float(column[name]), abs=last_digit(column[name]))
+    for (network, member), value in AT_MOST.items():
+        assert found[member] <= value or network != name
 
 
-@pytest.mark.parametrize(("name", "method"), AT_MOST)
-def test_at_or_below_what_is_published(name: str, method: str) -> None:
-    assert 0 < bound(name, method) <= AT_MOST[name, method]
+def last_digit(printed: str) -> float:
+    """Half a unit of the last printed digit, and a little."""
+    return 0.502 * 10.0 ** -len(printed.partition(".")[2])
 
 
-@pytest.mark.parametrize("name", EXACT)
-def test_exact_constants_are_respected(name: str) -> None:
-    for method in ("autolip", "layerwise", "rescaled", "liplt", "nonnegative"):
-        found = bound(name, method)
-        assert EXACT[name] * (1 - 1e-6) <= found
-        assert found <= bound(name, "autolip") * (1 + 1e-9) or method == "nonnegative"
+@pytest.mark.parametrize("budget", [1.0, 4.0])
+def test_the_time_budget_is_kept(budget: float) -> None:
+    """A network of long kernels, whose norms alone take longer: some bound, who is late is named, all in about time."""
+    factory, shape = NETWORKS["crepe_tiny"]
+    capture = capture_model(factory(), (torch.zeros(shape),))
+    started = time.process_time()
+    result = bracket(capture, model="crepe", lower=(), deadline=time.monotonic() + budget)
+    assert time.process_time() - started < budget + 10.0
+    assert result.upper is not None and not result.complete
+    assert any("liplt left out: the time was spent before its turn came" in note for note in result.notes)

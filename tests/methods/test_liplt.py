@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from autolip.capture.torch_export import capture_model
-from autolip.graph.views import fused
 from autolip.methods import AutoLip, Bound, LipLT, Problem
 from autolip.methods.centres import Centres, Matrices, MatrixFree, centre_and_radius, matrices_suffice
 from autolip.norms import Norm
@@ -98,7 +97,7 @@ def evaluated(problem: Problem, x: Tensor) -> Tensor:
 def test_matrices_and_products_agree() -> None:
     torch.manual_seed(4)
     problem = posed(Graph(), torch.zeros(1, 2, 4, 4))
-    centres = Centres(fused(problem.separated))
+    centres = Centres(problem.separated)
     sinks = [vertex.name for vertex in centres.graph if vertex.is_affine and vertex.edges]
     assert matrices_suffice(centres)
     held = Matrices.of(centres, sinks, [Norm.L2, Norm.L1, Norm.LINF])
@@ -118,7 +117,7 @@ def test_slopes_that_differ_between_neurons() -> None:
     x = torch.ones(1, 4).double()
     near = posed(model, x, region=Ball(x, 0.3))
     far = posed(model, x)
-    radii = [r.uniform for r in Centres(fused(near.separated)).remainders.values()]
+    radii = [r.uniform for r in Centres(near.separated).remainders.values()]
     assert None in radii
     jacobian = torch.func.jacrev(model)(x).reshape(3, 4)
     assert torch.linalg.matrix_norm(jacobian, 2).item() <= value(LipLT().bound(near)) < value(LipLT().bound(far))
@@ -135,7 +134,7 @@ def test_centre_and_radius_cover_the_interval() -> None:
 def test_the_budget_of_passes_keeps_a_bound() -> None:
     torch.manual_seed(6)
     problem = posed(Graph(), torch.zeros(1, 2, 4, 4))
-    centres = Centres(fused(problem.separated))
+    centres = Centres(problem.separated)
     free = MatrixFree(problem, centres, Meter(work=1.0), 0.5)
     sink = problem.fused.output
     exact = MatrixFree(problem, centres, Meter(), float("inf")).norm(centres.graph.input, sink, Norm.L2).value

@@ -109,7 +109,7 @@ def fused(graph: SlopeGraph) -> SlopeGraph:
 
 
 def separated(graph: SlopeGraph) -> SlopeGraph:
-    """The same function with one operand for every vertex that is not affine.
+    """The same function with one operand for every vertex that is not affine; the same graph where that is so already.
 
     An operation with several operands becomes the sum of its parts, each part a vertex of its own.
     """
@@ -133,7 +133,7 @@ def separated(graph: SlopeGraph) -> SlopeGraph:
                 edge = Edge(part.name, Exact(Identity(vertex.shape)))
             edges.append(edge)
         vertices.append(replace(vertex, edges=tuple(edges)))
-    return replace(graph, vertices=tuple(vertices))
+    return graph if len(vertices) == len(graph.vertices) else replace(graph, vertices=tuple(vertices))
 
 
 def _operator(edge: Edge) -> Operator:

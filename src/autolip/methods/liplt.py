@@ -47,6 +47,8 @@ class LipLT(Method):
 
     def bound(self, problem: Problem) -> Bound | Refusal:
         bounds = [self._on(problem, centres) for centres in _views(problem)]
+        if problem.separated is not problem.fused:
+            bounds.append(walk(problem, problem.fused))
         found = [bound for bound in bounds if isinstance(bound, Bound) and isinstance(bound.value, Upper)]
         if not found:
             return bounds[0]
@@ -75,7 +77,7 @@ class LipLT(Method):
 
 def _views(problem: Problem) -> Iterator[Centres]:
     """The network as it is, and with maxima written with relu where that is small enough."""
-    yield Centres(fused(problem.separated))
+    yield Centres(problem.separated)
     if any(not isinstance(edge.slope, Exact | Between) for vertex in problem.slopes for edge in vertex.edges):
         lowered = Centres(fused(problem.lowered))
         if matrices_suffice(lowered, limit=LOWERED) and not problem.options.expired:

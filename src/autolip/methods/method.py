@@ -78,8 +78,9 @@ class Problem:
 
     @cached_property
     def separated(self) -> SlopeGraph:
-        """`slopes` with one operand for every vertex that is not affine."""
-        return separated(self.slopes)
+        """`fused` with one operand for every vertex that is not affine; `fused` itself where that is so already."""
+        parts = separated(self.slopes)
+        return self.fused if parts is self.slopes else fused(parts)
 
     @cached_property
     def lowered(self) -> SlopeGraph:
