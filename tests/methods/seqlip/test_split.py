@@ -9,7 +9,7 @@ from torch import Tensor
 
 from autolip.errors import Refusal
 from autolip.methods.layerwise import dense_layers
-from autolip.methods.seqlip.split import Factor, Split, Splitter, _by_gram, _rest_norm, _slips, _stacked_norm
+from autolip.methods.seqlip.split import Factor, Split, Splitter, _by_gram, _rest_norm, _slips, _stacked, _stacked_norm
 from autolip.operators.convolution import Convolution, Geometry
 from autolip.operators.dense import Dense
 from autolip.operators.norms import NormOptions
@@ -121,3 +121,11 @@ def test_layers_of_any_size_are_cut_or_refused(size: float) -> None:
             assert isinstance(split, Refusal | Split)
             if isinstance(split, Split) and size > 1e-300:  # below, the comparison itself underflows
                 bounded_by_its_factors(split, layer.matrix())
+
+
+def test_the_operator_of_a_large_layer_is_the_stacked_matrix() -> None:
+    """[Q; scale (W - P Q)] to the last digits: its scale is not a number of float32."""
+    layer, scale = LAYERS["wide"], 1 / 3
+    p, q = (torch.randn(*shape, generator=torch.Generator().manual_seed(2)).double() for shape in ((5, 2), (2, 30)))
+    expected = torch.cat([q, scale * (layer.matrix() - p @ q)])
+    assert torch.allclose(_stacked(layer, p, q, scale).matrix(), expected, rtol=0, atol=1e-14)

@@ -270,6 +270,6 @@ def _stacked(layer: Operator, p: Float[Tensor, "m k"], q: Float[Tensor, "k n"], 
     m, k = p.shape
     above = Incidence(lambda x: torch.nn.functional.pad(x, (0, m)), (k,), (k + m,))
     below = Incidence(lambda x: torch.nn.functional.pad(x, (k, 0)), (m,), (k + m,))
-    times = Diagonal(torch.tensor(scale), (m,))
+    times = Diagonal(torch.tensor(scale, dtype=torch.float64), (m,))
     parts = (Dense(q), compose(times, _flat(layer)), compose(times, Dense(-p), Dense(q)))
     return Sum(tuple(compose(place, part) for place, part in zip((above, below, below), parts, strict=True)))
