@@ -68,18 +68,15 @@ def measure(name: str, seconds: float) -> dict[str, Any]:
     from autolip_check.check import check
 
     capture = capture_of(name)
-    started = time.perf_counter()
-    product = bracket(capture, model=name, method="autolip", lower=[])
-    between = time.perf_counter()
-    result = bracket(capture, model=name, method=LipSDP(seconds=seconds), lower=[])
-    row: dict[str, Any] = {"network": name, "budget": seconds, "autolip_seconds": between - started}
-    row |= {"seconds": time.perf_counter() - between, "notes": [note for b in result.bounds for note in b.notes]}
-    row |= {"autolip": product.upper.value if product.upper else None}
+    result = bracket(capture, model=name, method=["autolip", LipSDP(seconds=seconds)], lower=[])
+    product, relaxed = result.bounds
+    row: dict[str, Any] = {"network": name, "budget": seconds, "autolip_seconds": product.seconds}
+    row |= {"autolip": product.value, "notes": relaxed.notes, "seconds": relaxed.seconds, "refusal": relaxed.refusal}
     row |= {"mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
-    if result.upper is None:
+    if relaxed.value is None or result.upper is None:
         return row
     certificate = result.certificate()
-    row |= {"value": result.upper.value, "certainty": result.upper.certainty, "certified": certificate.value}
+    row |= {"value": relaxed.value, "certainty": relaxed.certainty, "certified": certificate.value}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.cert"
         certificate.save(path)

@@ -145,19 +145,19 @@ class Wiring(Map):
         self.rows, self.columns = rows[columns >= 0].astype(np.int64), columns[columns >= 0].astype(np.int64)
         inside = not self.rows.size or (self.rows.min() >= 0 and self.rows.max() < m and self.columns.max() < n)
         require(inside, "a wiring leaves its tensors")
-        counts = [int(np.bincount(index).max()) for index in (self.rows, self.columns) if index.size]
-        self.terms = float(max(counts, default=0))
+        self.counts = [int(np.bincount(index, minlength=1).max()) for index in (self.rows, self.columns)]
+        self.terms = float(max(self.counts))
         self.is_isometry = n == m == self.rows.size and self.terms == 1
 
     def act(self, x: Array, back: bool, absolute: bool) -> Array:
         source, target = (self.rows, self.columns) if back else (self.columns, self.rows)
         shape = self.shape_in if back else self.shape_out
-        flat, size = x.reshape(len(x), -1), math.prod(shape)
-        if target.size == size and np.array_equal(target, np.arange(size)):
-            return flat[:, source].reshape(-1, *shape)
-        out = np.zeros((size, len(x)))
-        np.add.at(out, target, flat.T[source])
-        return np.ascontiguousarray(out.T).reshape(-1, *shape)
+        flat, out = x.reshape(len(x), -1), np.zeros((len(x), math.prod(shape)))
+        if self.counts[back] <= 1:
+            out[:, target] = flat[:, source]
+        else:
+            np.add.at(out.T, target, flat.T[source])
+        return out.reshape(-1, *shape)
 
 
 FIELDS = {

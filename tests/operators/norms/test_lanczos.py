@@ -212,3 +212,11 @@ def test_the_lower_estimate_is_below_and_close() -> None:
 def test_the_same_seed_gives_the_same_bound() -> None:
     weight = torch.randn(30, 30, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     assert bound_of(Dense(weight)).value == bound_of(Dense(weight)).value != bound_of(Dense(weight), seed=1).value
+
+
+def test_a_small_delta_takes_several_starts() -> None:
+    """Where the epsilon of one start would drown in rounding errors, the largest of independent bounds is taken."""
+    scale = torch.linspace(0, 1, 3000, dtype=torch.float64)
+    one, several = (bound_of(Diagonal(scale, (3000,)), delta=delta) for delta in (1e-9, 1e-13))
+    assert 1 <= one.value <= 1 + 1.1e-3 and 1 <= several.value <= 1 + 1.1e-3
+    assert several.delta == 1e-13

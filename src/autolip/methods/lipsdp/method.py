@@ -60,10 +60,10 @@ class LipSDP(Method):
         return None
 
     def bound(self, problem: Problem) -> Bound | Refusal:
-        started = time.monotonic()
         base = walk(problem, problem.fused)
         if isinstance(base, Bound) and isinstance(base.value, Upper) and base.value.value == 0:
             return base
+        started = time.monotonic()
         found = self._relaxed(problem, started)
         in_time = time.monotonic() < self._deadline(problem, started)
         if isinstance(found, Refusal) and in_time and (problem.p, problem.q) == (Norm.L2, Norm.L2):

@@ -26,7 +26,7 @@ from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.operators.norms.definite import factorisation_rate
 from autolip.operators.precision import CPU
-from autolip.values import Upper
+from autolip.values import Event, Upper
 
 SMALL_PASS = 2e6
 """Multiply-adds of a pass below which float64 costs nothing that matters."""
@@ -140,10 +140,9 @@ class Search:
         return self
 
     def _keep(self, proved: Proved) -> None:
-        """The smaller bound; that of a random one looks at the other."""
-        found = [proved] if self.best is None else [self.best, proved]
-        smaller = min(found, key=lambda one: one.bound.value)
-        self.best = replace(smaller, bound=Upper.least(one.bound for one in found))
+        """The smaller bound."""
+        if self.best is None or proved.bound.value < self.best.bound.value:
+            self.best = _one_of_all_rounds(proved)
         self.say(f"attains {self.primal:.6g}, proved {self.best.bound.value:.6g}")
 
     @property
@@ -162,7 +161,8 @@ class Search:
 
     def _proved(self, statement: Statement, margin: float) -> Proved | Refusal:
         """What the statement proves; of a chain polished first, where it falls short."""
-        proved, chain = prove(statement, margin, self.options, self.effort.latest), self._chain
+        options = replace(self.options, delta=self.options.delta / ROUNDS)
+        proved, chain = prove(statement, margin, options, self.effort.latest), self._chain
         goal = self.primal * (1 + self.effort.tolerance / 2)
         if chain is None or not goal or (isinstance(proved, Proved) and proved.bound.value <= goal):
             return proved
@@ -254,3 +254,11 @@ def _rank(work: float, deadline: float) -> int:
 def step_price(work: float) -> float:
     """About the seconds of a step that takes so many multiply-adds (what a GPU needs for it is neglected)."""
     return 2 * work / factorisation_rate() if format_of(work)[1] == CPU else 0.0
+
+
+def _one_of_all_rounds(proved: Proved) -> Proved:
+    """The choice among rounds, also of those refused, looks at their random vectors: it fails where any of them does."""
+    if not proved.bound.events:
+        return proved
+    event = Event("start vectors of Lanczos in LipSDP's rounds", ROUNDS * proved.bound.delta)
+    return replace(proved, bound=Upper(proved.bound.value, frozenset({event})))
