@@ -9,7 +9,8 @@ from autolip.errors import Refusal
 from autolip.methods.lipsdp.ascent import Ascent
 from autolip.methods.lipsdp.lifted import lifted, norm_bound
 from autolip.methods.lipsdp.method import constraints_of
-from autolip.methods.lipsdp.proof import prove_form, prove_lifted
+from autolip.methods.lipsdp.proof import Proved, prove_form, prove_lifted
+from autolip.methods.lipsdp.search import ROUNDS, _one_of_all_rounds
 from autolip.methods.lipsdp.statement import Statement
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
@@ -24,7 +25,7 @@ def statement(norm: str = "l2") -> Statement:
     graph = stated(problem)
     constraints = constraints_of(graph)
     assert isinstance(constraints, dict)
-    ascent = Ascent(graph, constraints, problem.p, problem.q, 6, torch.float64, MARGIN)
+    ascent = Ascent(graph, constraints, problem.p, problem.q, 6, torch.float64, margin=MARGIN)
     for _ in range(80):
         ascent.step()
     return ascent.statement()
@@ -49,6 +50,14 @@ def test_the_map_is_of_norm_one_at_the_optimum() -> None:
     map_ = lifted(statement(), MARGIN)
     assert not isinstance(map_, Refusal)
     assert torch.linalg.matrix_norm(map_.operator.matrix(), 2).item() == pytest.approx(1, abs=2e-3)
+
+
+def test_a_bound_chosen_among_rounds_fails_where_any_round_does() -> None:
+    """Every round has a share of delta, and the bound carries all of them."""
+    share = norm_bound(statement(), MARGIN, NormOptions(finite_size=1, delta=1e-9 / ROUNDS))
+    assert not isinstance(share, Refusal)
+    chosen = _one_of_all_rounds(Proved(share, statement())).bound
+    assert chosen.value == share.value and share.delta < chosen.delta == pytest.approx(ROUNDS * share.delta)
 
 
 def test_multipliers_that_do_not_hold_are_refused() -> None:

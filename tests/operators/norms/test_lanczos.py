@@ -82,7 +82,7 @@ def test_a_start_vector_orthogonal_to_the_top_is_the_event(monkeypatch: pytest.M
 
     start = torch.ones(50, dtype=torch.float64)
     start[-1] = 0
-    monkeypatch.setattr(module, "_random_start", lambda size, seed: start / start.norm())
+    monkeypatch.setattr(module, "_random_start", lambda size, seed, run=0: start / start.norm())
     assert bound_of(Diagonal(spectrum("one above a flat floor", 50), (50,))).value < 1.0005
 
 
@@ -123,11 +123,6 @@ def test_a_hopeless_search_ends_early() -> None:
         refusal = lanczos(Traced(lambda x: x * operator.scale, (2000,), terms=1), NormOptions(known=1.0001))
     assert isinstance(refusal, Refusal) and "cannot improve" in refusal.reason
     assert early.work < whole.work / 2
-
-
-def test_delta_below_what_float64_shows_is_refused() -> None:
-    refusal = lanczos(Identity((1000,)), NormOptions(delta=1e-15))
-    assert isinstance(refusal, Refusal) and "float64" in refusal.reason
 
 
 def test_products_that_underflow_are_refused() -> None:
@@ -217,6 +212,6 @@ def test_the_same_seed_gives_the_same_bound() -> None:
 def test_a_small_delta_takes_several_starts() -> None:
     """Where the epsilon of one start would drown in rounding errors, the largest of independent bounds is taken."""
     scale = torch.linspace(0, 1, 3000, dtype=torch.float64)
-    one, several = (bound_of(Diagonal(scale, (3000,)), delta=delta) for delta in (1e-9, 1e-13))
+    one, several = (bound_of(Diagonal(scale, (3000,)), delta=delta) for delta in (1e-9, 1e-15))
     assert 1 <= one.value <= 1 + 1.1e-3 and 1 <= several.value <= 1 + 1.1e-3
-    assert several.delta == 1e-13
+    assert several.delta == 1e-15

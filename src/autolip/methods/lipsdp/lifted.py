@@ -61,7 +61,7 @@ def norm_bound(statement: Statement, margin: float, options: NormOptions) -> Upp
     map_ = lifted(statement, margin)
     if isinstance(map_, Refusal):
         return map_
-    norm = operator_norm(map_.operator, options=replace(options, tolerance=max(margin / 4, 1e-4)))
+    norm = operator_norm(map_.operator, options=replace(options, tolerance=max(margin / 10, 1e-4)))
     if isinstance(norm, Refusal):
         return norm
     if norm.value > map_.limit:

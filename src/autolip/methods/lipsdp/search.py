@@ -257,7 +257,7 @@ def step_price(work: float) -> float:
 
 
 def _one_of_all_rounds(proved: Proved) -> Proved:
-    """The choice among rounds, also of those refused, looks at their random vectors: it fails where any of them does."""
+    """The choice among rounds, refused ones too, looks at their random vectors: it fails where any of them does."""
     if not proved.bound.events:
         return proved
     event = Event("start vectors of Lanczos in LipSDP's rounds", ROUNDS * proved.bound.delta)
