@@ -210,14 +210,7 @@ class _Run:
         if late:
             return Row(method.title, "refusal", refusal=LATE), None
         self.say(method.title)
-        started = time.perf_counter()
-        with metered() as meter:
-            bound = method.accepts(problem) or method.bound(problem)
-        seconds, passes = time.perf_counter() - started, meter.work / problem.work_of_one_pass
-        cost: dict[str, Any] = {"seconds": seconds, "passes": passes}
-        if isinstance(bound, Refusal):
-            return Row(method.title, "refusal", refusal=str(bound), **cost), None
-        return Row.of(method.title, bound.value, notes=bound.notes, proof=bound.proof, **cost), bound
+        return upper_row(method, problem)
 
     def _lower_row(self, searcher: LowerMethod, search: LowerProblem) -> Row:
         title = f"lower bound: {searcher.name}"
@@ -249,6 +242,18 @@ def _explained(uppers: Sequence[Row]) -> tuple[str, ...]:
         if best.value and row.value and row is not best and math.isfinite(row.value)
     ]
     return (f"auto took {best.method}, the smallest of {len(uppers)} bounds: {', '.join(gains)}",) if gains else ()
+
+
+def upper_row(method: Method, problem: Problem) -> tuple[Row, Bound | None]:
+    """What a method says about a problem, with what it cost; None for the bound where it refuses."""
+    started = time.perf_counter()
+    with metered() as meter:
+        bound = method.accepts(problem) or method.bound(problem)
+    seconds, passes = time.perf_counter() - started, meter.work / problem.work_of_one_pass
+    cost: dict[str, Any] = {"seconds": seconds, "passes": passes}
+    if isinstance(bound, Refusal):
+        return Row(method.title, "refusal", refusal=str(bound), **cost), None
+    return Row.of(method.title, bound.value, notes=bound.notes, proof=bound.proof, **cost), bound
 
 
 def _best_upper(uppers: list[tuple[Row, Upper]]) -> Row | None:

@@ -6,16 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from autolip.errors import Refusal
-from autolip.lower import Dataset, Grid, LowerMethod, LowerProblem
-from autolip.methods import AutoLip, Layerwise
+from autolip.lower import Dataset, Grid
+from autolip.methods import AutoLip, Layerwise, Theorem3
 from autolip.regions import Box
 from autolip.reproduce import columns
 from autolip.reproduce.columns import ENDED_EARLY, Column, evaluate, fill, row_of
 from autolip.reproduce.steps import Steps
 from autolip.reproduce.subject import Subject
 from autolip.result import Row
-from autolip.values import Lower
 
 COLUMNS = [Column("AutoLip", AutoLip()), Column("data set", Dataset()), Column("grid", Grid(per_axis=3))]
 
@@ -84,15 +82,14 @@ def test_a_refusal_is_a_cell_too(subjects: list[Subject], tmp_path: Path) -> Non
 
 
 def test_a_spent_budget_is_noted(subjects: list[Subject]) -> None:
-    class Slow(LowerMethod):
-        name, source = "slow", "this test"
+    hurried, patient = (evaluate(subjects[1], Column("x", Theorem3(seconds=s)), 0) for s in (1e-9, None))
+    assert ENDED_EARLY in hurried.notes and ENDED_EARLY not in patient.notes
 
-        def _search(self, problem: LowerProblem) -> Lower | Refusal:
-            while not problem.expired:
-                pass
-            return Lower(0.0)
 
-    assert ENDED_EARLY in evaluate(subjects[0], Column("slow", Slow(), seconds=0.3), 0).notes
+def test_norms_are_computed_once_for_all_columns(subjects: list[Subject], monkeypatch: pytest.MonkeyPatch) -> None:
+    first = evaluate(subjects[1], Column("AutoLip", AutoLip()), 0)
+    monkeypatch.setattr("autolip.methods.method.operator_norm", lambda *arguments: pytest.fail("computed again"))
+    assert evaluate(subjects[1], Column("AutoLip", AutoLip()), 0).value == first.value
 
 
 @pytest.mark.parametrize("row", [Row("a", "upper", float("inf"), "proved"), Row("b", "refusal", refusal="no")])

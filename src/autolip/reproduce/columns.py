@@ -1,11 +1,9 @@
 """The columns of a table: each a method with its options, evaluated on each network, one cached step a cell."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from autolip.estimate import bracket
+from autolip.estimate import bracket, upper_row
 from autolip.lower import Dataset, LowerMethod
 from autolip.methods import AutoLip, Frobenius, Method, SeqLip, Theorem3
 from autolip.reproduce.steps import Facts, Steps
@@ -23,15 +21,14 @@ ENDED_EARLY = "the time budget ended early"
 
 @dataclass(frozen=True)
 class Column:
-    """A title as in the paper's tables, and the method behind it; `seconds` is its time budget for one network."""
+    """A title as in the paper's tables, and the method behind it."""
 
     title: str
     method: Method | LowerMethod
-    seconds: float | None = None
 
     def describe(self) -> Facts:
         """What the numbers depend on, as plain data."""
-        return {"method": repr(self.method), "name": self.method.name, "seconds": self.seconds}
+        return {"method": repr(self.method), "name": self.method.name}
 
 
 def paper_columns(sound: SeqLip, greedy: SeqLip, searches: dict[str, LowerMethod]) -> list[Column]:
@@ -42,7 +39,7 @@ def paper_columns(sound: SeqLip, greedy: SeqLip, searches: dict[str, LowerMethod
     columns = [
         Column("Frobenius", Frobenius()),
         Column("AutoLip", AutoLip()),
-        Column("Theorem 3", Theorem3(), seconds=sound.seconds),
+        Column("Theorem 3", Theorem3(seconds=sound.seconds)),
         Column("SeqLip", sound),
         Column("Greedy SeqLip", greedy),
     ]
@@ -69,16 +66,12 @@ def fill(subjects: Sequence[Subject], columns: Sequence[Column], steps: Steps, s
 def evaluate(subject: Subject, column: Column, seed: int) -> Row:
     """One cell: an upper bound or an estimate everywhere, or a lower bound attained in the network's region."""
     method = column.method
-    deadline = None if column.seconds is None else time.monotonic() + column.seconds
-    asked: dict[str, Any] = {"model": subject.label, "deadline": deadline, "seed": seed}
     if isinstance(method, Method):
-        result = bracket(subject.capture, method=[method], lower=[], **asked)
-        row = result.bounds[0]
-    else:
-        search = replace(method, data=subject.data) if isinstance(method, Dataset) else method
-        result = bracket(subject.capture, region=subject.region, method=[], lower=[search], **asked)
-        row = result.bounds[-1]
-    return row if result.complete else replace(row, notes=(*row.notes, ENDED_EARLY))
+        row, bound = upper_row(method, subject.problem(seed))
+        return row if bound is None or bound.complete else replace(row, notes=(*row.notes, ENDED_EARLY))
+    search = replace(method, data=subject.data) if isinstance(method, Dataset) else method
+    result = bracket(subject.capture, model=subject.label, region=subject.region, method=[], lower=[search], seed=seed)
+    return result.bounds[-1]
 
 
 def row_of(stored: Facts) -> Row:

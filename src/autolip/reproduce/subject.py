@@ -7,8 +7,12 @@ from functools import cached_property
 
 from torch import Tensor, nn
 
+from autolip.capture.replay import replay
 from autolip.capture.torch_export import Capture, capture_model
-from autolip.regions import Region
+from autolip.methods import Problem
+from autolip.norms import Norm
+from autolip.operators.norms import NormOptions
+from autolip.regions import Everywhere, Region
 from autolip.reproduce.steps import Facts
 
 
@@ -27,11 +31,22 @@ class Subject:
     region: Region
     data: Tensor | None = None
     facts: Facts = field(default_factory=dict)
+    _problems: dict[int, Problem] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def capture(self) -> Capture:
         """The network as a graph."""
-        return capture_model(self.model, (self.example,))
+        capture = capture_model(self.model, (self.example,))
+        replay(capture)
+        return capture
+
+    def problem(self, seed: int) -> Problem:
+        """What upper bounds are asked for: l2 to l2, everywhere; norms are remembered from one column to the next."""
+        if seed not in self._problems:
+            graph = self.capture.graph
+            options = NormOptions(delta=1e-9 / (4 * len(graph.nodes)), seed=seed)
+            self._problems[seed] = Problem.pose(graph, Everywhere(), Norm.L2, Norm.L2, options)
+        return self._problems[seed]
 
     @cached_property
     def fingerprint(self) -> str:

@@ -83,8 +83,11 @@ class Theorem3(Method):
 
     L <= prod_k s_1(W_k) prod_k sqrt((1 - r)(1 - r') m^2 + r + r' - r r'), with m = max_s |<s v_{k+1}, u_k>|, r the
     second over the first singular value of an inner layer and the square of that ratio at the two ends: sharper than
-    the published (1 - r - r') m^2 + r + r' + r r'.  Elsewhere gains are multiplied and added as in AutoLip.
+    the published (1 - r - r') m^2 + r + r' + r r'.  Elsewhere gains are multiplied and added as in AutoLip.  Layers
+    that are not cut after `seconds` count with their norms.
     """
+
+    seconds: float | None = None
 
     name: ClassVar[str] = "theorem3"
     source: ClassVar[str] = "Virmaux and Scaman, NeurIPS 2018, Theorem 3"
@@ -94,7 +97,8 @@ class Theorem3(Method):
         return unchained(problem)
 
     def bound(self, problem: Problem) -> Bound | Refusal:
-        return glued(problem, lambda stretch: closed_form(problem, stretch, problem.options.deadline))
+        until = _until(self.seconds, problem)
+        return glued(problem, lambda stretch: closed_form(problem, stretch, until))
 
 
 def closed_form(problem: Problem, stretch: Stretch, until: float | None) -> ChainBound | Refusal:
