@@ -41,7 +41,7 @@ class AlexnetExperiment:
     @staticmethod
     def quick() -> "AlexnetExperiment":
         """Ten singular vectors, small images, a short search."""
-        return AlexnetExperiment(rank=10, budget=10.0, seconds=1.0, trunk_side=32, side=64)
+        return AlexnetExperiment(rank=10, budget=5.0, seconds=1.0, trunk_side=32, side=64)
 
     def columns(self) -> list[Column]:
         """The paper's columns, and ours."""
