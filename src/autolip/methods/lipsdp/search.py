@@ -160,11 +160,12 @@ class Search:
         self.primal = max(self.primal, self._ascent.primal)
 
     def _proved(self, statement: Statement, margin: float) -> Proved | Refusal:
-        """What the statement proves; of a chain polished first, where it falls short."""
+        """What the statement proves; of a chain polished first, where it falls short with a small margin."""
         options = replace(self.options, delta=self.options.delta / ROUNDS)
         proved, chain = prove(statement, margin, options, self.effort.latest), self._chain
         goal = self.primal * (1 + self.effort.tolerance / 2)
-        if chain is None or not goal or (isinstance(proved, Proved) and proved.bound.value <= goal):
+        near = isinstance(proved, Proved) and (proved.bound.value <= goal or margin > self.effort.tolerance)
+        if chain is None or not goal or near:
             return proved
         better = prove_chain(polished(statement, chain, goal, self.effort.share(CLIMB)), chain)
         return better if isinstance(better, Proved) else proved
