@@ -36,7 +36,7 @@ class CnnExperiment:
     @staticmethod
     def quick() -> "CnnExperiment":
         """Two depths, less training, fewer singular vectors, shorter searches."""
-        return CnnExperiment((4, 5), rank=20, points=20, recipe=Recipe(200, 64, 1e-3), budget=10.0, seconds=0.5)
+        return CnnExperiment((4, 5), rank=20, points=20, recipe=Recipe(200, 64, 1e-3), budget=20.0, seconds=0.5)
 
     def columns(self) -> list[Column]:
         """The paper's columns, and ours."""

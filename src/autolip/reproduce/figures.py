@@ -70,7 +70,7 @@ def _label_ends(axes: "Axes", ends: Iterable[tuple[float, float, str, str]]) -> 
     """Names at the right ends of the lines, pushed apart where they would overlap."""
     figure: Any = axes.figure
     figure.draw_without_rendering()
-    to_pixels, height = axes.transData, 10 * figure.dpi / 72
+    to_pixels, height = axes.transData, 12 * figure.dpi / 72
     placed = -1e9
     for x, value, name, colour in sorted(ends, key=lambda end: end[1]):
         y = to_pixels.transform((x, value))[1]
