@@ -1,5 +1,6 @@
 """Every method, on every shipped network and on random ones, never below an attained slope."""
 
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -70,25 +71,29 @@ def test_shipped_networks(name: str) -> None:
         check_method(method_named(method), capture, region, seconds=5)
 
 
-@pytest.mark.parametrize("name", [*NETWORKS, "digits-mlp", "digits-conv"])
+@pytest.mark.parametrize("name", [*NETWORKS, *zoo.names()])
 def test_never_above_autolip(name: str) -> None:
-    """What starts from the product of norms does not end above it."""
+    """What starts from the product of norms does not end above it, however short the time."""
     if name in NETWORKS:
         capture = NETWORKS[name]
     else:
         model, inputs = zoo.load(name)
         capture = capture_model(model, inputs)
-    for norm in (Norm.L2, Norm.LINF):
-        problem = Problem.pose(capture.graph, Everywhere(), norm, norm, NormOptions())
-        product = value(method_named("autolip"), problem)
-        for method in ("rescaled", "liplt"):
-            assert value(method_named(method), problem) <= product * (1 + 1e-12)
+    region = Ball(capture.example.double(), 0.05, Norm.LINF) if name == "digits-attention" else Everywhere()
+    for norm in (Norm.L2, Norm.LINF) if name in NETWORKS else (Norm.L2,):
+        for seconds in (0.0, 3.0):
+            options = NormOptions(deadline=time.monotonic() + seconds)
+            problem = Problem.pose(capture.graph, region, norm, norm, options)
+            product = value(method_named("autolip"), problem)
+            for method in ("layerwise", "rescaled", "liplt"):
+                found = value(method_named(method), problem)
+                assert found is None or (product is not None and found <= product * (1 + 1e-12))
 
 
-def value(method: Method, problem: Problem) -> float:
-    found = method.bound(problem)
-    assert isinstance(found, Bound) and isinstance(found.value, Upper)
-    return found.value.value
+def value(method: Method, problem: Problem) -> float | None:
+    """None where it refuses."""
+    found = method.accepts(problem) or method.bound(problem)
+    return found.value.value if isinstance(found, Bound) and isinstance(found.value, Upper) else None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ class ThroughL2(Method):
     """
 
     methods: tuple[str, ...] = ("autolip", "layerwise", "rescaled", "liplt")
+    costly: tuple[str, ...] = ("lipsdp",)
+    """Methods that take seconds, for questions that they refuse themselves."""
 
     name: ClassVar[str] = "through-l2"
     source: ClassVar[str] = "equivalence of norms"
@@ -33,7 +35,8 @@ class ThroughL2(Method):
         inside = replace(problem, p=Norm.L2, q=Norm.L2)
         answers: list[tuple[str, Bound]] = []
         refusals: list[Refusal] = []
-        for name in self.methods:
+        refused = [name for name in self.costly if method_named(name).accepts(problem) is not None]
+        for name in (*self.methods, *refused):
             if answers and problem.options.expired:
                 break
             chosen = method_named(name)
