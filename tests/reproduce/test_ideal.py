@@ -8,6 +8,7 @@ import torch
 
 from autolip.methods.seqlip import ideal_network, pi_limit, relax, theorem3_bound
 from autolip.reproduce.ideal import FINITE, LIMIT, IdealExperiment, _Split, column, finite_limit, prefixes
+from autolip.reproduce.outcome import Outcome
 from autolip.reproduce.steps import Steps
 
 TINY = IdealExperiment(depths=3, width=12, ratios=(0.3, 0.0), draws=2, limit_draws=30)
@@ -15,6 +16,11 @@ TINY = IdealExperiment(depths=3, width=12, ratios=(0.3, 0.0), draws=2, limit_dra
 
 def silent(text: str, done: int, total: int) -> None:
     """No progress."""
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    return TINY.run(Steps(tmp_path_factory.mktemp("steps")), 0, silent)
 
 
 def test_the_limit_at_finite_width_is_the_mean_over_unit_vectors() -> None:
@@ -60,8 +66,7 @@ def test_without_a_second_singular_value_theorem_3_is_exact() -> None:
         assert a.value == pytest.approx(exact, rel=1e-7) == b.value
 
 
-def test_the_outcome_says_what_each_number_is(tmp_path: Path) -> None:
-    outcome = TINY.run(Steps(tmp_path), 0, silent)
+def test_the_outcome_says_what_each_number_is(outcome: Outcome) -> None:
     for network in outcome.networks:
         proved, greedy, theorem = (
             outcome.cells[column(measure, 0.3), network.label] for measure in ("SeqLip", "Greedy SeqLip", "Theorem 3")
@@ -72,16 +77,14 @@ def test_the_outcome_says_what_each_number_is(tmp_path: Path) -> None:
         assert outcome.cells[FINITE, network.label].kind == "theory"
 
 
-def test_the_ideal_scenario_meets_its_limit_within_sampling_error(tmp_path: Path) -> None:
-    outcome = TINY.run(Steps(tmp_path), 0, silent)
+def test_the_ideal_scenario_meets_its_limit_within_sampling_error(outcome: Outcome) -> None:
     for network in outcome.networks[1:]:
         key = column("SeqLip", 0.0), network.label
         assert abs(outcome.value(*key) - finite_limit(network.depth, 12)) < 3 * outcome.spread[key]
         assert any(remark.startswith(f"{network.label}, r = 0") for remark in outcome.remarks)
 
 
-def test_means_are_means_and_deviations_their_standard_errors(tmp_path: Path) -> None:
-    outcome = TINY.run(Steps(tmp_path), 0, silent)
+def test_means_are_means_and_deviations_their_standard_errors(outcome: Outcome) -> None:
     draws = [TINY.draw(0.3, seed) for seed in (0, 1)]
     key = column("Greedy SeqLip", 0.3), "3 layers"
     values = [draw["Greedy SeqLip"][2] for draw in draws]

@@ -10,7 +10,7 @@ from autolip.reproduce.published import MLP
 from autolip.reproduce.steps import Steps
 from autolip.reproduce.training import Recipe
 
-TINY = MlpExperiment(depths=(2, 3), width=5, points=40, recipe=Recipe(30, 20, 0.01), seconds=0.02)
+TINY = MlpExperiment(depths=(3,), width=5, points=40, recipe=Recipe(30, 20, 0.01), seconds=0.02)
 KINDS = {
     **dict.fromkeys(("Frobenius", "AutoLip", "Theorem 3", "SeqLip"), "upper"),
     "Greedy SeqLip": "estimate",
