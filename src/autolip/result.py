@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from autolip.certificates import Certificate, Proof
-from autolip.errors import InputError
+from autolip.errors import InputError, Refusal
 from autolip.graph.graph import Graph
 from autolip.norms import Norm
 from autolip.report.table import render_html, render_text
@@ -39,7 +39,7 @@ class Row:
     refusal: str | None = None
     notes: tuple[str, ...] = ()
     witness: Any = None
-    proof: Callable[[], Proof | None] = field(default=unproved, repr=False)
+    proof: Callable[[], Proof | Refusal | None] = field(default=unproved, repr=False)
 
     @staticmethod
     def of(method: str, value: Upper | Lower | Estimate, **cost: Any) -> "Row":
@@ -103,12 +103,15 @@ class Result:
         """
         if self.graph is None:
             raise InputError("a pickled result comes back without a certificate: write it before")
-        uppers = [row for row in self.bounds if row.kind == "upper" and row.value is not None]
-        found = ((row, row.proof()) for row in sorted(uppers, key=lambda row: row.value or 0.0))
-        row, proof = next(((row, proof) for row, proof in found if proof is not None), (None, None))
-        if row is None or proof is None or row.value is None:
-            said = ", ".join(row.method for row in uppers)
-            reason = f"{said} come without a proof" if uppers else "there is no upper bound"
+        uppers = [(row.value, row) for row in self.bounds if row.kind == "upper" and row.value is not None]
+        missing = list[str]()
+        for value, row in sorted(uppers, key=lambda pair: pair[0]):
+            proof, bound = row.proof(), (value, row.delta or self.options.get("delta", 1e-9))
+            if isinstance(proof, Proof):
+                break
+            missing.append(f"{row.method} comes without a proof" + (f" ({proof})" if proof else ""))
+        else:
+            reason = ", ".join(missing) or "there is no upper bound"
             raise InputError(f"nothing to certify: {reason}; choose lipsdp or autolip")
         provenance = {
             "producer": "autolip",
@@ -118,7 +121,6 @@ class Result:
             "method": row.method,
             "seed": self.options.get("seed", 0),
         }
-        bound = row.value, row.delta or self.options.get("delta", 1e-9)
         return Certificate.of(proof, bound, self.p, self.q, self.region, self.graph, provenance)
 
     def to_dict(self) -> dict[str, Any]:

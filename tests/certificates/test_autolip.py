@@ -101,7 +101,7 @@ def test_a_readout_is_part_of_the_graph(tmp_path: Path) -> None:
 
 def test_what_has_no_certificate_says_so() -> None:
     linear = nn.Linear(3, 2).eval()
-    with pytest.raises(InputError, match="autolip-raw come without a proof; choose lipsdp or autolip"):
+    with pytest.raises(InputError, match="autolip-raw comes without a proof; choose lipsdp or autolip"):
         autolip.lipschitz(linear, torch.ones(1, 3), method="autolip-raw", lower=[]).certificate()
     with pytest.raises(InputError, match="infinite"):
         autolip.lipschitz(lambda x: torch.exp(x), torch.ones(1, 3), method="autolip", lower=[]).certificate()

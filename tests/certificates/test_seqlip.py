@@ -84,6 +84,6 @@ def test_the_product_of_norms_is_certified_where_it_is_better(tmp_path: Path) ->
             return self.b(y) + x[..., :2]
 
     result = exact(Two().eval(), 3)
-    with pytest.raises(InputError, match="come without a proof"):
+    with pytest.raises(InputError, match="comes without a proof"):
         result.certificate()
     certified(autolip.lipschitz(Two().eval(), torch.zeros(1, 3), method="autolip", lower=[]), tmp_path)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from autolip.certificates import Proof, QuadraticFact
+from autolip.errors import Refusal
 from autolip.methods.lipsdp.statement import Statement, nonlinear
 from autolip.norms import Norm
 from autolip.values import Certainty
@@ -15,9 +16,11 @@ LARGEST_FACTORISED = 12_000
 """Order of H up to which the check is a factorisation (1.2 GiB; about a minute at the top)."""
 
 
-def certified(statements: Sequence[Statement], q: Norm) -> Proof | None:
-    """The proof of a bound that one statement makes; None where it is the largest of several, output by output."""
-    return proof_of(statements[0], q) if len(statements) == 1 else None
+def certified(statements: Sequence[Statement], q: Norm) -> Proof | Refusal:
+    """The proof of a bound that one statement makes; refused where it is the largest of several, output by output."""
+    if len(statements) > 1:
+        return Refusal("its linf bound is the largest of one for each output: certify one output, with --output I")
+    return proof_of(statements[0], q)
 
 
 def proof_of(statement: Statement, q: Norm, certainty: Certainty = Certainty.PROVED) -> Proof:

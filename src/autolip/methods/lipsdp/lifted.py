@@ -65,7 +65,9 @@ def norm_bound(statement: Statement, margin: float, options: NormOptions) -> Upp
     if isinstance(norm, Refusal):
         return norm
     if norm.value > map_.limit:
-        return Refusal(f"the multipliers hold up to a norm of {map_.limit:.6g} only, and it is {norm.value:.6g}")
+        return Refusal(
+            f"the multipliers need a norm of at most {map_.limit:.6g}, and {norm.value:.6g} is what was proved of it"
+        )
     return norm * _squares(1 / map_.inputs).sqrt() * _squares(1 / map_.outputs).sqrt()
 
 
