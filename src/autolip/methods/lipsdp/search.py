@@ -133,7 +133,7 @@ class Search:
             saddle = proved.bound.value > statement.value * (1 + self.effort.tolerance / 4)
             if saddle:
                 self._restart()
-            elif gain > 1 + self.effort.tolerance / 40:
+            elif gain > 1 + self.effort.tolerance / 40 or margin > self.effort.tolerance:
                 margin /= 4
             elif not self._widened():
                 break
