@@ -46,25 +46,43 @@ def main() -> None:
         capture = capture_model(network(width), (torch.zeros(1, INPUTS),))
         problem = Problem.pose(capture.graph, Everywhere(), Norm.L2, Norm.L2, NormOptions())
         product = value(AutoLip().bound(problem))
-        started = time.perf_counter()
+        started = time.process_time()
         found = LipSDP(seconds=60.0).bound(problem)
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         note = found.notes[0] if isinstance(found, Bound) else ""
         rows.append(f"| {width} | {width * DEPTH} | {product:.4f} | {value(found):.4f} | {seconds:.2f} | {note} |")
         points.append((math.log(width * DEPTH), math.log(seconds)))
         print(rows[-1], flush=True)
     mean_x, mean_y = (sum(axis) / len(points) for axis in zip(*points, strict=True))
     slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / sum((x - mean_x) ** 2 for x, _ in points)
+    _draw(points, slope)
     head = "| width | neurons | AutoLip | LipSDP, proved | seconds | |\n|---|---|---|---|---|---|\n"
     RESULTS.write_text(
         f"# LipSDP: seconds against neurons\n\n{_story(slope)}\n\n" + head + "\n".join(rows) + "\n", encoding="utf-8"
     )
 
 
+def _draw(points: list[tuple[float, float]], slope: float) -> None:
+    """Seconds against neurons, with the fitted power."""
+    from matplotlib.figure import Figure
+
+    neurons, seconds = ([math.exp(value) for value in axis] for axis in zip(*points, strict=True))
+    middle = sum(y - slope * x for x, y in points) / len(points)
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.loglog(neurons, seconds, "o", label="LipSDP to 1%, proved")
+    axes.loglog(neurons, [math.exp(middle) * n**slope for n in neurons], "-", label=f"neurons^{slope:.2f}")
+    axes.set_xlabel("hidden neurons")
+    axes.set_ylabel("processor seconds")
+    axes.legend()
+    figure.savefig(RESULTS.with_suffix(".svg"), metadata={"Date": None})
+
+
 def _story(slope: float) -> str:
     return (
-        f"Random ReLU networks {INPUTS}-n-n-n-{OUTPUTS}, l2 to l2, tolerance 1%, one thread, busy machine; the proof\n"
-        f"is included. Seconds grow like neurons^{slope:.2f} here. Written by `python -m benchmarks.lipsdp`."
+        f"Random ReLU networks {INPUTS}-n-n-n-{OUTPUTS}, l2 to l2, tolerance 1%, one thread, processor seconds;\n"
+        f"the proof is included. Seconds grow like neurons^{slope:.2f}. Written by `python -m benchmarks.lipsdp`.\n\n"
+        "![seconds against neurons](lipsdp.svg)"
     )
 
 
