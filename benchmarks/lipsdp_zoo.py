@@ -31,9 +31,10 @@ FILES = {
 HEAD = """# LipSDP and its certificates on networks that others trained
 
 l2 to l2, everywhere. *attained*: what the relaxation attains (an estimate from below of its optimum); *certified*: the
-value that `python -m autolip_check` accepts, deterministically (PROVED) or but for a probability of 1e-9 (CONFIDENT);
-*gap*: certified over attained. Two cores of a shared, busy machine: seconds are those of the method (its budget was
-{budgets}) and of the check; MB are those of the file and of the method's peak memory.
+value that `python -m autolip_check` accepts, deterministically (PROVED) or but for a probability of at most 1e-9
+(CONFIDENT); *gap*: certified over attained. Two cores shared with about ten other processes: seconds are those of the
+method (its budget was {budgets}) and of the check; MB are those of the file and of the method's peak memory. Where
+nothing is certified, nothing was proved within the budget there.
 Written by `python -m benchmarks.lipsdp_zoo`.
 
 | network | AutoLip | certified | | attained | gap | AutoLip / certified | s | MB | file, MB | check, s |
