@@ -133,3 +133,11 @@ def test_other_norms_are_refused() -> None:
     assert LipSDP().accepts(pose(mlp(3, 4, 2), (1, 3), "l1")) is not None
     assert LipSDP().accepts(pose(mlp(3, 4, 2), (1, 3), "l2:l1")) is not None
     assert LipSDP().accepts(pose(mlp(3, 4, 1), (1, 3), "l2:l1")) is None
+
+
+def test_of_an_affine_network_the_norm_is_the_constant() -> None:
+    """Nothing is relaxed, and nothing searched for."""
+    model = nn.Linear(4, 3).double()
+    problem = pose(model, (1, 4))
+    exact = torch.linalg.matrix_norm(model.weight, 2).item()
+    assert exact <= value(problem, steps=0, seconds=0.0) <= exact * (1 + 1e-9)

@@ -61,7 +61,8 @@ class LipSDP(Method):
 
     def bound(self, problem: Problem) -> Bound | Refusal:
         base = walk(problem, problem.fused)
-        if isinstance(base, Bound) and isinstance(base.value, Upper) and base.value.value == 0:
+        known = isinstance(base, Bound) and isinstance(base.value, Upper) and base.value.value == 0
+        if known or not any(nonlinear(problem.fused)):
             return base
         started = time.monotonic()
         found = self._relaxed(problem, started)
