@@ -9,9 +9,16 @@ from torch import nn
 
 import autolip
 from autolip.capture.load import load_network
+from autolip.certificates.proof import NormFact
 from autolip.errors import InputError
 from autolip.estimate import bracket
+from autolip.norms import Norm
+from autolip.operators import Convolution, Geometry
+from autolip.operators.norms import NormOptions
+from autolip.operators.norms.symbol import symbol_norm
+from autolip.operators.norms.symbol_torus import wrapped_norm
 from autolip.regions import Box
+from autolip.values import Upper
 from autolip_check.check import Verdict, check
 
 
@@ -83,6 +90,17 @@ def test_large_convolutions_go_by_their_symbol_or_by_lanczos(tmp_path: Path) -> 
     ways = {step["by"] for step in result.certificate().document["proof"]}
     assert ways <= {"symbol", "lanczos"}
     assert ("deterministically" in verdict.claim) == ("lanczos" not in ways)
+
+
+def test_a_small_image_is_certified_by_the_whole_symbol() -> None:
+    """An engine's bound may be below what the checker's cells can show: the fact is raised to that, and says so."""
+    weight = torch.randn(100, 100, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    operator = Convolution(weight, (100, 7, 7), Geometry((1, 1), (1, 1), (1, 1)))
+    bound, supremum = (engine(operator, NormOptions()) for engine in (wrapped_norm, symbol_norm))
+    assert isinstance(bound, Upper) and isinstance(supremum, Upper) and bound.value < supremum.value
+    fact = NormFact.of(operator, "x", "y", Norm.L2, Norm.L2, bound, bound)
+    assert fact.by == "symbol" and supremum.value <= fact.value <= supremum.value * (1 + 1e-8)
+    assert fact.value <= bound.value * (1 + fact.excess) * (1 + 1e-15)
 
 
 def test_on_a_region_slopes_are_assumed(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ EXACT = {"iris": 11.634355134, "wine": 1.74337}
 CHEAP = tuple(name for name in AUTO if name != LipSDP.name)
 """LipSDP takes seconds whatever the network: it has tests of its own."""
 
-SECONDS = 5.0
+SECONDS = 3.0
 """What a member may take where no figure is published for it."""
 
 

@@ -57,9 +57,11 @@ def regions(x: Tensor) -> list[Region]:
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("method", METHODS)
 def test_never_below_what_is_attained(method: str, name: str) -> None:
-    for number, region in enumerate(regions(NETWORKS[name].example)):
+    slow = method == "lipsdp-cvxpy"  # an interior-point solver: minutes without a limit
+    for number, region in enumerate(regions(NETWORKS[name].example)[: 2 if slow else None]):
         for norm in NORMS if method == "autolip" and number == 1 else ("l2", "linf"):
-            check_method(method_named(method), NETWORKS[name], region, norm=norm)
+            seconds = 1.0 if slow else None
+            check_method(method_named(method), NETWORKS[name], region, norm=norm, seconds=seconds)
 
 
 @pytest.mark.parametrize("name", zoo.names())

@@ -14,6 +14,8 @@ from autolip.operators.algebra import factors, without_isometries
 from autolip.operators.convolution import Convolution
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.index import Incidence
+from autolip.operators.norms import NormOptions
+from autolip.operators.norms.symbol import symbol_norm
 from autolip.operators.operator import Operator
 from autolip.values import Upper
 
@@ -41,7 +43,7 @@ class NormFact:
     ) -> "NormFact":
         """The fact behind a bound on an operator's norm; `l2` is what is known of its l2 norm."""
         by = _check_for(operator, p, q, bound, l2)
-        excess = _margin(operator, by)
+        excess = _margin(operator, by) if by != "symbol" else _above_wrapped(operator, bound, l2)
         return NormFact(source, sink, p, q, bound.value * (1 + excess), by, excess)
 
 
@@ -140,6 +142,16 @@ def _check_for(operator: Operator, p: Norm, q: Norm, bound: Upper, l2: Upper | R
     if side > FACTORISED and isinstance(without_isometries(operator), Convolution):
         return "symbol"
     return "cholesky"
+
+
+def _above_wrapped(operator: Operator, bound: Upper, l2: Upper | Refusal) -> float:
+    """How far the supremum of the symbol lies above a bound that made use of a small image, and the usual margin."""
+    margin, core = _margin(operator, "symbol"), without_isometries(operator)
+    known = bound if isinstance(l2, Refusal) else l2
+    supremum = symbol_norm(core, NormOptions())
+    if isinstance(supremum, Refusal) or supremum.value <= known.value:
+        return margin
+    return (supremum.value / known.value) * (1 + margin) * (1 + 2.0**-48) - 1
 
 
 def _moves(operator: Operator) -> bool:

@@ -77,14 +77,15 @@ def cover(degrees: Sequence[float], reach: float, groups: int) -> Cells:
     return _for_every_group(2 * grid, counts, groups, isolated=False)
 
 
-def frequencies(counts: Sequence[int], multiples: Sequence[int], groups: int) -> Cells:
-    """The frequencies w_a = 2 pi multiples_a j / counts_a of a finite torus, one of each pair w, -w."""
+def frequencies(counts: Sequence[int], multiples: Sequence[int], groups: int, shifts: Sequence[int] = ()) -> Cells:
+    """The frequencies w_a = pi multiples_a (2 j + shifts_a) / counts_a of a finite torus, one of each pair w, -w."""
     ranges = [torch.arange(count) for count in counts]
     if ranges:
         ranges[0] = torch.arange(counts[0] // 2 + 1)
     axes = len(counts)
     grid = torch.cartesian_prod(*ranges).reshape(-1, axes) if axes else torch.zeros(1, 0, dtype=torch.int64)
-    points = (2 * grid * torch.tensor(list(multiples), dtype=torch.int64)) % (
+    odd = torch.tensor(list(shifts) or [0] * axes, dtype=torch.int64)
+    points = ((2 * grid + odd) * torch.tensor(list(multiples), dtype=torch.int64)) % (
         2 * torch.tensor(list(counts), dtype=torch.int64)
     )
     return _for_every_group(points.unique(dim=0) if axes else points, tuple(counts), groups, isolated=True)

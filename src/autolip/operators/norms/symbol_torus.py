@@ -1,5 +1,6 @@
-"""Norms of circular convolutions: the symbol at the finitely many frequencies of a torus."""
+"""Norms of convolutions on a torus: the symbol at finitely many frequencies, for circular and for zero padding."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -77,6 +78,71 @@ def torus_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
                 options,
             )
     return Refusal("the torus engine takes a convolution without padding after circular padding")
+
+
+MOST_FREQUENCIES = 128
+"""Frequencies of a torus beyond which the border of an image matters little."""
+
+
+@engine("wrapped", Convolution)
+def wrapped_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
+    """Upper bound on ||A||_{2 -> 2} of a zero-padded convolution of stride 1 on a small image, PROVED.
+
+    Where no output of the image sees both ends of a torus of M points per axis,
+
+        M >= max(n + p, m - p + d (k - 1), n, m)    for n inputs, m outputs, padding p, dilation d, k taps,
+
+    A is a compression of the convolution on that torus.  Multiplying x_j and y_j by e^{i <theta, j>} leaves ||A|| alone
+    and moves every frequency by theta, hence ||A|| <= max_j ||K(2 pi j / M + theta)|| for every theta: the least of
+    those with theta 0 or pi / M per axis.  Below the supremum of the symbol by the share that a coarse grid misses.
+    """
+    if not isinstance(operator, Convolution):
+        return Refusal(f"the wrapped engine takes convolutions, not {type(operator).__name__}")
+    geometry = operator.geometry
+    if geometry.transposed or any(step != 1 for step in geometry.stride):
+        return Refusal("the wrapped engine takes convolutions of stride 1")
+    sizes = _smallest_torus(operator)
+    active = [axis for axis, size in enumerate(operator.weight.shape[2:]) if size > 1]
+    if math.prod(sizes[a] for a in active) > MOST_FREQUENCIES:
+        return Refusal(f"a torus of {' x '.join(map(str, sizes))} has more than {MOST_FREQUENCIES} frequencies")
+    found: list[Upper | Refusal] = []
+    for shifts in itertools.product((0, 1), repeat=len(active)):
+        known = min([options.known, *(one.value for one in found if isinstance(one, Upper))])
+        found.append(_on_shifted_torus(operator, sizes, shifts, replace(options, known=known)))
+    bounds = [one for one in found if isinstance(one, Upper)]
+    return Upper.least(bounds) if bounds else found[0]
+
+
+def _on_shifted_torus(
+    operator: Convolution, sizes: Sequence[int], shifts: Sequence[int], options: NormOptions
+) -> Upper | Refusal:
+    """The norm on a torus whose frequencies are moved by half a step on some of the axes with more than one tap."""
+    geometry = operator.geometry
+    active = [axis for axis, size in enumerate(operator.weight.shape[2:]) if size > 1]
+    counts, multiples = [sizes[a] for a in active], [geometry.dilation[a] for a in active]
+    return kernel_norm(
+        operator.weight,
+        geometry.stride,
+        geometry.dilation,
+        geometry.groups,
+        operator.relative_error,
+        replace(options, tolerance=0.0),
+        lambda gram: frequencies(counts, multiples, gram.groups, shifts),
+    )
+
+
+def _smallest_torus(operator: Convolution) -> list[int]:
+    """Points per axis of the smallest torus on which no output sees both ends of the image."""
+    geometry = operator.geometry
+    axes = zip(
+        operator.in_shape[-geometry.dims :],
+        operator.out_shape[-geometry.dims :],
+        geometry.padding,
+        geometry.dilation,
+        operator.weight.shape[2:],
+        strict=True,
+    )
+    return [max(n + p, m - p + d * (k - 1), n, m) for n, m, p, d, k in axes]
 
 
 def _pads_in_circles(convolution: Convolution, padding: Incidence) -> bool:
