@@ -70,7 +70,7 @@ def test_shipped_networks(name: str) -> None:
     capture = capture_model(model, (x,))
     region = Ball(x, 0.05, Norm.LINF) if name == "digits-attention" else Everywhere()
     for method in METHODS:
-        check_method(method_named(method), capture, region, seconds=5)
+        check_method(method_named(method), capture, region, seconds=1)
 
 
 @pytest.mark.parametrize("name", [*NETWORKS, *zoo.names()])

@@ -26,8 +26,8 @@ from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.slopes import Exact
 
-LARGEST = 400
-"""Greatest order of H that is handed to a solver: minutes."""
+LARGEST, QUICK, MINUTE = 400, 100, 60.0
+"""Greatest order of H for a solver, which takes minutes; with less than one: its steps are not cut short."""
 
 MARGIN = 1e-6
 """The part eta of sum_i lam_i (z_i - c_i v_i)^2 that H keeps: room for the solver's own tolerance."""
@@ -57,8 +57,9 @@ def solved(
     if q is not Norm.L2:
         return Refusal("the reference solver takes l2 or scalar outputs only")
     order = graph.input_shape.numel() + sum(item.out_shape.numel() for item in constraints.values())
-    if order > LARGEST:
-        return Refusal(f"H has {order} rows: the reference solver takes at most {LARGEST}; use lipsdp")
+    largest = LARGEST if deadline > time.monotonic() + MINUTE else QUICK
+    if order > largest:
+        return Refusal(f"H has {order} rows: in this time the reference solver takes at most {largest}; use lipsdp")
     try:
         import cvxpy
     except ImportError:
