@@ -16,6 +16,7 @@ from autolip.operators.diagonal import Diagonal
 from autolip.operators.index import Incidence
 from autolip.operators.norms import NormOptions
 from autolip.operators.norms.symbol import symbol_norm
+from autolip.operators.norms.symbol_torus import not_wrapped
 from autolip.operators.operator import Operator
 from autolip.values import Upper
 
@@ -147,6 +148,8 @@ def _check_for(operator: Operator, p: Norm, q: Norm, bound: Upper, l2: Upper | R
 def _above_wrapped(operator: Operator, bound: Upper, l2: Upper | Refusal) -> float:
     """How far the supremum of the symbol lies above a bound that made use of a small image, and the usual margin."""
     margin, core = _margin(operator, "symbol"), without_isometries(operator)
+    if not isinstance(core, Convolution) or not_wrapped(core) is not None:
+        return margin
     known = bound if isinstance(l2, Refusal) else l2
     supremum = symbol_norm(core, NormOptions())
     if isinstance(supremum, Refusal) or supremum.value <= known.value:

@@ -178,6 +178,13 @@ def symbol_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """
     if not isinstance(operator, Convolution):
         return Refusal(f"the symbol engine takes convolutions, not {type(operator).__name__}")
+    return symbol_on(operator, options, lambda gram: None)
+
+
+def symbol_on(
+    operator: Convolution, options: NormOptions, grid: Callable[[SymbolGram], Cells | None]
+) -> Upper | Refusal:
+    """The norm of a convolution's symbol on a grid or everywhere."""
     geometry = operator.geometry
     return kernel_norm(
         operator.weight,
@@ -186,7 +193,7 @@ def symbol_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
         geometry.groups,
         operator.relative_error,
         options,
-        lambda gram: None,
+        grid,
     )
 
 

@@ -14,7 +14,7 @@ from autolip.operators.algebra import Composition
 from autolip.operators.convolution import Convolution
 from autolip.operators.index import Incidence
 from autolip.operators.norms.engine import NormOptions, engine
-from autolip.operators.norms.symbol import kernel_norm
+from autolip.operators.norms.symbol import kernel_norm, symbol_on
 from autolip.operators.norms.symbol_cells import Cells, frequencies
 from autolip.operators.norms.symbol_polynomial import SymbolGram
 from autolip.operators.operator import DTYPE, Operator
@@ -98,37 +98,31 @@ def wrapped_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """
     if not isinstance(operator, Convolution):
         return Refusal(f"the wrapped engine takes convolutions, not {type(operator).__name__}")
-    geometry = operator.geometry
-    if geometry.transposed or any(step != 1 for step in geometry.stride):
-        return Refusal("the wrapped engine takes convolutions of stride 1")
+    refusal = not_wrapped(operator)
+    if refusal is not None:
+        return refusal
     sizes = _smallest_torus(operator)
     active = [axis for axis, size in enumerate(operator.weight.shape[2:]) if size > 1]
-    if math.prod(sizes[a] for a in active) > MOST_FREQUENCIES:
-        return Refusal(f"a torus of {' x '.join(map(str, sizes))} has more than {MOST_FREQUENCIES} frequencies")
+    counts, multiples = [sizes[a] for a in active], [operator.geometry.dilation[a] for a in active]
     found: list[Upper | Refusal] = []
     for shifts in itertools.product((0, 1), repeat=len(active)):
         known = min([options.known, *(one.value for one in found if isinstance(one, Upper))])
-        found.append(_on_shifted_torus(operator, sizes, shifts, replace(options, known=known)))
+        tight = replace(options, tolerance=0.0, known=known)
+        grid = lambda gram, shifts=shifts: frequencies(counts, multiples, gram.groups, shifts)  # noqa: E731
+        found.append(symbol_on(operator, tight, grid))
     bounds = [one for one in found if isinstance(one, Upper)]
     return Upper.least(bounds) if bounds else found[0]
 
 
-def _on_shifted_torus(
-    operator: Convolution, sizes: Sequence[int], shifts: Sequence[int], options: NormOptions
-) -> Upper | Refusal:
-    """The norm on a torus whose frequencies are moved by half a step on some of the axes with more than one tap."""
+def not_wrapped(operator: Convolution) -> Refusal | None:
+    """Why the wrapped engine does not take a convolution, if it does not."""
     geometry = operator.geometry
-    active = [axis for axis, size in enumerate(operator.weight.shape[2:]) if size > 1]
-    counts, multiples = [sizes[a] for a in active], [geometry.dilation[a] for a in active]
-    return kernel_norm(
-        operator.weight,
-        geometry.stride,
-        geometry.dilation,
-        geometry.groups,
-        operator.relative_error,
-        replace(options, tolerance=0.0),
-        lambda gram: frequencies(counts, multiples, gram.groups, shifts),
-    )
+    if geometry.transposed or any(step != 1 for step in geometry.stride):
+        return Refusal("the wrapped engine takes convolutions of stride 1")
+    sizes = _smallest_torus(operator)
+    if math.prod(n for n, taps in zip(sizes, operator.weight.shape[2:], strict=True) if taps > 1) > MOST_FREQUENCIES:
+        return Refusal(f"a torus of {' x '.join(map(str, sizes))} has more than {MOST_FREQUENCIES} frequencies")
+    return None
 
 
 def _smallest_torus(operator: Convolution) -> list[int]:
