@@ -1,5 +1,8 @@
 """LipSDP against exact constants, its own relaxation, AutoLip and badly scaled networks."""
 
+import time
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -30,6 +33,26 @@ def test_between_the_worst_activation_pattern_and_autolip(seed: int) -> None:
     product = AutoLip().bound(problem)
     assert isinstance(product, Bound) and isinstance(product.value, Upper)
     assert patterns(weights(model)) <= value(problem) < 0.9 * product.value.value
+
+
+def test_without_time_the_bound_is_that_of_autolip_and_says_so() -> None:
+    problem = pose(mlp(3, 40, 40, 2), (1, 3))
+    late = replace(problem, options=replace(problem.options, deadline=time.monotonic() - 10))
+    product, found = AutoLip().bound(problem), LipSDP().bound(late)
+    assert isinstance(product, Bound) and isinstance(found, Bound)
+    assert found.value.value == product.value.value and not found.complete
+    assert found.notes[-1].startswith("AutoLip's bound: no time left")
+    assert isinstance(LipSDP(solver="cvxpy")._least(Refusal("no optimum"), product), Refusal)
+
+
+def test_a_worse_bound_gives_way_to_that_of_autolip() -> None:
+    """Along matrices of one sign the product may be exact, and a first step is not."""
+    problem = pose(mlp(4, 6, 5, 3), (1, 4))
+    base, other = AutoLip().bound(problem), Bound(Upper(1e3))
+    chosen = LipSDP()._least(other, base)
+    assert isinstance(base, Bound) and isinstance(chosen, Bound)
+    assert chosen.value == base.value and chosen.proof == base.proof
+    assert chosen.notes == ("AutoLip's bound, below the 1000 that was proved",)
 
 
 def test_one_hidden_neuron_is_exact() -> None:

@@ -1,5 +1,6 @@
 """LipSDP: the semidefinite relaxation of the Lipschitz constant, on any graph."""
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -30,9 +31,10 @@ class LipSDP(Method):
     and backward passes of the network on a batch of `rank` (None: by its size); proved by the layerwise recursion, by a
     Cholesky factorisation of H, or, beyond its size, with high probability by Lanczos. Ends where the proved value is
     within `tolerance` of what the relaxation attains, or after `steps`, or at the deadline (after `seconds`, if there
-    is none), to half of that time again; never above AutoLip. Norms: l2 or linf at the input; at the output l2, l1
-    (from linf), linf (component by component), or any for a scalar. A network that cannot be stated as a whole is
-    bounded stretch by stretch, joined by AutoLip (l2). `solver`: power, or cvxpy for the optimum of small networks.
+    is none), to half of that time again; never above AutoLip, whose bound it is where nothing better was proved. Norms:
+    l2 or linf at the input; at the output l2, l1 (from linf), linf (component by component), or any for a scalar. A
+    network that cannot be stated as a whole is bounded stretch by stretch, joined by AutoLip (l2). `solver`: power, or
+    cvxpy for the optimum of small networks, which refuses where it has none.
     """
 
     tolerance: float = 0.01
@@ -69,13 +71,22 @@ class LipSDP(Method):
         in_time = time.monotonic() < self._deadline(problem, started)
         if isinstance(found, Refusal) and in_time and (problem.p, problem.q) == (Norm.L2, Norm.L2):
             found = self._joined(problem, started, str(found))
-        if isinstance(found, Refusal):
-            return found
+        return self._least(found, base)
+
+    def _least(self, found: Bound | Refusal, base: Bound | Refusal) -> Bound | Refusal:
+        """The smaller bound, with its proof; AutoLip's where nothing was proved, but not in a solver's place."""
         if isinstance(base, Refusal) or not isinstance(base.value, Upper):
             return found
+        if isinstance(found, Refusal):
+            if math.isinf(base.value.value) or self.solver != "power":
+                return found
+            return replace(base, notes=(*base.notes, f"AutoLip's bound: {found}"), complete=False)
         assert isinstance(found.value, Upper)
-        proof = found.proof if found.value.value <= base.value.value else base.proof
-        return Bound(Upper.least([found.value, base.value]), base.contributions, found.notes, found.complete, proof)
+        value = Upper.least([found.value, base.value])
+        if found.value.value <= base.value.value:
+            return replace(found, value=value, contributions=base.contributions)
+        note = f"AutoLip's bound, below the {found.value.value:.6g} that was proved"
+        return replace(base, value=value, notes=(*base.notes, note, *found.notes), complete=found.complete)
 
     def _relaxed(self, problem: Problem, started: float) -> Bound | Refusal:
         graph = without_fixed(problem.lowered)
