@@ -7,7 +7,7 @@ import torch
 
 from autolip.errors import Refusal
 from autolip.methods.lipsdp.ascent import Ascent
-from autolip.methods.lipsdp.lifted import lifted, norm_bound
+from autolip.methods.lipsdp.lifted import Repaired, lifted, norm_bound
 from autolip.methods.lipsdp.method import constraints_of
 from autolip.methods.lipsdp.proof import Proved, prove_form, prove_lifted
 from autolip.methods.lipsdp.search import ROUNDS, _one_of_all_rounds
@@ -43,7 +43,7 @@ def test_lanczos_alone_is_confident() -> None:
     made = statement()
     bound = norm_bound(made, MARGIN, NormOptions(finite_size=1))
     assert not isinstance(bound, Refusal)
-    assert bound.certainty is Certainty.CONFIDENT and 0 < bound.delta <= 1e-9
+    assert bound.bound.certainty is Certainty.CONFIDENT and 0 < bound.bound.delta <= 1e-9
 
 
 def test_the_map_is_of_norm_one_at_the_optimum() -> None:
@@ -56,17 +56,33 @@ def test_a_bound_chosen_among_rounds_fails_where_any_round_does() -> None:
     """Every round has a share of delta, and the bound carries all of them."""
     share = norm_bound(statement(), MARGIN, NormOptions(finite_size=1, delta=1e-9 / ROUNDS))
     assert not isinstance(share, Refusal)
-    chosen = _one_of_all_rounds(Proved(share, statement())).bound
-    assert chosen.value == share.value and share.delta < chosen.delta == pytest.approx(ROUNDS * share.delta)
+    chosen = _one_of_all_rounds(Proved(share.bound, statement())).bound
+    assert chosen.value == share.bound.value
+    assert share.bound.delta < chosen.delta == pytest.approx(ROUNDS * share.bound.delta)
 
 
 def test_multipliers_that_do_not_hold_are_refused() -> None:
     """The first layer's multipliers much too small for what the second adds: no value makes H positive."""
     made = statement()
     first = next(iter(made.multipliers))
-    wrong = replace(made, multipliers=made.multipliers | {first: made.multipliers[first] * 1e-3})
+    wrong = replace(made, multipliers=made.multipliers | {first: made.multipliers[first] * 1e-20})
     assert isinstance(prove_lifted(wrong, MARGIN, NormOptions()), Refusal)
     assert isinstance(prove_form(wrong), Refusal)
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf:l2", "linf:l1"])
+@pytest.mark.parametrize("noise", [0.3, 0.6])
+def test_a_shortfall_is_repaired(norm: str, noise: float) -> None:
+    """Multipliers that are off, graded by depth: the factorisation finds H positive, below the repaired value."""
+    made, generator = statement(norm), torch.Generator().manual_seed(1)
+    off = {
+        k: lam * torch.exp(noise * torch.randn(lam.shape, generator=generator)) for k, lam in made.multipliers.items()
+    }
+    disturbed = replace(made, multipliers=off)
+    bound, repaired = norm_bound(disturbed, MARGIN, NormOptions()), prove_lifted(disturbed, MARGIN, NormOptions())
+    assert isinstance(bound, Repaired) and bound.growth > 1 and isinstance(repaired, Proved)
+    again = prove_form(repaired.statement)
+    assert isinstance(again, Proved) and again.bound.value <= repaired.bound.value * (1 + 1e-9)
 
 
 def test_another_norm_is_stated_by_its_weights() -> None:

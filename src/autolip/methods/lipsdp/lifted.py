@@ -7,10 +7,18 @@ free inputs, to y and to e_k v_k for every nonlinear vertex.  If N >= ||M||_2 th
 
 and where e_k d_k >= N rho_k the sums cancel, for |e_k v_k| >= N |s_k / d_k|: hence |y| <= N value |x|.  The multipliers
 lam give e = rho sqrt(lam) and d = 1 / sqrt((1 - eta) lam), eta being the margin with which they were found: N is then
-about 1, and must not exceed (1 - eta)^(-1/2).  One product with M is one pass of the network, and the norm engines
-prove N as they prove any other norm.
+about 1, and should not exceed (1 - eta)^(-1/2) = limit.  One product with M is one pass of the network, and the norm
+engines prove N as they prove any other norm.
+
+Where N > limit, let depth count the nonlinear vertices on the longest path: 0 at the input, 1 to K, K + 1 at y.  Row
+k of M reads columns j of smaller depth only, so that f(t) = [t^(depth k - depth j - 1) M_kj] is a polynomial in t,
+unitarily equivalent to M on |t| = 1, and ||f(1/g)|| <= N for g >= 1 by the maximum principle.  But f(1/g) is M with
+rows scaled by g^-depth and columns by g^(depth + 1): e_k d_k is g times larger, and g = N / limit makes up for it,
+
+    |y| <= N g^K value |x|,        with multipliers g^(2 (K + 1 - depth)) lam.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -20,7 +28,7 @@ from autolip.errors import Refusal
 from autolip.graph.views import Vertex
 from autolip.intervals import UNIT
 from autolip.methods.centres import centre_and_radius
-from autolip.methods.lipsdp.statement import Statement, constraint
+from autolip.methods.lipsdp.statement import Statement, constraint, nonlinear
 from autolip.operators.algebra import compose
 from autolip.operators.block import Block, Link, between
 from autolip.operators.diagonal import Diagonal
@@ -28,7 +36,10 @@ from autolip.operators.index import Incidence
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.operator import DTYPE, Operator
 from autolip.slopes import Between, Exact
-from autolip.values import Upper
+from autolip.values import Upper, round_up
+
+FARTHEST = 10.0
+"""Logarithm of what a repair may cost."""
 
 IN, OUT = "free inputs", "all operands"
 
@@ -56,7 +67,20 @@ def lifted(statement: Statement, margin: float) -> Lifted | Refusal:
     return writer.finished()
 
 
-def norm_bound(statement: Statement, margin: float, options: NormOptions) -> Upper | Refusal:
+@dataclass(frozen=True)
+class Repaired:
+    """|y| <= bound |x|, by multipliers g^(2 (K + 1 - depth)) lam; g = 1 where nothing is missing."""
+
+    bound: Upper
+    growth: float
+    depths: dict[str, int]
+
+    def factor(self, name: str) -> float:
+        """Of the multipliers of a vertex."""
+        return self.growth ** (2 * (1 + max(self.depths.values()) - self.depths[name]))
+
+
+def norm_bound(statement: Statement, margin: float, options: NormOptions) -> Repaired | Refusal:
     """Upper bound on the statement's constant, by a bound on ||M||_2 that the norm engines find."""
     map_ = lifted(statement, margin)
     if isinstance(map_, Refusal):
@@ -64,11 +88,24 @@ def norm_bound(statement: Statement, margin: float, options: NormOptions) -> Upp
     norm = operator_norm(map_.operator, options=replace(options, tolerance=max(margin / 10, 1e-4)))
     if isinstance(norm, Refusal):
         return norm
-    if norm.value > map_.limit:
+    value = norm * _squares(1 / map_.inputs).sqrt() * _squares(1 / map_.outputs).sqrt()
+    depths, growth = _depths(statement), Upper(max(round_up(norm.value / map_.limit), 1.0))
+    if math.log(growth.value) * max(depths.values()) > FARTHEST:
         return Refusal(
-            f"the multipliers need a norm of at most {map_.limit:.6g}, and {norm.value:.6g} is what was proved of it"
+            f"the multipliers need a norm near {map_.limit:.6g}, and {norm.value:.6g} is what was proved of it"
         )
-    return norm * _squares(1 / map_.inputs).sqrt() * _squares(1 / map_.outputs).sqrt()
+    for _ in range(max(depths.values())):
+        value = value * growth
+    return Repaired(value, growth.value, depths)
+
+
+def _depths(statement: Statement) -> dict[str, int]:
+    """Nonlinear vertices on the longest path to each of them, itself included."""
+    known: dict[str, int] = {}
+    for vertex in statement.graph:
+        below = max((known[edge.source] for edge in vertex.edges), default=0)
+        known[vertex.name] = below + (not vertex.is_affine and vertex.name != statement.graph.input)
+    return {vertex.name: known[vertex.name] for vertex in nonlinear(statement.graph)}
 
 
 def _squares(entries: Tensor) -> Upper:

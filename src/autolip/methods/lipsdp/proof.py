@@ -127,12 +127,13 @@ def prove_chain(statement: Statement, chain: Chain) -> Proved | Refusal:
 
 def prove_lifted(statement: Statement, margin: float, options: NormOptions) -> Proved | Refusal:
     """By the norm of the lifted map; CONFIDENT where only Lanczos can bound it."""
-    bound = norm_bound(statement, margin, options)
-    if isinstance(bound, Refusal):
-        return bound
-    factor = (bound.value / statement.value) ** 2
+    found = norm_bound(statement, margin, options)
+    if isinstance(found, Refusal):
+        return found
+    factor = (found.bound.value / statement.value) ** 2
     inputs = None if statement.inputs is None else statement.inputs * factor
-    return Proved(bound, replace(statement, value=bound.value, inputs=inputs))
+    multipliers = {name: lam * found.factor(name) for name, lam in statement.multipliers.items()}
+    return Proved(found.bound, replace(statement, value=found.bound.value, inputs=inputs, multipliers=multipliers))
 
 
 def prove_form(statement: Statement, attempts: int = 10) -> Proved | Refusal:

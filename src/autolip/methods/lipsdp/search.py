@@ -246,7 +246,7 @@ def format_of(work: float) -> tuple[torch.dtype, torch.device]:
 
 def _rank(work: float, deadline: float) -> int:
     """Columns to start with: more of them meet fewer saddle points, and cost little where passes are cheap."""
-    rank = next((rank for most, rank in ((4e6, 32), (4e7, 16)) if work <= most), 8)
+    rank = next((rank for most, rank in ((4e6, 32),) if work <= most), 16)
     while rank > FEWEST_COLUMNS and time.monotonic() + 2 * FEWEST * step_price(work * rank) > deadline:
         rank //= 2
     return rank
