@@ -8,6 +8,7 @@ from autolip.norms import Norm
 from autolip.operators.convolution import Convolution
 from autolip.operators.norms.engine import Engine, NormOptions, eligible, normal_form
 from autolip.operators.norms.lanczos import WORTH, lower_estimate
+from autolip.operators.norms.symbol_wave import reached
 from autolip.operators.operator import Operator
 from autolip.values import INFINITE, ZERO, Certainty, Upper
 
@@ -24,7 +25,7 @@ def operator_norm(
 
     Cheap engines always run; the others until `options.deadline`, exact ones first, unless an exact engine has
     answered, or the norm is known from below to within the tolerance of what is proved.  Randomised
-    engines run last, and replace a proved bound only if theirs is smaller by three tolerances.  Refused, with every
+    engines run last, and replace a proved bound only if theirs is smaller by four tolerances.  Refused, with every
     engine's reason, if none gives a number.
     """
     core, p, q = normal_form(operator, p, q)
@@ -71,22 +72,35 @@ class _Search:
             self.reached = max(self.reached, bound.value / (1 + self.options.tolerance) * _border(self.core))
 
     def is_worth(self, chosen: Engine) -> bool:
-        """Whether an expensive engine may run: there is time, and something to gain."""
+        """Whether an expensive engine may run: there is time, and something to gain.
+
+        A convolution's symbol costs less than the passes over its image that would tell.
+        """
         if self.options.expired:
             self.reasons.append(f"{chosen.name}: no time left")
             return False
         if chosen.exact and min(self.core.in_size, self.core.out_size) <= SMALL:
             return True
-        self._estimate()
-        margin = self.options.tolerance * (WORTH if chosen.random else 1.0)
+        convolution = isinstance(self.core, Convolution)
+        margin = self.options.tolerance * (WORTH + 1 if chosen.random else 1.0)  # a random one ends above the norm
+        if not convolution or (chosen.random and self._has_gain(margin)):
+            self._estimate(margin)
+        return self._has_gain(margin)
+
+    def _has_gain(self, margin: float) -> bool:
+        """Whether the norm may be below what is proved by more than that share."""
         return self.proved.value > self.reached * (1 + margin)
 
-    def _estimate(self) -> None:
-        """A few Lanczos steps, where a bound is there to compare with."""
+    def _estimate(self, margin: float) -> None:
+        """A few Lanczos steps, where a bound is there to compare with, until it is seen that nothing is to gain."""
         if not self._estimated and (self.p, self.q) == (Norm.L2, Norm.L2) and math.isfinite(self.proved.value):
             self._estimated = True
-            enough = self.proved.value / (1 + self.options.tolerance)
-            self.reached = lower_estimate(self.core, 8, self.options.seed, enough).value
+            enough = self.proved.value / (1 + margin)
+            if isinstance(self.core, Convolution):
+                found = reached(self.core, 8, enough, self.options.seed)
+            else:
+                found = lower_estimate(self.core, 8, self.options.seed, enough)
+            self.reached = max(self.reached, found.value)
 
     def answer(self) -> Upper | Refusal:
         if not self.bounds:

@@ -68,6 +68,12 @@ class Krylov:
         """The largest Ritz value: at most ||B||, up to rounding."""
         return max(float(self.spectrum()[0][-1]), 0.0)
 
+    def leading(self) -> tuple[float, Float[Tensor, " n"]]:
+        """The largest Ritz value and its vector, which lies in the part of the basis that is kept."""
+        values, vectors = self.spectrum()
+        kept = self._basis[: len(self)]
+        return float(values[-1]), kept.T @ torch.from_numpy(vectors[: len(kept), -1].copy())
+
     def residual(self) -> float:
         """||B x - theta x|| of the largest Ritz pair."""
         return self.betas[-1] * abs(float(self.spectrum()[1][-1, -1]))

@@ -44,7 +44,7 @@ SAFETY = 4.0
 START_ERROR = 2.0**-49
 """Bound on the rounding of the normalised start vector, in l2 norm."""
 
-WORTH = 3.0
+WORTH = 4.0
 """A proved bound is given up for a confident one that is smaller by this many tolerances."""
 
 

@@ -38,7 +38,7 @@ from autolip.intervals import UNIT, gamma
 from autolip.operators.convolution import Convolution
 from autolip.operators.norms.engine import NormOptions, engine
 from autolip.operators.norms.symbol_cells import Cells, cover
-from autolip.operators.norms.symbol_polynomial import SymbolGram, symbol_gram, waves
+from autolip.operators.norms.symbol_polynomial import SymbolGram, normalised, symbol_gram, waves
 from autolip.operators.norms.symbol_search import Search
 from autolip.operators.operator import DTYPE, Operator
 from autolip.values import Upper, round_up
@@ -152,13 +152,6 @@ def _first_cover(gram: SymbolGram, t: float, generator: torch.Generator) -> Cell
     return cover(gram.degrees, REACHES[first], gram.groups)
 
 
-def _normalised(weight: Tensor) -> tuple[Tensor, int]:
-    """The kernel times 2^-e, largest entry in [1, 2): exact but for underflow, far below the rounding bounds."""
-    exponent = math.frexp(weight.abs().max().item())[1] - 1
-    half = -exponent // 2
-    return weight * 2.0**half * 2.0 ** (-exponent - half), exponent
-
-
 def _scaled_back(value: float, exponent: int) -> Upper:
     try:
         return Upper(round_up(math.ldexp(value, exponent)))
@@ -212,7 +205,7 @@ def kernel_norm(
         return Refusal("the kernel holds infinite or undefined entries: its norm is not a number")
     if not weight.numel() or not weight.any():
         return Upper(0.0)
-    scaled, exponent = _normalised(weight)
+    scaled, exponent = normalised(weight)
     gram = symbol_gram(scaled, stride, dilation, groups)
     known = options.known * 2.0 ** min(-exponent, 1000)
     norm = norm_of_symbol(gram, grid(gram), replace(options, known=known))

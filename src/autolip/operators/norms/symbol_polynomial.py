@@ -152,3 +152,10 @@ def symbol_gram(weight: Tensor, stride: Sequence[int], dilation: Sequence[int], 
     kernel = kernel.reshape(*kernel.shape[:3], *(size for size in kernel.shape[3:] if size > 1))
     smaller = kernel if kernel.shape[1] <= kernel.shape[2] else kernel.transpose(1, 2)
     return SymbolGram(smaller.contiguous())
+
+
+def normalised(weight: Tensor) -> tuple[Tensor, int]:
+    """The kernel times 2^-e, largest entry in [1, 2): exact but for underflow, far below the rounding bounds."""
+    exponent = math.frexp(weight.abs().max().item())[1] - 1
+    half = -exponent // 2
+    return weight * 2.0**half * 2.0 ** (-exponent - half), exponent
