@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format lint types bench clean
+.PHONY: demo test slow check format lint types bench clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -15,8 +15,11 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## bracket the Lipschitz constant of a conv net that ships with the package
 	$(BIN)/autolip estimate digits-conv
 
-test: $(READY)  ## the whole test suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2  # one thread a worker: two would fight over two cores
+test: $(READY)  ## the tests but for the slow ones; one thread a worker: two would fight over two cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not long"
+
+slow: $(READY)  ## the slow tests: large networks of others, every method on every shipped network, the pages' commands
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "slow and not long"
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
@@ -25,7 +28,7 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-check: lint types test  ## what CI runs
+check: lint types test slow  ## what CI runs
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -27,7 +27,7 @@ from autolip.zoo import architectures
 
 RESULTS = Path(__file__).parent / "results"
 NETWORKS = ("alexnet", "vgg16", "resnet50", "trained alexnet", "trained vgg")
-STEPS, ENOUGH = 80, 1.001
+STEPS, ENOUGH = 40, 1.002
 """Lanczos steps from below at most; fewer where the bound is within this factor already."""
 
 

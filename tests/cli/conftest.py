@@ -5,8 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from autolip import zoo
 from autolip.cli.main import main
 
 
@@ -46,3 +48,10 @@ def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Pat
 
     yield write
     sys.modules.pop("nets", None)
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> list[object]:
+    """Options for a search over three images in place of the default one, which takes seconds."""
+    np.save(tmp_path / "three.npy", zoo.digits()[:3].numpy())
+    return ["--lower", "dataset", "--data", tmp_path / "three.npy"]

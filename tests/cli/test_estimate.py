@@ -16,17 +16,10 @@ from autolip.cli import estimate as command
 from autolip.cli.main import main
 
 
-@pytest.fixture
-def quick(tmp_path: Path) -> list[object]:
-    """Options for a search over three images in place of the default one, which takes seconds."""
-    np.save(tmp_path / "three.npy", zoo.digits()[:3].numpy())
-    return ["--lower", "dataset", "--data", tmp_path / "three.npy"]
-
-
 @pytest.mark.parametrize("name", zoo.names())
 def test_shipped_networks_get_a_bracket(name: str, run) -> None:
     near = ["--center", "example", "--radius", "0.1"] if "attention" in name else []
-    ran = run("estimate", name, "--json", "--time-budget", "4s", *near)
+    ran = run("estimate", name, "--json", "--time-budget", "2s", *near)
     result = json.loads(ran.out)
     assert (ran.code, ran.err) == (0 if result["complete"] else 3, "")
     assert 0 < result["lower"]["value"] <= result["upper"]["value"] < float("inf")
@@ -46,7 +39,7 @@ def test_bracket_contains_a_known_constant(run, nets) -> None:
     """A linear map's constant is its largest singular value."""
     weight = torch.tensor([[3.0, 0.0], [4.0, 5.0]], dtype=torch.float64)
     torch.save({"weight": weight}, nets("def net():\n    return nn.Linear(2, 2, bias=False)") / "w.pth")
-    ran = run("estimate", "nets:net", "--input-shape", "2", "--weights", "w.pth", "--json")
+    ran = run("estimate", "nets:net", "--input-shape", "2", "--weights", "w.pth", "--method", "autolip", "--json")
     result = json.loads(ran.out)
     exact = 45**0.5
     assert result["lower"]["value"] <= exact * (1 + 1e-15) and result["upper"]["value"] >= exact * (1 - 1e-15)
@@ -66,13 +59,14 @@ def test_region_and_output_narrow_the_bracket(run) -> None:
 
 def test_data_set_is_searched(run, tmp_path: Path) -> None:
     np.save(tmp_path / "digits.npy", zoo.digits()[:8].numpy())
-    ran = run("estimate", "digits-mlp", "--data", tmp_path / "digits.npy", "--json")
+    ran = run("estimate", "digits-mlp", "--method", "autolip", "--data", tmp_path / "digits.npy", "--json")
     rows = {row["method"]: row for row in json.loads(ran.out)["bounds"]}
     assert rows["dataset"]["kind"] == "lower" and rows["dataset"]["value"] > 0
     assert rows["ascent"]["kind"] == "lower"
 
 
 def test_results_to_files(run, quick, tmp_path: Path) -> None:
+    quick += ["--method", "autolip"]
     assert run("estimate", "digits-mlp", *quick, "-o", tmp_path / "r.json").out == ""
     assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["model"] == "digits-mlp"
     assert run("estimate", "digits-mlp", *quick, "-o", tmp_path / "r.txt").code == 0
@@ -81,7 +75,7 @@ def test_results_to_files(run, quick, tmp_path: Path) -> None:
 
 def test_seed_makes_runs_repeat(run) -> None:
     def values() -> list[object]:
-        result = json.loads(run("estimate", "digits-mlp", "--seed", "7", "--json").out)
+        result = json.loads(run("estimate", "digits-mlp", "--method", "rescaled", "--seed", "7", "--json").out)
         return [result["upper"]["value"], result["lower"]["value"], result["options"]["seed"]]
 
     assert values() == values()
@@ -179,6 +173,6 @@ def test_archive(run, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).eval()
     torch.export.save(torch.export.export(model, (torch.zeros(1, 3),)), tmp_path / "net.pt2")
-    result = json.loads(run("estimate", tmp_path / "net.pt2", "--json").out)
+    result = json.loads(run("estimate", tmp_path / "net.pt2", "--method", "autolip", "--lower", "random", "--json").out)
     first, last = (torch.linalg.matrix_norm(layer.weight.double(), 2).item() for layer in (model[0], model[2]))
     assert result["lower"]["value"] <= result["upper"]["value"] <= first * last * (1 + 1e-6)

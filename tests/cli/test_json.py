@@ -95,7 +95,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str,
         patch.chdir(folder)
         patch.setattr(sys, "path", list(sys.path))
         for number, call in enumerate(calls):
-            assert main(["estimate", *call, "--method", "autolip", "-o", f"{number}.json"]) in (0, 2)
+            search = () if "--lower" in call else ("--lower", "random")
+            assert main(["estimate", *call, *search, "--method", "autolip", "-o", f"{number}.json"]) in (0, 2)
         yield [json.loads((folder / f"{number}.json").read_text(encoding="utf-8")) for number in range(len(calls))]
         sys.modules.pop("forms", None)
 

@@ -19,12 +19,24 @@ FILES = sorted(ZOO.rglob("*.onnx"))
 LOCAL = ("attention", "recurrent")
 """Folders of networks that multiply variables: their constants are infinite or unknown on an unbounded region."""
 
+HEAVY = (
+    "cGAN_imgSz32_nCh_1",
+    "vit_pgd_2_3_16",
+    "resnet_2b",
+    "cifar_base_kw",
+    "Convnet_maxpool",
+    "silero_vad_openvino_16k",
+)
+"""Several seconds each."""
+
+CASES = [pytest.param(f, id=f.stem, marks=[pytest.mark.slow] if f.stem in HEAVY else []) for f in FILES]
+
 ACAS = 2.8787e7
 """Published product of norms of ACAS Xu 1_1."""
 
 
 @pytest.mark.skipif(not FILES, reason=f"no ONNX files in {ZOO}; set AUTOLIP_ZOO")
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CASES)
 def test_a_published_file_is_bracketed(path: Path) -> None:
     capture = load_network(str(path)).capture
     local = path.parent.name in LOCAL

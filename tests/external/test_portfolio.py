@@ -61,6 +61,10 @@ SECONDS = 3.0
 """What a member may take where no figure is published for it."""
 
 
+QUICK = *PRODUCTS, "cart_pole"
+CASES = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in NETWORKS]
+
+
 @functools.cache
 def bounds_of(name: str) -> dict[str, float]:
     """Every member's bound, on one problem: norms are found once.  And `attained`, a slope."""
@@ -84,7 +88,7 @@ def bounds_of(name: str) -> dict[str, float]:
     return found | {"attained": lower.value}
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", CASES)
 def test_between_what_is_attained_and_the_product(name: str) -> None:
     """Moduli alone may exceed the product, where signs are mixed."""
     found = bounds_of(name)
@@ -107,6 +111,7 @@ def last_digit(printed: str) -> float:
     return 0.502 * 10.0 ** -len(printed.partition(".")[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [1.0, 4.0])
 def test_the_time_budget_is_kept(budget: float) -> None:
     """A network of long kernels, whose norms alone take longer: some bound, who is late is named, all in about time."""

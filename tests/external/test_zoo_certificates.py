@@ -44,7 +44,7 @@ def accepted(result: Result, folder: Path) -> str:
     return check(folder / "x.cert").claim
 
 
-@pytest.mark.parametrize("name", [*SMALL, *OTHERS])
+@pytest.mark.parametrize("name", [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_autolip(name: str, tmp_path: Path) -> None:
     assert "deterministically" in accepted(estimated(name, "autolip"), tmp_path)
 

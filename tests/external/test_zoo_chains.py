@@ -18,7 +18,11 @@ REST = tuple(name for name in NETWORKS if name not in (*QUICK, "crepe_tiny"))
 
 
 @pytest.mark.parametrize(
-    "name", [*QUICK, *(pytest.param(name, marks=(pytest.mark.slow, pytest.mark.long)) for name in REST)]
+    "name",
+    [
+        *(pytest.param(name, marks=[] if name in SMALL else [pytest.mark.slow]) for name in QUICK),
+        *(pytest.param(name, marks=pytest.mark.long) for name in REST),
+    ],
 )
 def test_lower_is_below_every_upper(name: str) -> None:
     factory, shape = NETWORKS[name]
