@@ -38,9 +38,9 @@ class Form:
     weights: Float[Tensor, " m"]
 
 
-def size_of(statement: Statement) -> int:
+def size_of(graph: SlopeGraph) -> int:
     """The order of H."""
-    return statement.graph.input_shape.numel() + sum(v.shape.numel() for v in nonlinear(statement.graph))
+    return graph.input_shape.numel() + sum(v.shape.numel() for v in nonlinear(graph))
 
 
 def form_of(statement: Statement) -> Form | Refusal:

@@ -7,8 +7,8 @@ free inputs, to y and to e_k v_k for every nonlinear vertex.  If N >= ||M||_2 th
 
 and where e_k d_k >= N rho_k the sums cancel, for |e_k v_k| >= N |s_k / d_k|: hence |y| <= N value |x|.  The multipliers
 lam give e = rho sqrt(lam) and d = 1 / sqrt((1 - eta) lam), eta being the margin with which they were found: N is then
-about 1, and should not exceed (1 - eta)^(-1/2) = limit.  One product with M is one pass of the network, and the norm
-engines prove N as they prove any other norm.
+about 1, and should not exceed (1 - eta)^(-1/2) = limit.  One product with M is one pass of the network, and N is
+proved as any dense norm, or by Lanczos.
 
 Where N > limit, let depth count the nonlinear vertices on the longest path: 0 at the input, 1 to K, K + 1 at y.  Row
 k of M reads columns j of smaller depth only, so that f(t) = [t^(depth k - depth j - 1) M_kj] is a polynomial in t,
@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.graph.views import Vertex
+from autolip.graph.views import SlopeGraph, Vertex
 from autolip.intervals import UNIT
 from autolip.methods.centres import centre_and_radius
 from autolip.methods.lipsdp.statement import Statement, constraint, nonlinear
@@ -34,6 +34,7 @@ from autolip.operators.block import Block, Link, between
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.index import Incidence
 from autolip.operators.norms import NormOptions, operator_norm
+from autolip.operators.norms.lanczos import lanczos
 from autolip.operators.operator import DTYPE, Operator
 from autolip.slopes import Between, Exact
 from autolip.values import Upper, round_up
@@ -85,27 +86,29 @@ def norm_bound(statement: Statement, margin: float, options: NormOptions) -> Rep
     map_ = lifted(statement, margin)
     if isinstance(map_, Refusal):
         return map_
-    norm = operator_norm(map_.operator, options=replace(options, tolerance=max(margin / 10, 1e-4)))
+    operator, near = map_.operator, replace(options, tolerance=max(margin / 10, 1e-4))
+    dense = min(operator.in_size, operator.out_size) <= options.finite_size
+    norm = operator_norm(operator, options=near) if dense else lanczos(operator, near)
     if isinstance(norm, Refusal):
         return norm
     value = norm * _squares(1 / map_.inputs).sqrt() * _squares(1 / map_.outputs).sqrt()
-    depths, growth = _depths(statement), Upper(max(round_up(norm.value / map_.limit), 1.0))
-    if math.log(growth.value) * max(depths.values()) > FARTHEST:
+    levels, growth = depths(statement.graph), Upper(max(round_up(norm.value / map_.limit), 1.0))
+    if math.log(growth.value) * max(levels.values()) > FARTHEST:
         return Refusal(
             f"the multipliers need a norm near {map_.limit:.6g}, and {norm.value:.6g} is what was proved of it"
         )
-    for _ in range(max(depths.values())):
+    for _ in range(max(levels.values())):
         value = value * growth
-    return Repaired(value, growth.value, depths)
+    return Repaired(value, growth.value, levels)
 
 
-def _depths(statement: Statement) -> dict[str, int]:
+def depths(graph: SlopeGraph) -> dict[str, int]:
     """Nonlinear vertices on the longest path to each of them, itself included."""
     known: dict[str, int] = {}
-    for vertex in statement.graph:
+    for vertex in graph:
         below = max((known[edge.source] for edge in vertex.edges), default=0)
-        known[vertex.name] = below + (not vertex.is_affine and vertex.name != statement.graph.input)
-    return {vertex.name: known[vertex.name] for vertex in nonlinear(statement.graph)}
+        known[vertex.name] = below + (not vertex.is_affine and vertex.name != graph.input)
+    return {vertex.name: known[vertex.name] for vertex in nonlinear(graph)}
 
 
 def _squares(entries: Tensor) -> Upper:

@@ -62,10 +62,10 @@ def prove(statement: Statement, margin: float, options: NormOptions, until: floa
     By a factorisation where it will have ended at `until`, a `time.monotonic()` moment; by Lanczos otherwise.
     """
     found: list[Proved | Refusal] = []
-    dear = f"H has {size_of(statement)} rows: only up to {LARGEST_FORM} can be factorised"
+    dear = f"H has {size_of(statement.graph)} rows: only up to {LARGEST_FORM} can be factorised"
     for seconds, way in _ways(statement):
         if time.monotonic() + seconds > until:
-            dear = f"a proof with {size_of(statement)} variables takes about {seconds:.2g} s, more than was left"
+            dear = f"a proof with {size_of(statement.graph)} variables takes about {seconds:.2g} s, more than was left"
             break
         found.append(way())
         if isinstance(found[-1], Proved) and found[-1].bound.value <= statement.value * SLACK:
@@ -81,7 +81,7 @@ def prove(statement: Statement, margin: float, options: NormOptions, until: floa
 def _ways(statement: Statement) -> list[tuple[float, Callable[[], Proved | Refusal]]]:
     """The ways to a proof and about what they cost, the cheaper first; of two that cost nothing the chain's."""
     ways: list[tuple[float, Callable[[], Proved | Refusal]]] = []
-    chain, order = chain_of(statement), size_of(statement)
+    chain, order = chain_of(statement), size_of(statement.graph)
     if chain is not None:
         ways.append((CHAIN_OPERATIONS * chain.work / factorisation_rate(), lambda: prove_chain(statement, chain)))
     if order <= (LARGEST_FORM if chain is None else LARGEST_FORM // 4):

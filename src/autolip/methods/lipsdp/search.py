@@ -19,8 +19,10 @@ import torch
 from autolip.errors import Refusal
 from autolip.graph.views import SlopeGraph
 from autolip.methods.lipsdp.ascent import Ascent
+from autolip.methods.lipsdp.form import size_of
+from autolip.methods.lipsdp.lifted import depths
 from autolip.methods.lipsdp.polish import Chain, polished
-from autolip.methods.lipsdp.proof import Proved, chain_of, prove, prove_chain
+from autolip.methods.lipsdp.proof import LARGEST_FORM, NOTHING, Proved, chain_of, price, prove, prove_chain
 from autolip.methods.lipsdp.statement import Constraint, Statement
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
@@ -49,6 +51,9 @@ SHORTEST = 4
 
 GRACE = 4
 """Rounds that a first proof may take after the deadline."""
+
+MARGINS = 0.08
+"""Sum of the margins along the longest path of a network whose proof is a norm, at most: they cost about a quarter."""
 
 ROUNDS = 24
 """Most margins tried."""
@@ -112,8 +117,9 @@ class Search:
         if time.monotonic() + SHORTEST * step > self.effort.latest:
             self.reasons.append(f"no time left: a pass with {self.rank} columns takes about {step:.1g} s")
             return self
-        self._climb(0.0)
-        margin = self.effort.margin
+        margin, by_norm = self._first_margin
+        if not by_norm:
+            self._climb(0.0)
         while not self.finished:
             self.rounds += 1
             self._climb(margin)
@@ -130,14 +136,27 @@ class Search:
                 continue
             gain = math.inf if self.best is None else self.best.bound.value / proved.bound.value
             self._keep(proved)
-            saddle = proved.bound.value > statement.value * (1 + self.effort.tolerance / 4)
-            if saddle:
+            seen = margin if proved.bound.events else 0.0  # what Lanczos needs to see is no sign of a saddle
+            if proved.bound.value > statement.value * (1 + self.effort.tolerance / 4 + seen):
                 self._restart()
             elif gain > 1 + self.effort.tolerance / 40 or margin > self.effort.tolerance:
                 margin /= 4
             elif not self._widened():
                 break
         return self
+
+    @property
+    def _first_margin(self) -> tuple[float, bool]:
+        """The margin to begin with, and whether Lanczos is to see it.
+
+        As given where proofs are cheap: they are repeated. A factorisation that is dear needs next to none. A margin
+        costs about depth / 4 times itself, and the norm of the lifted map has to be known to a part of it.
+        """
+        order, left = size_of(self.graph), self.effort.latest - time.monotonic()
+        if order > LARGEST_FORM or price(order) > left:
+            return min(self.effort.margin, MARGINS / max(depths(self.graph).values(), default=1)), True
+        dear = price(order) > NOTHING
+        return min(self.effort.margin, self.effort.tolerance / 4) if dear else self.effort.margin, False
 
     def _keep(self, proved: Proved) -> None:
         """The smaller bound."""
