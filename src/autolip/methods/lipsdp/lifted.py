@@ -86,7 +86,8 @@ def norm_bound(statement: Statement, margin: float, options: NormOptions) -> Rep
     map_ = lifted(statement, margin)
     if isinstance(map_, Refusal):
         return map_
-    operator, near = map_.operator, replace(options, tolerance=max(margin / 10, 1e-4))
+    operator = map_.operator
+    near = replace(options, tolerance=max(margin / 10, 1e-4), enough=map_.limit)
     dense = min(operator.in_size, operator.out_size) <= options.finite_size
     norm = operator_norm(operator, options=near) if dense else lanczos(operator, near)
     if isinstance(norm, Refusal):

@@ -37,14 +37,17 @@ CLIMB = 0.4
 """Part of the time left that one climb may take, twice that for its first steps: what follows is its proof, and the
 next round."""
 
+LONG_CLIMB = 0.7
+"""The same where the proof is a norm, and there will hardly be another round."""
+
 POLISHED = 2e8
 """Work of a recursion up to which a chain's multipliers are polished."""
 
 FEWEST = 24
 """First steps of a climb."""
 
-FEWEST_COLUMNS = 4
-"""Columns that are kept however little time there is."""
+FEWEST_COLUMNS, MOST_COLUMNS = 4, 32
+"""Columns to start with: where there is little time, and where there is enough."""
 
 SHORTEST = 4
 """Steps of the shortest search: a climb, another with a margin, what that attains, and as much for a proof."""
@@ -52,7 +55,7 @@ SHORTEST = 4
 GRACE = 4
 """Rounds that a first proof may take after the deadline."""
 
-MARGINS = 0.08
+MARGINS = 0.06
 """Sum of the margins along the longest path of a network whose proof is a norm, at most: they cost about a quarter."""
 
 ROUNDS = 24
@@ -106,6 +109,7 @@ class Search:
     _ascent: Ascent = field(init=False, repr=False)
     _settled: float = field(init=False, repr=False)
     """Relative change of the value below which a climb ends."""
+    _part: float = field(init=False, default=CLIMB, repr=False)
 
     def __post_init__(self) -> None:
         self._ascent = self._started(self.effort.rank or _rank(self.graph.work, self.effort.deadline))
@@ -118,7 +122,9 @@ class Search:
             self.reasons.append(f"no time left: a pass with {self.rank} columns takes about {step:.1g} s")
             return self
         margin, by_norm = self._first_margin
-        if not by_norm:
+        if by_norm:
+            self._part = LONG_CLIMB
+        else:
             self._climb(0.0)
         while not self.finished:
             self.rounds += 1
@@ -156,7 +162,7 @@ class Search:
         if order > LARGEST_FORM or price(order) > left:
             return min(self.effort.margin, MARGINS / max(depths(self.graph).values(), default=1)), True
         dear = price(order) > NOTHING
-        return min(self.effort.margin, self.effort.tolerance / 4) if dear else self.effort.margin, False
+        return min(self.effort.margin, self.effort.tolerance / 8) if dear else self.effort.margin, False
 
     def _keep(self, proved: Proved) -> None:
         """The smaller bound."""
@@ -238,7 +244,7 @@ class Search:
         ascent = self._ascent
         ascent.margin = margin
         known: list[float] = []
-        until, first = self.effort.share(CLIMB), self.effort.share(2 * CLIMB)
+        until, first = self.effort.share(self._part), self.effort.share(max(self._part, 2 * CLIMB))
         while not known or (
             self.steps < self.effort.steps and time.monotonic() < (first if len(known) < FEWEST else until)
         ):
@@ -264,8 +270,8 @@ def format_of(work: float) -> tuple[torch.dtype, torch.device]:
 
 
 def _rank(work: float, deadline: float) -> int:
-    """Columns to start with: more of them meet fewer saddle points, and cost little where passes are cheap."""
-    rank = next((rank for most, rank in ((4e6, 32),) if work <= most), 16)
+    """Columns to start with: with more of them there are fewer saddle points, and fewer steps reach the top."""
+    rank = MOST_COLUMNS
     while rank > FEWEST_COLUMNS and time.monotonic() + 2 * FEWEST * step_price(work * rank) > deadline:
         rank //= 2
     return rank

@@ -22,7 +22,8 @@ class NormOptions:
 
     `finite_size` is the smaller matrix side up to which an operator may be materialised; `deadline` is a
     `time.monotonic()` moment after which only the cheapest engines run; `proved_only` leaves the randomised
-    engines out.  `known` is a bound that is already proved: an engine may give up once it cannot beat it.
+    engines out.  `known` is a bound that is already proved: an engine may give up once it cannot beat it.  `enough` is
+    one that would do: an engine may stop where its own is not above it.
     """
 
     delta: float = 1e-9
@@ -32,6 +33,7 @@ class NormOptions:
     deadline: float | None = None
     proved_only: bool = False
     known: float = math.inf
+    enough: float = 0.0
 
     @property
     def expired(self) -> bool:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from autolip.intervals import UNIT
 
-MEMORY = 2**31
-"""Bytes that one basis may take."""
+MEMORY = 2**29
+"""Bytes that one basis may take: more of it costs more than the steps that it saves."""
 
 
 class Krylov:

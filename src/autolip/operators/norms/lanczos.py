@@ -165,7 +165,7 @@ def _run(gram: _Gram, start: Tensor, epsilon: float, options: NormOptions) -> fl
             due += 1 + due // 16
             square = min(square, _excluded_above(space, rounding, epsilon))
             ritz = math.sqrt(space.top())
-            if math.sqrt(square) <= ritz * (1 + options.tolerance):
+            if math.sqrt(square) <= max(ritz * (1 + options.tolerance), options.enough * gram.scale):
                 return square
             if ritz * (1 + WORTH * options.tolerance) >= options.known * gram.scale:
                 return Refusal(f"cannot improve on {options.known:.6g} by more than {WORTH:g} tolerances")
