@@ -156,7 +156,7 @@ def prove(form: Form) -> None:
 def trust(form: Form, delta: float) -> None:
     """H >= 0 but for an event of probability delta over our own random vectors; else Rejected."""
     problem, n = Scaled.of(form, form.weights()), sum(form.sizes.values())
-    runs = max(1, math.ceil(-math.log10(delta) / 3))
+    runs = max(1, math.ceil(-math.log10(delta) / 3 - 1e-6))
     epsilon = delta ** (1 / runs) * math.sqrt(math.pi / (2 * n)) * (1 - 1e-6) - 2.0**-45
     require(epsilon > 0, f"delta = {delta:g} is below what float64 can show")
     start = np.random.Generator(np.random.PCG64(secrets.randbits(128))).standard_normal((runs, n))

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from autolip.capture.torch_export import capture_model
 from autolip.certificates import Certificate
 from autolip.methods import Problem
 from autolip.methods.lipsdp.certificate import proof_of
+from autolip.methods.lipsdp.proof import Proved, prove_lifted
 from autolip.methods.lipsdp.statement import Statement, nonlinear
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
@@ -75,6 +77,22 @@ def test_a_dense_chain(dense: Problem, certainty: Certainty, tmp_path: Path) -> 
     assert len(verdict.assumed) == 2
     said = float(verdict.claim.split()[4])
     assert statement.value <= said <= statement.value * 1.003
+
+
+@pytest.mark.parametrize("certainty", Certainty)
+def test_multipliers_that_are_off_are_accepted_once_repaired(
+    dense: Problem, certainty: Certainty, tmp_path: Path
+) -> None:
+    exact, generator = by_norms(dense, spare=1.0), torch.Generator().manual_seed(0)
+    off = {k: lam * torch.exp(torch.randn(lam.shape, generator=generator)) for k, lam in exact.multipliers.items()}
+    disturbed = replace(exact, multipliers=off)
+    certificate(dense, disturbed, certainty).save(tmp_path / "off.cert")
+    with pytest.raises(Rejected):
+        check(tmp_path / "off.cert")
+    repaired = prove_lifted(disturbed, 0.0, NormOptions())
+    assert isinstance(repaired, Proved)
+    certificate(dense, repaired.statement, certainty).save(tmp_path / "x.cert")
+    check(tmp_path / "x.cert")
 
 
 @pytest.mark.parametrize("certainty", Certainty)

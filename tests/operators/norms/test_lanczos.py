@@ -215,3 +215,13 @@ def test_a_small_delta_takes_several_starts() -> None:
     one, several = (bound_of(Diagonal(scale, (3000,)), delta=delta) for delta in (1e-9, 1e-15))
     assert 1 <= one.value <= 1 + 1.1e-3 and 1 <= several.value <= 1 + 1.1e-3
     assert several.delta == 1e-15
+
+
+def test_it_ends_where_a_bound_is_enough() -> None:
+    operator = Dense(torch.diag(spectrum("quadratic top", 300)))
+    with metered() as all_the_way:
+        near = bound_of(operator)
+    with metered() as soon:
+        rough = bound_of(operator, enough=1.2)
+    assert 1 <= near.value < rough.value <= 1.2
+    assert soon.work < all_the_way.work / 2
