@@ -39,7 +39,7 @@ from autolip.operators.convolution import Convolution
 from autolip.operators.norms.engine import NormOptions, engine
 from autolip.operators.norms.symbol_cells import Cells, cover
 from autolip.operators.norms.symbol_polynomial import SymbolGram, normalised, symbol_gram, waves
-from autolip.operators.norms.symbol_search import Search
+from autolip.operators.norms.symbol_search import Search, Summit
 from autolip.operators.operator import DTYPE, Operator
 from autolip.values import Upper, round_up
 
@@ -66,7 +66,7 @@ def norm_of_symbol(gram: SymbolGram, cells: Cells | None, options: NormOptions) 
     seen to reach the bound that is already known.
     """
     search = Search(gram, options.seed)
-    low = _raked(gram, cells, search, max(1.0, _largest_seen(gram, cells, search)))
+    low = max(1.0, highest(gram, search).norm if cells is None else _largest_seen(gram, cells, search))
     if low >= options.known:
         return Refusal("the symbol is seen to reach the bound that is already known")
     slack = max(options.tolerance if gram.taps else 0.0, 4 * _rounding(gram, low))
@@ -114,28 +114,28 @@ def _rounding(gram: SymbolGram, low: float) -> float:
     return _factorisation(gram.side) + gram.error / low**2 + 16 * UNIT
 
 
-def _largest_seen(gram: SymbolGram, cells: Cells | None, search: Search) -> float:
-    """A norm that the symbol attains: near some of the cells, or anywhere without."""
-    if cells is None:
-        return math.sqrt(max(0.0, search.best().value))
+def _largest_seen(gram: SymbolGram, cells: Cells, search: Search) -> float:
+    """A norm that the symbol attains near some of the cells."""
     few = torch.randperm(len(cells), generator=search.generator)[: 8 if cells.isolated else 2]
-    steps = torch.tensor([math.pi / count for count in cells.counts], dtype=torch.float64)
-    values = [
-        search.climb(int(cell.groups), cell.points[0] * steps, rounds=0 if cells.isolated else 3).value
-        for cell in (cells[i : i + 1] for i in few.tolist())
-    ]
-    return math.sqrt(max(0.0, *values))
+    climbs = [_from_cell(cells[i : i + 1], search, 0 if cells.isolated else 3) for i in few.tolist()]
+    return max(summit.norm for summit in climbs)
 
 
-def _raked(gram: SymbolGram, cells: Cells | None, search: Search, low: float) -> float:
-    """The largest norm seen, once it is not exceeded at any of some random frequencies."""
-    if cells is not None or not gram.taps:
-        return low
+def _from_cell(cell: Cells, search: Search, rounds: int = 3) -> Summit:
+    steps = torch.tensor([math.pi / count for count in cell.counts], dtype=torch.float64)
+    return search.climb(int(cell.groups), cell.points[0] * steps, rounds)
+
+
+def highest(gram: SymbolGram, search: Search) -> Summit:
+    """The largest norm of the symbol that is seen, once it is not exceeded at any of some random frequencies."""
+    summit = search.best()
+    if not gram.taps:
+        return summit
     lattice = cover(gram.degrees, 0.3, gram.groups)
     left = replace(lattice[torch.randperm(len(lattice), generator=search.generator)[:RAKE]], isolated=True)
-    while len(left := left[~settled(gram, left, low * (1 + 1e-6))]):
-        low = max(low, _largest_seen(gram, replace(left[:1], isolated=False), search))
-    return low
+    while len(left := left[~settled(gram, left, summit.norm * (1 + 1e-6))]):
+        summit, left = max(summit, _from_cell(left[:1], search), key=lambda found: found.value), left[1:]
+    return summit
 
 
 def _first_cover(gram: SymbolGram, t: float, generator: torch.Generator) -> Cells:

@@ -4,6 +4,7 @@ Nothing here is a bound; it only tells the proof what to try.
 """
 
 import functools
+import math
 from dataclasses import dataclass
 
 import torch
@@ -38,6 +39,11 @@ class Summit:
     group: int
     frequency: Float[Tensor, " axes"]
     value: float
+
+    @property
+    def norm(self) -> float:
+        """||K(w)||_2."""
+        return math.sqrt(max(0.0, self.value))
 
 
 def waves_at(frequencies: Float[Tensor, "*k axes"], lags: Int[Tensor, "lags axes"]) -> Complex[Tensor, "*k lags"]:

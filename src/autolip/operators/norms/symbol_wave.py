@@ -11,6 +11,7 @@ from torch import Tensor
 
 from autolip.operators.convolution import Convolution
 from autolip.operators.norms.krylov import Krylov
+from autolip.operators.norms.symbol import highest
 from autolip.operators.norms.symbol_polynomial import normalised, symbol_gram
 from autolip.operators.norms.symbol_search import Search
 from autolip.values import Estimate
@@ -47,7 +48,7 @@ def wave(operator: Convolution, seed: int = 0) -> Float[Tensor, "1 *in"]:
     geometry, weight = operator.geometry, operator.weight
     symbol = symbol_gram(weight, geometry.stride, geometry.dilation, geometry.groups)
     search = Search(symbol, seed)
-    summit = search.best()
+    summit = highest(symbol, search)
     vector = search.top(summit.group, summit.frequency)[1].to(torch.complex128)
     shared = [math.gcd(s, d) for s, d in zip(geometry.stride, geometry.dilation, strict=True)]
     phases = [min(s // g, k) for s, g, k in zip(geometry.stride, shared, weight.shape[2:], strict=True)]
