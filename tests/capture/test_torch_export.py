@@ -66,6 +66,7 @@ def test_in_place_operations_are_functional() -> None:
     assert replay(capture_model(function, (torch.randn(4),))) == 0.0
 
 
+@pytest.mark.slow
 def test_recurrent_cells_are_unrolled() -> None:
     torch.manual_seed(0)
     for kind in (nn.LSTM, nn.GRU, nn.RNN):

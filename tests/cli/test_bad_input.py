@@ -184,6 +184,7 @@ def test_a_network_that_ignores_its_input_has_the_constant_zero(body: str, run, 
     assert "the output does not depend on the input" in ran.out
 
 
+@pytest.mark.slow
 def test_the_exporter_does_not_log_beside_the_sentence(nets) -> None:
     """In a process of its own: PyTorch's loggers hold the standard error that they found at import."""
     folder = nets("ready = nn.Linear(4, 2).eval()")

@@ -12,6 +12,7 @@ NETWORK = """def small():
     return nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2)).eval()"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["png", "svg"])
 def test_all_methods_in_a_table_and_a_figure(run, nets, suffix: str) -> None:
     pytest.importorskip("matplotlib")

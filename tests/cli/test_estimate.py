@@ -47,6 +47,7 @@ def test_bracket_contains_a_known_constant(run, nets) -> None:
     assert result["assumptions"]["dtype"] == "float64"
 
 
+@pytest.mark.slow
 def test_region_and_output_narrow_the_bracket(run) -> None:
     def upper(*options: str) -> float:
         ran = run("estimate", "digits-attention", "--method", "autolip", "--lower", "grid", "--json", *options)
@@ -148,6 +149,7 @@ def test_help_does_not_wait_for_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_as_a_program(tmp_path: Path) -> None:
     """The installed script: exit code and streams as they leave the process."""
     script = Path(sys.executable).parent / "autolip"

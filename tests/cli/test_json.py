@@ -101,6 +101,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str,
         sys.modules.pop("forms", None)
 
 
+@pytest.mark.slow
 def test_every_field_is_documented_with_its_type_and_every_documented_one_occurs(results) -> None:
     kinds, seen = documented(), set()
     for result in results:
@@ -111,6 +112,7 @@ def test_every_field_is_documented_with_its_type_and_every_documented_one_occurs
     assert kinds.keys() == seen
 
 
+@pytest.mark.slow
 def test_the_version_is_the_documented_one(results) -> None:
     from autolip.result import SCHEMA
 
@@ -118,6 +120,7 @@ def test_the_version_is_the_documented_one(results) -> None:
     assert f"This page is version {SCHEMA} of it" in DOCUMENT.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_infinity_is_a_string(results) -> None:
     assert results[3]["upper"]["value"] == "inf"
     assert any("aten.sign" in note for row in results[3]["bounds"] for note in row["notes"])
