@@ -15,6 +15,7 @@ from autolip.operators.norms import symbol, symbol_cells, symbol_polynomial
 from autolip.operators.norms.engine import NormOptions
 from autolip.operators.norms.symbol import norm_of_symbol, symbol_norm
 from autolip.operators.norms.symbol_polynomial import symbol_gram, waves
+from autolip.operators.norms.symbol_search import Search, Summit
 from autolip.values import Certainty, Upper
 
 OPTIONS = NormOptions()
@@ -385,3 +386,16 @@ def test_cells_away_from_the_peak_prove_nothing_about_it() -> None:
     assert norm_of_symbol(gram, None, OPTIONS) >= 25
     assert symbol.settled(gram, away, 20.0).all()
     assert not symbol.settled(gram, cells, 24.9).all()
+
+
+@pytest.mark.parametrize("frequencies", [1, 48])
+def test_a_search_that_starts_low_is_raised(frequencies: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To at least what is met at the frequencies compared, were it one alone."""
+    case = Case(3, 3, (3, 3), (5, 5))
+    operator = case.operator()
+    gram = symbol_gram(operator.weight, (1, 1), (1, 1), 1)
+    search = Search(gram, 0)
+    monkeypatch.setattr(search, "best", lambda: Summit(0, torch.zeros(2, dtype=torch.float64), 1e-6))
+    monkeypatch.setattr(symbol, "RAKE", frequencies)
+    found = symbol.highest(gram, search).norm
+    assert (0.98 if frequencies > 1 else 0.3) * supremum(operator) <= found <= supremum(operator) * (1 + 1e-3)

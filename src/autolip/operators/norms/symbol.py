@@ -88,7 +88,7 @@ def settled(gram: SymbolGram, cells: Cells, t: float) -> Bool[Tensor, " k"]:
     shift = ceiling * ceiling * (1 - _factorisation(gram.side) - 8 * UNIT) - gram.error
     tile = max(1, TILE_BYTES // (16 * max(gram.side**2, len(gram.lags))))
     parts = [_positive(gram, cells[start : start + tile], shift) for start in range(0, len(cells), tile)]
-    return torch.cat(parts)
+    return torch.cat([torch.zeros(0, dtype=torch.bool), *parts])
 
 
 def _positive(gram: SymbolGram, cells: Cells, shift: float) -> Bool[Tensor, " k"]:
