@@ -22,6 +22,7 @@ from autolip.graph.views import fused
 from autolip.intervals import UNIT, gamma
 from autolip.methods.layerwise import dense_layers, flat_slopes
 from autolip.methods.lipsdp.form import Form, form_of, size_of
+from autolip.methods.lipsdp.graded import graded
 from autolip.methods.lipsdp.lifted import norm_bound
 from autolip.methods.lipsdp.polish import Chain
 from autolip.methods.lipsdp.statement import Statement, nonlinear
@@ -127,6 +128,7 @@ def prove_chain(statement: Statement, chain: Chain) -> Proved | Refusal:
 
 def prove_lifted(statement: Statement, margin: float, options: NormOptions) -> Proved | Refusal:
     """By the norm of the lifted map; CONFIDENT where only Lanczos can bound it."""
+    statement = graded(statement, margin, options)
     found = norm_bound(statement, margin, options)
     if isinstance(found, Refusal):
         return found

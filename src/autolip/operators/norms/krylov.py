@@ -64,6 +64,11 @@ class Krylov:
         values, vectors = eigh_tridiagonal(np.array(self.alphas), np.array(self.betas[:-1]))
         return values, vectors
 
+    def combined(self, combinations: NDArray[np.float64]) -> Float[Tensor, "m n"]:
+        """Combinations (columns) of the vectors, those that memory kept."""
+        basis = self._basis[: len(self)]
+        return torch.from_numpy(np.ascontiguousarray(combinations[: len(basis)].T)) @ basis
+
     def top(self) -> float:
         """The largest Ritz value: at most ||B||, up to rounding."""
         return max(float(self.spectrum()[0][-1]), 0.0)

@@ -86,6 +86,28 @@ def lower_estimate(operator: Operator, steps: int = 8, seed: int = 0, enough: fl
     return Estimate(math.sqrt(space.top()) / gram.scale)
 
 
+def worst_vectors(operator: Operator, steps: int, seed: int, look: int, above: float) -> Float[Tensor, "m n"]:
+    """Unit vectors x, flat, with |A x| > `above`, about: Ritz vectors of A^T A after some steps; the largest first.
+
+    The start is another one for every look, and never that of a bound: what depends on it may be bounded afterwards.
+    """
+    flat, side = (operator.in_size,), operator if operator.in_size <= operator.out_size else operator.T
+    start = _random_start(side.in_size, seed, -1 - look)
+    gram = _Gram.of(side, start)
+    if isinstance(gram, Refusal):
+        return torch.zeros(0, *flat, dtype=torch.float64)
+    space = Krylov(gram, start, min(steps, side.in_size))
+    while len(space) < min(steps, side.in_size) and not space.exhausted:
+        space.step()
+    squares, combinations = space.spectrum()
+    chosen = [i for i in reversed(range(len(squares))) if squares[i] > (above * gram.scale) ** 2]
+    ritz = space.combined(combinations[:, chosen])
+    if side is not operator:
+        images = [side.mv(vector.reshape(1, *side.in_shape)).reshape(flat) for vector in ritz]
+        ritz = torch.stack(images) if images else torch.zeros(0, *flat, dtype=torch.float64)
+    return ritz / ritz.norm(dim=1, keepdim=True)
+
+
 def _runs(delta: float, size: int) -> tuple[int, float]:
     """How many independent starts, and epsilon: all of them have |<v_1, u>| < epsilon with probability at most delta.
 

@@ -1,0 +1,100 @@
+"""Multipliers graded by depth, where the worst vectors of the lifted map (see lifted) say that it helps most.
+
+Let N = ||M|| exceed its limit kappa.  With a cut c_j >= 0 after every depth j, multiply the multipliers of depth d by
+f_d = 1 + sum_{j >= d} c_j and value^2 by f_0.  H is linear in f: a vector w, with parts w_d at M's input and m_d at its
+output (depth K + 1: y), that violates |M w| <= kappa |w| by D = |M w|^2 - kappa^2 |w|^2 does so by
+
+    D - sum_j c_j flow_j,        flow_j = kappa^2 sum_{d <= j} |w_d|^2 - sum_{d <= j} |m_d|^2,
+
+and the least sum of cuts that leaves none of the vectors seen is a linear program.  No cut makes the norm larger: the
+blocks of M that cross it shrink, the others stay (maximum principle, as in lifted).  The proof is made afterwards.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import linprog
+from torch import Tensor
+
+from autolip.errors import Refusal
+from autolip.graph.views import SlopeGraph
+from autolip.methods.lipsdp.lifted import Lifted, depths, lifted
+from autolip.methods.lipsdp.statement import Statement, nonlinear
+from autolip.operators.norms import NormOptions
+from autolip.operators.norms.lanczos import worst_vectors
+
+STEPS = 40
+"""Lanczos steps of a look at the worst vectors."""
+
+LOOKS = 4
+"""Most looks at them."""
+
+
+def graded(statement: Statement, margin: float, options: NormOptions) -> Statement:
+    """The statement at a larger value, with a lifted map that needs less of a repair; not proved."""
+    cuts = _Cuts(statement.graph)
+    for look in range(LOOKS):
+        map_ = lifted(statement, margin)
+        if isinstance(map_, Refusal) or options.expired:
+            break
+        target = map_.limit * (1 - margin / 4)
+        vectors = worst_vectors(map_.operator, STEPS, options.seed, look, target)
+        if not len(vectors):
+            break
+        before = cuts.factors
+        after = cuts.deeper(map_, vectors, target)
+        if after is None:
+            break
+        statement = _regraded(statement, cuts.levels, after / before)
+    return statement
+
+
+@dataclass
+class _Cuts:
+    """The vectors seen, and the factors that they ask for."""
+
+    graph: SlopeGraph
+    flows: list[NDArray[np.float64]] = field(default_factory=list)
+    shortfalls: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.levels = depths(self.graph)
+        self.factors = np.ones(max(self.levels.values(), default=0) + 2)
+
+    def deeper(self, map_: Lifted, vectors: Tensor, target: float) -> NDArray[np.float64] | None:
+        """The factor of every depth, the output's 1, after some more vectors; None where no cut helps."""
+        for into, out in zip(*self._energies(map_, vectors), strict=True):
+            self.flows.append((target**2 * into - out).cumsum()[:-1])
+            self.shortfalls.append(float(out.sum() - target**2 * into.sum()))
+        found = linprog(np.ones(len(self.factors) - 1), -np.array(self.flows), -np.array(self.shortfalls))
+        if found.status != 0:
+            return None
+        self.factors = 1 + np.append(np.maximum(found.x, 0.0)[::-1].cumsum()[::-1], 0.0)
+        return self.factors
+
+    def _energies(self, map_: Lifted, vectors: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """|w_d|^2 and |m_d|^2 of every vector, at the multipliers before any cut."""
+        bent = list(nonlinear(self.graph))
+        reads = [self.graph.input_shape.numel(), *(vertex.shape.numel() for vertex in bent)]
+        writes = [*(self.graph[v.edges[0].source].shape.numel() for v in bent), self.graph.output_shape.numel()]
+        places = [self.levels[vertex.name] for vertex in bent]
+        images = torch.cat([map_.operator.mv(vector.reshape(1, -1)) for vector in vectors])
+        return self._by_depth(vectors, reads, [0, *places]), self._by_depth(images, writes, [*places, -1])
+
+    def _by_depth(self, rows: Tensor, sizes: list[int], places: list[int]) -> NDArray[np.float64]:
+        total = np.zeros((len(rows), len(self.factors)))
+        for part, place in zip(rows.split(sizes, 1), places, strict=True):
+            total[:, place] += (part * part).sum(1).numpy()
+        return total / self.factors
+
+
+def _regraded(statement: Statement, levels: dict[str, int], factors: NDArray[np.float64]) -> Statement:
+    return replace(
+        statement,
+        value=statement.value * math.sqrt(factors[0]),
+        multipliers={name: lam * float(factors[levels[name]]) for name, lam in statement.multipliers.items()},
+        inputs=None if statement.inputs is None else statement.inputs * float(factors[0]),
+    )
