@@ -142,6 +142,8 @@ class Search:
                 continue
             gain = math.inf if self.best is None else self.best.bound.value / proved.bound.value
             self._keep(proved)
+            if self.finished:
+                break
             seen = margin if proved.bound.events else 0.0  # what Lanczos needs to see is no sign of a saddle
             if proved.bound.value > statement.value * (1 + self.effort.tolerance / 4 + seen):
                 self._restart()
