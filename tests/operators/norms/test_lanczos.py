@@ -10,7 +10,7 @@ from autolip.errors import Refusal
 from autolip.operators import Dense, Diagonal, Identity, Operator, Sum, Traced, compose, metered
 from autolip.operators.norms import NormOptions, lower_estimate
 from autolip.operators.norms.krylov import Krylov
-from autolip.operators.norms.lanczos import _excluded_above, lanczos
+from autolip.operators.norms.lanczos import _excluded_above, lanczos, worst_vectors
 from autolip.values import Certainty, Upper
 
 
@@ -225,3 +225,14 @@ def test_it_ends_where_a_bound_is_enough() -> None:
         rough = bound_of(operator, enough=1.2)
     assert 1 <= near.value < rough.value <= 1.2
     assert soon.work < all_the_way.work / 2
+
+
+@pytest.mark.parametrize("shape", [(30, 20), (20, 30)])
+def test_the_worst_vectors_are_those_of_the_large_singular_values(shape: tuple[int, int]) -> None:
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    values = torch.linalg.svdvals(matrix)
+    above = 0.7 * values[0].item()
+    found = worst_vectors(Dense(matrix), 20, 0, 0, above)
+    assert torch.allclose((found @ matrix.T).norm(dim=1), values[values > above], rtol=1e-9)
+    assert torch.allclose(found @ found.T, torch.eye(len(found), dtype=torch.float64), atol=1e-9)
+    assert not len(worst_vectors(Dense(matrix), 20, 0, 0, 1.01 * values[0].item()))
