@@ -39,7 +39,8 @@ l2 to l2, everywhere. *attained*: what the relaxation attains (an estimate from 
 value that `python -m autolip_check` accepts, deterministically (PROVED) or but for a probability of at most 1e-9
 (CONFIDENT); *gap*: certified over attained. Two cores shared with other work, one thread, of which the method had about
 half a core: seconds by the clock and by the processor are those of the method (its budget was {budgets}) and of the
-check; MB are those of the file and of the method's peak memory.
+check; MB are those of the file and of the method's peak memory. AlexNet (random weights): the multipliers of one run,
+proved in a second one, without AutoLip, which is that of `estimate.md`.
 Written by `python -m benchmarks.lipsdp_zoo`.
 
 | network | AutoLip | certified | | attained | gap | AutoLip / certified | s | processor s | MB | file, MB | check, s |
