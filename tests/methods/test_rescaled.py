@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from autolip.capture.torch_export import capture_model
 from autolip.graph.evaluate import evaluate
-from autolip.methods import AutoLip, Bound, Nonnegative, Problem, Rescaled
+from autolip.methods import AutoLip, Bound, Nonnegative, Problem, Rescaled, rescaled
 from autolip.methods.autolip import walk
 from autolip.methods.weights import Weights, scaled, weighted
 from autolip.norms import Norm
@@ -104,6 +104,26 @@ def test_descent_improves_on_the_product() -> None:
     problem = posed(chain(6, 20, 20, 20, 3), torch.zeros(1, 6))
     product, mine = value(AutoLip().bound(problem)), value(Rescaled().bound(problem))
     assert steepest(problem, torch.randn(1, 6), Norm.L2) <= mine < 0.9 * product
+
+
+@pytest.mark.parametrize("gain", [False, True])
+def test_norms_of_large_networks_are_found_again_only_where_the_bound_falls(
+    gain: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Orthogonal layers cannot be rescaled to advantage; after scaling rows by 1 or 30 and columns back they can."""
+    monkeypatch.setattr(rescaled, "LARGE", 1.0)
+    model = chain(12, 12, 12, 12)
+    spread = torch.tensor([1.0, 30.0] * 6).double()
+    for layer in model[::2]:
+        layer.weight.data = torch.linalg.qr(layer.weight.data)[0]
+    if gain:
+        model[0].weight.data *= spread[:, None]
+        model[2].weight.data /= spread
+    problem, walks = posed(model, torch.zeros(1, 12)), []
+    honest = rescaled.walk
+    monkeypatch.setattr(rescaled, "walk", lambda *given: walks.append(given) or honest(*given))
+    assert 0.999 < value(Rescaled().bound(problem)) < (3.0 if gain else 1.01)  # of a product of 30, or of 1
+    assert len(walks) == (2 if gain else 1)
 
 
 def test_reciprocals_and_wiring() -> None:

@@ -23,7 +23,8 @@ RANK = 12
 """Singular directions of every block that are followed."""
 
 LARGE, FEW = 1e9, 3
-"""From so many multiply-adds a pass on, only a few directions are."""
+"""From so many multiply-adds a pass on, only a few directions are; and norms are found again only where the bound was
+seen to fall after the first look."""
 
 SETTLING = 3
 """Steps before the singular values are taken seriously."""
@@ -120,7 +121,7 @@ class _Search:
     def _descended(self) -> Weights:
         blocks = list(self._blocks())
         logs = {root: value.log() for root, value in self.weights.values.items()}
-        best, self.foreseen = self.weights, math.inf
+        best, self.foreseen, first = self.weights, math.inf, math.inf
         allowed = max(self.passes * self.problem.work_of_one_pass, LITTLE)
         with metered() as meter:
             steps = min(self.steps, max(10, BLOCK_STEPS // max(len(blocks), 1)))
@@ -129,22 +130,28 @@ class _Search:
                 for block in blocks:
                     block.step(current)
                 total, slopes = self._gradient(blocks, power=4.0 * 12.0 ** (number / steps))
+                if number == SETTLING:
+                    first = total
                 if total < self.foreseen and number >= SETTLING:
                     best, self.foreseen = current, total
                 if meter.work > allowed or self.problem.options.expired:
                     break
                 for root, slope in slopes.items():
                     logs[root] = logs[root] - slope
+        if self._large and self.foreseen * (1 + self.problem.options.tolerance) >= first:
+            self.foreseen = math.inf
         return best
+
+    @property
+    def _large(self) -> bool:
+        return self.problem.work_of_one_pass >= LARGE
 
     def _blocks(self) -> Iterator[_Singular]:
         for vertex in self.problem.fused:
             for edge in vertex.edges:
                 if isinstance(edge.slope, Exact):
                     operator = edge.slope.operator
-                    count = min(
-                        RANK if self.problem.work_of_one_pass < LARGE else FEW, operator.in_size, operator.out_size
-                    )
+                    count = min(FEW if self._large else RANK, operator.in_size, operator.out_size)
                     generator = torch.Generator().manual_seed(self.problem.options.seed)
                     start = torch.randn((count, *operator.in_shape), generator=generator, dtype=DTYPE)
                     yield _Singular(edge, vertex, operator, start)
