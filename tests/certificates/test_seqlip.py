@@ -14,6 +14,8 @@ from autolip_check.check import check
 from tests.certificates.test_autolip import certified
 from tests.checker.conftest import Forgery, verdict
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["verdict"]
 
 

@@ -21,18 +21,6 @@ FILES = sorted(ZOO.rglob("*.onnx"))
 LOCAL = ("attention", "recurrent")
 """Folders of networks that multiply variables: their constants are infinite or unknown on an unbounded region."""
 
-HEAVY = (
-    "cGAN_imgSz32_nCh_1",
-    "vit_pgd_2_3_16",
-    "resnet_2b",
-    "cifar_base_kw",
-    "Convnet_maxpool",
-    "silero_vad_openvino_16k",
-)
-"""Several seconds each."""
-
-CASES = [pytest.param(f, id=f.stem, marks=[pytest.mark.slow] if f.stem in HEAVY else []) for f in FILES]
-
 SECONDS = 4.0
 """For all members and the search together: late ones are left out."""
 
@@ -41,7 +29,8 @@ ACAS = 2.8787e7
 
 
 @pytest.mark.skipif(not FILES, reason=f"no ONNX files in {ZOO}; set AUTOLIP_ZOO")
-@pytest.mark.parametrize("path", CASES)
+@pytest.mark.slow
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_published_file_is_bracketed(path: Path) -> None:
     """By every member of the portfolio: none below what is attained, none but the moduli above the product of norms."""
     capture = load_network(str(path)).capture

@@ -19,7 +19,10 @@ from autolip.values import Upper
 
 from .zoo_networks import NETWORKS, ZOO
 
-pytestmark = pytest.mark.skipif(not ZOO.is_dir(), reason=f"the external zoo {ZOO} is not here")
+pytestmark = [
+    pytest.mark.skipif(not ZOO.is_dir(), reason=f"the external zoo {ZOO} is not here"),
+    pytest.mark.slow,
+]
 
 PRODUCTS = {
     "iris": "17.0820",
@@ -58,10 +61,6 @@ SECONDS = 2.0
 """What a member may take where no figure is published for it."""
 
 
-QUICK = {*PRODUCTS, "cart_pole"} - {"mlp_L33_W16", "mlp_L65_W16"}
-CASES = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in NETWORKS]
-
-
 @functools.cache
 def bounds_of(name: str) -> dict[str, float]:
     """Every member's bound, on one problem: norms are found once.  And `attained`, a slope."""
@@ -86,7 +85,7 @@ def bounds_of(name: str) -> dict[str, float]:
     return found | {"attained": lower.value}
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_between_what_is_attained_and_the_product(name: str) -> None:
     """Moduli alone may exceed the product, where signs are mixed."""
     found = bounds_of(name)
@@ -109,7 +108,6 @@ def last_digit(printed: str) -> float:
     return 0.502 * 10.0 ** -len(printed.partition(".")[2])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("budget", [1.0, 4.0])
 def test_the_time_budget_is_kept(budget: float) -> None:
     """A network of long kernels, whose norms alone take longer: some bound, who is late is named, all in about time."""

@@ -14,7 +14,10 @@ from autolip_check.check import check
 
 from .zoo_networks import NETWORKS, ZOO
 
-pytestmark = pytest.mark.skipif(not ZOO.is_dir(), reason=f"the external zoo {ZOO} is not here")
+pytestmark = [
+    pytest.mark.skipif(not ZOO.is_dir(), reason=f"the external zoo {ZOO} is not here"),
+    pytest.mark.slow,
+]
 
 SMALL = (
     "iris",
@@ -44,7 +47,7 @@ def accepted(result: Result, folder: Path) -> str:
     return check(folder / "x.cert").claim
 
 
-@pytest.mark.parametrize("name", [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
+@pytest.mark.parametrize("name", [*SMALL, *OTHERS])
 def test_autolip(name: str, tmp_path: Path) -> None:
     assert "deterministically" in accepted(estimated(name, "autolip"), tmp_path)
 

@@ -9,7 +9,10 @@ from autolip.methods import SeqLip
 
 from .zoo_networks import NETWORKS, ZOO
 
-pytestmark = pytest.mark.skipif(not ZOO.is_dir(), reason=f"the external zoo {ZOO} is not here")
+pytestmark = [
+    pytest.mark.skipif(not ZOO.is_dir(), reason=f"the external zoo {ZOO} is not here"),
+    pytest.mark.slow,
+]
 
 SMALL = "iris", "wine", "lipsdp_mnist", "lipsdp_random", "fnn_tanh", "fnn_sigmoid", "ai2_fnn", "cart_pole"
 QUICK = (*SMALL, "mlp_L33_W16", "local_lipschitz_mnist")
@@ -20,7 +23,7 @@ REST = tuple(name for name in NETWORKS if name not in (*QUICK, "crepe_tiny"))
 @pytest.mark.parametrize(
     "name",
     [
-        *(pytest.param(name, marks=[] if name in SMALL else [pytest.mark.slow]) for name in QUICK),
+        *QUICK,
         *(pytest.param(name, marks=pytest.mark.long) for name in REST),
     ],
 )

@@ -61,10 +61,14 @@ def attained(name: str, number: int, norm: str) -> float:
     return attained_slope(NETWORKS[name], regions(NETWORKS[name].example)[number], norm=norm)
 
 
+LONGER = "lipsdp", "lipsdp-cvxpy", "seqlip-sdp"
+"""Methods that solve semidefinite programs."""
+
+
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [pytest.param(m, marks=[pytest.mark.slow] if m in LONGER else []) for m in METHODS])
 def test_never_below_what_is_attained(method: str, name: str) -> None:
-    limited = method in ("lipsdp", "lipsdp-cvxpy")  # seconds; the interior-point solver: minutes
+    limited = method in LONGER
     for number, region in enumerate(regions(NETWORKS[name].example)[: 2 if method == "lipsdp-cvxpy" else None]):
         for norm in NORMS if method == "autolip" and number == 1 else ("l2", "linf"):
             seconds, known = 1.0 if limited else None, attained(name, number, norm)
@@ -99,7 +103,7 @@ def test_never_above_autolip(name: str) -> None:
             options = NormOptions(deadline=time.monotonic() + seconds)
             problem = Problem.pose(capture.graph, region, norm, norm, options)
             product = value(method_named("autolip"), problem)
-            for method in ("layerwise", "rescaled", "liplt", "lipsdp"):
+            for method in ("layerwise", "rescaled", "liplt", *(() if name in NETWORKS else ("lipsdp",))):
                 found = value(method_named(method), problem)
                 assert found is None or (product is not None and found <= product * (1 + 1e-12))
 

@@ -15,6 +15,8 @@ from autolip.reproduce.outcome import Outcome
 from autolip.reproduce.steps import Steps
 from tests.reproduce.test_outcome import OUTCOME
 
+pytestmark = pytest.mark.slow
+
 SINGLE = replace(OUTCOME, networks=OUTCOME.networks[:1], published={"AutoLip": {"4 layers": 33.0}})
 FINITE = replace(OUTCOME, cells={**OUTCOME.cells, ("AutoLip", "5 layers"): OUTCOME.cells["Frobenius", "5 layers"]})
 

@@ -11,6 +11,8 @@ from autolip.reproduce.ideal import FINITE, LIMIT, IdealExperiment, _Split, colu
 from autolip.reproduce.outcome import Outcome
 from autolip.reproduce.steps import Steps
 
+pytestmark = pytest.mark.slow
+
 TINY = IdealExperiment(depths=3, width=12, ratios=(0.3, 0.0), draws=2, limit_draws=30)
 
 

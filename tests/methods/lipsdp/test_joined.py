@@ -17,6 +17,8 @@ from autolip.testing import check_method
 from autolip.values import Upper
 from tests.methods.lipsdp.conftest import mlp, pose
 
+pytestmark = pytest.mark.slow
+
 REASON = "H is too large"
 
 

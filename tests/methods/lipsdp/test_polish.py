@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 
 from autolip.errors import Refusal
@@ -10,6 +11,8 @@ from autolip.methods.lipsdp.method import constraints_of
 from autolip.methods.lipsdp.polish import polished
 from autolip.methods.lipsdp.proof import chain_of, prove_chain
 from tests.methods.lipsdp.conftest import mlp, pose, stated
+
+pytestmark = pytest.mark.slow
 
 
 def test_few_steps_of_ascent_are_made_up_for() -> None:

@@ -13,6 +13,8 @@ from autolip.methods.method import Bound
 from autolip.values import Certainty, Upper
 from tests.methods.lipsdp.conftest import mlp, pose
 
+pytestmark = pytest.mark.slow
+
 ACTIVATIONS = {"[0, 1]": nn.ReLU(), "[0.1, 1]": nn.LeakyReLU(0.1), "[-0.13, 1.13]": nn.GELU()}
 
 
