@@ -41,6 +41,7 @@ def test_shipped_networks(name: str, norm: str, tmp_path: Path) -> None:
     assert any("max_pool2d" in sentence for sentence in verdict.assumed) == (name == "digits-conv")
 
 
+@pytest.mark.slow
 def test_a_residual_network(tmp_path: Path) -> None:
     capture = load_network("digits-resnet").capture
     certified(bracket(capture, model="digits-resnet", method="autolip", lower=[]), tmp_path)
@@ -92,6 +93,7 @@ def test_large_convolutions_go_by_their_symbol_or_by_lanczos(tmp_path: Path) -> 
     assert ("deterministically" in verdict.claim) == ("lanczos" not in ways)
 
 
+@pytest.mark.slow
 def test_a_small_image_is_certified_by_the_whole_symbol() -> None:
     """An engine's bound may be below what the checker's cells can show: the fact is raised to that, and says so."""
     weight = torch.randn(100, 100, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -32,6 +32,7 @@ def test_all_methods_in_a_table_and_a_figure(run, nets, suffix: str) -> None:
         assert all(f"  {name}  " in figure.read_text(encoding="utf-8") for name in drawn & set(METHODS))
 
 
+@pytest.mark.slow
 def test_refusals_are_listed(run, nets) -> None:
     folder = nets(NETWORK)
     ran = run(

@@ -58,6 +58,7 @@ def test_region_and_output_narrow_the_bracket(run) -> None:
     assert upper("--center", "example", "--radius", "0.01", "--output", "3") < near
 
 
+@pytest.mark.slow
 def test_data_set_is_searched(run, tmp_path: Path) -> None:
     np.save(tmp_path / "digits.npy", zoo.digits()[:8].numpy())
     ran = run("estimate", "digits-mlp", "--method", "autolip", "--data", tmp_path / "digits.npy", "--json")
@@ -74,6 +75,7 @@ def test_results_to_files(run, quick, tmp_path: Path) -> None:
     assert (tmp_path / "r.txt").read_text(encoding="utf-8").startswith("digits-mlp\n")
 
 
+@pytest.mark.slow
 def test_seed_makes_runs_repeat(run) -> None:
     def values() -> list[object]:
         result = json.loads(run("estimate", "digits-mlp", "--method", "rescaled", "--seed", "7", "--json").out)

@@ -21,6 +21,7 @@ def bracket(name: str, **options: object) -> Result:
     return lipschitz(model, (x,), **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXACT)
 def test_known_constants_lie_inside(name: str) -> None:
     result = bracket(name)
@@ -29,6 +30,7 @@ def test_known_constants_lie_inside(name: str) -> None:
     assert result.upper.value <= 2 * result.lower.value
 
 
+@pytest.mark.slow
 def test_the_attained_norm_of_a_published_layer() -> None:
     factory, _ = NETWORKS["local_lipschitz_cifar"]
     first = factory().conv1
@@ -37,6 +39,7 @@ def test_the_attained_norm_of_a_published_layer() -> None:
     assert result.lower is not None and result.lower.value > 3.06428
 
 
+@pytest.mark.slow
 def test_local_is_not_above_global() -> None:
     factory, shape = NETWORKS["cart_pole"]
     x = torch.full(shape, 0.5)

@@ -88,6 +88,7 @@ def folded(weight: Tensor) -> nn.Module:
     return nn.Sequential(first, nn.ReLU(), linear(weight)).eval()
 
 
+@pytest.mark.slow
 def test_relu_network_whose_linear_regions_are_the_orthants(pose, check) -> None:
     for seed in range(3):
         weight = gauss(4, 6, seed=seed)
@@ -119,6 +120,7 @@ def trained(name: str) -> nn.Sequential:
     return nn.Sequential(*layers[:-1]).eval()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (ZOO / "exact_refs").is_dir(), reason="networks with known constants are not at hand")
 @pytest.mark.parametrize(
     ("name", "exact", "reached"), [("iris_4-6-6-3", 11.634355135, 11.6), ("wine_11-12-12-1", 1.743375, 1.67)]
@@ -211,6 +213,7 @@ def test_an_expired_budget_ends_the_search_with_a_bound(pose, check) -> None:
     assert problem.passes < 2000
 
 
+@pytest.mark.slow
 def test_passes_limit_the_work(pose) -> None:
     for passes in (10, 100, 1000):
         problem = pose(linear(gauss(3, 3)), gauss(3))
@@ -218,6 +221,7 @@ def test_passes_limit_the_work(pose) -> None:
         assert problem.passes < 1.3 * passes + 60
 
 
+@pytest.mark.slow
 def test_the_search_ends_where_the_best_stands_still(pose) -> None:
     """On a linear map every pair turns to the same direction: rounds after the first few gain nothing."""
     patient, hasty = (pose(linear(gauss(6, 6)), gauss(6)) for _ in range(2))

@@ -40,6 +40,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_same_function_and_mappable(case: str, capfd: pytest.CaptureFixture[str]) -> None:
     model, shape = CASES[case]

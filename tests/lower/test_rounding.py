@@ -39,6 +39,7 @@ def network(seed: int, scale: float = 1.0) -> nn.Sequential:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1.0, 1e6])
 def test_covers_the_true_error_and_not_by_much(pose, scale: float) -> None:
     worst = 0.0

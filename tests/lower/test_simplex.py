@@ -73,6 +73,7 @@ def test_the_plan_is_kept(pose, kind) -> None:
     assert problem.passes > 1000
 
 
+@pytest.mark.slow
 def test_basin_hopping_leaves_a_local_maximum(pose, check) -> None:
     """Two bumps, the steeper one narrow: single simplices from one start stay at theirs, hops find the other."""
 

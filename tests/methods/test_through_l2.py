@@ -39,6 +39,7 @@ def in_l2(member: str) -> float:
     return value(method_named(member).bound(posed(Norm.L2, Norm.L2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("p", "q"), PAIRS)
 def test_the_least_of_every_member_that_refuses_the_question_itself(p: Norm, q: Norm) -> None:
     """Layerwise in any case; LipSDP, which takes seconds, where it has no answer of its own."""

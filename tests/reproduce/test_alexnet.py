@@ -58,6 +58,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_whole_table_with_each_kind(small: None, tmp_path: Path) -> None:
     experiment = AlexnetExperiment(rank=4, budget=1.0, seconds=0.05, side=15)
     outcome = experiment.run(Steps(tmp_path), 3, lambda *event: None)

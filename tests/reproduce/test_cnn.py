@@ -22,6 +22,7 @@ def small(layers: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 3, 5, stride=4), nn.ReLU(), nn.Conv2d(3, 10, 6), nn.Flatten())
 
 
+@pytest.mark.slow
 def test_every_column_is_there_with_its_kind(
     mnist: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

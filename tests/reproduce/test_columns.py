@@ -53,6 +53,7 @@ def test_an_interrupted_table_goes_on_where_it_stopped(
     assert again == cells and len(done) == 6
 
 
+@pytest.mark.slow
 def test_other_weights_options_or_seeds_are_other_cells(subjects: list[Subject], tmp_path: Path) -> None:
     def files() -> int:
         return len(list(tmp_path.iterdir()))

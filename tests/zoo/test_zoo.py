@@ -141,6 +141,7 @@ def test_script_holds_out_the_shipped_images_and_trains_on_none_of_them(train_zo
     assert trained_on.isdisjoint(map(tuple, split.test_images.flatten(1).tolist()))
 
 
+@pytest.mark.slow
 def test_script_reproduces_a_shipped_network(train_zoo: ModuleType) -> None:
     """Other processors round otherwise, so the weights may differ a little; the accuracy hardly."""
     with torch.random.fork_rng():

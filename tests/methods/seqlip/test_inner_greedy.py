@@ -44,6 +44,7 @@ def test_no_single_flip_improves_the_answer(inner):
     assert norms.max().item() <= value.value * (1 + 1e-8)
 
 
+@pytest.mark.slow
 def test_the_published_share_of_pairs_is_met(pair_of):
     """Within 0.01% of the exact maximum on at least 95% of the pairs of width 20."""
     pairs = [pair_of(p, 20, q, seed) for p, q in ((1, 20), (3, 20), (2, 2), (20, 20)) for seed in range(5)]

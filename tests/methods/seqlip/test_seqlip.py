@@ -139,6 +139,7 @@ def test_every_rank_is_sound(activation: nn.Module | None, rank: int) -> None:
     assert exact * (1 - 1e-9) <= value <= product_of_norms * (1 + 1e-6)
 
 
+@pytest.mark.slow
 def test_ranks_approach_the_whole() -> None:
     model, x = mlp(6, 11, 11, 11, 4), torch.zeros(1, 6).double()
     values = [value_of(model, x, SeqLip("relaxed", rank=rank)) for rank in (2, 6, 10)]
@@ -188,6 +189,7 @@ def test_an_estimate_cannot_become_an_upper() -> None:
         walk(problem, problem.fused, [Shortcut(stretch.source, stretch.sink, Norm.L2, guess)])
 
 
+@pytest.mark.slow
 def test_large_convolutions_without_their_matrices() -> None:
     """More rows and columns than are ever formed: leading directions by products alone, residuals by random vectors."""
     torch.manual_seed(0)
