@@ -76,8 +76,7 @@ class Krylov:
     def leading(self) -> tuple[float, Float[Tensor, " n"]]:
         """The largest Ritz value and its vector, which lies in the part of the basis that is kept."""
         values, vectors = self.spectrum()
-        kept = self._basis[: len(self)]
-        return float(values[-1]), kept.T @ torch.from_numpy(vectors[: len(kept), -1].copy())
+        return float(values[-1]), self.combined(vectors[:, -1:])[0]
 
     def residual(self) -> float:
         """||B x - theta x|| of the largest Ritz pair."""
