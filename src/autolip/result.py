@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from autolip.certificates import Certificate, Proof
-from autolip.errors import InputError, Refusal
+from autolip.errors import InputError
 from autolip.graph.graph import Graph
 from autolip.norms import Norm
 from autolip.report.table import render_html, render_text
@@ -39,7 +39,7 @@ class Row:
     refusal: str | None = None
     notes: tuple[str, ...] = ()
     witness: Any = None
-    proof: Callable[[], Proof | Refusal | None] = field(default=unproved, repr=False)
+    proof: Callable[[], Proof | None] = field(default=unproved, repr=False)
 
     @staticmethod
     def of(method: str, value: Upper | Lower | Estimate, **cost: Any) -> "Row":
@@ -107,9 +107,9 @@ class Result:
         missing = list[str]()
         for value, row in sorted(uppers, key=lambda pair: pair[0]):
             proof, bound = row.proof(), (value, row.delta or self.options.get("delta", 1e-9))
-            if isinstance(proof, Proof):
+            if proof is not None:
                 break
-            missing.append(f"{row.method} comes without a proof" + (f" ({proof})" if proof else ""))
+            missing.append(f"{row.method} comes without a proof")
         else:
             reason = ", ".join(missing) or "there is no upper bound"
             raise InputError(f"nothing to certify: {reason}; choose lipsdp or autolip")

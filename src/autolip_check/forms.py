@@ -54,31 +54,36 @@ class Form:
         parts = zip(self.sizes, (self.mu, *self.multipliers.values()), strict=True)
         return np.concatenate([np.broadcast_to(part, self.network[name].shape).reshape(-1) for name, part in parts])
 
+    def noise(self, scale: Array) -> float:
+        """Of a product's rounding error, in norm, with H scaled: | |H| |_2 <= max (|H| w) / w, all w > 0 (Collatz)."""
+        terms, none = 2 * self.section.terms() + 14 + 2 * len(self.multipliers), np.zeros((1, len(scale)))
+        w, spread = none + 1, math.inf
+        for _ in range(12):
+            image = self.product(w * scale, absolute=True) * scale
+            spread = min(spread, float((image / w).max()) * (1 + 4 * gamma(terms)))
+            w = image / image.max() + 1e-3
+        tiny = len(scale) * float(np.linalg.norm(self.product(none, absolute=True) * scale))
+        return gamma(terms) * (spread + tiny) * (1 + 1e-9)
+
     def product(self, x: Array, absolute: bool = False) -> Array:
         """H x for the rows of x; with `absolute` at least |H| x, for x >= 0, but for rounding."""
         cuts = np.cumsum(list(self.sizes.values()))[:-1]
         parts = zip(self.sizes, np.split(x, cuts, axis=1), strict=True)
         free = {name: part.reshape(-1, *self.network[name].shape) for name, part in parts}
-        sign = 1.0 if absolute else -1.0
-        if self.turned:
-            pulled = self.section.act(free, True, absolute)
-            image = self.section.act(
-                {name: pulled[name] for name in self.section.free if name in pulled}, False, absolute
-            )
-            total = {self.sink: free[self.sink] * self.mu + sign * image.get(self.sink, 0.0) / self.nu}
-        else:
-            values = self.section.act(free, False, absolute)
-            forces = {self.sink: sign * values[self.sink] / self.nu} if self.sink in values else {}
-            total = {self.source: free[self.source] * self.mu}
-            for name, multipliers in self.multipliers.items():
-                vertex = self.network[name]
-                at = vertex.edges[0].source
-                v = values.get(at, np.zeros((len(x), *self.network[at].shape)))
-                total[name], force = _constraint(vertex, multipliers, v, free[name], absolute)
-                forces[at] = forces.get(at, 0.0) + force
-            pulled = self.section.act(forces, True, absolute)
-            total = {name: own + pulled.get(name, 0.0) for name, own in total.items()}
-        return np.concatenate([total[name].reshape(len(x), -1) for name in self.sizes], axis=1)
+        start, end = (self.sink, self.source) if self.turned else (self.source, self.sink)
+        values = self.section.act(free, self.turned, absolute)
+        forces = {end: (values[end] if absolute else -values[end]) / self.nu} if end in values else {}
+        total = {start: free[start] * self.mu}
+        for name, multipliers in self.multipliers.items():
+            vertex = self.network[name]
+            at = vertex.edges[0].source
+            v = values.get(at, np.zeros((len(x), *self.network[at].shape)))
+            total[name], force = _constraint(vertex, multipliers, v, free[name], absolute)
+            forces[at] = forces.get(at, 0.0) + force
+        pulled = self.section.act(forces, not self.turned, absolute)
+        return np.concatenate(
+            [(total[name] + pulled.get(name, 0.0)).reshape(len(x), -1) for name in self.sizes], axis=1
+        )
 
 
 def _constraint(vertex: Vertex, lam: Array, v: Array, z: Array, absolute: bool) -> tuple[Array, Array]:
@@ -94,31 +99,12 @@ def _constraint(vertex: Vertex, lam: Array, v: Array, z: Array, absolute: bool) 
     return lam * (z - centre * v), lam * (product * v - centre * z)
 
 
-@dataclass(frozen=True)
-class Scaled:
-    """D H D with powers of two on the diagonal D, exactly; `noise` bounds the l2 norm of a product's rounding error."""
-
-    form: Form
-    scale: Array
-    noise: float
-
-    @staticmethod
-    def of(form: Form, diagonal: Array) -> "Scaled":
-        """Scaled to a diagonal of about 1; | |D H D| |_2 <= max_i (|DHD| w)_i / w_i for every w > 0 (Collatz)."""
-        require(bool((diagonal > 0).all()), "H has a diagonal entry that is not positive")
-        exponents = -np.round(np.log2(diagonal) / 2)
-        require(bool((np.abs(exponents) < 300).all()), "H is scaled too badly")
-        terms = 2 * form.section.terms() + 14 + 2 * len(form.multipliers)
-        scale, w, spread = np.exp2(exponents), np.ones((1, len(diagonal))), math.inf
-        for _ in range(12):
-            image = form.product(w * scale, absolute=True) * scale
-            spread = min(spread, float((image / w).max()) * (1 + 4 * gamma(terms)))
-            w = image / image.max() + 1e-3
-        tiny = len(diagonal) * float(np.linalg.norm(form.product(np.zeros_like(w), absolute=True) * scale))
-        return Scaled(form, scale, gamma(terms) * (spread + tiny) * (1 + 1e-9))
-
-    def product(self, x: Array) -> Array:
-        return self.form.product(x * self.scale) * self.scale
+def scale_of(diagonal: Array) -> Array:
+    """Powers of two by which rows and columns are scaled, exactly, to a diagonal of about 1."""
+    require(bool((diagonal > 0).all()), "H has a diagonal entry that is not positive")
+    exponents = -np.round(np.log2(diagonal) / 2)
+    require(bool((np.abs(exponents) < 300).all()), "H is scaled too badly")
+    return np.exp2(exponents)
 
 
 def prove(form: Form) -> None:
@@ -129,12 +115,12 @@ def prove(form: Form) -> None:
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))
         matrix[rows] = form.product(np.eye(rows.stop - start, n, start))
-    problem = Scaled.of(form, matrix.diagonal())
-    matrix *= problem.scale
-    matrix *= problem.scale[:, None]
+    scale = scale_of(matrix.diagonal())
+    matrix *= scale
+    matrix *= scale[:, None]
     matrix = (matrix + matrix.T) / 2
-    top = float(matrix.diagonal().max())
-    shift = problem.noise + 4 * gamma(n + 4) * n * top
+    noise = form.noise(scale)
+    shift = noise + 4 * gamma(n + 4) * n * float(matrix.diagonal().max())
     matrix.flat[:: n + 1] -= shift
     try:
         factor = np.linalg.cholesky(matrix).T
@@ -146,30 +132,28 @@ def prove(form: Form) -> None:
         part = factor[:stop, start:stop].T @ factor[:stop, :stop] - matrix[start:stop, :stop]
         residual = math.hypot(residual, float(np.linalg.norm(part)))
     sizes = np.abs(factor)
-    rounding = gamma(2 * n + 8) * (float((sizes.T @ sizes.sum(1)).max()) + top + shift)
-    require(
-        problem.noise + (1.5 * residual + rounding) * (1 + 1e-6) < shift,
-        "rounding leaves no margin: H >= 0 is not proved",
-    )
+    rounding = gamma(2 * n + 8) * float((sizes.T @ sizes.sum(1)).max())
+    settled = noise + (1.5 * residual + rounding) * (1 + 1e-6) < shift
+    require(settled, "rounding leaves no margin: H >= 0 is not proved")
 
 
 def trust(form: Form, delta: float) -> None:
     """H >= 0 but for an event of probability delta over our own random vectors; else Rejected."""
-    problem, n = Scaled.of(form, form.weights()), sum(form.sizes.values())
+    n, scale = sum(form.sizes.values()), scale_of(form.weights())
     runs = max(1, math.ceil(-math.log10(delta) / 3 - 1e-6))
     epsilon = delta ** (1 / runs) * math.sqrt(math.pi / (2 * n)) * (1 - 1e-6) - 2.0**-45
     require(epsilon > 0, f"delta = {delta:g} is below what float64 can show")
     start = np.random.Generator(np.random.PCG64(secrets.randbits(128))).standard_normal((runs, n))
     vector, before = start / np.linalg.norm(start, axis=1, keepdims=True), np.zeros_like(start)
-    alphas, betas, defects = list[Array](), [np.zeros(runs)], np.zeros(runs)
+    alphas, betas, defects, noise = list[Array](), [np.zeros(runs)], np.zeros(runs), form.noise(scale)
     for step in range(1, 1 + LONGEST_RECURRENCE):
-        image = -problem.product(vector)
+        image = -scale * form.product(scale * vector)
         alphas.append((vector * image).sum(1))
         rest = image - alphas[-1][:, None] * vector - betas[-1][:, None] * before
         beta = np.linalg.norm(rest, axis=1)
         require(bool(np.isfinite(beta).all()), "Lanczos overflowed")
         sizes = np.linalg.norm(image, axis=1) + np.abs(alphas[-1]) + betas[-1] + beta
-        defects += (problem.noise * (1 + 1e-6) + 12 * UNIT * sizes) ** 2
+        defects += (noise * (1 + 1e-6) + 12 * UNIT * sizes) ** 2
         before, vector = vector, rest / np.maximum(beta, 2.0**-1000)[:, None]
         betas.append(beta)
         runs_so_far = zip(np.array(alphas).T, np.array(betas[1:]).T, defects, strict=True)

@@ -83,6 +83,7 @@ def read_network(entry: Document, tensors: Tensors) -> Network:
     for item in entry["vertices"]:
         require(set(item) == {"name", "shape", "edges", "origin"}, "an operation has unknown fields")
         require(item["name"] not in network.vertices, f"two operations are called {item['name']}")
+        require(not item["name"].endswith("|"), "names that end in | are the checker's own")
         shape = shape_of(item["shape"])
         edges = tuple(_edge(edge, network, shape, tensors) for edge in item["edges"])
         require(bool(edges) == bool(network.vertices), "the first operation is the input, and no other one is")

@@ -1,8 +1,8 @@
 """From facts to the claim: every fact is checked afresh, then gains are added over operands and multiplied along paths.
 
 A fact bounds how much a stretch of the network, from `source` to `sink`, can grow a difference, from one norm to
-another: `norm` an affine map (all paths through affine operations), `quadratic` anything, by H >= 0, `cases` too, with
-some slopes at one of their ends, case by case.
+another: `norm` an affine map (all paths through affine operations), `quadratic` anything, by H >= 0, `entries` too, one
+entry of the sink at a time, and `cases`, with some slopes at one of their ends, case by case.
 """
 
 import math
@@ -15,12 +15,13 @@ import numpy as np
 from autolip_check.container import Array, Document, Rejected, number, require
 from autolip_check.forms import Form, prove, trust
 from autolip_check.graph import Edge, Gain, Network, Slopes, Vertex
-from autolip_check.maps import Diagonal, Tensors, tensor
+from autolip_check.maps import Diagonal, Tensors, Wiring, tensor
 from autolip_check.norms import entry_norms
 from autolip_check.symbol import single_path, symbol
 
 NORMS = {"l1": 1.0, "l2": 2.0, "linf": math.inf}
-FIELDS = {"norm": set[str](), "quadratic": {"multipliers", "inputs", "outputs"}, "cases": {"tree"}}
+FIELDS = {"norm": set[str](), "quadratic": {"multipliers", "inputs", "outputs"}, "entries": {"entries"}}
+FIELDS |= {"cases": {"tree"}}
 Gains = dict[str, Fraction | float]
 """By norm, and exactly: sums and products are of fractions; infinite where nothing is known."""
 
@@ -57,6 +58,8 @@ def _checked(step: Document, network: Network, tensors: Tensors, delta: float) -
         _norm(fact, network, delta)
     elif kind == "quadratic":
         _quadratic(fact, step, network, tensors, delta)
+    elif kind == "entries":
+        _entries(fact, step["entries"], network, tensors, delta)
     else:
         require((fact.p, fact.q, fact.by) == ("l2", "l2", "cholesky"), "cases are for l2, by cholesky")
         _cases(fact, step["tree"], network, tensors)
@@ -101,6 +104,18 @@ def _quadratic(fact: Fact, step: Document, network: Network, tensors: Tensors, d
     _positive(Form(network, fact.source, fact.sink, mu, nu, multipliers), fact, delta)
 
 
+def _entries(fact: Fact, forms: list[Document], network: Network, tensors: Tensors, delta: float) -> None:
+    """The linf norm of the sink is the largest of its entries: H >= 0 for each of them."""
+    shape, size = network[fact.sink].shape, network.size(fact.sink)
+    require(fact.q == "linf" and len(forms) == size, f"{fact} needs a form for every entry, and shows linf only")
+    for place, form in enumerate(forms):
+        require(set(form) == {"multipliers", "inputs"}, "an entry is odd")
+        edge = Edge(fact.sink, Wiring(np.zeros(1), np.array([place]), shape, (1,)))
+        read = Vertex("||", (1,), (edge,), {})
+        one = replace(network, vertices={**network.vertices, read.name: read})
+        _quadratic(replace(fact, sink=read.name), form | {"outputs": 1.0}, one, tensors, delta / size)
+
+
 def _cases(fact: Fact, tree: Document, network: Network, tensors: Tensors) -> None:
     """Slope by slope at its two ends, where a norm that is convex in it is largest; H >= 0 in every case."""
     if set(tree) == {"multipliers"}:
@@ -123,7 +138,6 @@ def _straightened(network: Network, names: set[str]) -> Network:
     """The same network, each of these operations the sum of a scaling (known slopes) and the rest, called name|."""
     vertices = dict[str, Vertex]()
     for name, vertex in network.vertices.items():
-        require(not name.endswith("|"), "names that end in | are the checker's own")
         if name in names and len(vertex.edges) == 1 and not vertex.is_affine:
             (edge,), parts = vertex.edges, {f"{name}|": np.ones(())}
             if isinstance(slope := edge.slope, Slopes):

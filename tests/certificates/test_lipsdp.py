@@ -1,6 +1,5 @@
 """Certificates of LipSDP are accepted by the checker, at the bound but for rounding."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,12 +7,7 @@ import torch
 from torch import nn
 
 import autolip
-from autolip.errors import InputError
-from autolip.graph.views import SlopeGraph
-from autolip.methods.lipsdp.certificate import certified as of_statements
 from autolip.methods.lipsdp.method import LipSDP
-from autolip.methods.lipsdp.statement import Statement
-from autolip.norms import Norm
 from autolip_check.check import check
 from tests.certificates.test_autolip import certified
 
@@ -99,9 +93,12 @@ def test_a_certificate_is_that_of_the_better_method(tmp_path: Path) -> None:
     assert certificate.value == pytest.approx(result.upper.value)
 
 
-def test_the_largest_of_several_outputs_is_refused_with_the_way_out() -> None:
-    result = autolip.lipschitz(deep().eval(), torch.zeros(1, 4), method="autolip", lower=[])
-    statement = Statement(SlopeGraph("x", (), "x"), Norm.L2, Norm.L2, {}, None, 1.0)
-    row = replace(result.bounds[0], method="lipsdp", proof=lambda: of_statements([statement, statement], Norm.LINF))
-    with pytest.raises(InputError, match=r"lipsdp comes without a proof .*certify one output, with --output I"):
-        replace(result, bounds=(row,)).certificate()
+@pytest.mark.parametrize("norm", ["l2:linf", "linf"])
+def test_the_largest_of_several_outputs(norm: str, tmp_path: Path) -> None:
+    """One form for each of the three, in one fact."""
+    method = LipSDP(seconds=2.0)
+    result = autolip.lipschitz(Residual().eval(), torch.zeros(1, 4), norm=norm, method=method, lower=[])
+    verdict = certified(result, tmp_path)
+    assert verdict.claim.startswith("||f(x) - f(y)||_linf") and "deterministically" in verdict.claim
+    (step,) = result.certificate().document["proof"]
+    assert step["step"] == "entries" and len(step["entries"]) == 3

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,17 +13,18 @@ from torch import nn
 from autolip.capture.torch_export import capture_model
 from autolip.certificates import Certificate
 from autolip.methods import Problem
-from autolip.methods.lipsdp.certificate import proof_of
+from autolip.methods.lipsdp.certificate import certified
 from autolip.methods.lipsdp.proof import Proved, prove_lifted
 from autolip.methods.lipsdp.statement import Statement, nonlinear
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
+from autolip.outputs import readout
 from autolip.regions import Everywhere
 from autolip.slopes import Between, Exact
 from autolip.values import Certainty, Upper
 from autolip_check.check import check
 from autolip_check.container import Rejected
-from tests.checker.conftest import Forgery
+from tests.checker.conftest import Forgery, at, leaves, renamed
 
 Judge = Callable[..., str | None]
 
@@ -48,8 +50,21 @@ def by_norms(problem: Problem, spare: float = 1.02) -> Statement:
     return Statement(problem.lowered, Norm.L2, Norm.L2, multipliers, None, square**0.5)
 
 
+def by_entries(model: nn.Sequential, width: int) -> Certificate:
+    """One fact about the linf norm of all outputs: of each of them the statement of the network without the others."""
+    problem, (*hidden, last) = problem_of(model, 1, width), model
+    statements = list[Statement]()
+    for number, row in enumerate(last.weight.data):
+        single = nn.Linear(len(row), 1, bias=False)
+        single.weight.data = row[None]
+        graph = problem.reading(readout(problem.lowered.output_shape, number)).lowered
+        statements.append(replace(by_norms(problem_of(nn.Sequential(*hidden, single), 1, width)), graph=graph))
+    proof, bound = certified(problem.lowered, statements, Norm.LINF), max(one.value for one in statements)
+    return Certificate.of(proof, (bound, 1e-9), Norm.L2, Norm.LINF, {"kind": "everywhere"}, problem.graph, {})
+
+
 def certificate(problem: Problem, statement: Statement, certainty: Certainty = Certainty.PROVED) -> Certificate:
-    proof = proof_of(statement, statement.q, certainty)
+    proof = certified(statement.graph, [statement], statement.q, certainty)
     bound = statement.value, 1e-9
     return Certificate.of(proof, bound, statement.p, statement.q, {"kind": "everywhere"}, problem.graph, {})
 
@@ -175,3 +190,40 @@ def test_random_multipliers_are_rejected_or_loose(dense: Problem, tmp_path: Path
         except Rejected:
             assert torch.linalg.eigvalsh(matrix)[0].item() < 1e-5 * mu
     assert 0 < accepted < 40
+
+
+def test_entries_are_accepted_and_no_changed_field_proves_more(tmp_path: Path, verdict: Judge) -> None:
+    """Each of three different outputs has its form: none can be left out, stand for a larger one, or be changed."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 3))
+    model[2].weight.data *= torch.tensor([[1.0], [10], [100]])
+    by_entries(model, 6).save(tmp_path / "entries.cert")
+    original, said = Forgery.of(tmp_path / "entries.cert"), check(tmp_path / "entries.cert").claim
+    assert said.startswith("||f(x) - f(y)||_linf") and "deterministically" in said
+    (step,) = original.document["proof"]
+
+    def forged(change: Callable[[dict[str, Any]], None]) -> str | None:
+        copied = Forgery(copy.deepcopy(original.document), original.tensors)
+        change(copied.document["proof"][0])
+        return verdict(copied)
+
+    for path, value in leaves(step["entries"]):
+        for other in (value / 30, -value, 0, "x", None, [value]):
+            assert forged(lambda new, p=path, v=other: at(new["entries"], p[:-1]).__setitem__(p[-1], v)) is None, path
+    for number, entry in enumerate(step["entries"][:2]):
+        assert forged(lambda new, n=number: new["entries"].pop(n)) is None
+        assert forged(lambda new, e=entry: new.update(entries=[e] * 3)) is None
+        assert forged(lambda new, n=number: new["entries"][n].update(outputs=1.0)) is None
+        assert forged(lambda new, n=number: new["entries"][n].pop("inputs")) is None
+    assert forged(lambda new: new["entries"].append(entry)) is None
+    assert forged(lambda new: new["entries"].reverse()) is None
+    for field, other in (("norms", ["l2", "l2"]), ("norms", ["linf", "linf"]), ("by", "lanczos"), ("entries", {})):
+        assert forged(lambda new, f=field, v=other: new.update({f: v})) is None
+    assert forged(lambda new: new.update(value=new["value"] * (1 - 1e-9))) is None
+    assert forged(lambda new: None) == said
+
+
+def test_no_operation_is_named_like_the_checkers_own(genuine: Path, verdict: Judge) -> None:
+    forged = Forgery.of(genuine)
+    forged.document = renamed(forged.document, {forged.document["graph"]["vertices"][1]["name"]: "||"})
+    assert verdict(forged, careful=True) is None

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from autolip.certificates.encode import Document, Tensors, encode_graph
-from autolip.certificates.proof import CasesFact, Fact, Fork, Leaf, NormFact, Proof
+from autolip.certificates.proof import CasesFact, EntriesFact, Fact, Fork, Leaf, NormFact, Proof, QuadraticFact
 from autolip.errors import InputError
 from autolip.files import write
 from autolip.graph.graph import Graph
@@ -120,12 +120,13 @@ def _step(fact: Fact, tensors: Tensors) -> Document:
         return step | {"step": "norm"}
     if isinstance(fact, CasesFact):
         return step | {"step": "cases", "tree": _tree(fact.tree, tensors)}
-    return step | {
-        "step": "quadratic",
-        "multipliers": _multipliers(fact.multipliers, tensors),
-        "inputs": _weights(fact.inputs, tensors),
-        "outputs": _weights(fact.outputs, tensors),
-    }
+    if isinstance(fact, EntriesFact):
+        return step | {"step": "entries", "entries": [_form(entry, tensors) for entry in fact.entries]}
+    return step | {"step": "quadratic", "outputs": _weights(fact.outputs, tensors)} | _form(fact, tensors)
+
+
+def _form(fact: QuadraticFact, tensors: Tensors) -> Document:
+    return {"multipliers": _multipliers(fact.multipliers, tensors), "inputs": _weights(fact.inputs, tensors)}
 
 
 def _tree(tree: Fork | Leaf, tensors: Tensors) -> Document:

@@ -70,6 +70,23 @@ class QuadraticFact:
 
 
 @dataclass(frozen=True)
+class EntriesFact:
+    """||sink - sink'||_inf <= value ||source - source'||_p, by a quadratic form for every entry of sink, in order.
+
+    A form is that of its entry alone, its sink the result of reading it; what counts are its multipliers and inputs.
+    """
+
+    source: str
+    sink: str
+    p: Norm
+    value: float
+    by: str
+    entries: tuple[QuadraticFact, ...] = field(repr=False)
+    excess: float
+    q: Norm = Norm.LINF
+
+
+@dataclass(frozen=True)
 class Leaf:
     """Multipliers that prove a case."""
 
@@ -103,7 +120,7 @@ class CasesFact:
     by: str = "cholesky"
 
 
-Fact = NormFact | QuadraticFact | CasesFact
+Fact = NormFact | QuadraticFact | EntriesFact | CasesFact
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Bound:
     notes: tuple[str, ...] = ()
     complete: bool = True
     """False where the time budget ended the work early (the value is still a bound)."""
-    proof: Callable[[], Proof | Refusal | None] = field(default=lambda: None, repr=False)
+    proof: Callable[[], Proof | None] = field(default=lambda: None, repr=False)
     """Why the value is a bound, in steps that can be checked without this program; None: not put down."""
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from autolip.certificates import Proof, QuadraticFact
-from autolip.errors import Refusal
+from autolip.certificates import EntriesFact, Proof, QuadraticFact
+from autolip.graph.views import SlopeGraph
 from autolip.methods.lipsdp.form import size_of
 from autolip.methods.lipsdp.statement import Statement
 from autolip.norms import Norm
@@ -17,15 +17,20 @@ LARGEST_FACTORISED = 12_000
 """Order of H up to which the check is a factorisation (1.2 GiB; about a minute at the top)."""
 
 
-def certified(statements: Sequence[Statement], q: Norm) -> Proof | Refusal:
-    """The proof of a bound that one statement makes; refused where it is the largest of several, output by output."""
-    if len(statements) > 1:
-        return Refusal("its linf bound is the largest of one for each output: certify one output, with --output I")
-    return proof_of(statements[0], q)
+def certified(
+    graph: SlopeGraph, statements: Sequence[Statement], q: Norm, certainty: Certainty = Certainty.PROVED
+) -> Proof:
+    """The proof of what one statement says of a graph, or of what several say of its output's entries, one by one."""
+    facts = [fact_of(statement, q, certainty) for statement in statements]
+    if len(facts) == 1:
+        return Proof(graph, tuple(facts))
+    top = max(facts, key=lambda fact: fact.value)
+    whole = EntriesFact(graph.input, graph.output, top.p, top.value, top.by, tuple(facts), top.excess)
+    return Proof(graph, (whole,))
 
 
-def proof_of(statement: Statement, q: Norm, certainty: Certainty = Certainty.PROVED) -> Proof:
-    """The one fact behind a statement; of a scalar output in any norm q.
+def fact_of(statement: Statement, q: Norm, certainty: Certainty) -> QuadraticFact:
+    """The fact behind a statement; of a scalar output in any norm q.
 
     The value is raised a little, half of it at the input and half at the output, so that H is positive by more than
     what the check needs: rounding for a factorisation, a margin that Lanczos can see for a confident bound.
@@ -34,7 +39,7 @@ def proof_of(statement: Statement, q: Norm, certainty: Certainty = Certainty.PRO
     confident = certainty is Certainty.CONFIDENT or order > LARGEST_FACTORISED
     excess = 2e-3 if confident else 1e-7 + 2.0**-46 * order**2
     raised = 1 + excess
-    fact = QuadraticFact(
+    return QuadraticFact(
         statement.graph.input,
         statement.graph.output,
         statement.p,
@@ -46,7 +51,6 @@ def proof_of(statement: Statement, q: Norm, certainty: Certainty = Certainty.PRO
         torch.ones(()) if statement.outputs is None else statement.outputs,
         excess,
     )
-    return Proof(statement.graph, (fact,))
 
 
 def _inputs(statement: Statement, raised: float) -> Tensor:

@@ -104,7 +104,7 @@ class LipSDP(Method):
             found.append(one)
         value = Upper.largest(proved.bound for proved, _ in found)
         note = max(found, key=lambda one: one[0].bound.value)[1]
-        proof = lambda: certified([proved.statement for proved, _ in found], problem.q)  # noqa: E731
+        proof = lambda: certified(graph, [proved.statement for proved, _ in found], problem.q)  # noqa: E731
         return Bound(value, (), (note,), not problem.options.expired, proof)
 
     def _proved(
