@@ -40,9 +40,9 @@ class Vertex:
         return all(isinstance(edge.slope, Exact) for edge in self.edges)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SlopeGraph:
-    """Vertices in topological order, the first one being the input."""
+    """Vertices in topological order, the first one being the input; equal to itself alone."""
 
     input: str
     vertices: tuple[Vertex, ...]

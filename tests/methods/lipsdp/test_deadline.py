@@ -46,7 +46,7 @@ def test_nothing_is_factorised_where_only_proofs_count(monkeypatch: pytest.Monke
     effort, options = Effort.within(0.2, 0.01, None, 0.01, 1000), NormOptions(proved_only=True)
     monkeypatch.setattr(proof, "factorisation_rate", lambda: 1.0)
     search = Search(graph, constraints_of(graph), Norm.L2, Norm.L2, effort, options).run()  # type: ignore[arg-type]
-    assert search.best is None and "46 variables takes about 9.7e+04 s" in search.reasons[0]
+    assert search.best is None and "12 variables takes about 1.7e+03 s" in search.reasons[0]
     refused = prove(search._ascent.statement(), 0.01, options, time.monotonic())
     assert isinstance(refused, Refusal)
 
@@ -56,7 +56,7 @@ def test_the_budget_is_kept(seconds: float = 0.7) -> None:
     problem = pose(Joined(400), (1, 6))
     started = time.monotonic()
     LipSDP(tolerance=1e-9, seconds=seconds).bound(problem)
-    assert time.monotonic() - started < 1.5 * seconds + price(406) + 1
+    assert time.monotonic() - started < 1.5 * seconds + price(12) + 1
 
 
 def test_progress_shows_what_is_attained_and_what_is_proved() -> None:

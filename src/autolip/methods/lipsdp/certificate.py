@@ -8,7 +8,7 @@ from torch import Tensor
 
 from autolip.certificates import EntriesFact, Proof, QuadraticFact
 from autolip.graph.views import SlopeGraph
-from autolip.methods.lipsdp.form import size_of
+from autolip.methods.lipsdp.form import variables_of
 from autolip.methods.lipsdp.statement import Statement
 from autolip.norms import Norm
 from autolip.values import Certainty
@@ -35,7 +35,7 @@ def fact_of(statement: Statement, q: Norm, certainty: Certainty) -> QuadraticFac
     The value is raised a little, half of it at the input and half at the output, so that H is positive by more than
     what the check needs: rounding for a factorisation, a margin that Lanczos can see for a confident bound.
     """
-    order = size_of(statement.graph)
+    order = variables_of(statement.graph)
     confident = certainty is Certainty.CONFIDENT or order > LARGEST_FACTORISED
     excess = 2e-3 if confident else 1e-7 + 2.0**-46 * order**2
     raised = 1 + excess

@@ -1,177 +1,226 @@
 """The quadratic form of a statement as a matrix, with its rounding: H in scaled variables, the input last.
 
-    H = value^2 |x|^2 - |y|^2 + sum_k  lam_k (z_k^2 - 2 c_k z_k v_k + a_k b_k v_k^2),       v_k = sum_s M_ks s,
+    H = value^2 |x|^2 + sum_k  lam_k (z_k^2 - 2 c_k z_k v_k + a_k b_k v_k^2) + nu |t|^2 - 2 t y,   v_k = sum_s M_ks s,
 
-s running over the input and earlier results.  A variable with multiplier lam is scaled by a power of two near
-1/sqrt(lam), so that the diagonal of H is about 1 and no rounding happens on the way.
+s running over the input and earlier results, and y alike.  The least over t of its last two terms is -y^2 / nu: H >= 0
+is the same with and without them, but where a_k b_k = 0 throughout, with t every variable's own part of H is diagonal.
+A variable with multiplier lam is scaled by a power of two near 1/sqrt(lam), so that the diagonal of H is about 1 and no
+rounding happens on the way.
 """
 
+import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
+from scipy import sparse
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.graph.views import SlopeGraph, Vertex, fused
+from autolip.graph.views import SlopeGraph, fused
 from autolip.intervals import UNIT, gamma
-from autolip.methods.layerwise import dense_layers
+from autolip.methods.lipsdp.blocks import Blocks
 from autolip.methods.lipsdp.statement import Statement, constraint, nonlinear
-from autolip.methods.recursion import Layer
+from autolip.norms import Norm
+from autolip.operators.sparse import Matrix, Sparse, sparse_matrix
 from autolip.slopes import Exact
 
-Rows = dict[str, Layer]
+Array = NDArray[np.float64]
+Rows = dict[str, Sparse]
 """An affine value as the sum of matrices times the input and the results it depends on, by name."""
 
+READ = ""
+"""The name of t."""
 
-@dataclass
+LARGEST_WORK = 2e7
+"""Multiply-adds of a pass up to which the matrices of a network are written out."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the variables of a network stand in H, the matrices of its affine parts, and what is eliminated first."""
+
+    graph: SlopeGraph
+    """Fused."""
+    places: dict[str, slice]
+    rows: dict[str, Rows] = field(repr=False)
+    """What the operand of every nonlinear vertex is made of, and (READ) the output."""
+    blocks: Blocks = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Form:
-    """H without the input's term value^2 |x|^2 (or mu): lower triangle of `matrix`, exact up to `slack` in norm.
+    """H without the input's term value^2 |x|^2 (or mu): `matrix`, symmetric, exact up to `slack` in norm.
 
     The last `inputs` variables are x; `weights` is the diagonal of the input's term, for value 1 (mu, if it is given).
     """
 
-    matrix: Float[Tensor, "n n"]
+    matrix: Matrix
     slack: float
     inputs: int
     weights: Float[Tensor, " m"]
+    blocks: Blocks
+
+    @property
+    def diagonal(self) -> Float[Tensor, " n"]:
+        return torch.from_numpy(self.matrix.diagonal())
+
+    def complement(self, diagonal: Float[Tensor, " n"]) -> Float[Tensor, "k k"] | None:
+        """What remains of H, with this diagonal, once its blocks are eliminated; None where they are not definite."""
+        return self.blocks.complement(self.matrix, diagonal.numpy())
+
+
+def variables_of(graph: SlopeGraph) -> int:
+    """The order of H, without t."""
+    return graph.input_shape.numel() + sum(v.shape.numel() for v in nonlinear(graph))
 
 
 def size_of(graph: SlopeGraph) -> int:
-    """The order of H."""
-    return graph.input_shape.numel() + sum(v.shape.numel() for v in nonlinear(graph))
+    """The order of what must be factorised of H as a whole."""
+    found = layout(graph)
+    return variables_of(graph) if isinstance(found, Refusal) else len(found.blocks.kept)
 
 
 def form_of(statement: Statement) -> Form | Refusal:
     """H as a matrix; refused where an affine part has unknown entries or a multiplier is not positive."""
-    assembly = _Assembly.of(statement)
-    if isinstance(assembly, Refusal):
-        return assembly
-    refusal = assembly.fill()
-    return refusal or assembly.finished()
+    found = layout(statement.graph)
+    return found if isinstance(found, Refusal) else _written(statement, found)
+
+
+@lru_cache(maxsize=4)
+def layout(graph: SlopeGraph) -> Layout | Refusal:
+    """That of all forms of a network: which variables are coupled shows with multipliers that are all 1."""
+    if graph.work > LARGEST_WORK:
+        return Refusal(f"a network of {graph.work:.2g} multiply-adds is too large to be written out")
+    small, rows = fused(graph), dict[str, Rows]()
+    operands = {vertex.name: vertex.edges[0].source for vertex in nonlinear(small)} | {READ: small.output}
+    sizes = {name: small[name or small.output].shape.numel() for name in (*operands, small.input)}
+    stops = itertools.accumulate(sizes.values())
+    places = {name: slice(stop - sizes[name], stop) for name, stop in zip(sizes, stops, strict=True)}
+    for name, source in operands.items():
+        found = _rows(small, source, places)
+        if isinstance(found, Refusal):
+            return found
+        rows[name] = found
+    ones = {name: torch.ones((), dtype=torch.float64) for name in operands if name != READ}
+    plain = Layout(small, places, rows, Blocks((), np.arange(sum(sizes.values()))))
+    form = _written(Statement(graph, Norm.L2, Norm.L2, ones, None, 1.0), plain)
+    if isinstance(form, Refusal):
+        return form
+    return replace(plain, blocks=Blocks.of(form.matrix, [places[name] for name in ones]))
+
+
+def _rows(graph: SlopeGraph, name: str, places: dict[str, slice]) -> Rows | Refusal:
+    """A value by what it depends on."""
+    if name in places:
+        return {name: Sparse.identity(graph[name].shape.numel())}
+    rows: Rows = {}
+    for edge in graph[name].edges:
+        assert isinstance(edge.slope, Exact)
+        found = sparse_matrix(edge.slope.operator)
+        if isinstance(found, Refusal):
+            return found
+        rows[edge.source] = found
+    return rows
+
+
+def _written(statement: Statement, layout: Layout) -> Form | Refusal:
+    """All terms but the input's."""
+    graph, multipliers = layout.graph, statement.multipliers
+    weights = torch.ones(graph.input_shape, dtype=torch.float64) if statement.inputs is None else statement.inputs
+    nu = torch.ones((), dtype=torch.float64) if statement.outputs is None else statement.outputs
+    assembly = _Assembly(layout.places)
+    sizes = {graph.input: weights * statement.value**2 if statement.inputs is None else weights, READ: nu}
+    sizes |= {vertex.name: multipliers.get(vertex.name, torch.zeros(())) for vertex in nonlinear(graph)}
+    for name, size in sizes.items():
+        if not bool((size > 0).all() and size.isfinite().all()):
+            what = f"{graph[name].operation} at {graph[name].place}" if name else "the output"
+            return Refusal(f"the weights of {what} are not positive numbers")
+        shape = graph[name or graph.output].shape
+        assembly.enter(name, size.broadcast_to(shape).reshape(-1).numpy(), name != graph.input)
+    assembly.couple(READ, np.full(graph.output_shape.numel(), -1.0), layout.rows[READ])
+    for vertex in nonlinear(graph):
+        item, lam, rows = constraint(vertex), multipliers[vertex.name], layout.rows[vertex.name]
+        if isinstance(item, Refusal):
+            return item
+        if bool(item.centre.any()):
+            assembly.couple(vertex.name, -(lam * item.centre).broadcast_to(item.out_shape).reshape(-1).numpy(), rows)
+        product = lam * (item.lo * item.hi)
+        if bool(product.any()):
+            assembly.square(product.broadcast_to(item.in_shape).reshape(-1).numpy(), rows)
+    scaled = weights.reshape(-1) * torch.from_numpy(assembly.scale[graph.input]) ** 2
+    return Form(*assembly.finished(), len(scaled), scaled, layout.blocks)
 
 
 @dataclass
 class _Assembly:
-    statement: Statement
-    graph: SlopeGraph
+    """H, term by term; errors by Frobenius norms."""
+
     places: dict[str, slice]
-    scale: dict[str, Tensor]
-    matrix: Tensor
-    square: float = 0.0
+    scale: dict[str, Array] = field(default_factory=dict)
+    parts: list[Matrix] = field(default_factory=list)
+    squares: float = 0.0
     """Sum of the squares of all entries' errors."""
     mass: float = 0.0
     """Sum of the Frobenius norms of everything that was added up."""
-    additions: int = 0
 
-    @staticmethod
-    def of(statement: Statement) -> "_Assembly | Refusal":
-        graph = fused(statement.graph)
-        places, scale, start = {}, {}, 0
-        for vertex in nonlinear(graph):
-            lam = _full(statement.multipliers.get(vertex.name), vertex)
-            if isinstance(lam, Refusal):
-                return lam
-            places[vertex.name] = slice(start, start + len(lam))
-            scale[vertex.name] = torch.exp2(-(torch.log2(lam) / 2).round())
-            start += len(lam)
-        weights = _input_weights(statement)
-        if not bool((weights > 0).all() and weights.isfinite().all()):
-            return Refusal("the weights of the input are not positive")
-        places[graph.input] = slice(start, start + len(weights))
-        size = weights * statement.value**2 if statement.inputs is None else weights
-        scale[graph.input] = torch.exp2(-(torch.log2(size) / 2).round())
-        start += len(weights)
-        return _Assembly(statement, graph, places, scale, torch.zeros(start, start, dtype=torch.float64))
+    def enter(self, name: str, size: Array, counts: bool) -> None:
+        """A variable's own term size z^2, if it counts, and the scale that makes it about 1."""
+        self.scale[name] = np.exp2(-np.round(np.log2(size) / 2))
+        if counts:
+            self._add(name, name, sparse.diags_array(size * self.scale[name] ** 2))
 
-    def fill(self) -> Refusal | None:
-        """All terms but the input's."""
-        for vertex in nonlinear(self.graph):
-            rows = self._rows(vertex.edges[0].source)
-            item = constraint(vertex)
-            lam = self.statement.multipliers[vertex.name]
-            for refusal in (rows, item):
-                if isinstance(refusal, Refusal):
-                    return refusal
-            assert isinstance(rows, dict) and not isinstance(item, Refusal)
-            own = self.scale[vertex.name]
-            self._add(vertex.name, vertex.name, torch.diag(lam.broadcast_to(item.out_shape).reshape(-1) * own * own))
-            if bool(item.centre.any()):
-                self._couple(vertex.name, -(lam * item.centre).reshape(-1) * own, rows)
-            product = item.lo * item.hi * lam
-            if bool(product.any()):
-                self._square(rows, product.broadcast_to(item.in_shape).reshape(-1))
-        rows = self._rows(self.graph.output)
-        if isinstance(rows, Refusal):
-            return rows
-        nu = self.statement.outputs
-        count = self.graph.output_shape.numel()
-        self._square(rows, -torch.ones(count, dtype=torch.float64) if nu is None else -1 / nu.reshape(-1))
-        return None
-
-    def finished(self) -> Form:
-        place = self.places[self.graph.input]
-        weights = _input_weights(self.statement) * self.scale[self.graph.input] ** 2
-        rounding = gamma(self.additions + 4) * self.mass
-        return Form(self.matrix, math.sqrt(self.square) * (1 + 1e-12) + rounding, place.stop - place.start, weights)
-
-    def _rows(self, name: str) -> Rows | Refusal:
-        """A value by what it depends on, columns scaled (exactly)."""
-        if name in self.places:
-            one = torch.diag(self.scale[name])
-            return {name: Layer(one, torch.zeros_like(one))}
-        rows: Rows = {}
-        for edge in self.graph[name].edges:
-            assert isinstance(edge.slope, Exact)
-            layers = dense_layers((edge.slope.operator,))
-            if isinstance(layers, Refusal):
-                return layers
-            columns = self.scale[edge.source]
-            rows[edge.source] = Layer(layers[0].weight * columns, layers[0].error * columns)
-        return rows
-
-    def _couple(self, name: str, factor: Tensor, rows: Rows) -> None:
-        """diag(factor) M_ks between a result and everything its operand depends on."""
-        for source, layer in rows.items():
-            block = factor.unsqueeze(1) * layer.weight
-            self.square += 2 * _frobenius(factor.abs().unsqueeze(1) * layer.error + 4 * UNIT * block.abs()) ** 2
+    def couple(self, name: str, factor: Array, rows: Rows) -> None:
+        """diag(factor) M_s between a result and everything its operand depends on."""
+        factor = factor * self.scale[name]
+        for source, matrix in rows.items():
+            block = _times(matrix.value, factor, self.scale[source])
+            error = _frobenius(_times(matrix.error, factor, self.scale[source])) + 4 * UNIT * _frobenius(block)
+            self.squares += 2 * (error * (1 + 1e-10)) ** 2
             self._add(name, source, block)
 
-    def _square(self, rows: Rows, factor: Tensor) -> None:
-        """sum over s, t of M_s^T diag(factor) M_t; errors by Frobenius norms."""
-        root = factor.abs().sqrt().unsqueeze(1)
-        sizes = {s: (_frobenius(root * x.weight), _frobenius(root * x.error)) for s, x in rows.items()}
-        for s, left in rows.items():
-            weighted = left.weight.T * factor
-            for t, right in rows.items():
+    def square(self, factor: Array, rows: Rows) -> None:
+        """sum over s, t of M_s^T diag(factor) M_t."""
+        scaled = {
+            s: (_times(x.value, 1.0, self.scale[s]), _times(x.error, 1.0, self.scale[s])) for s, x in rows.items()
+        }
+        root = np.sqrt(np.abs(factor))
+        sizes = {s: tuple(_frobenius(_times(part, root, 1.0)) for part in parts) for s, parts in scaled.items()}
+        for s, (left, _) in scaled.items():
+            weighted = _times(left, factor, 1.0).T
+            for t, (right, _) in scaled.items():
                 if self.places[s].start >= self.places[t].start:
                     (size, error), (other, slip) = sizes[s], sizes[t]
                     rounding = (gamma(len(factor)) + 4 * UNIT) * size * other
                     total = (rounding + size * slip + error * other + error * slip) * (1 + 1e-10)
-                    self.square += (1 if s == t else 2) * total**2
-                    self._add(s, t, weighted @ right.weight)
+                    self.squares += (1 if s == t else 2) * total**2
+                    self._add(s, t, weighted @ right)
 
-    def _add(self, row: str, column: str, block: Tensor) -> None:
-        if self.places[row].start < self.places[column].start:
-            row, column, block = column, row, block.T
-        self.matrix[self.places[row], self.places[column]] += block
+    def _add(self, row: str, column: str, block: Matrix) -> None:
+        block, n = block.tocoo(), max(place.stop for place in self.places.values())
+        at = block.row + self.places[row].start, block.col + self.places[column].start
+        for pair in (at,) if row == column else (at, at[::-1]):
+            self.parts.append(sparse.coo_array((block.data, pair), shape=(n, n)))
         self.mass += 2 * _frobenius(block)
-        self.additions += 1
+
+    def finished(self) -> tuple[Matrix, float]:
+        """The sum, and how far it may be off in norm."""
+        data, row, column = (np.concatenate([getattr(x, k) for x in self.parts]) for k in ("data", "row", "col"))
+        matrix = sparse.csr_array((data, (row, column)), shape=self.parts[0].shape)
+        return matrix, math.sqrt(self.squares) * (1 + 1e-12) + gamma(len(self.parts) + 4) * self.mass
 
 
-def _full(lam: Tensor | None, vertex: Vertex) -> Tensor | Refusal:
-    """The multiplier of every entry of a vertex."""
-    if lam is None or not bool((lam > 0).all() and lam.isfinite().all()):
-        return Refusal(f"the multipliers of {vertex.operation} at {vertex.place} are not positive numbers")
-    return lam.broadcast_to(vertex.shape).reshape(-1)
+def _times(matrix: Matrix, rows: Array | float, columns: Array | float) -> Matrix:
+    """diag(rows) M diag(columns)."""
+    entries = matrix.tocoo()
+    left, right = (np.broadcast_to(x, n) for x, n in zip((rows, columns), entries.shape, strict=True))
+    data = entries.data * left[entries.row] * right[entries.col]
+    return sparse.coo_array((data, (entries.row, entries.col)), shape=entries.shape).tocsr()
 
 
-def _input_weights(statement: Statement) -> Tensor:
-    if statement.inputs is not None:
-        return statement.inputs.reshape(-1)
-    return torch.ones(statement.graph.input_shape.numel(), dtype=torch.float64)
-
-
-def _frobenius(matrix: Tensor) -> float:
-    return torch.linalg.vector_norm(matrix).item() * (1 + gamma(matrix.numel()))
+def _frobenius(matrix: Matrix) -> float:
+    return float(np.linalg.norm(matrix.data)) * (1 + gamma(matrix.nnz))

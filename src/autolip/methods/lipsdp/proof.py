@@ -29,8 +29,9 @@ from autolip.methods.lipsdp.statement import Statement, nonlinear
 from autolip.methods.recursion import feasible, first_ellipsoid, next_ellipsoid
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
-from autolip.operators.norms.definite import factorisation_rate, factorises, lower_factor, shift_of
+from autolip.operators.norms.definite import factorisation_rate, lower_factor, shift_of
 from autolip.operators.norms.power import top_eigenvalue
+from autolip.operators.operator import charge
 from autolip.values import Upper
 
 WIDEST_CHAIN = 1024
@@ -46,7 +47,7 @@ NOTHING = 0.1
 """Seconds that are not worth saving."""
 
 LARGEST_FORM = 20_000
-"""Greatest order of a matrix H that is written out (3 GiB)."""
+"""Greatest order of what remains of H and is factorised as a whole (3 GiB)."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def prove_form(statement: Statement, attempts: int = 10) -> Proved | Refusal:
     least = least_factor(form)
     if least is None:
         return Refusal("the multipliers are not feasible: H is indefinite in the hidden layers")
-    size = len(form.matrix)
+    size = form.matrix.shape[0]
     raised = max(1e-10, 16 * size * gamma(2 * size))
     for attempt in range(attempts):
         factor = least * (1 + 4.0**attempt * raised)
@@ -158,18 +159,17 @@ def prove_form(statement: Statement, attempts: int = 10) -> Proved | Refusal:
 def least_factor(form: Form) -> float | None:
     """About the least tau for which H + tau diag(weights) on the input is positive, by what a proof of it needs; None
     where no tau will do."""
-    free = len(form.matrix) - form.inputs
-    hidden = form.matrix[:free, :free].clone()
-    room = 2 * shift_of(form.matrix, form.slack)
-    hidden.diagonal().sub_(room)
-    factor = lower_factor(hidden)
+    room = 2 * shift_of(form.diagonal, form.slack)
+    matrix = form.complement(form.diagonal - room)
+    if matrix is None:
+        return None
+    free, root = len(matrix) - form.inputs, form.weights.sqrt()
+    factor = lower_factor(matrix[:free, :free].clone())
     if factor is None:
         return None
-    root = form.weights.sqrt()
-    schur = -_symmetric(form.matrix[free:, free:])
-    schur.diagonal().add_(room)
+    schur = -_symmetric(matrix[free:, free:])
     if free:
-        cross = form.matrix[free:, :free].numpy().T
+        cross = matrix[free:, :free].contiguous().numpy().T
         solved = torch.from_numpy(dtrsm(1.0, factor.numpy().T, cross, lower=0, trans_a=1))
         schur = schur + solved.T @ solved
     return max(top_eigenvalue(schur / root.unsqueeze(0) / root.unsqueeze(1)), 0.0)
@@ -177,12 +177,13 @@ def least_factor(form: Form) -> float | None:
 
 def holds(form: Form, factor: float) -> bool:
     """Whether H + factor diag(weights) >= 0 is proved."""
-    matrix = form.matrix.clone()
-    added = form.weights * factor
-    diagonal = matrix.diagonal()[len(matrix) - form.inputs :]
-    diagonal += added
-    rounding = 2 * UNIT * max(float(added.max()), float(diagonal.abs().max())) * (1 + gamma(4))
-    return factorises(matrix, form.slack + rounding)
+    added, diagonal = form.weights * factor, form.diagonal
+    inputs = diagonal[len(diagonal) - form.inputs :]
+    inputs += added
+    rounding = 2 * UNIT * max(float(added.max()), float(inputs.abs().max())) * (1 + gamma(4))
+    matrix = form.complement(diagonal - shift_of(diagonal, form.slack + rounding))
+    charge(0.0 if matrix is None else len(matrix) ** 3 / 6)
+    return matrix is not None and lower_factor(matrix) is not None
 
 
 def _scaled(statement: Statement, factor: float) -> Proved:

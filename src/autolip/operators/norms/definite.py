@@ -39,16 +39,16 @@ def factorises(matrix: Float[Tensor, "n n"], slack: float) -> bool:
     """
     if not bool(matrix.diagonal().isfinite().all()):
         return False
-    matrix.diagonal().sub_(shift_of(matrix, slack))
+    matrix.diagonal().sub_(shift_of(matrix.diagonal(), slack))
     charge(len(matrix) ** 3 / 6)
     return lower_factor(matrix) is not None
 
 
-def shift_of(matrix: Float[Tensor, "n n"], slack: float) -> float:
+def shift_of(diagonal: Float[Tensor, " n"], slack: float) -> float:
     """What the diagonal is lowered by before the factorisation: for `slack`, for Rump's bound, for this subtraction."""
-    order = len(matrix)
+    order = len(diagonal)
     share = gamma(2 * order + 4) / (1 - gamma(2 * order + 4))
-    trace, top = matrix.diagonal().abs().sum().item(), matrix.diagonal().abs().max().item() if order else 0.0
+    trace, top = diagonal.abs().sum().item(), diagonal.abs().max().item() if order else 0.0
     return (slack + share * trace * (1 + gamma(order))) * (1 + 8 * UNIT) + 4 * UNIT * max(top, 1.0)
 
 
