@@ -107,8 +107,9 @@ def bracket(
     if capture.graph.constant is not None:
         return _constant(frame, Row("constant", "upper", 0.0, "proved"))
     say("slopes of every operation")
-    each = NormOptions(delta=delta / (4 * max(1, len(capture.graph.nodes))), seed=seed, deadline=deadline)
-    problem = replace(Problem.pose(capture.graph, where, p, q, each), say=say)
+    problem = Problem.pose(capture.graph, where, p, q, NormOptions(delta=delta, seed=seed, deadline=deadline))
+    each = replace(problem.options, delta=delta / (4 * max(1, problem.maps)))
+    problem = replace(problem, options=each, say=say)
     search = LowerProblem.of(capture, where, p, q, seed=seed, deadline=deadline)
     run = _Run(methods, wanted, lowers, say)
     if output == "pairs":

@@ -11,11 +11,15 @@ from autolip.errors import AutolipError, InputError, Refusal
 from autolip.graph.graph import Graph, Place
 from autolip.graph.views import SlopeGraph, fused, separated
 from autolip.norms import Norm
+from autolip.operators.algebra import Zero
+from autolip.operators.diagonal import Diagonal
+from autolip.operators.index import Incidence
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.operator import Operator
 from autolip.regions import Region
 from autolip.rules import slopes_on
 from autolip.rules.lowering import lowered
+from autolip.slopes import Exact
 from autolip.values import Estimate, Upper
 
 
@@ -95,6 +99,13 @@ class Problem:
     def work_of_one_pass(self) -> float:
         """Multiply-adds of one forward and one backward pass of the network, 1 where there are none."""
         return self.slopes.work or 1.0
+
+    @property
+    def maps(self) -> int:
+        """How many affine parts have a norm that takes a search."""
+        slopes = [edge.slope for vertex in self.fused for edge in vertex.edges]
+        plain = (Incidence, Diagonal, Zero)
+        return sum(isinstance(slope, Exact) and not isinstance(slope.operator, plain) for slope in slopes)
 
     def norm(self, operator: Operator, p: Norm, q: Norm) -> Upper | Refusal:
         """||A||_{p -> q} from the norm engines, each operator once."""

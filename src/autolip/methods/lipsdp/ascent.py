@@ -50,12 +50,14 @@ class _Neurons:
     radius: Tensor
     blocks: torch.Size
     out_shape: torch.Size
-    q: Tensor | None = None
     u: Tensor | None = None
     ahead: Tensor | None = None
     """Beyond u, seen from the one before: the direction that the next pass takes."""
     v: Tensor = torch.empty(0)
     size: Tensor = torch.empty(0)
+    """|v_i|."""
+    pull: Tensor = torch.empty(0)
+    """|q_i|."""
     reach: Tensor = torch.empty(0)
     """|v_i|^2 for a random input, in terms of its median over the layer."""
     heard: Tensor = torch.empty(0)
@@ -159,7 +161,7 @@ class Ascent:
         layer, exponents = self._neurons[name], self._passes.exponents
         shift = exponents[self._passes.output] - exponents[self._passes.source(name)]
         length, radius = layer.length(q), self._widening * layer.radius
-        layer.q, layer.shift = q, shift
+        layer.pull, layer.shift = length, shift
         u = q / _nonzero(length)
         layer.ahead, layer.u = self._beyond(u, layer.u), u
         if self.steps == 0:
@@ -198,11 +200,11 @@ def _multipliers(layer: _Neurons) -> Tensor:
 
     A multiplier weighs lam (rho |v|)^2: that energy must stay small for a neuron that inputs reach and no output hears.
     """
-    above, size, radius = (x.to(CPU, DTYPE) for x in (layer.length(layer.q), layer.size, layer.radius))
+    pull, size, radius = (x.to(CPU, DTYPE) for x in (layer.pull, layer.size, layer.radius))
     reach, heard = layer.reach.to(CPU, DTYPE), layer.heard.to(CPU, DTYPE)
-    into, out = above.mean() ** 2, size.mean() ** 2
-    lam = ((above**2 + FLOOR * into * heard) / _nonzero(size**2 + FLOOR * out * reach)).sqrt() / radius
-    energy = (above * radius * size).mean() * FLOOR
+    into, out = pull.mean() ** 2, size.mean() ** 2
+    lam = ((pull**2 + FLOOR * into * heard) / _nonzero(size**2 + FLOOR * out * reach)).sqrt() / radius
+    energy = (pull * radius * size).mean() * FLOOR
     return lam + energy / _nonzero(radius * radius * (size**2 + out * reach))
 
 

@@ -11,7 +11,7 @@ blocks of M that cross it shrink, the others stay (maximum principle, as in lift
 """
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -48,7 +48,7 @@ def graded(statement: Statement, margin: float, options: NormOptions) -> Stateme
         after = cuts.deeper(map_, vectors, target)
         if after is None:
             break
-        statement = _regraded(statement, cuts.levels, after / before)
+        statement = cuts.applied(statement, after / before)
     return statement
 
 
@@ -75,6 +75,11 @@ class _Cuts:
         self.factors = 1 + np.append(np.maximum(found.x, 0.0)[::-1].cumsum()[::-1], 0.0)
         return self.factors
 
+    def applied(self, statement: Statement, factors: NDArray[np.float64]) -> Statement:
+        """The statement with multipliers multiplied by depth."""
+        value = statement.value * math.sqrt(factors[0])
+        return statement.regraded(value, lambda name: float(factors[self.levels[name]]))
+
     def _energies(self, map_: Lifted, vectors: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """|w_d|^2 and |m_d|^2 of every vector, at the multipliers before any cut."""
         bent = list(nonlinear(self.graph))
@@ -89,12 +94,3 @@ class _Cuts:
         for part, place in zip(rows.split(sizes, 1), places, strict=True):
             total[:, place] += (part * part).sum(1).numpy()
         return total / self.factors
-
-
-def _regraded(statement: Statement, levels: dict[str, int], factors: NDArray[np.float64]) -> Statement:
-    return replace(
-        statement,
-        value=statement.value * math.sqrt(factors[0]),
-        multipliers={name: lam * float(factors[levels[name]]) for name, lam in statement.multipliers.items()},
-        inputs=None if statement.inputs is None else statement.inputs * float(factors[0]),
-    )

@@ -123,8 +123,7 @@ def prove_chain(statement: Statement, chain: Chain) -> Proved | Refusal:
         ellipsoid, used[name] = following, (t / scale).reshape(statement.multipliers[name].shape)
     bound = ellipsoid.norm()
     factor = (bound.value / statement.value) ** 2
-    multipliers = {name: lam * factor for name, lam in used.items()}
-    return Proved(bound, replace(statement, value=bound.value, multipliers=multipliers))
+    return Proved(bound, replace(statement, multipliers=used).regraded(bound.value, lambda name: factor))
 
 
 def prove_lifted(statement: Statement, margin: float, options: NormOptions) -> Proved | Refusal:
@@ -133,10 +132,7 @@ def prove_lifted(statement: Statement, margin: float, options: NormOptions) -> P
     found = norm_bound(statement, margin, options)
     if isinstance(found, Refusal):
         return found
-    factor = (found.bound.value / statement.value) ** 2
-    inputs = None if statement.inputs is None else statement.inputs * factor
-    multipliers = {name: lam * found.factor(name) for name, lam in statement.multipliers.items()}
-    return Proved(found.bound, replace(statement, value=found.bound.value, inputs=inputs, multipliers=multipliers))
+    return Proved(found.bound, statement.regraded(found.bound.value, found.factor))
 
 
 def prove_form(statement: Statement, attempts: int = 10) -> Proved | Refusal:

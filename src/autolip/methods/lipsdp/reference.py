@@ -8,7 +8,7 @@ trusted: its multipliers make a statement, which is proved like any other.
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -28,6 +28,9 @@ from autolip.slopes import Exact
 
 LARGEST, QUICK, MINUTE = 400, 100, 60.0
 """Greatest order of H for a solver, which takes minutes; with less than one: its steps are not cut short."""
+
+SOLVERS = {"CLARABEL": "time_limit", "SCS": "time_limit_secs"}
+"""By cvxpy's name, and their option for seconds: one after the other, until one has an optimum."""
 
 MARGIN = 1e-6
 """The part eta of sum_i lam_i (z_i - c_i v_i)^2 that H keeps: room for the solver's own tolerance."""
@@ -52,6 +55,7 @@ def solved(
     unit: float,
     options: NormOptions,
     deadline: float,
+    solvers: Sequence[str] = tuple(SOLVERS),
 ) -> Solved | Refusal:
     """The relaxation's optimum, its multipliers proved; `unit` is the order of magnitude of the constant."""
     if q is not Norm.L2:
@@ -67,7 +71,7 @@ def solved(
     program = _Program.of(fused(graph), constraints, order)
     if isinstance(program, Refusal):
         return program
-    found = program.minimised(cvxpy, p, unit, max(deadline - time.monotonic(), 1.0))
+    found = program.minimised(cvxpy, p, unit, max(deadline - time.monotonic(), 1.0), solvers)
     if isinstance(found, Refusal):
         return found
     weights, multipliers = found
@@ -105,7 +109,7 @@ class _Program:
         return output if isinstance(output, Refusal) else _Program(order, graph.input_shape.numel(), output, forms)
 
     def minimised(
-        self, cvxpy: ModuleType, p: Norm, unit: float, seconds: float
+        self, cvxpy: ModuleType, p: Norm, unit: float, seconds: float, solvers: Sequence[str]
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]] | Refusal:
         """value^2 (or mu) and the multipliers, positive."""
         weights = cvxpy.Variable(self.inputs if p is Norm.LINF else 1, nonneg=True)
@@ -117,9 +121,9 @@ class _Program:
         square = ((self.output.T @ self.output) / unit**2).toarray()
         form = cvxpy.reshape(total, (self.order, self.order), order="F") - square
         problem = cvxpy.Problem(cvxpy.Minimize(cvxpy.sum(weights)), [form >> 0])
-        for solver, options in ((cvxpy.CLARABEL, {"time_limit": seconds}), (cvxpy.SCS, {"time_limit_secs": seconds})):
+        for solver in solvers:
             try:
-                problem.solve(solver=solver, **options)
+                problem.solve(solver=solver, **{SOLVERS[solver]: seconds})
             except cvxpy.error.SolverError:
                 continue
             if problem.status in (cvxpy.OPTIMAL, cvxpy.OPTIMAL_INACCURATE):

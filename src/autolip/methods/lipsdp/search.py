@@ -49,6 +49,15 @@ FEWEST = 24
 FEWEST_COLUMNS, MOST_COLUMNS = 4, 32
 """Columns to start with: where there is little time, and where there is enough."""
 
+COLUMNS_OF_A_NORM = 64
+"""The same where the proof is a norm: on large images saddle points of fewer columns prove nothing without a repair."""
+
+MEMORY = 2**33
+"""Bytes that an iterate on the processor may take."""
+
+COPIES = 5
+"""Numbers kept for each variable and column, what is in flight included."""
+
 SHORTEST = 4
 """Steps of the shortest search: a climb, another with a margin, what that attains, and as much for a proof."""
 
@@ -112,7 +121,7 @@ class Search:
     _part: float = field(init=False, default=CLIMB, repr=False)
 
     def __post_init__(self) -> None:
-        self._ascent = self._started(self.effort.rank or _rank(self.graph.work, self.effort.deadline))
+        self._ascent = self._started(self.effort.rank or self._first_rank)
         self._settled = self.effort.tolerance / 40
 
     def run(self) -> "Search":
@@ -121,8 +130,8 @@ class Search:
         if time.monotonic() + SHORTEST * step > self.effort.latest:
             self.reasons.append(f"no time left: a pass with {self.rank} columns takes about {step:.1g} s")
             return self
-        margin, by_norm = self._first_margin
-        if by_norm:
+        margin = self._first_margin
+        if self._by_norm:
             self._part = LONG_CLIMB
         else:
             self._climb(0.0)
@@ -153,18 +162,34 @@ class Search:
                 break
         return self
 
-    @property
-    def _first_margin(self) -> tuple[float, bool]:
-        """The margin to begin with, and whether Lanczos is to see it.
+    @cached_property
+    def _by_norm(self) -> bool:
+        """Whether the proof is a norm, that of the lifted map: there is no time, or no room, for a factorisation."""
+        order = size_of(self.graph)
+        return order > LARGEST_FORM or price(order) > self.effort.latest - time.monotonic()
 
-        As given where proofs are cheap: they are repeated. A factorisation that is dear needs next to none. A margin
-        costs about depth / 4 times itself, and the norm of the lifted map has to be known to a part of it.
-        """
-        order, left = size_of(self.graph), self.effort.latest - time.monotonic()
-        if order > LARGEST_FORM or price(order) > left:
-            return min(self.effort.margin, MARGINS / max(depths(self.graph).values(), default=1)), True
-        dear = price(order) > NOTHING
-        return min(self.effort.margin, self.effort.tolerance / 8) if dear else self.effort.margin, False
+    @property
+    def _first_margin(self) -> float:
+        """As given where proofs are cheap: they are repeated. A factorisation that is dear needs next to none. A margin
+        costs about depth / 4 times itself, and the norm of the lifted map has to be known to a part of it."""
+        if self._by_norm:
+            return min(self.effort.margin, MARGINS / max(depths(self.graph).values(), default=1))
+        dear = price(size_of(self.graph)) > NOTHING
+        return min(self.effort.margin, self.effort.tolerance / 8) if dear else self.effort.margin
+
+    @property
+    def _first_rank(self) -> int:
+        """Columns to start with: with more of them there are fewer saddle points, and fewer steps reach the top."""
+        rank, size = COLUMNS_OF_A_NORM if self._by_norm else MOST_COLUMNS, size_of(self.graph)
+
+        def fits() -> bool:
+            dtype, device = format_of(self.graph.work * rank)
+            ends = time.monotonic() + 2 * FEWEST * step_price(self.graph.work * rank)
+            return ends <= self.effort.deadline and COPIES * rank * size * dtype.itemsize <= _room(device)
+
+        while rank > FEWEST_COLUMNS and not fits():
+            rank //= 2
+        return rank
 
     def _keep(self, proved: Proved) -> None:
         """The smaller bound."""
@@ -271,12 +296,9 @@ def format_of(work: float) -> tuple[torch.dtype, torch.device]:
     return torch.float32, torch.device("cuda") if torch.cuda.is_available() else CPU
 
 
-def _rank(work: float, deadline: float) -> int:
-    """Columns to start with: with more of them there are fewer saddle points, and fewer steps reach the top."""
-    rank = MOST_COLUMNS
-    while rank > FEWEST_COLUMNS and time.monotonic() + 2 * FEWEST * step_price(work * rank) > deadline:
-        rank //= 2
-    return rank
+def _room(device: torch.device) -> int:
+    """Bytes for an iterate."""
+    return MEMORY if device == CPU else torch.cuda.mem_get_info(device)[0]
 
 
 def step_price(work: float) -> float:

@@ -13,8 +13,8 @@ v and y affine in the input x and the results z through the graph.  If H >= 0 fo
 multipliers that couple neurons are wrong: Pauli et al. 2021, and are not used).
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -43,6 +43,13 @@ class Statement:
     inputs: Tensor | None
     value: float
     outputs: Tensor | None = None
+
+    def regraded(self, value: float, factor: Callable[[str], float]) -> "Statement":
+        """The same at another value: multipliers times a factor each, weights of the input as value^2."""
+        square = (value / self.value) ** 2
+        multipliers = {name: lam * factor(name) for name, lam in self.multipliers.items()}
+        inputs = None if self.inputs is None else self.inputs * square
+        return replace(self, value=value, multipliers=multipliers, inputs=inputs)
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ class Krylov:
     """B V = V T + beta v e_k^T + F for a symmetric B: T tridiagonal, V the basis, one column more at each `step`.
 
     The vectors are orthogonalised against the whole basis (against its beginning, once MEMORY is full).  F is what
-    rounding and orthogonalisation did to the recurrence; `defect` bounds its Frobenius norm, except for the rounding
-    errors of the products themselves.  Cost of a step: one product, 4 k n multiply-adds.
+    rounding and orthogonalisation did to the recurrence; `defects` bound its columns, except for the rounding errors
+    of the products themselves.  Cost of a step: one product, 4 k n multiply-adds.
     """
 
     def __init__(self, product: Callable[[Tensor], Tensor], start: Float[Tensor, " n"], capacity: int) -> None:
@@ -30,7 +30,7 @@ class Krylov:
         self._previous = torch.zeros_like(start)
         self.alphas: list[float] = []
         self.betas: list[float] = []
-        self.defect = 0.0
+        self.defects: list[float] = []
         rows = max(1, min(capacity, MEMORY // (8 * start.numel())))
         self._basis = start.new_empty(rows, start.numel())
 
@@ -54,7 +54,7 @@ class Krylov:
         beta = math.sqrt(_dot(fresh, fresh))
         following = fresh / beta if beta > 0 else fresh
         recurrence = 6 * UNIT * image.norm().item()
-        self.defect = math.hypot(self.defect, (known - beta * following).norm().item() + recurrence)
+        self.defects.append((known - beta * following).norm().item() + recurrence)
         self.alphas.append(alpha)
         self.betas.append(beta)
         self._previous, self.vector = self.vector, following

@@ -9,7 +9,7 @@ B V = V T + beta_k v_{k+1} e_k^T + F gives for y = V^T u
 
 and, for lambda above every eigenvalue theta_i of T, the first entry of y is
 
-    eps <= |<v_1, u>| <= beta_1 ... beta_k / prod_i (lambda - theta_i)  +  ||F|| || (lambda I - T)^{-1} e_1 ||.
+    eps <= |<v_1, u>| <= beta_1 ... beta_k / prod_i (lambda - theta_i)  +  sum_j ||F_j|| |w_j|,  (lambda I - T) w = e_1.
 
 The right-hand side decreases in lambda: every lambda where it is below eps is excluded.  Without F this is the bound
 of J. L. M. van Dorsselaer, M. E. Hochstenbach, H. A. van der Vorst, Computing probabilistic bounds for extreme
@@ -43,6 +43,9 @@ SAFETY = 4.0
 
 START_ERROR = 2.0**-49
 """Bound on the rounding of the normalised start vector, in l2 norm."""
+
+ROUGH, FAINT = 1e-3, 1e-9
+"""Relative error allowed in w, and the relative distance from the Ritz values from which it is smaller by far."""
 
 WORTH = 4.0
 """A proved bound is given up for a confident one that is smaller by this many tolerances."""
@@ -202,8 +205,8 @@ def _steps(size: int, options: NormOptions) -> int:
 def _excluded_above(space: Krylov, rounding: float, epsilon: float) -> float:
     """The least lambda above the Ritz values where the right-hand side of the module's inequality is below epsilon."""
     theta, vectors = space.spectrum()
-    first = np.abs(vectors[0]) + 1e-14
-    noise = (1 + 1e-3) * math.hypot(space.defect, rounding * math.sqrt(len(space)))
+    columns = np.hypot(np.array(space.defects), rounding)
+    noise = float(np.linalg.norm(columns))
     with np.errstate(divide="ignore"):
         logarithm = float(np.log(space.betas).sum())
     top = max(float(np.abs(theta).max()), max(space.betas))
@@ -212,7 +215,10 @@ def _excluded_above(space: Krylov, rounding: float, epsilon: float) -> float:
     def excludes(gap: float) -> bool:
         distance = gap + (theta[-1] - theta)
         tail = logarithm - float(np.log(distance).sum())
-        return math.exp(min(tail, 700.0)) + noise * float(np.linalg.norm(first / distance)) < epsilon * (1 - 1e-6)
+        parts, doubt = vectors[0] / distance, ROUGH if gap > FAINT * top else 1.0
+        size = float(np.linalg.norm(np.abs(parts) + 1e-14 / distance))
+        heard = float(columns @ np.abs(vectors @ parts)) + doubt * noise * size
+        return math.exp(min(tail, 700.0)) + (1 + 1e-3) * heard < epsilon * (1 - 1e-6)
 
     return 0.0 if top == 0 else max(float(theta[-1]), 0.0) + slack + _least(excludes, top) * (1 + 1e-12)
 
