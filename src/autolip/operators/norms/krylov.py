@@ -59,6 +59,14 @@ class Krylov:
         self.betas.append(beta)
         self._previous, self.vector = self.vector, following
 
+    def grow(self, steps: int, enough: float = math.inf) -> "Krylov":
+        """Add vectors: until there are so many, or the space is invariant, or the largest Ritz value is `enough`."""
+        while len(self) < min(steps, len(self.vector)) and not self.exhausted:
+            self.step()
+            if math.isfinite(enough) and self.top() >= enough:
+                break
+        return self
+
     def spectrum(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Eigenvalues of T, increasing, and their orthonormal eigenvectors (columns)."""
         values, vectors = eigh_tridiagonal(np.array(self.alphas), np.array(self.betas[:-1]))

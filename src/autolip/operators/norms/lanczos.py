@@ -81,11 +81,8 @@ def lower_estimate(operator: Operator, steps: int = 8, seed: int = 0, enough: fl
     gram = _Gram.of(side, start)
     if isinstance(gram, Refusal):
         return Estimate(0.0)
-    space = Krylov(gram, start, min(steps, side.in_size))
-    while len(space) < min(steps, side.in_size) and not space.exhausted:
-        space.step()
-        if math.sqrt(space.top()) / gram.scale >= enough:
-            break
+    goal = enough * gram.scale
+    space = Krylov(gram, start, min(steps, side.in_size)).grow(steps, goal * goal)
     return Estimate(math.sqrt(space.top()) / gram.scale)
 
 
@@ -99,9 +96,7 @@ def worst_vectors(operator: Operator, steps: int, seed: int, look: int, above: f
     gram = _Gram.of(side, start)
     if isinstance(gram, Refusal):
         return torch.zeros(0, *flat, dtype=torch.float64)
-    space = Krylov(gram, start, min(steps, side.in_size))
-    while len(space) < min(steps, side.in_size) and not space.exhausted:
-        space.step()
+    space = Krylov(gram, start, min(steps, side.in_size)).grow(steps)
     squares, combinations = space.spectrum()
     chosen = [i for i in reversed(range(len(squares))) if squares[i] > (above * gram.scale) ** 2]
     ritz = space.combined(combinations[:, chosen])

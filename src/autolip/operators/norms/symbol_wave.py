@@ -31,11 +31,8 @@ def reached(operator: Convolution, steps: int, enough: float = math.inf, seed: i
     if not start.any():
         return Estimate(0.0)
     gram = lambda v: scaled.rmv(scaled.mv(v.reshape(1, *scaled.in_shape))).flatten()  # noqa: E731
-    space, goal = Krylov(gram, start, steps), enough * 2.0 ** min(-exponent, 1000)
-    while len(space) < steps and not space.exhausted:
-        space.step()
-        if math.sqrt(space.top()) >= goal:
-            break
+    goal = enough * 2.0 ** min(-exponent, 1000)
+    space = Krylov(gram, start, steps).grow(steps, goal * goal)
     return Estimate(math.sqrt(space.top()) * 2.0 ** min(exponent, 1000))
 
 
