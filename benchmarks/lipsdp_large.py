@@ -1,0 +1,178 @@
+"""LipSDP on networks whose ascent wants a GPU: multipliers found there, proved and checked on a processor.
+
+python -m benchmarks.lipsdp_large climb FOLDER NAME ...     # needs CUDA; writes FOLDER/NAME.npz
+python -m benchmarks.lipsdp_large prove FOLDER NAME ...     # writes FOLDER/NAME.cert and results/lipsdp_large.md
+
+Names are those of benchmarks.lipsdp_zoo.  Nothing is believed of a file: whatever the multipliers are, H >= 0 is proved
+afresh.  They are kept as 16-bit logarithms.
+"""
+
+import json
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from autolip.errors import Refusal
+from autolip.estimate import bracket
+from autolip.graph.fixed import without_fixed
+from autolip.methods import Bound, LipSDP, Method, Problem
+from autolip.methods.lipsdp.ascent import Ascent
+from autolip.methods.lipsdp.certificate import certified
+from autolip.methods.lipsdp.form import size_of
+from autolip.methods.lipsdp.lifted import depths
+from autolip.methods.lipsdp.method import constraints_of
+from autolip.methods.lipsdp.proof import prove_lifted
+from autolip.methods.lipsdp.search import COLUMNS_OF_A_NORM, MARGINS
+from autolip.methods.lipsdp.statement import Statement
+from autolip.norms import Norm
+from autolip.operators.norms import NormOptions
+from autolip.regions import Everywhere
+from autolip_check.check import check
+from benchmarks.lipsdp_zoo import capture_of
+
+RESULTS = Path(__file__).parent / "results"
+TABLE, ROWS, PRODUCTS = (RESULTS / name for name in ("lipsdp_large.md", "lipsdp_large.json", "estimate.json"))
+STEPS, LAST = 150, 3
+LEVELS = 65535
+
+
+def climb(folder: Path, name: str) -> None:
+    """The vector power method with a margin, then a few steps without it, which show what the relaxation attains."""
+    problem = Problem.pose(capture_of(name).graph, Everywhere(), Norm.L2, Norm.L2, NormOptions())
+    graph = without_fixed(problem.lowered)
+    constraints = constraints_of(graph)
+    if isinstance(constraints, Refusal):
+        raise RuntimeError(f"{name}: {constraints}")
+    margin = MARGINS / max(depths(graph).values())
+    cuda = torch.device("cuda")
+    ascent = Ascent(graph, constraints, Norm.L2, Norm.L2, COLUMNS_OF_A_NORM, torch.float32, cuda, margin)
+    started = time.perf_counter()
+    for _ in range(STEPS):
+        ascent.step()
+    seconds, statement = time.perf_counter() - started, ascent.statement()
+    ascent.margin = 0.0
+    for _ in range(LAST):
+        ascent.step()
+    story = {"steps": STEPS, "rank": ascent.rank, "margin": margin, "value": statement.value}
+    story |= {"attained": ascent.primal, "climb_seconds": seconds, "device": torch.cuda.get_device_name()}
+    story |= {"device_gib": torch.cuda.max_memory_allocated() / 2**30, "variables": size_of(graph)}
+    arrays = {key: part for at, lam in statement.multipliers.items() for key, part in _packed(at, lam).items()}
+    np.savez(folder / f"{name}.npz", story=np.array(json.dumps(story)), **arrays)  # type: ignore[arg-type]
+    print(story, flush=True)
+
+
+def _packed(at: str, lam: torch.Tensor) -> dict[str, Any]:
+    """Logarithms in equal steps between the smallest and the largest."""
+    logs = lam.double().log2().numpy()
+    ends = np.array([logs.min(), logs.max()])
+    steps = (logs - ends[0]) / max(ends[1] - ends[0], 1e-9) * LEVELS
+    return {f"{at}|": steps.round().astype(np.uint16), f"{at}|ends": ends}
+
+
+def _unpacked(stored: Any, at: str) -> torch.Tensor:
+    low, high = stored[f"{at}|ends"]
+    return torch.from_numpy(2.0 ** (low + stored[f"{at}|"] / LEVELS * max(high - low, 1e-9)))
+
+
+@dataclass(frozen=True)
+class Kept(Method):
+    """LipSDP with the multipliers of a file: they are proved, or refused, like any others."""
+
+    file: Path
+
+    name: ClassVar[str] = LipSDP.name
+    source: ClassVar[str] = LipSDP.source
+
+    @cached_property
+    def stored(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+        """How the multipliers were found, and the multipliers."""
+        with np.load(self.file, allow_pickle=False) as stored:
+            multipliers = {key[:-1]: _unpacked(stored, key[:-1]) for key in stored.files if key.endswith("|")}
+            return json.loads(str(stored["story"])), multipliers
+
+    def bound(self, problem: Problem) -> Bound | Refusal:
+        story, multipliers = self.stored
+        statement = Statement(without_fixed(problem.lowered), Norm.L2, Norm.L2, multipliers, None, story["value"])
+        proved = prove_lifted(statement, story["margin"], problem.options)
+        if isinstance(proved, Refusal):
+            return proved
+        return Bound(proved.bound, proof=lambda: certified([proved.statement], Norm.L2))
+
+
+def prove(folder: Path, name: str) -> dict[str, Any]:
+    """The proof, the certificate, and what the checker says of it; seconds are of the processor."""
+    method, started = Kept(folder / f"{name}.npz"), time.process_time()
+    result = bracket(capture_of(name), model=name, method=[method], lower=[])
+    if result.upper is None:
+        raise RuntimeError(f"{name}: {result.bounds[0].refusal}")
+    row = {"network": name, **method.stored[0], "proved": result.upper.value, "certainty": result.upper.certainty}
+    row["proof_seconds"], started = time.process_time() - started, time.process_time()
+    row["mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    certificate = result.certificate()
+    certificate.save(folder / f"{name}.cert")
+    row |= {"certified": certificate.value, "claim": check(folder / f"{name}.cert").claim}
+    return row | {"check_seconds": time.process_time() - started}
+
+
+def rendered(row: dict[str, Any], product: float | None) -> str:
+    """One line of the table."""
+    cells = [
+        row["network"],
+        f"{row['variables']}",
+        f"{product:.6g}" if product else "",
+        f"{row['certified']:.6g}",
+        "PROVED" if "deterministically" in row["claim"] else "CONFIDENT",
+        f"{row['attained']:.6g}",
+        f"{100 * (row['certified'] / row['attained'] - 1):.2f}%",
+        f"{product / row['certified']:.3g}" if product else "",
+        f"{row['steps']}",
+        f"{row['climb_seconds']:.0f}",
+        f"{row['device_gib']:.1f}",
+        f"{row['proof_seconds']:.0f}",
+        f"{row['mb']:.0f}",
+        f"{row['check_seconds']:.0f}",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+HEAD = """# LipSDP and its certificates on large networks
+
+l2 to l2, everywhere; AlexNet, VGG-16 and ResNet-50 with random weights (`torch.manual_seed(0)`), images of 224 x 224.
+*attained*: what the relaxation attains (an estimate from below of its optimum); *certified*: what
+`python -m autolip_check` accepts, CONFIDENT but for a probability of at most 1e-9. The multipliers were found by the
+vector power method at rank {rank} on a GPU ({device}), seconds by the clock; proof and check ran
+on a shared processor in one thread, seconds of the processor. Written by `python -m benchmarks.lipsdp_large`.
+
+"""
+
+COLUMNS = (
+    *("network", "variables", "AutoLip", "certified", "", "attained", "gap", "AutoLip / certified"),
+    *("steps", "climb, s", "GiB", "proof, s", "MB", "check, s"),
+)
+
+
+def main(task: str, folder: Path, names: list[str]) -> None:
+    """One task on each network; the table is of all that were ever proved."""
+    rows: dict[str, dict[str, Any]] = json.loads(ROWS.read_text(encoding="utf-8")) if ROWS.exists() else {}
+    products: dict[str, dict[str, Any]] = json.loads(PRODUCTS.read_text(encoding="utf-8"))
+    for name in names:
+        if task == "climb":
+            climb(folder, name)
+        else:
+            rows[name] = prove(folder, name)
+            ROWS.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    if rows:
+        lines = [rendered(row, products.get(name, {}).get("upper")) for name, row in rows.items()]
+        head = HEAD.format(**next(iter(rows.values()))) + f"| {' | '.join(COLUMNS)} |\n" + "|---" * len(COLUMNS) + "|\n"
+        TABLE.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:])
