@@ -145,7 +145,7 @@ def trust(form: Form, delta: float) -> None:
     require(epsilon > 0, f"delta = {delta:g} is below what float64 can show")
     start = np.random.Generator(np.random.PCG64(secrets.randbits(128))).standard_normal((runs, n))
     vector, before = start / np.linalg.norm(start, axis=1, keepdims=True), np.zeros_like(start)
-    alphas, betas, defects, noise = list[Array](), [np.zeros(runs)], np.zeros(runs), form.noise(scale)
+    alphas, betas, defects, noise = list[Array](), [np.zeros(runs)], list[Array](), form.noise(scale)
     for step in range(1, 1 + LONGEST_RECURRENCE):
         image = -scale * form.product(scale * vector)
         alphas.append((vector * image).sum(1))
@@ -153,24 +153,24 @@ def trust(form: Form, delta: float) -> None:
         beta = np.linalg.norm(rest, axis=1)
         require(bool(np.isfinite(beta).all()), "Lanczos overflowed")
         sizes = np.linalg.norm(image, axis=1) + np.abs(alphas[-1]) + betas[-1] + beta
-        defects += (noise * (1 + 1e-6) + 12 * UNIT * sizes) ** 2
+        defects.append(noise * (1 + 1e-6) + 12 * UNIT * sizes)
         before, vector = vector, rest / np.maximum(beta, 2.0**-1000)[:, None]
         betas.append(beta)
-        runs_so_far = zip(np.array(alphas).T, np.array(betas[1:]).T, defects, strict=True)
-        if step % 4 == 0 and all(_excludes(a.tolist(), b.tolist(), float(d), epsilon) for a, b, d in runs_so_far):
+        runs_so_far = zip(*(np.array(x).T.tolist() for x in (alphas, betas[1:], defects)), strict=True)
+        if step % 4 == 0 and all(_excludes(a, b, d, epsilon) for a, b, d in runs_so_far):
             return
     raise Rejected(f"{LONGEST_RECURRENCE} steps of Lanczos did not exclude a negative eigenvalue of H")
 
 
-def _excludes(alphas: list[float], betas: list[float], square: float, epsilon: float) -> bool:
+def _excludes(alphas: list[float], betas: list[float], defects: list[float], epsilon: float) -> bool:
     """Whether a recurrence of B = -D H D excludes an eigenvalue >= 0; Rejected where one is seen.
 
     B V = V T + beta v e_k^T + F, with u a unit eigenvector of B for lambda >= 0 above the spectrum of T, gives
-    |<v_1, u>| <= beta y_k + |F| |y|, y = (-T)^-1 e_1 (which decreases in lambda); but |<v_1, u>| < eps has probability
-    at most eps sqrt(2 n / pi) for every run: van Dorsselaer, Hochstenbach and van der Vorst, SIAM J. Matrix Anal. Appl.
-    22 (2000), Theorem 3.2.  Orthogonality of V is not used.  |F|^2 <= `square`.
+    |<v_1, u>| <= beta y_k + sum |F_j| y_j, y = (-T)^-1 e_1 >= 0 (which decreases in lambda); but |<v_1, u>| < eps has
+    probability at most eps sqrt(2 n / pi) for every run: van Dorsselaer, Hochstenbach and van der Vorst, SIAM J. Matrix
+    Anal. Appl. 22 (2000), Theorem 3.2.  Orthogonality of V is not used.  |F_j| <= `defects`, column by column.
 
-    The pivots of -T from below are exact for off-diagonals changed by a few units, which go into the defect.
+    The pivots of -T from below are exact for off-diagonals changed by a few units, which are one more part of F.
     """
     pivots = [-alphas[-1]]
     for alpha, beta in zip(alphas[-2::-1], betas[-2::-1], strict=True):
@@ -180,5 +180,5 @@ def _excludes(alphas: list[float], betas: list[float], square: float, epsilon: f
     y = [1 / pivots[-1]]
     for beta, pivot in zip(betas[:-1], pivots[-2::-1], strict=True):
         y.append(beta * y[-1] / pivot)
-    defect = math.sqrt(square) + 16 * UNIT * math.hypot(*betas)
-    return betas[-1] * y[-1] * (1 + 1e-6) + defect * math.hypot(*y) < epsilon * (1 - 1e-6)
+    heard = math.fsum(map(math.prod, zip(defects, y, strict=True))) + 16 * UNIT * math.hypot(*betas) * math.hypot(*y)
+    return betas[-1] * y[-1] * (1 + 1e-6) + heard * (1 + 1e-6) < epsilon * (1 - 1e-6)
