@@ -56,7 +56,7 @@ class Form:
 
     def noise(self, scale: Array) -> float:
         """Of a product's rounding error, in norm, with H scaled: | |H| |_2 <= max (|H| w) / w, all w > 0 (Collatz)."""
-        terms, none = 2 * self.section.terms() + 14 + 2 * len(self.multipliers), np.zeros((1, len(scale)))
+        terms, none = 2 * self.section.terms() + 16 + 2 * len(self.multipliers), np.zeros((1, len(scale)))
         w, spread = none + 1, math.inf
         for _ in range(12):
             image = self.product(w * scale, absolute=True) * scale
@@ -99,10 +99,10 @@ def _constraint(vertex: Vertex, lam: Array, v: Array, z: Array, absolute: bool) 
     return lam * (z - centre * v), lam * (product * v - centre * z)
 
 
-def scale_of(diagonal: Array) -> Array:
-    """Powers of two by which rows and columns are scaled, exactly, to a diagonal of about 1."""
+def scale_of(diagonal: Array, exact: bool = True) -> Array:
+    """What rows and columns are scaled by, to a diagonal of about 1: powers of two if `exact`."""
     require(bool((diagonal > 0).all()), "H has a diagonal entry that is not positive")
-    exponents = -np.round(np.log2(diagonal) / 2)
+    exponents = (np.round if exact else np.positive)(np.log2(diagonal) / -2)
     require(bool((np.abs(exponents) < 300).all()), "H is scaled too badly")
     return np.exp2(exponents)
 
@@ -139,7 +139,7 @@ def prove(form: Form) -> None:
 
 def trust(form: Form, delta: float) -> None:
     """H >= 0 but for an event of probability delta over our own random vectors; else Rejected."""
-    n, scale = sum(form.sizes.values()), scale_of(form.weights())
+    n, scale = sum(form.sizes.values()), scale_of(form.weights(), exact=False)  # a quarter fewer steps
     runs = max(1, math.ceil(-math.log10(delta) / 3 - 1e-6))
     epsilon = delta ** (1 / runs) * math.sqrt(math.pi / (2 * n)) * (1 - 1e-6) - 2.0**-45
     require(epsilon > 0, f"delta = {delta:g} is below what float64 can show")
