@@ -85,13 +85,15 @@ class Diagonal(Stored):
 
 
 class Convolution(Stored):
-    """Zero-padded cross-correlation or its adjoint: weight (c_out, c_in/groups, *kernel), image (*lead, c, *space)."""
+    """Zero-padded cross-correlation or its adjoint: weight (c_out, c_in/groups, *kernel), image (*lead, c, *space).
+
+    In memory the weight lies tap by tap, each of them a matrix.
+    """
 
     def __init__(self, weight: Array, shape: Shape, error: float, entry: Document) -> None:
-        tap_by_tap = np.ascontiguousarray(
-            np.moveaxis(weight, (0, 1), (-2, -1))
-        )  # in memory, for products with matrices
-        super().__init__(np.moveaxis(tap_by_tap, (-2, -1), (0, 1)), error)
+        super().__init__(
+            np.moveaxis(np.ascontiguousarray(np.moveaxis(weight, (0, 1), (-2, -1))), (-2, -1), (0, 1)), error
+        )
         self.stride, self.padding, self.dilation = (shape_of(entry[k]) for k in ("stride", "padding", "dilation"))
         self.groups, self.adjoint, axes = entry["groups"], entry["adjoint"], weight.ndim - 2
         require(len(self.stride) == len(self.padding) == len(self.dilation) == axes >= 1, "a geometry is odd")
