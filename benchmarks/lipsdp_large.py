@@ -25,7 +25,7 @@ from autolip.graph.fixed import without_fixed
 from autolip.methods import Bound, LipSDP, Method, Problem
 from autolip.methods.lipsdp.ascent import Ascent
 from autolip.methods.lipsdp.certificate import certified
-from autolip.methods.lipsdp.form import size_of
+from autolip.methods.lipsdp.form import variables_of
 from autolip.methods.lipsdp.lifted import depths
 from autolip.methods.lipsdp.method import constraints_of
 from autolip.methods.lipsdp.proof import prove_lifted
@@ -62,7 +62,7 @@ def climb(folder: Path, name: str) -> None:
         ascent.step()
     story = {"steps": STEPS, "rank": ascent.rank, "margin": margin, "value": statement.value}
     story |= {"attained": ascent.primal, "climb_seconds": seconds, "device": torch.cuda.get_device_name()}
-    story |= {"device_gib": torch.cuda.max_memory_allocated() / 2**30, "variables": size_of(graph)}
+    story |= {"device_gib": torch.cuda.max_memory_allocated() / 2**30, "variables": variables_of(graph)}
     arrays = {key: part for at, lam in statement.multipliers.items() for key, part in _packed(at, lam).items()}
     np.savez(folder / f"{name}.npz", story=np.array(json.dumps(story)), **arrays)  # type: ignore[arg-type]
     print(story, flush=True)

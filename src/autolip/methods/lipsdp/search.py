@@ -19,7 +19,7 @@ import torch
 from autolip.errors import Refusal
 from autolip.graph.views import SlopeGraph
 from autolip.methods.lipsdp.ascent import Ascent
-from autolip.methods.lipsdp.form import size_of
+from autolip.methods.lipsdp.form import size_of, variables_of
 from autolip.methods.lipsdp.lifted import depths
 from autolip.methods.lipsdp.polish import Chain, polished
 from autolip.methods.lipsdp.proof import LARGEST_FORM, NOTHING, Proved, chain_of, price, prove, prove_chain
@@ -180,7 +180,7 @@ class Search:
     @property
     def _first_rank(self) -> int:
         """Columns to start with: with more of them there are fewer saddle points, and fewer steps reach the top."""
-        rank, size = COLUMNS_OF_A_NORM if self._by_norm else MOST_COLUMNS, size_of(self.graph)
+        rank, size = COLUMNS_OF_A_NORM if self._by_norm else MOST_COLUMNS, variables_of(self.graph)
 
         def fits() -> bool:
             dtype, device = format_of(self.graph.work * rank)
