@@ -103,7 +103,7 @@ class Kept(Method):
         proved = prove_lifted(statement, story["margin"], problem.options)
         if isinstance(proved, Refusal):
             return proved
-        return Bound(proved.bound, proof=lambda: certified([proved.statement], Norm.L2))
+        return Bound(proved.bound, proof=lambda: certified(statement.graph, [proved.statement], Norm.L2))
 
 
 def prove(folder: Path, name: str) -> dict[str, Any]:
