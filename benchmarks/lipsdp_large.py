@@ -60,11 +60,11 @@ def climb(folder: Path, name: str) -> None:
     ascent.margin = 0.0
     for _ in range(LAST):
         ascent.step()
-    story = {"steps": STEPS, "rank": ascent.rank, "margin": margin, "value": statement.value}
+    story: dict[str, Any] = {"steps": STEPS, "rank": ascent.rank, "margin": margin, "value": statement.value}
     story |= {"attained": ascent.primal, "climb_seconds": seconds, "device": torch.cuda.get_device_name()}
     story |= {"device_gib": torch.cuda.max_memory_allocated() / 2**30, "variables": variables_of(graph)}
     arrays = {key: part for at, lam in statement.multipliers.items() for key, part in _packed(at, lam).items()}
-    np.savez(folder / f"{name}.npz", story=np.array(json.dumps(story)), **arrays)  # type: ignore[arg-type]
+    np.savez(folder / f"{name}.npz", story=np.array(json.dumps(story)), **arrays)
     print(story, flush=True)
 
 
