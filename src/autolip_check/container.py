@@ -46,9 +46,7 @@ def _tensors(header: Document, data: memoryview) -> dict[str, NDArray[Any]]:
     """The arrays, which must fill the rest of the file in order, without gaps."""
     tensors, end = {}, 0
     for name, entry in sorted(header.items(), key=lambda item: (item[1]["data_offsets"], item[0])):
-        require(
-            set(entry) == {"dtype", "shape", "data_offsets"} and entry["dtype"] in DTYPES, f"tensor {name}: unknown"
-        )
+        require(set(entry) == {"dtype", "shape", "data_offsets"}, f"tensor {name}: unknown fields")
         kind, shape = np.dtype(DTYPES[entry["dtype"]]), shape_of(entry["shape"])
         start, stop = entry["data_offsets"]
         require(start == end and stop - start == kind.itemsize * math.prod(shape), f"tensor {name}: wrong extent")

@@ -7,18 +7,24 @@ Along the graph, v the operand and z the result of a nonlinear operation with sl
 
 being >= 0 for all x and z shows sum_j y_j^2 / nu_j <= sum_i mu_i x_i^2 (Fazlyab et al., NeurIPS 2019, LipSDP-Neuron).
 Without nonlinear operations it says that the norm of an affine map A is at most sqrt(mu).
+
+In place of its second term stand nu |t|^2 - 2 t y, of which that is the least over t.  Where ab = 0 every operation's
+own part of H is then diagonal: some that are not coupled are eliminated, and S >= 0 is shown, S being the rest.
 """
 
 import math
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autolip_check.container import Array, Rejected, require
 from autolip_check.graph import Gain, Network, Section, Slopes, Vertex
-from autolip_check.maps import UNIT, gamma
+from autolip_check.maps import TINY, UNIT, gamma
 
 LARGEST_MATRIX = 16384
 LONGEST_RECURRENCE = 4000
@@ -27,10 +33,7 @@ CHUNK = 2**23
 
 @dataclass(frozen=True)
 class Form:
-    """H on the free variables: `source` and the keys of `multipliers`; y is the value of `sink`.
-
-    `turned` (without multipliers, mu and nu one number each): mu |y|^2 - |A^T y|^2 / nu instead, which says the same.
-    """
+    """H on `source`, the keys of `multipliers`, and t under the name of `sink`, the value of which is y."""
 
     network: Network
     source: str
@@ -38,7 +41,6 @@ class Form:
     mu: Array
     nu: Array
     multipliers: dict[str, Array]
-    turned: bool = False
 
     @cached_property
     def section(self) -> Section:
@@ -46,44 +48,66 @@ class Form:
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        free = (self.sink,) if self.turned else self.section.free
-        return {name: self.network.size(name) for name in free}
+        return {name: self.network.size(name) for name in (*self.section.free, self.sink)}
 
+    @cached_property
+    def kept(self) -> NDArray[np.bool_]:
+        """Which variables are not eliminated: of those in which H is diagonal, larger operations go first."""
+        edges = {name: self.network[name].edges[0] for name in self.multipliers}
+        ends = {self.sink: self.sink} | {name: edge.source for name, edge in edges.items()}
+        reads, gone = {name: self.network.sources(at, self.section.free) for name, at in ends.items()}, set[str]()
+        tied = set().union(*(reads[name] for name, edge in edges.items() if not _is_bent(edge.slope)))
+        for name in sorted(self.sizes, key=lambda name: -self.sizes[name]):
+            near = reads.get(name, set()) | {other for other, sources in reads.items() if name in sources}
+            gone |= set() if name in tied or near & gone else {name}
+        return np.concatenate([np.full(size, name not in gone) for name, size in self.sizes.items()])
+
+    @cached_property
     def weights(self) -> Array:
-        """About the diagonal of H: mu and the multipliers."""
-        parts = zip(self.sizes, (self.mu, *self.multipliers.values()), strict=True)
+        """About the diagonal of H, and that of what is eliminated: mu, the multipliers, nu."""
+        parts = zip(self.sizes, (self.mu, *self.multipliers.values(), self.nu), strict=True)
         return np.concatenate([np.broadcast_to(part, self.network[name].shape).reshape(-1) for name, part in parts])
 
-    def noise(self, scale: Array) -> float:
-        """Of a product's rounding error, in norm, with H scaled: | |H| |_2 <= max (|H| w) / w, all w > 0 (Collatz)."""
-        terms, none = 2 * self.section.terms() + 16 + 2 * len(self.multipliers), np.zeros((1, len(scale)))
+    def product(self, x: Array, absolute: bool = False) -> Array:
+        """S x for the rows of x, S = H_kk - H_ke H_ee^-1 H_ek; with `absolute` at least |H_kk| x + ..., for x >= 0."""
+        full = np.zeros((len(x), len(self.kept)))
+        full[:, self.kept] = x
+        image, own = self.whole(full, absolute)[:, ~self.kept], self.weights[~self.kept]
+        full[:, ~self.kept] = (image + TINY) / own + TINY if absolute else -image / own
+        return self.whole(full, absolute)[:, self.kept]
+
+    def noise(self, product: Callable[[Array, bool], Array], scale: Array) -> float:
+        """Of a product's rounding error, in norm, scaled: | |H| |_2 <= max (|H| w) / w, all w > 0 (Collatz)."""
+        terms, none = 4 * self.section.terms() + 32 + 4 * len(self.multipliers), np.zeros((1, len(scale)))
         w, spread = none + 1, math.inf
         for _ in range(12):
-            image = self.product(w * scale, absolute=True) * scale
+            image = product(w * scale, True) * scale
             spread = min(spread, float((image / w).max()) * (1 + 4 * gamma(terms)))
             w = image / image.max() + 1e-3
-        tiny = len(scale) * float(np.linalg.norm(self.product(none, absolute=True) * scale))
+        tiny = len(scale) * float(np.linalg.norm(product(none, True) * scale))
         return gamma(terms) * (spread + tiny) * (1 + 1e-9)
 
-    def product(self, x: Array, absolute: bool = False) -> Array:
+    def whole(self, x: Array, absolute: bool) -> Array:
         """H x for the rows of x; with `absolute` at least |H| x, for x >= 0, but for rounding."""
         cuts = np.cumsum(list(self.sizes.values()))[:-1]
         parts = zip(self.sizes, np.split(x, cuts, axis=1), strict=True)
         free = {name: part.reshape(-1, *self.network[name].shape) for name, part in parts}
-        start, end = (self.sink, self.source) if self.turned else (self.source, self.sink)
-        values = self.section.act(free, self.turned, absolute)
-        forces = {end: (values[end] if absolute else -values[end]) / self.nu} if end in values else {}
-        total = {start: free[start] * self.mu}
+        sign, t = 1.0 if absolute else -1.0, free.pop(self.sink)
+        values, forces = self.section.act(free, False, absolute), {self.sink: sign * t}
+        total = {self.source: free[self.source] * self.mu, self.sink: t * self.nu}
         for name, multipliers in self.multipliers.items():
             vertex = self.network[name]
             at = vertex.edges[0].source
-            v = values.get(at, np.zeros((len(x), *self.network[at].shape)))
-            total[name], force = _constraint(vertex, multipliers, v, free[name], absolute)
+            total[name], force = _constraint(vertex, multipliers, values[at], free[name], absolute)
             forces[at] = forces.get(at, 0.0) + force
-        pulled = self.section.act(forces, not self.turned, absolute)
-        return np.concatenate(
-            [(total[name] + pulled.get(name, 0.0)).reshape(len(x), -1) for name in self.sizes], axis=1
-        )
+        pulled = self.section.act(forces, True, absolute) | {self.sink: sign * values.get(self.sink, 0.0)}
+        rows = [(total[name] + pulled.get(name, 0.0)).reshape(len(x), -1) for name in self.sizes]
+        return np.concatenate(rows, axis=1)
+
+
+def _is_bent(slope: Any) -> bool:
+    """Whether its constraint has no square of the operand: one end of every slope is 0."""
+    return isinstance(slope, Slopes) and not bool(((slope.lo != 0) & (slope.hi != 0)).any())
 
 
 def _constraint(vertex: Vertex, lam: Array, v: Array, z: Array, absolute: bool) -> tuple[Array, Array]:
@@ -109,17 +133,14 @@ def scale_of(diagonal: Array, exact: bool = True) -> Array:
 
 def prove(form: Form) -> None:
     """H >= 0, deterministically: D H D - shift I = R^T R + little, multiplied out; else Rejected."""
-    n = sum(form.sizes.values())
+    n, step = int(form.kept.sum()), max(1, CHUNK // len(scale_of(form.weights)))
     require(0 < n <= LARGEST_MATRIX, f"a matrix of order {n} is too large to factorise")
-    matrix, step = np.empty((n, n)), max(1, CHUNK // n)
-    for start in range(0, n, step):
-        rows = slice(start, min(start + step, n))
-        matrix[rows] = form.product(np.eye(rows.stop - start, n, start))
+    matrix = np.concatenate([form.product(np.eye(min(step, n - start), n, start)) for start in range(0, n, step)])
     scale = scale_of(matrix.diagonal())
     matrix *= scale
     matrix *= scale[:, None]
     matrix = (matrix + matrix.T) / 2
-    noise = form.noise(scale)
+    noise = form.noise(form.product, scale)
     shift = noise + 4 * gamma(n + 4) * n * float(matrix.diagonal().max())
     matrix.flat[:: n + 1] -= shift
     try:
@@ -139,15 +160,15 @@ def prove(form: Form) -> None:
 
 def trust(form: Form, delta: float) -> None:
     """H >= 0 but for an event of probability delta over our own random vectors; else Rejected."""
-    n, scale = sum(form.sizes.values()), scale_of(form.weights(), exact=False)  # a quarter fewer steps
+    n, scale = len(form.weights), scale_of(form.weights, exact=False)  # a quarter fewer steps
     runs = max(1, math.ceil(-math.log10(delta) / 3 - 1e-6))
     epsilon = delta ** (1 / runs) * math.sqrt(math.pi / (2 * n)) * (1 - 1e-6) - 2.0**-45
     require(epsilon > 0, f"delta = {delta:g} is below what float64 can show")
     start = np.random.Generator(np.random.PCG64(secrets.randbits(128))).standard_normal((runs, n))
     vector, before = start / np.linalg.norm(start, axis=1, keepdims=True), np.zeros_like(start)
-    alphas, betas, defects, noise = list[Array](), [np.zeros(runs)], list[Array](), form.noise(scale)
+    alphas, betas, defects, noise = list[Array](), [np.zeros(runs)], list[Array](), form.noise(form.whole, scale)
     for step in range(1, 1 + LONGEST_RECURRENCE):
-        image = -scale * form.product(scale * vector)
+        image = -scale * form.whole(scale * vector, False)
         alphas.append((vector * image).sum(1))
         rest = image - alphas[-1][:, None] * vector - betas[-1][:, None] * before
         beta = np.linalg.norm(rest, axis=1)

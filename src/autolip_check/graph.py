@@ -1,6 +1,7 @@
 """The network as a graph: which linear maps every operation can act as on differences of its operands."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -131,10 +132,7 @@ class Section:
 
     def terms(self) -> float:
         """Roundings, in the sense of gamma, on the worst path through the section, either way."""
-        worst, uses = dict.fromkeys(self.free, 0.0), dict.fromkeys(self.network.vertices, 0)
-        for vertex in self.network:
-            for edge in vertex.edges:
-                uses[edge.source] += 1
+        worst, uses = dict.fromkeys(self.free, 0.0), Counter(e.source for v in self.network for e in v.edges)
         for vertex in self.network:
             if vertex.name not in self.free and vertex.is_affine:
                 known = [(e.source, e.slope) for e in vertex.edges if e.source in worst and isinstance(e.slope, Map)]

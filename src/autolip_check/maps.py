@@ -91,9 +91,8 @@ class Convolution(Stored):
     """
 
     def __init__(self, weight: Array, shape: Shape, error: float, entry: Document) -> None:
-        super().__init__(
-            np.moveaxis(np.ascontiguousarray(np.moveaxis(weight, (0, 1), (-2, -1))), (-2, -1), (0, 1)), error
-        )
+        matrices = np.ascontiguousarray(np.moveaxis(weight, (0, 1), (-2, -1)))
+        super().__init__(np.moveaxis(matrices, (-2, -1), (0, 1)), error)
         self.stride, self.padding, self.dilation = (shape_of(entry[k]) for k in ("stride", "padding", "dilation"))
         self.groups, self.adjoint, axes = entry["groups"], entry["adjoint"], weight.ndim - 2
         require(len(self.stride) == len(self.padding) == len(self.dilation) == axes >= 1, "a geometry is odd")
@@ -117,27 +116,20 @@ class Convolution(Stored):
             at: Any = (slice(None), slice(None), slice(None), *tap)
             yield grouped[at], (..., *(slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in steps))
 
-    def _inside(self) -> tuple[Any, ...]:
-        return (..., *(slice(p, p + n) for p, n in zip(self.padding, self.space, strict=True)))
-
     def product(self, entries: Array, x: Array, back: bool) -> Array:
-        return self._correlated(entries, x) if back == self.adjoint else self._transposed(entries, x)
-
-    def _correlated(self, entries: Array, x: Array) -> Array:
-        images = x.reshape(-1, self.image[0], *self.space)
-        padded = np.zeros((len(images), *self.image))
-        padded[self._inside()] = images
-        total = np.zeros((len(images), self.groups, self.out[0] // self.groups, math.prod(self.out[1:])))
+        forward, count = back == self.adjoint, len(x)
+        inside: Any = (..., *(slice(p, p + n) for p, n in zip(self.padding, self.space, strict=True)))
+        images = x.reshape(-1, self.image[0], *self.space) if forward else x.reshape(-1, *self.out)
+        padded, out = np.zeros((len(images), *self.image)), np.zeros((len(images), *self.out))
+        (padded[inside] if forward else out)[...] = images
+        out = out.reshape(len(images), self.groups, -1, math.prod(self.out[1:]))
         for matrix, places in self._taps(entries):
-            total += matrix @ padded[places].reshape(len(images), self.groups, -1, total.shape[-1])
-        return total.reshape(-1, *self.lead, *self.out)
-
-    def _transposed(self, entries: Array, y: Array) -> Array:
-        grouped = y.reshape(-1, self.groups, self.out[0] // self.groups, math.prod(self.out[1:]))
-        padded = np.zeros((len(grouped), *self.image))
-        for matrix, places in self._taps(entries):
-            padded[places] += (np.swapaxes(matrix, 1, 2) @ grouped).reshape(len(grouped), -1, *self.out[1:])
-        return np.ascontiguousarray(padded[self._inside()]).reshape(-1, *self.lead, self.image[0], *self.space)
+            if forward:
+                out += matrix @ padded[places].reshape(len(images), self.groups, -1, out.shape[-1])
+            else:
+                padded[places] += (np.swapaxes(matrix, 1, 2) @ out).reshape(len(images), -1, *self.out[1:])
+        shape = self.out if forward else (self.image[0], *self.space)
+        return np.ascontiguousarray(out if forward else padded[inside]).reshape(count, *self.lead, *shape)
 
 
 class Wiring(Map):

@@ -20,8 +20,6 @@ from autolip_check.norms import entry_norms
 from autolip_check.symbol import single_path, symbol
 
 NORMS = {"l1": 1.0, "l2": 2.0, "linf": math.inf}
-FIELDS = {"norm": set[str](), "quadratic": {"multipliers", "inputs", "outputs"}, "entries": {"entries"}}
-FIELDS |= {"cases": {"tree"}}
 Gains = dict[str, Fraction | float]
 """By norm, and exactly: sums and products are of fractions; infinite where nothing is known."""
 
@@ -47,26 +45,18 @@ def checked(steps: list[Document], network: Network, tensors: Tensors, delta: fl
 
 
 def _checked(step: Document, network: Network, tensors: Tensors, delta: float) -> Fact:
-    kind = step.get("step")
+    verify, more = STEPS[step["step"]]
     fields = {"step", "source", "sink", "norms", "value", "by"}
-    require(kind in FIELDS and set(step) == fields | FIELDS[kind], f"a proof step {kind!r} of this form is not known")
+    require(set(step) == fields | more, f"a proof step {step['step']!r} of this form is not known")
     p, q = step["norms"]
     require(p in NORMS and q in NORMS, "a norm is not known")
-    fact = Fact(str(kind), step["source"], step["sink"], p, q, number(step["value"]), step["by"])
+    fact = Fact(step["step"], step["source"], step["sink"], p, q, number(step["value"]), step["by"])
     require(fact.value >= 0 and network[fact.source] is not network[fact.sink], f"{fact} says nothing")
-    if kind == "norm":
-        _norm(fact, network, delta)
-    elif kind == "quadratic":
-        _quadratic(fact, step, network, tensors, delta)
-    elif kind == "entries":
-        _entries(fact, step["entries"], network, tensors, delta)
-    else:
-        require((fact.p, fact.q, fact.by) == ("l2", "l2", "cholesky"), "cases are for l2, by cholesky")
-        _cases(fact, step["tree"], network, tensors)
+    verify(fact, step, network, tensors, delta)
     return fact
 
 
-def _norm(fact: Fact, network: Network, delta: float) -> None:
+def _norm(fact: Fact, step: Document, network: Network, tensors: Tensors, delta: float) -> None:
     """An affine map's norm: by `entries` or `majorant`, or its l2 norm by `symbol`, `cholesky` or `lanczos`."""
     require(network[fact.sink].is_affine, f"{fact.sink} is not affine")
     if fact.by in ("entries", "majorant"):
@@ -80,7 +70,7 @@ def _norm(fact: Fact, network: Network, delta: float) -> None:
         symbol(single_path(network, fact.source, fact.sink), value)
     else:
         square = np.array(math.nextafter(value**2, 0.0))
-        _positive(Form(network, fact.source, fact.sink, square, np.array(1.0), {}, turned=m < n), fact, delta)
+        _positive(Form(network, fact.source, fact.sink, square, np.array(1.0), {}), fact, delta)
 
 
 def _positive(form: Form, fact: Fact, delta: float) -> None:
@@ -91,8 +81,7 @@ def _positive(form: Form, fact: Fact, delta: float) -> None:
 def _quadratic(fact: Fact, step: Document, network: Network, tensors: Tensors, delta: float) -> None:
     """Anything between source and sink by H >= 0."""
     network = _straightened(network, set(step["multipliers"]))
-    given = [(f"{name}|", value) for name, value in step["multipliers"].items()]
-    multipliers = {name: _multiplier(network, name, value, tensors) for name, value in given}
+    multipliers = {f"{n}|": _multiplier(network, f"{n}|", value, tensors) for n, value in step["multipliers"].items()}
     free = (fact.source, *multipliers)
     require(f"{fact.source}|" not in multipliers, "the source carries a multiplier")
     operands = [network[name].edges[0].source for name in multipliers]
@@ -104,9 +93,9 @@ def _quadratic(fact: Fact, step: Document, network: Network, tensors: Tensors, d
     _positive(Form(network, fact.source, fact.sink, mu, nu, multipliers), fact, delta)
 
 
-def _entries(fact: Fact, forms: list[Document], network: Network, tensors: Tensors, delta: float) -> None:
+def _entries(fact: Fact, step: Document, network: Network, tensors: Tensors, delta: float) -> None:
     """The linf norm of the sink is the largest of its entries: H >= 0 for each of them."""
-    shape, size = network[fact.sink].shape, network.size(fact.sink)
+    shape, size, forms = network[fact.sink].shape, network.size(fact.sink), step["entries"]
     require(fact.q == "linf" and len(forms) == size, f"{fact} needs a form for every entry, and shows linf only")
     for place, form in enumerate(forms):
         require(set(form) == {"multipliers", "inputs"}, "an entry is odd")
@@ -116,11 +105,12 @@ def _entries(fact: Fact, forms: list[Document], network: Network, tensors: Tenso
         _quadratic(replace(fact, sink=read.name), form | {"outputs": 1.0}, one, tensors, delta / size)
 
 
-def _cases(fact: Fact, tree: Document, network: Network, tensors: Tensors) -> None:
+def _cases(fact: Fact, step: Document, network: Network, tensors: Tensors, delta: float) -> None:
     """Slope by slope at its two ends, where a norm that is convex in it is largest; H >= 0 in every case."""
-    if set(tree) == {"multipliers"}:
+    require((fact.p, fact.q, fact.by) == ("l2", "l2", "cholesky"), "cases are for l2, by cholesky")
+    if set(tree := step["tree"]) == {"multipliers"}:
         weights = {"inputs": math.nextafter(fact.value**2, 0.0), "outputs": 1.0}
-        _quadratic(fact, tree | weights, network, tensors, 0.0)
+        _quadratic(fact, tree | weights, network, tensors, delta)
         return
     require(set(tree) == {"at", "entry", "low", "high"}, "a case is odd")
     vertex, entry = network[tree["at"]], tree["entry"]
@@ -131,7 +121,16 @@ def _cases(fact: Fact, tree: Document, network: Network, tensors: Tensors) -> No
         lo, hi = slope.lo.copy(), slope.hi.copy()
         lo.flat[entry] = hi.flat[entry] = values.flat[entry]
         fixed = replace(vertex, edges=(Edge(vertex.edges[0].source, Slopes(lo, hi)),))
-        _cases(fact, tree[end], replace(network, vertices={**network.vertices, vertex.name: fixed}), tensors)
+        other = replace(network, vertices={**network.vertices, vertex.name: fixed})
+        _cases(fact, {"tree": tree[end]}, other, tensors, delta)
+
+
+STEPS = {
+    "norm": (_norm, set[str]()),
+    "quadratic": (_quadratic, {"multipliers", "inputs", "outputs"}),
+    "entries": (_entries, {"entries"}),
+    "cases": (_cases, {"tree"}),
+}
 
 
 def _straightened(network: Network, names: set[str]) -> Network:

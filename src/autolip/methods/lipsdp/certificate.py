@@ -7,14 +7,15 @@ import torch
 from torch import Tensor
 
 from autolip.certificates import EntriesFact, Proof, QuadraticFact
-from autolip.graph.views import SlopeGraph
-from autolip.methods.lipsdp.form import variables_of
-from autolip.methods.lipsdp.statement import Statement
+from autolip.graph.views import SlopeGraph, Vertex, fused
+from autolip.methods.lipsdp.form import READ
+from autolip.methods.lipsdp.statement import Statement, nonlinear
 from autolip.norms import Norm
+from autolip.slopes import Between
 from autolip.values import Certainty
 
 LARGEST_FACTORISED = 12_000
-"""Order of H up to which the check is a factorisation (1.2 GiB; about a minute at the top)."""
+"""Order of what the check factorises, at most (1.2 GiB; about a minute at the top)."""
 
 
 def certified(
@@ -35,7 +36,7 @@ def fact_of(statement: Statement, q: Norm, certainty: Certainty) -> QuadraticFac
     The value is raised a little, half of it at the input and half at the output, so that H is positive by more than
     what the check needs: rounding for a factorisation, a margin that Lanczos can see for a confident bound.
     """
-    order = variables_of(statement.graph)
+    order = order_of(statement.graph)
     confident = certainty is Certainty.CONFIDENT or order > LARGEST_FACTORISED
     excess = 2e-3 if confident else 1e-7 + 2.0**-46 * order**2
     raised = 1 + excess
@@ -51,6 +52,31 @@ def fact_of(statement: Statement, q: Norm, certainty: Certainty) -> QuadraticFac
         torch.ones(()) if statement.outputs is None else statement.outputs,
         excess,
     )
+
+
+def order_of(graph: SlopeGraph) -> int:
+    """The order of what the check factorises of H, t included.
+
+    It eliminates whole operations, the larger first, that are not coupled and in which H is diagonal.
+    """
+    small = fused(graph)
+    ends = {vertex.name: vertex.edges[0].source for vertex in nonlinear(small)} | {READ: small.output}
+    free = {small.input, *ends}
+    reads = {name: {at} if at in free else {edge.source for edge in small[at].edges} for name, at in ends.items()}
+    tied = set[str]().union(*(reads[vertex.name] for vertex in nonlinear(small) if not _is_bent(vertex)))
+    sizes = {name: small[name or small.output].shape.numel() for name in (small.input, *ends)}
+    gone = set[str]()
+    for name in sorted(sizes, key=lambda name: -sizes[name]):
+        near = reads.get(name, set()) | {other for other, sources in reads.items() if name in sources}
+        if name not in tied and not near & gone:
+            gone.add(name)
+    return sum(size for name, size in sizes.items() if name not in gone)
+
+
+def _is_bent(vertex: Vertex) -> bool:
+    """Whether one end of every slope is 0, so that no square of the operand is part of H."""
+    slope = vertex.edges[0].slope
+    return isinstance(slope, Between) and not bool(((slope.lo != 0) & (slope.hi != 0)).any())
 
 
 def _inputs(statement: Statement, raised: float) -> Tensor:
