@@ -105,6 +105,8 @@ def rendered(row: dict[str, Any]) -> str:
     attained = next((float(match[1]) for match in found if match), None)
     product, value = row.get("autolip"), row.get("certified")
     proved = "PROVED" if "deterministically" in row.get("claim", "") else "CONFIDENT"
+    if value and proved != row["certainty"].upper():
+        proved += f" (the bound itself: {row['certainty'].upper()}, {row['value']:.6g})"
     cells = [
         row["network"],
         f"{product:.6g}" if product else "",

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from autolip.capture.torch_export import capture_model
 from autolip.certificates import Certificate
@@ -20,13 +19,11 @@ from autolip_check.forms import Form
 from tests.certificates.test_lipsdp import CASES
 
 
-@pytest.fixture(scope="module", params=[*CASES, "narrow"])
+@pytest.fixture(scope="module", params=["residual", "blocks", "convolutional"])
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Statement, Form]:
     """A statement with random multipliers, and the form that the checker makes of its certificate."""
-    narrow = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2))
-    model, shape = (
-        (narrow, (1, 4)) if request.param == "narrow" else (CASES[request.param][0](), CASES[request.param][1])
-    )
+    factory, shape = CASES[request.param]
+    model = factory()
     capture = capture_model(model.double().eval(), (torch.zeros(shape, dtype=torch.float64),))
     problem = Problem.pose(capture.graph, Everywhere(), Norm.L2, Norm.L2, NormOptions())
     graph, generator = without_fixed(problem.lowered), torch.Generator().manual_seed(0)
@@ -52,8 +49,8 @@ def test_s_is_the_schur_complement_of_h(case: tuple[Statement, Form]) -> None:
     assert (form.product(np.eye(int(kept.sum())), absolute=True) >= np.abs(rest) - 1e-12).all()
 
 
-def test_without_t_h_is_as_if_the_output_were_written_out(case: tuple[Statement, Form]) -> None:
-    """-|y|^2 / nu is what the elimination of t leaves: nothing else of H changes."""
+def test_t_is_coupled_with_what_the_output_is_made_of(case: tuple[Statement, Form]) -> None:
+    """By -y, so that -|y|^2 / nu is what the elimination of t leaves, and with nothing else."""
     _, form = case
     n, size = len(form.kept), form.sizes[form.sink]
     whole, rows = form.whole(np.eye(n), False), np.eye(n)[:, : n - size]
