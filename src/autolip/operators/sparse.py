@@ -34,11 +34,13 @@ class Sparse:
 
     value: Matrix
     error: Matrix
+    unit: bool = False
+    """Whether it is exactly the identity."""
 
     @staticmethod
     def identity(size: int) -> "Sparse":
         """Of that order, exactly."""
-        return Sparse(sparse.eye_array(size, format="csr"), sparse.csr_array((size, size)))
+        return Sparse(sparse.eye_array(size, format="csr"), _none((size, size)), unit=True)
 
 
 def sparse_matrix(operator: Operator) -> Sparse | Refusal:
@@ -60,8 +62,10 @@ class _Unknown(Exception):
 def _product(leaf: Operator, x: Sparse) -> Sparse:
     """A x."""
     a = _entries(leaf)
+    if x.unit:
+        return Sparse(a, abs(a) * (leaf.relative_error * (1 + 4 * UNIT)) if leaf.relative_error else _none(a.shape))
     if not a.nnz or not x.value.nnz:
-        return Sparse(*(sparse.csr_array((leaf.out_size, x.value.shape[1])) for _ in range(2)))
+        return Sparse(*(_none((leaf.out_size, x.value.shape[1])) for _ in range(2)))
     if _least(a) * min(_least(x.value), _least(x.error)) < SMALLEST_PRODUCT:
         raise _Unknown(f"entries of {leaf} are too small to be written out")
     rows = _most(a)
@@ -79,6 +83,10 @@ def _sum(parts: Sequence[Sparse]) -> Sparse:
     sizes = reduce(lambda a, b: a + b, [abs(value) for value in values])
     errors = reduce(lambda a, b: a + b, [part.error for part in parts])
     return Sparse(reduce(lambda a, b: a + b, values), (errors + sizes * rounding) * (1 + 4 * rounding))
+
+
+def _none(shape: tuple[int, int]) -> Matrix:
+    return sparse.csr_array(shape)
 
 
 def _entries(leaf: Operator) -> Matrix:

@@ -37,7 +37,10 @@ READ = ""
 """The name of t."""
 
 LARGEST_WORK = 2e7
-"""Multiply-adds of a pass up to which the matrices of a network are written out."""
+"""Multiply-adds of a pass up to which a network's matrices are written out to see what remains (some 3 s)."""
+
+LARGEST_WHOLE = 20_000
+"""Variables up to which they are written out anyway, once a proof is wanted."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,8 @@ def variables_of(graph: SlopeGraph) -> int:
 
 
 def size_of(graph: SlopeGraph) -> int:
-    """The order of what must be factorised of H as a whole."""
-    found = layout(graph)
+    """The order of what must be factorised of H as a whole, or more: that of H where to look costs too much."""
+    found = layout(graph) if graph.work <= LARGEST_WORK else Refusal("a large network")
     return variables_of(graph) if isinstance(found, Refusal) else len(found.blocks.kept)
 
 
@@ -94,7 +97,7 @@ def form_of(statement: Statement) -> Form | Refusal:
 @lru_cache(maxsize=4)
 def layout(graph: SlopeGraph) -> Layout | Refusal:
     """That of all forms of a network: which variables are coupled shows with multipliers that are all 1."""
-    if graph.work > LARGEST_WORK:
+    if graph.work > LARGEST_WORK and variables_of(graph) > LARGEST_WHOLE:
         return Refusal(f"a network of {graph.work:.2g} multiply-adds is too large to be written out")
     small, rows = fused(graph), dict[str, Rows]()
     operands = {vertex.name: vertex.edges[0].source for vertex in nonlinear(small)} | {READ: small.output}
@@ -162,7 +165,8 @@ class _Assembly:
 
     places: dict[str, slice]
     scale: dict[str, Array] = field(default_factory=dict)
-    parts: list[Matrix] = field(default_factory=list)
+    parts: dict[tuple[str, str], Matrix] = field(default_factory=dict)
+    additions: int = 0
     squares: float = 0.0
     """Sum of the squares of all entries' errors."""
     mass: float = 0.0
@@ -172,7 +176,7 @@ class _Assembly:
         """A variable's own term size z^2, if it counts, and the scale that makes it about 1."""
         self.scale[name] = np.exp2(-np.round(np.log2(size) / 2))
         if counts:
-            self._add(name, name, sparse.diags_array(size * self.scale[name] ** 2))
+            self._add(name, name, sparse.diags_array(size * self.scale[name] ** 2, format="csr"))
 
     def couple(self, name: str, factor: Array, rows: Rows) -> None:
         """diag(factor) M_s between a result and everything its operand depends on."""
@@ -201,25 +205,25 @@ class _Assembly:
                     self._add(s, t, weighted @ right)
 
     def _add(self, row: str, column: str, block: Matrix) -> None:
-        block, n = block.tocoo(), max(place.stop for place in self.places.values())
-        at = block.row + self.places[row].start, block.col + self.places[column].start
-        for pair in (at,) if row == column else (at, at[::-1]):
-            self.parts.append(sparse.coo_array((block.data, pair), shape=(n, n)))
+        pairs = {(row, column): block.tocsr()} | ({} if row == column else {(column, row): block.T.tocsr()})
+        for pair, part in pairs.items():
+            self.parts[pair] = self.parts[pair] + part if pair in self.parts else part
         self.mass += 2 * _frobenius(block)
+        self.additions += 1
 
     def finished(self) -> tuple[Matrix, float]:
         """The sum, and how far it may be off in norm."""
-        data, row, column = (np.concatenate([getattr(x, k) for x in self.parts]) for k in ("data", "row", "col"))
-        matrix = sparse.csr_array((data, (row, column)), shape=self.parts[0].shape)
-        return matrix, math.sqrt(self.squares) * (1 + 1e-12) + gamma(len(self.parts) + 4) * self.mass
+        sizes = {name: place.stop - place.start for name, place in self.places.items()}
+        grid = [[self.parts.get((r, c), sparse.csr_array((n, m))) for c, m in sizes.items()] for r, n in sizes.items()]
+        slack = math.sqrt(self.squares) * (1 + 1e-12) + gamma(self.additions + 4) * self.mass
+        return sparse.block_array(grid, format="csr"), slack
 
 
 def _times(matrix: Matrix, rows: Array | float, columns: Array | float) -> Matrix:
     """diag(rows) M diag(columns)."""
-    entries = matrix.tocoo()
-    left, right = (np.broadcast_to(x, n) for x, n in zip((rows, columns), entries.shape, strict=True))
-    data = entries.data * left[entries.row] * right[entries.col]
-    return sparse.coo_array((data, (entries.row, entries.col)), shape=entries.shape).tocsr()
+    left, right = (np.broadcast_to(x, n) for x, n in zip((rows, columns), matrix.shape, strict=True))
+    data = matrix.data * np.repeat(left, np.diff(matrix.indptr)) * right[matrix.indices]
+    return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def _frobenius(matrix: Matrix) -> float:
