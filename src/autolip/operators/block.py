@@ -52,13 +52,13 @@ class Block(Operator):
     def _mv(self, x: Tensor) -> Tensor:
         values = {self.source: x}
         for link in self.links:
-            _accumulate(values, link.target, link.operator.mv(values[link.source]))
+            accumulate(values, link.target, link.operator.mv(values[link.source]))
         return values.get(self.sink, x.new_zeros((x.shape[0], *self.out_shape)))
 
     def _rmv(self, y: Tensor) -> Tensor:
         values = {self.sink: y}
         for link in reversed(self.links):
-            _accumulate(values, link.source, link.operator.rmv(values[link.target]))
+            accumulate(values, link.source, link.operator.rmv(values[link.target]))
         return values.get(self.source, y.new_zeros((y.shape[0], *self.in_shape)))
 
     @property
@@ -105,5 +105,6 @@ def between(links: Sequence[Link], source: str, sink: str) -> list[Link]:
     return kept[::-1]
 
 
-def _accumulate(values: dict[str, Tensor], name: str, term: Tensor) -> None:
+def accumulate(values: dict[str, Tensor], name: str, term: Tensor) -> None:
+    """Add a term to the value of that name."""
     values[name] = values[name] + term if name in values else term

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from autolip.errors import Refusal
 from autolip.methods.lipsdp.ascent import Ascent
@@ -13,6 +14,7 @@ from autolip.methods.lipsdp.proof import Proved, prove_form, prove_lifted
 from autolip.methods.lipsdp.search import ROUNDS, _one_of_all_rounds
 from autolip.methods.lipsdp.statement import Statement
 from autolip.norms import Norm
+from autolip.operators.block import Block
 from autolip.operators.norms import NormOptions
 from autolip.values import Certainty
 from tests.methods.lipsdp.conftest import mlp, pose, stated
@@ -50,6 +52,40 @@ def test_the_map_is_of_norm_one_at_the_optimum() -> None:
     map_ = lifted(statement(), MARGIN)
     assert not isinstance(map_, Refusal)
     assert torch.linalg.matrix_norm(map_.operator.matrix(), 2).item() == pytest.approx(1, abs=2e-3)
+
+
+class Skip(nn.Module):
+    """Slopes away from 0, a value that is read twice, and the input in the output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = mlp(4, 4), mlp(4, 4, seed=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = nn.functional.leaky_relu(self.first(x), 0.2)
+        return self.second(nn.functional.elu(z) + z) - x
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf:l1"])
+@pytest.mark.parametrize("network", [mlp(4, 9, 8, 3), Skip(), nn.Sequential(mlp(4, 5), nn.MaxPool1d(2, 1))])
+def test_its_products_are_those_of_its_links(network: nn.Module, norm: str) -> None:
+    graph = stated(pose(network, (1, 4), norm))
+    generator = torch.Generator().manual_seed(0)
+    draw = lambda shape: torch.rand(shape, generator=generator, dtype=torch.float64) + 0.5  # noqa: E731
+    constraints = constraints_of(graph)
+    assert isinstance(constraints, dict)
+    multipliers = {name: draw(item.blocks) for name, item in constraints.items()}
+    p, q = (Norm.L2, Norm.L2) if norm == "l2" else (Norm.LINF, Norm.L1)
+    outputs = None if norm == "l2" else draw(graph.output_shape)
+    made = Statement(graph, p, q, multipliers, None if norm == "l2" else draw(graph.input_shape), 2.0, outputs)
+    map_ = lifted(made, MARGIN)
+    assert not isinstance(map_, Refusal) and isinstance(map_.operator, Block)
+    block = map_.operator
+    plain = Block(block.source, block.sink, block.links, block.in_shape, block.out_shape)
+    matrix = plain.matrix()
+    rows = torch.eye(block.out_size, dtype=torch.float64)
+    assert torch.allclose(block.mv(torch.eye(block.in_size, dtype=torch.float64)).T, matrix, rtol=1e-14, atol=1e-14)
+    assert torch.allclose(block.rmv(rows), matrix, rtol=1e-14, atol=1e-14)
 
 
 def test_a_bound_chosen_among_rounds_fails_where_any_round_does() -> None:

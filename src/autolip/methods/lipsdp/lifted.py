@@ -30,7 +30,7 @@ from autolip.intervals import UNIT
 from autolip.methods.centres import centre_and_radius
 from autolip.methods.lipsdp.statement import Statement, constraint, nonlinear
 from autolip.operators.algebra import compose
-from autolip.operators.block import Block, Link, between
+from autolip.operators.block import Block, Link, accumulate, between
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.index import Incidence
 from autolip.operators.norms import NormOptions, operator_norm
@@ -118,6 +118,48 @@ def _squares(entries: Tensor) -> Upper:
     return Upper(total * (1 + (8 + 2 * entries.numel()) * UNIT))
 
 
+Part = tuple[str, Tensor, torch.Size]
+"""What a part of M's input goes to, or what a part of its output comes from: a value, its scale, its shape."""
+
+
+class _Map(Block):
+    """M by its links; a product cuts the input, and joins the output, once instead of link by link."""
+
+    def __init__(self, links: tuple[Link, ...], reads: list[Part], writes: list[Part]) -> None:
+        sizes = (sum(shape.numel() for *_, shape in parts) for parts in (reads, writes))
+        super().__init__(IN, OUT, links, *((size,) for size in sizes))
+        self._reads, self._writes = reads, writes
+        self._inner = [link for link in links if link.source != IN and link.target != OUT]
+
+    def _mv(self, x: Tensor) -> Tensor:
+        values = _cut(x, self._reads)
+        for link in self._inner:
+            accumulate(values, link.target, link.operator.mv(values[link.source]))
+        return _joined(values, self._writes, x)
+
+    def _rmv(self, y: Tensor) -> Tensor:
+        values = _cut(y, self._writes)
+        for link in reversed(self._inner):
+            accumulate(values, link.source, link.operator.rmv(values[link.target]))
+        return _joined(values, self._reads, y)
+
+
+def _cut(x: Tensor, parts: list[Part]) -> dict[str, Tensor]:
+    """The parts of every row of x, scaled; those of one value added up."""
+    values = dict[str, Tensor]()
+    pieces = x.split([shape.numel() for *_, shape in parts], 1)
+    for (name, scale, shape), piece in zip(parts, pieces, strict=True):
+        accumulate(values, name, piece.reshape(-1, *shape) * scale)
+    return values
+
+
+def _joined(values: dict[str, Tensor], parts: list[Part], like: Tensor) -> Tensor:
+    """The scaled values, as rows; 0 for those that nothing reaches."""
+    none = like.new_zeros(())
+    rows = [(values.get(name, none) * scale).broadcast_to(len(like), *shape) for name, scale, shape in parts]
+    return torch.cat([row.reshape(len(like), -1) for row in rows], 1)
+
+
 @dataclass
 class _Writer:
     """The links of M, vertex by vertex."""
@@ -125,10 +167,8 @@ class _Writer:
     statement: Statement
     margin: float
     links: list[Link] = field(default_factory=list)
-    reads: list[tuple[str, Tensor, torch.Size]] = field(default_factory=list)
-    """What the input holds: target, scale, shape."""
-    writes: list[tuple[str, Tensor, torch.Size]] = field(default_factory=list)
-    """What the output holds: source, scale, shape."""
+    reads: list[Part] = field(default_factory=list)
+    writes: list[Part] = field(default_factory=list)
     limits: list[float] = field(default_factory=list)
     order: list[tuple[str, Link | None]] = field(default_factory=list)
 
@@ -189,13 +229,11 @@ class _Writer:
                 link = Link(source, OUT, compose(_place(start, shape, total_out), Diagonal(factor, shape)))
             assert link is not None
             links.append(link)
-        operator = Block.of(between(links, IN, OUT), IN, OUT, (total_in,), (total_out,))
+        operator = _Map(tuple(between(links, IN, OUT)), self.reads, self.writes)
         return Lifted(operator, self.reads[0][1], scale, min(self.limits, default=torch.inf))
 
 
-def _offsets(
-    parts: list[tuple[str, Tensor, torch.Size]],
-) -> list[tuple[int, tuple[str, Tensor, torch.Size]]]:
+def _offsets(parts: list[Part]) -> list[tuple[int, Part]]:
     starts, start = [], 0
     for part in parts:
         starts.append((start, part))

@@ -122,7 +122,7 @@ class Search:
 
     def __post_init__(self) -> None:
         self._ascent = self._started(self.effort.rank or self._first_rank)
-        self._settled = self.effort.tolerance / 40
+        self._settled = self.effort.tolerance / (5 if self._by_norm else 40)
 
     def run(self) -> "Search":
         """Rounds until the tolerance is met, the steps are used up or time is; none where a step is too dear."""

@@ -35,7 +35,7 @@ from autolip.operators.fold import fold
 from autolip.operators.norms.columns import schur
 from autolip.operators.norms.engine import NormOptions, engine, upper
 from autolip.operators.norms.krylov import Krylov
-from autolip.operators.operator import Operator, largest
+from autolip.operators.operator import Adjoint, Operator, largest
 from autolip.values import INFINITE, ONE, ZERO, Estimate, Event, Upper
 
 SAFETY = 4.0
@@ -58,7 +58,7 @@ def lanczos(operator: Operator, options: NormOptions) -> Upper | Refusal:
     Cost: a product with A and one with A^T per step; at most ln(1.65 sqrt(n) / delta) / (2 sqrt(2 tolerance)) steps
     (J. Kuczynski, H. Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992), Theorem 4.2), far fewer with a gap.
     """
-    side = operator if operator.in_size <= operator.out_size else operator.T
+    side = operator if operator.in_size <= operator.out_size else Adjoint(operator)
     runs, epsilon = _runs(options.delta, side.in_size)
     gram = _Gram.of(side, _random_start(side.in_size, options.seed))
     if isinstance(gram, Refusal):
@@ -76,7 +76,7 @@ def lanczos(operator: Operator, options: NormOptions) -> Upper | Refusal:
 
 def lower_estimate(operator: Operator, steps: int = 8, seed: int = 0, enough: float = math.inf) -> Estimate:
     """||A||_2 from below, up to rounding: the largest Ritz value after at most `steps`, or one that is `enough`."""
-    side = operator if operator.in_size <= operator.out_size else operator.T
+    side = operator if operator.in_size <= operator.out_size else Adjoint(operator)
     start = _random_start(side.in_size, seed)
     gram = _Gram.of(side, start)
     if isinstance(gram, Refusal):
@@ -91,7 +91,7 @@ def worst_vectors(operator: Operator, steps: int, seed: int, look: int, above: f
 
     The start is another one for every look, and never that of a bound: what depends on it may be bounded afterwards.
     """
-    flat, side = (operator.in_size,), operator if operator.in_size <= operator.out_size else operator.T
+    flat, side = (operator.in_size,), operator if operator.in_size <= operator.out_size else Adjoint(operator)
     start = _random_start(side.in_size, seed, -1 - look)
     gram = _Gram.of(side, start)
     if isinstance(gram, Refusal):
