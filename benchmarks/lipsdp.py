@@ -132,17 +132,15 @@ def _page(lines: list[str], fits: dict[str, tuple[float, float]]) -> str:
     powers = ", ".join(f"{name} neurons^{slope:.2f}" for name, (slope, _) in fits.items())
     names = ("AutoLip", "SeqLip", "LipSDP, proved", "Clarabel", "SCS")
     head = "| hidden layers | width | neurons | " + " | ".join(f"{name} | s" for name in names) + " |\n"
-    return (
-        f"# LipSDP: seconds against neurons\n\nRandom ReLU networks {INPUTS}-n-...-n-{OUTPUTS}, l2 to l2, one thread,"
-        " processor seconds.\nSeqLip within 5 s; LipSDP to its default tolerance of 1%, proof included; the solvers (through cvxpy) report"
-        f" the optimum of the\nsame relaxation, each within {LIMIT:.0f} s or not at all. Fitted:"
-        f" {powers}.\nWritten by `python -m benchmarks.lipsdp`.\n\n![seconds against neurons](lipsdp.svg)\n\n"
-        + head
-        + "|---" * 13
-        + "|\n"
-        + "\n".join(lines)
-        + "\n"
+    story = (
+        f"Random ReLU networks {INPUTS}-n-...-n-{OUTPUTS}, l2 to l2, one thread, processor seconds. SeqLip within 5 s,"
+        " LipSDP\nto its default tolerance of 1%, proof included; the solvers (through cvxpy) report the optimum of\n"
+        f"the same relaxation, each within {LIMIT:.0f} s or not at all. Fitted: {powers}.\n"
+        "Written by `python -m benchmarks.lipsdp`."
     )
+    rule = "|---" * 13 + "|\n"
+    title, picture = "# LipSDP: seconds against neurons", "![seconds against neurons](lipsdp.svg)"
+    return f"{title}\n\n{story}\n\n{picture}\n\n{head}{rule}" + "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
