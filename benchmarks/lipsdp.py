@@ -25,7 +25,7 @@ from autolip.regions import Everywhere
 
 RESULTS = Path(__file__).parent / "results" / "lipsdp.md"
 WIDTHS, DEPTHS, INPUTS, OUTPUTS = (8, 16, 32, 64, 128, 256, 512), (1, 3, 5), 32, 10
-LIMIT = 100.0
+LIMIT = 30.0
 
 Timed = tuple[float, float] | None
 """A value and the seconds it took; None where there is none."""
