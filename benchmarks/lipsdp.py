@@ -136,7 +136,7 @@ def _page(lines: list[str], fits: dict[str, tuple[float, float]]) -> str:
         f"Random ReLU networks {INPUTS}-n-...-n-{OUTPUTS}, l2 to l2, one thread, processor seconds. SeqLip within 5 s,"
         " LipSDP\nto its default tolerance of 1%, proof included; the solvers (through cvxpy) report the optimum of\n"
         f"the same relaxation, each within {LIMIT:.0f} s or not at all. Fitted: {powers}.\n"
-        "The solvers' powers are those of few and small networks, where what they take before their first step counts;\n"
+        "The solvers' powers are those of few and small networks, where what they take before a first step counts;\n"
         "Clarabel takes 89 s for 96 neurons and 594 s for 150 ([lipsdp_random.md](lipsdp_random.md)).\n"
         "Written by `python -m benchmarks.lipsdp`."
     )
