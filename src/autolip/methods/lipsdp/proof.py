@@ -18,10 +18,10 @@ from torch import Tensor
 
 from autolip.errors import Refusal
 from autolip.graph.chains import stretches
-from autolip.graph.views import fused
+from autolip.graph.views import SlopeGraph, fused
 from autolip.intervals import UNIT, gamma
 from autolip.methods.layerwise import dense_layers, flat_slopes
-from autolip.methods.lipsdp.form import Form, form_of, size_of
+from autolip.methods.lipsdp.form import Form, form_of, size_of, variables_of
 from autolip.methods.lipsdp.graded import graded
 from autolip.methods.lipsdp.lifted import norm_bound
 from autolip.methods.lipsdp.polish import Chain
@@ -42,6 +42,9 @@ SLACK = 1.001
 
 CHAIN_OPERATIONS = 20
 """Floating-point operations of the recursion for each of a chain's `work`, measured in terms of a factorisation."""
+
+WRITING = 7e-5
+"""Seconds for each variable of H, measured on convolutional networks."""
 
 NOTHING = 0.1
 """Seconds that are not worth saving."""
@@ -87,13 +90,14 @@ def _ways(statement: Statement) -> list[tuple[float, Callable[[], Proved | Refus
     if chain is not None:
         ways.append((CHAIN_OPERATIONS * chain.work / factorisation_rate(), lambda: prove_chain(statement, chain)))
     if order <= (LARGEST_FORM if chain is None else LARGEST_FORM // 4):
-        ways.append((price(order), lambda: prove_form(statement)))
+        ways.append((price(statement.graph), lambda: prove_form(statement)))
     return sorted(ways, key=lambda way: way[0] if way[0] > NOTHING else 0.0)
 
 
-def price(order: int) -> float:
-    """About the seconds of a proof by a matrix H: two factorisations, and as much again for what leads to them."""
-    return order**3 / factorisation_rate()
+def price(graph: SlopeGraph) -> float:
+    """About the seconds of a proof by a matrix H: two factorisations, as much again for what leads to them, and to
+    write it out and eliminate its small blocks."""
+    return size_of(graph) ** 3 / factorisation_rate() + WRITING * variables_of(graph)
 
 
 def chain_of(statement: Statement) -> Chain | None:

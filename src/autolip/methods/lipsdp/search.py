@@ -165,8 +165,8 @@ class Search:
     @cached_property
     def _by_norm(self) -> bool:
         """Whether the proof is a norm, that of the lifted map: there is no time, or no room, for a factorisation."""
-        order = size_of(self.graph)
-        return order > LARGEST_FORM or price(order) > self.effort.latest - time.monotonic()
+        left = self.effort.latest - time.monotonic()
+        return size_of(self.graph) > LARGEST_FORM or price(self.graph) > left
 
     @property
     def _first_margin(self) -> float:
@@ -174,7 +174,7 @@ class Search:
         costs about depth / 4 times itself, and the norm of the lifted map has to be known to a part of it."""
         if self._by_norm:
             return min(self.effort.margin, MARGINS / max(depths(self.graph).values(), default=1))
-        dear = price(size_of(self.graph)) > NOTHING
+        dear = price(self.graph) > NOTHING
         return min(self.effort.margin, self.effort.tolerance / 8) if dear else self.effort.margin
 
     @property
