@@ -32,6 +32,7 @@ def certified(result: autolip.Result, folder: Path) -> Verdict:
     return verdict
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["l2", "l1", "linf:l2", "l1:linf"])
 @pytest.mark.parametrize("name", ["digits-mlp", "digits-conv"])
 def test_shipped_networks(name: str, norm: str, tmp_path: Path) -> None:
@@ -67,6 +68,7 @@ class Strange(nn.Module):
         return self.last(nn.functional.elu(x.flatten(2)[..., :5], 0.5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["l2", "linf:l2", "l1"])
 def test_every_kind_of_linear_map(norm: str, tmp_path: Path) -> None:
     model = Strange().eval()

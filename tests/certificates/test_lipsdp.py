@@ -56,6 +56,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["l2", "linf:l2"])
 @pytest.mark.parametrize("name", CASES)
 def test_accepted_and_not_above_autolip(name: str, norm: str, tmp_path: Path) -> None:
@@ -68,6 +69,7 @@ def test_accepted_and_not_above_autolip(name: str, norm: str, tmp_path: Path) ->
     assert result.upper is not None and result.upper.method == "lipsdp"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["linf:l1", "linf"])
 def test_other_norms_of_a_scalar(norm: str, tmp_path: Path) -> None:
     result = autolip.lipschitz(deep().eval(), torch.zeros(1, 4), norm=norm, method=LipSDP(seconds=2.0), lower=[])

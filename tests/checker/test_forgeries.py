@@ -50,6 +50,7 @@ def is_weaker(path: tuple[Any, ...], value: Any, other: Any) -> bool:
     return (path, value, other) in {(("claim", "norms", 0), "l2", "l1"), (("claim", "norms", 1), "l2", "linf")}
 
 
+@pytest.mark.slow
 def test_no_changed_field_proves_more(genuine: Path, verdict: Judge) -> None:
     """Only the provenance may be changed without being noticed; a claim may be weakened."""
     original = Forgery.of(genuine)
@@ -117,6 +118,7 @@ def test_other_activations_are_noticed_or_stated(genuine: Path, tmp_path: Path, 
     assert not any("slopes within" in sentence for sentence in check(genuine).assumed)
 
 
+@pytest.mark.slow
 def test_every_byte_counts(genuine: Path, tmp_path: Path) -> None:
     """A flipped bit anywhere in the file is seen, but for those of the provenance."""
     data = genuine.read_bytes()

@@ -37,6 +37,7 @@ def test_lanczos_decides(name: str) -> None:
             trust(form(OPERATORS[name], norm * (1 - 1e-9)), 1e-9)
 
 
+@pytest.mark.slow
 def test_lanczos_errs_as_often_as_it_says() -> None:
     """With delta 0.3, a large singular value among 400 is overlooked sometimes, but not more often than that."""
     squares = torch.cat([torch.tensor([1.0001]), 1 - torch.linspace(0.01, 1, 399)]).double()

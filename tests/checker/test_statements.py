@@ -119,6 +119,7 @@ def test_a_convolutional_chain(certainty: Certainty, tmp_path: Path) -> None:
     check(tmp_path / "x.cert")
 
 
+@pytest.mark.slow
 def test_a_deep_narrow_chain(tmp_path: Path) -> None:
     """A bound of 1e-9: H is scaled before it is factorised."""
     torch.manual_seed(0)
@@ -192,6 +193,7 @@ def test_random_multipliers_are_rejected_or_loose(dense: Problem, tmp_path: Path
     assert 0 < accepted < 40
 
 
+@pytest.mark.slow
 def test_entries_are_accepted_and_no_changed_field_proves_more(tmp_path: Path, verdict: Judge) -> None:
     """Each of three different outputs has its form: none can be left out, stand for a larger one, or be changed."""
     torch.manual_seed(0)

@@ -53,6 +53,7 @@ def flipped(*widths: int, seed: int = 0) -> tuple[nn.Sequential, Tensor]:
     return nn.Sequential(*layers[:-1]), matrix
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [1, 2, 20, 100])
 def test_random_chains_are_exact(depth: int) -> None:
     model, matrix = flipped(4, *[30] * depth, 3)

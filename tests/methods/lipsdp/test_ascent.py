@@ -1,5 +1,6 @@
 """The iterate of the vector power method: what a step gains."""
 
+import pytest
 import torch
 
 from autolip.methods.lipsdp.ascent import Ascent
@@ -18,5 +19,6 @@ def climbed(steps: int, plain: bool) -> float:
     return ascent.primal
 
 
+@pytest.mark.slow
 def test_extrapolation_saves_two_steps_of_three() -> None:
     assert climbed(50, plain=False) > climbed(150, plain=True)

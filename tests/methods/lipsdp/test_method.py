@@ -119,6 +119,7 @@ def test_a_ball_where_every_neuron_is_stable_is_exact() -> None:
     assert exact <= value(pose(model, (1, 3), region=Ball(point, 1e-6))) <= exact * 1.0001
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scales", [(1e6, 1e-6, 1e6), (1e-6, 1e6, 1e-6), (1e-6, 1e-6, 1e-6), (1e6, 1e6, 1e6)])
 def test_badly_scaled_layers_scale_the_bound(scales: tuple[float, float, float]) -> None:
     model = mlp(4, 8, 7, 3)
