@@ -200,7 +200,7 @@ def _steps(size: int, options: NormOptions) -> int:
 def _excluded_above(space: Krylov, rounding: float, epsilon: float) -> float:
     """The least lambda above the Ritz values where the right-hand side of the module's inequality is below epsilon."""
     theta, vectors = space.spectrum()
-    columns = np.hypot(np.array(space.defects), rounding)
+    columns = np.array(space.defects) + rounding  # norms of vectors, which may point the same way
     noise = float(np.linalg.norm(columns))
     with np.errstate(divide="ignore"):
         logarithm = float(np.log(space.betas).sum())
