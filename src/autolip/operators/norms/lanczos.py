@@ -58,7 +58,7 @@ def lanczos(operator: Operator, options: NormOptions) -> Upper | Refusal:
     Cost: a product with A and one with A^T per step; at most ln(1.65 sqrt(n) / delta) / (2 sqrt(2 tolerance)) steps
     (J. Kuczynski, H. Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992), Theorem 4.2), far fewer with a gap.
     """
-    side = operator if operator.in_size <= operator.out_size else Adjoint(operator)
+    side = _narrow(operator)
     runs, epsilon = _runs(options.delta, side.in_size)
     gram = _Gram.of(side, _random_start(side.in_size, options.seed))
     if isinstance(gram, Refusal):
@@ -76,7 +76,7 @@ def lanczos(operator: Operator, options: NormOptions) -> Upper | Refusal:
 
 def lower_estimate(operator: Operator, steps: int = 8, seed: int = 0, enough: float = math.inf) -> Estimate:
     """||A||_2 from below, up to rounding: the largest Ritz value after at most `steps`, or one that is `enough`."""
-    side = operator if operator.in_size <= operator.out_size else Adjoint(operator)
+    side = _narrow(operator)
     start = _random_start(side.in_size, seed)
     gram = _Gram.of(side, start)
     if isinstance(gram, Refusal):
@@ -91,7 +91,7 @@ def worst_vectors(operator: Operator, steps: int, seed: int, look: int, above: f
 
     The start is another one for every look, and never that of a bound: what depends on it may be bounded afterwards.
     """
-    flat, side = (operator.in_size,), operator if operator.in_size <= operator.out_size else Adjoint(operator)
+    flat, side = (operator.in_size,), _narrow(operator)
     start = _random_start(side.in_size, seed, -1 - look)
     gram = _Gram.of(side, start)
     if isinstance(gram, Refusal):
@@ -104,6 +104,11 @@ def worst_vectors(operator: Operator, steps: int, seed: int, look: int, above: f
         images = [side.mv(vector.reshape(1, *side.in_shape)).reshape(flat) for vector in ritz]
         ritz = torch.stack(images) if images else torch.zeros(0, *flat, dtype=torch.float64)
     return ritz / ritz.norm(dim=1, keepdim=True)
+
+
+def _narrow(operator: Operator) -> Operator:
+    """A or A^T, the one with the smaller input."""
+    return operator if operator.in_size <= operator.out_size else Adjoint(operator)
 
 
 def _runs(delta: float, size: int) -> tuple[int, float]:
