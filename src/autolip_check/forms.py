@@ -26,7 +26,7 @@ from autolip_check.container import Array, Rejected, require
 from autolip_check.graph import Gain, Network, Section, Slopes, Vertex
 from autolip_check.maps import TINY, UNIT, gamma
 
-LARGEST_MATRIX = 16384
+LARGEST_MATRIX = 20_000
 LONGEST_RECURRENCE = 4000
 CHUNK = 2**23
 
@@ -135,11 +135,13 @@ def prove(form: Form) -> None:
     """H >= 0, deterministically: D H D - shift I = R^T R + little, multiplied out; else Rejected."""
     n, step = int(form.kept.sum()), max(1, CHUNK // len(scale_of(form.weights)))
     require(0 < n <= LARGEST_MATRIX, f"a matrix of order {n} is too large to factorise")
-    matrix = np.concatenate([form.product(np.eye(min(step, n - start), n, start)) for start in range(0, n, step)])
+    matrix = np.empty((n, n))
+    for start in range(0, n, step):
+        matrix[start : start + step] = form.product(np.eye(min(step, n - start), n, start))
     scale = scale_of(matrix.diagonal())
     matrix *= scale
-    matrix *= scale[:, None]
-    matrix = (matrix + matrix.T) / 2
+    matrix *= scale[:, None] / 2
+    matrix += matrix.T
     noise = form.noise(form.product, scale)
     shift = noise + 4 * gamma(n + 4) * n * float(matrix.diagonal().max())
     matrix.flat[:: n + 1] -= shift

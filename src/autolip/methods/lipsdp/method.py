@@ -9,7 +9,7 @@ from autolip.errors import InputError, Refusal
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph
 from autolip.methods.autolip import walk
-from autolip.methods.lipsdp.certificate import certified
+from autolip.methods.lipsdp.certificate import CHEAPLY_FACTORISED, LARGEST_FACTORISED, certified
 from autolip.methods.lipsdp.joined import joined
 from autolip.methods.lipsdp.proof import Proved
 from autolip.methods.lipsdp.reference import solved
@@ -104,7 +104,8 @@ class LipSDP(Method):
             found.append(one)
         value = Upper.largest(proved.bound for proved, _ in found)
         note = max(found, key=lambda one: one[0].bound.value)[1]
-        proof = lambda: certified(graph, [proved.statement for proved, _ in found], problem.q)  # noqa: E731
+        largest = CHEAPLY_FACTORISED if value.events else LARGEST_FACTORISED
+        proof = lambda: certified(graph, [proved.statement for proved, _ in found], problem.q, largest)  # noqa: E731
         return Bound(value, (), (note,), not problem.options.expired, proof)
 
     def _proved(

@@ -23,6 +23,7 @@ from autolip.methods.lipsdp.form import size_of, variables_of
 from autolip.methods.lipsdp.lifted import depths
 from autolip.methods.lipsdp.polish import Chain, polished
 from autolip.methods.lipsdp.proof import LARGEST_FORM, NOTHING, Proved, chain_of, price, prove, prove_chain
+from autolip.methods.lipsdp.reduced import reduced
 from autolip.methods.lipsdp.statement import Constraint, Statement
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
@@ -126,7 +127,7 @@ class Search:
 
     def run(self) -> "Search":
         """Rounds until the tolerance is met, the steps are used up or time is; none where a step is too dear."""
-        step = step_price(self.graph.work * self.rank)
+        step = step_price(self._climbed.work * self.rank)
         if time.monotonic() + SHORTEST * step > self.effort.latest:
             self.reasons.append(f"no time left: a pass with {self.rank} columns takes about {step:.1g} s")
             return self
@@ -141,7 +142,7 @@ class Search:
             if not math.isfinite(self._ascent.dual):
                 self.reasons.append("the ascent left the range of floating-point numbers")
                 break
-            statement = self._ascent.statement()
+            statement = self._statement()
             self._attain()
             proved = self._proved(statement, margin)
             if isinstance(proved, Refusal):
@@ -161,6 +162,15 @@ class Search:
             elif not self._widened():
                 break
         return self
+
+    @cached_property
+    def _climbed(self) -> SlopeGraph:
+        """The network as the ascent reads it."""
+        return reduced(self.graph, self.p, self.q)
+
+    def _statement(self) -> Statement:
+        """What the iterate claims of the network."""
+        return replace(self._ascent.statement(), graph=self.graph)
 
     @cached_property
     def _by_norm(self) -> bool:
@@ -183,8 +193,8 @@ class Search:
         rank, size = COLUMNS_OF_A_NORM if self._by_norm else MOST_COLUMNS, variables_of(self.graph)
 
         def fits() -> bool:
-            dtype, device = format_of(self.graph.work * rank)
-            ends = time.monotonic() + 2 * FEWEST * step_price(self.graph.work * rank)
+            dtype, device = format_of(self._climbed.work * rank)
+            ends = time.monotonic() + 2 * FEWEST * step_price(self._climbed.work * rank)
             return ends <= self.effort.deadline and COPIES * rank * size * dtype.itemsize <= _room(device)
 
         while rank > FEWEST_COLUMNS and not fits():
@@ -225,7 +235,7 @@ class Search:
     @cached_property
     def _chain(self) -> Chain | None:
         """The network as a narrow chain, if it is one."""
-        chain = chain_of(self._ascent.statement())
+        chain = chain_of(self._statement())
         return chain if chain is not None and chain.work <= POLISHED else None
 
     @property
@@ -243,8 +253,8 @@ class Search:
         return self._ascent.rank
 
     def _started(self, rank: int) -> Ascent:
-        dtype, device = format_of(self.graph.work * rank)
-        return Ascent(self.graph, self.constraints, self.p, self.q, rank, dtype, device, seed=self.options.seed)
+        dtype, device = format_of(self._climbed.work * rank)
+        return Ascent(self._climbed, self.constraints, self.p, self.q, rank, dtype, device, seed=self.options.seed)
 
     def _widened(self) -> bool:
         """Twice the rank, from the iterate that is there; whether that can help."""
