@@ -9,7 +9,7 @@ from torch import nn
 
 from autolip.errors import Refusal
 from autolip.methods import LipSDP
-from autolip.methods.lipsdp import proof
+from autolip.methods.lipsdp import proof, search
 from autolip.methods.lipsdp.method import constraints_of
 from autolip.methods.lipsdp.proof import price, prove
 from autolip.methods.lipsdp.search import Effort, Search
@@ -49,6 +49,26 @@ def test_nothing_is_factorised_where_only_proofs_count(monkeypatch: pytest.Monke
     assert search.best is None and "12 variables takes about 1.7e+03 s" in search.reasons[0]
     refused = prove(search._ascent.statement(), 0.01, options, time.monotonic())
     assert isinstance(refused, Refusal)
+
+
+@pytest.mark.parametrize("seconds, rank", [(1e-9, search.MOST_COLUMNS), (1.0, search.FEWEST_COLUMNS)])
+def test_a_step_of_few_columns_says_how_many_there_is_time_for(
+    seconds: float, rank: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where their work says that there is none for a climb with as many as are wanted, but for some steps."""
+    graph = stated(pose(Joined(40), (1, 6)))
+    effort = Effort.within(10, 0.01, None, 0.01, 1000)
+    monkeypatch.setattr(search, "step_price", lambda work: work / (graph.work * search.MOST_COLUMNS))
+    monkeypatch.setattr(Search, "_seconds_of_a_column", seconds)
+    found = Search(graph, constraints_of(graph), Norm.L2, Norm.L2, effort, NormOptions())  # type: ignore[arg-type]
+    assert found.rank == rank
+
+
+def test_a_step_is_measured() -> None:
+    graph = stated(pose(Joined(40), (1, 6)))
+    effort = Effort.within(10, 0.01, None, 0.01, 1000)
+    found = Search(graph, constraints_of(graph), Norm.L2, Norm.L2, effort, NormOptions())  # type: ignore[arg-type]
+    assert 0 < found._seconds_of_a_column < 1
 
 
 def test_the_budget_is_kept(seconds: float = 0.7) -> None:

@@ -194,12 +194,28 @@ class Search:
 
         def fits() -> bool:
             dtype, device = format_of(self._climbed.work * rank)
-            ends = time.monotonic() + 2 * FEWEST * step_price(self._climbed.work * rank)
-            return ends <= self.effort.deadline and COPIES * rank * size * dtype.itemsize <= _room(device)
+            return COPIES * rank * size * dtype.itemsize <= _room(device) and self._lasts(rank)
 
         while rank > FEWEST_COLUMNS and not fits():
             rank //= 2
         return rank
+
+    def _lasts(self, rank: int) -> bool:
+        """Whether there is time for a climb: as its work says, or a step of few columns, where that is worth a try."""
+        left, steps = self.effort.deadline - time.monotonic(), 2 * FEWEST
+        foreseen = step_price(self._climbed.work * rank)
+        return steps * foreseen <= left or (
+            SHORTEST * foreseen <= left and steps * rank * self._seconds_of_a_column <= left
+        )
+
+    @cached_property
+    def _seconds_of_a_column(self) -> float:
+        """In a step, by the clock."""
+        ascent = self._started(FEWEST_COLUMNS)
+        ascent.step()
+        started = time.monotonic()
+        ascent.step()
+        return (time.monotonic() - started) / FEWEST_COLUMNS
 
     def _keep(self, proved: Proved) -> None:
         """The smaller bound."""
