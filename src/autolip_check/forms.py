@@ -135,9 +135,7 @@ def prove(form: Form) -> None:
     """H >= 0, deterministically: D H D - shift I = R^T R + little, multiplied out; else Rejected."""
     n, step = int(form.kept.sum()), max(1, CHUNK // len(scale_of(form.weights)))
     require(0 < n <= LARGEST_MATRIX, f"a matrix of order {n} is too large to factorise")
-    matrix = np.empty((n, n))
-    for start in range(0, n, step):
-        matrix[start : start + step] = form.product(np.eye(min(step, n - start), n, start))
+    matrix = np.concatenate([form.product(np.eye(min(step, n - start), n, start)) for start in range(0, n, step)])
     scale = scale_of(matrix.diagonal())
     matrix *= scale
     matrix *= scale[:, None] / 2
