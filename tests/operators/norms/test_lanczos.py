@@ -238,3 +238,18 @@ def test_the_worst_vectors_are_those_of_the_large_singular_values(shape: tuple[i
     assert torch.allclose((found @ matrix.T).norm(dim=1), values[values > above], rtol=1e-9)
     assert torch.allclose(found @ found.T, torch.eye(len(found), dtype=torch.float64), atol=1e-9)
     assert not len(worst_vectors(Dense(matrix), 20, 0, 0, 1.01 * values[0].item()))
+
+
+def test_the_worst_vectors_do_not_depend_on_the_memory_of_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = torch.randn(30, 20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    monkeypatch.setattr(Krylov.__init__, "__defaults__", (8 * 20 * 3,))
+    top = torch.linalg.svdvals(matrix)[0].item()
+    found = worst_vectors(Dense(matrix), 20, 0, 0, 0.99 * top)
+    assert (matrix @ found[0]).norm().item() == pytest.approx(top)
+
+
+def test_what_is_not_seen_after_some_steps_is_looked_for_in_as_many_again() -> None:
+    entries = torch.cat([torch.linspace(0, 0.98, 300, dtype=torch.float64), torch.ones(1, dtype=torch.float64)])
+    soon, late = (lower_estimate(Dense(entries.diag()), steps).value for steps in (10, 20))
+    found = worst_vectors(Dense(entries.diag()), 10, 0, 0, (soon + late) / 2)
+    assert soon < late and len(found) and (found[0] * entries).norm().item() > (soon + late) / 2

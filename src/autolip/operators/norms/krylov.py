@@ -13,25 +13,27 @@ from torch import Tensor
 from autolip.intervals import UNIT
 
 MEMORY = 2**29
-"""Bytes that one basis may take: more of it costs more than the steps that it saves."""
+"""Bytes that one basis may take: more of it costs more than the steps that it saves.  Ritz vectors need all of it."""
 
 
 class Krylov:
     """B V = V T + beta v e_k^T + F for a symmetric B: T tridiagonal, V the basis, one column more at each `step`.
 
-    The vectors are orthogonalised against the whole basis (against its beginning, once MEMORY is full).  F is what
+    The vectors are orthogonalised against the whole basis (against its beginning, once its memory is full).  F is what
     rounding and orthogonalisation did to the recurrence; `defects` bound its columns, except for the rounding errors
     of the products themselves.  Cost of a step: one product, 4 k n multiply-adds.
     """
 
-    def __init__(self, product: Callable[[Tensor], Tensor], start: Float[Tensor, " n"], capacity: int) -> None:
+    def __init__(
+        self, product: Callable[[Tensor], Tensor], start: Float[Tensor, " n"], capacity: int, memory: int = MEMORY
+    ) -> None:
         self.product = product
         self.vector = start / math.sqrt(_dot(start, start))
         self._previous = torch.zeros_like(start)
         self.alphas: list[float] = []
         self.betas: list[float] = []
         self.defects: list[float] = []
-        rows = max(1, min(capacity, MEMORY // (8 * start.numel())))
+        rows = max(1, min(capacity, memory // (8 * start.numel())))
         self._basis = start.new_empty(rows, start.numel())
 
     def __len__(self) -> int:

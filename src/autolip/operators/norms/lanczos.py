@@ -47,6 +47,9 @@ START_ERROR = 2.0**-49
 ROUGH, FAINT = 1e-3, 1e-9
 """Relative error allowed in w, and the relative distance from the Ritz values from which it is smaller by far."""
 
+MEMORY_OF_VECTORS = 2**33
+"""Bytes of a basis from which Ritz vectors are made."""
+
 WORTH = 4.0
 """A proved bound is given up for a confident one that is smaller by this many tolerances."""
 
@@ -87,8 +90,9 @@ def lower_estimate(operator: Operator, steps: int = 8, seed: int = 0, enough: fl
 
 
 def worst_vectors(operator: Operator, steps: int, seed: int, look: int, above: float) -> Float[Tensor, "m n"]:
-    """Unit vectors x, flat, with |A x| > `above`, about: Ritz vectors of A^T A after some steps; the largest first.
+    """Unit vectors x, flat, with |A x| > `above`, about: Ritz vectors of A^T A, the largest first.
 
+    After some steps, or after twice as many where none is seen before.
     The start is another one for every look, and never that of a bound: what depends on it may be bounded afterwards.
     """
     flat, side = (operator.in_size,), _narrow(operator)
@@ -96,9 +100,12 @@ def worst_vectors(operator: Operator, steps: int, seed: int, look: int, above: f
     gram = _Gram.of(side, start)
     if isinstance(gram, Refusal):
         return torch.zeros(0, *flat, dtype=torch.float64)
-    space = Krylov(gram, start, min(steps, side.in_size)).grow(steps)
+    square = (above * gram.scale) ** 2
+    space = Krylov(gram, start, min(2 * steps, side.in_size), MEMORY_OF_VECTORS).grow(steps)
+    if space.top() <= square:
+        space.grow(2 * steps)
     squares, combinations = space.spectrum()
-    chosen = [i for i in reversed(range(len(squares))) if squares[i] > (above * gram.scale) ** 2]
+    chosen = [i for i in reversed(range(len(squares))) if squares[i] > square]
     ritz = space.combined(combinations[:, chosen])
     if side is not operator:
         images = [side.mv(vector.reshape(1, *side.in_shape)).reshape(flat) for vector in ritz]
