@@ -27,6 +27,7 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks
 
 check: lint types test slow  ## what CI runs
 

@@ -91,16 +91,23 @@ def measured() -> list[dict[str, object]]:
     for family, (make, depths) in FAMILIES.items():
         for depth in depths:
             model = make(depth)
-            found = lipschitz(model, torch.zeros(1, model[0].in_features).double(), method=METHODS, lower=())
+            found = lipschitz(model, torch.zeros(1, _width(model)).double(), method=METHODS, lower=())
             bounds = {row.method: row.value for row in found.bounds}
             rows.append({"family": family, "depth": depth, "bounds": bounds, "milliseconds": moduli(model)})
             print(rows[-1], flush=True)
     return rows
 
 
+def _width(model: nn.Sequential) -> int:
+    """Of the input."""
+    first = model[0]
+    assert isinstance(first, nn.Linear)
+    return first.in_features
+
+
 def moduli(model: nn.Sequential) -> dict[str, float]:
     """Processor time of the network of moduli: of its norm, and with the search for an input that makes it exact."""
-    graph = capture_model(model, (torch.zeros(1, model[0].in_features).double(),)).graph
+    graph = capture_model(model, (torch.zeros(1, _width(model)).double(),)).graph
     problem = Problem.pose(graph, Everywhere(), Norm.L2, Norm.L2, NormOptions())
     started = time.process_time()
     operator = majorant(problem.fused)

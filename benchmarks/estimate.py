@@ -27,6 +27,7 @@ def measure(name: str) -> dict[str, object]:
 
     from autolip.capture.torch_export import capture_model
     from autolip.estimate import bracket
+    from autolip.norms import Norm
     from autolip.regions import Ball, Everywhere
     from autolip.zoo import architectures
 
@@ -35,7 +36,7 @@ def measure(name: str) -> dict[str, object]:
     started = time.perf_counter()
     capture = capture_model(getattr(architectures, name)(), (x,))
     captured = time.perf_counter() - started
-    region = Ball(x, 1e-3, norm=_linf()) if name == "vit_b_16" else Everywhere()
+    region = Ball(x, 1e-3, norm=Norm.LINF) if name == "vit_b_16" else Everywhere()
     started = time.process_time()
     result = bracket(capture, model=name, region=region, method="autolip", lower=())
     seconds, upper = time.process_time() - started, result.upper
@@ -96,12 +97,6 @@ def _reaches(operator: object, goal: float, seconds: float) -> bool:
         if x.norm() == 0:
             return goal == 0
     return False
-
-
-def _linf() -> object:
-    from autolip.norms import Norm
-
-    return Norm.LINF
 
 
 def table(rows: list[dict[str, object]]) -> str:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -39,7 +40,8 @@ def model(name: str) -> nn.Module:
         trunk: nn.Module = getattr(published_trunks, name.removeprefix("trained "))()
         return trunk
     torch.manual_seed(0)
-    return getattr(architectures, name)().eval()  # type: ignore[no-any-return]
+    network: nn.Module = getattr(architectures, name)().eval()
+    return network
 
 
 def convolutions(network: nn.Module) -> Iterator[tuple[str, Convolution]]:
@@ -51,6 +53,7 @@ def convolutions(network: nn.Module) -> Iterator[tuple[str, Convolution]]:
     with torch.no_grad():
         network(torch.zeros(1, 3, 224, 224))
     for path, layer in found.items():
+        assert not isinstance(layer.padding, str)
         geometry = Geometry(layer.stride, layer.padding, layer.dilation, groups=layer.groups)
         yield path, Convolution(layer.weight.detach().double(), tuple(shapes[path]), geometry)
 
@@ -77,9 +80,9 @@ def measure(name: str) -> dict[str, object]:
     return {"network": name, "rows": rows}
 
 
-def table(found: dict[str, object]) -> str:
+def table(found: dict[str, Any]) -> str:
     """One network as Markdown: the worst excesses first, then every layer."""
-    rows: list[list] = found["rows"]  # type: ignore[type-arg, assignment]
+    rows: list[list[Any]] = found["rows"]
     worst, proved = max(r[3] / r[5] for r in rows) - 1, max(r[4] / r[5] for r in rows) - 1
     lines = [
         f"## {found['network']}\n",

@@ -12,8 +12,9 @@ import itertools
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -236,4 +237,6 @@ def beyond(width: int) -> Network:
 
 
 if __name__ == "__main__":
-    {"exact": exact, "reference": reference, "speed": speed, "beyond": beyond}[sys.argv[1]](*map(int, sys.argv[2:]))
+    tasks: dict[str, Callable[..., Any]]
+    tasks = {"exact": exact, "reference": reference, "speed": speed, "beyond": beyond}
+    tasks[sys.argv[1]](*map(int, sys.argv[2:]))

@@ -79,7 +79,10 @@ def measure(name: str, seconds: float) -> dict[str, Any]:
 
     capture = capture_of(name)
     marks: dict[str, float] = {}
-    mark = lambda text: marks.setdefault(text, time.process_time())  # noqa: E731
+
+    def mark(text: str) -> None:
+        marks.setdefault(text, time.process_time())
+
     result = bracket(capture, model=name, method=["autolip", LipSDP(seconds=seconds)], lower=[], progress=mark)
     product, relaxed = result.bounds
     row: dict[str, Any] = {"network": name, "budget": seconds, "autolip_seconds": product.seconds}

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -113,21 +114,33 @@ def rows(operator: Convolution) -> Iterator[Row]:
             yield Row(candidate.engine, f"upper, {bound.certainty.value}", bound.value, candidate.seconds)
     for iterations in (10, 100, 1000):
         if operator.work * iterations < 2e11:
-            value = timed(lambda n=iterations: power_method(operator, iterations=n).value)
+            value = timed(partial(_power, operator, iterations))
             yield Row(f"power method, {iterations} iterations", "from below", *value)
     yield from competitors(operator)
+
+
+def _power(operator: Convolution, iterations: int) -> float:
+    return power_method(operator, iterations=iterations).value
 
 
 def competitors(operator: Convolution) -> Iterator[Row]:
     """Bounds from the literature, for the kernels that they are stated for."""
     weight, geometry = operator.weight, operator.geometry
     size = max(operator.out_shape[-1], 2 * weight.shape[-1])
-    settings = {"stride": geometry.stride, "groups": geometry.groups}
     for iterations in (5, 8):
-        gram = timed(lambda n=iterations: gram_convolution_norm(weight, grid=size, iterations=n, **settings))
+        gram = timed(
+            partial(
+                gram_convolution_norm,
+                weight,
+                grid=size,
+                iterations=iterations,
+                stride=geometry.stride,
+                groups=geometry.groups,
+            )
+        )
         yield Row(f"Gram iteration, image grid, {iterations} iterations", "upper, up to rounding", *gram)
     if weight.numel() * 2**8 < 2**27:
-        kernel = timed(lambda: gram_kernel_norm(weight, iterations=4, **settings))
+        kernel = timed(partial(gram_kernel_norm, weight, iterations=4, stride=geometry.stride, groups=geometry.groups))
         yield Row("Gram iteration on the kernel, 4 iterations", "upper, up to rounding", *kernel)
     if geometry.groups == 1:
         yield Row("sqrt(h w) x reshaped kernel", "upper, up to rounding", *timed(lambda: reshaped(weight)[0]))
