@@ -246,10 +246,3 @@ def test_the_worst_vectors_do_not_depend_on_the_memory_of_a_bound(monkeypatch: p
     top = torch.linalg.svdvals(matrix)[0].item()
     found = worst_vectors(Dense(matrix), 20, 0, 0, 0.99 * top)
     assert (matrix @ found[0]).norm().item() == pytest.approx(top)
-
-
-def test_what_is_not_seen_after_some_steps_is_looked_for_in_as_many_again() -> None:
-    entries = torch.cat([torch.linspace(0, 0.98, 300, dtype=torch.float64), torch.ones(1, dtype=torch.float64)])
-    soon, late = (lower_estimate(Dense(entries.diag()), steps).value for steps in (10, 20))
-    found = worst_vectors(Dense(entries.diag()), 10, 0, 0, (soon + late) / 2)
-    assert soon < late and len(found) and (found[0] * entries).norm().item() > (soon + late) / 2

@@ -90,9 +90,9 @@ def lower_estimate(operator: Operator, steps: int = 8, seed: int = 0, enough: fl
 
 
 def worst_vectors(operator: Operator, steps: int, seed: int, look: int, above: float) -> Float[Tensor, "m n"]:
-    """Unit vectors x, flat, with |A x| > `above`, about: Ritz vectors of A^T A, the largest first.
+    """Unit vectors x, flat, with |A x| > `above`, about: Ritz vectors of A^T A after some steps, fewer
+    where memory ends; the largest first.
 
-    After some steps, or after twice as many where none is seen before.
     The start is another one for every look, and never that of a bound: what depends on it may be bounded afterwards.
     """
     flat, side = (operator.in_size,), _narrow(operator)
@@ -101,9 +101,8 @@ def worst_vectors(operator: Operator, steps: int, seed: int, look: int, above: f
     if isinstance(gram, Refusal):
         return torch.zeros(0, *flat, dtype=torch.float64)
     square = (above * gram.scale) ** 2
-    space = Krylov(gram, start, min(2 * steps, side.in_size), MEMORY_OF_VECTORS).grow(steps)
-    if space.top() <= square:
-        space.grow(2 * steps)
+    most = max(1, min(steps, MEMORY_OF_VECTORS // (8 * side.in_size)))
+    space = Krylov(gram, start, most, MEMORY_OF_VECTORS).grow(most)
     squares, combinations = space.spectrum()
     chosen = [i for i in reversed(range(len(squares))) if squares[i] > square]
     ritz = space.combined(combinations[:, chosen])
