@@ -50,15 +50,11 @@ class Block(Operator):
         return Block(source, sink, tuple(links), in_shape, out_shape)
 
     def _mv(self, x: Tensor) -> Tensor:
-        values = {self.source: x}
-        for link in self.links:
-            accumulate(values, link.target, link.operator.mv(values[link.source]))
+        values = pushed(self.links, {self.source: x})
         return values.get(self.sink, x.new_zeros((x.shape[0], *self.out_shape)))
 
     def _rmv(self, y: Tensor) -> Tensor:
-        values = {self.sink: y}
-        for link in reversed(self.links):
-            accumulate(values, link.source, link.operator.rmv(values[link.target]))
+        values = pulled(self.links, {self.sink: y})
         return values.get(self.source, y.new_zeros((y.shape[0], *self.in_shape)))
 
     @property
@@ -103,6 +99,20 @@ def between(links: Sequence[Link], source: str, sink: str) -> list[Link]:
             wanted.add(link.source)
             kept.append(link)
     return kept[::-1]
+
+
+def pushed(links: Sequence[Link], values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The values given, and what they add along links in topological order."""
+    for link in links:
+        accumulate(values, link.target, link.operator.mv(values[link.source]))
+    return values
+
+
+def pulled(links: Sequence[Link], values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same by the adjoints, from the last link to the first."""
+    for link in reversed(links):
+        accumulate(values, link.source, link.operator.rmv(values[link.target]))
+    return values
 
 
 def accumulate(values: dict[str, Tensor], name: str, term: Tensor) -> None:

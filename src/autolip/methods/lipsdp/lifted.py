@@ -30,7 +30,7 @@ from autolip.intervals import UNIT
 from autolip.methods.centres import centre_and_radius
 from autolip.methods.lipsdp.statement import Statement, constraint, nonlinear
 from autolip.operators.algebra import compose
-from autolip.operators.block import Block, Link, accumulate, between
+from autolip.operators.block import Block, Link, accumulate, between, pulled, pushed
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.index import Incidence
 from autolip.operators.norms import NormOptions, operator_norm
@@ -132,16 +132,10 @@ class _Map(Block):
         self._inner = [link for link in links if link.source != IN and link.target != OUT]
 
     def _mv(self, x: Tensor) -> Tensor:
-        values = _cut(x, self._reads)
-        for link in self._inner:
-            accumulate(values, link.target, link.operator.mv(values[link.source]))
-        return _joined(values, self._writes, x)
+        return _joined(pushed(self._inner, _cut(x, self._reads)), self._writes, x)
 
     def _rmv(self, y: Tensor) -> Tensor:
-        values = _cut(y, self._writes)
-        for link in reversed(self._inner):
-            accumulate(values, link.source, link.operator.rmv(values[link.target]))
-        return _joined(values, self._reads, y)
+        return _joined(pulled(self._inner, _cut(y, self._writes)), self._reads, y)
 
 
 def _cut(x: Tensor, parts: list[Part]) -> dict[str, Tensor]:
