@@ -38,8 +38,7 @@ def _check(path: Path, model: Path | None) -> Verdict:
     stored = initializers(model) if model else {}
     tensors = {name: array for name, (_, array) in stored.items()} | tensors
     require(set(document) == {"format", "version", "claim", "graph", "proof", "provenance"}, "unknown fields")
-    written = document["format"], document["version"]
-    require(written == ("autolip certificate", 1), "the format or its version is not known")
+    require((document["format"], document["version"]) == ("autolip certificate", 1), "the format is not known")
     claim, graph = document["claim"], document["graph"]
     require(set(claim) == {"value", "norms", "certainty", "delta", "network"}, "the claim has unknown fields")
     value, delta, (p, q) = number(claim["value"]), number(claim["delta"]), claim["norms"]

@@ -60,8 +60,7 @@ def _tensors(header: Document, data: memoryview) -> dict[str, NDArray[Any]]:
 
 def shape_of(value: Any) -> tuple[int, ...]:
     """A shape: a list of integers >= 0."""
-    good = isinstance(value, list) and all(type(n) is int and n >= 0 for n in value)
-    require(good, f"{value} is not a shape")
+    require(isinstance(value, list) and all(type(n) is int and n >= 0 for n in value), f"{value} is not a shape")
     return tuple(value)
 
 

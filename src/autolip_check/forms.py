@@ -154,8 +154,7 @@ def prove(form: Form) -> None:
         residual = math.hypot(residual, float(np.linalg.norm(part)))
     sizes = np.abs(factor)
     rounding = gamma(2 * n + 8) * float((sizes.T @ sizes.sum(1)).max())
-    settled = noise + (1.5 * residual + rounding) * (1 + 1e-6) < shift
-    require(settled, "rounding leaves no margin: H >= 0 is not proved")
+    require(noise + (1.5 * residual + rounding) * (1 + 1e-6) < shift, "rounding leaves no margin: nothing is proved")
 
 
 def trust(form: Form, delta: float) -> None:

@@ -17,6 +17,7 @@ from autolip_check.container import Array, Document, number, require, shape_of
 
 UNIT = 2.0**-53
 TINY = 2.0**-900
+BLOCK = 2**20
 Shape = tuple[int, ...]
 Tensors = dict[str, NDArray[Any]]
 
@@ -47,8 +48,7 @@ class Stored(Map):
         require(0 <= error < 1e-3, f"{error} is no relative error")
         self.entries, self.error = entries, error / UNIT
         used = np.abs(entries[entries != 0])
-        sane = not used.size or (used.min() > 2.0**-200 and used.max() < 2.0**200)
-        require(sane, "an entry is too large or too small for the rounding analysis")
+        require(not used.size or 2.0**-200 < used.min() <= used.max() < 2.0**200, "an entry is too large or too small")
 
     def act(self, x: Array, back: bool, absolute: bool) -> Array:
         return self.product(np.abs(self.entries), x, back) + TINY if absolute else self.product(self.entries, x, back)
@@ -85,14 +85,10 @@ class Diagonal(Stored):
 
 
 class Convolution(Stored):
-    """Zero-padded cross-correlation or its adjoint: weight (c_out, c_in/groups, *kernel), image (*lead, c, *space).
-
-    In memory the weight lies tap by tap, each of them a matrix.
-    """
+    """Zero-padded cross-correlation or its adjoint: weight (c_out, c_in/groups, *kernel), image (*lead, c, *space)."""
 
     def __init__(self, weight: Array, shape: Shape, error: float, entry: Document) -> None:
-        matrices = np.ascontiguousarray(np.moveaxis(weight, (0, 1), (-2, -1)))
-        super().__init__(np.moveaxis(matrices, (-2, -1), (0, 1)), error)
+        super().__init__(weight, error)
         self.stride, self.padding, self.dilation = (shape_of(entry[k]) for k in ("stride", "padding", "dilation"))
         self.groups, self.adjoint, axes = entry["groups"], entry["adjoint"], weight.ndim - 2
         require(len(self.stride) == len(self.padding) == len(self.dilation) == axes >= 1, "a geometry is odd")
@@ -108,28 +104,33 @@ class Convolution(Stored):
         self.shape_in, self.shape_out = shapes[::-1] if self.adjoint else shapes
         self.terms = max(weight.shape[:2]) * math.prod(weight.shape[2:]) + self.error
 
-    def _taps(self, entries: Array) -> Any:
-        """Every offset of the kernel: its matrices per group, and what it reads of the padded image."""
-        grouped = entries.reshape(self.groups, -1, *entries.shape[1:])
-        for tap in itertools.product(*map(range, entries.shape[2:])):
-            steps = zip(tap, self.dilation, self.out[1:], self.stride, strict=True)
-            at: Any = (slice(None), slice(None), slice(None), *tap)
-            yield grouped[at], (..., *(slice(t * d, t * d + (n - 1) * s + 1, s) for t, d, n, s in steps))
+    def _windows(self, start: int, stop: int) -> Any:
+        """What every offset of the kernel reads of the padded image for some rows of the result."""
+        ends = (start, stop), *((0, n) for n in self.out[2:])
+        for tap in itertools.product(*map(range, self.entries.shape[2:])):
+            steps = zip(tap, self.dilation, ends, self.stride, strict=True)
+            yield (..., *(slice(t * d + a * s, t * d + (b - 1) * s + 1, s) for t, d, (a, b), s in steps))
 
     def product(self, entries: Array, x: Array, back: bool) -> Array:
-        forward, count = back == self.adjoint, len(x)
+        forward, count = back == self.adjoint, len(x) * math.prod(self.lead)
+        kernel = entries.reshape(self.groups, -1, entries[0].size)
+        padded, out = np.zeros((count, *self.image)), np.zeros((count, *self.out))
         inside: Any = (..., *(slice(p, p + n) for p, n in zip(self.padding, self.space, strict=True)))
-        images = x.reshape(-1, self.image[0], *self.space) if forward else x.reshape(-1, *self.out)
-        padded, out = np.zeros((len(images), *self.image)), np.zeros((len(images), *self.out))
-        (padded[inside] if forward else out)[...] = images
-        out = out.reshape(len(images), self.groups, -1, math.prod(self.out[1:]))
-        for matrix, places in self._taps(entries):
+        given, result = (padded[inside], out) if forward else (out, padded[inside])
+        given[...] = x.reshape(given.shape)
+        step = max(1, BLOCK // (entries[0].size * math.prod(self.out[2:])))
+        for start in range(0, self.out[1], step):
+            part = out[:, :, start : start + step]
+            windows = [padded[at] for at in self._windows(start, start + part.shape[2])]
+            flat = (count, self.groups, -1, part[0, 0].size)
             if forward:
-                out += matrix @ padded[places].reshape(len(images), self.groups, -1, out.shape[-1])
+                columns = np.stack([window.reshape(flat) for window in windows], 3)
+                part[...] = (kernel @ columns.reshape(flat)).reshape(part.shape)
             else:
-                padded[places] += (np.swapaxes(matrix, 1, 2) @ out).reshape(len(images), -1, *self.out[1:])
-        shape = self.out if forward else (self.image[0], *self.space)
-        return np.ascontiguousarray(out if forward else padded[inside]).reshape(count, *self.lead, *shape)
+                columns = np.swapaxes(kernel, 1, 2) @ part.reshape(flat)
+                for number, window in enumerate(windows):
+                    window += columns[:, :, number :: len(windows)].reshape(window.shape)
+        return np.ascontiguousarray(result).reshape(len(x), *self.lead, *result.shape[1:])
 
 
 class Wiring(Map):

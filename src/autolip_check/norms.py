@@ -33,16 +33,15 @@ def entry_norms(network: Network, source: str, sink: str, majorant: bool) -> dic
         chosen = slice(start, start + len(units))
         columns[chosen], squares[chosen] = sizes.sum(1), (sizes**2).sum(1)
         rows, row_squares, top = rows + sizes.sum(0), row_squares + (sizes**2).sum(0), max(top, float(sizes.max()))
-    one, infinite = float(columns.max()), float(rows.max())
     bounds = {
-        ("l1", "l1"): one,
-        ("linf", "linf"): infinite,
+        ("l1", "l1"): float(columns.max()),
+        ("linf", "linf"): float(rows.max()),
         ("l1", "l2"): math.sqrt(squares.max()),
         ("l2", "linf"): math.sqrt(row_squares.max()),
         ("l1", "linf"): top,
         ("l2", "l1"): float(np.linalg.norm(columns)),
         ("linf", "l2"): float(np.linalg.norm(rows)),
         ("linf", "l1"): float(columns.sum()),
-        ("l2", "l2"): min(math.sqrt(one * infinite), math.sqrt(squares.sum())),
+        ("l2", "l2"): min(math.sqrt(columns.max() * rows.max()), math.sqrt(squares.sum())),
     }
     return {pair: bound * (1 + gamma(terms + 2 * (n + m)) + 1e-12) for pair, bound in bounds.items()}

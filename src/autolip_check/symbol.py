@@ -74,12 +74,11 @@ def _polyphase(kernel: Array, stride: tuple[int, ...], dilation: tuple[int, ...]
 def _cover(kernel: Array, value: float, error: float) -> None:
     """||K(w)|| <= value at all frequencies, in cells that are halved until each is settled at its centre."""
     taps = kernel.shape[2:]
-    degree = sum(size - 1 for size in taps) / 2
+    degree, count = sum(size - 1 for size in taps) / 2, 4
     matrices = kernel.reshape(*kernel.shape[:2], -1)
     places = np.array(list(itertools.product(*map(range, taps)))).reshape(-1, len(taps))
     size = float(np.linalg.norm(np.abs(matrices).sum(2))) * (1 + 1e-9)
     noise = (error + 64.0 * sum(taps) + 8 * matrices.shape[2] + 64) * UNIT * size
-    count = 4
     centres = np.array(list(itertools.product((np.arange(count) + 0.5) / count, repeat=len(taps))))
     centres = centres[centres[:, 0] < 0.5]
     while 0 < len(centres) < LARGEST_COVER:
