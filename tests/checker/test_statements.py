@@ -22,8 +22,9 @@ from autolip.outputs import readout
 from autolip.regions import Everywhere
 from autolip.slopes import Between, Exact
 from autolip.values import Upper
+from autolip_check import forms
 from autolip_check.check import check
-from autolip_check.container import Rejected
+from autolip_check.container import Array, Rejected
 from tests.checker.conftest import Forgery, at, leaves, renamed
 
 Judge = Callable[..., str | None]
@@ -115,6 +116,28 @@ def test_a_convolutional_chain(largest: int, tmp_path: Path) -> None:
     problem = problem_of(nn.Sequential(*layers, nn.Linear(18, 4)), 1, 1, 9, 9)
     certificate(problem, by_norms(problem), largest).save(tmp_path / "x.cert")
     check(tmp_path / "x.cert")
+
+
+@pytest.mark.parametrize("long", [0, 2**19])
+def test_lanczos_takes_its_vectors_together_or_apart(
+    dense: Problem, long: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long ones apart; a value that is too small is refused either way."""
+    batches, whole = list[int](), forms.Form.whole
+    monkeypatch.setattr(forms, "LONG", long)
+
+    def seen(form: forms.Form, x: Array, absolute: bool) -> Array:
+        batches.append(len(x))
+        return whole(form, x, absolute)
+
+    monkeypatch.setattr(forms.Form, "whole", seen)
+    statement = by_norms(dense)
+    certificate(dense, statement, 0).save(tmp_path / "x.cert")
+    check(tmp_path / "x.cert")
+    assert (max(batches) > 1) == (long > 0)
+    certificate(dense, statement.regraded(statement.value / 1000, lambda _: 1.0), 0).save(tmp_path / "low.cert")
+    with pytest.raises(Rejected):
+        check(tmp_path / "low.cert")
 
 
 @pytest.mark.slow
