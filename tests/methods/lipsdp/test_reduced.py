@@ -8,6 +8,7 @@ from torch import nn
 
 from autolip.graph.views import SlopeGraph
 from autolip.methods import LipSDP
+from autolip.methods.lipsdp import reduced as reduction
 from autolip.methods.lipsdp.ascent import Ascent
 from autolip.methods.lipsdp.method import constraints_of
 from autolip.methods.lipsdp.proof import Proved, prove
@@ -60,6 +61,14 @@ def test_what_is_not_exact_or_not_cheaper_is_left_alone() -> None:
     conv = nn.Sequential(nn.Conv2d(3, 2, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(98, 2))
     image = stated(pose(conv.double(), (1, 3, 16, 16)))
     assert reduced(image, Norm.L2, Norm.L2) is image
+
+
+def test_a_factor_that_costs_more_than_a_second_is_not_sought(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = stated(pose(mlp(60, 9, 8, 3, seed=0), (1, 60)))
+    monkeypatch.setattr(reduction, "DEAREST", 9 * 9 * 60)
+    assert reduced(wide, Norm.L2, Norm.L2).input_shape == (9,)
+    monkeypatch.setattr(reduction, "DEAREST", 9 * 9 * 60 - 1)
+    assert reduced(wide, Norm.L2, Norm.L2) is wide
 
 
 def test_an_input_that_is_read_twice_is_left_alone() -> None:

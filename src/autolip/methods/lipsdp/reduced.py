@@ -17,8 +17,8 @@ from autolip.operators.index import Incidence
 from autolip.operators.operator import DTYPE, Operator, metered
 from autolip.slopes import Exact
 
-WIDEST = 1024
-"""Greatest side of the matrix that remains."""
+DEAREST = 2e10
+"""Multiply-adds that a factor may take: about a second, and less than a climb saves."""
 
 
 def reduced(graph: SlopeGraph, p: Norm, q: Norm) -> SlopeGraph:
@@ -61,12 +61,12 @@ def _only(vertex: Vertex) -> Operator | None:
 
 
 def _pays(operator: Operator, side: int) -> bool:
-    """Whether a square matrix of this side costs less, in a product and in finding it."""
-    if not side < max(operator.in_size, operator.out_size) or side > WIDEST:
+    """Whether a square matrix of this side, smaller than the other, costs less in a product, and little to find."""
+    if side >= max(operator.in_size, operator.out_size):
         return False
     with metered() as product:
         operator.rmv(torch.zeros(1, *operator.out_shape, dtype=DTYPE))
-    return side**2 < product.work
+    return side**2 < product.work and side * product.work <= DEAREST
 
 
 def _reading(source: str, operator: Operator) -> tuple[Edge]:

@@ -90,9 +90,9 @@ def lower_estimate(operator: Operator, steps: int = 8, seed: int = 0, enough: fl
 
 
 def worst_vectors(operator: Operator, steps: int, seed: int, look: int, above: float) -> Float[Tensor, "m n"]:
-    """Unit vectors x, flat, with |A x| > `above`, about: Ritz vectors of A^T A after some steps, fewer
-    where memory ends; the largest first.
+    """Unit vectors x, flat, with |A x| > `above`, about: Ritz vectors of A^T A, the largest first.
 
+    After some steps, or as many as memory holds.
     The start is another one for every look, and never that of a bound: what depends on it may be bounded afterwards.
     """
     flat, side = (operator.in_size,), _narrow(operator)
