@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autolip.values import Upper
+
 DTYPE = torch.float64
 
 
@@ -124,6 +126,11 @@ class Operator(ABC):
     @property
     def magnitude(self) -> float | None:
         """At least max |a_ij|, without rounding; None where entries are unknown."""
+        return None
+
+    def deviation(self, norm: float) -> Upper | None:
+        """At least ||A - A'||_2, A' being the map that is meant, where ||A||_2 <= norm; None where no more is known of
+        it than `relative_error` and the entries say."""
         return None
 
     @property

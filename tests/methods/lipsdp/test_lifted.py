@@ -1,5 +1,6 @@
 """The lifted map: its norm proves what the factorisation proves, and refuses what does not hold."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -8,14 +9,17 @@ from torch import Tensor, nn
 
 from autolip.errors import Refusal
 from autolip.methods.lipsdp.ascent import Ascent
-from autolip.methods.lipsdp.lifted import Repaired, lifted, norm_bound
+from autolip.methods.lipsdp.lifted import Lifted, Repaired, _Map, lifted, norm_bound
 from autolip.methods.lipsdp.method import constraints_of
 from autolip.methods.lipsdp.proof import Proved, prove_form, prove_lifted
 from autolip.methods.lipsdp.search import ROUNDS, _one_of_all_rounds
 from autolip.methods.lipsdp.statement import Statement
 from autolip.norms import Norm
 from autolip.operators.block import Block
+from autolip.operators.dense import Dense
 from autolip.operators.norms import NormOptions
+from autolip.operators.norms.columns import schur
+from autolip.operators.norms.lanczos import lanczos
 from autolip.values import Certainty
 from tests.methods.lipsdp.conftest import mlp, pose, stated
 
@@ -86,6 +90,64 @@ def test_its_products_are_those_of_its_links(network: nn.Module, norm: str) -> N
     rows = torch.eye(block.out_size, dtype=torch.float64)
     assert torch.allclose(block.mv(torch.eye(block.in_size, dtype=torch.float64)).T, matrix, rtol=1e-14, atol=1e-14)
     assert torch.allclose(block.rmv(rows), matrix, rtol=1e-14, atol=1e-14)
+
+
+def drawn(network: nn.Module, width: int) -> Lifted:
+    """The lifted map of random multipliers."""
+    graph = stated(pose(network, (1, width), "l2"))
+    constraints, generator = constraints_of(graph), torch.Generator().manual_seed(0)
+    assert isinstance(constraints, dict)
+    draw = lambda shape: torch.rand(shape, generator=generator, dtype=torch.float64) + 0.5  # noqa: E731
+    multipliers = {name: draw(item.blocks) for name, item in constraints.items()}
+    map_ = lifted(Statement(graph, Norm.L2, Norm.L2, multipliers, None, 2.0), MARGIN)
+    assert not isinstance(map_, Refusal)
+    return map_
+
+
+def with_weights(map_: _Map, error: float, factor: Callable[[Tensor], Tensor]) -> _Map:
+    """The same map of matrices that are known up to `error`, their entries times a factor."""
+    links = []
+    for link in map_._inner:
+        operator = link.operator
+        if isinstance(operator, Dense):
+            operator = Dense(operator.weight * factor(operator.weight), operator.in_shape, error)
+        links.append(replace(link, operator=operator))
+    return _Map(map_._reads, links, map_._writes)
+
+
+@pytest.mark.parametrize("error", [1e-8, 1e-4])
+@pytest.mark.parametrize("network", [mlp(4, 9, 8, 3), Skip(), nn.Sequential(mlp(4, 5), nn.MaxPool1d(2, 1), mlp(4, 3))])
+def test_errors_of_weights_move_it_by_at_most_its_deviation(network: nn.Module, error: float) -> None:
+    stored = drawn(network, 4).operator
+    assert isinstance(stored, _Map)
+    map_ = with_weights(stored, error, torch.ones_like)
+    matrix, generator = map_.matrix(), torch.Generator().manual_seed(2)
+    found, moved = map_.deviation(torch.linalg.matrix_norm(matrix, 2).item()), 0.0
+    assert found is not None
+    coin = lambda w: torch.randint(0, 2, w.shape, generator=generator).to(w) * 2 - 1  # noqa: E731
+    for signs in (coin, coin, coin, torch.ones_like, torch.sign):
+        meant = with_weights(stored, error, lambda w, signs=signs: 1 + error * signs(w)).matrix()  # type: ignore[misc]
+        moved = max(moved, torch.linalg.matrix_norm(meant - matrix, 2).item())
+    assert moved <= found.value <= 200 * moved
+
+
+def test_the_deviation_of_a_deep_map_does_not_multiply_up() -> None:
+    """Thirty layers, each of norm 2, halved by the slopes, and three times that by its absolute values."""
+    stored = drawn(mlp(*[64] * 31), 64).operator
+    assert isinstance(stored, _Map)
+    map_ = with_weights(stored, 1e-15, lambda w: 2 / torch.linalg.matrix_norm(w, 2).expand_as(w))
+    norm = torch.linalg.matrix_norm(map_.matrix(), 2).item()
+    found, product = map_.deviation(norm), schur(map_, NormOptions())
+    assert found is not None and not isinstance(product, Refusal)
+    assert found.value < 1e-9 * norm and map_.relative_error * product.value > norm
+    bound = lanczos(map_, NormOptions(tolerance=1e-3))
+    assert not isinstance(bound, Refusal) and norm <= bound.value <= norm * (1 + 2e-3)
+
+
+def test_weights_that_may_be_half_as_large_have_no_deviation_of_their_own() -> None:
+    stored = drawn(mlp(4, 9, 8, 3), 4).operator
+    assert isinstance(stored, _Map)
+    assert with_weights(stored, 0.5, torch.ones_like).deviation(2.0) is None
 
 
 def test_a_bound_chosen_among_rounds_fails_where_any_round_does() -> None:

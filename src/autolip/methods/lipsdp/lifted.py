@@ -19,6 +19,7 @@ rows scaled by g^-depth and columns by g^(depth + 1): e_k d_k is g times larger,
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -29,11 +30,12 @@ from autolip.graph.views import SlopeGraph, Vertex
 from autolip.intervals import UNIT
 from autolip.methods.centres import centre_and_radius
 from autolip.methods.lipsdp.statement import Statement, constraint, nonlinear
-from autolip.operators.algebra import compose
+from autolip.operators.algebra import compose, compound_error
 from autolip.operators.block import Block, Link, accumulate, between, pulled, pushed
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.index import Incidence
 from autolip.operators.norms import NormOptions, operator_norm
+from autolip.operators.norms.columns import schur
 from autolip.operators.norms.lanczos import lanczos
 from autolip.operators.operator import DTYPE, Operator
 from autolip.slopes import Between, Exact
@@ -125,17 +127,57 @@ Part = tuple[str, Tensor, torch.Size]
 class _Map(Block):
     """M by its links; a product cuts the input, and joins the output, once instead of link by link."""
 
-    def __init__(self, links: tuple[Link, ...], reads: list[Part], writes: list[Part]) -> None:
+    def __init__(self, reads: list[Part], inner: list[Link], writes: list[Part]) -> None:
         sizes = (sum(shape.numel() for *_, shape in parts) for parts in (reads, writes))
-        super().__init__(IN, OUT, links, *((size,) for size in sizes))
+        super().__init__(IN, OUT, _wired(reads, inner, writes), *((size,) for size in sizes))
         self._reads, self._writes = reads, writes
-        self._inner = [link for link in links if link.source != IN and link.target != OUT]
+        self._inner = [link for link in self.links if link.source != IN and link.target != OUT]
 
     def _mv(self, x: Tensor) -> Tensor:
         return _joined(pushed(self._inner, _cut(x, self._reads)), self._writes, x)
 
     def _rmv(self, y: Tensor) -> Tensor:
         return _joined(pulled(self._inner, _cut(y, self._writes)), self._reads, y)
+
+    def deviation(self, norm: float) -> Upper | None:
+        """2 err ||E |G| D||, if that is below N = `norm`, where |G' - G| <= err |G|.
+
+        Let G be the affine maps from all of x, z_k to all of v_k, y, let C, S, e hold the c_k, d_k, e_k, and let a
+        dash mark what is meant.  With v = G z, z = C v + S s', M s' = e v,
+
+            M' - M = (e + M' S^-1 C) (G' - G) (C e^-1 M + S).
+
+        Where ||M'|| <= 2 N, the first factor is at most sqrt(2) times E = e + 2 N |C| / S, the last at most sqrt(2)
+        times D = S + N |C| / e, in norm as they act on |G' - G|.  And ||M'|| <= 2 N: along G + t (G' - G), 0 <= t <= 1,
+        ||M' - M|| is continuous, 0 at first, and cannot be N where the bound is smaller.
+        """
+        bent = {target for target, *_ in self._reads}
+        affine = [link for link in self._inner if link.target not in bent]
+        centres = {link.target: abs(link.operator.scale) for link in self._inner if isinstance(link.operator, Diagonal)}
+        reads, writes = self._reads[:1], self._writes[-1:]
+        for (target, into, after), (source, out, before) in zip(self._reads[1:], self._writes[:-1], strict=True):
+            centre = centres.get(target, torch.zeros((), dtype=DTYPE))
+            reads.append((target, (into + norm * centre / out) * (1 + 8 * UNIT), after))
+            writes.append((source, (out + 2 * norm * centre / into) * (1 + 8 * UNIT), before))
+        size = schur(Block(IN, OUT, _wired(reads, affine, writes), self.in_shape, self.out_shape), NormOptions())
+        if isinstance(size, Refusal):
+            return None
+        error = Upper(2.0) * Upper(compound_error(*(link.operator for link in affine))) * size
+        return error if error.value < norm else None
+
+
+def _wired(reads: list[Part], inner: list[Link], writes: list[Part]) -> tuple[Link, ...]:
+    """Those links from parts of the input to parts of the output that lie on a path."""
+    ins, outs = (sum(shape.numel() for *_, shape in parts) for parts in (reads, writes))
+    into = [
+        Link(IN, target, compose(Diagonal(scale, shape), _slice(start, shape, ins)))
+        for start, (target, scale, shape) in _offsets(reads)
+    ]
+    out = [
+        Link(source, OUT, compose(_place(start, shape, outs), Diagonal(scale, shape)))
+        for start, (source, scale, shape) in _offsets(writes)
+    ]
+    return tuple(between([*into, *inner, *out], IN, OUT))
 
 
 def _cut(x: Tensor, parts: list[Part]) -> dict[str, Tensor]:
@@ -160,11 +202,10 @@ class _Writer:
 
     statement: Statement
     margin: float
-    links: list[Link] = field(default_factory=list)
     reads: list[Part] = field(default_factory=list)
+    inner: list[Link] = field(default_factory=list)
     writes: list[Part] = field(default_factory=list)
     limits: list[float] = field(default_factory=list)
-    order: list[tuple[str, Link | None]] = field(default_factory=list)
 
     def enter(self, vertex: Vertex) -> Refusal | None:
         """The links into a vertex, and out of what a nonlinear one reads."""
@@ -172,11 +213,11 @@ class _Writer:
         if vertex.name == graph.input:
             mu = self.statement.inputs
             scale = torch.tensor(1 / self.statement.value, dtype=DTYPE) if mu is None else mu.rsqrt()
-            self._read(vertex.name, scale, vertex.shape)
+            self.reads.append((vertex.name, scale, vertex.shape))
         elif vertex.is_affine:
             for edge in vertex.edges:
                 assert isinstance(edge.slope, Exact)
-                self.order.append(("", Link(edge.source, vertex.name, edge.slope.operator)))
+                self.inner.append(Link(edge.source, vertex.name, edge.slope.operator))
         else:
             return self._bend(vertex)
         return None
@@ -192,47 +233,25 @@ class _Writer:
         out, into = radius * lam.sqrt(), (lam * (1 - self.margin)).rsqrt()
         self.limits.append(float((out * into / radius).min()) * (1 - 8 * UNIT))
         source = vertex.edges[0].source
-        self._write(source, out, item.in_shape)
+        self.writes.append((source, out, item.in_shape))
         if bool(centre.any()):
-            self.order.append(("", Link(source, vertex.name, Diagonal(centre, item.in_shape))))
-        self._read(vertex.name, into, item.out_shape)
+            self.inner.append(Link(source, vertex.name, Diagonal(centre, item.in_shape)))
+        self.reads.append((vertex.name, into, item.out_shape))
         return None
-
-    def _read(self, target: str, scale: Tensor, shape: torch.Size) -> None:
-        self.reads.append((target, scale, shape))
-        self.order.append(("read", None))
-
-    def _write(self, source: str, scale: Tensor, shape: torch.Size) -> None:
-        self.writes.append((source, scale, shape))
-        self.order.append(("write", None))
 
     def finished(self) -> Lifted:
         graph, nu = self.statement.graph, self.statement.outputs
         scale = torch.ones((), dtype=DTYPE) if nu is None else nu.rsqrt()
-        self._write(graph.output, scale, graph.output_shape)
-        total_in = sum(shape.numel() for *_, shape in self.reads)
-        total_out = sum(shape.numel() for *_, shape in self.writes)
-        reads, writes = iter(_offsets(self.reads)), iter(_offsets(self.writes))
-        links = []
-        for kind, link in self.order:
-            if kind == "read":
-                start, (target, factor, shape) = next(reads)
-                link = Link(IN, target, compose(Diagonal(factor, shape), _slice(start, shape, total_in)))
-            elif kind == "write":
-                start, (source, factor, shape) = next(writes)
-                link = Link(source, OUT, compose(_place(start, shape, total_out), Diagonal(factor, shape)))
-            assert link is not None
-            links.append(link)
-        operator = _Map(tuple(between(links, IN, OUT)), self.reads, self.writes)
+        self.writes.append((graph.output, scale, graph.output_shape))
+        operator = _Map(self.reads, self.inner, self.writes)
         return Lifted(operator, self.reads[0][1], scale, min(self.limits, default=torch.inf))
 
 
-def _offsets(parts: list[Part]) -> list[tuple[int, Part]]:
-    starts, start = [], 0
+def _offsets(parts: list[Part]) -> Iterator[tuple[int, Part]]:
+    start = 0
     for part in parts:
-        starts.append((start, part))
+        yield start, part
         start += part[2].numel()
-    return starts
 
 
 def _slice(start: int, shape: torch.Size, total: int) -> Operator:

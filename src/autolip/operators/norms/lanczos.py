@@ -74,7 +74,7 @@ def lanczos(operator: Operator, options: NormOptions) -> Upper | Refusal:
         top = max(top, square)
     event = Event(f"start vectors of Lanczos for {operator!r}", options.delta)
     value = upper(math.sqrt(top) / gram.scale, ulps=4).value
-    return Upper(value, frozenset({event})) + _deviation(operator, options)
+    return Upper(value, frozenset({event})) + _deviation(operator, value, options)
 
 
 def lower_estimate(operator: Operator, steps: int = 8, seed: int = 0, enough: float = math.inf) -> Estimate:
@@ -240,13 +240,17 @@ def _least(holds: Callable[[float], bool], scale: float) -> float:
     return high
 
 
-def _deviation(operator: Operator, options: NormOptions) -> Upper:
-    """||A - A'|| for the stored A and the A' that is meant, within `relative_error` of it entry by entry.
+def _deviation(operator: Operator, norm: float, options: NormOptions) -> Upper:
+    """||A - A'|| for the stored A of this norm and the A' that is meant, within `relative_error` entry by entry.
 
-    At most relative_error || |A| ||, or for composites the norms of the leaves, added and multiplied up.
+    What the operator itself knows of it, or relative_error || |A| ||, or for composites the norms of the leaves, added
+    and multiplied up.
     """
     if operator.relative_error == 0:
         return ZERO
+    known = operator.deviation(norm)
+    if known is not None:
+        return known
     whole = schur(operator, options)
     if isinstance(whole, Refusal):
         rough = replace(options, tolerance=0.1, known=math.inf)
