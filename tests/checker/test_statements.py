@@ -13,6 +13,7 @@ from torch import nn
 from autolip.capture.torch_export import capture_model
 from autolip.certificates import Certificate
 from autolip.methods import Problem
+from autolip.methods.lipsdp import certificate as lipsdp_certificate
 from autolip.methods.lipsdp.certificate import LARGEST_FACTORISED, certified
 from autolip.methods.lipsdp.proof import Proved, prove_lifted
 from autolip.methods.lipsdp.statement import Statement, nonlinear
@@ -116,6 +117,16 @@ def test_a_convolutional_chain(largest: int, tmp_path: Path) -> None:
     problem = problem_of(nn.Sequential(*layers, nn.Linear(18, 4)), 1, 1, 9, 9)
     certificate(problem, by_norms(problem), largest).save(tmp_path / "x.cert")
     check(tmp_path / "x.cert")
+
+
+def test_a_form_on_many_variables_is_raised_by_more(dense: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its check takes fewer steps; what the certificate says is the raised value."""
+    statement = by_norms(dense)
+    few = certificate(dense, statement, 0)
+    monkeypatch.setattr(lipsdp_certificate, "MANY", 1)
+    many = certificate(dense, statement, 0)
+    assert few.value == pytest.approx(statement.value * 1.002, rel=1e-12)
+    assert many.value == pytest.approx(statement.value * 1.005, rel=1e-12)
 
 
 @pytest.mark.parametrize("long", [0, 2**19])

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from autolip.certificates import EntriesFact, Proof, QuadraticFact
 from autolip.graph.views import SlopeGraph, Vertex, fused
-from autolip.methods.lipsdp.form import READ
+from autolip.methods.lipsdp.form import READ, variables_of
 from autolip.methods.lipsdp.statement import Statement, nonlinear
 from autolip.norms import Norm
 from autolip.slopes import Between
@@ -18,6 +18,12 @@ LARGEST_FACTORISED = 20_000
 
 CHEAPLY_FACTORISED = 12_000
 """The same where Lanczos showed the bound, and may show it again (about a minute at the top)."""
+
+SEEN, SEEN_AMONG_MANY = 2e-3, 5e-3
+"""By how much a value is raised so that the check sees it by Lanczos; its steps go like the inverse root."""
+
+MANY = 2**22
+"""Variables from which a step of the check takes seconds."""
 
 
 def certified(graph: SlopeGraph, statements: Sequence[Statement], q: Norm, largest: int = LARGEST_FACTORISED) -> Proof:
@@ -41,7 +47,8 @@ def fact_of(statement: Statement, q: Norm, largest: int) -> QuadraticFact:
     """
     order = order_of(statement.graph)
     confident = order > largest
-    excess = 2e-3 if confident else 1e-7 + 2.0**-46 * order**2
+    seen = SEEN if variables_of(statement.graph) < MANY else SEEN_AMONG_MANY
+    excess = seen if confident else 1e-7 + 2.0**-46 * order**2
     raised = 1 + excess
     return QuadraticFact(
         statement.graph.input,
