@@ -35,9 +35,9 @@ from autolip.operators.block import Block, Link, accumulate, between, pulled, pu
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.index import Incidence
 from autolip.operators.norms import NormOptions, operator_norm
-from autolip.operators.norms.columns import schur
 from autolip.operators.norms.lanczos import lanczos
-from autolip.operators.operator import DTYPE, Operator
+from autolip.operators.norms.rounding import upper_product, upper_sum
+from autolip.operators.operator import DTYPE, Operator, largest
 from autolip.slopes import Between, Exact
 from autolip.values import Upper, round_up
 
@@ -140,7 +140,7 @@ class _Map(Block):
         return _joined(pulled(self._inner, _cut(y, self._writes)), self._reads, y)
 
     def deviation(self, norm: float) -> Upper | None:
-        """2 err ||E |G| D||, if that is below N = `norm`, where |G' - G| <= err |G|.
+        """2 err ||E |G| D||, by Schur's test, if that is below N = `norm`, where |G' - G| <= err |G|.
 
         Let G be the affine maps from all of x, z_k to all of v_k, y, let C, S, e hold the c_k, d_k, e_k, and let a
         dash mark what is meant.  With v = G z, z = C v + S s', M s' = e v,
@@ -159,11 +159,34 @@ class _Map(Block):
             centre = centres.get(target, torch.zeros((), dtype=DTYPE))
             reads.append((target, (into + norm * centre / out) * (1 + 8 * UNIT), after))
             writes.append((source, (out + 2 * norm * centre / into) * (1 + 8 * UNIT), before))
-        size = schur(Block(IN, OUT, _wired(reads, affine, writes), self.in_shape, self.out_shape), NormOptions())
-        if isinstance(size, Refusal):
+        rows = _largest_sum(reads, affine, writes)
+        columns = _largest_sum(writes, [Link(x.target, x.source, x.operator.T) for x in reversed(affine)], reads)
+        if rows is None or columns is None:
             return None
-        error = Upper(2.0) * Upper(compound_error(*(link.operator for link in affine))) * size
+        error = Upper(2 * compound_error(*(link.operator for link in affine))) * rows.sqrt() * columns.sqrt()
         return error if error.value < norm else None
+
+
+def _largest_sum(reads: list[Part], links: list[Link], writes: list[Part]) -> Upper | None:
+    """At least the largest row sum of the map's absolute values, link by link; None where a link's are unknown.
+
+    Without the wiring from a joined input and to a joined output, whose tables would hold a network's values each.
+    """
+    values = dict[str, Tensor]()
+    for name, scale, shape in reads:
+        _raise(values, name, scale.broadcast_to(1, *shape))
+    for link in links:
+        size = link.operator.majorant()
+        if size is None:
+            return None
+        _raise(values, link.target, upper_product(size, values[link.source]))
+    tops = (largest(values[name] * scale) for name, scale, _ in writes if name in values)
+    return Upper(max(tops, default=0.0)) * Upper(1 + 2 * UNIT)
+
+
+def _raise(values: dict[str, Tensor], name: str, term: Tensor) -> None:
+    """Add a term, rounding up."""
+    values[name] = upper_sum([values[name], term]) if name in values else term
 
 
 def _wired(reads: list[Part], inner: list[Link], writes: list[Part]) -> tuple[Link, ...]:

@@ -35,10 +35,11 @@ def upper_product(majorant: Operator, x: Float[Tensor, " k *in_shape"]) -> Float
 
     An entry that is exactly 0 stays 0.
     """
-    return fold(majorant, x, lambda leaf, v: _inflate(leaf, v, leaf.mv(v)), _upper_sum)
+    return fold(majorant, x, lambda leaf, v: _inflate(leaf, v, leaf.mv(v)), upper_sum)
 
 
-def _upper_sum(parts: Sequence[Tensor]) -> Tensor:
+def upper_sum(parts: Sequence[Tensor]) -> Tensor:
+    """At least the sum of tensors >= 0, entrywise."""
     return torch.stack(list(parts)).sum(0) * (1 + gamma(len(parts)))
 
 
