@@ -45,6 +45,13 @@ def test_without_time_the_bound_is_that_of_autolip_and_says_so() -> None:
     assert isinstance(LipSDP(solver="cvxpy")._least(Refusal("no optimum"), product), Refusal)
 
 
+def test_its_own_seconds_are_no_budget_that_ended_early() -> None:
+    """Nobody asked for a limit: a slow machine prints AutoLip's bound, says why, and has not failed."""
+    found = LipSDP(seconds=1e-9).bound(pose(mlp(3, 40, 40, 2), (1, 3)))
+    assert isinstance(found, Bound) and found.complete
+    assert found.notes[-1].startswith("AutoLip's bound: no time left")
+
+
 def test_a_worse_bound_gives_way_to_that_of_autolip() -> None:
     """Along matrices of one sign the product may be exact, and a first step is not."""
     problem = pose(mlp(4, 6, 5, 3), (1, 4))

@@ -71,7 +71,8 @@ class LipSDP(Method):
         in_time = time.monotonic() < self._deadline(problem, started)
         if isinstance(found, Refusal) and in_time and (problem.p, problem.q) == (Norm.L2, Norm.L2):
             found = self._joined(problem, started, str(found))
-        return self._least(found, base)
+        least = self._least(found, base)
+        return least if isinstance(least, Refusal) else replace(least, complete=not problem.options.expired)
 
     def _least(self, found: Bound | Refusal, base: Bound | Refusal) -> Bound | Refusal:
         """The smaller bound, with its proof; AutoLip's where nothing was proved, but not in a solver's place."""
@@ -80,13 +81,13 @@ class LipSDP(Method):
         if isinstance(found, Refusal):
             if math.isinf(base.value.value) or self.solver != "power":
                 return found
-            return replace(base, notes=(*base.notes, f"AutoLip's bound: {found}"), complete=False)
+            return replace(base, notes=(*base.notes, f"AutoLip's bound: {found}"))
         assert isinstance(found.value, Upper)
         value = Upper.least([found.value, base.value])
         if found.value.value <= base.value.value:
             return replace(found, value=value, contributions=base.contributions)
         note = f"AutoLip's bound, below the {found.value.value:.6g} that was proved"
-        return replace(base, value=value, notes=(*base.notes, note, *found.notes), complete=found.complete)
+        return replace(base, value=value, notes=(*base.notes, note, *found.notes))
 
     def _relaxed(self, problem: Problem, started: float) -> Bound | Refusal:
         graph = without_fixed(problem.lowered)
@@ -106,7 +107,7 @@ class LipSDP(Method):
         note = max(found, key=lambda one: one[0].bound.value)[1]
         largest = CHEAPLY_FACTORISED if value.events else LARGEST_FACTORISED
         proof = lambda: certified(graph, [proved.statement for proved, _ in found], problem.q, largest)  # noqa: E731
-        return Bound(value, (), (note,), not problem.options.expired, proof)
+        return Bound(value, (), (note,), proof=proof)
 
     def _proved(
         self, graph: SlopeGraph, problem: Problem, q: Norm, started: float, part: float
