@@ -70,38 +70,31 @@ class Skip(nn.Module):
         return self.second(nn.functional.elu(z) + z) - x
 
 
-@pytest.mark.parametrize("norm", ["l2", "linf:l1"])
-@pytest.mark.parametrize("network", [mlp(4, 9, 8, 3), Skip(), nn.Sequential(mlp(4, 5), nn.MaxPool1d(2, 1))])
-def test_its_products_are_those_of_its_links(network: nn.Module, norm: str) -> None:
-    graph = stated(pose(network, (1, 4), norm))
-    generator = torch.Generator().manual_seed(0)
-    draw = lambda shape: torch.rand(shape, generator=generator, dtype=torch.float64) + 0.5  # noqa: E731
-    constraints = constraints_of(graph)
+def drawn(network: nn.Module, width: int, norm: str = "l2") -> Lifted:
+    """The lifted map of random multipliers, and of random weights of other norms than l2."""
+    graph = stated(pose(network, (1, width), norm))
+    constraints, generator = constraints_of(graph), torch.Generator().manual_seed(0)
     assert isinstance(constraints, dict)
+    draw = lambda shape: torch.rand(shape, generator=generator, dtype=torch.float64) + 0.5  # noqa: E731
     multipliers = {name: draw(item.blocks) for name, item in constraints.items()}
     p, q = (Norm.L2, Norm.L2) if norm == "l2" else (Norm.LINF, Norm.L1)
     outputs = None if norm == "l2" else draw(graph.output_shape)
-    made = Statement(graph, p, q, multipliers, None if norm == "l2" else draw(graph.input_shape), 2.0, outputs)
-    map_ = lifted(made, MARGIN)
-    assert not isinstance(map_, Refusal) and isinstance(map_.operator, Block)
-    block = map_.operator
+    inputs = None if norm == "l2" else draw(graph.input_shape)
+    map_ = lifted(Statement(graph, p, q, multipliers, inputs, 2.0, outputs), MARGIN)
+    assert not isinstance(map_, Refusal)
+    return map_
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf:l1"])
+@pytest.mark.parametrize("network", [mlp(4, 9, 8, 3), Skip(), nn.Sequential(mlp(4, 5), nn.MaxPool1d(2, 1))])
+def test_its_products_are_those_of_its_links(network: nn.Module, norm: str) -> None:
+    block = drawn(network, 4, norm).operator
+    assert isinstance(block, Block)
     plain = Block(block.source, block.sink, block.links, block.in_shape, block.out_shape)
     matrix = plain.matrix()
     rows = torch.eye(block.out_size, dtype=torch.float64)
     assert torch.allclose(block.mv(torch.eye(block.in_size, dtype=torch.float64)).T, matrix, rtol=1e-14, atol=1e-14)
     assert torch.allclose(block.rmv(rows), matrix, rtol=1e-14, atol=1e-14)
-
-
-def drawn(network: nn.Module, width: int) -> Lifted:
-    """The lifted map of random multipliers."""
-    graph = stated(pose(network, (1, width), "l2"))
-    constraints, generator = constraints_of(graph), torch.Generator().manual_seed(0)
-    assert isinstance(constraints, dict)
-    draw = lambda shape: torch.rand(shape, generator=generator, dtype=torch.float64) + 0.5  # noqa: E731
-    multipliers = {name: draw(item.blocks) for name, item in constraints.items()}
-    map_ = lifted(Statement(graph, Norm.L2, Norm.L2, multipliers, None, 2.0), MARGIN)
-    assert not isinstance(map_, Refusal)
-    return map_
 
 
 def with_weights(map_: _Map, error: float, factor: Callable[[Tensor], Tensor]) -> _Map:
