@@ -37,7 +37,12 @@ class NormOptions:
 
     @property
     def expired(self) -> bool:
-        return self.deadline is not None and time.monotonic() > self.deadline
+        return self.left < 0
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline."""
+        return math.inf if self.deadline is None else self.deadline - time.monotonic()
 
 
 EngineFunction = Callable[[Operator, NormOptions], Upper | Refusal]
