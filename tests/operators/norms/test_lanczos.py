@@ -1,6 +1,8 @@
 """Lanczos bounds: valid on hidden eigenvalues, as often as promised, cheap with a gap, honest about floating point."""
 
+import itertools
 import math
+import time
 
 import pytest
 import torch
@@ -217,6 +219,16 @@ def test_a_small_delta_takes_several_starts() -> None:
     one, several = (bound_of(Diagonal(scale, (3000,)), delta=delta) for delta in (1e-9, 1e-15))
     assert 1 <= one.value <= 1 + 1.1e-3 and 1 <= several.value <= 1 + 1.1e-3
     assert several.delta == 1e-15
+
+
+def test_several_starts_share_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that goes on whenever it is read: the second start has steps left, and the bound is looser only."""
+    ticks = itertools.count(1)
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(ticks)))
+    operator, steps = Diagonal(spectrum("linear", 500), (500,)), {"delta": 1e-16, "tolerance": 1e-9}
+    bound = bound_of(operator, **steps, deadline=100.0)
+    assert 1 + 1e-6 < bound.value < 1.1
+    assert isinstance(lanczos(operator, NormOptions(**steps, deadline=0.0)), Refusal)  # type: ignore[arg-type]
 
 
 def test_it_ends_where_a_bound_is_enough() -> None:
