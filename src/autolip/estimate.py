@@ -185,9 +185,7 @@ class _Run:
 
     def found(self, problem: Problem, search: LowerProblem, part: float = 1.0) -> _Found:
         """All that was asked for, with a part of the time left for upper bounds; of those one is tried in any case."""
-        if problem.options.deadline is not None:
-            until = _share(problem.options.deadline, part * ABOVE if self.lowers else part)
-            problem = replace(problem, options=replace(problem.options, deadline=until))
+        problem = replace(problem, options=problem.options.within(part * ABOVE if self.lowers else part))
         rows: list[Row] = []
         uppers: list[tuple[Row, Upper]] = []
         left_out: list[str] = []
@@ -223,12 +221,6 @@ class _Run:
         if isinstance(found, Refusal):
             return Row(searcher.name, "refusal", refusal=str(found), **cost)
         return Row.of(searcher.name, found, **cost)
-
-
-def _share(deadline: float, part: float) -> float:
-    """The moment when this part of the time until the deadline will have passed."""
-    now = time.monotonic()
-    return now + part * (deadline - now)
 
 
 def _explained(uppers: Sequence[Row]) -> tuple[str, ...]:

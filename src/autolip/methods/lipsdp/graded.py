@@ -22,7 +22,7 @@ from torch import Tensor
 
 from autolip.errors import Refusal
 from autolip.graph.views import SlopeGraph
-from autolip.methods.lipsdp.lifted import Lifted, depths, lifted
+from autolip.methods.lipsdp.lifted import depths, lifted
 from autolip.methods.lipsdp.statement import Statement, nonlinear
 from autolip.operators.norms import NormOptions
 from autolip.operators.norms.lanczos import worst_vectors
@@ -60,11 +60,12 @@ def graded(statement: Statement, margin: float, options: NormOptions) -> Stateme
         if not len(vectors):
             break
         before = cuts.factors
-        after = cuts.deeper(map_, vectors, target)
+        images = torch.cat([map_.operator.mv(vector.reshape(1, -1)) for vector in vectors])
+        after = cuts.deeper(vectors, images, target)
         if after is None:
             break
         statement = cuts.applied(statement, after / before)
-        if float(map_.operator.mv(vectors[:1]).norm()) <= map_.limit:
+        if float(images[0].norm()) <= map_.limit:
             break
     return statement
 
@@ -81,9 +82,9 @@ class _Cuts:
         self.levels = depths(self.graph)
         self.factors = np.ones(max(self.levels.values(), default=0) + 2)
 
-    def deeper(self, map_: Lifted, vectors: Tensor, target: float) -> NDArray[np.float64] | None:
+    def deeper(self, vectors: Tensor, images: Tensor, target: float) -> NDArray[np.float64] | None:
         """The factor of every depth, the output's 1, after some more vectors; None where no cut helps."""
-        for into, out in zip(*self._energies(map_, vectors), strict=True):
+        for into, out in zip(*self._energies(vectors, images), strict=True):
             self.flows.append((target**2 * into - out).cumsum()[:-1])
             self.shortfalls.append(float(out.sum() - target**2 * into.sum()))
         found = linprog(np.ones(len(self.factors) - 1), -np.array(self.flows), -np.array(self.shortfalls))
@@ -97,13 +98,12 @@ class _Cuts:
         value = statement.value * math.sqrt(factors[0])
         return statement.regraded(value, lambda name: float(factors[self.levels[name]]))
 
-    def _energies(self, map_: Lifted, vectors: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _energies(self, vectors: Tensor, images: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """|w_d|^2 and |m_d|^2 of every vector, at the multipliers before any cut."""
         bent = list(nonlinear(self.graph))
         reads = [self.graph.input_shape.numel(), *(vertex.shape.numel() for vertex in bent)]
         writes = [*(self.graph[v.edges[0].source].shape.numel() for v in bent), self.graph.output_shape.numel()]
         places = [self.levels[vertex.name] for vertex in bent]
-        images = torch.cat([map_.operator.mv(vector.reshape(1, -1)) for vector in vectors])
         return self._by_depth(vectors, reads, [0, *places]), self._by_depth(images, writes, [*places, -1])
 
     def _by_depth(self, rows: Tensor, sizes: list[int], places: list[int]) -> NDArray[np.float64]:

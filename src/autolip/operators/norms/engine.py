@@ -7,7 +7,7 @@ An engine is one function, registered for a kind of operator and a pair of norms
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from autolip.errors import AutolipError, Refusal
 from autolip.norms import Norm
@@ -43,6 +43,10 @@ class NormOptions:
     def left(self) -> float:
         """Seconds until the deadline."""
         return math.inf if self.deadline is None else self.deadline - time.monotonic()
+
+    def within(self, part: float) -> "NormOptions":
+        """The same, with this part of the time that is left."""
+        return self if self.deadline is None else replace(self, deadline=time.monotonic() + part * self.left)
 
 
 EngineFunction = Callable[[Operator, NormOptions], Upper | Refusal]

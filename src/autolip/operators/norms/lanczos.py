@@ -21,7 +21,6 @@ vector's digits, which rounds differently), times a safety factor.
 """
 
 import math
-import time
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -69,8 +68,8 @@ def lanczos(operator: Operator, options: NormOptions) -> Upper | Refusal:
         return gram
     top, each = 0.0, replace(options, delta=options.delta ** (1 / runs))
     for run in range(runs):
-        share = replace(each, deadline=time.monotonic() + options.left / (runs - run))
-        square = _run(gram, _random_start(side.in_size, options.seed, run), epsilon, share)
+        start = _random_start(side.in_size, options.seed, run)
+        square = _run(gram, start, epsilon, each.within(1 / (runs - run)))
         if isinstance(square, Refusal):
             return square
         top = max(top, square)
