@@ -9,7 +9,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 LAYERS = [
     ["errors"],
-    ["files"],
+    ["arguments", "files"],
     ["values"],
     ["norms"],
     ["intervals"],
@@ -23,6 +23,7 @@ LAYERS = [
     ["certificates"],
     ["outputs"],
     ["methods", "lower"],
+    ["question"],
     ["report"],
     ["result"],
     ["estimate"],

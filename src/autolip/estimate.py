@@ -6,26 +6,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
+from autolip.arguments import positive
 from autolip.capture.replay import replay
 from autolip.capture.torch_export import Capture, capture_model
-from autolip.errors import InputError, Refusal
-from autolip.lower import LowerMethod, LowerProblem, lower_named
-from autolip.methods import METHODS, Bound, Method, Problem, automatic, method_named
-from autolip.norms import Norm, parse_norms
+from autolip.errors import Refusal
+from autolip.lower import LowerMethod, LowerProblem
+from autolip.methods import METHODS, Bound, Method, Problem
 from autolip.operators.norms import NormOptions
 from autolip.operators.operator import metered
 from autolip.outputs import output_readout, pair_readouts
-from autolip.regions import Everywhere, Region
+from autolip.question import DEFAULT_LOWER, Choice, LowerChoice, Question, example_tensors
+from autolip.regions import Region
 from autolip.result import Pair, Result, Row
 from autolip.values import Upper
 
 Progress = Callable[[str], None]
-Choice = str | Method | Sequence[str | Method]
-LowerChoice = str | LowerMethod | Sequence[str | LowerMethod]
-
-DEFAULT_LOWER = ("ascent",)
 ABOVE = 0.6
 """Part of a time budget for upper bounds, where lower ones are searched for as well."""
 CONSTANT = "the output does not depend on the input"
@@ -34,11 +31,11 @@ LATE = "the time was spent before its turn came"
 
 def lipschitz(
     model: nn.Module | Callable[..., Any],
-    example_inputs: Tensor | Sequence[Tensor],
+    example_inputs: Any,
     *,
-    norm: str = "l2",
+    norm: Any = "l2",
     region: Region | None = None,
-    output: str = "all",
+    output: Any = "all",
     method: Choice = "auto",
     lower: LowerChoice = DEFAULT_LOWER,
     varying: int | str = 0,
@@ -49,57 +46,50 @@ def lipschitz(
 ) -> Result:
     """A bracket on sup ||f(x) - f(y)||_q / ||x - y||_p over x, y in the region.
 
-    `model` is an `nn.Module` in eval mode or a function of tensors; `example_inputs` its arguments, of which
-    `varying` (position or name) varies and the others are held fixed.  `norm` is "l2", "l1", "linf" or a pair such
-    as "linf:l2" (input:output); `region` an `Everywhere()` (default), `Box` or `Ball`; `output` is "all", "3" (one
-    component), "3-5" (the difference of two) or "pairs" (all differences).  `method` and `lower` are names, objects,
-    or lists of them.  `time_budget` is in seconds; `delta` bounds the probability that any randomised upper bound
-    fails.  Units: output units per input unit.
+    `model` is an `nn.Module` in eval mode or a function of tensors; `example_inputs` its arguments (tensors or
+    arrays), of which `varying` (position or name) varies and the others are held fixed.  `norm` is "l2", "l1",
+    "linf", a `Norm`, an exponent (2), or a pair: "linf:l2", ("linf", "l2") (input, output); `region` an
+    `Everywhere()` (default), `Box` or `Ball`; `output` is "all", 3 (one component), (3, 5) or "3-5" (the difference
+    of two) or "pairs" (all differences).  `method` and `lower` are names, classes, objects, or lists of them; None:
+    no bound on that side.  `time_budget` is in seconds; `delta` bounds the probability that any randomised upper
+    bound fails.  Units: output units per input unit.
 
     Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
     """
-    inputs = (example_inputs,) if isinstance(example_inputs, Tensor) else tuple(example_inputs)
-    deadline = None if time_budget is None else time.monotonic() + _positive(time_budget, "time_budget")
-    capture = capture_model(model, inputs, varying)
-    name = type(model).__name__ if isinstance(model, nn.Module) else getattr(model, "__name__", "function")
-    return bracket(
-        capture,
-        model=name,
-        norm=norm,
-        region=region,
-        output=output,
-        method=method,
-        lower=lower,
-        deadline=deadline,
-        delta=delta,
-        seed=seed,
-        progress=progress,
+    question = Question.asked(
+        norm=norm, region=region, output=output, method=method, lower=lower, delta=delta, seed=seed
     )
+    deadline = None if time_budget is None else time.monotonic() + positive(time_budget, "time_budget")
+    capture = capture_model(model, example_tensors(model, example_inputs), varying)
+    name = type(model).__name__ if isinstance(model, nn.Module) else getattr(model, "__name__", "function")
+    return answered(capture, question, model=name, deadline=deadline, progress=progress)
 
 
 def bracket(
     capture: Capture,
     *,
     model: str,
-    norm: str = "l2",
-    region: Region | None = None,
-    output: str = "all",
-    method: Choice = "auto",
-    lower: LowerChoice = DEFAULT_LOWER,
     deadline: float | None = None,
-    delta: float = 1e-9,
-    seed: int = 0,
+    progress: Progress | None = None,
+    **asked: Any,
+) -> Result:
+    """`lipschitz` for a network that is captured already; `asked` are the options of `Question.asked`."""
+    return answered(capture, Question.asked(**asked), model=model, deadline=deadline, progress=progress)
+
+
+def answered(
+    capture: Capture,
+    question: Question,
+    *,
+    model: str,
+    deadline: float | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """`lipschitz` for a network that is captured already."""
+    """The answer to a question about a captured network; `deadline` is a value of `time.monotonic()`."""
     say = progress or (lambda text: None)
-    p, q = parse_norms(norm)
-    where = region or Everywhere()
-    where.check(capture.graph.input_shape)
-    methods, wanted = _methods(method, p, q)
-    lowers = [lower_named(x) if isinstance(x, str) else x for x in _listed(lower)]
+    p, q, output, delta, seed = question.p, question.q, question.output, question.delta, question.seed
+    where = question.region.shaped(capture.graph.input_shape)
     readout = output_readout(output, capture.graph.output_shape)
-    _check_delta(delta)
     say("replaying the captured graph against the model")
     replay(capture, seed=seed)
     options = {"delta": delta, "seed": seed}
@@ -111,7 +101,7 @@ def bracket(
     each = replace(problem.options, delta=delta / (4 * max(1, problem.maps)))
     problem = replace(problem, options=each, say=say)
     search = LowerProblem.of(capture, where, p, q, seed=seed, deadline=deadline)
-    run = _Run(methods, wanted, lowers, say)
+    run = _Run(question.methods, question.automatic, question.lowers, say)
     if output == "pairs":
         return _all_pairs(frame, problem, search, run)
     if readout is not None:
@@ -128,7 +118,7 @@ def compared(
     capture: Capture,
     *,
     model: str,
-    norm: str = "l2",
+    norm: Any = "l2",
     region: Region | None = None,
     seconds: float = 60.0,
     lower: LowerChoice = DEFAULT_LOWER,
@@ -139,7 +129,7 @@ def compared(
     """Every method on its own, each with its own time and its own norms: rows by rising value, refusals last."""
 
     def alone(methods: Choice, lowers: LowerChoice) -> Result:
-        limit = time.monotonic() + _positive(seconds, "seconds")
+        limit = time.monotonic() + positive(seconds, "seconds")
         settings: dict[str, Any] = {"delta": delta, "seed": seed, "deadline": limit, "progress": progress}
         return bracket(capture, model=model, norm=norm, region=region, method=methods, lower=lowers, **settings)
 
@@ -272,8 +262,6 @@ def _all_pairs(frame: Result, problem: Problem, search: LowerProblem, run: _Run)
         found = run.found(problem.reading(operator), search.reading(operator), 1 / (len(readouts) - number))
         pairs.append(Pair(i, j, found.upper, found.lower))
         found_for[i, j] = found
-    if not pairs:
-        raise InputError("output 'pairs' needs at least two outputs: this network has one")
     worst = max(pairs, key=lambda pair: math.inf if pair.upper is None else pair.upper.value or 0.0)
     best = max((pair.lower for pair in pairs if pair.lower), key=lambda row: row.value or 0.0, default=None)
     note = f"the rows are those of the pair with the largest upper bound, {worst.i}-{worst.j}"
@@ -293,29 +281,6 @@ def _constant(frame: Result, upper: Row) -> Result:
     """A network that ignores its input has the constant 0, attained by any two inputs."""
     lower = Row("constant", "lower", 0.0)
     return replace(frame, bounds=(upper, lower), upper=upper, lower=lower, notes=(CONSTANT,))
-
-
-def _listed(choice: Any) -> list[Any]:
-    return [choice] if isinstance(choice, str) or not isinstance(choice, Sequence) else list(choice)
-
-
-def _methods(choice: Choice, p: Norm, q: Norm) -> tuple[list[Method], list[Method]]:
-    """Method objects from names and objects, and those that "auto" adds to them."""
-    listed = _listed(choice)
-    named = [item if isinstance(item, Method) else method_named(item) for item in listed if item != "auto"]
-    wanted = automatic(p, q) if "auto" in listed else []
-    return named, [method for method in wanted if method not in named]
-
-
-def _positive(value: float, what: str) -> float:
-    if not value > 0 or math.isinf(value):
-        raise InputError(f"{what} is {value}: give a number of seconds > 0")
-    return value
-
-
-def _check_delta(delta: float) -> None:
-    if not 0 < delta < 1:
-        raise InputError(f"delta is {delta}: give a probability strictly between 0 and 1, such as 1e-9")
 
 
 def _assumptions(capture: Capture) -> dict[str, Any]:

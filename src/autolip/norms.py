@@ -1,12 +1,16 @@
 """The vector norms l1, l2 and linf."""
 
 import math
+import re
 from enum import Enum
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autolip.arguments import shown
 from autolip.errors import InputError
 from autolip.values import Upper, round_up
 
@@ -40,13 +44,45 @@ class Norm(Enum):
         return Upper(power if power == int(power) else round_up(power))
 
 
-def parse_norms(text: str) -> tuple[Norm, Norm]:
-    """Input and output norm of "l2" (both) or "linf:l2" (input:output)."""
-    names = text.lower().split(":")
-    try:
-        pair = [Norm(name) for name in names]
-    except ValueError:
-        pair = []
-    if len(pair) not in (1, 2):
-        raise InputError(f"norm {text!r} is not known: write l1, l2, linf, or a pair such as linf:l2 (input:output)")
-    return pair[0], pair[-1]
+NAMES = {
+    "1": Norm.L1,
+    "2": Norm.L2,
+    "inf": Norm.LINF,
+    "infinity": Norm.LINF,
+    "oo": Norm.LINF,
+    "\u221e": Norm.LINF,
+}
+"""What may follow the l of a norm's name, or stand alone."""
+
+ASKED = "write l1, l2, linf, or a pair such as linf:l2 (input:output)"
+
+
+def parse_norms(norm: Any) -> tuple[Norm, Norm]:
+    """Input and output norm of "l2" (both), of "linf:l2" (input:output), or of a pair ("linf", "l2").
+
+    Each is a `Norm`, its name in either case, or its exponent: 1, 2, inf.
+    """
+    pair = norm.split(":") if isinstance(norm, str) else norm
+    pair = [pair] if not isinstance(pair, tuple | list) else pair
+    found = [known for known in map(_known, pair) if known is not None]
+    if len(pair) not in (1, 2) or len(found) != len(pair):
+        raise InputError(f"norm {shown(norm)} is not known: {ASKED}")
+    return found[0], found[-1]
+
+
+def one_norm(norm: Any, what: str) -> Norm:
+    """One norm, in any of the forms of `parse_norms`."""
+    found = _known(norm)
+    if found is None:
+        raise InputError(f"{what} is {shown(norm)}: write l1, l2 or linf")
+    return found
+
+
+def _known(norm: Any) -> Norm | None:
+    if isinstance(norm, Norm):
+        return norm
+    if isinstance(norm, str):
+        return NAMES.get(re.sub("^l[ _-]?", "", norm.strip().lower()))
+    if isinstance(norm, bool) or not isinstance(norm, int | float | np.number):
+        return None
+    return next((known for known in Norm if known.p == norm), None)

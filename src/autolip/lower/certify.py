@@ -3,18 +3,20 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autolip.errors import Refusal
+from autolip.arguments import shown
+from autolip.errors import InputError, Refusal
 from autolip.intervals import UNIT
-from autolip.lower.membership import inside, settled
 from autolip.lower.problem import LowerProblem
 from autolip.lower.rounding import rounding_error
 from autolip.lower.secants import Pairs, ends, maximiser, measured
 from autolip.lower.witness import Witness
 from autolip.norms import Norm
+from autolip.regions import Region
 from autolip.values import Lower, round_down
 
 LADDER = tuple(10.0**-k for k in range(8))
@@ -74,6 +76,14 @@ def evaluated(problem: LowerProblem, x: Float[Tensor, "*shape"], y: Float[Tensor
     return Lower(max(0.0, round_down(rise / run)), witness)
 
 
+def inside(region: Region, x: Float[Tensor, "*shape"]) -> bool:
+    """Whether the region says that x is one of its points, and its interval does not contradict it."""
+    answer = region.contains(x)
+    if not isinstance(answer, bool | np.bool_) and not (isinstance(answer, Tensor) and answer.dim() == 0):
+        raise InputError(f"{type(region).__name__}.contains answered {shown(answer)}: it must return True or False")
+    return bool(answer) and bool(x.isfinite().all()) and region.interval(x.shape).contains(x)
+
+
 def length_above(v: Tensor, norm: Norm) -> float:
     """An upper bound on ||v + d||, for rounding errors |d_i| <= u |v_i|."""
     entries = v.abs().flatten().tolist()
@@ -99,7 +109,7 @@ def _ranked(problem: LowerProblem, found: Pairs) -> tuple[Pairs, Float[Tensor, "
     """The pairs and their ladders, best first, by the slope less what rounding may explain of it."""
     x, y = _ladder(problem, found)
     pairs = found.joined(measured(problem, x, y))
-    pairs = replace(pairs, x=settled(problem.region, pairs.x), y=settled(problem.region, pairs.y))
+    pairs = replace(pairs, x=problem.region.inward(pairs.x), y=problem.region.inward(pairs.y))
     best = pairs.steepest(1)
     rise = problem.values(best.x) - problem.values(best.y)
     noise = 2 * rounding_error(problem, best.centre[0], maximiser(rise, problem.q.dual)[0])

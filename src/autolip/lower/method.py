@@ -4,7 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
-from autolip.errors import AutolipError, InputError, Refusal
+from autolip.arguments import unknown
+from autolip.errors import AutolipError, Refusal
 from autolip.lower.problem import LowerProblem
 from autolip.values import Lower
 
@@ -41,5 +42,5 @@ def lower_method(cls: type[LowerMethod]) -> type[LowerMethod]:
 def lower_named(name: str) -> LowerMethod:
     """The search registered under a name, with its default options; InputError lists the names otherwise."""
     if name not in LOWER_METHODS:
-        raise InputError(f"there is no lower-bound search {name!r}: choose from {', '.join(sorted(LOWER_METHODS))}")
+        raise unknown("lower-bound search", name, LOWER_METHODS)
     return LOWER_METHODS[name]()

@@ -149,11 +149,12 @@ class LowerProblem:
     def spread(self) -> Float[Tensor, "*shape"]:
         """How far each entry of the input typically varies; by the example's scale if the region is unbounded."""
         shape = self.example.shape
-        if isinstance(self.region, Box):
-            return (self.region.hi - self.region.lo).reshape(shape) / 2
         if isinstance(self.region, Ball):
             balanced = math.sqrt(max(1, shape.numel())) if self.region.norm is Norm.L2 else 1.0
             return torch.full(shape, self.region.radius / balanced, dtype=DTYPE)
+        ends = self.region.interval(shape)
+        if ends.is_bounded:
+            return (ends.hi - ends.lo) / 2
         return self.example.abs().max().clamp(min=1.0).expand(shape)
 
     @cached_property

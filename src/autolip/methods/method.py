@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
+from autolip.arguments import unknown
 from autolip.certificates import Proof
-from autolip.errors import AutolipError, InputError, Refusal
+from autolip.errors import AutolipError, Refusal
 from autolip.graph.graph import Graph, Place
 from autolip.graph.views import SlopeGraph, fused, separated
 from autolip.norms import Norm
@@ -161,5 +162,5 @@ def method(name: str, **options: Any) -> Callable[[type[Method]], type[Method]]:
 def method_named(name: str) -> Method:
     """The method registered under a name; InputError lists the names otherwise."""
     if name not in METHODS:
-        raise InputError(f"there is no method {name!r}: choose from {', '.join(sorted(METHODS))}")
+        raise unknown("method", name, METHODS)
     return METHODS[name]()

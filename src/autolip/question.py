@@ -1,0 +1,130 @@
+"""What is asked of a network, in one form and checked before the network is looked at."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from autolip.arguments import array, probability, shown
+from autolip.arguments import seed as checked_seed
+from autolip.errors import InputError
+from autolip.lower import LowerMethod, lower_named
+from autolip.methods import Method, automatic, method_named
+from autolip.norms import Norm, parse_norms
+from autolip.outputs import parse_output
+from autolip.regions import Everywhere, Region, as_region
+
+Choice = str | Method | type[Method] | Sequence[str | Method | type[Method]] | None
+LowerChoice = str | LowerMethod | type[LowerMethod] | Sequence[str | LowerMethod | type[LowerMethod]] | None
+Kind = TypeVar("Kind", Method, LowerMethod)
+
+DEFAULT_LOWER = ("ascent",)
+AUTOMATIC = "auto"
+
+
+@dataclass(frozen=True)
+class Question:
+    """Bracket sup ||f(x) - f(y)||_q / ||x - y||_p over x, y in a region, of an output of f, by these methods.
+
+    `methods` were named and give a row each; `automatic` are those that "auto" adds: one that refuses is left out,
+    with a note.
+    """
+
+    p: Norm = Norm.L2
+    q: Norm = Norm.L2
+    region: Region = Everywhere()
+    output: str = "all"
+    methods: tuple[Method, ...] = ()
+    automatic: tuple[Method, ...] = ()
+    lowers: tuple[LowerMethod, ...] = ()
+    delta: float = 1e-9
+    seed: int = 0
+
+    @classmethod
+    def asked(
+        cls,
+        *,
+        norm: Any = "l2",
+        region: Region | None = None,
+        output: Any = "all",
+        method: Choice = AUTOMATIC,
+        lower: LowerChoice = DEFAULT_LOWER,
+        delta: float = 1e-9,
+        seed: int = 0,
+    ) -> Self:
+        """The question that a person means; InputError, in one sentence, where nothing can be meant."""
+        p, q = parse_norms(norm)
+        upper, below = _listed(method), _listed(lower)
+        if not upper and not below:
+            raise InputError("neither a method for an upper bound nor a search for a lower one is asked for: name one")
+        named = [_method(item) for item in upper if item != AUTOMATIC]
+        searches = [_search(item) for item in below]
+        wanted = automatic(p, q) if AUTOMATIC in upper else []
+        return cls(
+            p,
+            q,
+            as_region(region),
+            parse_output(output),
+            tuple(named),
+            tuple(method for method in wanted if method not in named),
+            tuple(searches),
+            probability(delta, "delta"),
+            checked_seed(seed),
+        )
+
+
+def _listed(choice: Any) -> list[Any]:
+    """None asks for nothing, one thing for a list of it."""
+    if choice is None:
+        return []
+    return list(choice) if isinstance(choice, list | tuple | set | frozenset) else [choice]
+
+
+def _method(item: Any) -> Method:
+    return _chosen(item, Method, method_named, "autolip")  # type: ignore[type-abstract]
+
+
+def _search(item: Any) -> LowerMethod:
+    return _chosen(item, LowerMethod, lower_named, "ascent")  # type: ignore[type-abstract]
+
+
+def _chosen(item: Any, kind: type[Kind], named: Callable[[str], Kind], example: str) -> Kind:
+    """The method that a name, a class or an object means."""
+    if isinstance(item, kind):
+        return item
+    if isinstance(item, str):
+        return named(item)
+    if isinstance(item, type) and issubclass(item, kind):
+        try:
+            return item()
+        except TypeError as error:
+            raise InputError(f"{item.__name__} cannot be made without options: give an object of it") from error
+    raise InputError(f"{shown(item)} is neither a method nor the name of one: give a name, such as {example!r}")
+
+
+def example_tensors(model: Any, inputs: Any) -> tuple[Any, ...]:
+    """The example inputs, one or a sequence of them; NumPy arrays and lists as tensors of the model's own type.
+
+    What is neither stays as it is: an argument that is no tensor.
+    """
+    arrays = isinstance(inputs, tuple | list) and any(isinstance(one, Tensor | np.ndarray) for one in inputs)
+    several = isinstance(inputs, tuple) or arrays
+    listed = tuple(inputs) if several else (inputs,)
+    if not listed:
+        raise InputError("there are no example inputs: give a tensor of the shape that the model takes")
+    if not several and not isinstance(inputs, Tensor | np.ndarray | list | int | float | np.number):
+        raise InputError(f"the example inputs are {shown(inputs)}: give a tensor, an array, or a tuple of them")
+    return tuple(_tensor(model, one) if isinstance(one, np.ndarray | list) or not several else one for one in listed)
+
+
+def _tensor(model: Any, value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, np.ndarray) and value.dtype.kind in "iu":
+        return torch.from_numpy(np.array(value, dtype=np.int64))
+    weights = model.parameters() if isinstance(model, nn.Module) else ()
+    own = next((weight.dtype for weight in weights if weight.is_floating_point()), torch.get_default_dtype())
+    return array(value, "the example input").to(own)
