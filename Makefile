@@ -4,7 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test slow check format lint types bench clean
+MINUTES ?= 30
+SEED ?=
+
+.PHONY: demo test slow fuzz check format lint types bench clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -20,6 +23,9 @@ test: $(READY)  ## the tests but for the slow ones; one thread a worker: two wou
 
 slow: $(READY)  ## the slow tests: large networks of others, every method on every shipped network, the pages' commands
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "slow and not long"
+
+fuzz: $(READY)  ## random networks against what they attain: `make fuzz MINUTES=30 SEED=1`
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
