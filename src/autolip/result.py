@@ -13,6 +13,7 @@ from autolip.norms import Norm
 from autolip.report.table import render_html, render_text
 from autolip.values import Estimate, Lower, Upper
 
+CONSTANT = "the output does not depend on the input"
 SCHEMA = 1
 """Version of the dictionary and JSON form."""
 
@@ -101,18 +102,28 @@ class Result:
 
         Raises InputError where there is none.
         """
+        if CONSTANT in self.notes:
+            raise InputError(f"nothing to certify: {CONSTANT}, and the constant is 0")
         if self.graph is None:
             raise InputError("a pickled result comes back without a certificate: write it before")
         uppers = [(row.value, row) for row in self.bounds if row.kind == "upper" and row.value is not None]
         missing = list[str]()
-        for value, row in sorted(uppers, key=lambda pair: pair[0]):
-            proof, bound = row.proof(), (value, self.options.get("delta", 1e-9))  # over the checker's random vectors
-            if proof is not None:
-                break
-            missing.append(f"{row.method} comes without a proof")
-        else:
-            reason = ", ".join(missing) or "there is no upper bound"
-            raise InputError(f"nothing to certify: {reason}; choose lipsdp or autolip")
+        for _, row in sorted(uppers, key=lambda pair: pair[0]):
+            try:
+                proof = row.proof()
+                if proof is not None:
+                    return self._certified(row, proof)
+                missing.append(f"{row.method} comes without a proof")
+            except InputError as reason:
+                missing.append(f"{row.method}: {reason}")
+        reason = ", ".join(missing) or "there is no upper bound"
+        raise InputError(f"nothing to certify: {reason}; choose lipsdp or autolip")
+
+    def _certified(self, row: Row, proof: Proof) -> Certificate:
+        """The certificate of one row's bound; delta is over the checker's random vectors."""
+        assert row.value is not None and self.graph is not None
+        bound = row.value, self.options.get("delta", 1e-9)
+        inputs = {key: self.assumptions[key] for key in ("input", "input_shape") if key in self.assumptions}
         provenance = {
             "producer": "autolip",
             "version": version("autolip"),
@@ -120,6 +131,7 @@ class Result:
             "output": self.output,
             "method": row.method,
             "seed": self.options.get("seed", 0),
+            **inputs,
         }
         return Certificate.of(proof, bound, self.p, self.q, self.region, self.graph, provenance)
 

@@ -1,11 +1,19 @@
-"""`python -m autolip_check FILE [--model MODEL.onnx]`: exit code 0 where the certificate holds, 1 where it does not."""
+"""`python -m autolip_check FILE [--model MODEL.onnx]`.
+
+Exit code 0 where the certificate holds, 1 where it is rejected, 2 where there is none to be read.
+"""
 
 import argparse
+import json
+import os
 import sys
 from pathlib import Path
 
+from autolip_check.admission import printable
 from autolip_check.check import check
-from autolip_check.container import Rejected
+from autolip_check.container import NotACertificate, Rejected
+
+HOLDS, REJECTED, UNREADABLE = 0, 1, 2
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -13,13 +21,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="autolip_check", description="Re-check a certificate from scratch.")
     parser.add_argument("file", type=Path)
     parser.add_argument("--model", type=Path, help="ONNX file: say which of its initialisers the weights are")
+    parser.add_argument("--json", action="store_true", help="print the verdict as JSON, with all of the region")
     asked = parser.parse_args(arguments)
     try:
-        print(check(asked.file, asked.model))
+        verdict = check(asked.file, asked.model)
+    except NotACertificate as reason:
+        return told(f"not checked: {printable(str(reason))}", UNREADABLE)
     except Rejected as reason:
-        print(f"rejected: {reason}", file=sys.stderr)
-        return 1
-    return 0
+        return told(f"rejected: {printable(str(reason))}", REJECTED)
+    return told(json.dumps(verdict.to_dict(), indent=2) if asked.json else str(verdict), HOLDS)
+
+
+def told(text: str, code: int) -> int:
+    """The exit code once the text is out; that of an unreadable file where it cannot be written."""
+    stream = sys.stderr if code else sys.stdout
+    try:
+        print(text, file=stream, flush=True)
+    except (OSError, ValueError):  # full, or closed
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (nothing more is written on the way out)
+        return code or UNREADABLE
+    return code
 
 
 if __name__ == "__main__":

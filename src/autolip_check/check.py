@@ -3,64 +3,78 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from autolip_check.container import Rejected, canonical, number, read, require
-from autolip_check.graph import assumptions, read_network
-from autolip_check.onnx import initializers, places_of
-from autolip_check.proof import NORMS, checked, concluded
+from autolip_check.admission import fields_of, finite, printable
+from autolip_check.conclusion import concluded
+from autolip_check.container import Array, Document, Rejected, canonical, read, require
+from autolip_check.graph import read_network
+from autolip_check.onnx import Stored, initializers, numbers_of
+from autolip_check.proof import checked, norms_of
+from autolip_check.statement import assumptions
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is proved, and under which assumptions."""
+    """What is proved, and under which assumptions: sentences of printable ASCII, a line each."""
 
     claim: str
     network: str
     assumed: tuple[str, ...]
+    region: Document
 
     def __str__(self) -> str:
         lines = [f"proved: {self.claim}", f"network: {self.network}", "assuming"]
         return "\n".join(lines + [f"  - {sentence}" for sentence in self.assumed])
 
+    def to_dict(self) -> Document:
+        """The same as plain data, with every number of the region."""
+        said = {"claim": self.claim, "network": self.network, "assuming": list(self.assumed)}
+        return {"proved": True, **said, "region": self.region}
+
 
 def check(path: Path, model: Path | None = None) -> Verdict:
-    """The verdict on a certificate; Rejected, with the reason, where it does not hold or is not understood."""
+    """The verdict on a certificate.
+
+    Raises Rejected, with the reason, where it does not hold or is not understood; NotACertificate, which is one of
+    them, where there is none to be read.
+    """
+    document, tensors = read(path)
+    stored = initializers(model) if model else {}
+    held = {name: array.values for name, array in stored.items()}
     try:
-        return _check(path, model)
-    except OSError as error:
-        raise Rejected(f"{error.filename} cannot be read: {error.strerror}") from error
+        return _verdict(document, held | tensors, stored if model else None)
     except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError, RuntimeError) as error:
         raise Rejected(f"not in the format: {type(error).__name__} {error}") from error
 
 
-def _check(path: Path, model: Path | None) -> Verdict:
-    document, tensors = read(path)
-    stored = initializers(model) if model else {}
-    tensors = {name: array for name, (_, array) in stored.items()} | tensors
-    require(set(document) == {"format", "version", "claim", "graph", "proof", "provenance"}, "unknown fields")
-    require((document["format"], document["version"]) == ("autolip certificate", 1), "the format is not known")
-    claim, graph = document["claim"], document["graph"]
-    require(set(claim) == {"value", "norms", "certainty", "delta", "network"}, "the claim has unknown fields")
-    value, delta, (p, q) = number(claim["value"]), number(claim["delta"]), claim["norms"]
-    require(p in NORMS and q in NORMS, "a norm is not known")
+def _verdict(document: Document, tensors: dict[str, Array], stored: dict[str, Stored] | None) -> Verdict:
+    fields_of(document, {"format", "version", "claim", "graph", "proof", "provenance"}, "the document")
+    claim = fields_of(document["claim"], {"value", "norms", "certainty", "delta", "network"}, "the claim")
+    value, delta, (p, q) = finite(claim["value"]), finite(claim["delta"]), norms_of(claim["norms"])
     require(claim["certainty"] == ("confident" if delta else "proved"), "certainty and delta contradict each other")
-    digest = hashlib.sha256(canonical(graph).encode()).hexdigest()
+    digest = hashlib.sha256(canonical(document["graph"]).encode()).hexdigest()
     require(claim["network"] == digest, "the claim is about another network")
-    network = read_network(graph, tensors)
+    network = read_network(document["graph"], tensors)
     facts = checked(document["proof"], network, tensors, delta)
     total = concluded(facts, network, p, q)
-    require(total <= value, f"the facts show {float(total)!r}, not {value!r}")
-    derived, assumed = assumptions(network)
+    require(total <= value, f"the facts show {_shown(total)}, not {value!r}")
     sure = f"except with probability {delta:g} over the checker's random vectors" if delta else "deterministically"
-    region = graph["region"].get("kind", "?")
-    shape = " x ".join(map(str, network[network.input].shape))
+    shape = " x ".join(map(str, network[network.input].shape)) or "one number"
+    sentences = ["f is the network of this graph: its capture from the model was not repeated", *assumptions(network)]
+    if stored is not None:
+        sentences += numbers_of(document["graph"], stored)
     return Verdict(
-        f"||f(x) - f(y)||_{q} <= {value!r} ||x - y||_{p} for all x, y {region}, {sure}",
-        f"{digest[:16]}, {len(network.vertices)} operations on an input of {shape}",
-        (
-            "f is the network of this graph: its capture from the model was not repeated",
-            *((f"{', '.join(sorted(set(derived)))} are what these names mean",) if derived else ()),
-            *assumed,
-            *(places_of(graph, stored) if model else ()),
-        ),
+        printable(f"||f(x) - f(y)||_{q} <= {value!r} ||x - y||_{p} for all x, y {network.region.words}, {sure}"),
+        printable(f"{digest[:16]}, {len(network.vertices)} operations on an input of {shape}"),
+        tuple(map(printable, sentences)),
+        document["graph"]["region"],
     )
+
+
+def _shown(total: Any) -> str:
+    """A fraction as a double, which it may exceed."""
+    try:
+        return repr(float(total))
+    except OverflowError:
+        return "infinity"

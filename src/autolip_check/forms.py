@@ -10,10 +10,12 @@ Without nonlinear operations it says that the norm of an affine map A is at most
 
 In place of its second term stand nu |t|^2 - 2 t y, of which that is the least over t.  Where ab = 0 every operation's
 own part of H is then diagonal: some that are not coupled are eliminated, and S >= 0 is shown, S being the rest.
+
+Its coefficients are products of at most three admitted numbers, or of two with a square, and so normal numbers.  With
+`absolute` every result carries 2^-900 besides: gamma times that is more than all products that underflow have lost.
 """
 
 import math
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,13 +24,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autolip_check.admission import quoted
 from autolip_check.container import Array, Rejected, require
 from autolip_check.graph import Gain, Network, Section, Slopes, Vertex
-from autolip_check.maps import TINY, UNIT, gamma
+from autolip_check.maps import TINY, gamma
 
 LARGEST_MATRIX = 20_000
-LONGEST_RECURRENCE = 4000
-CHUNK, LONG = 2**23, 2**19
+CHUNK = 2**23
+"""Numbers of a batch of vectors."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +55,21 @@ class Form:
 
     @cached_property
     def kept(self) -> NDArray[np.bool_]:
-        """Which variables are not eliminated: of those in which H is diagonal, larger operations go first."""
+        """Which variables are not eliminated: of those in which H is diagonal, larger operations go first.
+
+        z is coupled with what its operand v is made of, t with what y is made of; where an operation is not bent, a
+        square of v couples what v is made of, and those variables are kept.
+        """
         edges = {name: self.network[name].edges[0] for name in self.multipliers}
         ends = {self.sink: self.sink} | {name: edge.source for name, edge in edges.items()}
-        reads, gone = {name: self.network.sources(at, self.section.free) for name, at in ends.items()}, set[str]()
-        tied = set().union(*(reads[name] for name, edge in edges.items() if not _is_bent(edge.slope)))
+        reads = {name: self.network.sources(at, self.section.free) for name, at in ends.items()}
+        tied = set[str]().union(*(reads[name] for name, edge in edges.items() if not _is_bent(edge.slope)))
+        gone = set[str]()
         for name in sorted(self.sizes, key=lambda name: -self.sizes[name]):
-            near = reads.get(name, set()) | {other for other, sources in reads.items() if name in sources}
-            gone |= set() if name in tied or near & gone else {name}
+            readers = {other for other, sources in reads.items() if name in sources}
+            coupled = reads.get(name, set()) | readers
+            if name not in tied and not coupled & gone:
+                gone.add(name)
         return np.concatenate([np.full(size, name not in gone) for name, size in self.sizes.items()])
 
     @cached_property
@@ -72,16 +82,19 @@ class Form:
         """S x for the rows of x, S = H_kk - H_ke H_ee^-1 H_ek; with `absolute` at least |H_kk| x + ..., for x >= 0."""
         full = np.zeros((len(x), len(self.kept)))
         full[:, self.kept] = x
-        image, own = self.whole(full, absolute)[:, ~self.kept], self.weights[~self.kept]
-        full[:, ~self.kept] = (image + TINY) / own + TINY if absolute else -image / own
+        gone = ~self.kept
+        image, own = self.whole(full, absolute)[:, gone], self.weights[gone]
+        full[:, gone] = (image + TINY) / own + TINY if absolute else -image / own
         return self.whole(full, absolute)[:, self.kept]
 
     def noise(self, product: Callable[[Array, bool], Array], scale: Array) -> float:
         """Of a product's rounding error, in norm, scaled: | |H| |_2 <= max (|H| w) / w, all w > 0 (Collatz)."""
-        terms, none = 4 * self.section.terms() + 32 + 4 * len(self.multipliers), np.zeros((1, len(scale)))
+        terms = 4 * self.section.terms() + 32 + 4 * len(self.multipliers)
+        none = np.zeros((1, len(scale)))
         w, spread = none + 1, math.inf
         for _ in range(12):
             image = product(w * scale, True) * scale
+            require(bool(np.isfinite(image).all()), "H overflows")
             spread = min(spread, float((image / w).max()) * (1 + 4 * gamma(terms)))
             w = image / image.max() + 1e-3
         tiny = len(scale) * float(np.linalg.norm(product(none, True) * scale))
@@ -98,11 +111,13 @@ class Form:
         for name, multipliers in self.multipliers.items():
             vertex = self.network[name]
             at = vertex.edges[0].source
-            total[name], force = _constraint(vertex, multipliers, values[at], free[name], absolute)
+            v, z = values.get(at, np.zeros((len(x), *self.network[at].shape))), free[name]
+            total[name], force = _constraint(vertex, multipliers, v, z, absolute)
             forces[at] = forces.get(at, 0.0) + force
-        pulled = self.section.act(forces, True, absolute) | {self.sink: sign * values.get(self.sink, 0.0)}
+        pulled = self.section.act(forces, True, absolute)
+        pulled[self.sink] = sign * values.get(self.sink, np.zeros_like(t))
         rows = [(total[name] + pulled.get(name, 0.0)).reshape(len(x), -1) for name in self.sizes]
-        return np.concatenate(rows, axis=1)
+        return np.concatenate(rows, axis=1) + (TINY if absolute else 0.0)
 
 
 def _is_bent(slope: Any) -> bool:
@@ -111,16 +126,19 @@ def _is_bent(slope: Any) -> bool:
 
 
 def _constraint(vertex: Vertex, lam: Array, v: Array, z: Array, absolute: bool) -> tuple[Array, Array]:
-    """Half the gradient of -lam (z - a v)(b v - z) in z and in v."""
+    """Half the gradient of -lam (z - a v)(b v - z) in z and in v, or of -lam (g^2 |v|^2 - |z|^2)."""
     slope = vertex.edges[0].slope
     if isinstance(slope, Gain):
-        require("l2" in slope.norms, f"no l2 gain of {vertex.name} is given")
-        return lam * z, (lam if absolute else -lam) * slope.norms["l2"] ** 2 * v
-    assert isinstance(slope, Slopes)
-    centre, product = (slope.lo + slope.hi) / 2, slope.lo * slope.hi
+        require("l2" in slope.norms, f"no l2 gain of {quoted(vertex.name)} is given")
+        square = lam * slope.norms["l2"] ** 2
+        return lam * z, square * v + TINY if absolute else -square * v
+    if not isinstance(slope, Slopes):
+        raise Rejected(f"{quoted(vertex.name)} has no slopes")
+    centre, square = lam * ((slope.lo + slope.hi) / 2), lam * (slope.lo * slope.hi)
     if absolute:
-        return lam * (z + np.abs(centre) * v), lam * (np.abs(product) * v + np.abs(centre) * z)
-    return lam * (z - centre * v), lam * (product * v - centre * z)
+        centre, square = np.abs(centre), np.abs(square)
+        return lam * z + centre * v, square * v + centre * z + TINY
+    return lam * z - centre * v, square * v - centre * z
 
 
 def scale_of(diagonal: Array, exact: bool = True) -> Array:
@@ -132,10 +150,12 @@ def scale_of(diagonal: Array, exact: bool = True) -> Array:
 
 
 def prove(form: Form) -> None:
-    """H >= 0, deterministically: D H D - shift I = R^T R + little, multiplied out; else Rejected."""
-    n, step = int(form.kept.sum()), max(1, CHUNK // len(scale_of(form.weights)))
+    """H >= 0, deterministically: D S D - shift I = R^T R + little, multiplied out; else Rejected."""
+    n, scale = int(form.kept.sum()), scale_of(form.weights)
     require(0 < n <= LARGEST_MATRIX, f"a matrix of order {n} is too large to factorise")
-    matrix = np.concatenate([form.product(np.eye(min(step, n - start), n, start)) for start in range(0, n, step)])
+    step = max(1, CHUNK // len(scale))
+    starts = range(0, n, step)
+    matrix = np.concatenate([form.product(np.eye(min(step, n - start), n, start)) for start in starts])
     scale = scale_of(matrix.diagonal())
     matrix *= scale
     matrix *= scale[:, None] / 2
@@ -147,59 +167,17 @@ def prove(form: Form) -> None:
         factor = np.linalg.cholesky(matrix).T
     except np.linalg.LinAlgError as error:
         raise Rejected("H is not positive semidefinite by the margin that rounding needs") from error
-    residual = 0.0
-    for start in range(0, n, step):
-        stop = min(start + step, n)
-        part = factor[:stop, start:stop].T @ factor[:stop, :stop] - matrix[start:stop, :stop]
-        residual = math.hypot(residual, float(np.linalg.norm(part)))
+    residual = _residual(factor, matrix, step)
     sizes = np.abs(factor)
     rounding = gamma(2 * n + 8) * float((sizes.T @ sizes.sum(1)).max())
     require(noise + (1.5 * residual + rounding) * (1 + 1e-6) < shift, "rounding leaves no margin: nothing is proved")
 
 
-def trust(form: Form, delta: float) -> None:
-    """H >= 0 but for an event of probability delta over our own random vectors; else Rejected."""
-    n, scale = len(form.weights), scale_of(form.weights, exact=False)  # a quarter fewer steps
-    runs = max(1, math.ceil(-math.log10(delta) / 3 - 1e-6))
-    pieces = runs if n > LONG else 1  # long vectors are faster one after another
-    epsilon = delta ** (1 / runs) * math.sqrt(math.pi / (2 * n)) * (1 - 1e-6) - 2.0**-45
-    require(epsilon > 0, f"delta = {delta:g} is below what float64 can show")
-    start = np.random.Generator(np.random.PCG64(secrets.randbits(128))).standard_normal((runs, n))
-    vector, before = start / np.linalg.norm(start, axis=1, keepdims=True), np.zeros_like(start)
-    alphas, betas, defects, noise = list[Array](), [np.zeros(runs)], list[Array](), form.noise(form.whole, scale)
-    for step in range(1, 1 + LONGEST_RECURRENCE):
-        image = -scale * np.concatenate([form.whole(x, False) for x in np.array_split(scale * vector, pieces)])
-        alphas.append((vector * image).sum(1))
-        rest = image - alphas[-1][:, None] * vector - betas[-1][:, None] * before
-        beta = np.linalg.norm(rest, axis=1)
-        require(bool(np.isfinite(beta).all()), "Lanczos overflowed")
-        sizes = np.linalg.norm(image, axis=1) + np.abs(alphas[-1]) + betas[-1] + beta
-        defects.append(noise * (1 + 1e-6) + 12 * UNIT * sizes)
-        before, vector = vector, rest / np.maximum(beta, 2.0**-1000)[:, None]
-        betas.append(beta)
-        runs_so_far = zip(*(np.array(x).T.tolist() for x in (alphas, betas[1:], defects)), strict=True)
-        if step % 4 == 0 and all(_excludes(a, b, d, epsilon) for a, b, d in runs_so_far):
-            return
-    raise Rejected(f"{LONGEST_RECURRENCE} steps of Lanczos did not exclude a negative eigenvalue of H")
-
-
-def _excludes(alphas: list[float], betas: list[float], defects: list[float], epsilon: float) -> bool:
-    """Whether a recurrence of B = -D H D excludes an eigenvalue >= 0; Rejected where one is seen.
-
-    B V = V T + beta v e_k^T + F, with u a unit eigenvector of B for lambda >= 0 above the spectrum of T, gives
-    |<v_1, u>| <= beta y_k + sum |F_j| y_j, y = (-T)^-1 e_1 >= 0 (which decreases in lambda); but |<v_1, u>| < eps has
-    probability at most eps sqrt(2 n / pi) for every run: van Dorsselaer, Hochstenbach and van der Vorst, SIAM J. Matrix
-    Anal. Appl. 22 (2000), Theorem 3.2.  Orthogonality of V is not used.  |F_j| <= `defects`, column by column.
-
-    The pivots of -T from below are exact for off-diagonals changed by a few units, which are one more part of F.
-    """
-    pivots = [-alphas[-1]]
-    for alpha, beta in zip(alphas[-2::-1], betas[-2::-1], strict=True):
-        require(pivots[-1] > 0, "H has a negative eigenvalue")
-        pivots.append(-alpha - beta * beta / pivots[-1])
-    require(pivots[-1] > 0, "H has a negative eigenvalue")
-    y = [1 / pivots[-1]]
-    for beta, pivot in zip(betas[:-1], pivots[-2::-1], strict=True):
-        y.append(beta * y[-1] / pivot)
-    heard = math.fsum(map(math.prod, zip(defects, y, strict=True))) + 16 * UNIT * math.hypot(*betas) * math.hypot(*y)
-    return betas[-1] * y[-1] * (1 + 1e-6) + heard * (1 + 1e-6) < epsilon * (1 - 1e-6)
+def _residual(factor: Array, matrix: Array, step: int) -> float:
+    """Of R^T R - M the Frobenius norm below the diagonal and on it: times sqrt 2, that of all of it, or more."""
+    n, residual = len(matrix), 0.0
+    for start in range(0, n, step):
+        stop = min(start + step, n)
+        part = factor[:stop, start:stop].T @ factor[:stop, :stop] - matrix[start:stop, :stop]
+        residual = math.hypot(residual, float(np.linalg.norm(part)))
+    return residual

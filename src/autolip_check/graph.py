@@ -1,15 +1,23 @@
-"""The network as a graph: which linear maps every operation can act as on differences of its operands."""
+"""The network as a graph: which linear maps every operation can act as on differences of its operands.
+
+Everything that is declared, names, shapes, kinds, numbers, is checked here, before anything is computed with it.
+"""
 
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from autolip_check.activations import global_slopes
-from autolip_check.container import Array, Document, number, require, shape_of
+from autolip_check.admission import LARGEST_TENSOR, fields_of, list_of, number, one_of, quoted, shape_of, text_of
+from autolip_check.container import Array, Document, require
 from autolip_check.maps import Map, Shape, Tensors, build, tensor
+from autolip_check.regions import Region, read_region
+
+NORMS = {"l1": 1.0, "l2": 2.0, "linf": math.inf}
+MOST_OPERATIONS = 50_000
 
 
 @dataclass(frozen=True)
@@ -28,22 +36,41 @@ class Gain:
     dims: tuple[int, ...] | None
 
 
+Slope = Map | Slopes | Gain
+
+
 @dataclass(frozen=True)
 class Edge:
     """One operand, and how its differences act."""
 
     source: str
-    slope: Map | Slopes | Gain
+    slope: Slope
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether nothing of the operand is left: a linear map whose entries are all 0."""
+        return isinstance(self.slope, Map) and self.slope.is_zero
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which operation of the model a vertex stands for, with which parameters, and where: as the file says."""
+
+    operation: str = ""
+    place: str = ""
+    parameters: Document = field(default_factory=dict)
+    is_step: bool = False
+    """Whether it is one of several steps of the operation that follows."""
 
 
 @dataclass(frozen=True)
 class Vertex:
-    """f(x) - f(y) = sum over edges of M_i (x_i - y_i); `origin` says where in the model, what, with which numbers."""
+    """f(x) - f(y) = sum over edges of M_i (x_i - y_i)."""
 
     name: str
     shape: Shape
     edges: tuple[Edge, ...]
-    origin: Document
+    origin: Origin = field(default_factory=Origin)
 
     @property
     def is_affine(self) -> bool:
@@ -57,12 +84,14 @@ class Network:
     input: str
     output: str
     vertices: dict[str, Vertex]
+    region: Region = field(default_factory=lambda: Region("everywhere", "everywhere"))
 
     def __iter__(self) -> Iterator[Vertex]:
         return iter(self.vertices.values())
 
-    def __getitem__(self, name: str) -> Vertex:
-        require(name in self.vertices, f"there is no operation {name!r} before its use")
+    def __getitem__(self, name: Any) -> Vertex:
+        known = isinstance(name, str) and name in self.vertices
+        require(known, f"there is no operation {quoted(name)} before its use")
         return self.vertices[name]
 
     def size(self, name: str) -> int:
@@ -73,42 +102,81 @@ class Network:
         needed = {self[sink].name}
         for vertex in reversed(self.vertices.values()):
             if vertex.name in needed and vertex.is_affine and vertex.name not in free:
-                needed = needed - {vertex.name} | {edge.source for edge in vertex.edges}
+                needed = needed - {vertex.name} | {edge.source for edge in vertex.edges if not edge.is_zero}
         return needed
 
 
-def read_network(entry: Document, tensors: Tensors) -> Network:
+def read_network(entry: Any, tensors: Tensors) -> Network:
     """The graph of a certificate, every shape checked."""
-    require(set(entry) == {"input", "output", "region", "vertices"}, "the graph has unknown fields")
-    network = Network(entry["input"], entry["output"], {})
-    for item in entry["vertices"]:
-        require(set(item) == {"name", "shape", "edges", "origin"}, "an operation has unknown fields")
-        require(item["name"] not in network.vertices, f"two operations are called {item['name']}")
-        require(not item["name"].endswith("|"), "names that end in | are the checker's own")
-        shape = shape_of(item["shape"])
-        edges = tuple(_edge(edge, network, shape, tensors) for edge in item["edges"])
-        require(bool(edges) == bool(network.vertices), "the first operation is the input, and no other one is")
-        network.vertices[item["name"]] = Vertex(item["name"], shape, edges, item["origin"])
-    whole = network.input in list(network.vertices)[:1] and network.output in network.vertices
-    require(whole, "the graph does not begin with its input, or has no output")
+    entry = fields_of(entry, {"input", "output", "region", "vertices"}, "the graph")
+    items = list_of(entry["vertices"], "the graph")
+    require(1 <= len(items) <= MOST_OPERATIONS, f"the graph has {len(items)} operations")
+    first = fields_of(items[0], {"name", "shape", "edges", "origin"}, "an operation")
+    region = read_region(entry["region"], math.prod(shape_of(first["shape"])))
+    network = Network(entry["input"], entry["output"], {}, region)
+    total = 0
+    for item in items:
+        vertex = _vertex(item, network, tensors)
+        total += math.prod(vertex.shape)
+        require(total <= LARGEST_TENSOR, "the values of the network are too large together")
+        network.vertices[vertex.name] = vertex
+    require(network[network.input] is next(iter(network)), "the graph does not begin with its input")
+    require(network[network.output], "the graph has no output")
     return network
 
 
-def _edge(entry: Document, network: Network, shape: Shape, tensors: Tensors) -> Edge:
-    source, kind, before = entry["source"], entry.get("kind"), network[entry["source"]].shape
-    fields = {"exact": {"map"}, "between": {"lo", "hi"}, "gain": {"norms", "dims"}}
-    require(kind in fields and set(entry) == {"source", "kind", *fields[kind]}, f"a slope {kind!r} is not known")
+def _vertex(item: Any, network: Network, tensors: Tensors) -> Vertex:
+    item = fields_of(item, {"name", "shape", "edges", "origin"}, "an operation")
+    name, shape = text_of(item["name"], "the name of an operation"), shape_of(item["shape"])
+    require(name not in network.vertices, f"two operations are called {quoted(name)}")
+    require(not name.endswith("|"), "names that end in | are the checker's own")
+    edges = tuple(_edge(edge, network, shape, tensors) for edge in list_of(item["edges"], "the operands"))
+    require(bool(edges) == bool(network.vertices), "the first operation is the input, and no other one is")
+    return Vertex(name, shape, edges, _origin(item["origin"]))
+
+
+def _origin(entry: Any) -> Origin:
+    """What an operation is; {} for a step towards one of the model's."""
+    if entry == {}:
+        return Origin(is_step=True)
+    entry = fields_of(entry, {"operation", "place", "parameters"}, "the origin of an operation")
+    parameters = entry["parameters"]
+    require(isinstance(parameters, dict), "the parameters of an operation are not understood")
+    operation = text_of(entry["operation"], "the name of an operation")
+    return Origin(operation, text_of(entry["place"], "the place of an operation"), parameters)
+
+
+KINDS = {"exact": {"map"}, "between": {"lo", "hi"}, "gain": {"norms", "dims"}}
+
+
+def _edge(entry: Any, network: Network, shape: Shape, tensors: Tensors) -> Edge:
+    kind = one_of(KINDS, entry, "kind", "a slope")
+    entry = fields_of(entry, {"source", "kind", *KINDS[kind]}, "an operand")
+    source = network[entry["source"]]
     if kind == "exact":
-        linear = build(entry["map"], tensors)
-        require((linear.shape_in, linear.shape_out) == (before, shape), f"the map after {source} has a wrong shape")
-        return Edge(source, linear)
+        return Edge(source.name, build(entry["map"], tensors, source.shape, shape))
     if kind == "between":
-        lo, hi = (np.broadcast_to(tensor(entry[end], tensors), shape) for end in ("lo", "hi"))
-        require(before == shape and bool((lo <= hi).all()), f"the slopes after {source} are wrong")
-        return Edge(source, Slopes(lo, hi))
-    gains = {name: number(value) for name, value in entry["norms"].items()}
+        require(source.shape == shape, f"the slopes after {quoted(source.name)} have a wrong shape")
+        return Edge(source.name, _slopes(entry, shape, tensors))
+    return Edge(source.name, _gain(entry, shape))
+
+
+def _slopes(entry: Document, shape: Shape, tensors: Tensors) -> Slopes:
+    lo, hi = (np.broadcast_to(tensor(entry[end], tensors), shape) for end in ("lo", "hi"))
+    require(bool((lo <= hi).all()), "a lower slope is above the upper one")
+    return Slopes(lo, hi)
+
+
+def _gain(entry: Document, shape: Shape) -> Gain:
+    norms, dims = entry["norms"], entry["dims"]
+    require(isinstance(norms, dict) and set(norms) <= set(NORMS), "a gain is of a norm that is not known")
+    gains = {name: number(value) for name, value in norms.items()}
     require(all(value >= 0 for value in gains.values()), "a gain is negative")
-    return Edge(source, Gain(gains, None if entry["dims"] is None else shape_of(entry["dims"])))
+    if dims is None:
+        return Gain(gains, None)
+    axes = shape_of(dims)
+    require(list(axes) == sorted(set(axes)) and max(axes, default=-1) < len(shape), "the axes of blocks are odd")
+    return Gain(gains, axes)
 
 
 @dataclass(frozen=True)
@@ -122,40 +190,25 @@ class Section:
         """The values of all vertices that those given reach; `back`: the adjoint, what they give at the free ones."""
         known, vertices = dict(values), self.network.vertices.values()
         for vertex in reversed(vertices) if back else vertices:
-            if vertex.is_affine and vertex.name not in self.free:
-                for edge in vertex.edges:
-                    start, end = (vertex.name, edge.source) if back else (edge.source, vertex.name)
-                    if start in known and isinstance(edge.slope, Map):
-                        term = edge.slope.act(known[start], back, absolute)
-                        known[end] = known[end] + term if end in known else term
+            if not vertex.is_affine or vertex.name in self.free:
+                continue
+            for edge in vertex.edges:
+                start, end = (vertex.name, edge.source) if back else (edge.source, vertex.name)
+                if start not in known or edge.is_zero or not isinstance(edge.slope, Map):
+                    continue
+                term = edge.slope.act(known[start], back, absolute)
+                known[end] = known[end] + term if end in known else term
         return known
 
     def terms(self) -> float:
         """Roundings, in the sense of gamma, on the worst path through the section, either way."""
-        worst, uses = dict.fromkeys(self.free, 0.0), Counter(e.source for v in self.network for e in v.edges)
+        worst = dict.fromkeys(self.free, 0.0)
+        uses = Counter(edge.source for vertex in self.network for edge in vertex.edges)
         for vertex in self.network:
-            if vertex.name not in self.free and vertex.is_affine:
-                known = [(e.source, e.slope) for e in vertex.edges if e.source in worst and isinstance(e.slope, Map)]
-                paths = [worst[source] + slope.terms + uses[source] for source, slope in known]
-                worst |= {vertex.name: max(paths) + len(paths)} if paths else {}
+            if vertex.name in self.free or not vertex.is_affine:
+                continue
+            known = [(e.source, e.slope) for e in vertex.edges if e.source in worst and isinstance(e.slope, Map)]
+            paths = [worst[source] + slope.terms + uses[source] for source, slope in known]
+            if paths:
+                worst[vertex.name] = max(paths) + len(paths)
         return max(worst.values())
-
-
-def assumptions(network: Network) -> tuple[list[str], list[str]]:
-    """Operations whose slopes follow from their name, and sentences about those that are taken from the certificate."""
-    derived, assumed = [], []
-    for vertex in network:
-        name, numbers = str(vertex.origin.get("operation")), vertex.origin.get("parameters", {})
-        known, where = global_slopes(name, numbers), f"{name} at {vertex.origin.get('place') or 'the model itself'}"
-        for slope in (edge.slope for edge in vertex.edges):
-            if isinstance(slope, Map):
-                assumed += [f"{where} acts on some entries as a linear map"] if known else []
-            elif isinstance(slope, Gain):
-                gains = ", ".join(f"{norm} {value:.6g}" for norm, value in sorted(slope.norms.items()))
-                assumed.append(f"{where} has a gain of at most {gains}")
-            elif slope.lo.size:
-                if known and slope.lo.max() <= known[0] and slope.hi.min() >= known[1]:
-                    derived.append(name)
-                else:
-                    assumed.append(f"{where} has slopes within [{slope.lo.min():.6g}, {slope.hi.max():.6g}]")
-    return derived, assumed

@@ -1,8 +1,10 @@
 """Linear maps: a closed set of primitives, executed forward and backward in float64.
 
-With `absolute` a map acts by |A|, and adds 2^-900 (far more than underflow can lose): for the image m of |x| by |A|,
-|computed A x - A x| <= gamma_t m with t = `terms` (Higham, Accuracy and Stability of Numerical Algorithms, 2002,
-section 3.1).  `terms` counts the products in one entry, and the stated uncertainty of the entries in units of 2^-53.
+With `absolute` a map acts by |A|, and adds 2^-900 (gamma times it is far more than underflow can lose): for the image m
+of |x| by |A|, |computed A x - A x| <= gamma_t m with t = `terms` (Higham, Accuracy and Stability of Numerical
+Algorithms, 2002, section 3.1).  `terms` counts the products in one entry, and the stated uncertainty of the entries in
+units of 2^-53: relative errors e_i of factors compound to (1 + e_1) ... (1 + e_k) - 1, which is at most gamma of their
+sum.
 """
 
 import itertools
@@ -13,7 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autolip_check.container import Array, Document, number, require, shape_of
+from autolip_check.admission import (
+    LARGEST_TENSOR,
+    admitted,
+    fields_of,
+    number,
+    one_of,
+    quoted,
+    relative_error,
+    shape_of,
+)
+from autolip_check.container import Array, Document, require
 
 UNIT = 2.0**-53
 TINY = 2.0**-900
@@ -36,6 +48,11 @@ class Map(ABC):
     shape_out: Shape
     terms: float
 
+    @property
+    @abstractmethod
+    def is_zero(self) -> bool:
+        """Whether every entry is 0: nothing depends on the operand."""
+
     @abstractmethod
     def act(self, x: Array, back: bool, absolute: bool) -> Array:
         """A x, or A^T x if `back`."""
@@ -45,16 +62,22 @@ class Stored(Map):
     """A map with stored entries, each right up to a relative error."""
 
     def __init__(self, entries: Array, error: float) -> None:
-        require(0 <= error < 1e-3, f"{error} is no relative error")
-        self.entries, self.error = entries, error / UNIT
-        used = np.abs(entries[entries != 0])
-        require(not used.size or 2.0**-200 < used.min() <= used.max() < 2.0**200, "an entry is too large or too small")
+        self.entries = admitted(entries)
+        self.error = error
+        """In units of 2^-53."""
+
+    @property
+    def is_zero(self) -> bool:
+        return not self.entries.any()
 
     def act(self, x: Array, back: bool, absolute: bool) -> Array:
-        return self.product(np.abs(self.entries), x, back) + TINY if absolute else self.product(self.entries, x, back)
+        if absolute:
+            return self.product(np.abs(self.entries), x, back) + TINY
+        return self.product(self.entries, x, back)
 
     @abstractmethod
-    def product(self, entries: Array, x: Array, back: bool) -> Array: ...
+    def product(self, entries: Array, x: Array, back: bool) -> Array:
+        """The same with other entries in their place."""
 
 
 class Dense(Stored):
@@ -62,7 +85,8 @@ class Dense(Stored):
 
     def __init__(self, weight: Array, shape: Shape, error: float) -> None:
         super().__init__(weight, error)
-        require(weight.ndim >= 2 and shape and shape[-1] == weight.shape[-1], "a matrix does not fit its input")
+        require(weight.ndim >= 2, "a matrix has two axes, or more")
+        require(len(shape) >= 1 and shape[-1] == weight.shape[-1], "a matrix does not fit its input")
         require(np.broadcast_shapes(weight.shape[:-2], shape[:-1]) == shape[:-1], "matrices do not broadcast")
         self.shape_in, self.shape_out = shape, (*shape[:-1], weight.shape[-2])
         self.terms = max(weight.shape[-2:]) + self.error
@@ -89,17 +113,23 @@ class Convolution(Stored):
 
     def __init__(self, weight: Array, shape: Shape, error: float, entry: Document) -> None:
         super().__init__(weight, error)
+        axes = weight.ndim - 2
+        require(axes >= 1 and min(weight.shape) >= 1 and len(shape) > axes, "a kernel has no axes")
         self.stride, self.padding, self.dilation = (shape_of(entry[k]) for k in ("stride", "padding", "dilation"))
-        self.groups, self.adjoint, axes = entry["groups"], entry["adjoint"], weight.ndim - 2
-        require(len(self.stride) == len(self.padding) == len(self.dilation) == axes >= 1, "a geometry is odd")
-        self.lead, self.space = shape[: -axes - 1], shape[-axes:]
-        self.image = (shape[-axes - 1], *(n + 2 * p for n, p in zip(self.space, self.padding, strict=True)))
-        require(min(self.stride) > 0 and min(self.dilation) > 0, "strides and dilations are positive")
-        fits = type(self.groups) is int and self.groups > 0 and weight.shape[0] % self.groups == 0
-        require(fits and shape[-axes - 1] == weight.shape[1] * self.groups, "a kernel does not fit its image")
+        self.groups, self.adjoint = entry["groups"], entry["adjoint"]
+        require(type(self.adjoint) is bool, "a convolution is the adjoint of one or not: true or false")
+        require(type(self.groups) is int and self.groups >= 1, "groups are counted from 1")
+        require(len(self.stride) == len(self.padding) == len(self.dilation) == axes, "a geometry is odd")
+        require(min(self.stride) >= 1 and min(self.dilation) >= 1, "strides and dilations are positive")
+        self.lead, channels, self.space = shape[: -axes - 1], shape[-axes - 1], shape[-axes:]
+        require(weight.shape[0] % self.groups == 0, "the groups of a kernel are not equal")
+        require(channels == weight.shape[1] * self.groups, "a kernel does not fit its image")
+        self.image = (channels, *(n + 2 * p for n, p in zip(self.space, self.padding, strict=True)))
         sizes = zip(self.image[1:], self.dilation, weight.shape[2:], self.stride, strict=True)
         self.out = (weight.shape[0], *((n - d * (k - 1) - 1) // s + 1 for n, d, k, s in sizes))
-        require(min(self.out) > 0, "a convolution has no output")
+        require(min(self.out) >= 1, "a convolution has no output")
+        largest = math.prod(self.lead) * max(math.prod(self.image), math.prod(self.out))
+        require(largest <= LARGEST_TENSOR, "a convolution is too large")
         shapes = shape, (*self.lead, *self.out)
         self.shape_in, self.shape_out = shapes[::-1] if self.adjoint else shapes
         self.terms = max(weight.shape[:2]) * math.prod(weight.shape[2:]) + self.error
@@ -140,12 +170,18 @@ class Wiring(Map):
         self.shape_in, self.shape_out = shape_in, shape_out
         n, m = math.prod(shape_in), math.prod(shape_out)
         require(rows.ndim == columns.ndim == 1 and len(rows) == len(columns), "pairs of a wiring do not match")
-        self.rows, self.columns = rows[columns >= 0].astype(np.int64), columns[columns >= 0].astype(np.int64)
-        inside = not self.rows.size or (self.rows.min() >= 0 and self.rows.max() < m and self.columns.max() < n)
-        require(inside, "a wiring leaves its tensors")
+        used = columns >= 0
+        self.rows, self.columns = rows[used].astype(np.int64), columns[used].astype(np.int64)
+        if self.rows.size:
+            require(self.rows.min() >= 0 and self.rows.max() < m, "a wiring leaves its result")
+            require(self.columns.max() < n, "a wiring leaves its operand")
         self.counts = [int(np.bincount(index, minlength=1).max()) for index in (self.rows, self.columns)]
         self.terms = float(max(self.counts))
         self.is_isometry = n == m == self.rows.size and self.terms == 1
+
+    @property
+    def is_zero(self) -> bool:
+        return not self.rows.size
 
     def act(self, x: Array, back: bool, absolute: bool) -> Array:
         source, target = (self.rows, self.columns) if back else (self.columns, self.rows)
@@ -167,27 +203,39 @@ FIELDS = {
 }
 
 
-def build(entry: Document, tensors: Tensors) -> Map:
-    """The map of an entry of the certificate; what is not known is refused."""
-    kind = entry.get("op")
-    require(kind in FIELDS and set(entry) == {"op", *FIELDS[kind]}, f"a linear map {kind!r} is not known")
+def build(entry: Any, tensors: Tensors, before: Shape, after: Shape) -> Map:
+    """The map of an entry of the certificate, from one shape to another; what is not known is refused."""
+    kind = one_of(FIELDS, entry, "op", "a linear map")
+    fields_of(entry, {"op", *FIELDS[kind]}, f"a map {kind}")
     shape = shape_of(entry["in"])
-    if kind == "pairs":
-        return Wiring(_index(entry["rows"], tensors), _index(entry["columns"], tensors), shape, shape_of(entry["out"]))
-    if kind == "gather":
+    if kind in ("pairs", "gather"):
         out = shape_of(entry["out"])
-        return Wiring(np.arange(math.prod(out)), _places(entry["index"], out, tensors), shape, out)
-    weight, error = tensor(entry["weight"], tensors), number(entry["error"])
+        require((shape, out) == (before, after), "a map has a wrong shape")
+        return _wiring(kind, entry, tensors, shape, out)
+    weight, error = tensor(entry["weight"], tensors), relative_error(entry["error"])
+    linear: Map
     if kind == "convolution":
-        return Convolution(weight, shape, error, entry)
-    return Dense(weight, shape, error) if kind == "dense" else Diagonal(weight, shape, error)
+        linear = Convolution(weight, shape, error, entry)
+    elif kind == "dense":
+        linear = Dense(weight, shape, error)
+    else:
+        linear = Diagonal(weight, shape, error)
+    require((linear.shape_in, linear.shape_out) == (before, after), "a map has a wrong shape")
+    return linear
+
+
+def _wiring(kind: str, entry: Document, tensors: Tensors, shape: Shape, out: Shape) -> Wiring:
+    if kind == "pairs":
+        return Wiring(_index(entry["rows"], tensors), _index(entry["columns"], tensors), shape, out)
+    return Wiring(np.arange(math.prod(out)), _places(entry["index"], out, tensors), shape, out)
 
 
 def _places(index: Any, shape: Shape, tensors: Tensors) -> NDArray[Any]:
     """Where each entry comes from: a tensor (-1: zero), or an offset and a stride for each axis of the result."""
     if isinstance(index, str):
         return _index(index, tensors)
-    require(all(type(n) is int for n in index) and len(index) == 1 + len(shape), "an index is odd")
+    require(isinstance(index, list) and len(index) == 1 + len(shape), "an index is odd")
+    require(all(type(n) is int and abs(n) <= LARGEST_TENSOR for n in index), "an index is odd")
     places = np.full(shape, index[0], dtype=np.int64)
     for axis, stride in enumerate(index[1:]):
         places += stride * np.arange(shape[axis]).reshape([-1 if i == axis else 1 for i in range(len(shape))])
@@ -196,13 +244,15 @@ def _places(index: Any, shape: Shape, tensors: Tensors) -> NDArray[Any]:
 
 
 def tensor(value: Any, tensors: Tensors) -> Array:
-    """A stored tensor by its name, or a number."""
+    """A stored tensor by its name, or a number, admitted entry by entry."""
     if not isinstance(value, str):
         return np.array(number(value))
-    require(value in tensors, f"there is no tensor {value} in the file: give the model that holds it")
-    return tensors[value].astype(np.float64)
+    require(value in tensors, f"there is no tensor {quoted(value)} in the file: give the model that holds it")
+    require(tensors[value].dtype.kind == "f", f"the tensor {quoted(value)} does not hold reals")
+    return admitted(tensors[value].astype(np.float64))
 
 
 def _index(name: Any, tensors: Tensors) -> NDArray[Any]:
-    require(name in tensors and tensors[name].dtype.kind == "i", f"{name!r} is no tensor of indices")
+    require(isinstance(name, str) and name in tensors, f"there is no tensor {quoted(name)}")
+    require(tensors[name].dtype.kind == "i", f"{quoted(name)} is no tensor of indices")
     return tensors[name].reshape(-1)

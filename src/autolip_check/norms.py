@@ -4,35 +4,28 @@ import math
 
 import numpy as np
 
-from autolip_check.container import Array
+from autolip_check.container import Array, require
 from autolip_check.forms import CHUNK
 from autolip_check.graph import Network, Section
 from autolip_check.maps import gamma
+
+SMALLEST = 2.0**-500
+"""What is smaller is taken as this much: squares do not underflow."""
 
 
 def entry_norms(network: Network, source: str, sink: str, majorant: bool) -> dict[tuple[str, str], float]:
     """Upper bounds on every norm of the map from source to sink that is a sum of absolute entries.
 
-    From the matrix; `majorant`: from two products with |A|, which give those from l1 to l1, and from linf to linf.
+    From the matrix, entry by entry; `majorant`: from two products with |A|, which give only sums of its rows and of its
+    columns, and from these the others.
     """
-    section, n, m = Section(network, (source,)), network.size(source), network.size(sink)
-    terms, step = section.terms(), max(1, CHUNK // max(n, m, 1))
-
-    def moved(x: Array, back: bool = False, absolute: bool = False) -> Array:
-        start, end = (sink, source) if back else (source, sink)
-        values = section.act({start: x.reshape(-1, *network[start].shape)}, back, absolute)
-        return values.get(end, np.zeros((len(x), network.size(end)))).reshape(len(x), -1)
-
-    columns, rows = moved(np.ones((1, m)), True, True)[0], moved(np.ones((1, n)), False, True)[0]
-    squares, row_squares, top = columns**2, rows**2, min(columns.max(), rows.max())
-    if not majorant:
-        columns, squares, rows, row_squares, top = np.zeros(n), np.zeros(n), np.zeros(m), np.zeros(m), 0.0
-    for start in range(0, 0 if majorant else n, step):
-        units = np.eye(min(step, n - start), n, start)
-        sizes = np.abs(moved(units)) + gamma(terms) * moved(units, absolute=True) * (1 + 1e-6)
-        chosen = slice(start, start + len(units))
-        columns[chosen], squares[chosen] = sizes.sum(1), (sizes**2).sum(1)
-        rows, row_squares, top = rows + sizes.sum(0), row_squares + (sizes**2).sum(0), max(top, float(sizes.max()))
+    n, m = network.size(source), network.size(sink)
+    section = Section(network, (source,))
+    terms = section.terms()
+    sums = _from_majorant(section, sink, n, m) if majorant else _from_entries(section, sink, n, m)
+    columns, rows, squares, row_squares, top = sums
+    for part in sums:
+        require(bool(np.isfinite(part).all()), "sums of entries overflow")
     bounds = {
         ("l1", "l1"): float(columns.max()),
         ("linf", "linf"): float(rows.max()),
@@ -42,6 +35,42 @@ def entry_norms(network: Network, source: str, sink: str, majorant: bool) -> dic
         ("l2", "l1"): float(np.linalg.norm(columns)),
         ("linf", "l2"): float(np.linalg.norm(rows)),
         ("linf", "l1"): float(columns.sum()),
-        ("l2", "l2"): min(math.sqrt(columns.max() * rows.max()), math.sqrt(squares.sum())),
+        ("l2", "l2"): min(math.sqrt(columns.max()) * math.sqrt(rows.max()), math.sqrt(squares.sum())),
     }
     return {pair: bound * (1 + gamma(terms + 2 * (n + m)) + 1e-12) for pair, bound in bounds.items()}
+
+
+Sums = tuple[Array, Array, Array, Array, float]
+"""Sums of absolute entries by columns and by rows, of their squares by columns and by rows, the largest entry."""
+
+
+def _from_majorant(section: Section, sink: str, n: int, m: int) -> Sums:
+    """The sum of |entries| is the image of ones by |A|; the sum of squares is at most its square."""
+    columns = np.maximum(_moved(section, sink, np.ones((1, m)), True, True)[0], SMALLEST)
+    rows = np.maximum(_moved(section, sink, np.ones((1, n)), False, True)[0], SMALLEST)
+    return columns, rows, columns**2, rows**2, float(np.minimum(columns.max(), rows.max()))
+
+
+def _from_entries(section: Section, sink: str, n: int, m: int) -> Sums:
+    """The images of the unit vectors, and what rounding may have done to them."""
+    columns, squares, rows, row_squares = np.zeros(n), np.zeros(n), np.zeros(m), np.zeros(m)
+    top, terms, step = 0.0, section.terms(), max(1, CHUNK // max(n, m, 1))
+    for start in range(0, n, step):
+        units = np.eye(min(step, n - start), n, start)
+        computed = np.abs(_moved(section, sink, units))
+        rounding = gamma(terms) * _moved(section, sink, units, absolute=True) * (1 + 1e-6)
+        sizes = np.maximum(computed + rounding, SMALLEST)
+        require(bool(np.isfinite(sizes).all()), "entries overflow")
+        chosen = slice(start, start + len(units))
+        columns[chosen], squares[chosen] = sizes.sum(1), (sizes**2).sum(1)
+        rows, row_squares = rows + sizes.sum(0), row_squares + (sizes**2).sum(0)
+        top = max(top, float(sizes.max()))
+    return columns, rows, squares, row_squares, top
+
+
+def _moved(section: Section, sink: str, x: Array, back: bool = False, absolute: bool = False) -> Array:
+    """A x for the rows of x, or A^T x, flattened."""
+    source, network = section.free[0], section.network
+    start, end = (sink, source) if back else (source, sink)
+    values = section.act({start: x.reshape(-1, *network[start].shape)}, back, absolute)
+    return values.get(end, np.zeros((len(x), network.size(end)))).reshape(len(x), -1)

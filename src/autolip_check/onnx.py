@@ -1,24 +1,56 @@
-"""The initialisers of an ONNX file, read from the bytes of its protocol buffer."""
+"""The initialisers of an ONNX file, read from the bytes of its protocol buffer and of the files it keeps beside it."""
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autolip_check.container import Document, Rejected, content, require
+from autolip_check.admission import quoted
+from autolip_check.container import Document, NotACertificate, content, read_bytes, understood
 
 TYPES = {1: "<f4", 11: "<f8"}
+"""TensorProto.DataType: FLOAT and DOUBLE."""
+
+ELSEWHERE = 1
+"""TensorProto.DataLocation: EXTERNAL."""
+
+Fields = dict[int, list[Any]]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An initialiser, or its transpose."""
+
+    name: str
+    values: NDArray[Any]
+
+
+def initializers(path: Path) -> dict[str, Stored]:
+    """The floating initialisers (ModelProto.graph.initializer) and their transposes, by content."""
+    data = memoryview(read_bytes(path))
+    try:
+        graphs = [value for number, value in _fields(data) if number == 7]
+        found = [_tensor(value, path) for graph in graphs for number, value in _fields(graph) if number == 5]
+    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError) as error:
+        raise NotACertificate(f"{path} is not an ONNX file that can be read: {error}") from error
+    understood(graphs, f"{path} holds no ONNX graph")
+    both = [Stored(one.name, np.ascontiguousarray(way)) for one in found for way in (one.values.T, one.values)]
+    return {content(stored.values): stored for stored in both}
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
+    """An integer of at most ten bytes, seven bits in each, and where it ends."""
+    value = 0
+    for shift in range(0, 70, 7):
         byte = data[at]
-        value, shift, at = value | (byte & 127) << shift, shift + 7, at + 1
+        value, at = value | (byte & 127) << shift, at + 1
         if byte < 128:
             return value, at
+    raise ValueError("an integer is too long")
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:
@@ -31,34 +63,51 @@ def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:
             yield key >> 3, value
             continue
         size, at = _varint(data, at) if key & 7 == 2 else ({1: 8, 5: 4}[key & 7], at)
+        if size > len(data) - at:
+            raise ValueError("a field is longer than the file")
         yield key >> 3, data[at : at + size]
         at += size
 
 
-def initializers(path: Path) -> dict[str, tuple[str, NDArray[Any]]]:
-    """Name and value of the floating initialisers (ModelProto.graph.initializer) and their transposes, by content."""
-    data = memoryview(path.read_bytes())
-    try:
-        graphs = [value for number, value in _fields(data) if number == 7]
-        found = [_tensor(value) for graph in graphs for number, value in _fields(graph) if number == 5]
-    except (IndexError, KeyError, ValueError, TypeError) as error:
-        raise Rejected(f"{path} is not an ONNX file that can be read: {error}") from error
-    require(graphs, f"{path} holds no ONNX graph")
-    both = [(name, np.ascontiguousarray(turned)) for name, array in found for turned in (array.T, array)]
-    return {content(array): (name, array) for name, array in both}
-
-
-def _tensor(data: memoryview) -> tuple[str, NDArray[Any]]:
-    """TensorProto: dims 1, data_type 2, float_data 4, name 8, raw_data 9, double_data 10; of other types none."""
-    fields = dict[int, list[Any]]()
+def _gathered(data: memoryview) -> Fields:
+    fields: Fields = {}
     for number, value in _fields(data):
         fields.setdefault(number, []).append(value)
+    return fields
+
+
+def _tensor(data: memoryview, path: Path) -> Stored:
+    """TensorProto: dims 1, data_type 2, float_data 4, name 8, raw_data 9, double_data 10, external_data 13, 14."""
+    fields = _gathered(data)
     dims = [n for value in fields.get(1, []) for n in ([value] if isinstance(value, int) else _packed(value))]
-    kind, name = fields[2][0], bytes(fields.get(8, [b""])[0]).decode()
-    parts = fields.get(9) or fields.get(4) or fields.get(10) or []
+    kind, name = fields[2][-1], bytes(fields.get(8, [b""])[-1]).decode()
     if kind not in TYPES:
-        return name, np.zeros(0)
-    return name, np.frombuffer(b"".join(map(bytes, parts)), TYPES[kind]).reshape(dims)
+        return Stored(name, np.zeros(0))
+    size = np.dtype(TYPES[kind]).itemsize * math.prod(dims)
+    if fields.get(14, [0])[-1] == ELSEWHERE:
+        raw = _external(fields.get(13, []), path, size)
+    else:
+        raw = b"".join(map(bytes, fields.get(9) or fields.get(4) or fields.get(10) or []))
+    if len(raw) != size:
+        raise ValueError(f"the initialiser {quoted(name)} is not of the size it says")
+    return Stored(name, np.frombuffer(raw, TYPES[kind]).reshape(dims))
+
+
+def _external(entries: list[memoryview], path: Path, size: int) -> bytes:
+    """Bytes of a file in the model's own folder: StringStringEntryProto, key 1, value 2."""
+    pairs = [_gathered(entry) for entry in entries]
+    told = {bytes(pair[1][-1]).decode(): bytes(pair[2][-1]).decode() for pair in pairs}
+    folder = path.resolve().parent
+    place = (folder / told["location"]).resolve()
+    if not place.is_relative_to(folder):
+        raise ValueError(f"it keeps weights in {quoted(told['location'])}, outside its own folder")
+    start, length = int(told.get("offset", "0")), int(told.get("length", str(size)))
+    held = place.stat().st_size if place.is_file() else 0
+    if not (start >= 0 and length == size and start + length <= held):
+        raise ValueError(f"its weights in {quoted(told['location'])} are not there, or not of their size")
+    with place.open("rb") as file:
+        file.seek(start)
+        return file.read(length)
 
 
 def _packed(data: memoryview) -> list[int]:
@@ -69,9 +118,19 @@ def _packed(data: memoryview) -> list[int]:
     return values
 
 
-def places_of(graph: Document, known: dict[str, tuple[str, NDArray[Any]]]) -> list[str]:
-    """One sentence for every weight of the graph: which initialiser it is, bit for bit, or that it is none."""
-    maps = [(v["name"], edge["map"]) for v in graph["vertices"] for edge in v["edges"] if edge["kind"] == "exact"]
-    weights = [(name, entry["weight"]) for name, entry in maps if isinstance(entry.get("weight"), str)]
-    found = [(name, f"is {known[w][0]} of" if w in known else "is not stored in") for name, w in weights]
-    return [f"the weight of {name} {which} the model file, bit for bit" for name, which in found]
+def numbers_of(graph: Document, known: dict[str, Stored]) -> list[str]:
+    """One sentence for every number of a linear map: which initialiser it is, bit for bit, or that it is none."""
+    sentences = []
+    for vertex in graph["vertices"]:
+        for edge in vertex["edges"]:
+            if edge["kind"] == "exact" and "weight" in edge["map"]:
+                sentences += _number(quoted(vertex["name"]), edge["map"]["weight"], known)
+    return sentences
+
+
+def _number(name: str, weight: Any, known: dict[str, Stored]) -> list[str]:
+    if not isinstance(weight, str):
+        return [] if weight == 1 else [f"the number {weight!r} of {name} is not stored in the model file"]
+    if weight in known:
+        return [f"the weight of {name} is {quoted(known[weight].name)} of the model file, bit for bit"]
+    return [f"the weight of {name} is not stored in the model file"]

@@ -1,27 +1,28 @@
-"""From facts to the claim: every fact is checked afresh, then gains are added over operands and multiplied along paths.
+"""Facts about stretches of the network, every one of them checked afresh.
 
-A fact bounds how much a stretch of the network, from `source` to `sink`, can grow a difference, from one norm to
-another: `norm` an affine map (all paths through affine operations), `quadratic` anything, by H >= 0, `entries` too, one
-entry of the sink at a time, and `cases`, with some slopes at one of their ends, case by case.
+A fact bounds how much a stretch, from `source` to `sink`, can grow a difference, from one norm to another: `norm` an
+affine map (all paths through affine operations), `quadratic` anything, by H >= 0, `entries` too, one entry of the sink
+at a time, and `cases`, with some slopes at one of their ends, case by case.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from autolip_check.container import Array, Document, Rejected, number, require
-from autolip_check.forms import Form, prove, trust
-from autolip_check.graph import Edge, Gain, Network, Slopes, Vertex
+from autolip_check.admission import fields_of, list_of, number, one_of, positive, quoted, text_of
+from autolip_check.container import Array, Document, require
+from autolip_check.forms import Form, prove
+from autolip_check.graph import NORMS, Edge, Gain, Network, Slopes, Vertex
+from autolip_check.lanczos import trust
 from autolip_check.maps import Diagonal, Tensors, Wiring, tensor
 from autolip_check.norms import entry_norms
 from autolip_check.symbol import single_path, symbol
 
-NORMS = {"l1": 1.0, "l2": 2.0, "linf": math.inf}
-Gains = dict[str, Fraction | float]
-"""By norm, and exactly: sums and products are of fractions; infinite where nothing is known."""
+MOST_STEPS = 50_000
 
 
 @dataclass(frozen=True)
@@ -36,188 +37,207 @@ class Fact:
     value: float
     by: str
 
+    def __str__(self) -> str:
+        return f"the {self.step} of {quoted(self.sink)} over {quoted(self.source)}"
 
-def checked(steps: list[Document], network: Network, tensors: Tensors, delta: float) -> list[Fact]:
+
+@dataclass(frozen=True)
+class Given:
+    """What a fact is about, and what its randomised check may use up of the failure probability."""
+
+    network: Network
+    tensors: Tensors
+    delta: float
+
+
+def checked(steps: Any, network: Network, tensors: Tensors, delta: float) -> list[Fact]:
     """All facts of a proof; the randomised ones share delta."""
-    random = sum(step.get("by") == "lanczos" for step in steps)
-    require(0 < delta < 1 if random else delta == 0, "delta is 0 for a proof without random steps, and only then")
-    return [_checked(step, network, tensors, delta / max(random, 1) * (1 - 1e-12)) for step in steps]
+    steps = list_of(steps, "the proof")
+    require(len(steps) <= MOST_STEPS, f"the proof has {len(steps)} steps")
+    random = sum(isinstance(step, dict) and step.get("by") == "lanczos" for step in steps)
+    if random:
+        require(0 < delta < 1, "a proof with random steps has a delta between 0 and 1")
+    else:
+        require(delta == 0, "delta is 0 for a proof without random steps")
+    given = Given(network, tensors, delta / max(random, 1) * (1 - 1e-12))
+    return [_checked(step, given) for step in steps]
 
 
-def _checked(step: Document, network: Network, tensors: Tensors, delta: float) -> Fact:
-    verify, more = STEPS[step["step"]]
-    fields = {"step", "source", "sink", "norms", "value", "by"}
-    require(set(step) == fields | more, f"a proof step {step['step']!r} of this form is not known")
-    p, q = step["norms"]
-    require(p in NORMS and q in NORMS, "a norm is not known")
-    fact = Fact(step["step"], step["source"], step["sink"], p, q, number(step["value"]), step["by"])
-    require(fact.value >= 0 and network[fact.source] is not network[fact.sink], f"{fact} says nothing")
-    verify(fact, step, network, tensors, delta)
+def _checked(step: Any, given: Given) -> Fact:
+    kind = one_of(STEPS, step, "step", "a proof step")
+    verify, more = STEPS[kind]
+    fields_of(step, {"step", "source", "sink", "norms", "value", "by", *more}, f"a proof step {kind}")
+    source, sink = given.network[step["source"]], given.network[step["sink"]]
+    require(source is not sink, f"the {kind} of {quoted(sink.name)} over itself says nothing")
+    p, q = norms_of(step["norms"])
+    by = text_of(step["by"], "how a fact is proved")
+    fact = Fact(kind, source.name, sink.name, p, q, number(step["value"]), by)
+    require(fact.value >= 0, f"{fact} is negative")
+    verify(fact, step, given)
     return fact
 
 
-def _norm(fact: Fact, step: Document, network: Network, tensors: Tensors, delta: float) -> None:
+def norms_of(value: Any) -> tuple[str, str]:
+    """Two of the known norms."""
+    pair = list_of(value, "a pair of norms")
+    require(len(pair) == 2, "norms are given as a pair")
+    for norm in pair:
+        require(isinstance(norm, str) and norm in NORMS, f"a norm {quoted(norm)} is not known")
+    return pair[0], pair[1]
+
+
+def _norm(fact: Fact, step: Document, given: Given) -> None:
     """An affine map's norm: by `entries` or `majorant`, or its l2 norm by `symbol`, `cholesky` or `lanczos`."""
-    require(network[fact.sink].is_affine, f"{fact.sink} is not affine")
+    network = given.network
+    require(network[fact.sink].is_affine, f"{quoted(fact.sink)} is not affine")
     if fact.by in ("entries", "majorant"):
         bounds = entry_norms(network, fact.source, fact.sink, fact.by == "majorant")
-        require(fact.value >= bounds[fact.p, fact.q], f"{fact} is not proved")
+        require(bounds[fact.p, fact.q] <= fact.value, f"{fact} is not proved")
         return
     n, m = network.size(fact.source), network.size(fact.sink)
-    value = float(Fraction(fact.value) / (_exchange(fact.p, "l2", n) * _exchange("l2", fact.q, m))) * (1 - 2.0**-50)
+    around = exchange(fact.p, "l2", n) * exchange("l2", fact.q, m)
+    value = float(Fraction(fact.value) / around) * (1 - 2.0**-50)
     require(value > 0, f"{fact} is not proved")
     if fact.by == "symbol":
         symbol(single_path(network, fact.source, fact.sink), value)
     else:
         square = np.array(math.nextafter(value**2, 0.0))
-        _positive(Form(network, fact.source, fact.sink, square, np.array(1.0), {}), fact, delta)
+        _positive(Form(network, fact.source, fact.sink, square, np.array(1.0), {}), fact, given.delta)
 
 
 def _positive(form: Form, fact: Fact, delta: float) -> None:
-    require(fact.by in ("cholesky", "lanczos"), f"H >= 0 by {fact.by!r} is not known")
-    prove(form) if fact.by == "cholesky" else trust(form, delta)
+    require(fact.by in ("cholesky", "lanczos"), f"{fact} by {quoted(fact.by)}: that is not known")
+    if fact.by == "cholesky":
+        prove(form)
+    else:
+        require(delta > 0, f"{fact} is random, and no delta is claimed")
+        trust(form, delta)
 
 
-def _quadratic(fact: Fact, step: Document, network: Network, tensors: Tensors, delta: float) -> None:
+def _quadratic(fact: Fact, step: Document, given: Given) -> None:
     """Anything between source and sink by H >= 0."""
-    network = _straightened(network, set(step["multipliers"]))
+    require(isinstance(step["multipliers"], dict), "multipliers are given by name")
+    network, tensors = straightened(given.network, set(step["multipliers"])), given.tensors
     multipliers = {f"{n}|": _multiplier(network, f"{n}|", value, tensors) for n, value in step["multipliers"].items()}
     free = (fact.source, *multipliers)
     require(f"{fact.source}|" not in multipliers, "the source carries a multiplier")
     operands = [network[name].edges[0].source for name in multipliers]
-    known = all(network.sources(name, free) <= set(free) for name in (fact.sink, *operands))
-    require(known, "a nonlinear operation between source and sink carries no multiplier")
-    mu, nu = (_weights(step[k], network[at], tensors) for k, at in (("inputs", fact.source), ("outputs", fact.sink)))
+    for name in (fact.sink, *operands):
+        reached = network.sources(name, free)
+        require(reached <= set(free), "a nonlinear operation between source and sink carries no multiplier")
+    mu = _weights(step["inputs"], network[fact.source], tensors)
+    nu = _weights(step["outputs"], network[fact.sink], tensors)
     square = _total(mu, fact.p == "linf") * _total(nu, fact.q == "l1")
-    require(Fraction(fact.value) ** 2 >= square, f"{fact} is less than the multipliers show")
-    _positive(Form(network, fact.source, fact.sink, mu, nu, multipliers), fact, delta)
+    require(square <= Fraction(fact.value) ** 2, f"{fact} is less than the multipliers show")
+    _positive(Form(network, fact.source, fact.sink, mu, nu, multipliers), fact, given.delta)
 
 
-def _entries(fact: Fact, step: Document, network: Network, tensors: Tensors, delta: float) -> None:
+def _entries(fact: Fact, step: Document, given: Given) -> None:
     """The linf norm of the sink is the largest of its entries: H >= 0 for each of them."""
-    shape, size, forms = network[fact.sink].shape, network.size(fact.sink), step["entries"]
-    require(fact.q == "linf" and len(forms) == size, f"{fact} needs a form for every entry, and shows linf only")
+    network = given.network
+    shape, size = network[fact.sink].shape, network.size(fact.sink)
+    forms = list_of(step["entries"], "the forms of entries")
+    require(fact.q == "linf", f"{fact} by its entries is about linf only")
+    require(len(forms) == size, f"{fact} needs a form for every entry")
     for place, form in enumerate(forms):
-        require(set(form) == {"multipliers", "inputs"}, "an entry is odd")
-        edge = Edge(fact.sink, Wiring(np.zeros(1), np.array([place]), shape, (1,)))
-        read = Vertex("||", (1,), (edge,), {})
-        one = replace(network, vertices={**network.vertices, read.name: read})
-        _quadratic(replace(fact, sink=read.name), form | {"outputs": 1.0}, one, tensors, delta / size)
+        fields_of(form, {"multipliers", "inputs"}, "the form of an entry")
+        edge = Edge(fact.sink, Wiring(np.zeros(1, dtype=np.int64), np.array([place]), shape, (1,)))
+        reading = Vertex("||", (1,), (edge,))
+        one = replace(network, vertices={**network.vertices, reading.name: reading})
+        part = replace(given, network=one, delta=given.delta / size)
+        _quadratic(replace(fact, sink=reading.name), form | {"outputs": 1.0}, part)
 
 
-def _cases(fact: Fact, step: Document, network: Network, tensors: Tensors, delta: float) -> None:
+def _cases(fact: Fact, step: Document, given: Given) -> None:
     """Slope by slope at its two ends, where a norm that is convex in it is largest; H >= 0 in every case."""
     require((fact.p, fact.q, fact.by) == ("l2", "l2", "cholesky"), "cases are for l2, by cholesky")
-    if set(tree := step["tree"]) == {"multipliers"}:
+    tree = step["tree"]
+    if isinstance(tree, dict) and set(tree) == {"multipliers"}:
         weights = {"inputs": math.nextafter(fact.value**2, 0.0), "outputs": 1.0}
-        _quadratic(fact, tree | weights, network, tensors, delta)
+        _quadratic(fact, tree | weights, given)
         return
-    require(set(tree) == {"at", "entry", "low", "high"}, "a case is odd")
-    vertex, entry = network[tree["at"]], tree["entry"]
+    fields_of(tree, {"at", "entry", "low", "high"}, "a case")
+    vertex, entry = given.network[tree["at"]], tree["entry"]
     slope = vertex.edges[0].slope if len(vertex.edges) == 1 else None
-    require(isinstance(slope, Slopes) and type(entry) is int and entry >= 0, "a case is about a slope")
-    assert isinstance(slope, Slopes)
+    if not isinstance(slope, Slopes):
+        require(False, f"{quoted(vertex.name)} has no slopes to be taken apart")
+        return
+    require(type(entry) is int and 0 <= entry < slope.lo.size, "a case is about an entry that is not there")
     for end, values in (("low", slope.lo), ("high", slope.hi)):
         lo, hi = slope.lo.copy(), slope.hi.copy()
         lo.flat[entry] = hi.flat[entry] = values.flat[entry]
         fixed = replace(vertex, edges=(Edge(vertex.edges[0].source, Slopes(lo, hi)),))
-        other = replace(network, vertices={**network.vertices, vertex.name: fixed})
-        _cases(fact, {"tree": tree[end]}, other, tensors, delta)
+        other = replace(given.network, vertices={**given.network.vertices, vertex.name: fixed})
+        _cases(fact, {"tree": tree[end]}, replace(given, network=other))
 
 
-STEPS = {
-    "norm": (_norm, set[str]()),
+Check = Callable[[Fact, Document, Given], None]
+
+STEPS: dict[str, tuple[Check, set[str]]] = {
+    "norm": (_norm, set()),
     "quadratic": (_quadratic, {"multipliers", "inputs", "outputs"}),
     "entries": (_entries, {"entries"}),
     "cases": (_cases, {"tree"}),
 }
 
 
-def _straightened(network: Network, names: set[str]) -> Network:
+def straightened(network: Network, names: set[str]) -> Network:
     """The same network, each of these operations the sum of a scaling (known slopes) and the rest, called name|."""
     vertices = dict[str, Vertex]()
     for name, vertex in network.vertices.items():
         if name in names and len(vertex.edges) == 1 and not vertex.is_affine:
-            (edge,), parts = vertex.edges, {f"{name}|": np.ones(())}
-            if isinstance(slope := edge.slope, Slopes):
-                known = slope.lo == slope.hi
-                edge = Edge(edge.source, Slopes(np.where(known, 0.0, slope.lo), np.where(known, 0.0, slope.hi)))
-                parts |= {edge.source: np.where(known, slope.lo, 0.0)} if known.any() else {}
-            vertices[f"{name}|"] = replace(vertex, name=f"{name}|", edges=(edge,))
-            edges = tuple(Edge(part, Diagonal(scale, vertex.shape, 0.0)) for part, scale in parts.items())
-            vertex = replace(vertex, edges=edges)
+            bent, vertex = _taken_apart(vertex)
+            vertices[bent.name] = bent
         vertices[name] = vertex
     return replace(network, vertices=vertices)
 
 
+def _taken_apart(vertex: Vertex) -> tuple[Vertex, Vertex]:
+    """The rest, with slopes 0 where they are known; and the sum of it and of the known slopes times the operand."""
+    (edge,) = vertex.edges
+    name, parts = f"{vertex.name}|", {f"{vertex.name}|": np.ones(())}
+    if isinstance(slope := edge.slope, Slopes):
+        known = slope.lo == slope.hi
+        edge = Edge(edge.source, Slopes(np.where(known, 0.0, slope.lo), np.where(known, 0.0, slope.hi)))
+        if known.any():
+            parts[edge.source] = np.where(known, slope.lo, 0.0)
+    edges = tuple(Edge(part, Diagonal(scale, vertex.shape, 0.0)) for part, scale in parts.items())
+    return replace(vertex, name=name, edges=(edge,)), replace(vertex, edges=edges)
+
+
 def _weights(value: Any, vertex: Vertex, tensors: Tensors) -> Array:
     weights = np.broadcast_to(tensor(value, tensors), vertex.shape)
-    require(bool((weights > 0).all()), "weights of the input and the output are positive")
-    return weights
+    return positive(weights, "a weight of the input or of the output")
 
 
 def _total(weights: Array, added: bool) -> Fraction:
     """c with sum w_i x_i^2 <= c |x|^2: their sum for linf, the largest for l2 and l1 (an l1 output: their sum)."""
-    return sum(map(Fraction, weights.reshape(-1).tolist()), Fraction(0)) if added else Fraction(float(weights.max()))
+    if added:
+        return sum(map(Fraction, weights.reshape(-1).tolist()), Fraction(0))
+    return Fraction(float(weights.max()))
 
 
 def _multiplier(network: Network, name: str, value: Any, tensors: Tensors) -> Array:
     """One number > 0 for every entry, or for every block of a gain."""
     vertex = network[name]
-    require(len(vertex.edges) == 1 and not vertex.is_affine, f"{name} carries no multiplier")
-    multiplier, slope = tensor(value, tensors), vertex.edges[0].slope
-    require(bool((multiplier > 0).all()), "a multiplier is not positive")
+    require(len(vertex.edges) == 1 and not vertex.is_affine, f"{quoted(name)} carries no multiplier")
+    multiplier, slope = positive(tensor(value, tensors), "a multiplier"), vertex.edges[0].slope
     if not isinstance(slope, Gain):
         return np.broadcast_to(multiplier, vertex.shape)
     if multiplier.size == 1:
         return multiplier.reshape(())
+    require(slope.dims is not None, f"{quoted(name)} is one block, with one multiplier")
     shapes = (vertex.shape, network[vertex.edges[0].source].shape)
-    before, after = (tuple(1 if i in (slope.dims or ()) else n for i, n in enumerate(shape)) for shape in shapes)
-    require(slope.dims is not None and multiplier.shape == before == after, f"blocks of {name} do not match")
+    after, before = (tuple(1 if i in (slope.dims or ()) else n for i, n in enumerate(shape)) for shape in shapes)
+    require(multiplier.shape == before == after, f"blocks of {quoted(name)} do not match")
     return multiplier
 
 
-def concluded(facts: list[Fact], network: Network, p: str, q: str) -> Fraction | float:
-    """The gain from input to output: sums over operands, products along paths, facts where they are smaller."""
-    norms, gains = tuple(dict.fromkeys((p, q))), dict[str, Gains]()
-    for vertex in network:
-        here = [fact for fact in facts if fact.sink == vertex.name and fact.source in gains]
-        size = network.size(vertex.name)
-        at = {s: _through(vertex, network, here, gains, s) if vertex.edges else _exchange(p, s, size) for s in norms}
-        gains[vertex.name] = {r: min(at[s] * _exchange(s, r, size) for s in norms) for r in norms}
-    return gains[network.output][q]
-
-
-def _through(vertex: Vertex, network: Network, facts: list[Fact], gains: dict[str, Gains], r: str) -> Fraction | float:
-    """Edge by edge, or for an affine operation source by source; or by one fact about the whole stretch."""
-    whole = [_by_facts([fact], gains, r) for fact in facts if fact.step != "norm"]
-    if vertex.is_affine:
-        norms = [fact for fact in facts if fact.step == "norm"]
-        parts = [_by_facts([f for f in norms if f.source == s], gains, r) for s in network.sources(vertex.name)]
-    else:
-        parts = [_along(edge, vertex, gains[edge.source], r) for edge in vertex.edges]
-    return min([sum(parts), *whole])
-
-
-def _by_facts(facts: list[Fact], gains: dict[str, Gains], r: str) -> Fraction | float:
-    known = [fact for fact in facts if fact.q == r and fact.p in gains[fact.source]]
-    return min([Fraction(fact.value) * gains[fact.source][fact.p] for fact in known], default=math.inf)
-
-
-def _along(edge: Edge, vertex: Vertex, before: Gains, r: str) -> Fraction | float:
-    slope = edge.slope
-    if isinstance(slope, Slopes):
-        return Fraction(float(np.maximum(np.abs(slope.lo), np.abs(slope.hi)).max(initial=0.0))) * before[r]
-    if not isinstance(slope, Gain):
-        raise Rejected(f"{vertex.name} mixes affine and nonlinear operands")
-    size = math.prod(vertex.shape)
-    known = [Fraction(gain) * before[s] * _exchange(s, r, size) for s, gain in slope.norms.items() if s in before]
-    return min(known, default=math.inf)
-
-
-def _exchange(s: str, r: str, size: int) -> Fraction:
+def exchange(s: str, r: str, size: int) -> Fraction:
     """At least the least c with |x|_r <= c |x|_s in R^size."""
     exponent = 1 / NORMS[r] - 1 / NORMS[s]
     if exponent <= 0 or size <= 1:
         return Fraction(1)
-    return Fraction(size) if exponent == 1 else Fraction(math.nextafter(math.sqrt(size), math.inf))
+    if exponent == 1:
+        return Fraction(size)
+    return Fraction(math.nextafter(math.sqrt(size), math.inf))

@@ -12,7 +12,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from autolip_check.container import Array, require
+from autolip_check.admission import product
+from autolip_check.container import Array, Rejected, require
 from autolip_check.graph import Network
 from autolip_check.maps import UNIT, Convolution, Diagonal, Map, Wiring, gamma
 
@@ -38,21 +39,22 @@ def symbol(factors: list[Map], value: float) -> None:
     found = [i for i, factor in enumerate(factors) if isinstance(factor, Convolution)]
     require(len(found) == 1, "the symbol needs exactly one convolution")
     conv = factors[found[0]]
-    assert isinstance(conv, Convolution)
+    if not isinstance(conv, Convolution):
+        raise Rejected("the symbol needs exactly one convolution")
     kernel, error = conv.entries.reshape(conv.groups, -1, *conv.entries.shape[1:]), conv.error
     for i, factor in enumerate(factors):
         if i != found[0]:
-            kernel = kernel * _per_channel(factor, conv, (i > found[0]) != conv.adjoint)
-            error += getattr(factor, "error", 0.0) + 2
+            if not isinstance(factor, Diagonal):
+                raise Rejected("the symbol takes a convolution and scalings of its channels")
+            kernel = product(kernel, _per_channel(factor, conv, (i > found[0]) != conv.adjoint))
+            error += factor.error + 2  # gamma of the sum bounds what they compound to
     for part in kernel:
         phases = _polyphase(part, conv.stride, conv.dilation)
         _cover(phases if phases.shape[0] <= phases.shape[1] else np.swapaxes(phases, 0, 1), value, error)
 
 
-def _per_channel(factor: Map, conv: Convolution, outputs: bool) -> Array:
+def _per_channel(factor: Diagonal, conv: Convolution, outputs: bool) -> Array:
     """A scaling of channels, shaped to multiply the kernel (groups, c_out / groups, c_in / groups, *taps)."""
-    require(isinstance(factor, Diagonal), "the symbol takes a convolution and scalings of its channels")
-    assert isinstance(factor, Diagonal)
     axes, channels = len(conv.stride), conv.out[0] if outputs else conv.image[0]
     full = factor.entries.reshape((1,) * (len(factor.shape_in) - factor.entries.ndim) + factor.entries.shape)
     require(math.prod(full.shape) == full.shape[-axes - 1], "a scaling is not constant along the image")
@@ -78,7 +80,7 @@ def _cover(kernel: Array, value: float, error: float) -> None:
     matrices = kernel.reshape(*kernel.shape[:2], -1)
     places = np.array(list(itertools.product(*map(range, taps)))).reshape(-1, len(taps))
     size = float(np.linalg.norm(np.abs(matrices).sum(2))) * (1 + 1e-9)
-    noise = (error + 64.0 * sum(taps) + 8 * matrices.shape[2] + 64) * UNIT * size
+    noise = gamma(error + 64.0 * sum(taps) + 8 * matrices.shape[2] + 64) * size
     centres = np.array(list(itertools.product((np.arange(count) + 0.5) / count, repeat=len(taps))))
     centres = centres[centres[:, 0] < 0.5]
     while 0 < len(centres) < LARGEST_COVER:

@@ -82,7 +82,7 @@ def test_on_a_box(tmp_path: Path) -> None:
     model = Residual().eval()
     near = autolip.lipschitz(model, torch.zeros(1, 4), region=region, method=LipSDP(seconds=2.0), lower=[])
     verdict = certified(near, tmp_path)
-    assert any("slopes within" in sentence for sentence in verdict.assumed)
+    assert any("slopes narrower than" in sentence for sentence in verdict.assumed)
     assert any("as a linear map" in sentence for sentence in verdict.assumed)
 
 

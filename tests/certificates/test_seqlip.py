@@ -36,7 +36,7 @@ def test_chains_are_certified(sizes: tuple[int, ...], activation: type[nn.Module
     certificate = result.certificate()
     certificate.save(tmp_path / "x.cert")
     verdict = check(tmp_path / "x.cert")
-    assert "deterministically" in verdict.claim and len(verdict.assumed) == 2
+    assert "deterministically" in verdict.claim and not any("slopes within" in sentence for sentence in verdict.assumed)
     assert result.upper is not None and result.upper.value is not None
     assert result.upper.value <= certificate.value <= result.upper.value * 1.0001
     assert {step["step"] for step in certificate.document["proof"]} == {"cases"}

@@ -6,7 +6,8 @@ import torch
 
 from autolip.operators import Convolution, Dense, Diagonal, Geometry, Incidence, Operator, compose
 from autolip_check.container import Rejected
-from autolip_check.forms import Form, prove, trust
+from autolip_check.forms import Form, prove
+from autolip_check.lanczos import trust
 from autolip_check.maps import Map
 from autolip_check.norms import entry_norms
 from autolip_check.symbol import single_path, symbol

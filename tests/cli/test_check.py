@@ -30,10 +30,11 @@ def test_a_damaged_certificate_is_rejected(run, certificate: Path) -> None:
     assert ran.err.startswith("rejected: the facts show 42.28")
 
 
-def test_what_is_no_certificate_is_rejected_in_a_sentence(run, tmp_path: Path) -> None:
+def test_what_is_no_certificate_is_refused_in_a_sentence(run, tmp_path: Path) -> None:
     (tmp_path / "x.cert").write_text("hello there", encoding="utf-8")
-    ran = run("check", tmp_path / "x.cert")
-    assert ran.code == 1 and ran.err.startswith("rejected: ") and ran.err.count("\n") == 1
+    for file in (tmp_path / "x.cert", tmp_path / "none.cert", tmp_path):
+        ran = run("check", file)
+        assert ran.code == 2 and ran.err.startswith("not checked: ") and ran.err.count("\n") == 1
 
 
 def test_the_model_file_is_compared(run, tmp_path: Path) -> None:
@@ -68,4 +69,4 @@ def test_the_model_file_is_compared(run, tmp_path: Path) -> None:
         assert lost.code == 1 and "give the model that holds it" in lost.err
     assert run("estimate", "digits-mlp", "-o", tmp_path / "z.cert", "--refer").code == 2
     broken = run("check", tmp_path / "x.cert", "--model", tmp_path / "x.cert")
-    assert broken.code == 1 and "ONNX" in broken.err
+    assert broken.code == 2 and "ONNX" in broken.err

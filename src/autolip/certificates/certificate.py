@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autolip.certificates.encode import Document, Tensors, encode_graph
+from autolip.certificates.encode import Document, Tensors, admitted, encode_graph
 from autolip.certificates.proof import CasesFact, EntriesFact, Fact, Fork, Leaf, NormFact, Proof, QuadraticFact
 from autolip.errors import InputError
 from autolip.files import write
@@ -109,6 +109,7 @@ def canonical(value: Any) -> str:
 
 
 def _step(fact: Fact, tensors: Tensors) -> Document:
+    admitted(torch.tensor(fact.value, dtype=torch.float64))
     step: Document = {
         "source": fact.source,
         "sink": fact.sink,

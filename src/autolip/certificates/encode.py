@@ -24,8 +24,25 @@ from autolip.slopes import Between, Exact, Gain
 
 Document = dict[str, Any]
 
+LEAST, LARGEST = 2.0**-250, 2.0**250
+"""Sizes between which every number of a certificate lies, or it is 0: no product in the check underflows."""
+
 LARGEST_WIRING = 2**30
 """Greatest number of entries of a wiring that is materialised because its inputs and its outputs overlap."""
+
+
+def admitted(numbers: Tensor) -> Tensor:
+    """The same numbers, float64; InputError where the check would not take them."""
+    values = numbers.detach().to("cpu", DTYPE)
+    if not values.isfinite().all():
+        raise InputError("a certificate holds finite numbers only: some slope or weight is infinite")
+    sizes = values.abs()
+    odd = values[(sizes > LARGEST) | ((sizes < LEAST) & (sizes > 0))]
+    if odd.numel():
+        raise InputError(
+            f"a certificate holds numbers between 2^-250 and 2^250 in size: {odd.reshape(-1)[0].item():.3g} is none"
+        )
+    return values
 
 
 @dataclass
@@ -44,16 +61,14 @@ class Tensors:
 
     def floats(self, values: Tensor) -> str | float:
         """A tensor by name, as float32 where that is exact; one number where all entries are equal."""
-        values = values.detach().to("cpu", DTYPE)
-        if not values.isfinite().all():
-            raise InputError("a certificate holds finite numbers only: some slope or weight is infinite")
+        values = admitted(values)
         if values.numel() and bool((values == values.reshape(-1)[0]).all()):
             return float(values.reshape(-1)[0])
         return self.full(values)
 
     def full(self, values: Tensor) -> str:
         """The same, always as a tensor of its shape."""
-        array = values.detach().to("cpu", DTYPE).numpy()
+        array = admitted(values).numpy()
         single = array.astype(np.float32)
         return self.name(single if bool((single.astype(np.float64) == array).all()) else array)
 
@@ -98,6 +113,7 @@ class Encoder:
         norms = {norm.value: upper.value for norm, upper in slope.norms.items() if upper.value < float("inf")}
         if any(upper.events for upper in slope.norms.values()):
             raise InputError("a gain that is only probably valid cannot be certified")
+        admitted(torch.tensor(list(norms.values()), dtype=DTYPE))
         dims = None if slope.dims is None else sorted(dim % len(slope.out_shape) for dim in slope.dims)
         return {"source": source, "kind": "gain", "norms": norms, "dims": dims}
 

@@ -23,6 +23,9 @@ from autolip.values import Upper
 FACTORISED = 4096
 """Largest smaller side of an affine map whose norm is certified by factorisation whatever engine gave it."""
 
+NOTHING = 2.0**-200
+"""What stands for a norm of 0, which no sum in floating point shows: far below the rounding of any other."""
+
 
 @dataclass(frozen=True)
 class NormFact:
@@ -43,6 +46,8 @@ class NormFact:
         operator: Operator, source: str, sink: str, p: Norm, q: Norm, bound: Upper, l2: Upper | Refusal
     ) -> "NormFact":
         """The fact behind a bound on an operator's norm; `l2` is what is known of its l2 norm."""
+        if bound.value == 0:
+            return NormFact(source, sink, p, q, NOTHING, "majorant", 0.0)
         by = _check_for(operator, p, q, bound, l2)
         excess = _margin(operator, by) if by != "symbol" else _above_wrapped(operator, bound, l2)
         return NormFact(source, sink, p, q, bound.value * (1 + excess), by, excess)

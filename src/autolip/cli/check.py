@@ -4,8 +4,6 @@ from pathlib import Path
 
 import click
 
-REJECTED = 1
-
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
@@ -19,7 +17,8 @@ def check(file: Path, model: Path | None) -> int:
     """Re-check the certificate FILE from scratch, and print what it proves under which assumptions.
 
     The same as `python -m autolip_check FILE`: a separate program, numpy and the standard library only, that shares
-    no code with this one.  Exit codes: 0 the certificate holds, 1 it is rejected.
+    no code with this one.  Exit codes: 0 the certificate holds, 1 it is rejected,
+    2 it is no certificate, or cannot be read.
     """
     from autolip_check.__main__ import main
 

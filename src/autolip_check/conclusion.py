@@ -1,0 +1,87 @@
+"""From facts to the claim: gains are added over operands and multiplied along paths, exactly, in fractions.
+
+With g_r(v) the largest |v - v'|_r over |x - x'|_p: for v = sum_i M_i u_i it is at most sum_i |M_i|_{s -> r} g_s(u_i),
+and a fact about a stretch from u to v gives g_r(v) <= value g_s(u).
+"""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+
+from autolip_check.admission import quoted
+from autolip_check.container import Rejected
+from autolip_check.graph import Edge, Network, Slopes, Vertex
+from autolip_check.maps import Map
+from autolip_check.proof import Fact, exchange
+
+Number = Fraction | float
+"""A fraction, or infinity where nothing is known."""
+
+Gains = dict[str, Number]
+"""By norm."""
+
+
+def concluded(facts: list[Fact], network: Network, p: str, q: str) -> Number:
+    """The gain from input to output: sums over operands, products along paths, facts where they are smaller."""
+    norms, gains = tuple(dict.fromkeys((p, q))), dict[str, Gains]()
+    about = dict[str, list[Fact]]()
+    for fact in facts:
+        about.setdefault(fact.sink, []).append(fact)
+    reach = _reach(network)
+    for vertex in network:
+        here = [fact for fact in about.get(vertex.name, []) if fact.source in gains]
+        size = network.size(vertex.name)
+        at: Gains = {}
+        for s in norms:
+            at[s] = _through(vertex, here, gains, reach, s) if vertex.edges else exchange(p, s, size)
+        gains[vertex.name] = {r: min(_product(exchange(s, r, size), at[s]) for s in norms) for r in norms}
+    return gains[network.output][q]
+
+
+def _reach(network: Network) -> dict[str, frozenset[str]]:
+    """What every operation depends on through affine ones: itself, where it is none."""
+    reach = dict[str, frozenset[str]]()
+    for vertex in network:
+        read = [reach[edge.source] for edge in vertex.edges if not edge.is_zero]
+        reach[vertex.name] = frozenset().union(*read) if vertex.is_affine else frozenset([vertex.name])
+    return reach
+
+
+def _through(
+    vertex: Vertex, facts: list[Fact], gains: dict[str, Gains], reach: dict[str, frozenset[str]], r: str
+) -> Number:
+    """Edge by edge, or for an affine operation source by source; or by one fact about the whole stretch."""
+    whole = [_by_facts([fact], gains, r) for fact in facts if fact.step != "norm"]
+    if vertex.is_affine:
+        norms = [fact for fact in facts if fact.step == "norm"]
+        parts = [_by_facts([fact for fact in norms if fact.source == s], gains, r) for s in reach[vertex.name]]
+    else:
+        parts = [_along(edge, vertex, gains[edge.source], r) for edge in vertex.edges]
+    return min([sum(parts, Fraction(0)), *whole])
+
+
+def _by_facts(facts: list[Fact], gains: dict[str, Gains], r: str) -> Number:
+    """The least of what these facts, of one source, say about the norm r."""
+    known = [fact for fact in facts if fact.q == r and fact.p in gains[fact.source]]
+    return min([_product(Fraction(fact.value), gains[fact.source][fact.p]) for fact in known], default=math.inf)
+
+
+def _along(edge: Edge, vertex: Vertex, before: Gains, r: str) -> Number:
+    """The gain of one operand of an operation that is not affine."""
+    slope = edge.slope
+    if isinstance(slope, Map):
+        raise Rejected(f"{quoted(vertex.name)} mixes affine and nonlinear operands")
+    if isinstance(slope, Slopes):
+        steepest = float(np.maximum(np.abs(slope.lo), np.abs(slope.hi)).max(initial=0.0))
+        return _product(Fraction(steepest), before[r])
+    size = math.prod(vertex.shape)
+    known = [
+        _product(Fraction(gain) * exchange(s, r, size), before[s]) for s, gain in slope.norms.items() if s in before
+    ]
+    return min(known, default=math.inf)
+
+
+def _product(factor: Fraction, gain: Number) -> Number:
+    """0 times what is unknown is unknown."""
+    return factor * gain if isinstance(gain, Fraction) else math.inf

@@ -1,0 +1,60 @@
+"""Where the inputs lie: everywhere, in a box, in a ball.  A closed set of kinds, each said in full."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from autolip_check.admission import fields_of, finite, list_of, one_of
+from autolip_check.container import Document, canonical, require
+
+SHOWN = 6
+"""Entries of a point that are printed; longer ones by their extent and their hash."""
+
+FIELDS = {
+    "everywhere": {"kind"},
+    "box": {"kind", "lo", "hi"},
+    "ball": {"kind", "norm", "radius", "center"},
+}
+
+
+@dataclass(frozen=True)
+class Region:
+    """A convex set of inputs, in words."""
+
+    kind: str
+    words: str
+
+
+def read_region(entry: Any, size: int) -> Region:
+    """The region of a network on `size` inputs."""
+    kind = one_of(FIELDS, entry, "kind", "a region")
+    fields_of(entry, FIELDS[kind], "the region")
+    if kind == "everywhere":
+        return Region(kind, "everywhere")
+    if kind == "box":
+        lo, hi = _point(entry["lo"], size), _point(entry["hi"], size)
+        require(all(a <= b for a, b in zip(lo, hi, strict=True)), "the box is empty")
+        return Region(kind, f"in the box from {_shown(lo)} to {_shown(hi)}")
+    return Region(kind, _ball(entry, size))
+
+
+def _ball(entry: Document, size: int) -> str:
+    radius, norm = finite(entry["radius"]), one_of(("l1", "l2", "linf"), entry, "norm", "a ball of the norm")
+    require(radius >= 0, "the ball's radius is negative")
+    return f"in the {norm} ball of radius {radius!r} around {_shown(_point(entry['center'], size))}"
+
+
+def _point(values: Any, size: int) -> list[float]:
+    point = [finite(value) for value in list_of(values, "a point of the region")]
+    require(len(point) == size, f"a point of the region has {len(point)} entries, not {size}")
+    return point
+
+
+def _shown(point: list[float]) -> str:
+    """All entries of a short point; of a long one their extent, and a hash of all."""
+    if len(point) <= SHOWN:
+        return "[" + ", ".join(map(repr, point)) + "]"
+    if len(set(point)) == 1:
+        return f"[{point[0]!r} in all {len(point)} entries]"
+    digest = hashlib.sha256(canonical(point).encode()).hexdigest()[:16]
+    return f"[{len(point)} entries within {min(point)!r} and {max(point)!r}, sha256 {digest}]"

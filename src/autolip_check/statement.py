@@ -1,0 +1,154 @@
+"""What a verdict takes for granted, in sentences: every slope, gain, scaling and linear map that no name gives."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from autolip_check.activations import Slopes as Interval
+from autolip_check.activations import global_slopes, name_of
+from autolip_check.admission import quoted
+from autolip_check.graph import Edge, Gain, Network, Origin, Slopes, Vertex
+from autolip_check.linear import ALWAYS, WITH_CONSTANTS
+from autolip_check.maps import Diagonal, Map, Stored
+
+MOST_INTERVALS = 3
+"""Different intervals that are listed one by one."""
+
+
+@dataclass
+class Taken:
+    """Operations by what is known of them from their names, and sentences on all others."""
+
+    by_name: Counter[str] = field(default_factory=Counter)
+    linear: Counter[str] = field(default_factory=Counter)
+    with_constants: Counter[str] = field(default_factory=Counter)
+    sentences: list[str] = field(default_factory=list)
+
+    def sum_up(self) -> list[str]:
+        """All sentences, those on names first."""
+        heads = [
+            ("linear by themselves", self.linear),
+            ("linear where all factors but one are constants, those of the file", self.with_constants),
+            ("with the slopes everywhere that their names give", self.by_name),
+        ]
+        lines = [f"{head}: {_counted(names)}" for head, names in heads if names]
+        return lines + self.sentences
+
+
+def assumptions(network: Network) -> list[str]:
+    """What is taken from the certificate about the operations of the network, and what from their names."""
+    taken, steps = Taken(), list[Vertex]()
+    for vertex in network:
+        if vertex.origin.is_step and vertex.edges:
+            steps.append(vertex)
+            continue
+        for step in steps:
+            _linear_part(step, vertex.origin, taken)
+        steps = []
+        _operation(vertex, taken)
+    for step in steps:
+        _linear_part(step, Origin(), taken)
+    return taken.sum_up()
+
+
+def _operation(vertex: Vertex, taken: Taken) -> None:
+    """One operation of the model: its linear operands, and the others one by one."""
+    known = global_slopes(vertex.origin.operation, vertex.origin.parameters)
+    if any(isinstance(edge.slope, Map) for edge in vertex.edges):
+        _linear_part(vertex, vertex.origin, taken)
+    for edge in vertex.edges:
+        if isinstance(edge.slope, Gain):
+            taken.sentences.append(f"{_where(vertex)} has {_gain(edge.slope)}")
+        elif isinstance(edge.slope, Slopes):
+            _slopes(vertex, edge.slope, known, taken)
+
+
+def _linear_part(vertex: Vertex, origin: Origin, taken: Taken) -> None:
+    """An operation, or a step towards one, with exact maps: linear by its name or listed, its scalings listed."""
+    name = name_of(origin.operation)
+    if vertex.origin.is_step and any(not isinstance(edge.slope, Map) for edge in vertex.edges):
+        taken.sentences.append(f"{quoted(vertex.name)}, a step of {_where(vertex, origin)}, is not linear")
+    elif name in ALWAYS:
+        taken.linear[name] += not vertex.origin.is_step
+    elif name in WITH_CONSTANTS:
+        taken.with_constants[name] += not vertex.origin.is_step
+    else:
+        taken.sentences.append(f"{_where(vertex, origin)} acts on some entries as a linear map")
+    for edge in vertex.edges:
+        _scaling(vertex, origin, edge, taken)
+
+
+def _scaling(vertex: Vertex, origin: Origin, edge: Edge, taken: Taken) -> None:
+    """Numbers that multiply entry by entry, other than 1; how far stored numbers may be off."""
+    slope, where = edge.slope, _where(vertex, origin)
+    if isinstance(slope, Diagonal) and bool((slope.entries != 1).any()):
+        taken.sentences.append(f"{where} multiplies {quoted(edge.source)} by {_extent(slope.entries)}")
+    if isinstance(slope, Stored) and slope.error > 0:
+        taken.sentences.append(f"{where} has entries that are right up to {slope.error * 2.0**-53:.3g} of them")
+
+
+def _slopes(vertex: Vertex, slope: Slopes, known: Interval | None, taken: Taken) -> None:
+    """Slopes that a name gives, or else what is taken from the certificate, narrowest first, and how often."""
+    if not slope.lo.size:
+        return
+    origin, lo, hi = vertex.origin, slope.lo.reshape(-1), slope.hi.reshape(-1)
+    if known is not None:
+        wide = (lo <= known[0]) & (known[1] <= hi)
+        if bool(wide.all()):
+            taken.by_name[_call(origin)] += 1
+            return
+        narrow = ~wide
+        given = f"{int(narrow.sum())} of {lo.size} slopes narrower than [{known[0]:.6g}, {known[1]:.6g}], its name's: "
+        taken.sentences.append(f"{_where(vertex)} has {given}{_intervals(lo[narrow], hi[narrow])}")
+        return
+    taken.sentences.append(f"{_where(vertex)} has slopes {_intervals(lo, hi)}")
+
+
+def _intervals(lo: np.ndarray, hi: np.ndarray) -> str:
+    """All different intervals with their counts; of many the narrowest, and how far the ends go."""
+    pairs = Counter(zip(lo.tolist(), hi.tolist(), strict=True))
+    if len(pairs) <= MOST_INTERVALS:
+        listed = sorted(pairs.items(), key=lambda item: (item[0][1] - item[0][0], item[0]))
+        return ", ".join(f"within [{a!r}, {b!r}] ({count})" for (a, b), count in listed)
+    (a, b), count = min(pairs.items(), key=lambda item: (item[0][1] - item[0][0], item[0]))
+    return (
+        f"within {len(pairs)} intervals on {lo.size} entries, the narrowest [{a!r}, {b!r}] ({count}), lower ends"
+        f" {lo.min():.6g} to {lo.max():.6g}, upper ends {hi.min():.6g} to {hi.max():.6g}"
+    )
+
+
+def _gain(gain: Gain) -> str:
+    """Its gains, and which entries it acts on together."""
+    values = ", ".join(f"{norm} {value!r}" for norm, value in sorted(gain.norms.items())) or "nothing finite"
+    if gain.dims is None:
+        return f"a gain of at most {values}"
+    if not gain.dims:
+        return f"a gain of at most {values}, and acts entry by entry"
+    return f"a gain of at most {values}, and acts on blocks along axes {list(gain.dims)} apart from each other"
+
+
+def _extent(numbers: np.ndarray) -> str:
+    least, largest = float(numbers.min()), float(numbers.max())
+    if least == largest:
+        return f"{least!r}"
+    smallest = float(np.abs(numbers).min())
+    return f"{numbers.size} numbers within [{least!r}, {largest!r}], of size {smallest:.6g} at least"
+
+
+def _call(origin: Origin) -> str:
+    """`softplus(beta=2, threshold=20)`: a name with what it was given."""
+    given = ", ".join(f"{name}={quoted(value)}" for name, value in sorted(origin.parameters.items()))
+    return f"{name_of(origin.operation)}({given})" if given else name_of(origin.operation)
+
+
+def _where(vertex: Vertex, owner: Origin | None = None) -> str:
+    """An operation of the model and its place; a vertex that is none by its name."""
+    origin = owner or vertex.origin
+    if not origin.operation:
+        return f"{quoted(vertex.name)}, which is no operation of the model,"
+    return f"{quoted(origin.operation)} at {quoted(origin.place) if origin.place else 'the model itself'}"
+
+
+def _counted(names: Counter[str]) -> str:
+    return ", ".join(f"{name} ({count})" for name, count in sorted(names.items()))
