@@ -123,7 +123,9 @@ class Result:
         """The certificate of one row's bound; delta is over the checker's random vectors."""
         assert row.value is not None and self.graph is not None
         bound = row.value, self.options.get("delta", 1e-9)
-        inputs = {key: self.assumptions[key] for key in ("input", "input_shape") if key in self.assumptions}
+        inputs: dict[str, Any] = {
+            key: self.assumptions[key] for key in ("input", "input_shape") if key in self.assumptions
+        }
         provenance = {
             "producer": "autolip",
             "version": version("autolip"),

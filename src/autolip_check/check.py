@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from autolip_check.admission import fields_of, finite, printable
 from autolip_check.conclusion import concluded
 from autolip_check.container import Array, Document, Rejected, canonical, read, require
@@ -43,7 +45,8 @@ def check(path: Path, model: Path | None = None) -> Verdict:
     stored = initializers(model) if model else {}
     held = {name: array.values for name, array in stored.items()}
     try:
-        return _verdict(document, held | tensors, stored if model else None)
+        with np.errstate(all="ignore"):  # what overflows is infinite or NaN, and rejected as that
+            return _verdict(document, held | tensors, stored if model else None)
     except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError, RuntimeError) as error:
         raise Rejected(f"not in the format: {type(error).__name__} {error}") from error
 

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 import autolip
-from autolip_check.check import check
 from autolip_check.admission import finite
+from autolip_check.check import check
 from autolip_check.container import Rejected
 from tests.checker.conftest import Forgery, at, leaves
 
