@@ -116,16 +116,15 @@ class Result:
                 missing.append(f"{row.method} comes without a proof")
             except InputError as reason:
                 missing.append(f"{row.method}: {reason}")
-        reason = ", ".join(missing) or "there is no upper bound"
-        raise InputError(f"nothing to certify: {reason}; choose lipsdp or autolip")
+        why = ", ".join(missing) or "there is no upper bound"
+        raise InputError(f"nothing to certify: {why}; choose lipsdp or autolip")
 
     def _certified(self, row: Row, proof: Proof) -> Certificate:
         """The certificate of one row's bound; delta is over the checker's random vectors."""
         assert row.value is not None and self.graph is not None
         bound = row.value, self.options.get("delta", 1e-9)
-        inputs: dict[str, Any] = {
-            key: self.assumptions[key] for key in ("input", "input_shape") if key in self.assumptions
-        }
+        known = self.assumptions
+        inputs: dict[str, Any] = {key: known[key] for key in ("input", "input_shape") if key in known}
         provenance = {
             "producer": "autolip",
             "version": version("autolip"),
