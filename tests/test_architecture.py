@@ -29,6 +29,7 @@ LAYERS = [
     ["estimate"],
     ["testing", "training", "sweep", "reproduce"],
     ["cli"],
+    ["__main__"],
 ]
 """Lowest first: a part imports from lower layers and from itself. (A result shows itself, so report is below it.)"""
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}

@@ -62,8 +62,17 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """The public names."""
+    return [*__all__, "__version__"]
+
+
 def __getattr__(name: str) -> Any:
     """Public names on first use, so that `autolip --help` does not load torch."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("autolip")
     if name not in _HOMES:
         raise AttributeError(f"module 'autolip' has no attribute {name!r}")
     return getattr(importlib.import_module(f"autolip.{_HOMES[name]}"), name)

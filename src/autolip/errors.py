@@ -11,6 +11,10 @@ class InputError(AutolipError):
     """The user's input (model, weights, shape, region, option) cannot be analysed as given."""
 
 
+class OutputError(InputError):
+    """A file that was asked for, or the standard output, cannot be written."""
+
+
 class UnsupportedOperation(AutolipError):
     """The network contains operations without a rule; the text names every one with its place."""
 
@@ -27,3 +31,8 @@ class Refusal:
 
     def __str__(self) -> str:
         return self.reason
+
+
+def printable(text: str) -> str:
+    """The text in one line that hides nothing: control characters and what is no text are shown escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

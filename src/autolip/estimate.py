@@ -120,6 +120,7 @@ def compared(
     model: str,
     norm: Any = "l2",
     region: Region | None = None,
+    output: Any = "all",
     seconds: float = 60.0,
     lower: LowerChoice = DEFAULT_LOWER,
     delta: float = 1e-9,
@@ -130,8 +131,9 @@ def compared(
 
     def alone(methods: Choice, lowers: LowerChoice) -> Result:
         limit = time.monotonic() + positive(seconds, "seconds")
-        settings: dict[str, Any] = {"delta": delta, "seed": seed, "deadline": limit, "progress": progress}
-        return bracket(capture, model=model, norm=norm, region=region, method=methods, lower=lowers, **settings)
+        settings: dict[str, Any] = {"norm": norm, "region": region, "output": output, "delta": delta, "seed": seed}
+        settings |= {"deadline": limit, "progress": progress}
+        return bracket(capture, model=model, method=methods, lower=lowers, **settings)
 
     runs = [alone(name, []) for name in sorted(METHODS)]
     below = alone([], lower)

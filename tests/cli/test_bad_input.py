@@ -108,7 +108,8 @@ OPTIONS = {
 
 @pytest.mark.parametrize("case", OPTIONS)
 def test_options(case: str, run, nets) -> None:
-    nets(LAYER)
+    for name in ("b.npy", "w.pth"):
+        (nets(LAYER) / name).touch()
     arguments, reason = OPTIONS[case]
     refused(run("estimate", *arguments), reason)
 

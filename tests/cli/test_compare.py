@@ -43,4 +43,4 @@ def test_refusals_are_listed(run, nets) -> None:
 
 def test_other_figures_are_refused_before_the_work(run, tmp_path: Path) -> None:
     ran = run("compare", "nothing", "--figure", tmp_path / "x.pdf")
-    assert ran.code == 2 and "neither .png nor .svg" in ran.err
+    assert ran.code == 2 and "let the name end in .png or .svg" in ran.err

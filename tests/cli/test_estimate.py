@@ -86,7 +86,7 @@ def test_seed_makes_runs_repeat(run) -> None:
 
 def test_an_ended_budget_exits_with_3_and_what_is_known(run, quick, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = command._bracket
-    monkeypatch.setattr(command, "_bracket", lambda asked, say: replace(honest(asked, say), complete=False))
+    monkeypatch.setattr(command, "_bracket", lambda *given: replace(honest(*given), complete=False))
     ran = run("estimate", "digits-mlp", *quick, "--time-budget", "60s")
     assert ran.code == 3
     assert " <= Lipschitz constant <= " in ran.out
@@ -104,7 +104,7 @@ def test_a_budget_that_is_over_at_once_still_gives_sound_bounds(run, quick) -> N
 
 def test_no_upper_bound_exits_with_2(run, quick, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = command._bracket
-    monkeypatch.setattr(command, "_bracket", lambda asked, say: replace(honest(asked, say), upper=None))
+    monkeypatch.setattr(command, "_bracket", lambda *given: replace(honest(*given), upper=None))
     ran = run("estimate", "digits-mlp", *quick)
     assert ran.code == 2
     assert ran.err == "autolip: no upper bound: see the reasons above\n"

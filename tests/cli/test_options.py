@@ -1,9 +1,12 @@
 """The command line's own types."""
 
+from pathlib import Path
+
 import click
 import pytest
 
-from autolip.cli.options import FixType, SecondsType, ShapeType
+from autolip.cli.options import FixType, OutFile, SecondsType, ShapeType
+from autolip.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -14,7 +17,9 @@ def test_shapes(text: str, meant: tuple) -> None:
     assert ShapeType().convert(text, None, None) == meant
 
 
-@pytest.mark.parametrize("text", ["", "a", "1,", "1,-3", "=1,3", "x=", "1.5", "0,3"])
+@pytest.mark.parametrize(
+    "text", ["", "a", "1,", "1,-3", "=1,3", "x=", "1.5", "0,3", "99999999999", "1,9999999,9999999", "9" * 5000, "٣"]
+)
 def test_what_is_no_shape(text: str) -> None:
     with pytest.raises(click.BadParameter):
         ShapeType().convert(text, None, None)
@@ -25,15 +30,29 @@ def test_durations(text: str, seconds: float) -> None:
     assert SecondsType().convert(text, None, None) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "s", "3 days", "nan", "inf"])
+@pytest.mark.parametrize("text", ["", "0", "-1", "s", "3 days", "nan", "inf", "1e9h", "9" * 400, "1_0", "٣s"])
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(click.BadParameter):
         SecondsType().convert(text, None, None)
 
 
-def test_fixed_values_name_a_file() -> None:
-    name, path = FixType().convert("state=h.npy", None, None)
-    assert (name, path.name) == ("state", "h.npy")
+def test_fixed_values_name_a_file(tmp_path: Path) -> None:
+    (tmp_path / "h.npy").touch()
+    assert FixType().convert(f"state={tmp_path}/h.npy", None, None) == ("state", tmp_path / "h.npy")
+    with pytest.raises(InputError, match=r"absent.npy cannot be read: No such file"):
+        FixType().convert("state=absent.npy", None, None)
     for text in ("state", "=h.npy", "state="):
         with pytest.raises(click.BadParameter):
             FixType().convert(text, None, None)
+
+
+@pytest.mark.parametrize("name", ["r.json", "R.JSON", "r.x.csv", "ö.csv"])
+def test_the_name_of_a_file_says_its_format(name: str, tmp_path: Path) -> None:
+    assert OutFile(".json", ".csv").convert(str(tmp_path / name), None, None) == tmp_path / name
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["r", "r.txt", "r.json.gz", ".json", "json", "r.", "/dev/stdout"])
+def test_another_name_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"does not say its format: let the name end in .json or .csv"):
+        OutFile(".json", ".csv").convert(str(tmp_path / name), None, None)

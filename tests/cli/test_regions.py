@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from autolip.cli.regions import read_array, read_region
+from autolip.cli.regions import AskedRegion, read_array, read_region
 from autolip.errors import InputError
 from autolip.norms import Norm
 from autolip.regions import Ball, Box
@@ -24,23 +24,24 @@ def saved(tmp_path: Path):
 
 
 def test_no_option_means_everywhere() -> None:
-    assert read_region(None, None, "l2", None, EXAMPLE) is None
+    assert read_region(None, None, "l2", None) == AskedRegion()
+    assert AskedRegion().around(EXAMPLE) is None
 
 
 def test_ball_around_a_file_or_the_example(saved) -> None:
-    ball = read_region(str(saved(np.array([1.0, 2.0, 3.0]))), 0.5, "linf", None, EXAMPLE)
+    ball = read_region(str(saved(np.array([1.0, 2.0, 3.0]))), 0.5, "linf", None).around(EXAMPLE)
     assert isinstance(ball, Ball)
     assert (ball.center.tolist(), ball.radius, ball.norm) == ([1.0, 2.0, 3.0], 0.5, Norm.LINF)
-    around = read_region("example", 0.5, "l2", None, EXAMPLE)
+    around = read_region("example", 0.5, "l2", None).around(EXAMPLE)
     assert isinstance(around, Ball) and torch.equal(around.center, EXAMPLE)
 
 
 def test_box_from_numpy_and_vnnlib(saved, tmp_path: Path) -> None:
-    box = read_region(None, None, "l2", saved(np.array([[0.0, 1.0], [2.0, 3.0]])), EXAMPLE)
+    box = read_region(None, None, "l2", saved(np.array([[0.0, 1.0], [2.0, 3.0]]))).around(EXAMPLE)
     assert isinstance(box, Box) and (box.lo.tolist(), box.hi.tolist()) == ([0.0, 1.0], [2.0, 3.0])
     file = tmp_path / "box.vnnlib"
     file.write_text("(assert (>= X_0 0)) (assert (<= X_0 1))", encoding="utf-8")
-    box = read_region(None, None, "l2", file, EXAMPLE)
+    box = read_region(None, None, "l2", file).around(EXAMPLE)
     assert isinstance(box, Box) and (box.lo.tolist(), box.hi.tolist()) == ([0.0], [1.0])
 
 
@@ -54,7 +55,7 @@ def test_box_from_numpy_and_vnnlib(saved, tmp_path: Path) -> None:
 )
 def test_options_that_contradict_each_other(center, radius, box, reason) -> None:
     with pytest.raises(InputError, match=reason):
-        read_region(center, radius, "l2", box, EXAMPLE)
+        read_region(center, radius, "l2", box)
 
 
 def test_files_that_cannot_be_read(saved, tmp_path: Path) -> None:
@@ -71,10 +72,10 @@ def test_files_that_cannot_be_read(saved, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="complex"):
         read_array(saved(np.array([1j]), "complex.npy"))
     with pytest.raises(InputError, match=r"lower ends and upper ends"):
-        read_region(None, None, "l2", saved(np.zeros((3, 4)), "box.npy"), EXAMPLE)
+        read_region(None, None, "l2", saved(np.zeros((3, 4)), "box.npy"))
     (tmp_path / "box.vnnlib").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match=r"box.vnnlib cannot be read as VNN-LIB text"):
-        read_region(None, None, "l2", tmp_path / "box.vnnlib", EXAMPLE)
+        read_region(None, None, "l2", tmp_path / "box.vnnlib")
 
 
 def test_several_arrays_are_refused(tmp_path: Path) -> None:

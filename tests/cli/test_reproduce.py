@@ -41,7 +41,7 @@ def test_the_table_is_printed_and_written_and_found_again(run: Run, monkeypatch:
     "arguments, sentence",
     [
         (("mlp", "--data", "x"), "--data holds images for the experiment cnn; mlp reads none: leave it out"),
-        (("ideal", "--weights", "x"), "--weights holds AlexNet's weights; the experiment ideal reads none"),
+        (("ideal", "--weights", "file"), "--weights holds AlexNet's weights; the experiment ideal reads none"),
         (("cnn", "--data", "absent"), "absent is not a folder: put there the four files of MNIST"),
         (("alexnet", "--weights", "absent.pth"), "absent.pth cannot be read: No such file"),
         (("ideal", "--quick", "--out", "file"), "cannot be written"),

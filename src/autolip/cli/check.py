@@ -4,12 +4,14 @@ from pathlib import Path
 
 import click
 
+from autolip.cli.options import InFile
+
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=InFile())
 @click.option(
     "--model",
-    type=click.Path(path_type=Path),
+    type=InFile(),
     metavar="MODEL.onnx",
     help="Say which of its initialisers the weights are.",
 )

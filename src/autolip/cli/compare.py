@@ -1,98 +1,96 @@
 """`autolip compare`: every method that accepts a network, in one table and one figure."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolip.cli.options import SecondsType, ShapeType
+from autolip.cli.estimate import exit_code, show
+from autolip.cli.network import AskedNetwork
+from autolip.cli.options import OutFile, SecondsType, network_options, norm_option, random_options, region_options
 from autolip.cli.progress import progress
 from autolip.errors import InputError
-from autolip.files import write
+from autolip.files import check_writable, write
+from autolip.report.formats import FORMATS, suffix_of
 
 if TYPE_CHECKING:
     from autolip.result import Result
 
-FILE = click.Path(path_type=Path)
 FIGURE = Path("comparison.png")
 
 
 @click.command()
 @click.argument("model")
-@click.option(
-    "--input-shape", type=ShapeType(), multiple=True, help="Shape of the input, batch included, as in estimate."
-)
-@click.option("--weights", type=FILE, metavar="FILE", help="Weights for module:factory.")
-@click.option("--norm", default="l2", show_default=True, help="l1, l2 or linf, or a pair input:output.")
-@click.option("--box", type=FILE, metavar="FILE", help="Box to stay in: VNN-LIB bounds, or .npy of shape (2, n).")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
-@click.option("--delta", type=float, default=1e-9, show_default=True, help="Failure probability of random bounds.")
+@network_options
+@norm_option
+@click.option("--output", default="all", show_default=True, help="all, one component I, or a difference I-J.")
+@region_options
+@random_options
 @click.option("--each", type=SecondsType(), default="60", show_default=True, help="Time for each method: 90, 90s, 2m.")
-@click.option("--figure", type=FILE, metavar="FILE", help="The figure, .png or .svg. [comparison.png]")
-@click.option("--json", "file", type=FILE, metavar="FILE", help="Write the table as JSON too (docs/json.md).")
+@click.option(
+    "--figure", type=OutFile(".png", ".svg"), metavar="FILE", help="The figure, .png or .svg. [comparison.png]"
+)
+@click.option("--json", "as_json", type=OutFile(".json"), metavar="FILE", help="The same as -o FILE.json.")
+@click.option(
+    "-o", "file", type=OutFile(*FORMATS), metavar="FILE", help="Write the table too: .txt, .json, .csv, .html."
+)
 def compare(
-    model: str,
-    input_shape: tuple[tuple[str | None, tuple[int, ...]], ...],
-    weights: Path | None,
-    norm: str,
-    box: Path | None,
-    seed: int,
-    delta: float,
-    each: float,
-    figure: Path | None,
-    file: Path | None,
+    each: float, output: str, figure: Path | None, as_json: Path | None, file: Path | None, **options: Any
 ) -> int:
     """Run every method on MODEL, each on its own, and compare bounds and seconds.
 
     One table, smallest upper bound first, with the methods that refuse and why; one figure, bound against seconds,
     where matplotlib is installed (extra: report).  Below the upper bounds, a lower one by gradient ascent.
     """
-    _check_figure(figure)
-    from autolip.capture.inputs import Request
-    from autolip.capture.load import load_network
-    from autolip.cli.regions import read_region
-    from autolip.estimate import compared
-
+    drawn = _checked_figure(figure)
+    network = AskedNetwork.taken(options)
     with progress() as say:
-        say(f"capturing {model}")
-        network = load_network(model, Request(weights, input_shape))
-        region = read_region(None, None, "l2", box, network.capture.example)
+        from autolip.cli.regions import AskedRegion
+        from autolip.estimate import compared
+        from autolip.question import Question
+
+        region = AskedRegion.taken(options)
+        question = Question.asked(output=output, **options)
+        if question.output == "pairs":
+            raise InputError("a comparison is of one constant: give one output or a difference instead of pairs")
+        say(f"capturing {network.model}")
+        found = network.load()
         result = compared(
-            network.capture,
-            model=network.name,
-            norm=norm,
-            region=region,
+            found.capture,
+            model=found.name,
+            norm=(question.p, question.q),
+            region=region.around(found.capture.example),
+            output=question.output,
             seconds=each,
-            seed=seed,
-            delta=delta,
+            seed=question.seed,
+            delta=question.delta,
             progress=say,
         )
-    click.echo(repr(result))
-    _write(result, figure, file)
-    return 0
+    result = replace(result, notes=(*region.notes, *result.notes))
+    show(result)
+    _write(result, drawn, [path for path in (as_json, file) if path is not None])
+    return exit_code(result)
 
 
-def _check_figure(figure: Path | None) -> None:
-    """Before the work, not after it."""
-    if figure is not None and figure.suffix not in (".png", ".svg"):
-        raise InputError(f"{figure} is neither .png nor .svg: choose one of the two")
-    if figure is not None and find_spec("matplotlib") is None:
+def _checked_figure(figure: Path | None) -> Path | None:
+    """Where the figure goes, None where it cannot be drawn and nobody asked for it; looked at before the work."""
+    drawable = find_spec("matplotlib") is not None
+    if figure is not None and not drawable:
         raise InputError("the figure needs matplotlib: pip install 'autolip[report]'")
+    if drawable:
+        check_writable(figure or FIGURE)
+    return figure or FIGURE if drawable else None
 
 
-def _write(result: "Result", figure: Path | None, file: Path | None) -> None:
-    """The figure, and the table as JSON where that is asked for."""
-    import json
-
-    contents: dict[Path, bytes | str] = {}
-    if file is not None:
-        contents[file] = json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n"
-    if find_spec("matplotlib") is not None:
+def _write(result: "Result", figure: Path | None, files: list[Path]) -> None:
+    """The figure, and the table where that is asked for."""
+    contents: dict[Path, bytes | str] = {path: FORMATS[suffix_of(path, tuple(FORMATS))](result) for path in files}
+    if figure is not None:
         from autolip.report.comparison import comparison
 
-        path = figure or FIGURE
-        contents[path] = comparison(result)[path.suffix.removeprefix(".")]
+        contents[figure] = comparison(result)[figure.suffix.lower().removeprefix(".")]
     else:
         click.echo("\nno figure: it needs matplotlib, pip install 'autolip[report]'")
     for path, content in contents.items():

@@ -1,6 +1,5 @@
-"""`autolip estimate`: the bracket of one network, as a table or JSON."""
+"""`autolip estimate`: the bracket of one network, as a table or in a file."""
 
-import json
 import math
 import sys
 import time
@@ -12,35 +11,38 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autolip.cli.listing import shipped_networks
-from autolip.cli.options import FixType, SecondsType, ShapeType
+from autolip.cli.network import AskedNetwork
+from autolip.cli.options import (
+    InFile,
+    OutFile,
+    SecondsType,
+    network_options,
+    norm_option,
+    random_options,
+    region_options,
+)
 from autolip.cli.progress import progress
 from autolip.errors import InputError
 from autolip.files import write
+from autolip.report.formats import CERTIFICATE, FORMATS, suffix_of
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from autolip.cli.regions import AskedRegion
     from autolip.lower import LowerMethod
+    from autolip.question import Question
     from autolip.result import Result
 
-FILE = click.Path(path_type=Path)
 NO_BRACKET, ENDED_EARLY = 2, 3
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The options of `autolip estimate`."""
+    """The options of `autolip estimate` besides those about the network."""
 
-    model: str
-    input_shape: tuple[tuple[str | None, tuple[int, ...]], ...]
-    varying: str | None
-    fix: tuple[tuple[str, Path], ...]
-    weights: Path | None
-    evaluation: bool
-    norm: str
     output: str
-    center: str | None
-    radius: float | None
-    ball: str
-    box: Path | None
+    norm: str
     method: tuple[str, ...]
     lower: tuple[str, ...]
     data: Path | None
@@ -54,39 +56,24 @@ class Asked:
 
 @click.command()
 @click.argument("model", required=False)
-@click.option(
-    "--input-shape",
-    type=ShapeType(),
-    multiple=True,
-    help="Shape of the input, batch included: 1,3,32,32. Several inputs: give it once for each, as NAME=1,3.",
-)
-@click.option("--input", "varying", metavar="NAME", help="The input that varies; the others are held fixed. [first]")
-@click.option("--fix", type=FixType(), multiple=True, help="Value of an input that is held fixed. [zeros]")
-@click.option(
-    "--weights", type=FILE, metavar="FILE", help="Weights for module:factory: .safetensors, or a state dict (.pth)."
-)
-@click.option("--eval", "evaluation", is_flag=True, help="Call model.eval() on what module:factory returns.")
-@click.option("--norm", default="l2", show_default=True, help="l1, l2 or linf, or a pair input:output such as linf:l2.")
+@network_options
+@norm_option
 @click.option("--output", default="all", show_default=True, help="all, one component I, a difference I-J, or pairs.")
-@click.option("--center", metavar="FILE.npy", help="Centre of a ball to stay in, or: example.")
-@click.option("--radius", type=float, help="Radius of the ball.")
-@click.option("--ball", type=click.Choice(["l2", "linf"]), default="l2", show_default=True, help="Norm of the ball.")
-@click.option("--box", type=FILE, metavar="FILE", help="Box to stay in: VNN-LIB bounds, or .npy of shape (2, n).")
+@region_options
 @click.option("--method", multiple=True, metavar="NAME", help="Upper bound; may be repeated. [auto]")
 @click.option("--lower", multiple=True, metavar="NAME", help="Search for a lower bound; may be repeated. [ascent]")
 @click.option(
-    "--data", type=FILE, metavar="FILE.npy", help="Inputs (.npy, one a row) for the lower bound named dataset."
+    "--data", type=InFile(), metavar="FILE.npy", help="Inputs (.npy, one a row) for the lower bound named dataset."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
-@click.option("--delta", type=float, default=1e-9, show_default=True, help="Failure probability of random bounds.")
+@random_options
 @click.option("--time-budget", type=SecondsType(), help="Stop after so long, with what is known: 90, 90s, 2m.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON (docs/json.md).")
 @click.option(
     "-o",
     "file",
-    type=FILE,
+    type=OutFile(*FORMATS, CERTIFICATE),
     metavar="FILE",
-    help="Write to a file instead: JSON (.json), the upper bound's certificate (.cert), or text.",
+    help="Write to a file instead: text (.txt), .json, .csv, .html, or the upper bound's certificate (.cert).",
 )
 @click.option("--refer", is_flag=True, help="In a .cert, leave out the weights that the .onnx file holds.")
 def estimate(**options: Any) -> int:
@@ -101,101 +88,129 @@ def estimate(**options: Any) -> int:
     if options["model"] is None:
         click.echo(shipped_networks())
         return 0
-    asked = Asked(**options)
-    _check_writable(asked.file)
-    _check_refer(asked)
+    network = AskedNetwork.taken(options)
     with progress() as say:
-        result = _bracket(asked, say)
-    _write(result, asked)
-    return _exit_code(result)
+        from autolip.cli.regions import AskedRegion
+
+        region = AskedRegion.taken(options)
+        asked = Asked(**options)
+        _check(asked, network)
+        result = _bracket(asked, network, region, say)
+    _deliver(result, asked, network)
+    return exit_code(result)
 
 
-def _bracket(asked: Asked, say: Callable[[str], None]) -> "Result":
-    """Load, capture, bound; PyTorch is imported here."""
+def _check(asked: Asked, network: AskedNetwork) -> None:
+    """What the options say about the file, before the work."""
+    suffix = None if asked.file is None else suffix_of(asked.file, (*FORMATS, CERTIFICATE))
+    if asked.refer and not (suffix == CERTIFICATE and network.model.endswith(".onnx")):
+        raise InputError("--refer goes with a certificate (-o FILE.cert) of an .onnx file: leave it out")
+    if asked.as_json and suffix not in (None, ".json"):
+        raise InputError(f"--json and {asked.file} are two formats: leave one of them out")
+
+
+def _bracket(asked: Asked, network: AskedNetwork, region: "AskedRegion", say: Callable[[str], None]) -> "Result":
+    """Read what was asked, capture, bound."""
+    from autolip.estimate import answered
+
     deadline = None if asked.time_budget is None else time.monotonic() + asked.time_budget
-    from autolip.capture.inputs import Request
-    from autolip.capture.load import load_network
-    from autolip.cli.regions import read_array, read_region
-    from autolip.estimate import bracket
+    data = _data(asked)
+    question = _question(asked)
+    say(f"capturing {network.model}")
+    found = network.load()
+    question = replace(
+        question,
+        region=region.around(found.capture.example) or question.region,
+        lowers=_searches(question.lowers, data, asked, tuple(found.capture.graph.input_shape)),
+    )
+    result = answered(found.capture, question, model=found.name, deadline=deadline, progress=say)
+    return replace(
+        result,
+        notes=(*region.notes, *result.notes),
+        assumptions={**result.assumptions, "fixed": found.fixed},
+    )
 
-    values = {name: read_array(path) for name, path in asked.fix}
-    say(f"capturing {asked.model}")
-    request = Request(asked.weights, asked.input_shape, asked.varying, values, asked.evaluation)
-    network = load_network(asked.model, request)
-    region = read_region(asked.center, asked.radius, asked.ball, asked.box, network.capture.example)
-    result = bracket(
-        network.capture,
-        model=network.name,
+
+def _question(asked: Asked) -> "Question":
+    """Everything but the region, checked before the network is looked at."""
+    from autolip.question import AUTOMATIC, DEFAULT_LOWER, Question
+
+    return Question.asked(
         norm=asked.norm,
-        region=region,
         output=asked.output,
-        method=asked.method or "auto",
-        lower=_searches(asked, tuple(network.capture.graph.input_shape)),
-        deadline=deadline,
+        method=asked.method or AUTOMATIC,
+        lower=asked.lower or DEFAULT_LOWER,
         delta=asked.delta,
         seed=asked.seed,
-        progress=say,
     )
-    return replace(result, assumptions={**result.assumptions, "fixed": network.fixed})
 
 
-def _searches(asked: Asked, shape: tuple[int, ...]) -> "list[str | LowerMethod]":
-    """The searches for lower bounds; --data goes to the one over a data set."""
-    from autolip.estimate import DEFAULT_LOWER
-
-    names = list(asked.lower or DEFAULT_LOWER)
+def _data(asked: Asked) -> "Tensor | None":
     if asked.data is None:
-        return [*names]
+        return None
     from autolip.cli.regions import read_array
-    from autolip.lower import Dataset
 
     data = read_array(asked.data).double()
+    if not bool(data.isfinite().all()):
+        raise InputError(f"{asked.data} has NaN or infinite entries: give finite numbers")
+    return data
+
+
+def _searches(
+    lowers: "tuple[LowerMethod, ...]", data: "Tensor | None", asked: Asked, shape: tuple[int, ...]
+) -> "tuple[LowerMethod, ...]":
+    """The searches for lower bounds; --data goes to the one over a data set."""
+    if data is None:
+        return lowers
+    from autolip.lower import Dataset
+
     if data.dim() == 0 or data.numel() != len(data) * math.prod(shape) or len(data) == 0:
         raise InputError(f"{asked.data} has shape {tuple(data.shape)}: each row must be an input of shape {shape}")
-    search = Dataset(data.reshape(len(data), *shape))
-    return [*(name for name in names if name != Dataset.name), search]
+    others = [search for search in lowers if not isinstance(search, Dataset)]
+    return (*others, Dataset(data.reshape(len(data), *shape)))
 
 
-def _check_writable(file: Path | None) -> None:
-    """Before the work, not after it."""
-    if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
-        raise InputError(f"{file} cannot be written: it is a folder, or its folder does not exist")
-
-
-def _check_refer(asked: Asked) -> None:
-    certificate = asked.file is not None and asked.file.suffix == ".cert"
-    if asked.refer and not (certificate and asked.model.endswith(".onnx")):
-        raise InputError("--refer goes with a certificate (-o FILE.cert) of an .onnx file: leave it out")
-
-
-def _write(result: "Result", asked: Asked) -> None:
-    """The result to a file or the standard output: JSON, a table, plain text, or a certificate."""
-    if asked.file is not None and asked.file.suffix == ".cert":
-        from autolip.report.digits import digits_up
-
-        certificate = result.certificate()
-        certificate.save(asked.file, Path(asked.model) if asked.refer else None)
-        click.echo(f"{result!r}\n\n{asked.file} certifies {digits_up(certificate.value)}, by {certificate.method}")
+def _deliver(result: "Result", asked: Asked, network: AskedNetwork) -> None:
+    """Give the result to its file or the standard output: where the file fails, the bracket is printed all the same."""
+    if asked.file is None:
+        show(result, asked.as_json)
         return
-    as_json = asked.as_json or (asked.file is not None and asked.file.suffix == ".json")
-    text = json.dumps(result.to_dict(), indent=2, allow_nan=False) if as_json else repr(result)
-    if asked.file is not None:
-        write(asked.file, text + "\n")
-    elif not as_json and sys.stdout.isatty():
+    suffix = suffix_of(asked.file, (*FORMATS, CERTIFICATE))
+    try:
+        if suffix == CERTIFICATE:
+            _certify(result, asked.file, Path(network.model) if asked.refer else None)
+        else:
+            write(asked.file, FORMATS[suffix](result))
+    except InputError:
+        show(result, asked.as_json)
+        raise
+
+
+def _certify(result: "Result", file: Path, model: Path | None) -> None:
+    """Write the certificate, then print the bracket with what it certifies."""
+    from autolip.report.digits import digits_up
+
+    certificate = result.certificate()
+    certificate.save(file, model)
+    click.echo(f"{result!r}\n\n{file} certifies {digits_up(certificate.value)}, by {certificate.method}")
+
+
+def show(result: "Result", as_json: bool = False) -> None:
+    """The result on the standard output: JSON, a table on a terminal, else plain text."""
+    if not as_json and sys.stdout.isatty():
         from rich.console import Console
 
         from autolip.report.table import render_rich
 
         Console().print(render_rich(result))
     else:
-        click.echo(text)
+        click.echo(FORMATS[".json" if as_json else ".txt"](result), nl=False)
 
 
-def _exit_code(result: "Result") -> int:
-    """0 for a bracket, 3 where the time budget ended early, else 2."""
-    if not result.complete:
-        return ENDED_EARLY
+def exit_code(result: "Result") -> int:
+    """0 for a bracket, 3 where the time budget ended early with a bound, else 2."""
     missing = [side for side, row in (("upper", result.upper), ("lower", result.lower)) if row is None]
-    if missing:
-        click.echo(f"autolip: no {' and no '.join(missing)} bound: see the reasons above", err=True)
-    return NO_BRACKET if missing else 0
+    if not missing:
+        return 0 if result.complete else ENDED_EARLY
+    click.echo(f"autolip: no {' and no '.join(missing)} bound: see the reasons above", err=True)
+    return NO_BRACKET if result.complete or len(missing) == 2 else ENDED_EARLY

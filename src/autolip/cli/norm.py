@@ -1,13 +1,14 @@
 """`autolip norm`: every norm engine on every affine block of a network."""
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from autolip.cli.options import ShapeType
+from autolip.cli.network import AskedNetwork
+from autolip.cli.options import network_options, norm_option, random_options
 from autolip.cli.progress import progress
+from autolip.errors import InputError
 
 if TYPE_CHECKING:
     from autolip.methods.blocks import BlockNorms
@@ -18,46 +19,33 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model")
 @click.option("--module", metavar="PATH", help="Only the affine blocks that end in this module, such as features.3.")
-@click.option(
-    "--input-shape", type=ShapeType(), multiple=True, help="Shape of the input, batch included, as in estimate."
-)
-@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="Weights for module:factory.")
-@click.option("--norm", default="l2", show_default=True, help="l1, l2 or linf, or a pair input:output.")
+@network_options
+@norm_option
 @click.option("--tolerance", type=float, default=1e-3, show_default=True, help="Relative excess the engines aim at.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
-@click.option("--delta", type=float, default=1e-9, show_default=True, help="Failure probability of random bounds.")
-def norm(
-    model: str,
-    module: str | None,
-    input_shape: tuple[tuple[str | None, tuple[int, ...]], ...],
-    weights: Path | None,
-    norm: str,
-    tolerance: float,
-    seed: int,
-    delta: float,
-) -> int:
+@random_options
+def norm(module: str | None, norm: str, tolerance: float, seed: int, delta: float, **options: Any) -> int:
     """Bound the operator norm of every affine block of MODEL, by every engine that takes it.
 
     Affine neighbours (convolution, batch norm, average pooling, ...) are one block, and the norm is that of the
     composed map.  The smallest bound is marked; below it the power method after 10 and 100 iterations shows how far
     from below it is: it is not a bound.
     """
-    from autolip.capture.inputs import Request
-    from autolip.capture.load import load_network
-    from autolip.errors import InputError
-    from autolip.methods import Problem
-    from autolip.methods.blocks import block_norms
-    from autolip.norms import parse_norms
-    from autolip.operators.norms import NormOptions
-    from autolip.regions import Everywhere
-
-    p, q = parse_norms(norm)
-    if not (0 < delta < 1 and 0 < tolerance < 1):
-        raise InputError(f"delta is {delta} and tolerance {tolerance}: both lie strictly between 0 and 1")
+    network = AskedNetwork.taken(options)
     with progress() as say:
-        say(f"capturing {model}")
-        graph = load_network(model, Request(weights, input_shape)).capture.graph
-        problem = Problem.pose(graph, Everywhere(), p, q, NormOptions(delta=delta, tolerance=tolerance, seed=seed))
+        from autolip.arguments import probability
+        from autolip.arguments import seed as checked_seed
+        from autolip.methods import Problem
+        from autolip.methods.blocks import block_norms
+        from autolip.norms import parse_norms
+        from autolip.operators.norms import NormOptions
+        from autolip.regions import Everywhere
+
+        p, q = parse_norms(norm)
+        if not 0 < tolerance < 1:
+            raise InputError(f"tolerance is {tolerance}: give a number strictly between 0 and 1")
+        wanted = NormOptions(delta=probability(delta, "delta"), tolerance=tolerance, seed=checked_seed(seed))
+        say(f"capturing {network.model}")
+        problem = Problem.pose(network.load().capture.graph, Everywhere(), p, q, wanted)
         for block in block_norms(problem, module):
             _show(block)
     return 0

@@ -1,12 +1,29 @@
-"""Types of the command line's options: shapes, values held fixed, durations."""
+"""The command line's options: their types, and the groups that several commands share.
 
+Files are looked at when the options are read: before PyTorch is loaded, before any work.
+"""
+
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
+from autolip.files import check_readable, check_writable
+
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+LONGEST = 1e9
+"""Seconds: no budget is longer than thirty years."""
+
+LARGEST_INPUT = 2**28
+"""Numbers of one input: two gigabytes of doubles."""
+
+EXAMPLE = "example"
+"""In place of a file for --center: the input that ships with the network."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class ShapeType(click.ParamType):
@@ -18,12 +35,51 @@ class ShapeType(click.ParamType):
         if not isinstance(value, str):
             return value
         name, separator, sizes = value.rpartition("=")
-        if not re.fullmatch(r"\d+([,x]\d+)*", sizes) or (separator and not name):
+        if not re.fullmatch(r"[0-9]{1,18}([,x][0-9]{1,18})*", sizes) or (separator and not name):
             self.fail(f"{value!r} is not a shape: write 1,3,32,32 or name=1,3,32,32", param, ctx)
-        shape = tuple(int(size) for size in re.split("[,x]", sizes))
-        if 0 in shape:
+        shape, numbers = tuple(int(size) for size in re.split("[,x]", sizes)), 1
+        for size in shape:
+            numbers *= size
+        if numbers == 0:
             self.fail(f"{value!r} is empty: every size must be at least 1", param, ctx)
+        if numbers > LARGEST_INPUT:
+            self.fail(f"{value!r} has {numbers:.3g} numbers, more than an input may have", param, ctx)
         return (name or None, shape)
+
+
+class InFile(click.Path):
+    """A file that can be read."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        check_readable(path)
+        return path
+
+
+class CenterType(InFile):
+    """A file that can be read, or the word `example`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == EXAMPLE else super().convert(value, param, ctx)
+
+
+class OutFile(click.Path):
+    """A file that can be written, whose name says one of these formats."""
+
+    def __init__(self, *suffixes: str) -> None:
+        super().__init__(path_type=Path)
+        self.suffixes = suffixes
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from autolip.report.formats import suffix_of
+
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        suffix_of(path, self.suffixes)
+        check_writable(path)
+        return path
 
 
 class FixType(click.ParamType):
@@ -37,6 +93,7 @@ class FixType(click.ParamType):
         name, separator, file = value.partition("=")
         if not (separator and name and file):
             self.fail(f"{value!r} names no file: write name=values.npy", param, ctx)
+        check_readable(file)
         return (name, Path(file))
 
 
@@ -48,7 +105,67 @@ class SecondsType(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
-        match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)", value.strip())
-        if match is None or match[2] not in UNITS or float(match[1]) == 0:
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-z]*)", value.strip())
+        seconds = 0.0 if match is None else float(match[1]) * UNITS.get(match[2], 0.0)
+        if seconds == 0:
             self.fail(f"{value!r} is not a duration: write seconds > 0, such as 90, 90s, 2m or 1h", param, ctx)
-        return float(match[1]) * UNITS[match[2]]
+        if seconds > LONGEST:
+            self.fail(f"{value!r} is longer than thirty years", param, ctx)
+        return seconds
+
+
+def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options as one decorator, in the order in which --help lists them."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+network_options = together(
+    click.option(
+        "--input-shape",
+        type=ShapeType(),
+        multiple=True,
+        help="Shape of the input, batch included: 1,3,32,32. Several inputs: give it once for each, as NAME=1,3.",
+    ),
+    click.option(
+        "--input",
+        "varying",
+        metavar="NAME",
+        help="The input that varies; the others are held fixed. [first]",
+    ),
+    click.option("--fix", type=FixType(), multiple=True, help="Value of an input that is held fixed. [zeros]"),
+    click.option(
+        "--weights",
+        type=InFile(),
+        metavar="FILE",
+        help="Weights for module:factory: .safetensors, or a state dict (.pth).",
+    ),
+    click.option("--eval", "evaluation", is_flag=True, help="Call model.eval() on what module:factory returns."),
+)
+"""How the network is read."""
+
+norm_option = click.option(
+    "--norm", default="l2", show_default=True, help="l1, l2 or linf, or a pair input:output such as linf:l2."
+)
+
+region_options = together(
+    click.option("--center", type=CenterType(), metavar="FILE.npy", help="Centre of a ball to stay in, or: example."),
+    click.option("--radius", type=float, help="Radius of the ball."),
+    click.option(
+        "--ball", type=click.Choice(["l2", "linf"]), default="l2", show_default=True, help="Norm of the ball."
+    ),
+    click.option(
+        "--box", type=InFile(), metavar="FILE", help="Box to stay in: VNN-LIB bounds, or .npy of shape (2, n)."
+    ),
+)
+"""Where the input may lie."""
+
+random_options = together(
+    click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random."),
+    click.option("--delta", type=float, default=1e-9, show_default=True, help="Failure probability of random bounds."),
+)

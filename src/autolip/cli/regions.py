@@ -1,65 +1,97 @@
 """Arrays and regions from files: `--center`, `--box`, `--data`, `--fix`."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from autolip.cli.options import EXAMPLE
 from autolip.cli.vnnlib import read_box
-from autolip.errors import InputError
+from autolip.errors import InputError, printable
+from autolip.files import check_readable, read_text
 from autolip.norms import Norm
 from autolip.regions import Ball, Box, Region
 
-EXAMPLE = "example"
-"""In place of a file for --center: the input that ships with the network."""
+LARGEST_TEXT = 2**26
+"""Bytes of a VNN-LIB file: a box of an image of 224 x 224 takes 12 MiB."""
 
 
-def read_region(
-    center: str | None, radius: float | None, ball: str, box: Path | None, example: Tensor
-) -> Region | None:
-    """The ball or box asked for on the command line; None for everywhere.
+@dataclass(frozen=True)
+class AskedRegion:
+    """The region that `region_options` describe, None for everywhere, and what must be said about it.
+
+    Where `at_example`, the ball is to be put around the network's own example.
+    """
+
+    region: Region | None = None
+    at_example: bool = False
+    notes: tuple[str, ...] = ()
+
+    def around(self, example: Tensor) -> Region | None:
+        """The region, where the network's example is known."""
+        if self.at_example and isinstance(self.region, Ball):
+            return replace(self.region, center=example)
+        return self.region
+
+    @staticmethod
+    def taken(options: dict[str, Any]) -> "AskedRegion":
+        """From all of a command's options."""
+        return read_region(*(options.pop(name) for name in ("center", "radius", "ball", "box")))
+
+
+def read_region(center: Path | str | None, radius: float | None, ball: str, box: Path | None) -> AskedRegion:
+    """The ball or box asked for on the command line.
 
     Raises InputError for options that contradict each other and files that cannot be read.
     """
     if box is not None and (center is not None or radius is not None):
         raise InputError("--box and --center/--radius are two regions: choose one")
     if box is not None:
-        return _box(box)
+        return _array_box(box) if box.suffix == ".npy" else _text_box(box)
     if center is None and radius is None:
-        return None
+        return AskedRegion()
     if center is None or radius is None:
         raise InputError("a ball needs both --center and --radius")
-    return Ball(example if center == EXAMPLE else read_array(Path(center)), radius, Norm(ball))
+    at_example = center == EXAMPLE
+    return AskedRegion(Ball(0.0 if at_example else read_array(Path(center)), radius, Norm(ball)), at_example)
 
 
 def read_array(path: Path) -> Tensor:
     """The numbers in a .npy file; floating ones as they are stored, pickled objects refused."""
+    check_readable(path)
     try:
         array = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or 'it is not a .npy file'}") from error
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{path} is not a .npy file of numbers, or it is damaged: write it with numpy.save") from error
+    except Exception as error:  # a file that says what it is not: each part of NumPy's reader fails in its own way
+        raise InputError(
+            f"{_name(path)} is not a .npy file of numbers, or it is damaged: write it with numpy.save"
+        ) from error
     if not isinstance(array, np.ndarray):
-        raise InputError(f"{path} holds several arrays: give a .npy file with one")
+        raise InputError(f"{_name(path)} holds several arrays: give a .npy file with one")
     if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
-        raise InputError(f"{path} holds {array.dtype}: give floating-point or whole numbers")
+        raise InputError(f"{_name(path)} holds {array.dtype}: give floating-point or whole numbers")
     return torch.from_numpy(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="))))
 
 
-def _box(path: Path) -> Box:
-    if path.suffix == ".npy":
-        ends = read_array(path)
-        if ends.dim() < 1 or ends.shape[0] != 2:
-            raise InputError(f"{path} has shape {tuple(ends.shape)}: a box is (2, n), lower ends and upper ends")
-        return Box(ends[0], ends[1])
+def _array_box(path: Path) -> AskedRegion:
+    ends = read_array(path)
+    if ends.dim() < 1 or ends.shape[0] != 2:
+        raise InputError(f"{_name(path)} has shape {tuple(ends.shape)}: a box is (2, n), lower ends and upper ends")
+    return AskedRegion(Box(ends[0], ends[1]))
+
+
+def _text_box(path: Path) -> AskedRegion:
+    text = read_text(path, "VNN-LIB text", LARGEST_TEXT)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as VNN-LIB text: {getattr(error, 'strerror', error)}") from error
-    try:
-        lower, upper = read_box(text)
+        found = read_box(text)
+        box = Box(torch.tensor(found.lower, dtype=torch.float64), torch.tensor(found.upper, dtype=torch.float64))
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    return Box(torch.tensor(lower, dtype=torch.float64), torch.tensor(upper, dtype=torch.float64))
+        raise InputError(f"{_name(path)}: {printable(str(error))}") from error
+    note = f"{_name(path)} joins {found.joined} boxes by `or`: the region is the box around all of them"
+    return AskedRegion(box, notes=(note,) if found.joined > 1 else ())
+
+
+def _name(path: Path) -> str:
+    return printable(str(path))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from autolip.cli.options import InFile
 from autolip.cli.progress import step_progress
 
 FOLDER = click.Path(path_type=Path)
@@ -19,7 +20,7 @@ NAMES = ("ideal", "mlp", "cnn", "alexnet")
 @click.option("--quick", is_flag=True, help="Smaller settings: one to two minutes of processor time.")
 @click.option("--data", type=FOLDER, metavar="DIR", help="cnn: IDX files of MNIST or Fashion-MNIST. [small digits]")
 @click.option(
-    "--weights", type=FOLDER, metavar="FILE", help="alexnet: torchvision's state dict (.pth) or .safetensors."
+    "--weights", type=InFile(), metavar="FILE", help="alexnet: torchvision's state dict (.pth) or .safetensors."
 )
 def reproduce(
     experiment: str, out: Path | None, seed: int, quick: bool, data: Path | None, weights: Path | None
@@ -33,12 +34,13 @@ def reproduce(
     Writes the table as text, JSON and CSV and a figure as PNG and SVG.  Finished steps are kept: run the same command
     again to go on after an interruption.
     """
+    from autolip.arguments import seed as checked_seed
     from autolip.reproduce import Request
     from autolip.reproduce import reproduce as run
 
     folder = out or Path("reproduced") / (f"{experiment}-quick" if quick else experiment)
     with step_progress() as track:
-        outcome, paths = run(experiment, Request(folder, seed, quick, data, weights), track)
+        outcome, paths = run(experiment, Request(folder, checked_seed(seed), quick, data, weights), track)
     click.echo(outcome.text())
     click.echo("written: " + ", ".join(map(str, paths)))
     return 0

@@ -1,113 +1,134 @@
-"""Boxes from VNN-LIB files: the bounds that the assertions put on the inputs X_0, X_1, ...
+"""Boxes from VNN-LIB files: the bounds that the assertions put on the inputs.
 
-A VNN-LIB property is a list of s-expressions.  Only conjunctions of bounds on single inputs describe a box; anything
-else that speaks of an input is refused, and what speaks of outputs alone is ignored.
+A property is a list of s-expressions.  Bounds on single inputs, joined by `and` and `or`, have a box around them;
+anything else that speaks of an input is refused, and what speaks of outputs alone is ignored.  Files of version 1.0,
+where inputs are called X_0, X_1, ..., are read here; those of version 2.0 by the package vnnlib.
 """
 
-import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from fractions import Fraction
+from dataclasses import dataclass
+from decimal import Decimal
 
+from autolip.cli.hull import FLIPPED, Hull, decimal
 from autolip.errors import InputError
-from autolip.values import round_down, round_up
 
 Expression = str | list["Expression"]
 
 TOKEN = re.compile(r"[()]|[^\s()]+")
-INPUT = re.compile(r"^X_(\d+)$")
-NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
-FLIPPED = {"<=": ">=", ">=": "<=", "<": ">", ">": "<", "=": "="}
+COMMENT = re.compile(r";[^\n]*")
+INPUT = re.compile(r"X_([0-9]{1,18})")
+SECOND = re.compile(r"\(\s*(vnnlib-version|declare-network)\b")
+"""How files of version 2.0 begin."""
+
+DEEPEST = 100
+"""Published properties nest less than ten brackets."""
 
 
-@dataclass
-class _Bounds:
-    """The tightest bounds seen for each input; decimal numbers are rounded outward: the box is never too small."""
+@dataclass(frozen=True)
+class FoundBox:
+    """The ends of a box, in the order of the inputs; `joined` > 1 boxes where it is the one around alternatives."""
 
-    lower: dict[int, float] = field(default_factory=dict)
-    upper: dict[int, float] = field(default_factory=dict)
-
-    def add(self, index: int, relation: str, value: Fraction) -> None:
-        if relation in (">=", ">", "="):
-            self.lower[index] = max(_below(value), self.lower.get(index, -math.inf))
-        if relation in ("<=", "<", "="):
-            self.upper[index] = min(_above(value), self.upper.get(index, math.inf))
+    lower: list[float]
+    upper: list[float]
+    joined: int = 1
 
 
-def read_box(text: str) -> tuple[list[float], list[float]]:
-    """Lower and upper ends of X_0, ..., X_(n-1), in order.
+def read_box(text: str) -> FoundBox:
+    """The box that the text's assertions put the inputs in.
 
-    Raises InputError where the text is no VNN-LIB, an input lacks a bound, or the inputs are bound by more than a box.
+    Raises InputError where the text is no VNN-LIB, an input lacks a bound, or the inputs are bound by more than boxes.
     """
-    declared: set[int] = set()
-    bounds = _Bounds()
-    for expression in _expressions(text):
+    plain = COMMENT.sub("", text)
+    try:
+        expressions = list(_expressions(plain))
+        return _second(plain) if SECOND.search(plain) else _first(expressions, plain)
+    except InputError as error:
+        raise InputError(f"VNN-LIB: {error}") from error
+
+
+def _first(expressions: list[Expression], text: str) -> FoundBox:
+    """Version 1.0: declare-const and assert; every input that is spoken of must be bounded."""
+    hull = Hull()
+    for expression in expressions:
         match expression:
-            case ["declare-const" | "declare-fun", str(name), *_]:
-                declared.update(int(index) for index in INPUT.findall(name))
+            case ["declare-const" | "declare-fun", str(), *_]:
+                pass
             case ["assert", condition]:
-                _assert(condition, bounds)
+                hull.narrow(_hull(condition))
             case _:
-                raise InputError(f"VNN-LIB: {_written(expression)} is not understood: declare-const and assert are")
-    inputs = sorted(declared | bounds.lower.keys() | bounds.upper.keys())
-    if inputs != list(range(len(inputs))) or not inputs:
-        raise InputError("VNN-LIB: the inputs must be X_0, X_1, ... without gaps")
-    for index in inputs:
-        for side, known in (("lower", bounds.lower), ("upper", bounds.upper)):
-            if index not in known:
-                raise InputError(f"VNN-LIB: X_{index} has no {side} bound: a box needs both")
-    return [bounds.lower[index] for index in inputs], [bounds.upper[index] for index in inputs]
+                raise InputError(f"{_written(expression)} is not understood: declare-const and assert are")
+    inputs = {int(found[1]) for found in map(INPUT.fullmatch, TOKEN.findall(text)) if found}
+    if not inputs or max(inputs) != len(inputs) - 1:
+        raise InputError("the inputs must be X_0, X_1, ... without gaps")
+    return FoundBox(*hull.ends(len(inputs), "X_{}".format), hull.joined)
+
+
+def _second(text: str) -> FoundBox:
+    try:
+        from autolip.cli.vnnlib2 import read_second
+    except ImportError as error:
+        raise InputError("files of version 2.0 need vnnlib: pip install 'autolip[vnnlib]'") from error
+    return read_second(text)
 
 
 def _expressions(text: str) -> Iterator[Expression]:
-    """The s-expressions of the text, comments (from ; to the end of the line) left out."""
+    """The s-expressions of the text."""
     stack: list[list[Expression]] = [[]]
-    for token in TOKEN.findall(re.sub(r";.*", "", text)):
+    for match in TOKEN.finditer(text):
+        token = match[0]
         if token == "(":
+            if len(stack) > DEEPEST:
+                raise InputError(f"brackets are nested deeper than {DEEPEST}")
             stack.append([])
         elif token != ")":
             stack[-1].append(token)
         elif len(stack) == 1:
-            raise InputError("VNN-LIB: a closing bracket without an opening one")
+            raise InputError("a closing bracket without an opening one")
         else:
             done = stack.pop()
             stack[-1].append(done)
     if len(stack) > 1:
-        raise InputError("VNN-LIB: an opening bracket is never closed")
+        raise InputError("an opening bracket is never closed")
     yield from stack[0]
 
 
-def _assert(condition: Expression, bounds: _Bounds) -> None:
+def _hull(condition: Expression) -> Hull:
+    """The hull of the inputs that satisfy a condition, whatever the outputs."""
     match condition:
         case ["and", *parts]:
+            hull = Hull()
             for part in parts:
-                _assert(part, bounds)
-        case ["or", single]:
-            _assert(single, bounds)
-        case [str(relation), left, right] if relation in FLIPPED and _bound(relation, left, right, bounds):
-            pass
-        case _ if _speaks_of_inputs(condition):
-            raise InputError(f"VNN-LIB: {_written(condition)} is not a bound on one input: only boxes are read")
+                hull.narrow(_hull(part))
+            return hull
+        case ["or", *parts] if parts:
+            return Hull.around([_hull(part) for part in parts])
+        case [str(relation), left, right] if relation in FLIPPED:
+            bound = _bound(relation, left, right)
+            if bound is not None:
+                return bound
+    if _speaks_of_inputs(condition):
+        raise InputError(f"{_written(condition)} is not a bound on one input: only boxes are read")
+    return Hull()
 
 
-def _bound(relation: str, left: Expression, right: Expression, bounds: _Bounds) -> bool:
-    """Whether this was a bound on one input, now noted."""
+def _bound(relation: str, left: Expression, right: Expression) -> Hull | None:
+    """The bound on one input that this is; None where it is something else."""
     for one, other, direction in ((left, right, relation), (right, left, FLIPPED[relation])):
-        name, value = INPUT.fullmatch(one) if isinstance(one, str) else None, _number(other)
+        name = INPUT.fullmatch(one) if isinstance(one, str) else None
+        value = _number(other) if name is not None else None
         if name is not None and value is not None:
-            bounds.add(int(name[1]), direction, value)
-            return True
-    return False
+            return Hull.bound(int(name[1]), direction, value)
+    return None
 
 
-def _number(expression: Expression) -> Fraction | None:
+def _number(expression: Expression) -> Decimal | None:
     match expression:
-        case str(text) if NUMBER.fullmatch(text):
-            return Fraction(text)
+        case str(text):
+            return decimal(text)
         case ["-", inner]:
             value = _number(inner)
-            return None if value is None else -value
+            return None if value is None else value.copy_negate()
         case _:
             return None
 
@@ -116,16 +137,6 @@ def _speaks_of_inputs(expression: Expression) -> bool:
     if isinstance(expression, str):
         return INPUT.fullmatch(expression) is not None
     return any(map(_speaks_of_inputs, expression))
-
-
-def _below(value: Fraction) -> float:
-    nearest = float(value)
-    return round_down(nearest) if Fraction(nearest) > value else nearest
-
-
-def _above(value: Fraction) -> float:
-    nearest = float(value)
-    return round_up(nearest) if Fraction(nearest) < value else nearest
 
 
 def _written(expression: Expression) -> str:

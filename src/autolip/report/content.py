@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from autolip.errors import printable
 from autolip.report.digits import (
     delta_up,
     digits_down,
@@ -41,7 +42,7 @@ class Sheet:
 
 def headline(result: "Result") -> str:
     """The bracket as a sentence: upper ends rounded up, lower ends down, to the digits printed."""
-    where = f"({result.p.value} -> {result.q.value}, {_place(result)}{_caveat(result)})"
+    where = f"({result.p.value} -> {result.q.value}, {place(result)}{_caveat(result)})"
     lower = None if result.lower is None else digits_down(result.lower.value or 0.0)
     upper = None if result.upper is None else digits_up(_number(result.upper))
     if lower is not None and upper is not None:
@@ -89,13 +90,15 @@ def _winner(result: "Result") -> str:
     return f", upper bound by {result.upper.method}" if several and result.upper is not None else ""
 
 
-def _place(result: "Result") -> str:
+def place(result: "Result") -> str:
+    """The region in words."""
     region = result.region
-    if region["kind"] == "everywhere":
+    kind = region.get("kind", "region")
+    if kind == "everywhere":
         return "everywhere"
-    if region["kind"] == "ball":
+    if kind == "ball" and {"norm", "radius"} <= region.keys():
         return f"on an {region['norm']} ball of radius {region['radius']}"
-    return f"on a {region['kind']}"
+    return printable(f"on a {kind}")
 
 
 def _caveat(result: "Result") -> str:
@@ -136,7 +139,7 @@ def _assumptions(result: "Result") -> Iterator[str]:
         yield f"varies: {known['input']}, shape {shape}, batch {known['batch']}{stored}"
     for name, value in known.get("fixed", {}).items():
         yield f"held fixed: {name}, {value}"
-    if result.region["kind"] == "box":
+    if result.region.get("kind") == "box" and {"lo", "hi"} <= result.region.keys():
         widths = [hi - lo for lo, hi in zip(result.region["lo"], result.region["hi"], strict=True)]
         yield f"box of {len(widths)} coordinates, {min(widths):.4g} to {max(widths):.4g} wide"
 

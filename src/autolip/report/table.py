@@ -4,6 +4,7 @@ import html
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from autolip.errors import printable
 from autolip.report.content import Sheet, headline, remarks, sheets
 
 if TYPE_CHECKING:
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
 def render_text(result: "Result") -> str:
     """Plain text, no colours: model, bracket, tables, remarks."""
-    blocks = [f"{result.model}\n{headline(result)}", *map(aligned, sheets(result)), "\n".join(remarks(result))]
+    blocks = [
+        f"{printable(result.model)}\n{headline(result)}",
+        *map(aligned, sheets(result)),
+        "\n".join(remarks(result)),
+    ]
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -37,7 +42,7 @@ def render_rich(result: "Result") -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
-    heading = Text(result.model).append("\n").append(headline(result), style="bold")
+    heading = Text(printable(result.model)).append("\n").append(headline(result), style="bold")
     tables = (rich_table(sheet) for sheet in sheets(result))
     return Group(heading, *tables, *(Text(remark, style="dim") for remark in remarks(result)))
 
@@ -62,7 +67,7 @@ def render_html(result: "Result") -> str:
     """The same for a notebook: a paragraph, tables, a list of remarks."""
     said = "".join(f"<li>{html.escape(remark)}</li>" for remark in remarks(result))
     return (
-        f"<div><p>{html.escape(result.model)}: <strong>{html.escape(headline(result))}</strong></p>"
+        f"<div><p>{html.escape(printable(result.model))}: <strong>{html.escape(headline(result))}</strong></p>"
         + "".join(map(_html_table, sheets(result)))
         + (f"<ul>{said}</ul>" if said else "")
         + "</div>"

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from autolip.errors import InputError
+from autolip.files import check_folder
 from autolip.reproduce.alexnet import AlexnetExperiment
 from autolip.reproduce.cnn import CnnExperiment
 from autolip.reproduce.columns import Track
@@ -83,5 +84,6 @@ def _check(name: str, request: Request) -> None:
         raise InputError(f"--data holds images for the experiment cnn; {name} reads none: leave it out")
     if request.weights is not None and name != "alexnet":
         raise InputError(f"--weights holds AlexNet's weights; the experiment {name} reads none: leave it out")
+    check_folder(request.out)
     if find_spec("matplotlib") is None:
         raise InputError("the figures need matplotlib: pip install 'autolip[report]'")

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -15,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from autolip.errors import InputError
+from autolip.errors import OutputError
+from autolip.files import write
 
 Facts = dict[str, Any]
 """Plain data: what JSON holds."""
@@ -64,15 +63,12 @@ class Steps:
 
 
 def written(path: Path, content: bytes) -> None:
-    """The whole file or nothing, whatever interrupts; InputError where the place cannot be written."""
+    """The whole file or nothing, whatever interrupts, in a folder made for it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".unfinished-", delete=False) as file:
-            file.write(content)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}): choose another folder with --out") from error
+        raise OutputError(f"{path} cannot be written ({error.strerror}): choose another folder with --out") from error
+    write(path, content)
 
 
 def _key(settings: Mapping[str, Any]) -> str:

@@ -1,0 +1,105 @@
+"""The box around the inputs that bounds joined by `and` and `or` allow, in exact decimals."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from autolip.errors import InputError
+from autolip.values import round_down, round_up
+
+NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE]([-+]?[0-9]{1,6}))?")
+DIGITS, EXPONENT = 1000, 2000
+"""What a number may have at most: every double has fewer digits and a smaller exponent."""
+
+LOWER, UPPER = (">=", ">", "="), ("<=", "<", "=")
+FLIPPED = {"<=": ">=", ">=": "<=", "<": ">", ">": "<", "=": "="}
+
+
+@dataclass
+class Hull:
+    """lower[i] <= x_i <= upper[i] for every input that is bounded; `joined` is the most boxes that an `or` joins."""
+
+    lower: dict[int, Decimal] = field(default_factory=dict)
+    upper: dict[int, Decimal] = field(default_factory=dict)
+    joined: int = 1
+
+    @staticmethod
+    def bound(index: int, relation: str, value: Decimal) -> "Hull":
+        """x_index (relation) value; what is strict is closed."""
+        lower = {index: value} if relation in LOWER else {}
+        return Hull(lower, {index: value} if relation in UPPER else {})
+
+    def narrow(self, other: "Hull") -> None:
+        """Keep what lies in the other hull too."""
+        for index, value in other.lower.items():
+            self.lower[index] = max(value, self.lower.get(index, value))
+        for index, value in other.upper.items():
+            self.upper[index] = min(value, self.upper.get(index, value))
+        self.joined = max(self.joined, other.joined)
+
+    @property
+    def is_empty(self) -> bool:
+        return any(value > self.upper.get(index, value) for index, value in self.lower.items())
+
+    @staticmethod
+    def around(parts: Sequence["Hull"]) -> "Hull":
+        """The smallest hull around alternatives; those that nothing satisfies are left out."""
+        possible = [part for part in parts if not part.is_empty] or list(parts[:1])
+        lower = _common([part.lower for part in possible], min)
+        upper = _common([part.upper for part in possible], max)
+        count = len(possible) if lower or upper else 1
+        return Hull(lower, upper, max(count, *(part.joined for part in possible)))
+
+    def ends(self, count: int, name: Callable[[int], str]) -> tuple[list[float], list[float]]:
+        """The doubles of `count` inputs, rounded outward: the box is never too small.
+
+        Raises InputError for an input without a bound, named by `name`, and for one that no double bounds.
+        """
+        for side, known in (("lower", self.lower), ("upper", self.upper)):
+            missing = next((index for index in range(count) if index not in known), None)
+            if missing is not None:
+                raise InputError(f"{name(missing)} has no {side} bound: a box needs both")
+        indices = range(count)
+        return [_below(self.lower[index]) for index in indices], [_above(self.upper[index]) for index in indices]
+
+
+def _common(bounds: Sequence[dict[int, Decimal]], furthest: Callable[..., Decimal]) -> dict[int, Decimal]:
+    """The furthest of the bounds on every input that all of them bound."""
+    shared = set(bounds[0]).intersection(*bounds[1:])
+    return {index: furthest(bound[index] for bound in bounds) for index in shared}
+
+
+def decimal(text: str) -> Decimal | None:
+    """The exact value of a decimal number; None where the text is none.
+
+    Raises InputError for more digits or a larger exponent than any double has.
+    """
+    match = NUMBER.fullmatch(text) if len(text) <= DIGITS else None
+    if match is not None and abs(int(match[4] or 0)) <= EXPONENT:
+        return Decimal(text)
+    if re.match(r"[-+]?\.?[0-9]", text):
+        raise InputError(f"{_short(text)} is no decimal number, or has more digits than any double: write fewer")
+    return None
+
+
+def _below(value: Decimal) -> float:
+    nearest = _double(value)
+    return round_down(nearest) if Decimal(nearest) > value else nearest
+
+
+def _above(value: Decimal) -> float:
+    nearest = _double(value)
+    return round_up(nearest) if Decimal(nearest) < value else nearest
+
+
+def _double(value: Decimal) -> float:
+    nearest = float(value)
+    if math.isinf(nearest):
+        raise InputError(f"the bound {value:.5e} is larger than every double")
+    return nearest
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."

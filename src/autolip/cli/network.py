@@ -1,0 +1,41 @@
+"""The network that a command is about, captured as its options say."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autolip.files import check_readable
+
+if TYPE_CHECKING:
+    from autolip.capture.load import Network
+
+FILES = (".onnx", ".pt2")
+"""A model with such a name is a file; others are shipped networks or module:factory."""
+
+
+@dataclass(frozen=True)
+class AskedNetwork:
+    """MODEL and `network_options`."""
+
+    model: str
+    input_shape: tuple[tuple[str | None, tuple[int, ...]], ...]
+    varying: str | None
+    fix: tuple[tuple[str, Path], ...]
+    weights: Path | None
+    evaluation: bool
+
+    @staticmethod
+    def taken(options: dict[str, Any]) -> "AskedNetwork":
+        """From all of a command's options; InputError where the model's file cannot be read."""
+        if Path(options["model"]).suffix in FILES:
+            check_readable(options["model"])
+        return AskedNetwork(**{name: options.pop(name) for name in AskedNetwork.__dataclass_fields__})
+
+    def load(self) -> "Network":
+        """Capture it; PyTorch is imported here."""
+        from autolip.capture.inputs import Request
+        from autolip.capture.load import load_network
+        from autolip.cli.regions import read_array
+
+        values = {name: read_array(path) for name, path in self.fix}
+        return load_network(self.model, Request(self.weights, self.input_shape, self.varying, values, self.evaluation))
