@@ -33,6 +33,11 @@ class Refusal:
         return self.reason
 
 
+@dataclass(frozen=True)
+class TooLate(Refusal):
+    """A "no" for want of time: with more of it there would be an answer."""
+
+
 def printable(text: str) -> str:
     """The text in one line that hides nothing: control characters and what is no text are shown escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

@@ -16,11 +16,22 @@ from autolip.values import Upper
 DTYPE = torch.float64
 
 
+A_MULTIPLY_ADD, A_CALL = 5e-11, 3.5e-5
+"""Seconds that one multiply-add, and one product beside them, take on a processor core of the kind that the forecasts
+were measured on."""
+
+
 @dataclass
 class Meter:
-    """Counts the work of operator products, in multiply-adds."""
+    """Counts the work of operator products in multiply-adds, and in seconds of a machine of reference.
+
+    Those seconds depend on what is done alone: not on the machine, nor on what else runs there.
+    """
 
     work: float = 0.0
+    seconds: float = 0.0
+    outer: "Meter | None" = None
+    """The meter of the enclosing block, which counts the same."""
 
 
 _meter: contextvars.ContextVar[Meter | None] = contextvars.ContextVar("meter", default=None)
@@ -29,21 +40,24 @@ _meter: contextvars.ContextVar[Meter | None] = contextvars.ContextVar("meter", d
 @contextlib.contextmanager
 def metered() -> Iterator[Meter]:
     """Count the products made inside the block; an enclosing block counts them too."""
-    outer, meter = _meter.get(), Meter()
+    meter = Meter(outer=_meter.get())
     token = _meter.set(meter)
     try:
         yield meter
     finally:
         _meter.reset(token)
-        if outer is not None:
-            outer.work += meter.work
 
 
-def charge(multiply_adds: float) -> None:
-    """Count work done outside an operator's products: a factorisation, a Gram matrix."""
+def charge(multiply_adds: float, seconds: float | None = None) -> None:
+    """Count work done outside an operator's products: a factorisation, a Gram matrix; in `seconds` of reference where
+    its multiply-adds do not say how long it takes."""
+    if seconds is None:
+        seconds = A_CALL + multiply_adds * A_MULTIPLY_ADD
     meter = _meter.get()
-    if meter is not None:
+    while meter is not None:
         meter.work += multiply_adds
+        meter.seconds += seconds
+        meter = meter.outer
 
 
 class Operator(ABC):

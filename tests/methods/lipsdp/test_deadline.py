@@ -34,7 +34,7 @@ def test_a_factorisation_that_is_too_dear_is_replaced_by_a_norm(monkeypatch: pyt
     """That of the lifted map: a margin above the value by the factorisation, at most."""
     problem, method = pose(Joined(40), (1, 6)), LipSDP(seconds=1)
     whole = method.bound(problem)
-    monkeypatch.setattr(proof, "factorisation_rate", lambda: 1.0)
+    monkeypatch.setattr(proof, "rate", lambda clock: 1.0)
     monkeypatch.setattr(proof, "prove_form", lambda statement: pytest.fail("factorised"))
     late = method.bound(problem)
     assert isinstance(whole, Bound) and isinstance(late, Bound)
@@ -43,8 +43,8 @@ def test_a_factorisation_that_is_too_dear_is_replaced_by_a_norm(monkeypatch: pyt
 
 def test_nothing_is_factorised_where_only_proofs_count(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = stated(pose(Joined(40), (1, 6)))
-    effort, options = Effort.within(0.2, 0.01, None, 0.01, 1000), NormOptions(proved_only=True)
-    monkeypatch.setattr(proof, "factorisation_rate", lambda: 1.0)
+    effort, options = Effort.within(20, 0.01, None, 0.01, 100), NormOptions(proved_only=True)
+    monkeypatch.setattr(proof, "rate", lambda clock: 1.0)
     search = Search(graph, constraints_of(graph), Norm.L2, Norm.L2, effort, options).run()  # type: ignore[arg-type]
     assert search.best is None and "12 variables takes about 1.7e+03 s" in search.reasons[0]
     refused = prove(search._ascent.statement(), 0.01, options, time.monotonic())
@@ -58,7 +58,7 @@ def test_a_step_of_few_columns_says_how_many_there_is_time_for(
     """Where their work says that there is none for a climb with as many as are wanted, but for some steps."""
     graph = stated(pose(Joined(40), (1, 6)))
     effort = Effort.within(10, 0.01, None, 0.01, 1000)
-    monkeypatch.setattr(search, "step_price", lambda work: work / (graph.work * search.MOST_COLUMNS))
+    monkeypatch.setattr(search, "step_price", lambda graph, rank, clock: rank / search.MOST_COLUMNS)
     monkeypatch.setattr(Search, "_seconds_of_a_column", seconds)
     found = Search(graph, constraints_of(graph), Norm.L2, Norm.L2, effort, NormOptions())  # type: ignore[arg-type]
     assert found.rank == rank

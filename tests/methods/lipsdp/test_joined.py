@@ -1,7 +1,5 @@
 """Stretches of a mixed network: each bounded by LipSDP, AutoLip between them."""
 
-import time
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -47,7 +45,9 @@ def test_a_stretch_of_an_attention_network_is_tighter_than_its_product() -> None
     """The bound falls by as much as that of the stretch: the rest is multiplied."""
     problem = posed()
     product = value(AutoLip().bound(problem))
-    bound = LipSDP(seconds=1)._joined(problem, time.monotonic(), REASON)
+    method = LipSDP(seconds=1)
+    with method._clocked(problem) as clocked:
+        bound = method._joined(problem, clocked, REASON)
     after_the_join = pose(Attending().dense[2:], (1, 9))
     ratio = value(LipSDP(seconds=1).bound(after_the_join)) / value(AutoLip().bound(after_the_join))
     assert ratio < 0.9

@@ -29,10 +29,12 @@ import torch
 from torch import Tensor
 
 from autolip.graph.views import SlopeGraph
+from autolip.methods.lipsdp.form import variables_of
 from autolip.methods.lipsdp.passes import Passes
+from autolip.methods.lipsdp.prices import A_NUMBER
 from autolip.methods.lipsdp.statement import Constraint, Statement
 from autolip.norms import Norm
-from autolip.operators.operator import DTYPE
+from autolip.operators.operator import DTYPE, charge
 from autolip.operators.precision import CPU
 
 FLOOR = 1e-6
@@ -100,9 +102,11 @@ class Ascent:
     _neurons: dict[str, _Neurons] = field(init=False, repr=False)
     _inputs: Tensor = field(init=False, repr=False)
     _outputs: Tensor = field(init=False, repr=False)
+    _variables: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._passes = Passes(self.graph, self.dtype, normalise=True, device=self.device)
+        self._variables = variables_of(self.graph)
         self._neurons = {name: self._layer(item) for name, item in self.constraints.items()}
         self.x = self._unit(self._random(self.graph.input_shape))
 
@@ -133,6 +137,7 @@ class Ascent:
         fresh = self._unit(w)
         self.x, self._x = self._unit(self._beyond(fresh, self._x)), fresh
         self.steps += 1
+        charge(0.0, A_NUMBER * self.rank * self._variables)
 
     def _beyond(self, fresh: Tensor, before: Tensor | None) -> Tensor:
         """What is extrapolated from two steps."""

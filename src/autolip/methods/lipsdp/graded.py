@@ -11,7 +11,6 @@ blocks of M that cross it shrink, the others stay (maximum principle, as in lift
 """
 
 import math
-import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,9 +47,9 @@ def graded(statement: Statement, margin: float, options: NormOptions) -> Stateme
     """
     cuts = _Cuts(statement.graph)
     steps = min(MOST_STEPS, math.ceil(REACH / math.sqrt(margin))) if margin else MOST_STEPS
-    started = time.monotonic()
+    started = options.clock.now()
     for look in range(LOOKS):
-        if look and (1 + PROOF) * (time.monotonic() - started) / look > options.left:
+        if look and (1 + PROOF) * (options.clock.now() - started) / look > options.left:
             break
         map_ = lifted(statement, margin)
         if isinstance(map_, Refusal) or options.expired:

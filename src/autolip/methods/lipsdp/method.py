@@ -1,22 +1,29 @@
 """LipSDP: the semidefinite relaxation of the Lipschitz constant, on any graph."""
 
 import math
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from autolip.errors import InputError, Refusal
+import torch
+
+from autolip.errors import InputError, Refusal, TooLate
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph
 from autolip.methods.autolip import walk
 from autolip.methods.lipsdp.certificate import CHEAPLY_FACTORISED, LARGEST_FACTORISED, certified
+from autolip.methods.lipsdp.form import size_of
 from autolip.methods.lipsdp.joined import joined
-from autolip.methods.lipsdp.proof import Proved
+from autolip.methods.lipsdp.prices import remedy
+from autolip.methods.lipsdp.proof import LARGEST_FORM, Proved, price
 from autolip.methods.lipsdp.reference import solved
 from autolip.methods.lipsdp.search import Effort, Search
 from autolip.methods.lipsdp.statement import Constraint, constraint, nonlinear
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.norms import Norm
+from autolip.operators.clock import WALL, counting
+from autolip.operators.norms import NormOptions
 from autolip.outputs import readout
 from autolip.values import Upper
 
@@ -30,8 +37,9 @@ class LipSDP(Method):
     The least value for which H(value^2, lam) >= 0 with a multiplier per neuron (see lipsdp.statement), found by forward
     and backward passes of the network on a batch of `rank` (None: by its size); proved by the layerwise recursion, by a
     Cholesky factorisation of H, or, beyond its size, with high probability by Lanczos. Ends where the proved value is
-    within `tolerance` of what the relaxation attains, or after `steps`, or at the deadline (after `seconds`, if there
-    is none), to half of that time again; never above AutoLip, whose bound it is where nothing better was proved. Norms:
+    within `tolerance` of what the relaxation attains, or after `steps`. With a time budget it goes on until the two are
+    within `closest`, or the time is spent, to half of it again; without one after the work of about `seconds`, which is
+    counted, so that the result repeats. Never above AutoLip, whose bound it is where nothing better was proved. Norms:
     l2 or linf at the input; at the output l2, l1 (from linf), linf (component by component), or any for a scalar. A
     network that cannot be stated as a whole is bounded stretch by stretch, joined by AutoLip (l2). `solver`: power, or
     cvxpy for the optimum of small networks, which refuses where it has none.
@@ -42,6 +50,7 @@ class LipSDP(Method):
     margin: float = 0.01
     steps: int = 20_000
     seconds: float = 5.0
+    closest: float = 1e-4
     solver: str = "power"
 
     name: ClassVar[str] = "lipsdp"
@@ -66,13 +75,28 @@ class LipSDP(Method):
         known = isinstance(base, Bound) and isinstance(base.value, Upper) and base.value.value == 0
         if known or not any(nonlinear(problem.fused)):
             return base
-        started = time.monotonic()
-        found = self._relaxed(problem, started)
-        in_time = time.monotonic() < self._deadline(problem, started)
-        if isinstance(found, Refusal) and in_time and (problem.p, problem.q) == (Norm.L2, Norm.L2):
-            found = self._joined(problem, started, str(found))
+        with self._clocked(problem) as clocked:
+            found = self._relaxed(clocked)
+            refused = isinstance(found, Refusal) and not clocked.options.expired
+            if refused and (problem.p, problem.q) == (Norm.L2, Norm.L2):
+                found = self._joined(problem, clocked, str(found))
         least = self._least(found, base)
-        return least if isinstance(least, Refusal) else replace(least, complete=not problem.options.expired)
+        if isinstance(least, Refusal) or problem.options.deadline is None:
+            return least
+        hurried = problem.options.expired or isinstance(found, TooLate)
+        return replace(least, complete=least.complete and not hurried)
+
+    @contextmanager
+    def _clocked(self, problem: Problem) -> Iterator[Problem]:
+        """The problem with a deadline: its own, or one by counted work (on a GPU by the clock)."""
+        if problem.options.deadline is not None:
+            yield problem
+        elif torch.cuda.is_available() or self.solver != "power":
+            yield replace(problem, options=replace(problem.options, deadline=WALL.now() + self.seconds))
+        else:
+            with counting() as clock:
+                options = replace(problem.options, clock=clock, deadline=clock.now() + self.seconds)
+                yield replace(problem, options=options)
 
     def _least(self, found: Bound | Refusal, base: Bound | Refusal) -> Bound | Refusal:
         """The smaller bound, with its proof; AutoLip's where nothing was proved, but not in a solver's place."""
@@ -89,7 +113,7 @@ class LipSDP(Method):
         note = f"AutoLip's bound, below the {found.value.value:.6g} that was proved"
         return replace(base, value=value, notes=(*base.notes, note, *found.notes))
 
-    def _relaxed(self, problem: Problem, started: float) -> Bound | Refusal:
+    def _relaxed(self, problem: Problem) -> Bound | Refusal:
         graph = without_fixed(problem.lowered)
         count = graph.output_shape.numel()
         if problem.q is Norm.LINF and count > 1:
@@ -99,7 +123,7 @@ class LipSDP(Method):
         q = Norm.L2 if parts[0].output_shape.numel() == 1 else problem.q
         found = list[tuple[Proved, str]]()
         for number, part in enumerate(parts):
-            one = self._proved(part, problem, q, started, 1 / (len(parts) - number))
+            one = self._proved(part, problem, q, 1 / (len(parts) - number))
             if isinstance(one, Refusal):
                 return one
             found.append(one)
@@ -109,15 +133,12 @@ class LipSDP(Method):
         proof = lambda: certified(graph, [proved.statement for proved, _ in found], problem.q, largest)  # noqa: E731
         return Bound(value, (), (note,), proof=proof)
 
-    def _proved(
-        self, graph: SlopeGraph, problem: Problem, q: Norm, started: float, part: float
-    ) -> tuple[Proved, str] | Refusal:
+    def _proved(self, graph: SlopeGraph, problem: Problem, q: Norm, part: float) -> tuple[Proved, str] | Refusal:
         """What is proved of one relaxation in a part of the time that is left, and a note on it."""
         constraints = constraints_of(graph)
         if isinstance(constraints, Refusal):
             return constraints
-        left = max(self._deadline(problem, started) - time.monotonic(), 0.0) * part
-        effort = Effort.within(left, self.tolerance, self.rank, self.margin, self.steps)
+        effort = self._effort(problem.options, part)
         say = lambda text: problem.say(f"{self.title}, {text}")  # noqa: E731
         search = Search(graph, constraints, problem.p, q, effort, problem.options, say)
         if self.solver == "cvxpy":
@@ -127,14 +148,20 @@ class LipSDP(Method):
             return exact.proved, f"the solver's optimum is {exact.optimum:.6g} (an estimate)"
         search.run()
         if search.best is None:
-            return Refusal("; ".join(dict.fromkeys(search.reasons)) or "no time left")
+            return _refused(search)
         return search.best, _note(search)
 
-    def _joined(self, problem: Problem, started: float, reason: str) -> Bound | Refusal:
-        """The stretches of a network that cannot be stated as a whole."""
+    def _effort(self, options: NormOptions, part: float) -> Effort:
+        """As much as a part of the time that is left allows."""
+        left, clock = max(options.left, 0.0) * part, options.clock
+        closest = self.closest if clock is WALL and self.solver == "power" else math.inf
+        return Effort.within(left, self.tolerance, self.rank, self.margin, self.steps, clock, closest)
+
+    def _joined(self, problem: Problem, clocked: Problem, reason: str) -> Bound | Refusal:
+        """The stretches of a network that cannot be stated as a whole; `clocked` is the problem with a deadline."""
 
         def relaxed(graph: SlopeGraph, part: float) -> Upper | Refusal:
-            found = self._proved(graph, problem, Norm.L2, started, part)
+            found = self._proved(graph, clocked, Norm.L2, part)
             return found if isinstance(found, Refusal) else found[0].bound
 
         return joined(problem, relaxed, reason)
@@ -142,9 +169,6 @@ class LipSDP(Method):
     def shared(self, count: int) -> "LipSDP":
         """The same for each of several problems, in the same time altogether."""
         return replace(self, seconds=self.seconds / count)
-
-    def _deadline(self, problem: Problem, started: float) -> float:
-        return started + self.seconds if problem.options.deadline is None else problem.options.deadline
 
 
 def constraints_of(graph: SlopeGraph) -> dict[str, Constraint] | Refusal:
@@ -158,5 +182,23 @@ def constraints_of(graph: SlopeGraph) -> dict[str, Constraint] | Refusal:
     return found
 
 
+def _refused(search: Search) -> Refusal:
+    """Why nothing was proved; where time was short, what would be enough of it."""
+    reasons = "; ".join(dict.fromkeys(search.reasons)) or "no time left"
+    if not search.wanted and not search.effort.expired:
+        return Refusal(reasons)
+    clock = search.effort.clock
+    proof = 0.0 if size_of(search.graph) > LARGEST_FORM else price(search.graph, clock)
+    return TooLate(f"{reasons}: {remedy(2 * (search.wanted + proof))}")
+
+
 def _note(search: Search) -> str:
-    return f"the relaxation attains {search.primal:.6g} (an estimate, after {search.steps} steps at rank {search.rank})"
+    """How far the search came, and what ended it where that was no tolerance."""
+    effort = search.effort
+    steps = f"an estimate, after {search.steps} steps at rank {search.rank}"
+    attained = f"the relaxation attains {search.primal:.6g} ({steps})"
+    if search.near or not effort.expired:
+        return attained
+    if effort.clock.repeats:
+        return f"{attained}; ended after its share of work, a time budget goes on"
+    return f"{attained}; ended by the clock"

@@ -7,7 +7,6 @@ rounding, and the best one is proved afterwards like any other.  For deep chains
 """
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +15,8 @@ from torch import Tensor
 
 from autolip.methods.lipsdp.statement import Statement
 from autolip.methods.recursion import Layer
+from autolip.operators.clock import WALL, Clock
+from autolip.operators.operator import A_MULTIPLY_ADD, charge
 
 LIMIT = 1.96
 """Greatest lambda_max(T^1/2 A T^1/2) that is kept (2 is where the recursion ends)."""
@@ -38,13 +39,20 @@ class Chain:
         return sum(float(len(layer.weight)) ** 3 for layer in self.layers[:-1])
 
 
-def polished(statement: Statement, chain: Chain, goal: float, deadline: float, steps: int = 3000) -> Statement:
+A_LAYER = 1.5e-3
+"""Seconds of reference that a step takes for each layer, beside what grows with its width."""
+
+
+def polished(
+    statement: Statement, chain: Chain, goal: float, deadline: float, clock: Clock = WALL, steps: int = 3000
+) -> Statement:
     """The statement with better multipliers, if there are: until the value is below `goal`, or the deadline."""
     theta = _start(statement, chain)
     optimiser = torch.optim.Adam(theta, lr=0.05)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimiser, 0.01 ** (1 / steps))
     best, since, kept = math.inf, 0, [x.detach().clone() for x in theta]
     for _ in range(steps):
+        charge(0.0, A_LAYER * len(chain.layers) + 40 * chain.work * A_MULTIPLY_ADD)
         optimiser.zero_grad()
         value = _recursion(theta, chain)[0]
         if not bool(value.isfinite()):
@@ -52,7 +60,7 @@ def polished(statement: Statement, chain: Chain, goal: float, deadline: float, s
         since = 0 if value.item() < best - 1e-6 else since + 1
         if value.item() < best:
             best, kept = value.item(), [x.detach().clone() for x in theta]
-        if best < math.log(goal) or since > PATIENCE or time.monotonic() > deadline:
+        if best < math.log(goal) or since > PATIENCE or clock.now() > deadline:
             break
         value.backward()
         torch.nn.utils.clip_grad_norm_(theta, 1.0)

@@ -8,7 +8,6 @@ that.
 """
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -25,11 +24,13 @@ from autolip.methods.lipsdp.form import Form, form_of, size_of, variables_of
 from autolip.methods.lipsdp.graded import graded
 from autolip.methods.lipsdp.lifted import norm_bound
 from autolip.methods.lipsdp.polish import Chain
+from autolip.methods.lipsdp.prices import rate
 from autolip.methods.lipsdp.statement import Statement, nonlinear
 from autolip.methods.recursion import feasible, first_ellipsoid, next_ellipsoid
 from autolip.norms import Norm
+from autolip.operators.clock import WALL, Clock
 from autolip.operators.norms import NormOptions
-from autolip.operators.norms.definite import factorisation_rate, lower_factor, shift_of
+from autolip.operators.norms.definite import lower_factor, shift_of
 from autolip.operators.norms.power import top_eigenvalue
 from autolip.operators.operator import charge
 from autolip.values import Upper
@@ -64,14 +65,15 @@ class Proved:
 def prove(statement: Statement, margin: float, options: NormOptions, until: float = math.inf) -> Proved | Refusal:
     """The least value that is proved with these multipliers; refused where they are not feasible.
 
-    By a factorisation where it will have ended at `until`, a `time.monotonic()` moment; by Lanczos otherwise.
+    By a factorisation where it will have ended at `until`, a moment of the options' clock; by Lanczos otherwise.
     """
     found: list[Proved | Refusal] = []
     dear = f"H has {size_of(statement.graph)} rows: only up to {LARGEST_FORM} can be factorised"
-    for seconds, way in _ways(statement):
-        if time.monotonic() + seconds > until:
+    for seconds, way in _ways(statement, options.clock):
+        if options.clock.now() + seconds > until:
             dear = f"a proof with {size_of(statement.graph)} variables takes about {seconds:.2g} s, more than was left"
             break
+        charge(0.0, seconds)
         found.append(way())
         if isinstance(found[-1], Proved) and found[-1].bound.value <= statement.value * SLACK:
             break
@@ -83,21 +85,21 @@ def prove(statement: Statement, margin: float, options: NormOptions, until: floa
     return prove_lifted(statement, margin, options if math.isinf(until) else replace(options, deadline=until))
 
 
-def _ways(statement: Statement) -> list[tuple[float, Callable[[], Proved | Refusal]]]:
+def _ways(statement: Statement, clock: Clock) -> list[tuple[float, Callable[[], Proved | Refusal]]]:
     """The ways to a proof and about what they cost, the cheaper first; of two that cost nothing the chain's."""
     ways: list[tuple[float, Callable[[], Proved | Refusal]]] = []
     chain, order = chain_of(statement), size_of(statement.graph)
     if chain is not None:
-        ways.append((CHAIN_OPERATIONS * chain.work / factorisation_rate(), lambda: prove_chain(statement, chain)))
+        ways.append((CHAIN_OPERATIONS * chain.work / rate(clock), lambda: prove_chain(statement, chain)))
     if order <= (LARGEST_FORM if chain is None else LARGEST_FORM // 4):
-        ways.append((price(statement.graph), lambda: prove_form(statement)))
+        ways.append((price(statement.graph, clock), lambda: prove_form(statement)))
     return sorted(ways, key=lambda way: way[0] if way[0] > NOTHING else 0.0)
 
 
-def price(graph: SlopeGraph) -> float:
+def price(graph: SlopeGraph, clock: Clock = WALL) -> float:
     """About the seconds of a proof by a matrix H: two factorisations, as much again for what leads to them, and to
     write it out and eliminate its small blocks."""
-    return size_of(graph) ** 3 / factorisation_rate() + WRITING * variables_of(graph)
+    return size_of(graph) ** 3 / rate(clock) + WRITING * variables_of(graph)
 
 
 def chain_of(statement: Statement) -> Chain | None:

@@ -9,7 +9,6 @@ tolerance of the primal one, or time is up.  The best proved value so far is alw
 """
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,17 +22,15 @@ from autolip.methods.lipsdp.ascent import Ascent
 from autolip.methods.lipsdp.form import size_of, variables_of
 from autolip.methods.lipsdp.lifted import depths
 from autolip.methods.lipsdp.polish import Chain, polished
+from autolip.methods.lipsdp.prices import format_of, step_price
 from autolip.methods.lipsdp.proof import LARGEST_FORM, NOTHING, Proved, chain_of, price, prove, prove_chain
 from autolip.methods.lipsdp.reduced import reduced
 from autolip.methods.lipsdp.statement import Constraint, Statement
 from autolip.norms import Norm
+from autolip.operators.clock import WALL, Clock
 from autolip.operators.norms import NormOptions
-from autolip.operators.norms.definite import factorisation_rate
 from autolip.operators.precision import CPU
 from autolip.values import Event, Upper
-
-SMALL_PASS = 2e6
-"""Multiply-adds of a pass below which float64 costs nothing that matters."""
 
 CLIMB = 0.4
 """Part of the time left that one climb may take, twice that for its first steps: what follows is its proof, and the
@@ -79,7 +76,8 @@ ROUNDS = 24
 @dataclass(frozen=True)
 class Effort:
     """How far to go: ratio of proved to primal value aimed at, first rank (None: by the cost of a pass), first margin,
-    steps, a moment to stop, and one when a proof begun earlier should have ended."""
+    steps, a moment to stop, and one when a proof begun earlier should have ended, both by a clock.  `closest` is the
+    ratio aimed at afterwards, with the time that is left."""
 
     tolerance: float
     rank: int | None
@@ -87,20 +85,35 @@ class Effort:
     steps: int
     deadline: float
     latest: float
+    clock: Clock = WALL
+    closest: float = math.inf
 
     @staticmethod
-    def within(seconds: float, tolerance: float, rank: int | None, margin: float, steps: int) -> "Effort":
+    def within(
+        seconds: float,
+        tolerance: float,
+        rank: int | None,
+        margin: float,
+        steps: int,
+        clock: Clock = WALL,
+        closest: float = math.inf,
+    ) -> "Effort":
         """From now on; the last proof may take half of the time again."""
-        now = time.monotonic()
-        return Effort(tolerance, rank, margin, steps, now + seconds, now + 1.5 * seconds)
+        now = clock.now()
+        return Effort(tolerance, rank, margin, steps, now + seconds, now + 1.5 * seconds, clock, closest)
 
     @property
     def expired(self) -> bool:
-        return time.monotonic() > self.deadline
+        return self.clock.now() > self.deadline
+
+    @property
+    def left(self) -> float:
+        """Seconds until the search has to stop."""
+        return self.deadline - self.clock.now()
 
     def share(self, part: float) -> float:
         """The moment when this part of the time that is left will have passed."""
-        now = time.monotonic()
+        now = self.clock.now()
         return now + part * max(self.deadline - now, 0.0)
 
 
@@ -120,19 +133,25 @@ class Search:
     steps: int = 0
     rounds: int = 0
     reasons: list[str] = field(default_factory=list)
+    wanted: float = 0.0
+    """About the seconds that would have been enough, where there were too few to begin."""
+    tolerance: float = field(init=False)
+    """The ratio aimed at now."""
     _ascent: Ascent = field(init=False, repr=False)
     _settled: float = field(init=False, repr=False)
     """Relative change of the value below which a climb ends."""
     _part: float = field(init=False, default=CLIMB, repr=False)
 
     def __post_init__(self) -> None:
+        self.tolerance = self.effort.tolerance
         self._ascent = self._started(self.effort.rank or self._first_rank)
-        self._settled = self.effort.tolerance / (5 if self._by_norm else 40)
+        self._settled = self.tolerance / (5 if self._by_norm else 40)
 
     def run(self) -> "Search":
         """Rounds until the tolerance is met, the steps are used up or time is; none where a step is too dear."""
-        step = step_price(self._climbed.work * self.rank)
-        if time.monotonic() + SHORTEST * step > self.effort.latest:
+        step = self._price(self.rank)
+        if self.effort.clock.now() + SHORTEST * step > self.effort.latest:
+            self.wanted = 2 * FEWEST * step / CLIMB
             self.reasons.append(f"no time left: a pass with {self.rank} columns takes about {step:.1g} s")
             return self
         margin = self._first_margin
@@ -156,12 +175,13 @@ class Search:
                 continue
             gain = math.inf if self.best is None else self.best.bound.value / proved.bound.value
             self._keep(proved)
+            self._aim_higher()
             if self.finished:
                 break
             seen = margin if proved.bound.events else 0.0  # what Lanczos needs to see is no sign of a saddle
-            if proved.bound.value > statement.value * (1 + self.effort.tolerance / 4 + seen):
+            if proved.bound.value > statement.value * (1 + self.tolerance / 4 + seen):
                 self._restart()
-            elif gain > 1 + self.effort.tolerance / 40 or margin > self.effort.tolerance:
+            elif gain > 1 + self.tolerance / 40 or margin > self.tolerance:
                 margin /= 4
             elif not self._widened():
                 break
@@ -179,8 +199,8 @@ class Search:
     @cached_property
     def _by_norm(self) -> bool:
         """Whether the proof is a norm, that of the lifted map: there is no time, or no room, for a factorisation."""
-        left = self.effort.latest - time.monotonic()
-        return size_of(self.graph) > LARGEST_FORM or price(self.graph) > left
+        left = self.effort.latest - self.effort.clock.now()
+        return size_of(self.graph) > LARGEST_FORM or price(self.graph, self.effort.clock) > left
 
     @property
     def _first_margin(self) -> float:
@@ -188,7 +208,7 @@ class Search:
         costs about depth / 4 times itself, and the norm of the lifted map has to be known to a part of it."""
         if self._by_norm:
             return min(self.effort.margin, MARGINS / max(depths(self.graph).values(), default=1))
-        dear = price(self.graph) > NOTHING
+        dear = price(self.graph, self.effort.clock) > NOTHING
         return min(self.effort.margin, self.effort.tolerance / 8) if dear else self.effort.margin
 
     @property
@@ -206,11 +226,16 @@ class Search:
 
     def _lasts(self, rank: int) -> bool:
         """Whether there is time for a climb: as its work says, or a step of few columns, where that is worth a try."""
-        left, steps = self.effort.deadline - time.monotonic(), 2 * FEWEST
-        foreseen = step_price(self._climbed.work * rank)
+        left, steps = self.effort.left, 2 * FEWEST
+        foreseen = self._price(rank)
+        measured = self.effort.clock is WALL
         return steps * foreseen <= left or (
-            2 * SHORTEST * foreseen <= left and steps * rank * self._seconds_of_a_column <= left
+            measured and 2 * SHORTEST * foreseen <= left and steps * rank * self._seconds_of_a_column <= left
         )
+
+    def _price(self, rank: int) -> float:
+        """About the seconds of a step."""
+        return step_price(self._climbed, rank, self.effort.clock)
 
     @cached_property
     def _seconds_of_a_column(self) -> float:
@@ -218,7 +243,7 @@ class Search:
         ascent, moments = self._started(TIMED_COLUMNS), list[float]()
         for _ in range(1 + TIMED_STEPS):
             ascent.step()
-            moments.append(time.monotonic())
+            moments.append(WALL.now())
         return min(after - before for before, after in pairwise(moments)) / TIMED_COLUMNS
 
     def _keep(self, proved: Proved) -> None:
@@ -245,11 +270,11 @@ class Search:
         """What the statement proves; of a chain polished first, where it falls short with a small margin."""
         options = replace(self.options, delta=self.options.delta / ROUNDS)
         proved, chain = prove(statement, margin, options, self.effort.latest), self._chain
-        goal = self.primal * (1 + self.effort.tolerance / 2)
-        near = isinstance(proved, Proved) and (proved.bound.value <= goal or margin > self.effort.tolerance)
+        goal = self.primal * (1 + self.tolerance / 2)
+        near = isinstance(proved, Proved) and (proved.bound.value <= goal or margin > self.tolerance)
         if chain is None or not goal or near:
             return proved
-        better = prove_chain(polished(statement, chain, goal, self.effort.share(CLIMB)), chain)
+        better = prove_chain(polished(statement, chain, goal, self.effort.share(CLIMB), self.effort.clock), chain)
         return better if isinstance(better, Proved) else proved
 
     @cached_property
@@ -261,11 +286,21 @@ class Search:
     @property
     def finished(self) -> bool:
         """Whether the proved value is near enough to the primal one, or the effort is spent."""
-        near = self.best is not None and self.best.bound.value <= self.primal * (1 + self.effort.tolerance)
         spent = self.effort.expired or self.steps >= self.effort.steps
-        late = self.rounds >= GRACE or (self.rounds > 0 and time.monotonic() > self.effort.latest)
+        late = self.rounds >= GRACE or (self.rounds > 0 and self.effort.clock.now() > self.effort.latest)
         tried = self.best is not None or late
-        return near or (spent and tried) or self.rounds >= ROUNDS
+        return self.near or (spent and tried) or self.rounds >= ROUNDS
+
+    @property
+    def near(self) -> bool:
+        """Whether the proved value is within the tolerance of the primal one."""
+        return self.best is not None and self.best.bound.value <= self.primal * (1 + self.tolerance)
+
+    def _aim_higher(self) -> None:
+        """A smaller tolerance, once the one before is met."""
+        while self.near and self.tolerance > self.effort.closest and not self.effort.expired:
+            self.tolerance = max(self.tolerance / 4, self.effort.closest)
+            self._settled = min(self._settled, self.tolerance / (5 if self._by_norm else 40))
 
     @property
     def rank(self) -> int:
@@ -303,7 +338,7 @@ class Search:
         known: list[float] = []
         until, first = self.effort.share(self._part), self.effort.share(max(self._part, 2 * CLIMB))
         while not known or (
-            self.steps < self.effort.steps and time.monotonic() < (first if len(known) < FEWEST else until)
+            self.steps < self.effort.steps and self.effort.clock.now() < (first if len(known) < FEWEST else until)
         ):
             ascent.step()
             self.steps += 1
@@ -319,21 +354,9 @@ class Search:
                 break
 
 
-def format_of(work: float) -> tuple[torch.dtype, torch.device]:
-    """Where passes of so much work are made: small ones in float64, others in float32, on a GPU if there is one."""
-    if work < SMALL_PASS:
-        return torch.float64, CPU
-    return torch.float32, torch.device("cuda") if torch.cuda.is_available() else CPU
-
-
 def _room(device: torch.device) -> int:
     """Bytes for an iterate."""
     return MEMORY if device == CPU else torch.cuda.mem_get_info(device)[0]
-
-
-def step_price(work: float) -> float:
-    """About the seconds of a step that takes so many multiply-adds (what a GPU needs for it is neglected)."""
-    return 2 * work / factorisation_rate() if format_of(work)[1] == CPU else 0.0
 
 
 def _one_of_all_rounds(proved: Proved) -> Proved:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from autolip.errors import AutolipError, Refusal
 from autolip.norms import Norm
 from autolip.operators.algebra import without_isometries
+from autolip.operators.clock import WALL, Clock
 from autolip.operators.operator import Adjoint, Operator, metered
 from autolip.values import INFINITE, Upper, round_up
 
@@ -20,10 +21,10 @@ from autolip.values import INFINITE, Upper, round_up
 class NormOptions:
     """How hard to try: failure probability per randomised bound, relative excess aimed at, random seed.
 
-    `finite_size` is the smaller matrix side up to which an operator may be materialised; `deadline` is a
-    `time.monotonic()` moment after which only the cheapest engines run; `proved_only` leaves the randomised
-    engines out.  `known` is a bound that is already proved: an engine may give up once it cannot beat it.  `enough` is
-    one that would do: an engine may stop where its own is not above it.
+    `finite_size` is the smaller matrix side up to which an operator may be materialised; `deadline` is a moment of
+    `clock` after which only the cheapest engines run; `proved_only` leaves the randomised engines out.  `known` is a
+    bound that is already proved: an engine may give up once it cannot beat it.  `enough` is one that would do: an
+    engine may stop where its own is not above it.
     """
 
     delta: float = 1e-9
@@ -34,6 +35,7 @@ class NormOptions:
     proved_only: bool = False
     known: float = math.inf
     enough: float = 0.0
+    clock: Clock = WALL
 
     @property
     def expired(self) -> bool:
@@ -42,11 +44,11 @@ class NormOptions:
     @property
     def left(self) -> float:
         """Seconds until the deadline."""
-        return math.inf if self.deadline is None else self.deadline - time.monotonic()
+        return math.inf if self.deadline is None else self.deadline - self.clock.now()
 
     def within(self, part: float) -> "NormOptions":
         """The same, with this part of the time that is left."""
-        return self if self.deadline is None else replace(self, deadline=time.monotonic() + part * self.left)
+        return self if self.deadline is None else replace(self, deadline=self.clock.now() + part * self.left)
 
 
 EngineFunction = Callable[[Operator, NormOptions], Upper | Refusal]

@@ -1,0 +1,59 @@
+"""What the parts of a search cost: in seconds of this machine, or of the one of reference where work is counted."""
+
+import math
+
+import torch
+
+from autolip.graph.views import SlopeGraph
+from autolip.methods.lipsdp.form import variables_of
+from autolip.operators.clock import WALL, Clock
+from autolip.operators.norms.definite import factorisation_rate
+from autolip.operators.operator import A_CALL, A_MULTIPLY_ADD
+from autolip.operators.precision import CPU
+
+SMALL_PASS = 2e6
+"""Multiply-adds of a pass below which float64 costs nothing that matters."""
+
+RATE = 2e10
+"""Floating-point operations per second of a factorisation on the machine of reference."""
+
+PART = 0.5
+"""About the part of a time budget that a search gets in the portfolio."""
+
+A_NUMBER = 8e-9
+"""Seconds of reference that a step takes for each variable and column, beside its products."""
+
+
+def format_of(work: float) -> tuple[torch.dtype, torch.device]:
+    """Where passes of so much work are made: small ones in float64, others in float32, on a GPU if there is one."""
+    if work < SMALL_PASS:
+        return torch.float64, CPU
+    return torch.float32, torch.device("cuda") if torch.cuda.is_available() else CPU
+
+
+def rate(clock: Clock) -> float:
+    """Floating-point operations per second of a factorisation, on this machine or that of reference."""
+    return factorisation_rate() if clock is WALL else RATE
+
+
+def step_price(graph: SlopeGraph, rank: int, clock: Clock = WALL) -> float:
+    """About the seconds of a step of the ascent; what a GPU needs for its products is neglected."""
+    if clock is not WALL:
+        edges = sum(len(vertex.edges) for vertex in graph)
+        return 2 * A_CALL * edges + rank * (A_MULTIPLY_ADD * graph.work + A_NUMBER * variables_of(graph))
+    work = graph.work * rank
+    return 2 * work / factorisation_rate() if format_of(work)[1] == CPU else 0.0
+
+
+def remedy(seconds: float) -> str:
+    """The time budget that would help a search that takes so long."""
+    budget = seconds / PART
+    minutes = math.ceil(budget / 60)
+    wanted = (
+        f"{math.ceil(budget)} s"
+        if budget < 120
+        else f"{minutes} minutes"
+        if minutes < 120
+        else f"{minutes // 60} hours"
+    )
+    return f"a time budget of about {wanted} would help"
