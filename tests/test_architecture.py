@@ -26,6 +26,7 @@ LAYERS = [
     ["question"],
     ["report"],
     ["result"],
+    ["turns"],
     ["estimate"],
     ["testing", "training", "sweep", "reproduce"],
     ["cli"],

@@ -20,11 +20,10 @@ from autolip.outputs import output_readout, pair_readouts
 from autolip.question import DEFAULT_LOWER, Choice, LowerChoice, Question, example_tensors
 from autolip.regions import Region
 from autolip.result import Pair, Result, Row
+from autolip.turns import Turns
 from autolip.values import Upper
 
 Progress = Callable[[str], None]
-ABOVE = 0.6
-"""Part of a time budget for upper bounds, where lower ones are searched for as well."""
 CONSTANT = "the output does not depend on the input"
 LATE = "the time was spent before its turn came"
 
@@ -51,30 +50,30 @@ def lipschitz(
     "linf", a `Norm`, an exponent (2), or a pair: "linf:l2", ("linf", "l2") (input, output); `region` an
     `Everywhere()` (default), `Box` or `Ball`; `output` is "all", 3 (one component), (3, 5) or "3-5" (the difference
     of two) or "pairs" (all differences).  `method` and `lower` are names, classes, objects, or lists of them; None:
-    no bound on that side.  `time_budget` is in seconds; `delta` bounds the probability that any randomised upper
-    bound fails.  Units: output units per input unit.
+    no bound on that side.  `time_budget` is in seconds, of which capturing the model takes none; `delta` bounds the
+    probability that any randomised upper bound fails.  Units: output units per input unit.
 
     Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
     """
     question = Question.asked(
         norm=norm, region=region, output=output, method=method, lower=lower, delta=delta, seed=seed
     )
-    deadline = None if time_budget is None else time.monotonic() + positive(time_budget, "time_budget")
+    budget = None if time_budget is None else positive(time_budget, "time_budget")
     capture = capture_model(model, example_tensors(model, example_inputs), varying)
     name = type(model).__name__ if isinstance(model, nn.Module) else getattr(model, "__name__", "function")
-    return answered(capture, question, model=name, deadline=deadline, progress=progress)
+    return answered(capture, question, model=name, time_budget=budget, progress=progress)
 
 
 def bracket(
     capture: Capture,
     *,
     model: str,
-    deadline: float | None = None,
+    time_budget: float | None = None,
     progress: Progress | None = None,
     **asked: Any,
 ) -> Result:
     """`lipschitz` for a network that is captured already; `asked` are the options of `Question.asked`."""
-    return answered(capture, Question.asked(**asked), model=model, deadline=deadline, progress=progress)
+    return answered(capture, Question.asked(**asked), model=model, time_budget=time_budget, progress=progress)
 
 
 def answered(
@@ -82,18 +81,22 @@ def answered(
     question: Question,
     *,
     model: str,
-    deadline: float | None = None,
+    time_budget: float | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """The answer to a question about a captured network; `deadline` is a value of `time.monotonic()`."""
+    """The answer to a question about a captured network; a time budget begins once the replay has ended."""
     say = progress or (lambda text: None)
     p, q, output, delta, seed = question.p, question.q, question.output, question.delta, question.seed
     where = question.region.shaped(capture.graph.input_shape)
     readout = output_readout(output, capture.graph.output_shape)
     say("replaying the captured graph against the model")
+    began = time.monotonic()
     replay(capture, seed=seed)
-    options = {"delta": delta, "seed": seed}
+    now = time.monotonic()
+    deadline = None if time_budget is None else now + time_budget
+    options = {"delta": delta, "seed": seed} | ({} if time_budget is None else {"time_budget": time_budget})
     frame = Result(model, p, q, where.describe(), output, (), None, None, _assumptions(capture), options=options)
+    frame = replace(frame, capture_seconds=capture.seconds + now - began)
     if capture.graph.constant is not None:
         return _constant(frame, Row("constant", "upper", 0.0, "proved"))
     say("slopes of every operation")
@@ -130,9 +133,9 @@ def compared(
     """Every method on its own, each with its own time and its own norms: rows by rising value, refusals last."""
 
     def alone(methods: Choice, lowers: LowerChoice) -> Result:
-        limit = time.monotonic() + positive(seconds, "seconds")
+        limit = positive(seconds, "seconds")
         settings: dict[str, Any] = {"norm": norm, "region": region, "output": output, "delta": delta, "seed": seed}
-        settings |= {"deadline": limit, "progress": progress}
+        settings |= {"time_budget": limit, "progress": progress}
         return bracket(capture, model=model, method=methods, lower=lowers, **settings)
 
     runs = [alone(name, []) for name in sorted(METHODS)]
@@ -177,13 +180,12 @@ class _Run:
 
     def found(self, problem: Problem, search: LowerProblem, part: float = 1.0) -> _Found:
         """All that was asked for, with a part of the time left for upper bounds; of those one is tried in any case."""
-        problem = replace(problem, options=problem.options.within(part * ABOVE if self.lowers else part))
+        answers = self._answers(problem, Turns.of(problem.options, part, bool(self.lowers)))
         rows: list[Row] = []
         uppers: list[tuple[Row, Upper]] = []
         left_out: list[str] = []
         complete = True
-        for method in (*self.named, *self.automatic):
-            row, bound = self._upper_row(method, problem, late=bool(uppers) and problem.options.expired)
+        for method, (row, bound) in answers.items():
             if bound is not None:
                 complete &= bound.complete
                 uppers += [(row, bound.value)] if isinstance(bound.value, Upper) else []
@@ -196,6 +198,24 @@ class _Run:
         complete &= not search.expired
         notes = (*_explained([row for row, _ in uppers] if self.automatic else []), *left_out)
         return _Found(tuple(rows), _best_upper(uppers), _best_lower(rows), complete, notes)
+
+    def _answers(self, problem: Problem, turns: Turns) -> dict[Method, tuple[Row, Bound | None]]:
+        """What every method says in its turn, and in a second one where the first was too short."""
+        methods = (*self.named, *self.automatic)
+        answers: dict[Method, tuple[Row, Bound | None]] = {}
+        for number, method in enumerate(methods):
+            hurry = method in self.automatic and any(later.lasting for later in methods[number + 1 :])
+            started = any(_has_bound(bound) for _, bound in answers.values())
+            options = turns.before(method, hurry) if started else turns.first
+            posed = replace(problem, options=options)
+            answers[method] = self._upper_row(method, posed, late=started and options.expired)
+        for method in methods:
+            row, bound = answers[method]
+            short = row.refusal == LATE or (bound is not None and not bound.complete)
+            if short and not method.lasting and not turns.last.expired:
+                again = self._upper_row(method, replace(problem, options=turns.last), late=False)
+                answers[method] = again if again[1] is not None else answers[method]
+        return answers
 
     def _upper_row(self, method: Method, problem: Problem, late: bool) -> tuple[Row, Bound | None]:
         if late:
@@ -212,7 +232,12 @@ class _Run:
         cost: dict[str, Any] = {"seconds": time.perf_counter() - started, "passes": search.passes - before}
         if isinstance(found, Refusal):
             return Row(searcher.name, "refusal", refusal=str(found), **cost)
-        return Row.of(searcher.name, found, **cost)
+        notes = ("the clock ended the search: with more time it may find more",) if search.expired else ()
+        return Row.of(searcher.name, found, notes=notes, **cost)
+
+
+def _has_bound(bound: Bound | None) -> bool:
+    return bound is not None and isinstance(bound.value, Upper)
 
 
 def _explained(uppers: Sequence[Row]) -> tuple[str, ...]:

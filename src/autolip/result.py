@@ -91,6 +91,8 @@ class Result:
     complete: bool = True
     """False where the time budget ended early: the bounds hold, tighter ones were not reached."""
     options: dict[str, Any] = field(default_factory=dict)
+    capture_seconds: float = 0.0
+    """What capturing the network and replaying it took, before the clock of a time budget started."""
     graph: Graph | None = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -151,6 +153,7 @@ class Result:
             "assumptions": self.assumptions,
             "notes": list(self.notes),
             "complete": self.complete,
+            "capture_seconds": self.capture_seconds,
             "options": self.options,
         }
 

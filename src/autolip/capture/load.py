@@ -1,6 +1,7 @@
 """A network named on the command line: a shipped one, an ONNX file, a torch.export archive, or `module:factory`."""
 
 import inspect
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,7 +36,12 @@ def load_network(spec: str, request: Request | None = None) -> Network:
 
     Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
     """
-    asked = request or Request()
+    started = time.monotonic()
+    network = _loaded(spec, request or Request())
+    return replace(network, capture=replace(network.capture, seconds=time.monotonic() - started))
+
+
+def _loaded(spec: str, asked: Request) -> Network:
     suffix = Path(spec).suffix
     factory = ":" in spec and suffix not in (".onnx", ".pt2")
     if asked.weights is not None and not factory:

@@ -7,9 +7,10 @@ import io
 import logging
 import operator
 import re
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -43,6 +44,8 @@ class Capture:
     example: Tensor
     input_name: str
     stored_dtype: str
+    seconds: float = 0.0
+    """What reading and capturing took."""
 
 
 class _FunctionModule(nn.Module):
@@ -61,10 +64,12 @@ def capture_model(model: nn.Module | Callable[..., Any], inputs: Sequence[Tensor
 
     Raises InputError for what cannot be analysed (training mode, NaN weights, data-dependent control flow, ...).
     """
+    started = time.monotonic()
     module = model if isinstance(model, nn.Module) else _FunctionModule(model)
     check_module(module)
     check_inputs(inputs)
-    return capture_program(export(module, tuple(inputs)), inputs, varying, module)
+    capture = capture_program(export(module, tuple(inputs)), inputs, varying, module)
+    return replace(capture, seconds=time.monotonic() - started)
 
 
 def export(module: nn.Module, inputs: tuple[Tensor, ...]) -> ExportedProgram:

@@ -2,7 +2,6 @@
 
 import math
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -113,7 +112,6 @@ def _bracket(asked: Asked, network: AskedNetwork, region: "AskedRegion", say: Ca
     """Read what was asked, capture, bound."""
     from autolip.estimate import answered
 
-    deadline = None if asked.time_budget is None else time.monotonic() + asked.time_budget
     data = _data(asked)
     question = _question(asked)
     say(f"capturing {network.model}")
@@ -123,7 +121,7 @@ def _bracket(asked: Asked, network: AskedNetwork, region: "AskedRegion", say: Ca
         region=region.around(found.capture.example) or question.region,
         lowers=_searches(question.lowers, data, asked, tuple(found.capture.graph.input_shape)),
     )
-    result = answered(found.capture, question, model=found.name, deadline=deadline, progress=say)
+    result = answered(found.capture, question, model=found.name, time_budget=asked.time_budget, progress=say)
     return replace(
         result,
         notes=(*region.notes, *result.notes),

@@ -1,7 +1,8 @@
 """AutoLip: the product bound for any computation graph."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from autolip.certificates import NormFact, Proof
@@ -51,7 +52,26 @@ class Shortcut:
 
 def walk(problem: Problem, graph: SlopeGraph, shortcuts: Sequence[Shortcut] = ()) -> Bound | Refusal:
     """The product bound over a graph, better bounds of stretches taken where they are given."""
-    return _Walk(problem, graph, shortcuts).run()
+    return infinite(problem, graph) or _Walk(problem, graph, shortcuts).run()
+
+
+def infinite(problem: Problem, graph: SlopeGraph) -> Bound | None:
+    """The product bound, where slopes make it infinite whatever the norms are: found before any norm is.
+
+    By the norms that cost next to nothing: a factor of 0 among them would be a proof that nothing passes there.
+    """
+    if not any(isinstance(edge.slope, Between) and _is_infinite(edge.slope) for v in graph for edge in v.edges):
+        return None
+    late = replace(problem.options, deadline=-math.inf, proved_only=True)
+    cheap = _Walk(replace(problem.with_own_norms(), options=late), graph, ())
+    found = cheap.run()
+    if isinstance(found, Refusal) or not isinstance(found.value, Upper) or math.isfinite(found.value.value):
+        return None
+    return replace(found, notes=tuple(cheap.culprits), complete=True)
+
+
+def _is_infinite(slope: Between) -> bool:
+    return math.isinf(slope.norm().value)
 
 
 @dataclass
@@ -73,8 +93,15 @@ class _Walk:
                 return gains
             self.gains[vertex.name] = self._exchanged(gains, vertex.shape.numel())
         total = self.gains[self.graph.output][self.problem.q]
-        complete = not self.problem.options.expired
-        return Bound(total, tuple(self.contributions), tuple(self.culprits), complete, self._proof)
+        notes = (*self.culprits, *self._hurried())
+        return Bound(total, tuple(self.contributions), notes, not notes[len(self.culprits) :], self._proof)
+
+    def _hurried(self) -> Iterator[str]:
+        """Says of which norms the time budget left only a part."""
+        keys = {(id(operator), s, r) for _, _, operator, s, r, _ in self.used}
+        count = len(keys & self.problem.hurried)
+        if count:
+            yield f"the time had ended: {count} of {len(keys)} norms are cheap stand-ins, more time makes them smaller"
 
     def _proof(self) -> Proof | None:
         """The norms used, which are of composed affine maps, as facts on the graph operation by operation."""

@@ -38,7 +38,7 @@ class Frobenius(Method):
     def bound(self, problem: Problem) -> Bound | Refusal:
         edges = (edge.slope for vertex in problem.fused for edge in vertex.edges)
         norms = _norms((slope.operator for slope in edges if isinstance(slope, Exact)), problem.options)
-        return walk(replace(problem, norms=norms), problem.fused)
+        return walk(replace(problem, norms=norms, hurried=set()), problem.fused)
 
 
 def _norms(

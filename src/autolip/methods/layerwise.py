@@ -8,7 +8,7 @@ import torch
 
 from autolip.errors import Refusal
 from autolip.graph.chains import Stretch, runs, stretches
-from autolip.methods.autolip import Shortcut, walk
+from autolip.methods.autolip import Shortcut, infinite, walk
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.methods.recursion import (
     Layer,
@@ -66,6 +66,9 @@ class Layerwise(Method):
 
     def bound(self, problem: Problem) -> Bound | Refusal:
         chosen = CLOSED_FORMS if self.closed_form == "best" else {self.closed_form: CLOSED_FORMS[self.closed_form]}
+        hopeless = infinite(problem, problem.fused)
+        if hopeless is not None:
+            return hopeless
         shortcuts, reasons = [], []
         for stretch in stretches(problem.fused):
             for run in runs(problem.fused, stretch):

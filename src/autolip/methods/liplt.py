@@ -7,7 +7,7 @@ from typing import ClassVar
 from autolip.errors import Refusal
 from autolip.graph.chains import runs, stretches
 from autolip.graph.views import SlopeGraph, Vertex, fused
-from autolip.methods.autolip import Shortcut, walk
+from autolip.methods.autolip import Shortcut, infinite, walk
 from autolip.methods.centres import Centres, Maps, Matrices, MatrixFree, matrices_suffice
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.methods.torus_liplt import torus_looped
@@ -46,6 +46,9 @@ class LipLT(Method):
     source: ClassVar[str] = "Fazlyab, Entesari, Roy and Chellappa, NeurIPS 2023, Theorem 1"
 
     def bound(self, problem: Problem) -> Bound | Refusal:
+        hopeless = infinite(problem, problem.fused)
+        if hopeless is not None:
+            return hopeless
         bounds = [self._on(problem, centres) for centres in _views(problem)]
         if problem.separated is not problem.fused:
             bounds.append(walk(problem, problem.fused))

@@ -63,6 +63,8 @@ class Problem:
     options: NormOptions = NormOptions()
     readouts: tuple[Operator, ...] = ()
     norms: dict[tuple[int, Norm, Norm], tuple[Operator, Upper | Refusal]] = field(default_factory=dict, repr=False)
+    hurried: set[tuple[int, Norm, Norm]] = field(default_factory=set, repr=False)
+    """Which of the norms were found when the time had ended: by the cheap engines alone, or by halves."""
     say: Callable[[str], None] = field(default=lambda text: None, repr=False)
     """Told how far a method is, while it works."""
 
@@ -109,11 +111,20 @@ class Problem:
         return sum(isinstance(slope, Exact) and not isinstance(slope.operator, plain) for slope in slopes)
 
     def norm(self, operator: Operator, p: Norm, q: Norm) -> Upper | Refusal:
-        """||A||_{p -> q} from the norm engines, each operator once."""
+        """||A||_{p -> q} from the norm engines, each operator once; again where there is more time than there was."""
         key = (id(operator), p, q)
-        if key not in self.norms:
-            self.norms[key] = (operator, operator_norm(operator, p, q, self.options))
+        known = self.norms.get(key)
+        if known is None or (key in self.hurried and not self.options.expired):
+            found = operator_norm(operator, p, q, self.options)
+            if known is not None and isinstance(known[1], Upper) and isinstance(found, Upper):
+                found = Upper.least([known[1], found])
+            self.norms[key] = (operator, found)
+            (self.hurried.add if self.options.expired else self.hurried.discard)(key)
         return self.norms[key][1]
+
+    def with_own_norms(self) -> "Problem":
+        """The same for operators that are not the network's: nothing is remembered of them."""
+        return replace(self, norms={}, hurried=set())
 
 
 class Method(ABC):
@@ -122,6 +133,8 @@ class Method(ABC):
     name: ClassVar[str]
     source: ClassVar[str]
     """Authors, year, result number."""
+    lasting: ClassVar[bool] = False
+    """Whether it goes on improving its bound for as long as there is time."""
 
     def accepts(self, problem: Problem) -> Refusal | None:
         """None, or why this method says nothing about this problem."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from autolip.errors import Refusal
 from autolip.graph.views import Edge, Vertex
-from autolip.methods.autolip import walk
+from autolip.methods.autolip import infinite, walk
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.methods.weights import Weights, weighted
 from autolip.norms import Norm
@@ -58,11 +58,13 @@ class Rescaled(Method):
         weights = Weights.of(problem.fused)
         if isinstance(plain, Refusal) or not weights.values or problem.options.expired:
             return plain
+        if infinite(problem, problem.fused) is not None:
+            return plain
         search = _Search(problem, weights, self.steps, self.passes)
         better = search.run()
         if not isinstance(plain.value, Upper) or search.foreseen * (1 + problem.options.tolerance) >= plain.value.value:
             return replace(plain, complete=not problem.options.expired)
-        found = walk(replace(problem, norms={}), weighted(problem.fused, better))
+        found = walk(problem.with_own_norms(), weighted(problem.fused, better))
         if isinstance(found, Refusal) or not isinstance(found.value, Upper):
             return plain
         least = Upper.least([plain.value, found.value])

@@ -137,6 +137,9 @@ def _assumptions(result: "Result") -> Iterator[str]:
         shape = tuple(known["input_shape"])
         stored = f"; weights stored as {known['dtype']}" if "dtype" in known else ""
         yield f"varies: {known['input']}, shape {shape}, batch {known['batch']}{stored}"
+    if "time_budget" in result.options:
+        budget = result.options["time_budget"]
+        yield f"the time budget of {budget:.4g} s began after {result.capture_seconds:.2g} s of capturing"
     for name, value in known.get("fixed", {}).items():
         yield f"held fixed: {name}, {value}"
     if result.region.get("kind") == "box" and {"lo", "hi"} <= result.region.keys():

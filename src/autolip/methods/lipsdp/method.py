@@ -11,7 +11,7 @@ import torch
 from autolip.errors import InputError, Refusal, TooLate
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph
-from autolip.methods.autolip import walk
+from autolip.methods.autolip import infinite, walk
 from autolip.methods.lipsdp.certificate import CHEAPLY_FACTORISED, LARGEST_FACTORISED, certified
 from autolip.methods.lipsdp.form import size_of
 from autolip.methods.lipsdp.joined import joined
@@ -54,6 +54,7 @@ class LipSDP(Method):
     solver: str = "power"
 
     name: ClassVar[str] = "lipsdp"
+    lasting: ClassVar[bool] = True
     source: ClassVar[str] = "Fazlyab, Robey, Hassani, Morari and Pappas, NeurIPS 2019, LipSDP-Neuron"
 
     def __post_init__(self) -> None:
@@ -73,7 +74,8 @@ class LipSDP(Method):
     def bound(self, problem: Problem) -> Bound | Refusal:
         base = walk(problem, problem.fused)
         known = isinstance(base, Bound) and isinstance(base.value, Upper) and base.value.value == 0
-        if known or not any(nonlinear(problem.fused)):
+        hopeless = infinite(problem, problem.fused) is not None
+        if known or hopeless or not any(nonlinear(problem.fused)):
             return base
         with self._clocked(problem) as clocked:
             found = self._relaxed(clocked)

@@ -38,11 +38,11 @@ def rate(clock: Clock) -> float:
 
 def step_price(graph: SlopeGraph, rank: int, clock: Clock = WALL) -> float:
     """About the seconds of a step of the ascent; what a GPU needs for its products is neglected."""
+    calls = 2 * A_CALL * sum(len(vertex.edges) for vertex in graph)
     if clock is not WALL:
-        edges = sum(len(vertex.edges) for vertex in graph)
-        return 2 * A_CALL * edges + rank * (A_MULTIPLY_ADD * graph.work + A_NUMBER * variables_of(graph))
+        return calls + rank * (A_MULTIPLY_ADD * graph.work + A_NUMBER * variables_of(graph))
     work = graph.work * rank
-    return 2 * work / factorisation_rate() if format_of(work)[1] == CPU else 0.0
+    return calls + (2 * work / factorisation_rate() if format_of(work)[1] == CPU else 0.0)
 
 
 def remedy(seconds: float) -> str:
