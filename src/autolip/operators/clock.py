@@ -9,11 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
+
 from autolip.operators.operator import Meter, metered
 
-SLOWEST = 20.0
-"""How many seconds of the wall clock one of counted work may take before the wall clock ends what counted work would
-have ended."""
+SLOWEST = 10.0
+"""How many processor seconds one of counted work may take before they end what counted work would have ended."""
 
 
 class Clock(ABC):
@@ -45,7 +46,7 @@ WALL = WallClock()
 
 @dataclass(frozen=True)
 class WorkClock(Clock):
-    """The seconds of reference that a meter has counted; the wall's, where those are `SLOWEST` times as many."""
+    """The seconds of reference that a meter has counted; the processor's, where those are `SLOWEST` times as many."""
 
     meter: Meter
     started: float
@@ -59,11 +60,16 @@ class WorkClock(Clock):
 
     @property
     def _slowed(self) -> float:
-        return (time.monotonic() - self.started) / SLOWEST
+        return (_processor_seconds() - self.started) / SLOWEST
+
+
+def _processor_seconds() -> float:
+    """Of one core."""
+    return time.process_time() / torch.get_num_threads()
 
 
 @contextlib.contextmanager
 def counting() -> Iterator[WorkClock]:
     """A clock that goes with the work done inside the block."""
     with metered() as meter:
-        yield WorkClock(meter, time.monotonic())
+        yield WorkClock(meter, _processor_seconds())

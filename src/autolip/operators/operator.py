@@ -16,9 +16,9 @@ from autolip.values import Upper
 DTYPE = torch.float64
 
 
-A_MULTIPLY_ADD, A_CALL = 5e-11, 3.5e-5
-"""Seconds that one multiply-add, and one product beside them, take on a processor core of the kind that the forecasts
-were measured on."""
+A_MULTIPLY_ADD, IN_DOUBLE, A_CALL = 5e-11, 2e-10, 3.5e-5
+"""Seconds that one multiply-add in float32, one in float64, and one product beside them take on a processor core of
+the kind that the forecasts were measured on."""
 
 
 @dataclass
@@ -52,7 +52,7 @@ def charge(multiply_adds: float, seconds: float | None = None) -> None:
     """Count work done outside an operator's products: a factorisation, a Gram matrix; in `seconds` of reference where
     its multiply-adds do not say how long it takes."""
     if seconds is None:
-        seconds = A_CALL + multiply_adds * A_MULTIPLY_ADD
+        seconds = A_CALL + multiply_adds * IN_DOUBLE
     meter = _meter.get()
     while meter is not None:
         meter.work += multiply_adds
@@ -100,13 +100,13 @@ class Operator(ABC):
     def mv(self, x: Float[Tensor, " k *in_shape"]) -> Float[Tensor, " k *out_shape"]:
         """A x for every member of the batch."""
         self._check(x, self.in_shape, "mv")
-        self._charge(x.shape[0])
+        self._charge(x)
         return self._mv(x)
 
     def rmv(self, y: Float[Tensor, " k *out_shape"]) -> Float[Tensor, " k *in_shape"]:
         """A^T y for every member of the batch."""
         self._check(y, self.out_shape, "rmv")
-        self._charge(y.shape[0])
+        self._charge(y)
         return self._rmv(y)
 
     def entrywise(self, function: Callable[[Tensor], Tensor]) -> "Operator | None":
@@ -165,9 +165,10 @@ class Operator(ABC):
 
         return compose(self, other)
 
-    def _charge(self, batch: int) -> None:
+    def _charge(self, x: Tensor) -> None:
         if self.work:
-            charge(batch * self.work)
+            multiply_adds = x.shape[0] * self.work
+            charge(multiply_adds, A_CALL + multiply_adds * (IN_DOUBLE if x.dtype == DTYPE else A_MULTIPLY_ADD))
 
     def _check(self, x: Tensor, shape: torch.Size, what: str) -> None:
         if x.shape[1:] != shape:

@@ -1,5 +1,6 @@
 """What is proved within a budget: whole, by a norm where a factorisation is too dear, or not at all."""
 
+import itertools
 import re
 import time
 from dataclasses import replace
@@ -15,7 +16,8 @@ from autolip.methods.lipsdp.proof import price, prove
 from autolip.methods.lipsdp.search import Effort, Search
 from autolip.methods.method import Bound
 from autolip.norms import Norm
-from autolip.operators.norms import NormOptions
+from autolip.operators.clock import counting
+from autolip.operators.norms import NormOptions, definite
 from tests.methods.lipsdp.conftest import mlp, pose, stated
 
 
@@ -72,11 +74,56 @@ def test_a_step_is_measured() -> None:
 
 
 def test_the_budget_is_kept(seconds: float = 0.7) -> None:
-    """One and a half times the budget and one proof."""
+    """One and a half times the budget and one proof, in counted work."""
     problem = pose(Joined(400), (1, 6))
-    started = time.monotonic()
-    LipSDP(tolerance=1e-9, seconds=seconds).bound(problem)
-    assert time.monotonic() - started < 1.5 * seconds + price(stated(problem)) + 1
+    with counting() as clock:
+        LipSDP(tolerance=1e-9, seconds=seconds).bound(problem)
+        assert seconds < clock.meter.seconds < 1.5 * seconds + 2 * price(stated(problem), clock)
+
+
+def test_the_same_work_gives_the_same_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However fast the machine is: the wall clock has no say where nobody set a time budget."""
+    problem, method = pose(Joined(40), (1, 6)), LipSDP(tolerance=1e-9, seconds=0.03)
+    usual = method.bound(problem)
+    moments = itertools.count(step=100.0)
+    monkeypatch.setattr(time, "monotonic", lambda: next(moments))
+    monkeypatch.setattr(definite, "factorisation_rate", lambda: pytest.fail("measured"))
+    slow = method.bound(problem)
+    assert isinstance(usual, Bound) and isinstance(slow, Bound)
+    assert usual.value == slow.value and usual.notes == slow.notes
+    assert usual.complete and "ended after its share of work, a time budget goes on" in usual.notes[0]
+
+
+def test_what_the_processor_ended_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine so slow that counted work takes many times as long."""
+    moments = itertools.count(step=10.0)
+    monkeypatch.setattr(time, "process_time", lambda: next(moments))
+    found = LipSDP(tolerance=1e-9).bound(pose(Joined(40), (1, 6)))
+    assert isinstance(found, Bound) and "ended by the clock" in found.notes[-1]
+
+
+def test_a_time_budget_goes_on_below_one_percent() -> None:
+    """By a clock that counts: to one part in ten thousand, where without one the first percent is enough."""
+    problem = pose(Joined(40), (1, 6))
+    first = LipSDP().bound(problem)
+    ticks = itertools.count(step=1e-3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: next(ticks))
+        later = replace(problem, options=replace(problem.options, deadline=60.0))
+        found = LipSDP().bound(later)
+    assert isinstance(first, Bound) and isinstance(found, Bound)
+    attained = float(found.notes[0].split("attains ")[1].split()[0])
+    assert found.value.value <= attained * (1 + 1.1e-4)
+    assert found.value.value <= first.value.value
+
+
+def test_too_little_time_names_the_budget_that_helps() -> None:
+    """A refusal for want of time is no answer: the result is not complete."""
+    problem = pose(Joined(40), (1, 6))
+    late = replace(problem, options=replace(problem.options, deadline=time.monotonic() - 1))
+    found = LipSDP().bound(late)
+    assert isinstance(found, Bound) and not found.complete
+    assert re.search(r"no time left: .*: a time budget of about \d+ s would help", found.notes[-1])
 
 
 def test_progress_shows_what_is_attained_and_what_is_proved() -> None:

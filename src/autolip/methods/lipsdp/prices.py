@@ -8,7 +8,7 @@ from autolip.graph.views import SlopeGraph
 from autolip.methods.lipsdp.form import variables_of
 from autolip.operators.clock import WALL, Clock
 from autolip.operators.norms.definite import factorisation_rate
-from autolip.operators.operator import A_CALL, A_MULTIPLY_ADD
+from autolip.operators.operator import A_CALL, A_MULTIPLY_ADD, DTYPE, IN_DOUBLE
 from autolip.operators.precision import CPU
 
 SMALL_PASS = 2e6
@@ -39,9 +39,10 @@ def rate(clock: Clock) -> float:
 def step_price(graph: SlopeGraph, rank: int, clock: Clock = WALL) -> float:
     """About the seconds of a step of the ascent; what a GPU needs for its products is neglected."""
     calls = 2 * A_CALL * sum(len(vertex.edges) for vertex in graph)
-    if clock is not WALL:
-        return calls + rank * (A_MULTIPLY_ADD * graph.work + A_NUMBER * variables_of(graph))
     work = graph.work * rank
+    if clock is not WALL:
+        each = IN_DOUBLE if format_of(work)[0] == DTYPE else A_MULTIPLY_ADD
+        return calls + work * each + rank * A_NUMBER * variables_of(graph)
     return calls + (2 * work / factorisation_rate() if format_of(work)[1] == CPU else 0.0)
 
 
