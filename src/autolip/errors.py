@@ -20,7 +20,7 @@ class UnsupportedOperation(AutolipError):
 
 
 class CaptureMismatch(AutolipError):
-    """The captured graph and the original model disagree on the same input: a defect of ours."""
+    """The captured graph and the original model, or other software, disagree on the same input."""
 
 
 @dataclass(frozen=True)

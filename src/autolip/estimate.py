@@ -11,6 +11,7 @@ from torch import nn
 from autolip.arguments import positive
 from autolip.capture.replay import replay
 from autolip.capture.torch_export import Capture, capture_model
+from autolip.capture.unwrapping import unwrapped
 from autolip.errors import Refusal
 from autolip.lower import LowerMethod, LowerProblem
 from autolip.methods import METHODS, Bound, Method, Problem
@@ -38,6 +39,7 @@ def lipschitz(
     method: Choice = "auto",
     lower: LowerChoice = DEFAULT_LOWER,
     varying: int | str = 0,
+    outputs: int | str | None = None,
     time_budget: float | None = None,
     delta: float = 1e-9,
     seed: int = 0,
@@ -49,7 +51,8 @@ def lipschitz(
     arrays), of which `varying` (position or name) varies and the others are held fixed.  `norm` is "l2", "l1",
     "linf", a `Norm`, an exponent (2), or a pair: "linf:l2", ("linf", "l2") (input, output); `region` an
     `Everywhere()` (default), `Box` or `Ball`; `output` is "all", 3 (one component), (3, 5) or "3-5" (the difference
-    of two) or "pairs" (all differences).  `method` and `lower` are names, classes, objects, or lists of them; None:
+    of two) or "pairs" (all differences).  Where the model returns several tensors, `outputs` chooses one by name or
+    number, or "all" as one vector.  `method` and `lower` are names, classes, objects, or lists of them; None:
     no bound on that side.  `time_budget` is in seconds, of which capturing the model takes none; `delta` bounds the
     probability that any randomised upper bound fails.  Units: output units per input unit.
 
@@ -59,8 +62,9 @@ def lipschitz(
         norm=norm, region=region, output=output, method=method, lower=lower, delta=delta, seed=seed
     )
     budget = None if time_budget is None else positive(time_budget, "time_budget")
-    capture = capture_model(model, example_tensors(model, example_inputs), varying)
-    name = type(model).__name__ if isinstance(model, nn.Module) else getattr(model, "__name__", "function")
+    capture = capture_model(model, example_tensors(model, example_inputs), varying, outputs)
+    inner = unwrapped(model)
+    name = type(inner).__name__ if isinstance(inner, nn.Module) else getattr(inner, "__name__", "function")
     return answered(capture, question, model=name, time_budget=budget, progress=progress)
 
 
@@ -313,10 +317,12 @@ def _constant(frame: Result, upper: Row) -> Result:
 def _assumptions(capture: Capture) -> dict[str, Any]:
     """What the numbers are about: nothing else is claimed."""
     shape = list(capture.graph.input_shape)
+    returned = {"returned": " and ".join(map(str, capture.returned))} if capture.choices > 1 else {}
     return {
         "input": capture.input_name,
         "input_shape": shape,
         "batch": shape[0] if len(shape) > 1 else 1,
         "dtype": capture.stored_dtype,
         "arithmetic": "the real-valued function of the stored weights; constants folded in float64",
+        **returned,
     }

@@ -18,7 +18,7 @@ from autolip.intervals import TINY, UNIT, Interval, gamma
 from autolip.methods import Method, Problem
 from autolip.norms import Norm, parse_norms
 from autolip.operators.norms import NormOptions
-from autolip.operators.operator import Operator
+from autolip.operators.operator import Operator, flat
 from autolip.regions import Region
 from autolip.rules.derive import action_of
 from autolip.rules.rule import Action, Constant, Example, Operand, Outcome, Pointwise, Rule, Variable
@@ -153,7 +153,7 @@ class _Trial:
         outside = (self.values < image.lo - tolerance) | (self.values > image.hi + tolerance)
         outside &= self.values.isfinite()
         if outside.any():
-            worst = int(outside.unsqueeze(1).flatten(1).any(1).nonzero()[0])
+            worst = int(flat(outside).any(1).nonzero()[0])
             self._fail(f"a value lies outside of the image {image}", worst, worst)
 
     def _check_domain(self, action: Action) -> None:
@@ -162,7 +162,7 @@ class _Trial:
             if isinstance(slope, Between):
                 undefined = self.values.isnan() & slope.lo.isfinite() & slope.hi.isfinite()
                 if undefined.any():
-                    worst = int(undefined.unsqueeze(1).flatten(1).any(1).nonzero()[0])
+                    worst = int(flat(undefined).any(1).nonzero()[0])
                     self._fail("the slopes are finite where the operation is undefined", worst, worst)
 
     def _fail(self, what: str, i: int, j: int) -> None:
@@ -224,7 +224,7 @@ def _block_excesses(
         into = torch.linalg.vector_norm(inner, norm.p, dim=-1)
         out = torch.linalg.vector_norm(outer, norm.p, dim=-1)
         allowed = torch.where(into == 0, 0.0, bound.value * into) * (1 + 1e-12)
-        yield f"{norm.value}, block by block", (out - allowed).flatten(1).amax(1)
+        yield f"{norm.value}, block by block", flat(out - allowed).amax(1)
 
 
 def _blocks(x: Tensor, dims: tuple[int, ...]) -> Tensor:
@@ -320,9 +320,9 @@ def _check_products(operator: Operator, matrix: Tensor, size: Tensor, generator:
     image, pulled = operator.mv(x), operator.rmv(y)
     if (image.shape[1:], pulled.shape[1:]) != (operator.out_shape, operator.in_shape):
         raise LawViolation(f"{operator}: products have shapes {tuple(image.shape)} and {tuple(pulled.shape)}")
-    a, b = x.flatten(1), y.flatten(1)
-    _same(f"{operator}: A x", image.flatten(1), a @ matrix.T, a.abs() @ size.T)
-    _same(f"{operator}: A^T y", pulled.flatten(1), b @ matrix, b.abs() @ size)
+    a, b = flat(x), flat(y)
+    _same(f"{operator}: A x", flat(image), a @ matrix.T, a.abs() @ size.T)
+    _same(f"{operator}: A^T y", flat(pulled), b @ matrix, b.abs() @ size)
     _same(f"{operator}: T x", operator.T.mv(y), pulled, (b.abs() @ size).reshape(pulled.shape))
     _same(f"{operator}: T^T y", operator.T.rmv(x), image, (a.abs() @ size.T).reshape(image.shape))
     _same(f"{operator}: its matrix()", operator.matrix(chunk=7), matrix, size)

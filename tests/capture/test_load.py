@@ -52,6 +52,20 @@ def number():
 def needs(width):
     return nn.Linear(width, 1)
 
+def quits():
+    raise SystemExit
+
+class Odd(BaseException):
+    pass
+
+def raises():
+    raise Odd
+
+class Leaving(nn.Module):
+    def forward(self, x):
+        import sys
+        sys.exit(3)
+
 ready = nn.Linear(4, 3)
 constant = 5
 """
@@ -62,10 +76,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
     """A current folder with a module `nets`."""
     (tmp_path / "nets.py").write_text(CODE, encoding="utf-8")
     (tmp_path / "broken.py").write_text("import nowhere_to_be_found", encoding="utf-8")
+    (tmp_path / "leaves.py").write_text("import sys\nsys.exit(0)", encoding="utf-8")
     (tmp_path / "wrong.py").write_text("1 / 0", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    for name in ("nets", "broken", "wrong"):
+    for name in ("nets", "broken", "leaves", "wrong"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     request.addfinalizer(lambda: sys.modules.pop("nets", None))
     return tmp_path
@@ -140,6 +155,10 @@ def test_values_held_fixed_matter(folder: Path) -> None:
         ("absent_module:chain", shape(1), "there is no module 'absent_module' here"),
         ("broken:chain", shape(1), "importing broken failed: No module named 'nowhere_to_be_found'"),
         ("wrong:chain", shape(1), r"importing wrong failed: division by zero \(ZeroDivisionError\)"),
+        ("leaves:chain", shape(1), r"leaves:chain: importing leaves called sys.exit\(0\): take that call out"),
+        ("nets:quits", shape(1), r"nets:quits: calling it called sys.exit\(\)"),
+        ("nets:Leaving", shape(1, 4), r"cannot be exported: it calls sys.exit\(3\)"),
+        ("nets:raises", shape(1), r"nets:raises: calling it failed: Odd"),
         ("network.pth", Request(), "holds weights without a network: give module:factory and --weights network.pth"),
         ("digits-cov", Request(), "no network 'digits-cov': give an .onnx"),
         ("digits-mlp", Request(weights=Path("w.pth")), "weights go with a module:factory"),
@@ -171,6 +190,12 @@ def test_stored_numbers_are_kept_whatever_their_precision(folder: Path, dtype: t
     expected = torch.relu(x @ weights["0.weight"].double().T)
     assert torch.allclose(evaluate(network.capture.graph, x), expected, rtol=1e-13, atol=1e-13)
     assert network.capture.stored_dtype == str(dtype).split(".")[-1]
+
+
+def test_an_interrupt_is_no_failure(folder: Path) -> None:
+    (folder / "stopped.py").write_text("raise KeyboardInterrupt", encoding="utf-8")
+    with pytest.raises(KeyboardInterrupt):
+        load_network("stopped:chain")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Weights from files: never unpickled, never truncated, mismatches in one sentence."""
 
 import pickle
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,64 @@ def test_state_dictionaries_bare_and_wrapped(network: nn.Module, tmp_path: Path,
     torch.save(state if wrapper is None else {"epoch": 3, wrapper: state}, tmp_path / "w.pth")
     assert load_weights(network, tmp_path / "w.pth") is torch.float32
     torch.testing.assert_close(network.state_dict(), state, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda state: {"state_dict": [state]},
+        lambda state: [state],
+        lambda state: {"epoch": 3, "model": {"state_dict": state, "config": 1}},
+        lambda state: {f"module.{name}": value for name, value in state.items()},
+        lambda state: {"model": {f"module._orig_mod.{name}": value for name, value in state.items()}},
+    ],
+)
+def test_lists_of_one_nested_wrappers_and_prefixes(network: nn.Module, tmp_path: Path, wrapped) -> None:
+    state = {name: value + 1 for name, value in network.state_dict().items()}
+    torch.save(wrapped(state), tmp_path / "w.pth")
+    load_weights(network, tmp_path / "w.pth")
+    torch.testing.assert_close(network.state_dict(), state, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda weight: weight.to(torch.complex64) + 1j, "holds 0.weight as torch.complex64"),
+        (lambda weight: torch.full_like(weight, 2**25 + 1, dtype=torch.int64), "holds 0.weight as torch.int64"),
+        (lambda weight: torch.quantize_per_tensor(weight, 0.1, 0, torch.qint8), "quantized or sparse"),
+        (lambda weight: weight.to_sparse(), "quantized or sparse"),
+    ],
+)
+def test_no_part_of_a_weight_is_dropped(network: nn.Module, tmp_path: Path, change, reason: str) -> None:
+    state = dict(network.state_dict())
+    state["0.weight"] = change(state["0.weight"])
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(InputError, match=reason):
+        load_weights(network, tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e4m3fn, torch.complex64])
+def test_other_types_whose_numbers_are_the_same_are_taken(network: nn.Module, tmp_path: Path, dtype) -> None:
+    state = dict(network.state_dict())
+    state["0.weight"] = torch.tensor([[1.0, -2.0, 3.0], [0.0, 4.0, 5.0]])
+    torch.save(state | {"0.weight": state["0.weight"].to(dtype)}, tmp_path / "w.pth")
+    load_weights(network, tmp_path / "w.pth")
+    assert torch.equal(network.state_dict()["0.weight"], state["0.weight"])
+
+
+def test_an_archive_that_inflates_is_refused_by_its_declared_size(network: nn.Module, tmp_path: Path) -> None:
+    torch.save({"0.weight": torch.zeros(2**25)}, tmp_path / "w.pth")
+    with zipfile.ZipFile(tmp_path / "w.pth") as plain, zipfile.ZipFile(tmp_path / "z.pth", "w") as packed:
+        for entry in plain.infolist():
+            packed.writestr(entry.filename, plain.read(entry), zipfile.ZIP_DEFLATED)
+    with pytest.raises(InputError, match="would inflate from"):
+        read_weights(tmp_path / "z.pth")
+
+
+def test_a_tensor_that_is_larger_than_what_is_stored_is_refused(tmp_path: Path) -> None:
+    torch.save({"0.weight": torch.zeros(1).expand(10**9)}, tmp_path / "w.pth")
+    with pytest.raises(InputError, match="more than it stores"):
+        read_weights(tmp_path / "w.pth")
 
 
 def test_safetensors(network: nn.Module, tmp_path: Path) -> None:

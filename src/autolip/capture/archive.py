@@ -17,6 +17,7 @@ from torch.export import ExportedProgram
 from torch.export.pt2_archive import PT2ArchiveReader
 from torch.export.pt2_archive._package import load_pt2
 
+from autolip.capture.weights import check_inflated
 from autolip.errors import InputError
 
 HARMLESS = re.compile(
@@ -35,6 +36,7 @@ def load_archive(path: Path) -> ExportedProgram:
     Raises InputError if the file is no archive of one exported program, or would run code when loaded.
     """
     try:
+        check_inflated(path)
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from autolip.rules import RULES
@@ -16,7 +17,8 @@ ROUNDS = 4
 def taken_apart(program: ExportedProgram) -> ExportedProgram:
     """The program without mutation, its composites kept whole where they have a rule and decomposed where not.
 
-    Attention is decomposed by its formula, not into a fused kernel.
+    Attention is decomposed by its formula, not into a fused kernel.  What depends on no input stays as it is: it
+    will be evaluated.
     """
     known = torch.export.default_decompositions()
     with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
@@ -31,6 +33,11 @@ def taken_apart(program: ExportedProgram) -> ExportedProgram:
 
 
 def _targets(program: ExportedProgram) -> set[Any]:
-    """The operations of the program that have no rule."""
-    calls = (node.target for node in program.graph.nodes if node.op == "call_function")
-    return {target for target in calls if isinstance(target, torch._ops.OpOverload) and target not in RULES}
+    """The operations on the program's inputs that have no rule."""
+    reached = {spec.arg.name for spec in program.graph_signature.input_specs if spec.kind is InputKind.USER_INPUT}
+    targets = set()
+    for node in program.graph.nodes:
+        if node.op == "call_function" and any(operand.name in reached for operand in node.all_input_nodes):
+            reached.add(node.name)
+            targets.add(node.target)
+    return {target for target in targets if isinstance(target, torch._ops.OpOverload) and target not in RULES}

@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import nn
 
-from autolip.errors import AutolipError, InputError
+from autolip.capture.guarded import users_code
+from autolip.errors import InputError
 
 
 def make_model(spec: str) -> nn.Module:
@@ -34,15 +35,13 @@ def _imported(name: str, spec: str) -> Any:
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+        with users_code(f"{spec}: importing {name}"):
+            return importlib.import_module(name)
+    except InputError as error:
+        missing = error.__cause__.name if isinstance(error.__cause__, ModuleNotFoundError) else None
+        if missing is not None and (name == missing or name.startswith(f"{missing}.")):
             raise InputError(f"{spec}: there is no module {name!r} here or among the installed ones") from error
-        raise InputError(f"{spec}: importing {name} failed: {error}") from error
-    except AutolipError:
         raise
-    except Exception as error:
-        raise InputError(f"{spec}: importing {name} failed: {_told(error)}") from error
 
 
 def _attribute(module: Any, attribute: str, spec: str) -> Any:
@@ -63,13 +62,5 @@ def _called(factory: Callable[..., Any], spec: str) -> Any:
         ) from error
     except ValueError:
         pass  # a builtin without a signature: calling it will tell
-    try:
+    with users_code(f"{spec}: calling it"):
         return factory()
-    except Exception as error:
-        raise InputError(f"{spec}: calling it failed: {_told(error)}") from error
-
-
-def _told(error: Exception) -> str:
-    """An exception of the user's code in one line."""
-    text = str(error).strip().split("\n")[0]
-    return f"{text} ({type(error).__name__})" if text else type(error).__name__

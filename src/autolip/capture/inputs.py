@@ -1,12 +1,15 @@
 """The inputs of a network: which one varies, and what the others are held at."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from autolip.capture.checks import LARGEST
 from autolip.errors import InputError
 
 Shape = tuple[int, ...]
@@ -19,14 +22,16 @@ class Request:
     """What was said about a network besides its name.
 
     `varying` names the input that varies (default: the first); `values` gives the others' values (default: what the
-    network's file holds, else zeros); `evaluation` calls `model.eval()` first.
+    network's file holds, else zeros); `evaluation` calls `model.eval()` first; `outputs` chooses among several
+    returned tensors, by name or number.
     """
 
     weights: Path | None = None
     shapes: Shapes = ()
     varying: str | None = None
-    values: Mapping[str, Tensor] = field(default_factory=dict)
+    values: Mapping[str, Tensor | float] = field(default_factory=dict)
     evaluation: bool = False
+    outputs: int | str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Inputs:
         self._require_known([varying])
         return self.names.index(varying)
 
-    def arguments(self, asked: Request) -> list[Tensor]:
+    def arguments(self, asked: Request) -> list[Any]:
         """A value for every input: given, an example, zeros; random in [0, 1) for the one that varies."""
         varying = self.names[self.index(asked.varying)]
         if varying in asked.values:
@@ -57,7 +62,7 @@ class Inputs:
         shapes = self._shapes(asked)
         return [self._argument(name, shapes, asked.values.get(name), name == varying) for name in self.names]
 
-    def fixed(self, arguments: Sequence[Tensor], asked: Request) -> dict[str, str]:
+    def fixed(self, arguments: Sequence[Any], asked: Request) -> dict[str, str]:
         """In words, what the inputs that do not vary are held at."""
         varying = self.names[self.index(asked.varying)]
 
@@ -67,7 +72,7 @@ class Inputs:
             return "the stored example" if name in self.examples else "zeros"
 
         pairs = zip(self.names, arguments, strict=True)
-        return {name: f"{origin(name)}, shape {tuple(x.shape)}" for name, x in pairs if name != varying}
+        return {name: _in_words(x, origin(name)) for name, x in pairs if name != varying}
 
     def _require_known(self, names: Iterable[str]) -> None:
         for name in names:
@@ -82,9 +87,14 @@ class Inputs:
         for name, shape in given.items():
             if known.get(name, shape) != shape:
                 raise InputError(f"input {name} has shape {known[name]}, not {shape}")
+        for name, shape in (known | given).items():
+            if math.prod(shape) > LARGEST:
+                raise InputError(f"input {name} of shape {shape} is too large: at most {LARGEST:.3g} entries")
         return known | given
 
-    def _argument(self, name: str, shapes: Mapping[str, Shape], value: Tensor | None, varies: bool) -> Tensor:
+    def _argument(self, name: str, shapes: Mapping[str, Shape], value: Tensor | float | None, varies: bool) -> Any:
+        if value is not None and not isinstance(value, Tensor):
+            return torch.full(shapes[name], value, dtype=self.dtypes[name]) if name in self.dtypes else value
         dtype = self.examples[name].dtype if name in self.examples else self.dtypes.get(name, self.dtype)
         if value is not None:
             if shapes.get(name, tuple(value.shape)) != tuple(value.shape):
@@ -92,12 +102,16 @@ class Inputs:
             known = name in self.examples or name in self.dtypes or value.is_floating_point()
             return value.to(dtype) if known else value
         if name in self.examples:
-            return self.examples[name]
+            return self.examples[name]  # a number of Python's, if the archive holds one
         if name not in shapes:
             raise InputError(f"the shape of input {name} is not known: give it with --input-shape {name}=1,3,32,32")
         if varies and dtype.is_floating_point:
             return torch.rand(shapes[name], generator=torch.Generator().manual_seed(0), dtype=dtype)
         return torch.zeros(shapes[name], dtype=dtype)
+
+
+def _in_words(value: Any, origin: str) -> str:
+    return f"{origin}, shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"{value!r}"
 
 
 def named(shapes: Shapes, names: Sequence[str]) -> dict[str, Shape]:

@@ -14,12 +14,16 @@ from autolip import zoo
 from autolip.capture.archive import load_archive
 from autolip.capture.checks import check_inputs, check_module
 from autolip.capture.factory import make_model
+from autolip.capture.guarded import users_code
 from autolip.capture.inputs import Inputs, Request, named
-from autolip.capture.onnx import OnnxModel, load_onnx
-from autolip.capture.replay import replay
+from autolip.capture.onnx import RUNTIME, OnnxModel, Reference, load_onnx
+from autolip.capture.replay import Gap, points_of, widest_gap
+from autolip.capture.results import Returned
 from autolip.capture.torch_export import Capture, capture_model, capture_program
+from autolip.capture.unwrapping import unwrapped
 from autolip.capture.weights import SUFFIXES, load_weights
-from autolip.errors import InputError
+from autolip.errors import CaptureMismatch, InputError
+from autolip.operators.operator import DTYPE
 
 
 @dataclass(frozen=True)
@@ -69,19 +73,26 @@ def _shipped(name: str, asked: Request) -> Network:
 
 
 def _factory(spec: str, asked: Request) -> Network:
-    model = make_model(spec)
+    model = _module(make_model(spec))
     stored = None if asked.weights is None else load_weights(model, asked.weights)
     if asked.evaluation:
-        model.eval()
+        with users_code(f"calling eval() of {spec}"):
+            model.eval()
     network = _captured(model, Inputs(_parameters(model, asked), {}, _dtype(model)), asked, spec)
     if stored is None:
         return network
     return replace(network, capture=replace(network.capture, stored_dtype=str(stored).split(".")[-1]))
 
 
+def _module(model: nn.Module) -> nn.Module:
+    """The module inside a compiled or replicated one: its weights have the names that they are stored under."""
+    inner = unwrapped(model)
+    return inner if isinstance(inner, nn.Module) else model
+
+
 def _captured(model: nn.Module, inputs: Inputs, asked: Request, name: str) -> Network:
     arguments, index = inputs.arguments(asked), inputs.index(asked.varying)
-    return Network(capture_model(model, arguments, index), name, inputs.fixed(arguments, asked))
+    return Network(capture_model(model, arguments, index, asked.outputs), name, inputs.fixed(arguments, asked))
 
 
 def _archive(path: Path, asked: Request) -> Network:
@@ -96,7 +107,7 @@ def _archive(path: Path, asked: Request) -> Network:
     arguments = inputs.arguments(asked)
     module = program.module(check_guards=False)
     check_module(module)
-    capture = capture_program(program, arguments, inputs.index(asked.varying), module)
+    capture = capture_program(program, arguments, inputs.index(asked.varying), module, asked.outputs)
     return Network(capture, path.name, inputs.fixed(arguments, asked))
 
 
@@ -105,9 +116,39 @@ def _onnx(path: Path, asked: Request) -> Network:
     onnx = load_onnx(path, named(asked.shapes, _onnx_names(path) if unnamed else []))
     inputs = Inputs(list(onnx.inputs), {}, shapes=onnx.inputs, dtypes=onnx.dtypes)
     arguments, index = inputs.arguments(asked), inputs.index(asked.varying)
-    capture = replace(capture_model(onnx.module, arguments, index), input_name=inputs.names[index])
-    replay(replace(capture, reference=_original(onnx, arguments, index), reference_dtype=torch.float32))
+    capture = capture_model(onnx.module, arguments, index, asked.outputs, onnx.outputs)
+    capture = replace(capture, input_name=inputs.names[index])
+    _check_against_others(capture, onnx, arguments, index)
     return Network(capture, path.name, inputs.fixed(arguments, asked))
+
+
+def _check_against_others(capture: Capture, onnx: OnnxModel, arguments: Sequence[Tensor], index: int) -> None:
+    """The graph against other software on the same file.
+
+    Where the one that decides disagrees, the error says by how much, and what the others make of it.
+    """
+    dtype = onnx.narrowest
+    points = [x.to(dtype).to(DTYPE) for x in points_of(capture)]
+    gaps: dict[str, Gap] = {}
+    failed: InputError | None = None
+    for name, reference in onnx.references.items():
+        function = _original(reference, list(onnx.inputs), arguments, index, capture.returned)
+        try:
+            gaps[name] = widest_gap(capture.graph, function, points, dtype)
+        except InputError as error:
+            failed = failed or error
+            continue
+        if gaps[name].explained and len(gaps) == 1:
+            return
+    if not gaps and failed is not None:
+        raise failed
+    told = " and ".join(f"{name} by {gap.relative:.2g}" for name, gap in gaps.items())
+    allowed = next(iter(gaps.values())).allowed
+    hint = "install onnxruntime to decide which is right" if RUNTIME not in gaps else "please report the file"
+    raise CaptureMismatch(
+        f"autolip's reading of the ONNX file differs from {told} (relative) on an input, more than the {allowed:.2g}"
+        f" that rounding explains: {hint}"
+    )
 
 
 def _onnx_names(path: Path) -> list[str]:
@@ -123,14 +164,17 @@ def _onnx_names(path: Path) -> list[str]:
     return [value.name for value in graph.input if value.name not in stored]
 
 
-def _original(onnx: OnnxModel, arguments: Sequence[Tensor], index: int) -> Callable[[Tensor], Tensor]:
+def _original(
+    reference: Reference, names: list[str], arguments: Sequence[Tensor], index: int, wanted: Sequence[Returned]
+) -> Callable[[Tensor], Tensor]:
     """The file evaluated by other software, as a function of the varying input."""
-    names = list(onnx.inputs)
 
     def function(x: Tensor) -> Tensor:
         values = {name: value.numpy() for name, value in zip(names, arguments, strict=True)}
-        outputs = onnx.reference(values | {names[index]: x.numpy()})
-        return torch.cat([torch.as_tensor(np.asarray(output)).reshape(-1).double() for output in outputs])
+        with users_code("evaluating the ONNX file by other software"):
+            outputs = reference(values | {names[index]: x.numpy()})
+        chosen = [outputs[one.leaf] for one in wanted]
+        return torch.cat([torch.as_tensor(np.asarray(output, np.float64)).reshape(-1) for output in chosen])
 
     return function
 
@@ -142,7 +186,8 @@ def _dtype(model: nn.Module) -> torch.dtype:
 
 def _parameters(model: nn.Module, asked: Request) -> list[str]:
     """The inputs of `forward`: those that need a value, and what else was spoken of."""
-    known = inspect.signature(model.forward).parameters.values()
+    with users_code(f"reading the arguments of {type(model).__name__}.forward"):
+        known = inspect.signature(model.forward).parameters.values()
     names = [p.name for p in known if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if any(p.kind is p.VAR_POSITIONAL for p in known):
         names += [f"input_{number}" for number in range(len(names), len(asked.shapes))]

@@ -1,8 +1,10 @@
 """Reading an ONNX file as a PyTorch module that `torch.export` turns into an ATen graph."""
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from autolip.capture.checks import LARGEST
 from autolip.errors import InputError
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, ValueInfoProto
 
 OLDEST_OPSET, NEWEST_OPSET = 6, 24
+
+RUNTIME, ONNX = "onnxruntime", "the reference evaluator of the package onnx"
 
 Reference = Callable[[Mapping[str, np.ndarray]], list[np.ndarray]]
 
@@ -26,14 +31,21 @@ class OnnxModel:
 
     `module(*inputs)` takes the inputs in the order of `inputs` and returns the output, or the tuple of all in
     the order of `outputs`. Every stored number is kept exactly: half precision is widened to single, and
-    everything to double if anything is double. `reference` evaluates the original file independently.
+    everything to double if anything is double. `references` evaluate the original file independently, the first
+    one being the judge; `narrowest` is the least precise floating type in the file.
     """
 
     module: nn.Module
     inputs: dict[str, tuple[int, ...]]
     dtypes: dict[str, torch.dtype]
     outputs: tuple[str, ...]
-    reference: Reference
+    references: Mapping[str, Reference]
+    narrowest: torch.dtype
+
+    @property
+    def reference(self) -> Reference:
+        """The file evaluated by the software that decides."""
+        return next(iter(self.references.values()))
 
 
 def load_onnx(path: str | Path, input_shapes: Mapping[str, tuple[int, ...]] | None = None) -> OnnxModel:
@@ -46,7 +58,7 @@ def load_onnx(path: str | Path, input_shapes: Mapping[str, tuple[int, ...]] | No
     node concerned, if the network contains operators without a translation.
     """
     _require_onnx()
-    from autolip.capture.onnx_translation import torch_dtype, translate, widest_float
+    from autolip.capture.onnx_translation import narrowest_float, torch_dtype, translate, widest_float
 
     path = Path(path)
     model = _read(path)
@@ -57,7 +69,7 @@ def load_onnx(path: str | Path, input_shapes: Mapping[str, tuple[int, ...]] | No
     example = {name: _example(shape, dtypes[name]) for name, shape in shapes.items()}
     module = translate(graph, opset, floating, example).eval()
     outputs = tuple(output.name for output in graph.output)
-    return OnnxModel(module, shapes, dtypes, outputs, _reference(path, model, given))
+    return OnnxModel(module, shapes, dtypes, outputs, _references(path, model, given), narrowest_float(graph))
 
 
 def _require_onnx() -> None:
@@ -93,7 +105,8 @@ def _load_external(path: Path, model: "ModelProto") -> None:
     from autolip.capture.onnx_translation import stored_tensors
 
     folder = path.resolve().parent
-    for tensor in filter(uses_external_data, stored_tensors(model.graph)):
+    bodies = [model.graph, *model.functions]
+    for tensor in filter(uses_external_data, (tensor for body in bodies for tensor in stored_tensors(body))):
         location = ExternalDataInfo(tensor).location
         if not (folder / location).resolve().is_relative_to(folder):
             raise InputError(f"{path} stores '{tensor.name}' in {location}, outside its own folder; refused")
@@ -115,7 +128,28 @@ def _inlined(model: "ModelProto") -> "ModelProto":
     """The model without functions of its own: their bodies stand in their place."""
     from onnx.inliner import inline_local_functions
 
-    return inline_local_functions(model) if model.functions else model
+    if not model.functions:
+        return model
+    _check_not_recursive(model)
+    return inline_local_functions(model)
+
+
+def _check_not_recursive(model: "ModelProto") -> None:
+    """InputError where a function of the file calls itself, directly or through others."""
+    from autolip.capture.onnx_translation import nodes_of
+
+    names = {(function.domain, function.name) for function in model.functions}
+    calls = {
+        (function.domain, function.name): {(node.domain, node.op_type) for node in nodes_of(function)} & names
+        for function in model.functions
+    }
+    while True:
+        leaves = {name for name, called in calls.items() if not called}
+        if not leaves:
+            break
+        calls = {name: called - leaves for name, called in calls.items() if name not in leaves}
+    if calls:
+        raise InputError(f"the function '{min(calls)[1]}' of the ONNX file calls itself: export it without recursion")
 
 
 def _inputs(graph: "GraphProto") -> list["ValueInfoProto"]:
@@ -135,7 +169,11 @@ def _shapes(given: Sequence["ValueInfoProto"], wanted: Mapping[str, tuple[int, .
     for name in wanted:
         if name not in names:
             raise InputError(f"the ONNX file has no input '{name}'; it has {', '.join(names)}")
-    return {value.name: _shape(value, wanted.get(value.name)) for value in given}
+    shapes = {value.name: _shape(value, wanted.get(value.name)) for value in given}
+    for name, shape in shapes.items():
+        if not 0 < math.prod(shape) <= LARGEST:
+            raise InputError(f"the input '{name}' of the ONNX file has shape {shape}: 1 to {LARGEST:.3g} entries")
+    return shapes
 
 
 def _shape(value: "ValueInfoProto", wanted: tuple[int, ...] | None) -> tuple[int, ...]:
@@ -161,17 +199,20 @@ def _example(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     return torch.rand(shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
 
 
-def _reference(path: Path, model: "ModelProto", given: Sequence["ValueInfoProto"]) -> Reference:
-    """Evaluates the file with onnxruntime, or with the reference of the package onnx where that cannot."""
+def _references(path: Path, model: "ModelProto", given: Sequence["ValueInfoProto"]) -> dict[str, Reference]:
+    """Evaluates the file with onnxruntime, where that is there and can, and with the reference of the package onnx."""
     from onnx.helper import tensor_dtype_to_np_dtype
 
     types = {value.name: tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type) for value in given}
-    engine = functools.cache(lambda: _onnxruntime(path) or _evaluator(model))
+    engines: dict[str, Callable[[], Reference]] = {ONNX: functools.cache(lambda: _evaluator(model))}
+    runtime = functools.cache(lambda: _onnxruntime(path))
+    if find_spec("onnxruntime") is not None:
+        engines = {RUNTIME: lambda: runtime() or engines[ONNX]()} | engines
 
-    def evaluate(inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        return engine()({name: np.asarray(inputs[name], dtype) for name, dtype in types.items()})
+    def evaluation(engine: Callable[[], Reference]) -> Reference:
+        return lambda inputs: engine()({name: np.asarray(inputs[name], dtype) for name, dtype in types.items()})
 
-    return evaluate
+    return {name: evaluation(engine) for name, engine in engines.items()}
 
 
 def _onnxruntime(path: Path) -> Reference | None:
@@ -182,7 +223,7 @@ def _onnxruntime(path: Path) -> Reference | None:
     except ImportError:
         return None
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

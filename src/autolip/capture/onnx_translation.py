@@ -6,12 +6,13 @@ Slice and the like need, and decide the branch of an If. Floating-point arithmet
 module, so that it can be redone in another precision; everything else that is known is folded.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from autolip.capture import (  # noqa: F401 - they fill the table of operators
@@ -23,6 +24,7 @@ from autolip.capture import (  # noqa: F401 - they fill the table of operators
     onnx_resize,
     onnx_wiring,
 )
+from autolip.capture.checks import LARGEST
 from autolip.capture.onnx_graph import PLACE, OnnxGraph, OnnxNode, Step, Value
 from autolip.capture.onnx_operators import Kind, OnnxOperator, find_operator
 from autolip.errors import InputError, UnsupportedOperation
@@ -62,15 +64,35 @@ def widest_float(graph: GraphProto) -> torch.dtype:
     return torch.float64 if TensorProto.DOUBLE in codes else torch.float32
 
 
-def stored_tensors(graph: GraphProto) -> Iterator[TensorProto]:
-    """Every tensor that the file stores, in initializers and attributes, branches included."""
-    yield from graph.initializer
+def narrowest_float(graph: GraphProto) -> torch.dtype:
+    """The least precise floating type that is stored, given, or cast to."""
+    codes = {tensor.data_type for tensor in stored_tensors(graph)}
+    codes |= {given.type.tensor_type.elem_type for given in graph.input}
+    codes |= {a.i for node in nodes_of(graph) for a in node.attribute if a.name in ("to", "dtype")}
+    narrow = (TensorProto.BFLOAT16, TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.DOUBLE)
+    types = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
+    return next((dtype for code, dtype in zip(narrow, types, strict=True) if code in codes), torch.float32)
+
+
+def nodes_of(graph: GraphProto | FunctionProto) -> Iterator[NodeProto]:
+    """Every node, those of branches included."""
     for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.GRAPH:
+                yield from nodes_of(attribute.g)
+
+
+def stored_tensors(graph: GraphProto | FunctionProto) -> Iterator[TensorProto]:
+    """Every tensor that the file stores, in initializers and attributes, branches included."""
+    if isinstance(graph, GraphProto):
+        yield from graph.initializer
+    for node in nodes_of(graph):
         for attribute in node.attribute:
             if attribute.type == AttributeProto.TENSOR:
                 yield attribute.t
             elif attribute.type == AttributeProto.GRAPH:
-                yield from stored_tensors(attribute.g)
+                yield from attribute.g.initializer
 
 
 def translate(graph: GraphProto, opset: int, floating: torch.dtype, example: Mapping[str, Tensor]) -> OnnxGraph:
@@ -205,6 +227,8 @@ class Walk:
         shape_only = node.op_type in SHAPE_ONLY
         known = shape_only or all(value.known for value in arguments.tensors)
         operands = [value.tensor for value in arguments.tensors if value is not self._like]
+        if known and not shape_only and any(x.is_floating_point() and bool(x.isnan().any()) for x in operands):
+            raise InputError(f"a constant of {_label(node)} is NaN: repair the number it comes from")
         inexact = not shape_only and any(tensor.is_floating_point() for tensor in operands)
         outputs: list[Value | None] = []
         for name, tensor in zip(node.output, results, strict=False):
@@ -229,6 +253,9 @@ class Walk:
 
     def _tensor(self, stored: TensorProto) -> Tensor:
         dtype = torch_dtype(stored.data_type, self._like.tensor.dtype)
+        if math.prod(stored.dims) > LARGEST:
+            shape = tuple(stored.dims)
+            raise InputError(f"the tensor '{stored.name}' of the ONNX file has shape {shape}: at most {LARGEST:.3g}")
         try:
             array = numpy_helper.to_array(stored)
         except (ValueError, TypeError) as error:
@@ -250,8 +277,22 @@ def _evaluate(node: NodeProto, module: OnnxNode, operands: Sequence[Value]) -> t
     tensors = [value.tensor for value in operands]
     try:
         with torch.no_grad():
+            _check_sizes(node, module, tensors)
             results = module(*tensors)
     except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError) as error:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
         raise InputError(f"{_label(node)} cannot be evaluated on inputs of shape {shapes}: {error}") from error
     return results if isinstance(results, tuple) else (results,)
+
+
+def _check_sizes(node: NodeProto, module: OnnxNode, tensors: Sequence[Tensor]) -> None:
+    """InputError for results beyond `LARGEST`, by their shapes alone: a run without data tells them."""
+    try:
+        with torch.device("meta"):
+            results = module(*(tensor.to("meta") for tensor in tensors))
+    except (RuntimeError, NotImplementedError, ValueError, TypeError, LookupError, ArithmeticError):
+        return  # it reads its operands, or fails: the run with data will tell
+    for result in results if isinstance(results, tuple) else (results,):
+        if result.numel() > LARGEST:
+            shape = tuple(result.shape)
+            raise InputError(f"{_label(node)} makes a tensor of shape {shape}: at most {LARGEST:.3g} entries")

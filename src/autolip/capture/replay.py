@@ -1,42 +1,119 @@
 """The captured graph against the original model, on random inputs: they must agree."""
 
-import torch
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
+from autolip.capture.conditioning import sensitivity
+from autolip.capture.guarded import users_code
+from autolip.capture.reference import narrowest_type
 from autolip.capture.torch_export import Capture
-from autolip.errors import CaptureMismatch
+from autolip.errors import CaptureMismatch, InputError
 from autolip.graph.evaluate import evaluate
+from autolip.graph.graph import Graph
 from autolip.operators.operator import DTYPE
 from autolip.regions import Everywhere
 
+Function = Callable[[Tensor], Tensor]
+
+CLEAR = 16.0
+"""Disagreements below so many units in the last place of the largest output need no explanation."""
+EXACT = 1e-8
+"""The same where everything is float64: constants such as the eps of a type are rounded elsewhere."""
+SLACK = 8.0
+"""How many times the movement that rounding was seen to cause is believed: sums round once a term."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How far two evaluations of one network are apart: relative to the largest output, and what is allowed."""
+
+    relative: float = 0.0
+    allowed: float = float("inf")
+    dtype: torch.dtype = DTYPE
+
+    @property
+    def explained(self) -> bool:
+        return self.relative <= self.allowed
+
 
 def replay(capture: Capture, *, trials: int = 3, seed: int = 0) -> float:
-    """The largest relative disagreement seen; raises CaptureMismatch if it exceeds what rounding explains."""
-    generator = torch.Generator().manual_seed(seed)
-    points = Everywhere().sample(trials, capture.example, generator)
-    exact = capture.reference_dtype is DTYPE
-    tolerance = 1e-8 if exact else 200 * torch.finfo(capture.reference_dtype).eps ** 0.75
-    worst = 0.0
-    with torch.no_grad():
-        for x in (capture.example, *points):
-            worst = max(worst, _disagreement(capture, x if exact else x.to(capture.reference_dtype).to(DTYPE)))
-    if not worst <= tolerance:
+    """The largest relative disagreement seen; raises CaptureMismatch if it exceeds what rounding explains.
+
+    Rounding is that of the least precise type met, amplified as the graph itself amplifies it.
+    """
+    points = points_of(capture, trials, seed)
+    gap = widest_gap(capture.graph, capture.reference, points, capture.reference_dtype)
+    if not gap.explained and capture.native is not None:
+        native = widest_gap(capture.graph, capture.native, points)
+        gap = native if native.explained else gap
+    if not gap.explained:
+        _check_repeatable(capture.native or capture.reference, points[-1])
         raise CaptureMismatch(
-            f"the captured graph and the original model differ by {worst:.2g} (relative) on a random input, more than"
-            f" the {tolerance:.2g} that rounding explains: the model is random or has state, or this is a defect of"
-            " autolip; please report it"
+            f"the captured graph and the original model differ by {gap.relative:.2g} (relative) on an input, more"
+            f" than the {gap.allowed:.2g} that rounding in {_short(gap.dtype)} explains: if the model keeps no"
+            " state and treats every input alike, please report it"
         )
-    return worst
+    return gap.relative
 
 
-def _disagreement(capture: Capture, x: torch.Tensor) -> float:
-    ours = evaluate(capture.graph, x).reshape(-1)
-    theirs = capture.reference(x).reshape(-1).to(DTYPE)
-    if ours.shape != theirs.shape:
-        return float("inf")
-    both_nan = ours.isnan() & theirs.isnan()
-    same = both_nan | (ours == theirs)
-    gap = torch.where(same, torch.zeros_like(ours), (ours - theirs).abs())
-    scale = (
-        torch.where(both_nan, torch.zeros_like(theirs), theirs).abs().max().clamp(min=1e-30) if theirs.numel() else 1.0
-    )
-    return float((gap.nan_to_num(nan=float("inf")).max() / scale).item()) if theirs.numel() else 0.0
+def points_of(capture: Capture, trials: int = 3, seed: int = 0) -> list[Tensor]:
+    """The example and random inputs about it, exact in the precision of the model."""
+    generator = torch.Generator().manual_seed(seed)
+    points = [capture.example, *Everywhere().sample(trials, capture.example, generator)]
+    stored = getattr(torch, capture.stored_dtype, DTYPE)
+    narrow = capture.reference_dtype is not DTYPE or capture.native is not None
+    dtype = capture.reference_dtype if capture.reference_dtype is not DTYPE else stored
+    return [x.to(dtype).to(DTYPE) for x in points] if narrow and dtype.is_floating_point else points
+
+
+def widest_gap(graph: Graph, reference: Function, points: Sequence[Tensor], dtype: torch.dtype | None = None) -> Gap:
+    """The worst disagreement of a graph and a reference; `dtype` is the least precise type (default: as observed)."""
+    gaps = [_gap(graph, reference, x, dtype) for x in points]
+    return max(gaps, key=lambda gap: (not gap.explained, gap.relative))
+
+
+def _gap(graph: Graph, reference: Function, x: Tensor, dtype: torch.dtype | None) -> Gap:
+    """One point: cheaply where the two agree, else with the sensitivity of the graph there."""
+    with torch.no_grad():
+        ours = evaluate(graph, x).reshape(-1)
+        with users_code("running the model"):
+            theirs = reference(x).reshape(-1).to(DTYPE)
+        if ours.shape != theirs.shape:
+            return Gap(float("inf"), 0.0, dtype or DTYPE)
+        same = (ours.isnan() & theirs.isnan()) | (ours == theirs)
+        difference = torch.where(same, 0.0, (ours - theirs).abs()).nan_to_num(nan=torch.inf)
+        scale = theirs.nan_to_num(posinf=0.0, neginf=0.0).abs().max().clamp(min=1e-300).item()
+        relative = difference.max().item() / scale
+        if relative <= EXACT:
+            return Gap(relative)
+        with users_code("running the model"):
+            narrowest = narrowest_type(reference, x) if dtype in (None, DTYPE) else dtype
+        return _explained(graph, x, difference, scale, narrowest)
+
+
+def _explained(graph: Graph, x: Tensor, difference: Tensor, scale: float, dtype: torch.dtype) -> Gap:
+    """The entry that rounding explains least."""
+    eps = torch.finfo(dtype).eps
+    moved = sensitivity(graph, x, eps, torch.Generator().manual_seed(0))
+    believed = SLACK * torch.maximum(moved, moved.mean())
+    allowed = torch.maximum(believed, torch.full_like(believed, max(CLEAR * eps, EXACT) * scale))
+    worst = int((difference / allowed).argmax())
+    return Gap(difference[worst].item() / scale, allowed[worst].item() / scale, dtype)
+
+
+def _check_repeatable(reference: Function, x: Tensor) -> None:
+    """InputError where two runs on one input differ: nothing is wrong with the graph then."""
+    with torch.no_grad():
+        first, second = reference(x), reference(x)
+    if first.shape != second.shape or not torch.equal(first.nan_to_num(), second.nan_to_num()):
+        raise InputError(
+            "the model gives different outputs for the same input, so it has no Lipschitz constant: call"
+            " model.eval(), and take the mean or the mode instead of a sample"
+        )
+
+
+def _short(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

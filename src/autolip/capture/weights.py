@@ -1,6 +1,7 @@
 """Weights from a file into a module: safetensors, or a state dictionary saved by `torch.save`; nothing is unpickled."""
 
 import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from autolip.capture.checks import LARGEST
+from autolip.capture.guarded import users_code
 from autolip.errors import InputError
 
-WRAPPERS = ("state_dict", "model_state_dict", "net", "model")
+WRAPPERS = ("state_dict", "model_state_dict", "net", "model", "module", "network", "params", "weights")
 """Keys under which training scripts keep the state dictionary in a checkpoint."""
+INFLATED = 2**26
+"""Bytes that an archive may inflate to beyond its own size: PyTorch stores weights as they are."""
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 NAMES_SHOWN = 3
 
@@ -22,16 +27,45 @@ def load_weights(module: nn.Module, path: Path) -> torch.dtype:
     """Fill `module` with the weights in the file; returns the floating type they are stored in.
 
     Every stored number is kept: half precision is widened, and the module becomes float64 if anything in the file
-    is.  Raises InputError if the file cannot be read without unpickling objects, or does not fit the module.
+    is.  Raises InputError if the file cannot be read without unpickling objects, does not fit the module, or holds
+    numbers that the module's types cannot.
     """
-    weights = read_weights(path)
+    weights = _without_prefix(read_weights(path), module.state_dict())
     _check_fit(module.state_dict(), weights, path)
     if any(weight.dtype is torch.float64 for weight in weights.values()):
         module.double()
     elif any(weight.dtype in (torch.float16, torch.bfloat16) for weight in module.state_dict().values()):
         module.float()
-    module.load_state_dict(weights)
+    _check_kept(module.state_dict(), weights, path)
+    with users_code(f"loading {path} into the network"):
+        module.load_state_dict(weights)
     return next((weight.dtype for weight in weights.values() if weight.is_floating_point()), torch.float32)
+
+
+def _without_prefix(given: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights under the network's own names, where all stand below one more name (`module.`, `_orig_mod.`)."""
+    first = next(iter(wanted), None)
+    if first is None or first in given:
+        return given
+    for name in given:
+        prefix = name.removesuffix(first)
+        if prefix != name and prefix.endswith(".") and all(other.startswith(prefix) for other in given):
+            return {other.removeprefix(prefix): value for other, value in given.items()}
+    return given
+
+
+def _check_kept(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], path: Path) -> None:
+    """InputError where a number would not be the same in the network's type: an imaginary part, a fraction."""
+    for name, value in given.items():
+        if value.is_quantized or value.layout is not torch.strided or name not in wanted:
+            raise InputError(f"{path} holds {name} quantized or sparse: store the dense floating-point weights")
+        kept = value.to(wanted[name].dtype)
+        same = torch.equal(kept.to(torch.complex128).nan_to_num(), value.to(torch.complex128).nan_to_num())
+        if not same:
+            raise InputError(
+                f"{path} holds {name} as {value.dtype}, which {wanted[name].dtype} cannot hold: store weights of the"
+                " network's own kind"
+            )
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -48,6 +82,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _load(path: Path) -> Any:
+    check_inflated(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -60,10 +95,34 @@ def _load(path: Path) -> Any:
 
 
 def _unwrapped(stored: Any) -> Any:
-    for key in WRAPPERS:
-        if isinstance(stored, Mapping) and isinstance(stored.get(key), Mapping):
-            return stored[key]
-    return stored
+    """The state dictionary in a checkpoint, however deep it lies in wrappers and lists of one."""
+    while True:
+        if isinstance(stored, list | tuple) and len(stored) == 1:
+            stored = stored[0]
+            continue
+        inner = [stored[key] for key in WRAPPERS if isinstance(stored, Mapping) and _is_nested(stored.get(key))]
+        if not inner:
+            return stored
+        stored = inner[0]
+
+
+def _is_nested(value: Any) -> bool:
+    """A dictionary, or a list of one."""
+    return isinstance(value, Mapping) or (isinstance(value, list | tuple) and len(value) == 1 and _is_nested(value[0]))
+
+
+def check_inflated(path: Path) -> None:
+    """InputError for an archive whose records say that they are much larger than the file, before they are read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            declared = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return  # no archive, or a damaged one: reading it will tell
+    if declared > path.stat().st_size + INFLATED:
+        raise InputError(
+            f"{path} would inflate from {path.stat().st_size:.3g} to {declared:.3g} bytes: PyTorch does not compress"
+            " what it stores, so write it again"
+        )
 
 
 def _tensors(stored: Any, path: Path) -> dict[str, Tensor]:
@@ -72,6 +131,9 @@ def _tensors(stored: Any, path: Path) -> dict[str, Tensor]:
     strange = [str(name) for name, value in stored.items() if not isinstance(value, Tensor)]
     if strange:
         raise InputError(f"{path} holds {_some(strange)}, not a tensor each: save model.state_dict()")
+    for name, value in stored.items():
+        if value.numel() > LARGEST or (value.numel() > 2**24 and 0 in value.stride()):
+            raise InputError(f"{path} holds {name} of shape {tuple(value.shape)}, more than it stores: refused")
     return {str(name): value for name, value in stored.items()}
 
 

@@ -20,9 +20,10 @@ class AskedNetwork:
     model: str
     input_shape: tuple[tuple[str | None, tuple[int, ...]], ...]
     varying: str | None
-    fix: tuple[tuple[str, Path], ...]
+    fix: tuple[tuple[str, Path | float], ...]
     weights: Path | None
     evaluation: bool
+    outputs: str | None
 
     @staticmethod
     def taken(options: dict[str, Any]) -> "AskedNetwork":
@@ -37,5 +38,6 @@ class AskedNetwork:
         from autolip.capture.load import load_network
         from autolip.cli.regions import read_array
 
-        values = {name: read_array(path) for name, path in self.fix}
-        return load_network(self.model, Request(self.weights, self.input_shape, self.varying, values, self.evaluation))
+        values = {name: read_array(value) if isinstance(value, Path) else value for name, value in self.fix}
+        asked = Request(self.weights, self.input_shape, self.varying, values, self.evaluation, self.outputs)
+        return load_network(self.model, asked)

@@ -3,6 +3,7 @@
 Files are looked at when the options are read: before PyTorch is loaded, before any work.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Callable
@@ -83,7 +84,7 @@ class OutFile(click.Path):
 
 
 class FixType(click.ParamType):
-    """`name=FILE.npy`: the value of an input that does not vary."""
+    """`name=FILE.npy`, `name=2.5` or `name=true`: the value of an input that does not vary."""
 
     name = "NAME=FILE.npy"
 
@@ -92,9 +93,22 @@ class FixType(click.ParamType):
             return value
         name, separator, file = value.partition("=")
         if not (separator and name and file):
-            self.fail(f"{value!r} names no file: write name=values.npy", param, ctx)
+            self.fail(f"{value!r} names no file: write name=values.npy, or name=2.5 for a number", param, ctx)
+        number = _number(file)
+        if number is not None:
+            return (name, number)
         check_readable(file)
         return (name, Path(file))
+
+
+def _number(text: str) -> bool | float | None:
+    """A truth value, a whole number or another number; None where it is none of them."""
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return None
 
 
 class SecondsType(click.ParamType):
@@ -138,7 +152,12 @@ network_options = together(
         metavar="NAME",
         help="The input that varies; the others are held fixed. [first]",
     ),
-    click.option("--fix", type=FixType(), multiple=True, help="Value of an input that is held fixed. [zeros]"),
+    click.option(
+        "--fix",
+        type=FixType(),
+        multiple=True,
+        help="Value of an input that is held fixed: a file or a number. [zeros]",
+    ),
     click.option(
         "--weights",
         type=InFile(),
@@ -146,6 +165,11 @@ network_options = together(
         help="Weights for module:factory: .safetensors, or a state dict (.pth).",
     ),
     click.option("--eval", "evaluation", is_flag=True, help="Call model.eval() on what module:factory returns."),
+    click.option(
+        "--outputs",
+        metavar="NAME",
+        help="Which of several tensors that the network returns: a name, a number, or all as one vector.",
+    ),
 )
 """How the network is read."""
 

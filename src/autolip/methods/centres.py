@@ -25,7 +25,7 @@ from autolip.operators.norms.dense import proved_norms
 from autolip.operators.norms.engine import upper
 from autolip.operators.norms.lanczos import lanczos
 from autolip.operators.norms.rounding import Rounded, rounded_product, rounded_sum, upper_norm
-from autolip.operators.operator import DTYPE, Meter, Operator
+from autolip.operators.operator import DTYPE, Meter, Operator, flat
 from autolip.slopes import Between, Exact, Gain
 from autolip.values import INFINITE, ONE, ZERO, Upper
 
@@ -332,11 +332,11 @@ def _norms_of(
     """The norms of all maps to one vertex; matrices of one size in a batch."""
     groups: dict[torch.Size, list[tuple[tuple[str, str, bool], Rounded]]] = {}
     for source, image in images.items():
-        flat = Rounded(image.value.flatten(1), image.error.flatten(1))
-        groups.setdefault(flat.value.shape, []).append(((source, sink, False), flat))
+        rows = Rounded(flat(image.value), flat(image.error))
+        groups.setdefault(rows.value.shape, []).append(((source, sink, False), rows))
         remainder = centres.remainders.get(source)
         if remainder is not None and remainder.uniform is None and remainder.radius is not None:
-            groups[flat.value.shape].append(((source, sink, True), _scaled_rows(flat, remainder.radius.reshape(-1, 1))))
+            groups[rows.value.shape].append(((source, sink, True), _scaled_rows(rows, remainder.radius.reshape(-1, 1))))
     found: dict[tuple[str, str, bool], dict[Norm, Upper]] = {}
     for members in groups.values():
         matrices = [matrix for _, matrix in members]

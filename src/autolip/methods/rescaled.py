@@ -15,7 +15,7 @@ from autolip.methods.method import Bound, Method, Problem, method
 from autolip.methods.weights import Weights, weighted
 from autolip.norms import Norm
 from autolip.operators.norms.rounding import upper_product
-from autolip.operators.operator import DTYPE, Operator, metered
+from autolip.operators.operator import DTYPE, Operator, flat, metered
 from autolip.slopes import Between, Exact, Gain
 from autolip.values import Upper
 
@@ -87,10 +87,10 @@ class _Singular:
     def step(self, weights: Weights) -> None:
         """B = D_v A D_u^-1: from an orthonormal basis X to the singular vectors of B on it, and X <- B^T B X."""
         after, before = weights[self.vertex.name], weights[self.edge.source]
-        x = torch.linalg.qr(self.start.flatten(1).T)[0].T.reshape(self.start.shape)
+        x = torch.linalg.qr(flat(self.start).T)[0].T.reshape(self.start.shape)
         y = self.operator.mv(x if before is None else x / before)
         y = y if after is None else y * after
-        _, values, turn = torch.linalg.svd(y.flatten(1).T, full_matrices=False)
+        _, values, turn = torch.linalg.svd(flat(y).T, full_matrices=False)
         self.values = values.clamp(min=1e-300)
         self.right = torch.einsum("ij,j...->i...", turn, x)
         self.left = torch.einsum("ij,j...->i...", turn, y) / self.values.reshape(-1, *[1] * (y.dim() - 1))

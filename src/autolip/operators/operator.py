@@ -131,7 +131,7 @@ class Operator(ABC):
         n, m = self.in_size, self.out_size
         product, size, shape = (self.mv, n, self.in_shape) if n <= m else (self.rmv, m, self.out_shape)
         rows = [
-            product(_unit_rows(start, min(start + chunk, size), size).reshape(-1, *shape)).flatten(1)
+            flat(product(_unit_rows(start, min(start + chunk, size), size).reshape(-1, *shape)))
             for start in range(0, size, chunk)
         ]
         stacked = torch.cat(rows) if rows else torch.zeros(size, m if n <= m else n, dtype=DTYPE)
@@ -223,6 +223,11 @@ class Adjoint(Operator):
 def largest(entries: Tensor) -> float:
     """max |a_i| of a tensor, 0 if it is empty."""
     return entries.abs().max().item() if entries.numel() else 0.0
+
+
+def flat(batch: Float[Tensor, "k *shape"]) -> Float[Tensor, "k n"]:
+    """Every member of a batch as a vector; a number is a vector of one entry."""
+    return batch.unsqueeze(-1).flatten(1)
 
 
 def _unit_rows(start: int, stop: int, size: int) -> Tensor:

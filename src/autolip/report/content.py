@@ -137,6 +137,8 @@ def _assumptions(result: "Result") -> Iterator[str]:
         shape = tuple(known["input_shape"])
         stored = f"; weights stored as {known['dtype']}" if "dtype" in known else ""
         yield f"varies: {known['input']}, shape {shape}, batch {known['batch']}{stored}"
+    if "returned" in known:
+        yield f"of all that is returned: {known['returned']}"
     if "time_budget" in result.options:
         budget = result.options["time_budget"]
         yield f"the time budget of {budget:.4g} s began after {result.capture_seconds:.2g} s of capturing"

@@ -37,7 +37,7 @@ from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.norms.power import DENSE_SHARE, Singular, top_singular
 from autolip.operators.norms.randomised import randomised_singular
 from autolip.operators.norms.rounding import upper_norm
-from autolip.operators.operator import Operator
+from autolip.operators.operator import Operator, flat
 from autolip.values import ONE, ZERO, Upper, round_up
 
 WHOLE = 2**24
@@ -243,11 +243,11 @@ def _next(found: Singular, rank: int) -> float:
 
 
 def _left(found: Singular, rank: int) -> Float[Tensor, "m k"]:
-    return found.left[:rank].flatten(1).T
+    return flat(found.left[:rank]).T
 
 
 def _right(found: Singular, rank: int) -> Float[Tensor, "k n"]:
-    return found.right[:rank].flatten(1)
+    return flat(found.right[:rank])
 
 
 def _flat(layer: Operator) -> Operator:

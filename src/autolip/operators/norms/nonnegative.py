@@ -21,7 +21,7 @@ from autolip.norms import Norm
 from autolip.operators.norms.dense import proved_norm
 from autolip.operators.norms.engine import upper
 from autolip.operators.norms.rounding import CHUNK, scale_float, upper_norm, upper_product
-from autolip.operators.operator import DTYPE, Operator, largest
+from autolip.operators.operator import DTYPE, Operator, flat, largest
 from autolip.values import ZERO, Upper
 
 FEW = 512
@@ -55,7 +55,7 @@ def upper_rows(operator: Operator) -> Float[Tensor, "n m"]:
     base = operator.T if flip else operator
     batch = max(1, CHUNK // max(base.in_size, base.out_size))
     units = torch.eye(base.in_size, dtype=DTYPE).reshape(-1, *base.in_shape)
-    rows = torch.cat([upper_product(base, part).flatten(1) for part in units.split(batch)])
+    rows = torch.cat([flat(upper_product(base, part)) for part in units.split(batch)])
     return rows.T if flip else rows
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.errors import InputError
-from autolip.operators.operator import DTYPE, Operator
+from autolip.operators.operator import DTYPE, Operator, flat
 from autolip.values import Estimate
 
 Affine = Callable[[Tensor], Tensor]
@@ -65,7 +65,7 @@ def deflated_power_method(
             v = _unit(step)
         found = torch.cat([found, v[None]])
     images = torch.stack([square(v)[0] for v in found])
-    values = torch.linalg.vector_norm(images.flatten(1), dim=1)
+    values = torch.linalg.vector_norm(flat(images), dim=1)
     order = values.argsort(descending=True)
     left = images / values.clamp(min=torch.finfo(DTYPE).tiny).view(-1, *[1] * (images.dim() - 1))
     return Singular(left[order], values[order], found.reshape(k, *_shape(f, shape))[order])
@@ -160,7 +160,7 @@ def _by_arpack(operator: Operator, k: int, tolerance: float, seed: int) -> Singu
     linear = scipy.sparse.linalg.LinearOperator((size, size), matvec=gram, dtype=np.float64)
     _, vectors = scipy.sparse.linalg.eigsh(linear, k, v0=start, tol=tolerance)
     basis = torch.from_numpy(np.ascontiguousarray(vectors.T))
-    images = operator.mv(basis.view(k, *operator.in_shape)).flatten(1)
+    images = flat(operator.mv(basis.view(k, *operator.in_shape)))
     turn, values, left = torch.linalg.svd(images, full_matrices=False)
     return _triplets(operator, left, values, turn.T @ basis)
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.operators.norms.power import Singular
-from autolip.operators.operator import DTYPE, Operator
+from autolip.operators.operator import DTYPE, Operator, flat
 from autolip.operators.precision import in_precision
 
 PASSES = 12
@@ -38,10 +38,10 @@ def randomised_singular(operator: Operator, k: int, seed: int = 0) -> Singular:
     part = max(1, NUMBERS // (operator.in_size + operator.out_size))
 
     def images(rows: Float[Tensor, "k n"]) -> Float[Tensor, "k m"]:
-        return torch.cat([single.mv(x.reshape(-1, *operator.in_shape)).flatten(1) for x in rows.split(part)])
+        return torch.cat([flat(single.mv(x.reshape(-1, *operator.in_shape))) for x in rows.split(part)])
 
     def pulled(rows: Float[Tensor, "k m"]) -> Float[Tensor, "k n"]:
-        return torch.cat([single.rmv(y.reshape(-1, *operator.out_shape)).flatten(1) for y in rows.split(part)])
+        return torch.cat([flat(single.rmv(y.reshape(-1, *operator.out_shape))) for y in rows.split(part)])
 
     generator = torch.Generator().manual_seed(seed)
     width = min(k + OVERSAMPLING, operator.in_size)

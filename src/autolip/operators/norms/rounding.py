@@ -18,7 +18,7 @@ from autolip.intervals import UNIT, gamma
 from autolip.operators.convolution import Convolution
 from autolip.operators.fold import fold
 from autolip.operators.index import Incidence
-from autolip.operators.operator import DTYPE, Adjoint, Operator, largest
+from autolip.operators.operator import DTYPE, Adjoint, Operator, flat, largest
 
 SMALLEST = 2.0**-1074
 """The smallest positive double."""
@@ -130,7 +130,7 @@ def rounded_rows(operator: Operator) -> Iterator[Rounded | Refusal]:
         if isinstance(product, Refusal):
             yield product
             return
-        yield Rounded(product.value.flatten(1), product.error.flatten(1))
+        yield Rounded(flat(product.value), flat(product.error))
 
 
 def scaled(x: Tensor, exponent: int) -> Tensor:
