@@ -29,6 +29,51 @@ def test_neutral_elements_are_exact(a: float) -> None:
     assert (Upper(a) + ZERO).value == a
 
 
+ends = st.sampled_from(
+    [0.0, 5e-324, 2.0**-1074 * 3, 2.0**-1022, 2.0**-537, 2.0**-538, 1.0, 2.0**512, 1.7e308, math.inf]
+)
+anything = st.one_of(st.floats(min_value=0, allow_nan=False, allow_infinity=True), ends)
+
+
+def exactly(a: float) -> Fraction | None:
+    """The number; None for infinity."""
+    return Fraction(a) if math.isfinite(a) else None
+
+
+@given(anything, anything)
+def test_the_whole_range_rounds_outward(a: float, b: float) -> None:
+    """Sums and products beyond the largest double, below the smallest, and of infinity: never less than exact."""
+    x, y = exactly(a), exactly(b)
+    product, total = (Upper(a) * Upper(b)).value, (Upper(a) + Upper(b)).value
+    if x == 0 or y == 0:
+        assert product == 0
+    elif x is None or y is None:
+        assert product == math.inf
+    else:
+        assert product == math.inf or Fraction(product) >= x * y
+    assert total == math.inf or (x is not None and y is not None and Fraction(total) >= x + y)
+
+
+@given(anything)
+def test_roots_of_the_whole_range_round_outward(a: float) -> None:
+    root = Upper(a).sqrt().value
+    assert root == math.inf if math.isinf(a) else Fraction(root) ** 2 >= Fraction(a)
+
+
+@given(st.lists(anything, min_size=1, max_size=60))
+def test_a_product_is_zero_only_if_a_factor_is(factors: list[float]) -> None:
+    """However often it underflows on the way: a zero is a proof."""
+    product = ONE
+    for factor in factors:
+        product = product * Upper(factor)
+    assert (product.value == 0) == (0.0 in factors)
+    assert (product * INFINITE).value == (0.0 if 0.0 in factors else math.inf)
+
+
+def test_what_is_not_a_number_bounds_nothing() -> None:
+    assert Upper.at_most(math.nan) == INFINITE and Upper.at_most(2.0) == Upper(2.0)
+
+
 def test_zero_blocks_infinity() -> None:
     assert (ZERO * INFINITE).value == 0.0
     assert (INFINITE * ZERO).value == 0.0

@@ -1,6 +1,10 @@
 """What can go wrong, and how it is said: where, why, what to do."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class AutolipError(Exception):
@@ -23,6 +27,14 @@ class CaptureMismatch(AutolipError):
     """The captured graph and the original model, or other software, disagree on the same input."""
 
 
+class InternalError(AutolipError):
+    """A defect of autolip, seen by itself: nothing is claimed, and the text asks for a report."""
+
+
+class Contradiction(InternalError):
+    """An upper bound below an attained one: one of the two is false, so that neither is given."""
+
+
 @dataclass(frozen=True)
 class Refusal:
     """A method's or engine's reasoned "no": a value, not an exception."""
@@ -41,3 +53,17 @@ class TooLate(Refusal):
 def printable(text: str) -> str:
     """The text in one line that hides nothing: control characters and what is no text are shown escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def attempted(call: Callable[[], T]) -> T | Refusal:
+    """What a call returns; a refusal with the reason where it fails, so that what others found stays.
+
+    Errors meant for the user (AutolipError) pass.
+    """
+    try:
+        return call()
+    except AutolipError:
+        raise
+    except Exception as error:
+        said = printable(" ".join(str(error).split()))
+        return Refusal(f"failed with {type(error).__name__}{f' ({said})' if said else ''}: please report this network")

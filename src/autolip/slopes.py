@@ -4,6 +4,7 @@ For an operation f on a region X a *slope set* holds linear maps M with f(x) - f
 Three closed kinds suffice.  Slopes are secants, not derivatives: kinks are fine, differentiability is not needed.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from autolip.norms import Norm
 from autolip.operators.operator import Operator
-from autolip.values import Upper
+from autolip.values import ZERO, Upper
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,16 @@ class Exact:
 
 @dataclass(frozen=True)
 class Between:
-    """Every diagonal map with entries in [lo, hi]."""
+    """Every diagonal map with entries in [lo, hi]; an end that is NaN, hence unknown, becomes infinite."""
 
     lo: Float[Tensor, "*shape"]
     hi: Float[Tensor, "*shape"]
+
+    def __post_init__(self) -> None:
+        for name, unknown in (("lo", -math.inf), ("hi", math.inf)):
+            end = getattr(self, name)
+            if bool(end.isnan().any()):
+                object.__setattr__(self, name, torch.where(end.isnan(), unknown, end))
 
     @property
     def in_shape(self) -> torch.Size:
@@ -47,8 +54,8 @@ class Between:
     def norm(self) -> Upper:
         """max(|lo|, |hi|), the p -> p norm for every p (0 for an empty tensor)."""
         if not self.lo.numel():
-            return Upper(0.0)
-        return Upper(max(self.lo.abs().max().item(), self.hi.abs().max().item()))
+            return ZERO
+        return Upper(torch.maximum(self.lo.abs().max(), self.hi.abs().max()).item())
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,20 @@ class Upper:
     """The quantity is at most `value`, unless one of `events` happened.
 
     Without events the bound is PROVED: deterministic, every rounding error accounted for.  With events it is
-    CONFIDENT(delta): true with probability at least 1 - delta over our own random vectors, whatever the network;
+    CONFIDENT(delta): true with probability at least 1 - delta over our own random vectors, whatever the network
+    (unless it was made for the seed that they were drawn with, if one was given);
     delta is the union bound over the *distinct* events, so that a norm used twice is counted once.
-    Arithmetic rounds outward and keeps 0 * inf = 0 (an operator of norm zero blocks any difference).
+
+    Zero is a proof and infinity is ignorance:
+
+    * The value 0 says that the quantity *is* 0: no difference passes.  Arithmetic never makes it from
+      anything else, for what underflows becomes the smallest positive double; nor may anything that
+      builds an `Upper` from a computed number, which is 0 only if every number it stands for is.
+    * The value inf says that no finite bound is known: there is none, or it is beyond the largest double.
+    * Hence 0 * inf = 0.  A gain bounds differences of values, which are finite whatever is known of them:
+      where a zero map comes first nothing differs any more, and where it comes last it maps every finite
+      difference to 0.
+    * NaN is neither and cannot be built: see `at_most` for a computed number that may be one.
     """
 
     value: float
@@ -60,6 +71,11 @@ class Upper:
     def __post_init__(self) -> None:
         if math.isnan(self.value) or self.value < 0:
             raise ValueError(f"an upper bound on a norm is a number >= 0, not {self.value}")
+
+    @staticmethod
+    def at_most(value: float) -> "Upper":
+        """A computed bound that may be NaN, because something overflowed on the way: then nothing is known."""
+        return INFINITE if math.isnan(value) else Upper(value)
 
     @property
     def certainty(self) -> Certainty:

@@ -81,7 +81,7 @@ def _powers(operator: Operator, problem: Problem) -> Iterator[Iterated]:
     for iterations in POWER_ITERATIONS:
         started = time.perf_counter()
         with metered() as meter:
-            value = power_method(operator, iterations=iterations, seed=problem.options.seed)
+            value = power_method(operator, iterations=iterations, seed=problem.options.search_seed)
         yield Iterated(iterations, value, time.perf_counter() - started, meter.work)
 
 

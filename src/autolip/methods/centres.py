@@ -24,7 +24,7 @@ from autolip.operators.norms.columns import columns
 from autolip.operators.norms.dense import proved_norms
 from autolip.operators.norms.engine import upper
 from autolip.operators.norms.lanczos import lanczos
-from autolip.operators.norms.rounding import Rounded, rounded_product, rounded_sum, upper_norm
+from autolip.operators.norms.rounding import SMALLEST, Rounded, rounded_product, rounded_sum, upper_norm
 from autolip.operators.operator import DTYPE, Meter, Operator, flat
 from autolip.slopes import Between, Exact, Gain
 from autolip.values import INFINITE, ONE, ZERO, Upper
@@ -348,7 +348,9 @@ def _norms_of(
 
 def _scaled_rows(matrix: Rounded, radius: Tensor) -> Rounded:
     value = matrix.value * radius
-    return Rounded(value, (matrix.error * radius + value.abs() * UNIT) * (1 + 4 * UNIT))
+    error = (matrix.error * radius + value.abs() * UNIT) * (1 + 4 * UNIT)
+    kept = (matrix.value.abs() + matrix.error > 0) & (radius > 0)
+    return Rounded(value, error + kept.to(DTYPE) * (4 * SMALLEST))
 
 
 def _batch_norms(matrices: list[Rounded], norm: Norm) -> list[Upper]:

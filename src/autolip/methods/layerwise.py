@@ -18,6 +18,7 @@ from autolip.methods.recursion import (
     by_norm,
     by_rows,
     chain_bound,
+    is_moderate,
 )
 from autolip.methods.torus import torus_bound
 from autolip.norms import Norm
@@ -124,6 +125,8 @@ def dense_layers(blocks: Sequence[Operator], width: int = LARGEST_WIDTH) -> list
         layer = _materialised(block)
         if isinstance(layer, Refusal):
             return layer
+        if not is_moderate(layer.weight):
+            return Refusal(f"the entries of {block} are so large or so small that their squares leave floating point")
         layers.append(layer)
     return layers
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from autolip.arguments import unknown
 from autolip.certificates import Proof
-from autolip.errors import AutolipError, Refusal
+from autolip.errors import AutolipError, Refusal, attempted
 from autolip.graph.graph import Graph, Place
 from autolip.graph.views import SlopeGraph, fused, separated
 from autolip.norms import Norm
@@ -152,6 +152,10 @@ class Method(ABC):
     @abstractmethod
     def bound(self, problem: Problem) -> Bound | Refusal:
         """The bound; a Refusal where the reason shows only on the way."""
+
+    def answer(self, problem: Problem) -> Bound | Refusal:
+        """The bound, or why there is none: the method refuses, or it fails."""
+        return attempted(lambda: self.accepts(problem) or self.bound(problem))
 
 
 METHODS: dict[str, Callable[[], Method]] = {}

@@ -32,6 +32,7 @@ from autolip.intervals import UNIT, gamma
 from autolip.operators.norms.definite import is_semidefinite
 from autolip.operators.norms.dense import proved_norm
 from autolip.operators.norms.rounding import scale_float
+from autolip.operators.operator import largest
 from autolip.values import Upper
 
 Multipliers = Callable[[int, Tensor], Tensor]
@@ -40,6 +41,12 @@ diagonal of T, for that scaling."""
 
 RAISE = 2.0**-32
 """Share of its diagonal by which A is enlarged where its own block must be proved definite (A may be singular)."""
+
+RANGE = 2.0**200
+"""Matrices whose largest entry is in [1 / RANGE, RANGE] are taken: squares stay within floating point."""
+
+LOST = 2.0**-1000
+"""More than what underflows in one entry of a statement."""
 
 SHRUNK = 1.5
 """lambda_max(T^1/2 A T^1/2) of multipliers that had to be shrunk: near 2 the next ellipsoid would be enormous."""
@@ -66,12 +73,20 @@ class Ellipsoid:
         return Upper(scale_float(root.value, self.exponent))
 
 
+def is_moderate(values: Tensor) -> bool:
+    """Whether the largest entry is in the range in which squares neither over- nor underflow, or 0."""
+    top = largest(values)
+    return top == 0 or 1 / RANGE <= top <= RANGE
+
+
 def chain_bound(
     layers: Sequence[Layer], slopes: Sequence[tuple[Tensor, Tensor]], multipliers: Multipliers
 ) -> Upper | Refusal:
     """Upper bound on the l2 Lipschitz constant of layers[-1] phi ... phi layers[0], slopes of phi_k in [lo, hi]."""
     ellipsoid = first_ellipsoid(layers[0])
     for number, ((lo, hi), layer) in enumerate(zip(slopes, layers[1:], strict=True)):
+        if not bool(ellipsoid.matrix.isfinite().all()):
+            return Refusal(f"the ellipsoid at nonlinear layer {number} left the range of floating-point numbers")
         following = next_ellipsoid(ellipsoid, multipliers(number, ellipsoid.matrix), lo, hi, layer)
         if following is None:
             return Refusal(f"no multipliers could be proved feasible at nonlinear layer {number}")
@@ -86,7 +101,8 @@ def first_ellipsoid(layer: Layer) -> Ellipsoid:
     size = weight.abs() @ weight.abs().T
     cross = weight.abs() @ error.T
     slack = size * gamma(weight.shape[1]) + cross + cross.T + error @ error.T
-    raised = gram + torch.diag(slack.sum(1) * (1 + gamma(len(gram) + 4)) + size.diagonal() * 2 * UNIT)
+    underflow = (weight.abs() + error > 0).any(1) * 2.0**-900
+    raised = gram + torch.diag(slack.sum(1) * (1 + gamma(len(gram) + 4)) + size.diagonal() * 2 * UNIT + underflow)
     return _scaled(raised, 0)
 
 
@@ -115,9 +131,11 @@ def feasible(matrix: Tensor, t: Tensor, margin: float = 1e-6) -> Tensor | None:
     if not t.isfinite().all() or not (t > 0).all():
         return None
     root = t.sqrt()
-    largest = torch.linalg.eigvalsh(root.unsqueeze(1) * matrix * root.unsqueeze(0))[-1].item()
-    limit = 2 * (1 - margin)
-    return t if largest <= limit else t * (SHRUNK / largest)
+    scaled = root.unsqueeze(1) * matrix * root.unsqueeze(0)
+    if not bool(scaled.isfinite().all()):
+        return None
+    top = torch.linalg.eigvalsh(scaled)[-1].item()
+    return t if top <= 2 * (1 - margin) else t * (SHRUNK / top)
 
 
 def _candidate(matrix: Tensor, t: Tensor, lo: Tensor, hi: Tensor, weight: Tensor) -> Tensor | None:
@@ -139,21 +157,23 @@ def _statement(
     weight, spread = layer.weight, hi - lo
     inner = t.unsqueeze(1) * matrix * t.unsqueeze(0)
     forward = weight * spread
-    forward_error = (weight.abs() * 3 * UNIT + layer.error * (1 + 4 * UNIT)) * spread.abs()
+    forward_error = (weight.abs() * 3 * UNIT + layer.error * (1 + 4 * UNIT)) * spread.abs() + LOST
     if not lo.any():
         s = torch.diag(2 * t) - inner
-        s_error = inner.abs() * 4 * UNIT + torch.diag(s.diagonal().abs() + 2 * t) * UNIT
+        s_error = inner.abs() * 4 * UNIT + torch.diag(s.diagonal().abs() + 2 * t) * UNIT + LOST
         return _blocks([[s], [forward, raised]]), _blocks([[s_error], [forward_error, torch.zeros_like(raised)]])
     coupling = -t.unsqueeze(1) * matrix
     skewed = (weight * lo) @ matrix
     reach = (weight * lo).abs() @ matrix.abs()
-    skewed_error = reach * (gamma(len(matrix)) + 4 * UNIT) + (layer.error * lo.abs()) @ matrix.abs() * (1 + 1e-10)
+    skewed_error = (
+        reach * (gamma(len(matrix)) + 4 * UNIT) + (layer.error * lo.abs()) @ matrix.abs() * (1 + 1e-10) + LOST
+    )
     value = _blocks([[matrix], [coupling, torch.diag(2 * t)], [skewed, forward, raised]])
     zeros = torch.zeros_like
     error = _blocks(
         [
             [zeros(matrix)],
-            [coupling.abs() * UNIT, zeros(matrix)],
+            [coupling.abs() * UNIT + LOST, zeros(matrix)],
             [skewed_error, forward_error, zeros(raised)],
         ]
     )

@@ -56,13 +56,15 @@ class Rescaled(Method):
     def bound(self, problem: Problem) -> Bound | Refusal:
         plain = walk(problem, problem.fused)
         weights = Weights.of(problem.fused)
-        if isinstance(plain, Refusal) or not weights.values or problem.options.expired:
+        if isinstance(plain, Refusal) or not weights.values or problem.options.expired or _infinite(plain):
             return plain
         if infinite(problem, problem.fused) is not None:
             return plain
         search = _Search(problem, weights, self.steps, self.passes)
         better = search.run()
-        if not isinstance(plain.value, Upper) or search.foreseen * (1 + problem.options.tolerance) >= plain.value.value:
+        if better is None or not isinstance(plain.value, Upper):
+            return plain
+        if search.foreseen * (1 + problem.options.tolerance) >= plain.value.value:
             return replace(plain, complete=not problem.options.expired)
         found = walk(problem.with_own_norms(), weighted(problem.fused, better))
         if isinstance(found, Refusal) or not isinstance(found.value, Upper):
@@ -70,6 +72,11 @@ class Rescaled(Method):
         least = Upper.least([plain.value, found.value])
         chosen = found if found.value.value == least.value else plain
         return replace(chosen, value=least, complete=found.complete)
+
+
+def _infinite(plain: Bound) -> bool:
+    """Whether operations without a finite gain made the bound infinite: weights leave their gains as they are."""
+    return math.isinf(plain.value.value) and bool(plain.notes)
 
 
 @dataclass
@@ -84,18 +91,24 @@ class _Singular:
     right: Tensor = field(default_factory=lambda: torch.zeros(0))
     values: Tensor = field(default_factory=lambda: torch.ones(1))
 
-    def step(self, weights: Weights) -> None:
-        """B = D_v A D_u^-1: from an orthonormal basis X to the singular vectors of B on it, and X <- B^T B X."""
+    def step(self, weights: Weights) -> bool:
+        """B = D_v A D_u^-1: from an orthonormal basis X to the singular vectors of B on it, and X <- B^T B X.
+
+        False where that left the range of floating-point numbers.
+        """
         after, before = weights[self.vertex.name], weights[self.edge.source]
         x = torch.linalg.qr(flat(self.start).T)[0].T.reshape(self.start.shape)
         y = self.operator.mv(x if before is None else x / before)
         y = y if after is None else y * after
-        _, values, turn = torch.linalg.svd(flat(y).T, full_matrices=False)
+        if not bool(y.isfinite().all()):
+            return False
+        left, values, turn = torch.linalg.svd(flat(y).T, full_matrices=False)
         self.values = values.clamp(min=1e-300)
         self.right = torch.einsum("ij,j...->i...", turn, x)
-        self.left = torch.einsum("ij,j...->i...", turn, y) / self.values.reshape(-1, *[1] * (y.dim() - 1))
+        self.left = left.T.reshape(y.shape)
         pulled = self.operator.rmv(self.left if after is None else self.left * after)
         self.start = pulled if before is None else pulled / before
+        return bool(self.start.isfinite().all())
 
     def shares(self, power: float) -> Tensor:
         """How much each singular direction counts in the Schatten norm of this power."""
@@ -113,7 +126,8 @@ class _Search:
     foreseen: float = 0.0
     """About the bound that the weights found will give, from below; 0 where nothing is known of it."""
 
-    def run(self) -> Weights:
+    def run(self) -> Weights | None:
+        """The best weights; None where there are none that may be used."""
         if self.problem.p is Norm.LINF:
             return self._prescribed(forward=True)
         if self.problem.q is Norm.L1:
@@ -128,9 +142,9 @@ class _Search:
         with metered() as meter:
             steps = min(self.steps, max(10, BLOCK_STEPS // max(len(blocks), 1)))
             for number in range(steps):
-                current = replace(self.weights, values={root: value.exp() for root, value in logs.items()})
-                for block in blocks:
-                    block.step(current)
+                current = self.weights.moved({root: value.exp() for root, value in logs.items()})
+                if current is None or not all(block.step(current) for block in blocks):
+                    break
                 total, slopes = self._gradient(blocks, power=4.0 * 12.0 ** (number / steps))
                 if number == SETTLING:
                     first = total
@@ -154,7 +168,7 @@ class _Search:
                 if isinstance(edge.slope, Exact):
                     operator = edge.slope.operator
                     count = min(FEW if self._large else RANK, operator.in_size, operator.out_size)
-                    generator = torch.Generator().manual_seed(self.problem.options.seed)
+                    generator = torch.Generator().manual_seed(self.problem.options.search_seed)
                     start = torch.randn((count, *operator.in_shape), generator=generator, dtype=DTYPE)
                     yield _Singular(edge, vertex, operator, start)
 
@@ -209,7 +223,7 @@ class _Search:
         gain = edge.slope.norm() if isinstance(edge.slope, Between) else edge.slope.norms.get(Norm.L2)
         return math.inf if gain is None else gain.value
 
-    def _prescribed(self, forward: bool) -> Weights:
+    def _prescribed(self, forward: bool) -> Weights | None:
         """Weights 1 / (|W_k| ... |W_1| 1) where linf comes in, |W_K| ... |W_k|^T 1 where l1 goes out."""
         graph = self.problem.fused
         edges = [(vertex.name, edge) for vertex in graph for edge in vertex.edges]
@@ -220,14 +234,14 @@ class _Search:
             source, target = (edge.source, name) if forward else (name, edge.source)
             moved = _moduli(edge, sizes[source], sizes[target].shape, forward)
             if moved is None:
-                return self.weights
+                return None
             sizes[target] = sizes[target] + moved
         values = {}
         for vertex in graph:
             root = self.weights.groups[vertex.name]
             if root in self.weights.values and root not in values and vertex.name == root:
                 values[root] = _spread(sizes[root][0], self.weights.values[root].shape, forward)
-        return replace(self.weights, values=values)
+        return self.weights.moved(values)
 
 
 def _moduli(edge: Edge, size: Tensor, shape: torch.Size, forward: bool) -> Tensor | None:

@@ -39,8 +39,7 @@ class ThroughL2(Method):
         for name in (*self.methods, *refused):
             if answers and problem.options.expired:
                 break
-            chosen = method_named(name)
-            answer = chosen.accepts(inside) or chosen.bound(inside)
+            answer = method_named(name).answer(inside)
             if isinstance(answer, Refusal):
                 refusals.append(answer)
             elif isinstance(answer.value, Upper):

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from autolip.errors import Refusal
 from autolip.intervals import UNIT, gamma
-from autolip.methods.recursion import Multipliers
+from autolip.methods.recursion import LOST, Multipliers, is_moderate
 from autolip.operators.convolution import Convolution
 from autolip.operators.norms.definite import are_semidefinite
 from autolip.operators.norms.rounding import scale_float
@@ -68,6 +68,8 @@ def circular_layers(
     width = max(block.out_shape[block.channel_axis] for block in blocks)
     if count * width**2 > ENTRIES or count * width**3 * len(blocks) > WORK:
         return Refusal(f"{count} frequencies of {width} channels are too many")
+    if not all(is_moderate(block.weight) for block in blocks):
+        return Refusal("the entries of a kernel are so large or so small that their squares leave floating point")
     layers = [_circular(block, torus) for block, torus in zip(blocks, tori, strict=True)]
     return layers, [gain for gain in gains if gain is not None]
 
@@ -159,7 +161,7 @@ def _first(layer: Circular) -> Tensor:
     gram = layer.symbol @ layer.symbol.mH
     sizes = layer.sizes + layer.error
     slack = sizes @ sizes.T * gamma(8 * (sizes.shape[1] + 2)) + layer.error @ sizes.T + sizes @ layer.error.T
-    return _raised(gram, slack.sum(1) * (1 + gamma(len(slack) + 8)))
+    return _raised(gram, slack.sum(1) * (1 + gamma(len(slack) + 8)) + 2.0**-900)
 
 
 def _raised(matrices: Tensor, amounts: Tensor) -> Tensor:
@@ -190,9 +192,11 @@ def _feasible(matrices: Tensor, t: Tensor, margin: float = 1e-6) -> Tensor | Non
     if not t.isfinite().all() or not (t > 0).all():
         return None
     root = t.sqrt()
-    largest = torch.linalg.eigvalsh(root.unsqueeze(1) * matrices * root).max().item()
-    limit = 2 * (1 - margin)
-    return t if largest <= limit else t * (limit / largest)
+    scaled = root.unsqueeze(1) * matrices * root
+    if not bool(scaled.isfinite().all()):
+        return None
+    top, limit = torch.linalg.eigvalsh(scaled).max().item(), 2 * (1 - margin)
+    return t if top <= limit else t * (limit / top)
 
 
 def _proved(a: Tensor, t: Tensor, gain: Tensor, layer: Circular, symbol: Tensor, attempts: int = 12) -> Tensor | None:
@@ -206,8 +210,8 @@ def _proved(a: Tensor, t: Tensor, gain: Tensor, layer: Circular, symbol: Tensor,
     solved = torch.linalg.solve_triangular(factor, forward.mH, upper=False)
     candidate = solved.mH @ solved
     charge(len(a) * 4 * (len(t) ** 3 / 3 + len(t) ** 2 * symbol.shape[1] + len(t) * symbol.shape[1] ** 2))
-    s_error = inner.abs().amax(0) * 8 * UNIT + torch.diag(s.abs().amax(0).diagonal() + 2 * t) * 2 * UNIT
-    forward_error = (layer.sizes * 4 * UNIT + layer.error * (1 + 4 * UNIT)) * gain
+    s_error = inner.abs().amax(0) * 8 * UNIT + torch.diag(s.abs().amax(0).diagonal() + 2 * t) * 2 * UNIT + LOST
+    forward_error = (layer.sizes * 4 * UNIT + layer.error * (1 + 4 * UNIT)) * gain + LOST
     for attempt in range(attempts):
         diagonal = candidate.diagonal(dim1=-2, dim2=-1).real
         raised = _raised(candidate, diagonal * 2.0 ** (4 * attempt - 38) + 2.0**-900)

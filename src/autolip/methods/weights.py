@@ -16,6 +16,9 @@ from autolip.operators.index import Incidence
 from autolip.operators.operator import DTYPE, Adjoint, Operator
 from autolip.slopes import Exact, Gain
 
+SAFE = 2.0**400
+"""Weights lie in [1 / SAFE, SAFE]: reciprocals have relative errors only, and quotients of two weights do."""
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -40,6 +43,11 @@ class Weights:
             if shape is not None:
                 values[root] = torch.ones(shape, dtype=DTYPE)
         return Weights(groups, values)
+
+    def moved(self, values: dict[str, Tensor]) -> "Weights | None":
+        """Other weights for the free groups; None where one is not a number within the safe range."""
+        safe = all(bool(((value >= 1 / SAFE) & (value <= SAFE)).all()) for value in values.values())
+        return replace(self, values=values) if safe else None
 
     def __getitem__(self, vertex: str) -> Tensor | None:
         """The weights of a vertex; None for 1."""

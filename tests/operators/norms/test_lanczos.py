@@ -34,7 +34,6 @@ def spectrum(kind: str, n: int) -> Tensor:
         "geometric": 10.0 ** (-9 * t),
         "identity": torch.ones_like(t),
         "rank one": (t == 1).double(),
-        "zero": torch.zeros_like(t),
         "tiny": t * 1e-300,
         "huge": t * 1e300,
     }[kind]
@@ -48,7 +47,6 @@ KINDS = [
     "geometric",
     "identity",
     "rank one",
-    "zero",
     "tiny",
     "huge",
 ]
@@ -210,7 +208,8 @@ def test_the_lower_estimate_is_below_and_close() -> None:
 
 def test_the_same_seed_gives_the_same_bound() -> None:
     weight = torch.randn(30, 30, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    assert bound_of(Dense(weight)).value == bound_of(Dense(weight)).value != bound_of(Dense(weight), seed=1).value
+    values = [bound_of(Dense(weight), seed=seed).value for seed in (0, 0, 1)]
+    assert values[0] == values[1] != values[2]
 
 
 def test_a_small_delta_takes_several_starts() -> None:

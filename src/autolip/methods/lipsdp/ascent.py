@@ -34,6 +34,7 @@ from autolip.methods.lipsdp.passes import Passes
 from autolip.methods.lipsdp.prices import A_NUMBER
 from autolip.methods.lipsdp.statement import Constraint, Statement
 from autolip.norms import Norm
+from autolip.operators.norms.rounding import power_of_two
 from autolip.operators.operator import DTYPE, charge
 from autolip.operators.precision import CPU
 
@@ -125,7 +126,7 @@ class Ascent:
     def step(self) -> None:
         """One forward and one backward pass."""
         y = self._passes.forward(self.x, self._to_result)
-        scale = 2.0 ** self._passes.exponents[self._passes.output]
+        scale = power_of_two(self._passes.exponents[self._passes.output])
         rows = _rows(y)
         total = rows.sum() if self.q is Norm.L1 else rows.norm()
         self.pace = self.pace + 1 if float(total) * scale >= self.primal else 0
@@ -194,8 +195,8 @@ class Ascent:
         for name, layer in self._neurons.items():
             if layer.size.numel():
                 lam = _multipliers(layer) / self._widening
-                multipliers[name] = lam * (4.0**layer.shift / (1 - self.margin))
-        inputs = self._inputs.to(CPU, DTYPE) * 4.0**exponent if self.p is Norm.LINF else None
+                multipliers[name] = lam * (power_of_two(2 * layer.shift) / (1 - self.margin))
+        inputs = self._inputs.to(CPU, DTYPE) * power_of_two(2 * exponent) if self.p is Norm.LINF else None
         outputs = self._outputs.to(CPU, DTYPE) + FLOOR / self._outputs.numel() if self.q is Norm.L1 else None
         return Statement(self.graph, self.p, self.q, multipliers, inputs, self.dual, outputs)
 

@@ -24,7 +24,7 @@ from autolip.errors import Refusal
 from autolip.graph.views import SlopeGraph, fused
 from autolip.intervals import UNIT, gamma
 from autolip.methods.lipsdp.blocks import Blocks
-from autolip.methods.lipsdp.statement import Statement, constraint, nonlinear
+from autolip.methods.lipsdp.statement import Statement, are_weights, constraint, nonlinear
 from autolip.norms import Norm
 from autolip.operators.sparse import Matrix, Sparse, sparse_matrix
 from autolip.slopes import Exact
@@ -38,6 +38,16 @@ READ = ""
 
 LARGEST_WORK = 2e7
 """Multiply-adds of a pass up to which a network's matrices are written out to see what remains (some 3 s)."""
+
+LARGEST_ENTRY = 2.0**200
+"""Greatest entry of a network's matrices that H is written out for."""
+
+LEAST_PRODUCT = 2.0**-900
+"""Least product of two slopes of opposite signs (one of the same sign may be lost: H without it is smaller)."""
+
+LOST = 2.0**-150
+"""More than what underflows of H, in norm: a lost 2^-1074 is multiplied by 2^800 at most, for the weights lie within
+2^400, their roots within 2^200, and the matrices' entries below that."""
 
 LARGEST_WHOLE = 20_000
 """Variables up to which they are written out anyway, once a proof is wanted."""
@@ -127,6 +137,8 @@ def _rows(graph: SlopeGraph, name: str, places: dict[str, slice]) -> Rows | Refu
         found = sparse_matrix(edge.slope.operator)
         if isinstance(found, Refusal):
             return found
+        if found.value.nnz and not abs(found.value.data).max() <= LARGEST_ENTRY:
+            return Refusal(f"the matrix of {edge.slope.operator} has entries beyond {LARGEST_ENTRY:.3g}")
         rows[edge.source] = found
     return rows
 
@@ -140,9 +152,9 @@ def _written(statement: Statement, layout: Layout) -> Form | Refusal:
     sizes = {graph.input: weights * statement.value**2 if statement.inputs is None else weights, READ: nu}
     sizes |= {vertex.name: multipliers.get(vertex.name, torch.zeros(())) for vertex in nonlinear(graph)}
     for name, size in sizes.items():
-        if not bool((size > 0).all() and size.isfinite().all()):
+        if not are_weights(size):
             what = f"{graph[name].operation} at {graph[name].place}" if name else "the output"
-            return Refusal(f"the weights of {what} are not positive numbers")
+            return Refusal(f"the weights of {what} are not positive numbers of moderate size")
         shape = graph[name or graph.output].shape
         assembly.enter(name, size.broadcast_to(shape).reshape(-1).numpy(), name != graph.input)
     assembly.couple(READ, np.full(graph.output_shape.numel(), -1.0), layout.rows[READ])
@@ -152,7 +164,10 @@ def _written(statement: Statement, layout: Layout) -> Form | Refusal:
             return item
         if bool(item.centre.any()):
             assembly.couple(vertex.name, -(lam * item.centre).broadcast_to(item.out_shape).reshape(-1).numpy(), rows)
-        product = lam * (item.lo * item.hi)
+        ends = item.lo * item.hi
+        if bool(((item.lo < 0) & (item.hi > 0) & (ends > -LEAST_PRODUCT)).any()):
+            return Refusal(f"slopes of {vertex.operation} at {vertex.place} are too near 0: their product is lost")
+        product = lam * ends
         if bool(product.any()):
             assembly.square(product.broadcast_to(item.in_shape).reshape(-1).numpy(), rows)
     scaled = weights.reshape(-1) * torch.from_numpy(assembly.scale[graph.input]) ** 2
@@ -184,7 +199,8 @@ class _Assembly:
         for source, matrix in rows.items():
             block = _times(matrix.value, factor, self.scale[source])
             error = _frobenius(_times(matrix.error, factor, self.scale[source])) + 4 * UNIT * _frobenius(block)
-            self.squares += 2 * (error * (1 + 1e-10)) ** 2
+            raised = error * (1 + 1e-10)
+            self.squares += 2 * raised * raised
             self._add(name, source, block)
 
     def square(self, factor: Array, rows: Rows) -> None:
@@ -201,7 +217,7 @@ class _Assembly:
                     (size, error), (other, slip) = sizes[s], sizes[t]
                     rounding = (gamma(len(factor)) + 4 * UNIT) * size * other
                     total = (rounding + size * slip + error * other + error * slip) * (1 + 1e-10)
-                    self.squares += (1 if s == t else 2) * total**2
+                    self.squares += (1 if s == t else 2) * total * total
                     self._add(s, t, weighted @ right)
 
     def _add(self, row: str, column: str, block: Matrix) -> None:
@@ -215,7 +231,7 @@ class _Assembly:
         """The sum, and how far it may be off in norm."""
         sizes = {name: place.stop - place.start for name, place in self.places.items()}
         grid = [[self.parts.get((r, c), sparse.csr_array((n, m))) for c, m in sizes.items()] for r, n in sizes.items()]
-        slack = math.sqrt(self.squares) * (1 + 1e-12) + gamma(self.additions + 4) * self.mass
+        slack = math.sqrt(self.squares) * (1 + 1e-12) + gamma(self.additions + 4) * self.mass + LOST
         return sparse.block_array(grid, format="csr"), slack
 
 

@@ -55,7 +55,7 @@ def graded(statement: Statement, margin: float, options: NormOptions) -> Stateme
         if isinstance(map_, Refusal) or options.expired:
             break
         target = map_.limit * (1 - margin / 4)
-        vectors = worst_vectors(map_.operator, steps, options.seed, look, target)
+        vectors = worst_vectors(map_.operator, steps, options.search_seed, look, target)
         if not len(vectors):
             break
         before = cuts.factors

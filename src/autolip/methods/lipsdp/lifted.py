@@ -29,7 +29,7 @@ from autolip.errors import Refusal
 from autolip.graph.views import SlopeGraph, Vertex
 from autolip.intervals import UNIT
 from autolip.methods.centres import centre_and_radius
-from autolip.methods.lipsdp.statement import Statement, constraint, nonlinear
+from autolip.methods.lipsdp.statement import Statement, are_weights, constraint, nonlinear
 from autolip.operators.algebra import compose, compound_error
 from autolip.operators.block import Block, Link, accumulate, between, pulled, pushed
 from autolip.operators.diagonal import Diagonal
@@ -88,6 +88,8 @@ def norm_bound(statement: Statement, margin: float, options: NormOptions) -> Rep
     map_ = lifted(statement, margin)
     if isinstance(map_, Refusal):
         return map_
+    if not are_weights(map_.inputs) or not are_weights(map_.outputs):
+        return Refusal("the weights of the input or the output are not positive numbers of moderate size")
     operator = map_.operator
     near = replace(options, tolerance=max(margin / 10, 1e-4), enough=map_.limit)
     dense = min(operator.in_size, operator.out_size) <= options.finite_size
@@ -251,8 +253,9 @@ class _Writer:
             return item
         lam = self.statement.multipliers[vertex.name].reshape(item.blocks)
         centre, radius = centre_and_radius(slope) if isinstance(slope, Between) else (item.centre, item.radius)
-        if not bool((lam > 0).all() and lam.isfinite().all() and (radius > 0).all()):
-            return Refusal(f"a multiplier or a width of {vertex.operation} at {vertex.place} is not positive")
+        if not are_weights(lam) or not are_weights(radius):
+            what = f"a multiplier or a width of {vertex.operation} at {vertex.place}"
+            return Refusal(f"{what} is not a positive number of moderate size")
         out, into = radius * lam.sqrt(), (lam * (1 - self.margin)).rsqrt()
         self.limits.append(float((out * into / radius).min()) * (1 - 8 * UNIT))
         source = vertex.edges[0].source

@@ -108,7 +108,7 @@ class Passes:
         top = float(z.abs().max()) if z.numel() else 0.0
         if top == 0 or not math.isfinite(top) or 1 / TOP < top < TOP:
             return z, 0
-        shift = math.frexp(top)[1]
+        shift = max(math.frexp(top)[1], -1000)
         return z * 2.0**-shift, shift
 
 

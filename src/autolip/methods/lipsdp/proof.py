@@ -25,13 +25,14 @@ from autolip.methods.lipsdp.graded import graded
 from autolip.methods.lipsdp.lifted import norm_bound
 from autolip.methods.lipsdp.polish import Chain
 from autolip.methods.lipsdp.prices import rate
-from autolip.methods.lipsdp.statement import Statement, nonlinear
+from autolip.methods.lipsdp.statement import STEEPEST, Statement, nonlinear
 from autolip.methods.recursion import feasible, first_ellipsoid, next_ellipsoid
 from autolip.norms import Norm
 from autolip.operators.clock import WALL, Clock
 from autolip.operators.norms import NormOptions
 from autolip.operators.norms.definite import lower_factor, shift_of
 from autolip.operators.norms.power import top_eigenvalue
+from autolip.operators.norms.rounding import power_of_two
 from autolip.operators.operator import charge
 from autolip.values import Upper
 
@@ -67,6 +68,10 @@ def prove(statement: Statement, margin: float, options: NormOptions, until: floa
 
     By a factorisation where it will have ended at `until`, a moment of the options' clock; by Lanczos otherwise.
     """
+    if not 1 / STEEPEST <= statement.value <= STEEPEST:
+        return Refusal(
+            f"the bound is near {statement.value:.3g}: proofs stay within {1 / STEEPEST:.3g} and its inverse"
+        )
     found: list[Proved | Refusal] = []
     dear = f"H has {size_of(statement.graph)} rows: only up to {LARGEST_FORM} can be factorised"
     for seconds, way in _ways(statement, options.clock):
@@ -121,14 +126,15 @@ def prove_chain(statement: Statement, chain: Chain) -> Proved | Refusal:
     ellipsoid, used = first_ellipsoid(chain.layers[0]), dict[str, Tensor]()
     for name, (lo, hi), layer in zip(chain.names, chain.slopes, chain.layers[1:], strict=True):
         lam = statement.multipliers[name].reshape(-1)
-        scale = ((hi - lo) / statement.value) ** 2 / 2 * 4.0**ellipsoid.exponent
+        scale = ((hi - lo) / statement.value) ** 2 / 2 * power_of_two(2 * ellipsoid.exponent)
         t = feasible(ellipsoid.matrix, lam * scale)
         following = None if t is None else next_ellipsoid(ellipsoid, t, lo, hi, layer)
         if t is None or following is None:
             return Refusal(f"the multipliers of {name} could not be proved feasible")
         ellipsoid, used[name] = following, (t / scale).reshape(statement.multipliers[name].shape)
     bound = ellipsoid.norm()
-    factor = (bound.value / statement.value) ** 2
+    ratio = bound.value / statement.value
+    factor = ratio * ratio
     return Proved(bound, replace(statement, multipliers=used).regraded(bound.value, lambda name: factor))
 
 

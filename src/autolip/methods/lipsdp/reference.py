@@ -21,7 +21,7 @@ from autolip.errors import Refusal
 from autolip.graph.views import SlopeGraph, fused
 from autolip.methods.layerwise import dense_layers
 from autolip.methods.lipsdp.proof import Proved, prove
-from autolip.methods.lipsdp.statement import Constraint, Statement, nonlinear
+from autolip.methods.lipsdp.statement import STEEPEST, Constraint, Statement, nonlinear
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.slopes import Exact
@@ -60,6 +60,8 @@ def solved(
     """The relaxation's optimum, its multipliers proved; `unit` is the order of magnitude of the constant."""
     if q is not Norm.L2:
         return Refusal("the reference solver takes l2 or scalar outputs only")
+    if not 1 / STEEPEST <= unit <= STEEPEST:
+        return Refusal(f"the constant is near {unit:.3g}: too large or too small for a solver")
     order = graph.input_shape.numel() + sum(item.out_shape.numel() for item in constraints.values())
     largest = LARGEST if deadline > time.monotonic() + MINUTE else QUICK
     if order > largest:

@@ -162,7 +162,7 @@ class Search:
         while not self.finished:
             self.rounds += 1
             self._climb(margin)
-            if not math.isfinite(self._ascent.dual):
+            if not 0 < self._ascent.dual < math.inf:
                 self.reasons.append("the ascent left the range of floating-point numbers")
                 break
             statement = self._statement()
@@ -309,7 +309,9 @@ class Search:
 
     def _started(self, rank: int) -> Ascent:
         dtype, device = format_of(self._climbed.work * rank)
-        return Ascent(self._climbed, self.constraints, self.p, self.q, rank, dtype, device, seed=self.options.seed)
+        return Ascent(
+            self._climbed, self.constraints, self.p, self.q, rank, dtype, device, seed=self.options.search_seed
+        )
 
     def _widened(self) -> bool:
         """Twice the rank, from the iterate that is there; whether that can help."""

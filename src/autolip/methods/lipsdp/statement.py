@@ -22,8 +22,15 @@ from torch import Tensor
 from autolip.errors import Refusal
 from autolip.graph.views import SlopeGraph, Vertex
 from autolip.norms import Norm
+from autolip.operators.operator import largest
 from autolip.slopes import Between, Exact, Gain
 from autolip.values import Upper
+
+STEEPEST = 2.0**100
+"""Greatest slope, and value of a statement, for which one is written."""
+
+HEAVIEST = 2.0**400
+"""Greatest multiplier, and reciprocal of one: products of what a proof multiplies stay far within floating point."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ class Statement:
 
     def regraded(self, value: float, factor: Callable[[str], float]) -> "Statement":
         """The same at another value: multipliers times a factor each, weights of the input as value^2."""
-        square = (value / self.value) ** 2
+        square = (value / self.value) * (value / self.value)
         multipliers = {name: lam * factor(name) for name, lam in self.multipliers.items()}
         inputs = None if self.inputs is None else self.inputs * square
         return replace(self, value=value, multipliers=multipliers, inputs=inputs)
@@ -89,14 +96,23 @@ def constraint(vertex: Vertex) -> Constraint | Refusal:
     if isinstance(slope, Between):
         if not (slope.lo.isfinite().all() and slope.hi.isfinite().all()):
             return Refusal(f"infinite through {vertex.operation} at {vertex.place}")
+        if max(largest(slope.lo), largest(slope.hi)) > STEEPEST:
+            return Refusal(f"{vertex.operation} at {vertex.place} has slopes beyond {STEEPEST:.3g}")
         return Constraint(slope.lo, slope.hi, slope.in_shape, slope.out_shape, None, slope.out_shape)
     if isinstance(slope, Exact):
         raise TypeError(f"{vertex.name} is affine")
     gain = slope.norms.get(Norm.L2)
     if gain is None or not gain.value < float("inf"):
         return Refusal(f"no finite l2 gain is known of {vertex.operation} at {vertex.place}")
+    if gain.value > STEEPEST:
+        return Refusal(f"{vertex.operation} at {vertex.place} has a gain beyond {STEEPEST:.3g}")
     size = torch.tensor(gain.value, dtype=torch.float64)
     return Constraint(-size, size, slope.in_shape, slope.out_shape, slope.dims, block_shape(slope), gain)
+
+
+def are_weights(values: Tensor) -> bool:
+    """Whether multipliers, or weights of input and output, are positive and far from the ends of floating point."""
+    return bool(((values >= 1 / HEAVIEST) & (values <= HEAVIEST)).all())
 
 
 def block_shape(gain: Gain) -> torch.Size:

@@ -62,7 +62,7 @@ class SeqLip(Method):
     def bound(self, problem: Problem) -> Bound | Refusal:
         until = _until(self.seconds, problem)
         splitter = Splitter(self.rank, self.residual, replace(problem.options, deadline=until), problem.norm)
-        effort = Effort(self.nodes, self.restarts, None, problem.options.seed)
+        effort = Effort(self.nodes, self.restarts, None, problem.options.search_seed)
 
         def chained(stretch: Stretch) -> ChainBound | Refusal:
             known = None if self.inner == "greedy" or not self.residual else closed_form(problem, stretch, until)

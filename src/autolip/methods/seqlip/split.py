@@ -143,11 +143,11 @@ class Splitter:
         size = min(layer.in_size, layer.out_size)
         if size > DECOMPOSED:
             if number > FEW:
-                return randomised_singular(layer, number, self.options.seed)
-            return top_singular(layer, number, TOLERANCE, self.options.seed)
+                return randomised_singular(layer, number, self.options.search_seed)
+            return top_singular(layer, number, TOLERANCE, self.options.search_seed)
         if size > SMALL and DENSE_SHARE * number >= size:
             return _by_gram(layer.matrix(), number)
-        return top_singular(layer, number, ACCURACY if size > SMALL else 0.0, self.options.seed)
+        return top_singular(layer, number, ACCURACY if size > SMALL else 0.0, self.options.search_seed)
 
     def _matrix(self, layer: Operator) -> Layer | None:
         """The layer's entries with their rounding, where residuals are proved by them."""

@@ -136,7 +136,7 @@ def finite_columns(operator: Operator, options: NormOptions) -> Upper | Refusal:
 def finite_column_norms(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_{1 -> 2} of the materialised matrix."""
     matrix = _absolute_matrix(operator, options)
-    return matrix if isinstance(matrix, Refusal) else upper(max(upper_norm(column) for column in matrix))
+    return matrix if isinstance(matrix, Refusal) else Upper.largest(upper(upper_norm(column)) for column in matrix)
 
 
 @engine("finite", *COMPOSITES, Adjoint, Traced, p=Norm.L1, q=Norm.LINF, exact=True)

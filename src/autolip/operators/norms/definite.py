@@ -17,6 +17,9 @@ from torch import Tensor
 from autolip.intervals import UNIT, gamma
 from autolip.operators.operator import charge
 
+LOST = 2.0**-500
+"""More than what underflows in one entry scaled to about 1: the scale of a row is below 2^538."""
+
 
 def is_semidefinite(matrix: Float[Tensor, "n n"], error: Float[Tensor, "n n"]) -> bool:
     """Whether every symmetric matrix within `error` of this one, entrywise, is proved positive semidefinite.
@@ -29,7 +32,7 @@ def is_semidefinite(matrix: Float[Tensor, "n n"], error: Float[Tensor, "n n"]) -
     scale = torch.exp2(-(torch.log2(diagonal) / 2).round())
     scaled = matrix * scale.unsqueeze(0) * scale.unsqueeze(1)
     slack = (error * scale.unsqueeze(0) * scale.unsqueeze(1)).sum(1).max().item() * (1 + gamma(len(matrix)))
-    return factorises(scaled, slack)
+    return factorises(scaled, slack + len(matrix) * LOST)
 
 
 def factorises(matrix: Float[Tensor, "n n"], slack: float) -> bool:
@@ -85,7 +88,7 @@ def are_semidefinite(matrices: Complex[Tensor, "f n n"], error: Float[Tensor, "n
     sane = (diagonal > 0).all(-1) & torch.isfinite(matrices.abs()).all(-1).all(-1)
     scale = torch.exp2(-(torch.log2(torch.where(diagonal > 0, diagonal, 1.0)) / 2).round())
     scaled = matrices * scale.unsqueeze(-1) * scale.unsqueeze(-2)
-    slack = (error * scale.unsqueeze(-1) * scale.unsqueeze(-2)).sum(-1).amax(-1) * (1 + gamma(order + 4))
+    slack = (error * scale.unsqueeze(-1) * scale.unsqueeze(-2)).sum(-1).amax(-1) * (1 + gamma(order + 4)) + order * LOST
     top = scaled.diagonal(dim1=-2, dim2=-1).real.amax(-1)
     shift = (slack + 2 * order * gamma(8 * (order + 2)) * top) * (1 + 8 * UNIT) + 8 * UNIT * (1 + top)
     scaled.diagonal(dim1=-2, dim2=-1).sub_(shift.unsqueeze(-1))

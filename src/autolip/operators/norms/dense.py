@@ -48,7 +48,7 @@ def dense(operator: Operator, options: NormOptions) -> Upper | Refusal:
         return refusal
     value = proved_norm(operator.weight)
     if operator.relative_error:
-        value += operator.relative_error * math.sqrt(_absolute_square(_batched(operator.weight)))
+        value += operator.relative_error * absolute_norm(operator.weight)
     return upper(value, ulps=2)
 
 
@@ -136,9 +136,12 @@ def _gram(weight: Float[Tensor, "b m n"], block: int = 512) -> Float[Tensor, "b 
     return gram
 
 
-def _absolute_square(weight: Float[Tensor, "b m n"]) -> float:
-    """At least max || |W_i| ||_2^2."""
-    return _absolute_squares(weight).max().item()
+def absolute_norm(weight: Float[Tensor, "*batch m n"]) -> float:
+    """At least max || |W_i| ||_2, by products of numbers near 1."""
+    top = largest(weight)
+    exponent = math.frexp(top)[1] if math.isfinite(top) else 0
+    squares = _absolute_squares(_batched(scaled(weight, -exponent)))
+    return scale_float(math.sqrt(squares.max().item()) * (1 + 4 * UNIT), exponent)
 
 
 def _absolute_squares(weight: Float[Tensor, "b m n"]) -> Float[Tensor, " b"]:

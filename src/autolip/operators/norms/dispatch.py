@@ -97,9 +97,9 @@ class _Search:
             self._estimated = True
             enough = self.proved.value / (1 + margin)
             if isinstance(self.core, Convolution):
-                found = reached(self.core, 8, enough, self.options.seed)
+                found = reached(self.core, 8, enough, self.options.search_seed)
             else:
-                found = lower_estimate(self.core, 8, self.options.seed, enough)
+                found = lower_estimate(self.core, 8, self.options.search_seed, enough)
             self.reached = max(self.reached, found.value)
 
     def answer(self) -> Upper | Refusal:

@@ -9,18 +9,20 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from autolip.errors import AutolipError, Refusal
+from autolip.errors import AutolipError, InputError, Refusal
 from autolip.norms import Norm
 from autolip.operators.algebra import without_isometries
 from autolip.operators.clock import WALL, Clock
 from autolip.operators.operator import Adjoint, Operator, metered
-from autolip.values import INFINITE, Upper, round_up
+from autolip.values import Upper, round_up
 
 
 @dataclass(frozen=True)
 class NormOptions:
     """How hard to try: failure probability per randomised bound, relative excess aimed at, random seed.
 
+    Without a seed the random vectors of a bound come from the system's randomness, which nobody can foresee; with one
+    they can be repeated, and a network made for that very seed may escape the probability.
     `finite_size` is the smaller matrix side up to which an operator may be materialised; `deadline` is a moment of
     `clock` after which only the cheapest engines run; `proved_only` leaves the randomised engines out.  `known` is a
     bound that is already proved: an engine may give up once it cannot beat it.  `enough` is one that would do: an
@@ -29,13 +31,22 @@ class NormOptions:
 
     delta: float = 1e-9
     tolerance: float = 1e-3
-    seed: int = 0
+    seed: int | None = None
     finite_size: int = 2048
     deadline: float | None = None
     proved_only: bool = False
     known: float = math.inf
     enough: float = 0.0
     clock: Clock = WALL
+
+    def __post_init__(self) -> None:
+        if self.seed is not None and not 0 <= self.seed < 2**63:
+            raise InputError(f"the seed is {self.seed}: give a whole number from 0 to 2^63 - 1, or none")
+
+    @property
+    def search_seed(self) -> int:
+        """The seed of searches, whose results are proved afterwards, or prove nothing: the same in every process."""
+        return self.seed or 0
 
     @property
     def expired(self) -> bool:
@@ -99,12 +110,10 @@ def engine(
 
 
 def upper(value: float, ulps: int = 0) -> Upper:
-    """A proved bound, some units in the last place higher; what overflowed to NaN is infinite."""
-    if math.isnan(value):
-        return INFINITE
+    """A proved bound, some units in the last place higher (a zero, which has to be a proof, stays); NaN is infinite."""
     for _ in range(ulps if value > 0 else 0):
         value = round_up(value)
-    return Upper(value)
+    return Upper.at_most(value)
 
 
 _TRANSPOSED = {(Norm.LINF, Norm.LINF), (Norm.L2, Norm.LINF), (Norm.LINF, Norm.L2)}

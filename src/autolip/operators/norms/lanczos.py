@@ -21,7 +21,7 @@ vector's digits, which rounds differently), times a safety factor.
 """
 
 import math
-import zlib
+import secrets
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -40,6 +40,9 @@ from autolip.values import INFINITE, ONE, ZERO, Estimate, Event, Upper
 
 SAFETY = 4.0
 """How much larger a rounding error may be than the largest one measured."""
+
+_BOUND, _SEARCH = 1, 2
+"""What seeded starts are for."""
 
 START_ERROR = 2.0**-49
 """Bound on the rounding of the normalised start vector, in l2 norm."""
@@ -63,7 +66,7 @@ def lanczos(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """
     side = _narrow(operator)
     runs, epsilon = _runs(options.delta, side.in_size)
-    gram = _Gram.of(side, _random_start(side.in_size, options.seed))
+    gram = _Gram.of(side, _search_start(side.in_size, options.search_seed))
     if isinstance(gram, Refusal):
         return gram
     top, each = 0.0, replace(options, delta=options.delta ** (1 / runs))
@@ -72,6 +75,8 @@ def lanczos(operator: Operator, options: NormOptions) -> Upper | Refusal:
         square = _run(gram, start, epsilon, each.within(1 / (runs - run)))
         if isinstance(square, Refusal):
             return square
+        if not square > 0:
+            return _unfit(operator)
         top = max(top, square)
     event = Event(f"start vectors of Lanczos for {operator!r}", options.delta)
     value = upper(math.sqrt(top) / gram.scale, ulps=4).value
@@ -81,7 +86,7 @@ def lanczos(operator: Operator, options: NormOptions) -> Upper | Refusal:
 def lower_estimate(operator: Operator, steps: int = 8, seed: int = 0, enough: float = math.inf) -> Estimate:
     """||A||_2 from below, up to rounding: the largest Ritz value after at most `steps`, or one that is `enough`."""
     side = _narrow(operator)
-    start = _random_start(side.in_size, seed)
+    start = _search_start(side.in_size, seed)
     gram = _Gram.of(side, start)
     if isinstance(gram, Refusal):
         return Estimate(0.0)
@@ -97,7 +102,7 @@ def worst_vectors(operator: Operator, steps: int, seed: int, look: int, above: f
     The start is another one for every look, and never that of a bound: what depends on it may be bounded afterwards.
     """
     flat, side = (operator.in_size,), _narrow(operator)
-    start = _random_start(side.in_size, seed, -1 - look)
+    start = _search_start(side.in_size, seed, 1 + look)
     gram = _Gram.of(side, start)
     if isinstance(gram, Refusal):
         return torch.zeros(0, *flat, dtype=torch.float64)
@@ -130,9 +135,22 @@ def _runs(delta: float, size: int) -> tuple[int, float]:
     return runs, delta ** (1 / runs) * unit - START_ERROR
 
 
-def _random_start(size: int, seed: int, run: int = 0) -> Float[Tensor, " n"]:
-    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {size}{f' {run}' if run else ''}".encode()))
-    start = torch.randn(size, generator=generator, dtype=torch.float64)
+def _random_start(size: int, seed: int | None, run: int) -> Float[Tensor, " n"]:
+    """The start of a bound, uniform on the sphere: from 128 bits of the system's randomness, unless there is a seed.
+
+    Torch's generator knows 2^32 starts: a network could be made such that thousands of them see nothing of its norm.
+    """
+    drawn = secrets.randbits(128) if seed is None else [_BOUND, seed, size, run]
+    return _unit_vector(np.random.default_rng(drawn), size)
+
+
+def _search_start(size: int, seed: int, look: int = 0) -> Float[Tensor, " n"]:
+    """The start of a search: another one than that of any bound."""
+    return _unit_vector(np.random.default_rng([_SEARCH, seed, size, look]), size)
+
+
+def _unit_vector(generator: np.random.Generator, size: int) -> Float[Tensor, " n"]:
+    start = torch.from_numpy(generator.standard_normal(size))
     return start / start.norm()
 
 
@@ -154,11 +172,12 @@ class _Gram:
 
     @staticmethod
     def of(operator: Operator, start: Tensor) -> "_Gram | Refusal":
-        """The scaling found from one product; refused where floating point loses the operator."""
+        """The scaling found from one product; refused where floating point loses the operator.
+
+        That a product is 0 does not prove the operator to be: something may have underflowed on the way.
+        """
         x = start.reshape(1, *operator.in_shape)
         tops = {exponent: largest(operator.mv(x * 2.0**exponent)) for exponent in (0, 900, -900)}
-        if tops[900] == 0:
-            return _Gram(operator, 1.0)
         for exponent, top in tops.items():
             if 1e-150 < top < 1e150:
                 scale = math.ldexp(1.0, min(max(exponent - math.frexp(top)[1], -1000), 1000))
@@ -235,6 +254,8 @@ def _least(holds: Callable[[float], bool], scale: float) -> float:
     low = high = scale * 2.0**-50
     while not holds(high):
         low, high = high, high * 16
+        if math.isinf(high):
+            return high
     while high > low * 1.01:
         middle = math.sqrt(low * high)
         low, high = (low, middle) if holds(middle) else (middle, high)

@@ -93,7 +93,10 @@ def rounded_sum(parts: Sequence[Rounded]) -> Rounded:
 def _rounded_leaf(operator: Operator, x: Rounded) -> Rounded:
     value = _unit_product(operator, x.value) if x.unit else operator.mv(x.value)
     if x.unit and operator.entrywise(torch.abs) is not None:
-        return Rounded(value, value.abs() * (operator.relative_error * (1 + 4 * UNIT)), _moves(operator))
+        error = value.abs() * (operator.relative_error * (1 + 4 * UNIT))
+        if operator.relative_error:
+            error = error + (value != 0).to(DTYPE) * SMALLEST
+        return Rounded(value, error, _moves(operator))
     majorant = operator.majorant()
     assert majorant is not None
     error = upper_product(majorant, x.error)
@@ -147,6 +150,11 @@ def upper_norm(x: Tensor) -> float:
     exponent = math.frexp(top)[1]
     norm = torch.linalg.vector_norm(scaled(x, -exponent)).item() * (1 + gamma(x.numel()))
     return math.nextafter(scale_float(norm, exponent), math.inf)
+
+
+def power_of_two(exponent: int) -> float:
+    """2^exponent, for searches: 0 or inf where it leaves the range of doubles."""
+    return math.ldexp(1.0, exponent) if exponent < 1024 else math.inf
 
 
 def scale_float(value: float, exponent: int) -> float:

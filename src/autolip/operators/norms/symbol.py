@@ -65,7 +65,7 @@ def norm_of_symbol(gram: SymbolGram, cells: Cells | None, options: NormOptions) 
     The largest entry of the kernel is in [1, 2), and no entry of a kernel exceeds the norm.  Refused once the norm is
     seen to reach the bound that is already known.
     """
-    search = Search(gram, options.seed)
+    search = Search(gram, options.search_seed)
     low = max(1.0, highest(gram, search).norm if cells is None else _largest_seen(gram, cells, search))
     if low >= options.known:
         return Refusal("the symbol is seen to reach the bound that is already known")
