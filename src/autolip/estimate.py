@@ -12,7 +12,7 @@ from autolip.arguments import positive
 from autolip.capture.replay import replay
 from autolip.capture.torch_export import Capture, capture_model
 from autolip.capture.unwrapping import unwrapped
-from autolip.errors import Refusal
+from autolip.errors import Refusal, attempted
 from autolip.lower import LowerMethod, LowerProblem
 from autolip.methods import METHODS, Bound, Method, Problem
 from autolip.operators.norms import NormOptions
@@ -22,7 +22,7 @@ from autolip.question import DEFAULT_LOWER, Choice, LowerChoice, Question, examp
 from autolip.regions import Region
 from autolip.result import Pair, Result, Row
 from autolip.turns import Turns
-from autolip.values import Upper
+from autolip.values import Certainty, Upper
 
 Progress = Callable[[str], None]
 CONSTANT = "the output does not depend on the input"
@@ -42,7 +42,7 @@ def lipschitz(
     outputs: int | str | None = None,
     time_budget: float | None = None,
     delta: float = 1e-9,
-    seed: int = 0,
+    seed: int | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """A bracket on sup ||f(x) - f(y)||_q / ||x - y||_p over x, y in the region.
@@ -54,7 +54,8 @@ def lipschitz(
     of two) or "pairs" (all differences).  Where the model returns several tensors, `outputs` chooses one by name or
     number, or "all" as one vector.  `method` and `lower` are names, classes, objects, or lists of them; None:
     no bound on that side.  `time_budget` is in seconds, of which capturing the model takes none; `delta` bounds the
-    probability that any randomised upper bound fails.  Units: output units per input unit.
+    probability that any randomised upper bound fails, over the system's randomness; with a `seed` its vectors are
+    repeatable, and the probability is one for networks made without knowing it.  Units: output units per input unit.
 
     Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
     """
@@ -95,7 +96,7 @@ def answered(
     readout = output_readout(output, capture.graph.output_shape)
     say("replaying the captured graph against the model")
     began = time.monotonic()
-    replay(capture, seed=seed)
+    replay(capture, seed=seed or 0)
     now = time.monotonic()
     deadline = None if time_budget is None else now + time_budget
     options = {"delta": delta, "seed": seed} | ({} if time_budget is None else {"time_budget": time_budget})
@@ -107,18 +108,17 @@ def answered(
     problem = Problem.pose(capture.graph, where, p, q, NormOptions(delta=delta, seed=seed, deadline=deadline))
     each = replace(problem.options, delta=delta / (4 * max(1, problem.maps)))
     problem = replace(problem, options=each, say=say)
-    search = LowerProblem.of(capture, where, p, q, seed=seed, deadline=deadline)
+    search = LowerProblem.of(capture, where, p, q, seed=seed or 0, deadline=deadline)
     run = _Run(question.methods, question.automatic, question.lowers, say)
     if output == "pairs":
         return _all_pairs(frame, problem, search, run)
     if readout is not None:
         problem, search = problem.reading(readout), search.reading(readout)
     found = run.found(problem, search)
-    if found.upper is not None and found.upper.value == 0:
-        return _constant(frame, found.upper)
-    return replace(
+    result = replace(
         found.into(frame), upper=found.upper, lower=found.lower, complete=found.complete, graph=capture.graph
     )
+    return _constant(frame, found.upper) if found.upper is not None and found.upper.value == 0 else result
 
 
 def compared(
@@ -131,7 +131,7 @@ def compared(
     seconds: float = 60.0,
     lower: LowerChoice = DEFAULT_LOWER,
     delta: float = 1e-9,
-    seed: int = 0,
+    seed: int | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Every method on its own, each with its own time and its own norms: rows by rising value, refusals last."""
@@ -149,8 +149,8 @@ def compared(
     if best is not None and best.delta > 0:
         best = replace(best, delta=math.fsum(row.delta for row in uppers))
     rows = sorted((row for run in runs for row in run.bounds if row.kind != "lower"), key=_by_value)
-    complete = all(run.complete for run in runs)
-    return replace(below, bounds=(*rows, *below.bounds), upper=best, complete=complete, graph=capture.graph)
+    found = _Found((*rows, *below.bounds), best, below.lower, all(run.complete for run in runs), ())
+    return replace(found.into(below), upper=found.upper, complete=found.complete, graph=capture.graph)
 
 
 def _by_value(row: Row) -> tuple[bool, float]:
@@ -169,7 +169,8 @@ class _Found:
 
     def into(self, frame: Result) -> Result:
         """The result with these rows."""
-        return replace(frame, bounds=self.rows, notes=(*frame.notes, *self.notes))
+        notes = (*frame.notes, *self.notes, *_promise(self.rows, frame.options["seed"]))
+        return replace(frame, bounds=self.rows, notes=notes)
 
 
 @dataclass
@@ -232,7 +233,7 @@ class _Run:
         self.say(title)
         search.say, search.steepest = (lambda text: self.say(f"{title}, {text}")), 0.0
         started, before = time.perf_counter(), search.passes
-        found = searcher.search(search)
+        found = attempted(lambda: searcher.search(search))
         cost: dict[str, Any] = {"seconds": time.perf_counter() - started, "passes": search.passes - before}
         if isinstance(found, Refusal):
             return Row(searcher.name, "refusal", refusal=str(found), **cost)
@@ -242,6 +243,13 @@ class _Run:
 
 def _has_bound(bound: Bound | None) -> bool:
     return bound is not None and isinstance(bound.value, Upper)
+
+
+def _promise(rows: Sequence[Row], seed: int | None) -> tuple[str, ...]:
+    """What a seed takes from the promise of a randomised bound."""
+    if seed is None or not any(row.certainty == Certainty.CONFIDENT.value for row in rows):
+        return ()
+    return (f"seed {seed}: the probabilities hold for networks made without knowledge of it; leave the seed out",)
 
 
 def _explained(uppers: Sequence[Row]) -> tuple[str, ...]:
@@ -262,7 +270,7 @@ def upper_row(method: Method, problem: Problem) -> tuple[Row, Bound | None]:
     """What a method says about a problem, with what it cost; None for the bound where it refuses."""
     started = time.perf_counter()
     with metered() as meter:
-        bound = method.accepts(problem) or method.bound(problem)
+        bound = method.answer(problem)
     seconds, passes = time.perf_counter() - started, meter.work / problem.work_of_one_pass
     cost: dict[str, Any] = {"seconds": seconds, "passes": passes}
     if isinstance(bound, Refusal):

@@ -41,7 +41,7 @@ class Question:
     automatic: tuple[Method, ...] = ()
     lowers: tuple[LowerMethod, ...] = ()
     delta: float = 1e-9
-    seed: int = 0
+    seed: int | None = None
 
     @classmethod
     def asked(
@@ -53,7 +53,7 @@ class Question:
         method: Choice = AUTOMATIC,
         lower: LowerChoice = DEFAULT_LOWER,
         delta: float = 1e-9,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> Self:
         """The question that a person means; InputError, in one sentence, where nothing can be meant."""
         p, q = parse_norms(norm)
@@ -72,7 +72,7 @@ class Question:
             tuple(method for method in wanted if method not in named),
             tuple(searches),
             probability(delta, "delta"),
-            checked_seed(seed),
+            None if seed is None else checked_seed(seed),
         )
 
 

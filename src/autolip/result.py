@@ -1,13 +1,13 @@
 """What `lipschitz` returns: every bound with its direction, certainty and cost."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from typing import Any
 
 from autolip.certificates import Certificate, Proof
-from autolip.errors import InputError
+from autolip.errors import Contradiction, InputError
 from autolip.graph.graph import Graph
 from autolip.norms import Norm
 from autolip.report.table import render_html, render_text
@@ -95,6 +95,12 @@ class Result:
     """What capturing the network and replaying it took, before the clock of a time budget started."""
     graph: Graph | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        """Raises Contradiction where an upper bound is below an attained one, of the whole or of one pair."""
+        _agree(self.output, [*self.bounds, *(row for row in (self.upper, self.lower) if row is not None)])
+        for pair in self.pairs:
+            _agree(f"{pair.i}-{pair.j}", [row for row in (pair.upper, pair.lower) if row is not None])
+
     def __getstate__(self) -> dict[str, Any]:
         """A pickled result keeps every number and witness; write its certificate before."""
         return self.__dict__ | {"graph": None}
@@ -133,7 +139,7 @@ class Result:
             "model": self.model,
             "output": self.output,
             "method": row.method,
-            "seed": self.options.get("seed", 0),
+            "seed": self.options.get("seed"),
             **inputs,
         }
         return Certificate.of(proof, bound, self.p, self.q, self.region, self.graph, provenance)
@@ -162,6 +168,21 @@ class Result:
 
     def _repr_html_(self) -> str:
         return render_html(self)
+
+
+def _agree(output: str, rows: Sequence[Row]) -> None:
+    """No upper bound may be below a lower one: both are rounded outward, so that no tolerance is called for."""
+    least = min((row for row in rows if row.kind == "upper"), key=_value, default=None)
+    best = max((row for row in rows if row.kind == "lower"), key=_value, default=None)
+    if least is not None and best is not None and _value(best) > _value(least):
+        raise Contradiction(
+            f"{least.method} bounds output {output} by {least.value!r}, and {best.method} attains {best.value!r}:"
+            " one of the two is false, so neither is given; this is a defect of autolip, please report this network"
+        )
+
+
+def _value(row: Row) -> float:
+    return 0.0 if row.value is None else row.value
 
 
 def _summary(row: Row | None) -> dict[str, Any] | None:

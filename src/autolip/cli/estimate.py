@@ -45,7 +45,7 @@ class Asked:
     method: tuple[str, ...]
     lower: tuple[str, ...]
     data: Path | None
-    seed: int
+    seed: int | None
     delta: float
     time_budget: float | None
     as_json: bool

@@ -16,7 +16,7 @@ from autolip.cli.estimate import estimate
 from autolip.cli.listing import methods, rules
 from autolip.cli.norm import norm
 from autolip.cli.reproduce import reproduce
-from autolip.errors import AutolipError, InputError, OutputError, UnsupportedOperation, printable
+from autolip.errors import AutolipError, InputError, InternalError, OutputError, UnsupportedOperation, printable
 
 BAD_INPUT, DEFECT, NOT_WRITTEN, INTERRUPTED, CLOSED = 2, 70, 74, 130, 141
 DEBUG = "--debug"
@@ -103,6 +103,8 @@ def _answer(error: Exception) -> int:
             return _told(str(error), code=NOT_WRITTEN)
         case UnsupportedOperation():
             return _told(*str(error).split("\n"), code=BAD_INPUT)
+        case InternalError():
+            return _told(str(error), code=DEFECT)
         case AutolipError():
             return _told(str(error), code=BAD_INPUT)
         case MemoryError():

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @norm_option
 @click.option("--tolerance", type=float, default=1e-3, show_default=True, help="Relative excess the engines aim at.")
 @random_options
-def norm(module: str | None, norm: str, tolerance: float, seed: int, delta: float, **options: Any) -> int:
+def norm(module: str | None, norm: str, tolerance: float, seed: int | None, delta: float, **options: Any) -> int:
     """Bound the operator norm of every affine block of MODEL, by every engine that takes it.
 
     Affine neighbours (convolution, batch norm, average pooling, ...) are one block, and the norm is that of the
@@ -43,11 +43,14 @@ def norm(module: str | None, norm: str, tolerance: float, seed: int, delta: floa
         p, q = parse_norms(norm)
         if not 0 < tolerance < 1:
             raise InputError(f"tolerance is {tolerance}: give a number strictly between 0 and 1")
-        wanted = NormOptions(delta=probability(delta, "delta"), tolerance=tolerance, seed=checked_seed(seed))
+        drawn = None if seed is None else checked_seed(seed)
+        wanted = NormOptions(delta=probability(delta, "delta"), tolerance=tolerance, seed=drawn)
         say(f"capturing {network.model}")
         problem = Problem.pose(network.load().capture.graph, Everywhere(), p, q, wanted)
         for block in block_norms(problem, module):
             _show(block)
+    if seed is not None:
+        click.echo(f"seed {seed}: what is confident is so for networks made without knowledge of it")
     return 0
 
 

@@ -190,6 +190,6 @@ region_options = together(
 """Where the input may lie."""
 
 random_options = together(
-    click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random."),
+    click.option("--seed", type=int, help="Seed of everything random. [bounds: the system's randomness]"),
     click.option("--delta", type=float, default=1e-9, show_default=True, help="Failure probability of random bounds."),
 )

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from autolip.errors import AutolipError, InputError, Refusal
+from autolip.errors import AutolipError, Refusal
 from autolip.norms import Norm
 from autolip.operators.algebra import without_isometries
 from autolip.operators.clock import WALL, Clock
@@ -38,10 +38,6 @@ class NormOptions:
     known: float = math.inf
     enough: float = 0.0
     clock: Clock = WALL
-
-    def __post_init__(self) -> None:
-        if self.seed is not None and not 0 <= self.seed < 2**63:
-            raise InputError(f"the seed is {self.seed}: give a whole number from 0 to 2^63 - 1, or none")
 
     @property
     def search_seed(self) -> int:
