@@ -161,8 +161,9 @@ def _norms(steepest: float, blocks: Blocks) -> dict[Norm, Upper]:
 
 
 def _quotient_above(w: Tensor, spread: Tensor, eps: float) -> Tensor:
-    """w / sqrt(spread + eps), rounded up; 0 / 0 = 0."""
-    return ((w / torch.sqrt(spread + eps)) * (1 + SLACK)).nan_to_num(nan=0.0, posinf=math.inf)
+    """w / sqrt(spread + eps), rounded up; 0 / 0 = 0, and nothing else is 0."""
+    quotient = (w / torch.sqrt(spread + eps)) * (1 + SLACK) + TINY
+    return torch.where(w == 0, 0.0, quotient.nan_to_num(nan=math.inf, posinf=math.inf))
 
 
 def _least_spread(x: Interval, centred: bool) -> Float[Tensor, " blocks"]:

@@ -56,8 +56,11 @@ KINDS = [
 @pytest.mark.parametrize("kind", KINDS)
 def test_never_below_and_within_the_tolerance(kind: str, n: int) -> None:
     scale = spectrum(kind, n)
-    bound = bound_of(Diagonal(scale, (n,)))
     truth = scale.max().item()
+    if truth == 0:
+        assert isinstance(lanczos(Diagonal(scale, (n,)), NormOptions()), Refusal)  # an image of 0 is no proof
+        return
+    bound = bound_of(Diagonal(scale, (n,)))
     assert bound.certainty is Certainty.CONFIDENT and bound.delta == 1e-9
     assert truth <= bound.value <= truth * (1 + 1.1e-3)
 

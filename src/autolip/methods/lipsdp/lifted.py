@@ -27,7 +27,7 @@ from torch import Tensor
 
 from autolip.errors import Refusal
 from autolip.graph.views import SlopeGraph, Vertex
-from autolip.intervals import UNIT
+from autolip.intervals import TINY, UNIT
 from autolip.methods.centres import centre_and_radius
 from autolip.methods.lipsdp.statement import Statement, are_weights, constraint, nonlinear
 from autolip.operators.algebra import compose, compound_error
@@ -183,7 +183,7 @@ def _largest_sum(reads: list[Part], links: list[Link], writes: list[Part]) -> Up
             return None
         _raise(values, link.target, upper_product(size, values[link.source]))
     tops = (largest(values[name] * scale) for name, scale, _ in writes if name in values)
-    return Upper(max(tops, default=0.0)) * Upper(1 + 2 * UNIT)
+    return Upper(max(tops, default=0.0)) * Upper(1 + 2 * UNIT) + Upper(TINY)
 
 
 def _raise(values: dict[str, Tensor], name: str, term: Tensor) -> None:

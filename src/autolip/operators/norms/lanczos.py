@@ -35,6 +35,7 @@ from autolip.operators.fold import fold
 from autolip.operators.norms.columns import schur
 from autolip.operators.norms.engine import NormOptions, engine, upper
 from autolip.operators.norms.krylov import Krylov
+from autolip.operators.norms.rounding import scale_float
 from autolip.operators.operator import Adjoint, Operator, largest
 from autolip.values import INFINITE, ONE, ZERO, Estimate, Event, Upper
 
@@ -79,7 +80,7 @@ def lanczos(operator: Operator, options: NormOptions) -> Upper | Refusal:
             return _unfit(operator)
         top = max(top, square)
     event = Event(f"start vectors of Lanczos for {operator!r}", options.delta)
-    value = upper(math.sqrt(top) / gram.scale, ulps=4).value
+    value = upper(scale_float(math.sqrt(top), 1 - math.frexp(gram.scale)[1]), ulps=4).value
     return Upper(value, frozenset({event})) + _deviation(operator, value, options)
 
 
@@ -106,11 +107,11 @@ def worst_vectors(operator: Operator, steps: int, seed: int, look: int, above: f
     gram = _Gram.of(side, start)
     if isinstance(gram, Refusal):
         return torch.zeros(0, *flat, dtype=torch.float64)
-    square = (above * gram.scale) ** 2
+    limit = above * gram.scale
     most = max(1, min(steps, MEMORY_OF_VECTORS // (8 * side.in_size)))
     space = Krylov(gram, start, most, MEMORY_OF_VECTORS).grow(most)
     squares, combinations = space.spectrum()
-    chosen = [i for i in reversed(range(len(squares))) if squares[i] > square]
+    chosen = [i for i in reversed(range(len(squares))) if squares[i] > limit * limit]
     ritz = space.combined(combinations[:, chosen])
     if side is not operator:
         images = [side.mv(vector.reshape(1, *side.in_shape)).reshape(flat) for vector in ritz]
