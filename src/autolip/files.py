@@ -1,5 +1,6 @@
 """Files that were asked for: looked at before the work, written whole or not at all."""
 
+import errno
 import os
 import stat
 import tempfile
@@ -16,7 +17,7 @@ def write(path: str | Path, content: bytes | str) -> None:
     """
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     try:
-        target = Path(os.path.realpath(path))
+        target = _target(path)
         if target.exists() and not target.is_file():
             target.write_bytes(data)
         else:
@@ -40,6 +41,14 @@ def _replace(target: Path, data: bytes) -> None:
         raise
 
 
+def _target(path: str | Path) -> Path:
+    """What a link leads to, also where nothing is there yet."""
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return target
+
+
 def _umask() -> int:
     """What the user takes from the permissions of new files; it can only be read by setting it."""
     mask = os.umask(0o077)
@@ -50,7 +59,7 @@ def _umask() -> int:
 def check_writable(path: str | Path) -> None:
     """Raise InputError, before the work, where `write` could not write this file."""
     try:
-        target = Path(os.path.realpath(path, strict=os.path.lexists(path)))
+        target = _target(path)
         kind = target.stat().st_mode if target.exists() else None
         if kind is not None and not (stat.S_ISREG(kind) or stat.S_ISCHR(kind)):
             raise InputError(f"{_name(path)} cannot be written: it is {_kind(kind)}, give the name of a file")

@@ -120,12 +120,15 @@ def _answer(error: Exception) -> int:
 
 def _told(*lines: str, code: int) -> int:
     """The lines on the standard error, nothing hidden in them; the exit code."""
-    print("autolip: " + "\n".join(map(printable, lines)), file=sys.stderr)
+    with suppress(OSError):  # where the standard error is full too, the code must do
+        print("autolip: " + "\n".join(map(printable, lines)), file=sys.stderr, flush=True)
     return code
 
 
 def _abandoned() -> None:
     """What the standard output could not take goes nowhere, instead of failing again when Python ends."""
+    if sys.stdout is None:
+        return
     try:
         sys.stdout.flush()
     except OSError:
@@ -149,5 +152,6 @@ def _streams() -> Iterator[None]:
         yield
     finally:
         sys.stdout, sys.stderr = streams
+        _abandoned()
         for set_up, before in changed:
             set_up(errors=before)
