@@ -20,6 +20,7 @@ from torch import nn
 from autolip import lipschitz
 from autolip.capture.torch_export import capture_model
 from autolip.errors import Refusal
+from autolip.files import write
 from autolip.methods import Nonnegative, Problem
 from autolip.methods.nonnegative import majorant
 from autolip.norms import Norm
@@ -165,13 +166,13 @@ def main() -> None:
     """Measure, draw, and write benchmarks/results/depth.{md,json}."""
     rows = measured()
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "depth.json").write_text(json.dumps(rows, indent=1) + "\n")
+    write(RESULTS / "depth.json", json.dumps(rows, indent=1) + "\n")
     text = (
         "# The portfolio against depth\n\nMeasured by `python -m benchmarks.depth`, ratios to the product of norms.\n\n"
     )
-    (RESULTS / "depth.md").write_text(text + table(rows))
+    write(RESULTS / "depth.md", text + table(rows))
     FIGURE.parent.mkdir(exist_ok=True)
-    FIGURE.write_bytes(rendered(lambda: draw(rows))["svg"])
+    write(FIGURE, rendered(lambda: draw(rows))["svg"])
 
 
 if __name__ == "__main__":

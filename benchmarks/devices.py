@@ -13,6 +13,7 @@ import torch
 
 from autolip.capture.torch_export import capture_model
 from autolip.errors import Refusal
+from autolip.files import write
 from autolip.graph.fixed import without_fixed
 from autolip.methods import Problem
 from autolip.methods.lipsdp.ascent import Ascent
@@ -65,7 +66,7 @@ def main(names: list[str]) -> None:
         f" machine it sits in; float32, images of 224 x 224, torch {torch.__version__}.\n\n"
         "| network | rank | ms a step, processor | ms a step, GPU | ratio | primal, processor | primal, GPU |\n"
     )
-    RESULTS.write_text(head + "|---" * 7 + "|\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    write(RESULTS, head + "|---" * 7 + "|\n" + "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ import sys
 import time
 from pathlib import Path
 
+from autolip.files import write
+
 RESULTS = Path(__file__).parent / "results"
 PATIENCE = 1.0
 NETWORKS = ("alexnet", "vgg16", "resnet50", "mobilenet_v2", "vit_b_16")
@@ -121,9 +123,9 @@ def main(names: list[str]) -> None:
         output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
         measured[name] = json.loads(output.splitlines()[-1])
         print(measured[name], flush=True)
-        file.write_text(json.dumps(measured, indent=1) + "\n")
+        write(file, json.dumps(measured, indent=1) + "\n")
         rows = [measured[name] for name in NETWORKS if name in measured]
-        (RESULTS / "estimate.md").write_text(HEAD + table(rows) + "\n")
+        write(RESULTS / "estimate.md", HEAD + table(rows) + "\n")
 
 
 HEAD = """# Brackets on well-known architectures

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from autolip.files import write
 from autolip.norms import Norm
 from autolip.operators import Convolution, Geometry
 from autolip.operators.norms import NormOptions, operator_norm
@@ -114,8 +115,8 @@ def main(names: list[str]) -> None:
         code = f"import json; from benchmarks.layers import measure; print(json.dumps(measure({name!r})))"
         output = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout
         measured[name] = json.loads(output.splitlines()[-1])
-        file.write_text(json.dumps(measured) + "\n")
-        (RESULTS / "layers.md").write_text(HEAD + "\n".join(table(measured[n]) for n in NETWORKS if n in measured))
+        write(file, json.dumps(measured) + "\n")
+        write(RESULTS / "layers.md", HEAD + "\n".join(table(measured[n]) for n in NETWORKS if n in measured))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from autolip.capture.torch_export import capture_model
+from autolip.files import write
 from autolip.graph.fixed import without_fixed
 from autolip.methods import AutoLip, Bound, LipSDP, Problem, SeqLip
 from autolip.methods.lipsdp.method import constraints_of
@@ -87,7 +88,7 @@ def main() -> None:
     points = {name: [(d * w, row[name]) for (d, w), row in rows.items() if row.get(name)] for name in names}
     fits = {name: fitted([(n, item[1]) for n, item in found if item]) for name, found in points.items()}
     _draw(rows, fits)
-    RESULTS.write_text(_page([_line(*size, row) for size, row in rows.items()], fits), encoding="utf-8")
+    write(RESULTS, _page([_line(*size, row) for size, row in rows.items()], fits))
 
 
 def _line(depth: int, width: int, row: dict[str, Timed]) -> str:

@@ -25,6 +25,7 @@ import torch
 
 from autolip.errors import Refusal
 from autolip.estimate import bracket
+from autolip.files import write
 from autolip.graph.fixed import without_fixed
 from autolip.methods import Bound, LipSDP, Method, Problem
 from autolip.methods.lipsdp.ascent import Ascent
@@ -221,12 +222,12 @@ def main(task: str, folder: Path, names: list[str]) -> None:
     rows: dict[str, dict[str, dict[str, Any]]] = json.loads(ROWS.read_text(encoding="utf-8"))
     for name in names:
         rows[task][name] = TASKS[task](folder, name)
-        ROWS.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        write(ROWS, json.dumps(rows, indent=1, sort_keys=True) + "\n")
     products = {name: row["product"] for name, row in rows["product"].items()}
     first = [climbed(row, products[name]) for name, row in rows["prove"].items() if name in products]
     second = [alone(row, products[name]) for name, row in rows["whole"].items() if name in products]
     head = HEAD.format(**next(iter(rows["prove"].values())))
-    TABLE.write_text(head + table(COLUMNS, first) + ALONE + table(COLUMNS_ALONE, second), encoding="utf-8")
+    write(TABLE, head + table(COLUMNS, first) + ALONE + table(COLUMNS_ALONE, second))
 
 
 if __name__ == "__main__":

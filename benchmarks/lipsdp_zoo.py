@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from autolip.files import write
+
 RESULTS = Path(__file__).parent / "results"
 TABLE, ROWS = RESULTS / "lipsdp_zoo.md", RESULTS / "lipsdp_zoo.json"
 SEED = 0
@@ -141,10 +143,10 @@ def main() -> None:
         if done.returncode == 0:
             rows[name] = json.loads(done.stdout.splitlines()[-1])
             print(rendered(rows[name]), flush=True)
-    ROWS.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    write(ROWS, json.dumps(rows, indent=1, sort_keys=True) + "\n")
     budgets = sorted({f"{row['budget']:g} s" for row in rows.values()})
     text = HEAD.format(budgets=" or ".join(budgets)) + "\n".join(map(rendered, rows.values())) + "\n"
-    TABLE.write_text(text, encoding="utf-8")
+    write(TABLE, text)
 
 
 if __name__ == "__main__":

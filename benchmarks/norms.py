@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from autolip.errors import Refusal
+from autolip.files import write
 from autolip.norms import Norm
 from autolip.operators import Convolution, Geometry
 from autolip.operators.norms import NormOptions, candidates
@@ -259,7 +260,7 @@ def main(everything: bool) -> None:
         print(line, flush=True)
         text += line + "\n"
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(text)
+    write(RESULTS, text)
     draw(text)
 
 

@@ -15,6 +15,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from autolip.files import write
+
 RESULTS = Path(__file__).parent / "results"
 NETWORKS = ("alexnet", "resnet50")
 DELTA = 1e-6
@@ -99,8 +101,8 @@ def main(names: list[str]) -> None:
                 row = json.loads(line)
                 measured[name][row["member"]] = row
                 print(name, row, flush=True)
-                file.write_text(json.dumps(measured, indent=1) + "\n")
-                (RESULTS / "portfolio.md").write_text(page(measured))
+                write(file, json.dumps(measured, indent=1) + "\n")
+                write(RESULTS / "portfolio.md", page(measured))
 
 
 if __name__ == "__main__":

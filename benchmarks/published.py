@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from autolip.capture.torch_export import Capture, capture_model
+from autolip.files import write
 from autolip.methods import Bound, Problem, method_named
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
@@ -94,8 +95,8 @@ def main() -> None:
         "Measured by `python -m benchmarks.published`: one thread, processor seconds, each member alone with the norms "
         "it needs; published values in brackets.  Convolution chains on images of 12 x 12, published for any size.\n\n"
     )
-    (RESULTS / "published.json").write_text(json.dumps(measured, indent=1) + "\n")
-    (RESULTS / "published.md").write_text("# The portfolio beside published figures\n\n" + note + table(measured))
+    write(RESULTS / "published.json", json.dumps(measured, indent=1) + "\n")
+    write(RESULTS / "published.md", "# The portfolio beside published figures\n\n" + note + table(measured))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
+from autolip.files import write
 from autolip.methods.seqlip import enumerate_patterns, maximise_exact, maximise_greedy, relax
 from benchmarks.gaussian import seconds_per_decomposition, trained_weights
 
@@ -200,7 +201,7 @@ def main() -> None:
             exact.append(width_row(kind, width, solved))
             quality.append(quality_row(kind, width, solved))
             print(exact[-1], quality[-1], sep="\n", flush=True)
-            RESULTS.write_text(text(exact, quality, error, many))
+            write(RESULTS, text(exact, quality, error, many))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from autolip.files import write
 from autolip.methods import SeqLip, method_named
 from autolip.reproduce.alexnet import trunk_network
 from benchmarks.gaussian import seconds_per_decomposition
@@ -71,7 +72,7 @@ def main(arguments: list[str]) -> None:
     for name, model, x in networks:
         lines.append(row(name, model, x))
         print(lines[-1], flush=True)
-        RESULTS.write_text("\n".join(lines) + "\n")
+        write(RESULTS, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

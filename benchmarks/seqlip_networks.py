@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from autolip import Everywhere, Norm
 from autolip.capture.torch_export import capture_model
+from autolip.files import write
 from autolip.methods import Bound, Method, Problem, method_named
 from autolip.operators.norms import NormOptions
 from benchmarks.gaussian import seconds_per_decomposition, trained_weights
@@ -79,7 +80,7 @@ def main() -> None:
     for row in rows():
         lines.append(row)
         print(row, flush=True)
-        RESULTS.write_text("\n".join(lines) + "\n")
+        write(RESULTS, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

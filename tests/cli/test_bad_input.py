@@ -1,5 +1,6 @@
 """Bad input: one clear sentence on the standard error, exit code 2, never a traceback."""
 
+import os
 import pickle
 import re
 import subprocess
@@ -101,6 +102,14 @@ OPTIONS = {
     "infinite radius": (["digits-mlp", "--center", "example", "--radius", "inf"], r"radius is inf"),
     "half a ball": (["digits-mlp", "--radius", "1"], r"a ball needs both --center and --radius"),
     "two regions": (["digits-mlp", "--radius", "1", "--box", "b.npy"], r"two regions: choose one"),
+    "a seed of 65 bits": (["digits-mlp", "--seed", str(2**64)], r"seed is 18446744073709551616: give a whole number"),
+    "a delta of two": (["digits-mlp", "--delta", "2"], r"delta is 2.0"),
+    "NaN radius": (["digits-mlp", "--center", "example", "--radius", "nan"], r"radius is nan: give a finite number"),
+    "a huge radius": (["digits-mlp", "--center", "example", "--radius", "1e400"], r"radius is inf"),
+    "a shape of 10^11": (["nets:ready", "--input-shape", "99999999999"], r"has 1e\+11 numbers, more than an input may"),
+    "a misspelt method": (["digits-mlp", "--method", "lipdsp"], r"no method 'lipdsp': did you mean 'lipsdp'\? choose"),
+    "no name": (["digits-mlp", "--box", ""], r"the name of the file is empty"),
+    "an endless budget": (["digits-mlp", "--time-budget", "9999999999h"], r"longer than thirty years"),
     "no folder to write to": (["digits-mlp", "-o", "nowhere/result.json"], r"cannot be written"),
     "weights without a factory": (["digits-mlp", "--weights", "w.pth"], r"weights go with a module:factory"),
 }
@@ -116,6 +125,156 @@ def test_options(case: str, run, nets) -> None:
 
 def test_unknown_command(run) -> None:
     refused(run("guess"), r"No such command '?guess")
+
+
+@pytest.fixture
+def odd(nets) -> Path:
+    """The current folder, with files that are not what they seem."""
+    folder = nets(LAYER)
+    for name in ("dir.onnx", "dir.npy", "dir.json"):
+        (folder / name).mkdir()
+    for name in ("pipe.onnx", "pipe.npy", "pipe.vnnlib", "pipe.json"):
+        os.mkfifo(folder / name)
+    links = {"zero.npy": "/dev/zero", "zero.vnnlib": "/dev/zero", "zero.pt2": "/dev/zero", "loop.onnx": "loop.onnx"}
+    for name, target in links.items():
+        (folder / name).symlink_to(target)
+    contents = {
+        "a\nb.onnx": b"x",
+        "\x1b[31m.onnx": b"x",
+        "zip.npy": b"PK\x03\x04garbage",
+        "huge.npy": _npy_header("(100000000000000,)"),
+        "negative.npy": _npy_header("(-5,)"),
+        "deep.vnnlib": b"(" * 10**5,
+        "far.vnnlib": b"(assert (>= X_0 1e999999999)) (assert (<= X_0 1e999999999))",
+        "binary.vnnlib": bytes(range(256)),
+        "empty.vnnlib": b"",
+        "nothing.vnnlib": b"(assert (>= X_0 1)) (assert (<= X_0 0))",
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    np.save(folder / "bool.npy", np.zeros(3, dtype=bool))
+    np.save(folder / "large.npy", np.full(3, 2**60))
+    np.save(folder / "nan.npy", np.full(3, np.nan))
+    np.save(folder / "dates.npy", np.zeros(3, dtype="M8[s]"))
+    return folder
+
+
+def _npy_header(shape: str) -> bytes:
+    """The head of a .npy file that promises an array of doubles, without the doubles."""
+    head = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117).encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head
+
+
+LAYER_OPTIONS = ["nets:ready", "--input-shape", "1,3"]
+BALL = [*LAYER_OPTIONS, "--radius", "1", "--center"]
+FILES = {
+    "dir.onnx": (["dir.onnx"], r"dir.onnx cannot be read: it is a folder, give a file"),
+    "pipe.onnx": (["pipe.onnx"], r"it is a pipe"),
+    "zero.pt2": (["zero.pt2"], r"it is a device"),
+    "loop.onnx": (["loop.onnx"], r"Too many levels of symbolic links"),
+    "absent.onnx": (["absent.onnx"], r"absent.onnx cannot be read: No such file"),
+    "a line break": (["a\nb.onnx"], r"a\\nb.onnx is not an ONNX file"),
+    "a control character": (["\x1b[31m.onnx"], r"\\x1b\[31m.onnx is not an ONNX file"),
+    "no name at all": ([""], r"no network ''"),
+    "a long name": (["n" * 300 + ".onnx"], r"File name too long"),
+    **{
+        f"--box {name}": ([*LAYER_OPTIONS, "--box", name], reason)
+        for name, reason in {
+            "dir.npy": r"it is a folder",
+            "pipe.npy": r"it is a pipe",
+            "pipe.vnnlib": r"it is a pipe",
+            "zero.npy": r"it is a device",
+            "zero.vnnlib": r"it is a device",
+            "zip.npy": r"zip.npy is not a .npy file of numbers",
+            "huge.npy": r"huge.npy is not a .npy file",
+            "negative.npy": r"negative.npy is not a .npy file",
+            "deep.vnnlib": r"deep.vnnlib: VNN-LIB: brackets are nested deeper than 100",
+            "far.vnnlib": r"1e999999999 is no decimal number",
+            "binary.vnnlib": r"it is no text in UTF-8",
+            "empty.vnnlib": r"there is no bound on an input",
+            "nothing.vnnlib": r"nothing.vnnlib: the box is empty in 1 entries",
+        }.items()
+    },
+    "a centre of truth values": ([*BALL, "bool.npy"], r"the ball's centre holds values of type bool"),
+    "a centre of large numbers": ([*BALL, "large.npy"], r"whole numbers above 2\^53"),
+    "a centre of NaN": ([*BALL, "nan.npy"], r"centre has NaN or infinite entries"),
+    "a centre of dates": ([*BALL, "dates.npy"], r"dates.npy holds datetime64"),
+    "data of NaN": ([*LAYER_OPTIONS, "--data", "nan.npy"], r"nan.npy has NaN or infinite entries"),
+    "an absent value": ([*LAYER_OPTIONS, "--fix", "x=absent.npy"], r"absent.npy cannot be read: No such file"),
+    "a folder of weights": ([*LAYER_OPTIONS, "--weights", "dir.npy"], r"it is a folder"),
+    **{
+        f"-o {name}": ([*LAYER_OPTIONS, "-o", name], reason)
+        for name, reason in {
+            "dir.json": r"dir.json cannot be written: it is a folder",
+            "pipe.json": r"it is a pipe, give the name of a file",
+            "nets.py/r.json": r"its folder does not exist",
+            "/proc/r.json": r"/proc/r.json cannot be written",
+            "r.pdf": r"r.pdf does not say its format: let the name end in .txt, .json, .csv, .html or .cert",
+            "result": r"result does not say its format",
+            "/dev/stdout": r"/dev/stdout does not say its format",
+        }.items()
+    },
+    "two formats": ([*LAYER_OPTIONS, "--json", "-o", "r.txt"], r"--json and r.txt are two formats"),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_files_are_looked_at_before_the_work(case: str, run, odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments, reason = FILES[case]
+    monkeypatch.setattr("autolip.capture.torch_export.export", lambda *_: pytest.fail("captured"))
+    before = sorted(odd.iterdir())
+    refused(run("estimate", *arguments), reason)
+    assert sorted(odd.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["compare", *LAYER_OPTIONS, "--each", "0"], r"'0' is not a duration"),
+        (
+            ["compare", *LAYER_OPTIONS, "--figure", "x.pdf"],
+            r"x.pdf does not say its format: let the name end in .png",
+        ),
+        (["compare", *LAYER_OPTIONS, "--json", "x.txt"], r"x.txt does not say its format: let the name end in .json"),
+        (["compare", *LAYER_OPTIONS, "--output", "pairs"], r"a comparison is of one constant"),
+        (["compare", *LAYER_OPTIONS, "--norm", "l9"], r"norm 'l9' is not known"),
+        (["norm", *LAYER_OPTIONS, "--tolerance", "nan"], r"tolerance is nan"),
+        (["norm", *LAYER_OPTIONS, "--delta", "2"], r"delta is 2.0"),
+        (["norm", *LAYER_OPTIONS, "--seed", "-1"], r"seed is -1"),
+        (["check", "pipe.json"], r"it is a pipe"),
+        (["check", "zero.npy"], r"it is a device"),
+        (["reproduce", "ideal", "--out", "nets.py"], r"nets.py cannot be written"),
+        (["reproduce", "ideal", "--seed", str(2**63)], r"seed is"),
+        (["estimat"], r"No such command 'estimat'. Did you mean 'estimate'\?"),
+    ],
+    ids=" ".join,
+)
+def test_other_commands(arguments: list[str], reason: str, run, odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autolip.capture.torch_export.export", lambda *_: pytest.fail("captured"))
+    refused(run(*arguments), reason)
+
+
+def test_a_network_without_affine_blocks_has_no_norms(run, nets) -> None:
+    nets("ready = nn.Tanh()")
+    refused(run("norm", "nets:ready", "--input-shape", "1,3"), r"the network has no affine block")
+
+
+@pytest.mark.parametrize("name", ["result.csv", "result.html", "RESULT.JSON", "result.txt"])
+def test_the_name_says_the_format(name: str, run, nets) -> None:
+    folder = nets("ready = nn.Linear(3, 2)")
+    starts = {"csv": "model,", "html": "<!doctype html>", "json": "{", "txt": "nets:ready\n"}
+    ran = run("estimate", *LAYER_OPTIONS, "--method", "autolip", "--lower", "random", "-o", name)
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
+    assert (folder / name).read_text(encoding="utf-8").startswith(starts[name.lower().partition(".")[2]])
+
+
+def test_boxes_joined_by_or_are_said(run, nets) -> None:
+    boxes = " ".join(f"(and {' '.join(f'(>= X_{i} {low}) (<= X_{i} {low + 1})' for i in range(3))})" for low in (0, 5))
+    (nets(LAYER) / "or.vnnlib").write_text(f"(assert (or {boxes}))", encoding="utf-8")
+    ran = run("estimate", *LAYER_OPTIONS, "--method", "autolip", "--lower", "random", "--box", "or.vnnlib")
+    assert ran.code == 0
+    assert "or.vnnlib joins 2 boxes by `or`: the region is the box around all of them" in ran.out
+    assert "box of 3 coordinates, 6 to 6 wide" in ran.out
 
 
 @pytest.mark.parametrize("name", ["net.onnx", "net.pt2"])

@@ -55,6 +55,8 @@ class InFile(click.Path):
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the name of the file is empty", param, ctx)
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         check_readable(path)
         return path

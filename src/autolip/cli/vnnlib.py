@@ -59,7 +59,9 @@ def _first(expressions: list[Expression], text: str) -> FoundBox:
             case _:
                 raise InputError(f"{_written(expression)} is not understood: declare-const and assert are")
     inputs = {int(found[1]) for found in map(INPUT.fullmatch, TOKEN.findall(text)) if found}
-    if not inputs or max(inputs) != len(inputs) - 1:
+    if not inputs:
+        raise InputError("there is no bound on an input X_0, X_1, ...")
+    if max(inputs) != len(inputs) - 1:
         raise InputError("the inputs must be X_0, X_1, ... without gaps")
     return FoundBox(*hull.ends(len(inputs), "X_{}".format), hull.joined)
 

@@ -56,6 +56,8 @@ def block_norms(problem: Problem, module: str | None = None) -> Iterator[BlockNo
         for edge in vertex.edges
         if vertex.is_affine and isinstance(edge.slope, Exact) and _inside(vertex.place.module, module)
     ]
+    if not blocks and module is None:
+        raise InputError("the network has no affine block: no operation of it is linear")
     if not blocks:
         known = sorted({vertex.place.module for vertex in problem.fused if vertex.is_affine and vertex.edges})
         raise InputError(f"no affine block ends in module {module!r}: there are {', '.join(known) or 'none'}")
