@@ -137,12 +137,19 @@ class Result:
             "producer": "autolip",
             "version": version("autolip"),
             "model": self.model,
-            "output": self.output,
+            "output": self._measured(),
             "method": row.method,
             "seed": self.options.get("seed"),
             **inputs,
         }
         return Certificate.of(proof, bound, self.p, self.q, self.region, self.graph, provenance)
+
+    def _measured(self) -> str:
+        """The output that the rows are about: of all differences, the one with the largest upper bound."""
+        if self.output != "pairs" or not self.pairs:
+            return self.output
+        worst = max(self.pairs, key=lambda pair: math.inf if pair.upper is None else pair.upper.value or 0.0)
+        return f"{worst.i}-{worst.j}"
 
     def to_dict(self) -> dict[str, Any]:
         """The documented JSON form (docs/json.md)."""

@@ -4,13 +4,12 @@ Exit code 0 where the certificate holds, 1 where it is rejected, 2 where there i
 """
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
 
 from autolip_check.admission import printable
-from autolip_check.check import check
+from autolip_check.check import Verdict, check
 from autolip_check.container import NotACertificate, Rejected
 
 HOLDS, REJECTED, UNREADABLE = 0, 1, 2
@@ -23,13 +22,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, help="ONNX file: say which of its initialisers the weights are")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON, with all of the region")
     asked = parser.parse_args(arguments)
+    verdict, refusal = judged(asked.file, asked.model)
+    if verdict is None:
+        return told(*refusal)
+    return told(verdict.to_json() if asked.json else str(verdict), HOLDS)
+
+
+def judged(file: Path, model: Path | None) -> tuple[Verdict | None, tuple[str, int]]:
+    """The verdict, or else why there is none, and the exit code for that."""
     try:
-        verdict = check(asked.file, asked.model)
+        return check(file, model), ("", HOLDS)
     except NotACertificate as reason:
-        return told(f"not checked: {printable(str(reason))}", UNREADABLE)
+        return None, (f"not checked: {printable(str(reason))}", UNREADABLE)
     except Rejected as reason:
-        return told(f"rejected: {printable(str(reason))}", REJECTED)
-    return told(json.dumps(verdict.to_dict(), indent=2) if asked.json else str(verdict), HOLDS)
+        return None, (f"rejected: {printable(str(reason))}", REJECTED)
 
 
 def told(text: str, code: int) -> int:

@@ -1,7 +1,8 @@
 """One certificate from file to verdict."""
 
 import hashlib
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,14 @@ class Verdict:
         lines = [f"proved: {self.claim}", f"network: {self.network}", "assuming"]
         return "\n".join(lines + [f"  - {sentence}" for sentence in self.assumed])
 
-    def to_dict(self) -> Document:
-        """The same as plain data, with every number of the region."""
+    def captured(self, sentence: str) -> "Verdict":
+        """The same verdict where the network was captured again."""
+        return replace(self, assumed=(printable(sentence), *self.assumed[1:]))
+
+    def to_json(self) -> str:
+        """The same as JSON, with every number of the region."""
         said = {"claim": self.claim, "network": self.network, "assuming": list(self.assumed)}
-        return {"proved": True, **said, "region": self.region}
+        return json.dumps({"proved": True, **said, "region": self.region}, indent=2)
 
 
 def check(path: Path, model: Path | None = None) -> Verdict:
@@ -53,6 +58,7 @@ def check(path: Path, model: Path | None = None) -> Verdict:
 
 def _verdict(document: Document, tensors: dict[str, Array], stored: dict[str, Stored] | None) -> Verdict:
     fields_of(document, {"format", "version", "claim", "graph", "proof", "provenance"}, "the document")
+    require(isinstance(document["provenance"], dict), "the provenance is not understood")
     claim = fields_of(document["claim"], {"value", "norms", "certainty", "delta", "network"}, "the claim")
     value, delta, (p, q) = finite(claim["value"]), finite(claim["delta"]), norms_of(claim["norms"])
     require(claim["certainty"] == ("confident" if delta else "proved"), "certainty and delta contradict each other")

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from autolip.certificates.conclusion import concluded
 from autolip.certificates.encode import Document, Tensors, admitted, encode_graph
 from autolip.certificates.proof import CasesFact, EntriesFact, Fact, Fork, Leaf, NormFact, Proof, QuadraticFact
 from autolip.errors import InputError
@@ -19,6 +20,7 @@ from autolip.norms import Norm
 
 FORMAT = "autolip certificate"
 VERSION = 1
+REGIONS = ("everywhere", "box", "ball")
 
 
 @dataclass(frozen=True)
@@ -38,17 +40,22 @@ class Certificate:
         graph: Graph | None,
         provenance: Document,
     ) -> "Certificate":
-        """The certificate of a bound (value, delta), its value raised a little: the check needs room for rounding.
+        """The certificate of a bound (value, delta), its value raised to what the facts show: they leave some room.
 
         Raises InputError where the bound is infinite, or rests on what the format cannot say.
         """
         value, delta = bound
         if math.isinf(value):
             raise InputError("an infinite bound has no certificate")
+        if region.get("kind") not in REGIONS:
+            raise InputError("a certificate speaks of everywhere, a box or a ball: this region is none of them")
+        shown = concluded(proof, p, q).value * (1 + 2.0**-48)
+        if math.isinf(shown):
+            raise InputError("a certificate cannot say why this bound holds: an operation mixes kinds of slopes")
         tensors = Tensors()
         encoded = encode_graph(proof.graph, region, graph, tensors)
         claim = {
-            "value": value * (1 + proof.excess),
+            "value": max(value * (1 + 2.0**-48), shown),
             "norms": [p.value, q.value],
             "certainty": "confident" if proof.is_random else "proved",
             "delta": delta if proof.is_random else 0.0,

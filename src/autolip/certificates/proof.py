@@ -3,8 +3,10 @@
 From them the claim follows by adding gains over operands and multiplying them along paths.
 """
 
+import math
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from autolip.errors import Refusal
@@ -17,7 +19,7 @@ from autolip.operators.index import Incidence
 from autolip.operators.norms import NormOptions
 from autolip.operators.norms.symbol import symbol_norm
 from autolip.operators.norms.symbol_torus import not_wrapped
-from autolip.operators.operator import Operator
+from autolip.operators.operator import DTYPE, Operator
 from autolip.values import Upper
 
 FACTORISED = 4096
@@ -25,6 +27,9 @@ FACTORISED = 4096
 
 NOTHING = 2.0**-200
 """What stands for a norm of 0, which no sum in floating point shows: far below the rounding of any other."""
+
+CANCELLING = 2.0**12
+"""How much larger than a map's norm that of its absolute paths is where its paths cancel but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +41,9 @@ class NormFact:
     p: Norm
     q: Norm
     value: float
+    """Raised a little above the bound that a method used, to leave the check some margin."""
     by: str
     """entries, majorant, symbol, cholesky or lanczos: how it is to be checked; the last three through l2 norms."""
-    excess: float
-    """How far `value` was raised, relatively, above the bound that a method used, to leave the check some margin."""
 
     @staticmethod
     def of(
@@ -47,10 +51,18 @@ class NormFact:
     ) -> "NormFact":
         """The fact behind a bound on an operator's norm; `l2` is what is known of its l2 norm."""
         if bound.value == 0:
-            return NormFact(source, sink, p, q, NOTHING, "majorant", 0.0)
+            return NormFact(source, sink, p, q, NOTHING, "majorant")
         by = _check_for(operator, p, q, bound, l2)
-        excess = _margin(operator, by) if by != "symbol" else _above_wrapped(operator, bound, l2)
-        return NormFact(source, sink, p, q, bound.value * (1 + excess), by, excess)
+        if by == "symbol":
+            return NormFact(source, sink, p, q, bound.value * (1 + _above_wrapped(operator, bound, l2)), by)
+        value, around = bound.value * (1 + _margin(operator, by)), _around(operator, p, q)
+        if by == "cholesky":
+            value = math.hypot(value, 2.0**-24 * math.sqrt(operator.terms + 16) * around)
+        if around > CANCELLING * bound.value:
+            entries = _by_entries(operator, p, q, value, around)
+            if by != "cholesky" or entries < value:
+                return NormFact(source, sink, p, q, entries, "entries")
+        return NormFact(source, sink, p, q, value, by)
 
 
 @dataclass(frozen=True)
@@ -71,7 +83,6 @@ class QuadraticFact:
     multipliers: dict[str, Tensor] = field(repr=False)
     inputs: Tensor = field(repr=False)
     outputs: Tensor = field(repr=False)
-    excess: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,6 @@ class EntriesFact:
     value: float
     by: str
     entries: tuple[QuadraticFact, ...] = field(repr=False)
-    excess: float
     q: Norm = Norm.LINF
 
 
@@ -119,7 +129,6 @@ class CasesFact:
     sink: str
     value: float
     tree: Fork | Leaf = field(repr=False)
-    excess: float
     p: Norm = Norm.L2
     q: Norm = Norm.L2
     by: str = "cholesky"
@@ -139,14 +148,6 @@ class Proof:
     def is_random(self) -> bool:
         """Whether some fact holds with high probability only."""
         return any(fact.by == "lanczos" for fact in self.facts)
-
-    @property
-    def excess(self) -> float:
-        """At least how far the facts together exceed the bounds they stand for, relatively."""
-        total = 1.0
-        for fact in self.facts:
-            total *= 1 + fact.excess
-        return (total - 1) * (1 + 1e-12) + 2.0**-48 * (4 + len(self.graph.vertices))
 
 
 def _check_for(operator: Operator, p: Norm, q: Norm, bound: Upper, l2: Upper | Refusal) -> str:
@@ -177,6 +178,24 @@ def _above_wrapped(operator: Operator, bound: Upper, l2: Upper | Refusal) -> flo
     if isinstance(supremum, Refusal) or supremum.value <= known.value:
         return margin
     return (supremum.value / known.value) * (1 + margin) * (1 + 2.0**-48) - 1
+
+
+def _around(operator: Operator, p: Norm, q: Norm) -> float:
+    """About ||  |A|  ||_{p -> q}, paths added without regard to signs: what rounding errors are relative to."""
+    majorant = operator.majorant()
+    if majorant is None:
+        return 0.0
+    rows = majorant.mv(torch.ones((1, *operator.in_shape), dtype=DTYPE)).amax().item()
+    columns = majorant.rmv(torch.ones((1, *operator.out_shape), dtype=DTYPE)).amax().item()
+    sides = p.equivalence(Norm.L2, operator.in_size) * Norm.L2.equivalence(q, operator.out_size)
+    return math.sqrt(rows) * math.sqrt(columns) * sides.value
+
+
+def _by_entries(operator: Operator, p: Norm, q: Norm, value: float, around: float) -> float:
+    """What sums of entries show, at most: of an l2 norm that of squares; and rounding."""
+    side = min(operator.in_size, operator.out_size)
+    room = 2.0**-44 * (operator.terms + operator.in_size + operator.out_size) * around
+    return value * (math.sqrt(side) if (p, q) == (Norm.L2, Norm.L2) else 1.0) + room
 
 
 def _moves(operator: Operator) -> bool:

@@ -35,7 +35,7 @@ def certified(graph: SlopeGraph, statements: Sequence[Statement], q: Norm, large
     if len(facts) == 1:
         return Proof(graph, tuple(facts))
     top = max(facts, key=lambda fact: fact.value)
-    whole = EntriesFact(graph.input, graph.output, top.p, top.value, top.by, tuple(facts), top.excess)
+    whole = EntriesFact(graph.input, graph.output, top.p, top.value, top.by, tuple(facts))
     return Proof(graph, (whole,))
 
 
@@ -60,7 +60,6 @@ def fact_of(statement: Statement, q: Norm, largest: int) -> QuadraticFact:
         {name: _positive(lam) * raised for name, lam in statement.multipliers.items()},
         _inputs(statement, raised),
         torch.ones(()) if statement.outputs is None else statement.outputs,
-        excess,
     )
 
 

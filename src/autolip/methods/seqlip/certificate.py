@@ -6,7 +6,7 @@ every slope at one of its ends; the tree of cases is that of branch and bound, w
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -76,9 +76,10 @@ def seqlip_proof(problem: Problem, value: float, nodes: int) -> Proof | None:
         if fact is None:
             return None
         facts.append(fact)
-    if math.prod(fact.value / (1 + fact.excess) for fact in facts) > value * (1 + 1e-6):
+    if math.prod(fact.value / (1 + EXCESS) for fact in facts) > value * (1 + 1e-6):
         return None
-    return Proof(_with_cuts(problem.slopes, [v.name for v in affine[1:-1]], names, cuts), tuple(facts))
+    joins = dict(zip((vertex.name for vertex in affine[1:-1]), zip(names, cuts, strict=False), strict=True))
+    return Proof(with_cuts(problem.slopes, joins), tuple(facts))
 
 
 def _fact(source: str, sink: str, name: str, a: Tensor, b: Tensor, slope: Between, nodes: int) -> CasesFact | None:
@@ -88,7 +89,7 @@ def _fact(source: str, sink: str, name: str, a: Tensor, b: Tensor, slope: Betwee
     if not 0 < count <= MOST_LEAVES:
         return None
     value = found.upper.value * (1 + EXCESS)
-    return CasesFact(source, sink, value, _Cases(name, a, b, slope, found).tree(), EXCESS)
+    return CasesFact(source, sink, value, _Cases(name, a, b, slope, found).tree())
 
 
 @dataclass(frozen=True)
@@ -141,9 +142,11 @@ class _Cases:
         return result.reshape(self.slope.lo.shape)
 
 
-def _with_cuts(graph: SlopeGraph, layers: Sequence[str], names: Sequence[str], cuts: Sequence[Cut]) -> SlopeGraph:
-    """The graph with every inner layer computed through its cut as well, from where the next operation reads it."""
-    before = dict(zip(layers, zip(names, cuts, strict=False), strict=True))
+def with_cuts(graph: SlopeGraph, before: Mapping[str, tuple[str, Cut]]) -> SlopeGraph:
+    """The graph with layers computed through their cuts as well, from where the next operation reads them.
+
+    `before` gives for each of these layers the operation whose result it reads, and the cut.
+    """
     vertices: list[Vertex] = []
     for vertex in graph:
         joined = {e.source for e in vertex.edges} & set(before) if not vertex.is_affine else set[str]()

@@ -1,0 +1,96 @@
+"""The graph of a certificate beside that of the model, captured again."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from autolip.capture.inputs import Request
+from autolip.capture.load import load_network
+from autolip.certificates.comparison import Arrays, Written, differences
+from autolip.certificates.encode import Document, Tensors, encode_graph
+from autolip.errors import InputError
+from autolip.graph.fixed import without_fixed
+from autolip.graph.views import SlopeGraph
+from autolip.methods import Problem
+from autolip.methods.seqlip.certificate import Cut, with_cuts
+from autolip.norms import Norm
+from autolip.operators.norms import NormOptions
+from autolip.outputs import output_readout
+from autolip.regions import Ball, Box, Everywhere, Region
+
+
+def compared(document: Document, tensors: Arrays, model: str, request: Request) -> list[str]:
+    """What the graph of a certificate has otherwise than the model, captured again; empty where it is the model's."""
+    provenance, graph, claim = document["provenance"], document["graph"], document["claim"]
+    shape = graph["vertices"][0]["shape"]
+    network = load_network(model, _asked(request, provenance, shape))
+    if list(network.capture.graph.input_shape) != shape:
+        return [f"the input has shape {shape}, the model's has {list(network.capture.graph.input_shape)}"]
+    region = region_of(graph["region"], shape)
+    p, q = (Norm(name) for name in claim["norms"])
+    problem = Problem.pose(network.capture.graph, region, p, q, NormOptions())
+    readout = output_readout(provenance.get("output", "all"), problem.slopes.output_shape)
+    if readout is not None:
+        problem = problem.reading(readout)
+    claimed, found = Written(graph, tensors), list[list[str]]()
+    for view in _views(problem, claimed):
+        again = Tensors()
+        encoded = encode_graph(view, graph["region"], problem.graph, again)
+        found.append(differences(claimed, Written(encoded, again.arrays)))
+        if not found[-1]:
+            break
+    return min(found, key=len)
+
+
+def _asked(request: Request, provenance: Document, shape: list[int]) -> Request:
+    """Input and shape as the certificate was made for, unless something else was asked for."""
+    told = provenance.get("input")
+    varying = request.varying or (told if isinstance(told, str) else None)
+    shapes = request.shapes or ((varying, tuple(shape)),)
+    return replace(request, varying=varying, shapes=shapes)
+
+
+def region_of(entry: Document, shape: list[int]) -> Region:
+    """The region that a certificate speaks of."""
+
+    def point(values: Any) -> torch.Tensor:
+        numbers = torch.tensor(values, dtype=torch.float64)
+        if numbers.numel() != math.prod(shape):
+            raise InputError("the certificate's region does not fit its input")
+        return numbers.reshape(shape)
+
+    if entry["kind"] == "box":
+        return Box(point(entry["lo"]), point(entry["hi"]))
+    if entry["kind"] == "ball":
+        return Ball(point(entry["center"]), entry["radius"], Norm(entry["norm"]))
+    return Everywhere()
+
+
+def _views(problem: Problem, claimed: Written) -> Iterator[SlopeGraph]:
+    """The graphs that methods certify: operation by operation, lowered, with the layers of a chain cut."""
+    vertices, names = claimed.vertices(), problem.slopes.by_name
+    cuts = {name: cut for name in names if (cut := _cut(name, vertices, claimed.tensors)) is not None}
+    if all(source in names for source, _ in cuts.values()):
+        yield with_cuts(problem.slopes, cuts)
+    yield without_fixed(problem.lowered)
+
+
+def _cut(layer: str, claimed: dict[str, Document], tensors: Arrays) -> tuple[str, Cut] | None:
+    """W = [P, g I] [Q; (W - P Q) / g] as the certificate cuts a layer: any P, Q and power of two g do.
+
+    Only these three are read off, and the steps made again with them: what else is there must agree.
+    """
+    try:
+        (to_q,), (_, from_q) = claimed[f"{layer}:q"]["edges"], claimed[f"{layer}:rest"]["edges"]
+        (read,), (_, shrunk) = claimed[to_q["source"]]["edges"], claimed[f"{layer}:cut"]["edges"]
+        (shrink,) = claimed[shrunk["source"]]["edges"]
+        right, left = (torch.from_numpy(tensors[edge["map"]["weight"]].astype("float64")) for edge in (to_q, from_q))
+        gain = 1 / float(shrink["map"]["weight"])
+    except (LookupError, ValueError, TypeError, ArithmeticError):
+        return None
+    if math.frexp(gain)[0] != 0.5:
+        return None
+    return read["source"], Cut(-left, right, gain)
