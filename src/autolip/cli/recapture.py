@@ -3,14 +3,15 @@
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from autolip.capture.inputs import Request
-from autolip.capture.load import load_network
+from autolip import zoo
 from autolip.certificates.comparison import Arrays, Written, differences
 from autolip.certificates.encode import Document, Tensors, encode_graph
+from autolip.cli.network import AskedNetwork
 from autolip.errors import InputError
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph
@@ -22,11 +23,11 @@ from autolip.outputs import output_readout
 from autolip.regions import Ball, Box, Everywhere, Region
 
 
-def compared(document: Document, tensors: Arrays, model: str, request: Request) -> list[str]:
+def compared(document: Document, tensors: Arrays, asked: AskedNetwork) -> list[str]:
     """What the graph of a certificate has otherwise than the model, captured again; empty where it is the model's."""
     provenance, graph, claim = document["provenance"], document["graph"], document["claim"]
     shape = graph["vertices"][0]["shape"]
-    network = load_network(model, _asked(request, provenance, shape))
+    network = _as_certified(asked, provenance, shape).load()
     if list(network.capture.graph.input_shape) != shape:
         return [f"the input has shape {shape}, the model's has {list(network.capture.graph.input_shape)}"]
     region = region_of(graph["region"], shape)
@@ -45,12 +46,12 @@ def compared(document: Document, tensors: Arrays, model: str, request: Request) 
     return min(found, key=len)
 
 
-def _asked(request: Request, provenance: Document, shape: list[int]) -> Request:
-    """Input and shape as the certificate was made for, unless something else was asked for."""
+def _as_certified(asked: AskedNetwork, provenance: Document, shape: list[int]) -> AskedNetwork:
+    """The input and the shape that the certificate is about, unless something else was asked for."""
     told = provenance.get("input")
-    varying = request.varying or (told if isinstance(told, str) else None)
-    shapes = request.shapes or ((varying, tuple(shape)),)
-    return replace(request, varying=varying, shapes=shapes)
+    varying = asked.varying or (told if isinstance(told, str) else None)
+    known = asked.input_shape or asked.model in zoo.names() or Path(asked.model).suffix == ".pt2"
+    return replace(asked, varying=varying, input_shape=asked.input_shape if known else ((varying, tuple(shape)),))
 
 
 def region_of(entry: Document, shape: list[int]) -> Region:
