@@ -98,3 +98,21 @@ def test_a_thousand_neurons_between_few_directions(pair_of):
     value, slopes = maximise_greedy(*inner.parts(), restarts=2)
     assert torch.linalg.matrix_norm((inner.a * slopes) @ inner.b, 2).item() == pytest.approx(value.value, rel=1e-11)
     assert value.value >= 1.2 * torch.linalg.matrix_norm(inner.a @ inner.b, 2).item()
+
+
+def test_equal_singular_values_do_not_flip_a_neuron_back_and_forth(monkeypatch):
+    """A diag(+-1) B with orthogonal A and B has one norm for every pattern; rounding alone sees one above another."""
+    asked = []
+
+    def counted(*arguments):
+        asked.append(arguments)
+        assert len(asked) < 1000, "the climb does not end"
+        return best_flip(*arguments)
+
+    monkeypatch.setattr(inner_greedy, "best_flip", counted)
+    turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=torch.float64)
+    ends = -torch.ones(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64)
+    other = torch.tensor([[3.0, -4.0], [4.0, 3.0]], dtype=torch.float64)
+    for a, b in ((turn, turn), (turn, turn.T), (other, turn.flip(0) * 2), (torch.eye(2).double() * 3, turn)):
+        exact = torch.linalg.matrix_norm(a, 2) * torch.linalg.matrix_norm(b, 2)
+        assert maximise_greedy(a, b, *ends)[0].value == pytest.approx(exact.item())
