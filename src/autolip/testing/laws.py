@@ -1,4 +1,4 @@
-"""The laws that rules and operators obey, for your own tests: each raises LawViolation with a counterexample."""
+"""The laws of rules, operators and methods: each is tried where it may break, and fails with a counterexample."""
 
 import math
 import time

@@ -1,0 +1,36 @@
+"""Laws of rules, operators and methods for your own tests: each raises LawViolation with a counterexample."""
+
+from autolip.testing.exact import Known, exact_norm
+from autolip.testing.laws import (
+    LawViolation,
+    attained_slope,
+    check_method,
+    check_operator,
+    check_rule,
+)
+from autolip.testing.tight import (
+    Tight,
+    TightOperator,
+    check_tight,
+    check_tight_engine,
+    check_tight_search,
+)
+from autolip.testing.tight_networks import tight_networks
+from autolip.testing.tight_operators import tight_operators
+
+__all__ = [
+    "Known",
+    "LawViolation",
+    "Tight",
+    "TightOperator",
+    "attained_slope",
+    "check_method",
+    "check_operator",
+    "check_rule",
+    "check_tight",
+    "check_tight_engine",
+    "check_tight_search",
+    "exact_norm",
+    "tight_networks",
+    "tight_operators",
+]
