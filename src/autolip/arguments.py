@@ -35,6 +35,13 @@ def number(value: Any, what: str) -> float:
     return found
 
 
+def plain(value: Any) -> Any:
+    """A NumPy or PyTorch number or array as Python's own; anything else as it is."""
+    if isinstance(value, Tensor | np.ndarray | np.generic) and getattr(value, "is_meta", False) is False:
+        return value.tolist()
+    return value
+
+
 def positive(value: Any, what: str) -> float:
     """A finite number of seconds above 0."""
     found = number(value, what)

@@ -8,17 +8,17 @@ from typing import Any
 
 from torch import nn
 
-from autolip.arguments import positive
+from autolip.arguments import positive, shown
 from autolip.capture.replay import replay
 from autolip.capture.torch_export import Capture, capture_model
 from autolip.capture.unwrapping import unwrapped
-from autolip.errors import Refusal, attempted
+from autolip.errors import InputError, Refusal, attempted
 from autolip.lower import LowerMethod, LowerProblem
 from autolip.methods import METHODS, Bound, Method, Problem
 from autolip.operators.norms import NormOptions
 from autolip.operators.operator import metered
 from autolip.outputs import output_readout, pair_readouts
-from autolip.question import DEFAULT_LOWER, Choice, LowerChoice, Question, example_tensors
+from autolip.question import DEFAULT_LOWER, Choice, LowerChoice, Question, example_tensors, varying_input
 from autolip.regions import Region
 from autolip.result import Pair, Result, Row
 from autolip.turns import Turns
@@ -63,7 +63,10 @@ def lipschitz(
         norm=norm, region=region, output=output, method=method, lower=lower, delta=delta, seed=seed
     )
     budget = None if time_budget is None else positive(time_budget, "time_budget")
-    capture = capture_model(model, example_tensors(model, example_inputs), varying, outputs)
+    which = varying_input(varying)
+    if progress is not None and not callable(progress):
+        raise InputError(f"progress is {shown(progress)}: give a function that takes a text")
+    capture = capture_model(model, example_tensors(model, example_inputs), which, outputs)
     inner = unwrapped(model)
     name = type(inner).__name__ if isinstance(inner, nn.Module) else getattr(inner, "__name__", "function")
     return answered(capture, question, model=name, time_budget=budget, progress=progress)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autolip.arguments import shown
+from autolip.arguments import plain, shown
 from autolip.errors import InputError
 from autolip.values import Upper, round_up
 
@@ -62,7 +62,7 @@ def parse_norms(norm: Any) -> tuple[Norm, Norm]:
 
     Each is a `Norm`, its name in either case, or its exponent: 1, 2, inf.
     """
-    pair = norm.split(":") if isinstance(norm, str) else norm
+    pair = norm.split(":") if isinstance(norm, str) else plain(norm)
     pair = [pair] if not isinstance(pair, tuple | list) else pair
     found = [known for known in map(_known, pair) if known is not None]
     if len(pair) not in (1, 2) or len(found) != len(pair):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from autolip.arguments import shown
+from autolip.arguments import plain, shown
 from autolip.errors import InputError
 from autolip.operators.algebra import compose
 from autolip.operators.dense import Dense
@@ -19,6 +19,7 @@ ASKED = "write all, pairs, a component (3) or a difference (3-5)"
 
 def parse_output(output: Any) -> str:
     """The output as text: "all", "pairs", "3" of 3, "3-5" of (3, 5); InputError where it is none of them."""
+    output = plain(output)
     given = output if isinstance(output, tuple | list) else [output]
     if len(given) in (1, 2) and all(map(_is_index, given)):
         text = "-".join(str(int(index)) for index in given)

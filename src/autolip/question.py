@@ -1,14 +1,14 @@
 """What is asked of a network, in one form and checked before the network is looked at."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, fields, is_dataclass
 from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from autolip.arguments import array, probability, shown
+from autolip.arguments import array, number, plain, probability, shown
 from autolip.arguments import seed as checked_seed
 from autolip.errors import InputError
 from autolip.lower import LowerMethod, lower_named
@@ -60,9 +60,9 @@ class Question:
         upper, below = _listed(method), _listed(lower)
         if not upper and not below:
             raise InputError("neither a method for an upper bound nor a search for a lower one is asked for: name one")
-        named = [_method(item) for item in upper if item != AUTOMATIC]
+        named = [_method(item) for item in upper if not _is_automatic(item)]
         searches = [_search(item) for item in below]
-        wanted = automatic(p, q) if AUTOMATIC in upper else []
+        wanted = automatic(p, q) if any(map(_is_automatic, upper)) else []
         return cls(
             p,
             q,
@@ -83,12 +83,27 @@ def _listed(choice: Any) -> list[Any]:
     return list(choice) if isinstance(choice, list | tuple | set | frozenset) else [choice]
 
 
+def _is_automatic(item: Any) -> bool:
+    return isinstance(item, str) and item == AUTOMATIC
+
+
 def _method(item: Any) -> Method:
-    return _chosen(item, Method, method_named, "autolip")  # type: ignore[type-abstract]
+    return _checked(_chosen(item, Method, method_named, "autolip"))  # type: ignore[type-abstract]
 
 
 def _search(item: Any) -> LowerMethod:
-    return _chosen(item, LowerMethod, lower_named, "ascent")  # type: ignore[type-abstract]
+    return _checked(_chosen(item, LowerMethod, lower_named, "ascent"))  # type: ignore[type-abstract]
+
+
+def _checked(item: Kind) -> Kind:
+    """The object; InputError where an option of it that is a number by default is none, or NaN, or below 0."""
+    options: tuple[Field[Any], ...] = fields(item) if is_dataclass(item) else ()
+    for option in options:
+        value = getattr(item, option.name)
+        numeric = any(isinstance(one, int | float) and not isinstance(one, bool) for one in (value, option.default))
+        if numeric and value is not None and not number(value, f"{option.name} of {item.name}") >= 0:
+            raise InputError(f"{option.name} of {item.name} is {shown(value)}: give a number >= 0")
+    return item
 
 
 def _chosen(item: Any, kind: type[Kind], named: Callable[[str], Kind], example: str) -> Kind:
@@ -128,3 +143,11 @@ def _tensor(model: Any, value: Any) -> Tensor:
     weights = model.parameters() if isinstance(model, nn.Module) else ()
     own = next((weight.dtype for weight in weights if weight.is_floating_point()), torch.get_default_dtype())
     return array(value, "the example input").to(own)
+
+
+def varying_input(varying: Any) -> int | str:
+    """The position or the name of the input that varies."""
+    given = plain(varying)
+    if isinstance(given, str) or (isinstance(given, int) and not isinstance(given, bool)):
+        return given
+    raise InputError(f"varying is {shown(varying)}: give the position or the name of an input")

@@ -82,6 +82,15 @@ def test_data_are_needed_and_must_fit(pose) -> None:
         Dataset(torch.full((1, 2), float("nan"))).search(problem)
 
 
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [("abc", "the data holds values of type <U3"), (1j * torch.ones(5, 2), "complex64"), ([[0], [0, 1]], "no array")],
+)
+def test_data_are_real_numbers(pose, data: object, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        Dataset(data).search(pose(network(), torch.zeros(2)))  # type: ignore[arg-type]
+
+
 def test_data_without_the_batch_axis_of_the_network(pose, check) -> None:
     model = network()
     problem = pose(model, torch.zeros(1, 2))

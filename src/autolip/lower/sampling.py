@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autolip.arguments import array
 from autolip.errors import InputError, Refusal
 from autolip.lower.certify import certified
 from autolip.lower.method import LowerMethod, lower_method
@@ -49,7 +50,7 @@ class Dataset(LowerMethod):
         return certified(problem, polished(problem, found, len(points)))
 
     def _points(self, problem: LowerProblem) -> Tensor:
-        shape, given = problem.example.shape, torch.as_tensor(self.data)
+        shape, given = problem.example.shape, array(self.data, "the data")
         if given.dim() == 0 or given.numel() == 0 or given[0].numel() != shape.numel():
             raise InputError(
                 f"the data have shape {tuple(given.shape)}: give inputs of shape {tuple(shape)}, one per entry of the"
@@ -57,7 +58,7 @@ class Dataset(LowerMethod):
             )
         if not bool(given.isfinite().all()):
             raise InputError("the data have NaN or infinite entries: give finite numbers")
-        return given.detach().cpu().double().reshape(-1, *shape)
+        return given.reshape(-1, *shape)
 
 
 @lower_method
