@@ -6,7 +6,8 @@ from dataclasses import replace
 from rich.console import Console
 
 from autolip.report.table import render_html, render_rich, render_text
-from autolip.result import Result
+from autolip.result import Result, Row
+from tests.report.conftest import row
 
 
 def test_text_is_golden(bracket: Result, golden) -> None:
@@ -25,6 +26,16 @@ def test_terminal_table_is_golden(bracket: Result, golden) -> None:
     console = Console(width=100, force_terminal=False, record=True, file=io.StringIO())
     console.print(render_rich(bracket))
     golden("result-terminal", "\n".join(line.rstrip() for line in console.export_text().splitlines()) + "\n")
+
+
+def test_words_are_whole_on_a_terminal_of_80_columns(bracket: Result) -> None:
+    long = row("seqlip-published", "estimate", 1.8351e12, seconds=123.45, passes=590000)
+    confident = Row("eclipse-fast", "upper", 2.84e10, "confident", 1.3e-10, seconds=123.45, passes=590000)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(render_rich(replace(bracket, bounds=(*bracket.bounds, long, confident))))
+    shown = console.export_text().split()
+    for word in ("seqlip-published", "eclipse-fast", "estimate", "confident", "certainty", "590000"):
+        assert word in shown
 
 
 def test_text_has_no_escape_codes_and_no_trailing_blanks(bracket: Result, pairs) -> None:

@@ -61,9 +61,9 @@ def _show(block: "BlockNorms") -> None:
     if sys.stdout.isatty():
         from rich.console import Console
 
-        from autolip.report.table import rich_table
+        from autolip.report.table import TerminalTable
 
-        Console().print(rich_table(sheet(block)))
+        Console().print(TerminalTable(sheet(block)))
     else:
         click.echo(aligned(sheet(block)) + "\n")
 

@@ -1,14 +1,15 @@
 """The same content three ways: plain text, a terminal table, HTML."""
 
 import html
+from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from autolip.errors import printable
 from autolip.report.content import Sheet, headline, remarks, sheets
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.table import Table
 
     from autolip.result import Result
@@ -43,24 +44,43 @@ def render_rich(result: "Result") -> "RenderableType":
     from rich.text import Text
 
     heading = Text(printable(result.model)).append("\n").append(headline(result), style="bold")
-    tables = (rich_table(sheet) for sheet in sheets(result))
+    tables = map(TerminalTable, sheets(result))
     return Group(heading, *tables, *(Text(remark, style="dim") for remark in remarks(result)))
 
 
-def rich_table(sheet: Sheet) -> "Table":
-    """A sheet for a terminal."""
+@dataclass(frozen=True)
+class TerminalTable:
+    """A sheet for a terminal of any width."""
+
+    sheet: Sheet
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        yield rich_table(self.sheet, options.max_width)
+
+
+def rich_table(sheet: Sheet, width: int) -> "Table":
+    """A sheet in so many columns: lines are broken between words, within them where not even the words fit."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(
-        title=sheet.caption or None, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False
+        title=sheet.caption or None, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
     )
+    longest = [_longest_word(sheet, column) for column in range(len(sheet.headings))]
+    fits = sum(longest) + 2 * len(longest) + 1 <= width
     for column, heading in enumerate(sheet.headings):
-        table.add_column(heading, justify="left" if _is_text(sheet, column) else "right", overflow="fold")
+        side: Literal["left", "right"] = "left" if _is_text(sheet, column) else "right"
+        whole = fits and not any(" " in row[column] for row in sheet.rows)
+        table.add_column(heading, justify=side, overflow="fold", no_wrap=whole, min_width=longest[column] * fits)
     for number, row in enumerate(sheet.rows):
         table.add_row(*map(Text, row), style="bold" if number in sheet.bold else None)
     return table
+
+
+def _longest_word(sheet: Sheet, column: int) -> int:
+    words = [word for row in (sheet.headings, *sheet.rows) for word in row[column].split()]
+    return max(map(len, words), default=0)
 
 
 def render_html(result: "Result") -> str:
