@@ -1,6 +1,7 @@
 """Networks by the name given on the command line: shipped, ONNX, archive, module:factory."""
 
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -267,3 +268,29 @@ def test_onnx_is_replayed_against_the_original_file(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("autolip.capture.load.load_onnx", mistranslated)
     with pytest.raises(CaptureMismatch):
         load_network(str(tmp_path / "net.onnx"))
+
+
+class Scaled(nn.Module):
+    def forward(self, x: torch.Tensor, scale: float, *, shift: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {"logits": x * scale + shift["by"], "sum": x.sum()}
+
+
+def test_archive_with_numbers_nested_arguments_and_several_outputs(tmp_path: Path) -> None:
+    program = torch.export.export(Scaled(), (torch.ones(1, 4), 2.5), {"shift": {"by": torch.ones(4)}})
+    torch.export.save(program, tmp_path / "net.pt2")
+    with pytest.raises(InputError, match=r"returns 2 tensors \(0: logits of shape \(1, 4\), 1: sum of shape \(\)"):
+        load_network(str(tmp_path / "net.pt2"))
+    network = load_network(str(tmp_path / "net.pt2"), Request(outputs="logits"))
+    x = torch.randn(1, 4, dtype=torch.float64)
+    assert torch.allclose(evaluate(network.capture.graph, x), 2.5 * x + 1)
+    assert torch.allclose(network.capture.reference(x), 2.5 * x + 1)
+
+
+def test_an_archive_that_inflates_is_refused_by_its_declared_size(archive: Path) -> None:
+    with zipfile.ZipFile(archive) as plain, zipfile.ZipFile(archive.with_name("z.pt2"), "w") as packed:
+        for entry in plain.infolist():
+            weight = entry.filename.endswith("weight_0")
+            content = bytes(2**27) if weight else plain.read(entry)
+            packed.writestr(entry.filename, content, zipfile.ZIP_DEFLATED if weight else zipfile.ZIP_STORED)
+    with pytest.raises(InputError, match=r"would inflate from .* to 1.34e"):
+        load_network(str(archive.with_name("z.pt2")))

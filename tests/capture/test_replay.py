@@ -109,3 +109,23 @@ def test_other_shapes_are_a_mismatch() -> None:
     capture = capture_model(lambda x: 1 * x, (torch.randn(3),))
     with pytest.raises(CaptureMismatch):
         replay(replace(capture, reference=lambda x: x[:2], native=None))
+
+
+class Leaving(nn.Module):
+    """Ends the program at the third call."""
+
+    calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        if self.calls > 2:
+            raise SystemExit(0)
+        return 2 * x
+
+
+def test_leaving_the_program_in_a_later_call_is_a_sentence() -> None:
+    capture = capture_model(Leaving(), (X,))
+    assert capture.native is not None
+    with pytest.raises(InputError, match=r"running the model called sys.exit\(0\)"):
+        for _ in range(3):
+            capture.native(X.double())

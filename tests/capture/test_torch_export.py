@@ -203,6 +203,16 @@ UNFIT = [
     (lambda x: x > 0, "is torch.bool"),
     (lambda x: torch.arange(2), "is torch.int64"),
     (lambda x: x[:, :0], "the output is empty"),
+    (lambda x: (x * torch.tensor([1.0, 2j])).to(torch.float32), "computes complex numbers"),
+    (lambda x: torch.fft.fft(x).abs(), "computes complex numbers"),
+    (lambda x: x.to(torch.float8_e4m3fn).float(), "rounds to the few numbers of torch.float8_e4m3fn"),
+    (
+        lambda x: torch.quantize_per_tensor(x, 0.1, 0, torch.qint8).dequantize(),
+        "rounds to the few numbers",
+    ),
+    (lambda x: torch.distributions.Normal(x, 1.0), "returns a Normal: return its tensors"),
+    (lambda x: x + torch.zeros(10**5, 10**5).sum(), r"makes a tensor of shape \(100000, 100000\)"),
+    (lambda x: x.expand(10**5, 10**5, 2).sum(), "makes a tensor of shape"),
     (lambda x: x + torch.randn(2), r"aten.randn.default .* draws random numbers"),
     (lambda x: F.dropout(x), "draws random numbers"),
     (lambda x: x * x.sum().item(), "control flow depends on the data"),
@@ -217,6 +227,17 @@ def test_what_is_no_function_of_real_numbers_is_refused(model: object, reason: s
     with pytest.raises((InputError, UnsupportedOperation), match=reason) as caught:
         capture_model(model, (torch.tensor([[0.5, -1.0]]),))  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
+
+
+def test_random_numbers_that_do_not_reach_the_output_are_no_fault() -> None:
+    def policy(x: Tensor) -> tuple[Tensor, Tensor]:
+        distribution = torch.distributions.Normal(x, torch.ones(2))
+        return distribution.rsample(), distribution.mean * 2
+
+    x = torch.zeros(1, 2)
+    assert replay(capture_model(policy, (x,), outputs=1)) == 0.0
+    with pytest.raises(InputError, match="draws random numbers"):
+        capture_model(policy, (x,), outputs=0)
 
 
 def test_an_empty_input_is_refused() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("onnx")
 
+from autolip.capture.inputs import Request
 from autolip.capture.load import load_network
 from autolip.estimate import bracket
 from autolip.lower import Ascent
@@ -32,7 +33,7 @@ ACAS = 2.8787e7
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_published_file_is_bracketed(path: Path) -> None:
     """By every member of the portfolio: none below what is attained, none but the moduli above the product of norms."""
-    capture = load_network(str(path)).capture
+    capture = load_network(str(path), Request(outputs="all")).capture
     local = path.parent.name in LOCAL
     region: Region = Ball(capture.example.double(), 1e-3, Norm.LINF) if local else Everywhere()
     search = Ascent(passes=100, seconds=0.3)

@@ -65,6 +65,7 @@ class Builder:
         returned = self._returned()
         wanted = chosen(returned, self.choice)
         graph = self._graph([self._output(one) for one in wanted])
+        _check_deterministic(graph)
         self._check_masks(graph)
         return graph, wanted, len(returned)
 
@@ -108,7 +109,8 @@ class Builder:
             return
         _check_call(node)
         args, kwargs = self._arguments(node)
-        if not any(isinstance(leaf, Ref) for leaf in _leaves((args, kwargs))):
+        varies = any(isinstance(leaf, Ref) for leaf in _leaves((args, kwargs)))
+        if not varies and not _is_random(node):
             self.values[node.name] = self._evaluated(node, args, kwargs)
         elif isinstance(node.meta.get("val"), (tuple, list)):
             self.pending[node.name] = node
@@ -134,6 +136,7 @@ class Builder:
             )
         shape = value.shape if isinstance(value, Tensor) else torch.Size()
         if isinstance(value, Tensor):
+            _check_type(value.dtype, node.target, place)
             self.types[result.name] = value.dtype
         self.nodes.append(Node(result.name, node.target, args, shape, kwargs, pick, place))  # type: ignore[arg-type]
         self.values[result.name] = Ref(result.name)
@@ -207,22 +210,48 @@ def _check_call(node: torch.fx.Node) -> None:
     target, place, value = node.target, _place(node), node.meta.get("val")
     if isinstance(target, torch._ops.HigherOrderOperator):
         raise UnsupportedOperation(f"{target} at {place} is not supported: export the branch or the loop that is meant")
-    if RANDOM.match(f"{target}") and not _switched_off(node):
-        raise InputError(
-            f"{target} at {place} draws random numbers, so the output is no function of the input: call"
-            " model.eval(), or take the mean or the mode instead of a sample"
-        )
     for leaf in pytree.tree_leaves(value):
         if isinstance(leaf, Tensor) and leaf.numel() > LARGEST:
             shape = tuple(leaf.shape)
             raise InputError(f"{target} at {place} makes a tensor of shape {shape}: at most {LARGEST:.3g} entries")
 
 
-def _switched_off(node: torch.fx.Node) -> bool:
-    """A dropout that is told not to be one."""
-    schema = getattr(node.target, "_schema", None)
+def _check_type(dtype: torch.dtype, target: Any, place: Place) -> None:
+    """UnsupportedOperation for a value that varies among complex numbers, or among the few of an eight-bit type."""
+    if dtype.is_complex:
+        raise UnsupportedOperation(
+            f"{target} at {place} computes complex numbers: write the real and the imaginary part out"
+        )
+    if f"{target}".startswith("aten.quantize_per") or (dtype.is_floating_point and dtype.itemsize == 1):
+        raise UnsupportedOperation(
+            f"{target} at {place} rounds to the few numbers of {dtype}, which is a step and no rounding error: leave"
+            " the cast out"
+        )
+
+
+def _check_deterministic(graph: Graph) -> None:
+    """InputError where random numbers reach the output."""
+    for node in graph.nodes:
+        if _draws(node.target, node.args, node.kwargs):
+            raise InputError(
+                f"{node.target} at {node.place} draws random numbers, so the output is no function of the input: call"
+                " model.eval(), or take the mean or the mode instead of a sample (deterministic=True of a policy)"
+            )
+
+
+def _is_random(node: torch.fx.Node) -> bool:
+    return _draws(node.target, node.args, node.kwargs)
+
+
+def _draws(target: Any, args: Any, kwargs: Any) -> bool:
+    """Whether a call draws random numbers: a dropout that is told not to be one draws none."""
+    return RANDOM.match(f"{target}") is not None and not _switched_off(target, args, kwargs)
+
+
+def _switched_off(target: Any, args: Any, kwargs: Any) -> bool:
+    schema = getattr(target, "_schema", None)
     names = [argument.name for argument in schema.arguments] if schema is not None else []
-    given = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
+    given = dict(zip(names, args, strict=False)) | dict(kwargs)
     return given.get("train", given.get("training", True)) is False or given.get("p") == 0
 
 

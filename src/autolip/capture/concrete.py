@@ -139,6 +139,10 @@ def _kept(result: Any) -> Any:
     return pytree.tree_map(lambda leaf: leaf.detach().clone() if isinstance(leaf, Tensor) else leaf, result)
 
 
+class ChangedCalls(InputError):
+    """Another run made other calls than those recorded."""
+
+
 class Replayer(TorchFunctionMode):
     """Answers every call with what is known of it, in the order of the record."""
 
@@ -152,7 +156,7 @@ class Replayer(TorchFunctionMode):
             return func(*args, **kwargs)
         entry = next(self.entries, None)
         if entry is None or entry.name != name:
-            raise InputError(
+            raise ChangedCalls(
                 "the model cannot be exported: two runs on one input did not make the same calls, and shapes or"
                 " branches that depend on constants are known from a run alone; make them attributes of the model"
             )

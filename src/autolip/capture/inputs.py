@@ -39,7 +39,7 @@ class Inputs:
     """The inputs a network takes, in order, and what is known of them: examples, or shapes and types."""
 
     names: Sequence[str]
-    examples: Mapping[str, Tensor]
+    examples: Mapping[str, Any]
     dtype: torch.dtype = torch.float32
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     dtypes: Mapping[str, torch.dtype] = field(default_factory=dict)
@@ -81,7 +81,8 @@ class Inputs:
 
     def _shapes(self, asked: Request) -> dict[str, Shape]:
         """The shape of every input that has one; a contradiction is an InputError."""
-        known = {name: tuple(value.shape) for name, value in self.examples.items()} | dict(self.shapes)
+        tensors = {name: value for name, value in self.examples.items() if isinstance(value, Tensor)}
+        known = {name: tuple(value.shape) for name, value in tensors.items()} | dict(self.shapes)
         given = named(asked.shapes, self.names)
         self._require_known(given)
         for name, shape in given.items():
@@ -95,14 +96,15 @@ class Inputs:
     def _argument(self, name: str, shapes: Mapping[str, Shape], value: Tensor | float | None, varies: bool) -> Any:
         if value is not None and not isinstance(value, Tensor):
             return torch.full(shapes[name], value, dtype=self.dtypes[name]) if name in self.dtypes else value
-        dtype = self.examples[name].dtype if name in self.examples else self.dtypes.get(name, self.dtype)
+        example = self.examples.get(name)
+        dtype = example.dtype if isinstance(example, Tensor) else self.dtypes.get(name, self.dtype)
         if value is not None:
             if shapes.get(name, tuple(value.shape)) != tuple(value.shape):
                 raise InputError(f"the values for input {name} have shape {tuple(value.shape)}, not {shapes[name]}")
             known = name in self.examples or name in self.dtypes or value.is_floating_point()
             return value.to(dtype) if known else value
         if name in self.examples:
-            return self.examples[name]  # a number of Python's, if the archive holds one
+            return example
         if name not in shapes:
             raise InputError(f"the shape of input {name} is not known: give it with --input-shape {name}=1,3,32,32")
         if varies and dtype.is_floating_point:

@@ -5,10 +5,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.export.graph_signature import InputKind
+from torch.utils import _pytree as pytree
 
 from autolip import zoo
 from autolip.capture.archive import load_archive
@@ -95,11 +98,23 @@ def _captured(model: nn.Module, inputs: Inputs, asked: Request, name: str) -> Ne
     return Network(capture_model(model, arguments, index, asked.outputs), name, inputs.fixed(arguments, asked))
 
 
+class _Flat(nn.Module):
+    """A module as a function of the leaves of its arguments, named ones and nested ones included."""
+
+    def __init__(self, module: nn.Module, structure: pytree.TreeSpec) -> None:
+        super().__init__()
+        self.module, self.structure = module, structure
+
+    def forward(self, *leaves: Any) -> Any:
+        arguments, named_ones = pytree.tree_unflatten(leaves, self.structure)
+        return self.module(*arguments, **named_ones)
+
+
 def _archive(path: Path, asked: Request) -> Network:
     program = load_archive(path)
-    names = list(map(str, program.graph_signature.user_inputs))
-    args, kwargs = program.example_inputs or ((), {})
-    examples = [*args, *kwargs.values()]
+    specs = program.graph_signature.input_specs
+    names = [str(spec.arg.name) for spec in specs if spec.kind is InputKind.USER_INPUT]
+    examples, structure = pytree.tree_flatten(program.example_inputs or ((), {}))
     if len(examples) != len(names):
         raise InputError(f"{path} holds no example inputs, so their shapes are not known: write it again")
     check_inputs(examples)
@@ -107,7 +122,8 @@ def _archive(path: Path, asked: Request) -> Network:
     arguments = inputs.arguments(asked)
     module = program.module(check_guards=False)
     check_module(module)
-    capture = capture_program(program, arguments, inputs.index(asked.varying), module, asked.outputs)
+    flat = _Flat(module, structure)
+    capture = capture_program(program, arguments, inputs.index(asked.varying), flat, asked.outputs)
     return Network(capture, path.name, inputs.fixed(arguments, asked))
 
 

@@ -180,6 +180,8 @@ def _shape(value: "ValueInfoProto", wanted: tuple[int, ...] | None) -> tuple[int
     """The concrete shape of an input: as wanted where the file leaves it open, else a batch of one."""
     stated = value.type.tensor_type
     sizes = [dim.dim_value for dim in stated.shape.dim] if stated.HasField("shape") else None
+    if sizes is not None and any(dim.HasField("dim_value") and dim.dim_value < 1 for dim in stated.shape.dim[1:]):
+        raise InputError(f"the input '{value.name}' of the ONNX file is empty, of shape {tuple(sizes)}")
     if wanted is None:
         if sizes is None or not all(sizes[1:]):
             raise InputError(f"the ONNX file leaves the shape of its input '{value.name}' open; give it explicitly")

@@ -252,7 +252,12 @@ class Walk:
         return value
 
     def _tensor(self, stored: TensorProto) -> Tensor:
-        dtype = torch_dtype(stored.data_type, self._like.tensor.dtype)
+        try:
+            dtype = torch_dtype(stored.data_type, self._like.tensor.dtype)
+        except UnsupportedOperation as error:
+            raise UnsupportedOperation(
+                f"the stored tensor '{stored.name}' has {error}, which is not supported"
+            ) from error
         if math.prod(stored.dims) > LARGEST:
             shape = tuple(stored.dims)
             raise InputError(f"the tensor '{stored.name}' of the ONNX file has shape {shape}: at most {LARGEST:.3g}")

@@ -94,11 +94,10 @@ class Original:
                 exact(self.arguments[self.varying])
             except KeyboardInterrupt:
                 raise
-            except BaseException:  # whatever it is that does not work in float64
+            except Exception:  # whatever it is that does not work in float64
                 continue
             return exact, DTYPE, native
-        with users_code("running the model on the example inputs"):
-            native(self.arguments[self.varying])
+        native(self.arguments[self.varying])
         return native, dtype, None
 
     def _function(self, model: Callable[..., Any], dtype: torch.dtype | None) -> Function:
@@ -110,7 +109,7 @@ class Original:
             values = list(fixed)
             values[self.varying] = x.to(dtype or own)
             arguments = pytree.tree_unflatten(values, self.structure)
-            with torch.no_grad(), torch.compiler.set_stance("force_eager"):
+            with users_code("running the model"), torch.no_grad(), torch.compiler.set_stance("force_eager"):
                 if dtype is None:
                     result = model(*arguments)
                 else:

@@ -78,9 +78,9 @@ def widest_gap(graph: Graph, reference: Function, points: Sequence[Tensor], dtyp
 def _gap(graph: Graph, reference: Function, x: Tensor, dtype: torch.dtype | None) -> Gap:
     """One point: cheaply where the two agree, else with the sensitivity of the graph there."""
     with torch.no_grad():
-        ours = evaluate(graph, x).reshape(-1)
-        with users_code("running the model"):
-            theirs = reference(x).reshape(-1).to(DTYPE)
+        with users_code("evaluating the captured graph in float64"):
+            ours = evaluate(graph, x).reshape(-1)
+        theirs = reference(x).reshape(-1).to(DTYPE)
         if ours.shape != theirs.shape:
             return Gap(float("inf"), 0.0, dtype or DTYPE)
         same = (ours.isnan() & theirs.isnan()) | (ours == theirs)
@@ -89,8 +89,7 @@ def _gap(graph: Graph, reference: Function, x: Tensor, dtype: torch.dtype | None
         relative = difference.max().item() / scale
         if relative <= EXACT:
             return Gap(relative)
-        with users_code("running the model"):
-            narrowest = narrowest_type(reference, x) if dtype in (None, DTYPE) else dtype
+        narrowest = narrowest_type(reference, x) if dtype in (None, DTYPE) else dtype
         return _explained(graph, x, difference, scale, narrowest)
 
 

@@ -21,7 +21,7 @@ from torch.utils import _pytree as pytree
 
 from autolip.capture.builder import Builder
 from autolip.capture.checks import check_inputs, check_module, check_varying
-from autolip.capture.concrete import concretised, recorded
+from autolip.capture.concrete import ChangedCalls, concretised, recorded
 from autolip.capture.decompositions import taken_apart
 from autolip.capture.guarded import told
 from autolip.capture.reference import Original
@@ -140,7 +140,7 @@ def _is_symbolic(program: ExportedProgram) -> bool:
 
 def _refusal(first: BaseException, second: BaseException) -> AutolipError:
     """Why the model cannot be exported, by the attempt that says more."""
-    if isinstance(second, AutolipError):
+    if isinstance(second, AutolipError) and (_on_data(first) or not isinstance(second, ChangedCalls)):
         return second
     if isinstance(first, SystemExit):
         return InputError(f"the model cannot be exported: it calls sys.exit({first.code!r}), take that call out")
@@ -245,11 +245,19 @@ def _index_of(varying: int | str, names: list[str], inputs: Sequence[Any]) -> in
     raise InputError(f"there is no input {varying!r}: the model's inputs are {', '.join(names)}")
 
 
+def _on_data(error: BaseException) -> bool:
+    """Whether the exporter lacked the value of something."""
+    return "data-dependent" in str(error) or "GuardOnDataDependent" in type(error).__name__
+
+
 def _first_sentence(error: BaseException) -> str:
     """The part of an exporter's message that a user can act on."""
     text = str(error).strip()
-    if "data-dependent" in text or "GuardOnDataDependent" in type(error).__name__:
+    if _on_data(error):
         place = re.search(r'File "([^"]*/)?([^"/]+)", line (\d+), in forward', text)
         where = f" ({place.group(2)}:{place.group(3)})" if place else ""
         return f"its control flow depends on the data{where}; use torch.where, or export the branch you mean"
+    unknown = re.search(r"Found <class '([^']+)'> in output", text)
+    if unknown:
+        return f"it returns a {unknown.group(1).rsplit('.', 1)[-1]}: return its tensors (its mean, its logits, ...)"
     return told(error)
