@@ -18,7 +18,7 @@ from autolip.regions import Everywhere
 
 Function = Callable[[Tensor], Tensor]
 
-CLEAR = 16.0
+CLEAR = 4.0
 """Disagreements below so many units in the last place of the largest output need no explanation."""
 EXACT = 1e-8
 """The same where everything is float64: constants such as the eps of a type are rounded elsewhere."""
@@ -70,9 +70,17 @@ def points_of(capture: Capture, trials: int = 3, seed: int = 0) -> list[Tensor]:
 
 
 def widest_gap(graph: Graph, reference: Function, points: Sequence[Tensor], dtype: torch.dtype | None = None) -> Gap:
-    """The worst disagreement of a graph and a reference; `dtype` is the least precise type (default: as observed)."""
-    gaps = [_gap(graph, reference, x, dtype) for x in points]
-    return max(gaps, key=lambda gap: (not gap.explained, gap.relative))
+    """The worst disagreement of a graph and a reference, or the first that rounding does not explain.
+
+    `dtype` is the least precise type (default: as observed).
+    """
+    widest = Gap()
+    for x in points:
+        gap = _gap(graph, reference, x, dtype)
+        if not gap.explained:
+            return gap
+        widest = max(widest, gap, key=lambda one: one.relative)
+    return widest
 
 
 def _gap(graph: Graph, reference: Function, x: Tensor, dtype: torch.dtype | None) -> Gap:
@@ -87,7 +95,7 @@ def _gap(graph: Graph, reference: Function, x: Tensor, dtype: torch.dtype | None
         difference = torch.where(same, 0.0, (ours - theirs).abs()).nan_to_num(nan=torch.inf)
         scale = theirs.nan_to_num(posinf=0.0, neginf=0.0).abs().max().clamp(min=1e-300).item()
         relative = difference.max().item() / scale
-        if relative <= EXACT:
+        if relative <= _clear(dtype or DTYPE):
             return Gap(relative)
         narrowest = narrowest_type(reference, x) if dtype in (None, DTYPE) else dtype
         return _explained(graph, x, difference, scale, narrowest)
@@ -98,9 +106,14 @@ def _explained(graph: Graph, x: Tensor, difference: Tensor, scale: float, dtype:
     eps = torch.finfo(dtype).eps
     moved = sensitivity(graph, x, eps, torch.Generator().manual_seed(0))
     believed = SLACK * torch.maximum(moved, moved.mean())
-    allowed = torch.maximum(believed, torch.full_like(believed, max(CLEAR * eps, EXACT) * scale))
+    allowed = torch.maximum(believed, torch.full_like(believed, _clear(dtype) * scale))
     worst = int((difference / allowed).argmax())
     return Gap(difference[worst].item() / scale, allowed[worst].item() / scale, dtype)
+
+
+def _clear(dtype: torch.dtype) -> float:
+    """The relative disagreement that rounding in this type explains by itself."""
+    return max(CLEAR * torch.finfo(dtype).eps, EXACT)
 
 
 def _check_repeatable(reference: Function, x: Tensor) -> None:
