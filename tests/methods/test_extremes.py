@@ -11,7 +11,7 @@ from autolip.capture.torch_export import capture_model
 from autolip.methods import METHODS, Problem
 from autolip.norms import Norm, parse_norms
 from autolip.operators.norms import NormOptions
-from autolip.regions import Everywhere
+from autolip.regions import Ball, Everywhere, Region
 from autolip.values import Upper
 
 SOLVERS = {"lipsdp-cvxpy", "seqlip-sdp"}
@@ -28,10 +28,12 @@ def scaled_chain(*factors: float) -> nn.Sequential:
     return nn.Sequential(*layers[:-1]).eval()
 
 
-def uppers(model: nn.Module, size: int, p: Norm = Norm.L2, q: Norm | None = None) -> dict[str, float]:
+def uppers(
+    model: nn.Module, size: int, p: Norm = Norm.L2, q: Norm | None = None, region: Region | None = None
+) -> dict[str, float]:
     """What the methods say that say something; estimates are none of it."""
     graph = capture_model(model, (torch.zeros(1, size, dtype=torch.float64),), 0).graph
-    problem = Problem.pose(graph, Everywhere(), p, q or p, NormOptions())
+    problem = Problem.pose(graph, region or Everywhere(), p, q or p, NormOptions())
     answers = {name: make().answer(problem) for name, make in METHODS.items() if name not in SOLVERS}
     failed = {name: str(answer) for name, answer in answers.items() if "failed with" in str(answer)}
     assert not failed
@@ -62,6 +64,37 @@ def test_chains_of_known_constants(factors: tuple[float, ...]) -> None:
         assert "autolip" in found and "rescaled" in found
         low = {name: value for name, value in found.items() if math.isfinite(value) and Fraction(value) < exact}
         assert not low and min(found.values()) > 0
+
+
+class Squared(nn.Module):
+    """x -> b (a x)^2, entry by entry."""
+
+    def __init__(self, a: float, b: float) -> None:
+        super().__init__()
+        self.first, self.last = scaled_chain(a), scaled_chain(b)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.first(x)
+        return self.last(z * z)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "radius"),
+    [
+        (1e160, 1e-160, 1e-160),
+        (1e-160, 1e160, 1e160),
+        (1e-100, 1.0, 1e-100),
+        (1e-160, 1.0, 1e-160),
+        (1e150, 1e150, 1.0),
+    ],
+)
+def test_squares_of_known_constants_on_balls(a: float, b: float, radius: float) -> None:
+    """2 a^2 b r on the linf ball of radius r about 0."""
+    exact = 2 * Fraction(a) ** 2 * Fraction(b) * Fraction(radius)
+    region = Ball(torch.zeros(1, 2, dtype=torch.float64), radius, "linf")
+    for norm in (Norm.L2, Norm.L1):
+        found = uppers(Squared(a, b).eval(), 2, norm, region=region)
+        assert "autolip" in found and not any(math.isfinite(x) and Fraction(x) < exact for x in found.values())
 
 
 class Through(nn.Module):

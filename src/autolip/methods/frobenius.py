@@ -66,6 +66,6 @@ def _by_rows(operator: Operator) -> Upper | Refusal:
     for rows in rounded_rows(operator):
         if isinstance(rows, Refusal):
             return rows
-        part = Upper(upper_norm(rows.value)) + Upper(upper_norm(rows.error))
+        part = Upper.at_most(upper_norm(rows.value)) + Upper.at_most(upper_norm(rows.error))
         total = total + part * part
     return total.sqrt()
