@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from fractions import Fraction
 
 import pytest
 import torch
@@ -38,6 +39,18 @@ def test_rounding_does_not_lift_a_secant_above_the_constant(pose, distance: floa
         found = evaluated(problem, x, y)
         assert found is not None and found.value <= 1.0
     assert above > 5, "the example shows nothing if the plain secants are never too large"
+
+
+@pytest.mark.parametrize("size", [1e100, 1e-60, 1e-300, 1e-318])
+def test_rounding_at_both_ends_of_floating_point(pose, size: float) -> None:
+    """diag(w) of a number, w beyond the range of float32: never above w, and most of it where w is not denormal."""
+    weight = Fraction(1 / 3) * Fraction(size)
+    problem = pose(lambda x: (x * size) / 3, torch.ones(1))
+    for k in range(10):
+        x = torch.tensor([1.0 + 0.0137 * k], dtype=torch.float64)
+        found = evaluated(problem, x, 2.5 * x)
+        assert found is not None and Fraction(found.value) * 3 <= Fraction(size)
+        assert size < 1e-300 or found.value > float(weight) * (1 - 1e-12)
 
 
 def test_the_distance_chosen_is_long_where_rounding_is_large(pose) -> None:

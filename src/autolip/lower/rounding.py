@@ -30,6 +30,9 @@ aten = torch.ops.aten
 
 SAFETY = 2.0
 
+UNDERFLOW = 2.0**-1050
+"""More than what underflows in one result: half of the smallest double for each of its products."""
+
 MOVING = frozenset(
     {
         aten.view,
@@ -126,11 +129,12 @@ class _Tally:
 
     def _moved(self, tensor: Tensor, error: Tensor) -> Tensor:
         """The tensor, of which rounding moves each entry by at most `error`."""
-        if tensor.requires_grad:
-            bound = error.float()  # a bound needs no more digits, and they would double the memory
+        if tensor.requires_grad and error.numel():
+            top = float(error.max()) + UNDERFLOW
+            bound = (error / top).float()  # a bound needs no more digits, and they would double the memory
 
             def collect(gradient: Tensor) -> None:
-                self.total += float((gradient.abs() * bound).sum())
+                self.total += float((gradient.abs() * bound).sum()) * top + float(gradient.abs().sum()) * UNDERFLOW
 
             tensor.register_hook(collect)
         return tensor
