@@ -47,7 +47,9 @@ class Refusal:
 
 @dataclass(frozen=True)
 class TooLate(Refusal):
-    """A "no" for want of time: with more of it there would be an answer."""
+    """A "no" for want of time: with about so many seconds there would be an answer."""
+
+    seconds: float = 0.0
 
 
 def printable(text: str) -> str:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,9 +15,10 @@ from autolip.capture.unwrapping import unwrapped
 from autolip.errors import InputError, Refusal, attempted
 from autolip.lower import LowerMethod, LowerProblem
 from autolip.methods import METHODS, Bound, Method, Problem
+from autolip.methods.differences import differences
 from autolip.operators.norms import NormOptions
 from autolip.operators.operator import metered
-from autolip.outputs import output_readout, pair_readouts
+from autolip.outputs import output_readout, readout
 from autolip.question import DEFAULT_LOWER, Choice, LowerChoice, Question, example_tensors, varying_input
 from autolip.regions import Region
 from autolip.result import Pair, Result, Row
@@ -25,6 +26,10 @@ from autolip.turns import Turns
 from autolip.values import Certainty, Upper
 
 Progress = Callable[[str], None]
+OWN_RUNS = 45
+"""Pairs of outputs that have a run of their own: as many as ten outputs have."""
+SHARES = 20
+"""Into how many parts the time for pairs is divided at most: the largest bounds come first."""
 CONSTANT = "the output does not depend on the input"
 LATE = "the time was spent before its turn came"
 
@@ -96,7 +101,7 @@ def answered(
     say = progress or (lambda text: None)
     p, q, output, delta, seed = question.p, question.q, question.output, question.delta, question.seed
     where = question.region.shaped(capture.graph.input_shape)
-    readout = output_readout(output, capture.graph.output_shape)
+    wanted = output_readout(output, capture.graph.output_shape)
     say("replaying the captured graph against the model")
     began = time.monotonic()
     replay(capture, seed=seed or 0)
@@ -108,15 +113,17 @@ def answered(
     if capture.graph.constant is not None:
         return _constant(frame, Row("constant", "upper", 0.0, "proved"))
     say("slopes of every operation")
-    problem = Problem.pose(capture.graph, where, p, q, NormOptions(delta=delta, seed=seed, deadline=deadline))
+    problem = Problem.pose(
+        capture.graph, where, p, q, NormOptions(delta=delta, seed=seed, deadline=deadline, began=now)
+    )
     each = replace(problem.options, delta=delta / (4 * max(1, problem.maps)))
     problem = replace(problem, options=each, say=say)
     search = LowerProblem.of(capture, where, p, q, seed=seed or 0, deadline=deadline)
     run = _Run(question.methods, question.automatic, question.lowers, say)
     if output == "pairs":
         return _all_pairs(frame, problem, search, run)
-    if readout is not None:
-        problem, search = problem.reading(readout), search.reading(readout)
+    if wanted is not None:
+        problem, search = problem.reading(wanted), search.reading(wanted)
     found = run.found(problem, search)
     result = replace(
         found.into(frame), upper=found.upper, lower=found.lower, complete=found.complete, graph=capture.graph
@@ -170,6 +177,17 @@ class _Found:
     complete: bool
     notes: tuple[str, ...]
 
+    def with_known(self, bound: Upper) -> "_Found":
+        """The same, where AutoLip's bound is known beforehand; a choice among random bounds adds up what may fail."""
+        upper = self.upper
+        if upper is None or bound.value < (math.inf if upper.value is None else upper.value):
+            row = Row.of("autolip", bound)
+            row = replace(row, delta=row.delta + (upper.delta if upper is not None and bound.events else 0.0))
+            others = (one for one in self.rows if one.method != row.method or one.kind != "upper")
+            return replace(self, rows=(row, *others), upper=row)
+        both = replace(upper, delta=upper.delta + bound.delta) if upper.delta else upper
+        return replace(self, upper=both)
+
     def into(self, frame: Result) -> Result:
         """The result with these rows."""
         notes = (*frame.notes, *self.notes, *_promise(self.rows, frame.options["seed"]))
@@ -216,18 +234,26 @@ class _Run:
             started = any(_has_bound(bound) for _, bound in answers.values())
             options = turns.before(method, hurry) if started else turns.first
             posed = replace(problem, options=options)
-            answers[method] = self._upper_row(method, posed, late=started and options.expired)
+            late = LATE if started and options.expired else self._too_dear(method, posed)
+            answers[method] = self._upper_row(method, posed, late)
         for method in methods:
             row, bound = answers[method]
-            short = row.refusal == LATE or (bound is not None and not bound.complete)
-            if short and not method.lasting and not turns.last.expired:
-                again = self._upper_row(method, replace(problem, options=turns.last), late=False)
+            short = not bound.complete if bound is not None else not row.seconds  # cut short, or not begun
+            if short and not method.lasting and turns.last.deadline is not None and not turns.last.expired:
+                posed = replace(problem, options=turns.last)
+                again = self._upper_row(method, posed, self._too_dear(method, posed))
                 answers[method] = again if again[1] is not None else answers[method]
         return answers
 
-    def _upper_row(self, method: Method, problem: Problem, late: bool) -> tuple[Row, Bound | None]:
-        if late:
-            return Row(method.title, "refusal", refusal=LATE), None
+    def _too_dear(self, method: Method, problem: Problem) -> str | None:
+        """Why a method that nobody named is left out beforehand."""
+        if method not in self.automatic or method.accepts(problem) is not None:
+            return None
+        return Turns.too_dear(method.price(problem), problem.options)
+
+    def _upper_row(self, method: Method, problem: Problem, late: str | None) -> tuple[Row, Bound | None]:
+        if late is not None:
+            return Row(method.title, "refusal", refusal=late), None
         self.say(method.title)
         return upper_row(method, problem)
 
@@ -295,15 +321,40 @@ def _best_lower(rows: Sequence[Row]) -> Row | None:
 
 
 def _all_pairs(frame: Result, problem: Problem, search: LowerProblem, run: _Run) -> Result:
-    """The bracket of every difference f_i - f_j; the rows shown are those of the largest."""
-    pairs: list[Pair] = []
+    """The bracket of every difference f_i - f_j; the rows shown are those of the largest.
+
+    One walk bounds them all; then each has its own run, the largest first, while there is time, and at most
+    `OWN_RUNS` of them: the others keep the first bound.
+    """
+    shape = problem.slopes.output_shape
+    first = _first_bounds(problem, run)
+    pairs = [(i, j) for i in range(shape.numel()) for j in range(i + 1, shape.numel())]
+    order = sorted(pairs, key=lambda pair: -first[pair].value if first else 0.0)
+    run = replace(run, automatic=[method.shared(min(len(pairs), OWN_RUNS)) for method in run.automatic])
     found_for: dict[tuple[int, int], _Found] = {}
-    readouts = list(pair_readouts(problem.slopes.output_shape))
-    run = replace(run, automatic=[method.shared(len(readouts)) for method in run.automatic])
-    for number, (i, j, operator) in enumerate(readouts):
-        found = run.found(problem.reading(operator), search.reading(operator), 1 / (len(readouts) - number))
-        pairs.append(Pair(i, j, found.upper, found.lower))
-        found_for[i, j] = found
+    for number, (i, j) in enumerate(order[:OWN_RUNS]):
+        if number and search.expired:
+            break
+        operator, part = readout(shape, i, j), 1 / min(len(pairs) - number, SHARES)
+        found = run.found(problem.reading(operator), search.reading(operator).within(part), part)
+        found_for[i, j] = found.with_known(first[i, j]) if first else found
+    alone = len(pairs) - len(found_for)
+    for pair in order[len(found_for) :]:
+        found_for[pair] = _Found((), None, None, not search.expired, ())
+        found_for[pair] = found_for[pair].with_known(first[pair]) if first else found_for[pair]
+    notes = (_cut_short(alone, len(pairs), search.deadline is None),) if alone else ()
+    return _of_pairs(replace(frame, notes=notes, graph=problem.graph), found_for)
+
+
+def _cut_short(alone: int, count: int, unlimited: bool) -> str:
+    """Why some pairs had no run of their own, and what to do."""
+    remedy = "name two outputs for more" if unlimited else "a larger time budget goes on"
+    return f"{alone} of {count} pairs have the bound of one walk for all, autolip's, and no lower bound: {remedy}"
+
+
+def _of_pairs(frame: Result, found_for: Mapping[tuple[int, int], _Found]) -> Result:
+    """The largest upper bound with its rows, the largest lower one, and both for every pair."""
+    pairs = [Pair(i, j, found_for[i, j].upper, found_for[i, j].lower) for i, j in sorted(found_for)]
     worst = max(pairs, key=lambda pair: math.inf if pair.upper is None else pair.upper.value or 0.0)
     best = max((pair.lower for pair in pairs if pair.lower), key=lambda row: row.value or 0.0, default=None)
     note = f"the rows are those of the pair with the largest upper bound, {worst.i}-{worst.j}"
@@ -315,8 +366,16 @@ def _all_pairs(frame: Result, problem: Problem, search: LowerProblem, run: _Run)
         pairs=tuple(pairs),
         complete=all(found.complete for found in found_for.values()),
         notes=(*shown.notes, note),
-        graph=problem.graph,
     )
+
+
+def _first_bounds(problem: Problem, run: _Run) -> dict[tuple[int, int], Upper] | None:
+    """AutoLip's bound of every pair, where upper bounds are asked for."""
+    if not (run.named or run.automatic):
+        return None
+    turns = Turns.of(problem.options, 1.0, bool(run.lowers))
+    known = differences(replace(problem, options=turns.cheap))
+    return None if isinstance(known, Refusal) else known
 
 
 def _constant(frame: Result, upper: Row) -> Result:

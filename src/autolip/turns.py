@@ -9,10 +9,14 @@ from dataclasses import dataclass
 
 from autolip.methods import Method
 from autolip.operators.norms import NormOptions
+from autolip.operators.norms.definite import reference_seconds
+from autolip.operators.norms.engine import ABOVE, CHEAP
 
-FIRST, CHEAP, ABOVE = 0.85, 0.3, 0.6
-"""Until which part of a time budget the first upper bound may take, those that cost little, and all others, where a
-lower one is searched for as well; without that search the same in terms of the last."""
+WORTH = 5.0
+"""Seconds of reference that a method which costs little may take where there is no time budget: as many as LipSDP."""
+
+FIRST = 0.85
+"""Until which part of a time budget the first upper bound may take, where a lower one is searched for as well."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,16 @@ class Turns:
         """A part of the time that is left; a lower bound is searched for afterwards or not."""
         whole = part if below else part / ABOVE
         return Turns(*(options.within(min(part, share * whole)) for share in (FIRST, CHEAP, ABOVE)))
+
+    @staticmethod
+    def too_dear(price: float, options: NormOptions) -> str | None:
+        """Why a method of this price, in seconds of reference, is left out; None where it is not."""
+        if options.deadline is None:
+            return None if price <= WORTH else f"it would take about {price:.2g} s: name it to have it run"
+        seconds = price / reference_seconds(1.0) if price else 0.0
+        if seconds <= max(options.left, 0.0):
+            return None
+        return f"it would take about {seconds:.2g} s, more than its part of the time: give more, or name it"
 
     def before(self, method: Method, others: bool) -> NormOptions:
         """Those of a method that has an upper bound before it, and a lasting method after it or not."""

@@ -71,6 +71,13 @@ class LowerProblem:
         """The same network followed by a linear read-out; the passes made so far are kept."""
         return replace(self, readout=operator if self.readout is None else operator @ self.readout)
 
+    def within(self, part: float) -> "LowerProblem":
+        """The same, with this part of the time that is left."""
+        if self.deadline is None:
+            return self
+        now = time.monotonic()
+        return replace(self, deadline=now + part * (self.deadline - now))
+
     def function(self, x: Float[Tensor, "k *shape"]) -> Float[Tensor, "k *out"]:
         """f(x_i) by the captured graph in float64; differentiable. Costs k/2 passes."""
         self.passes += x.shape[0] / 2

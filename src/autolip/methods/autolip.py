@@ -11,7 +11,7 @@ from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.methods.method import Bound, Contribution, Method, Problem, method
 from autolip.norms import Norm
 from autolip.operators.operator import Operator
-from autolip.slopes import Between, Exact
+from autolip.slopes import Between, Exact, Gain, Slope
 from autolip.values import Upper
 
 Gains = dict[Norm, Upper]
@@ -55,12 +55,19 @@ def walk(problem: Problem, graph: SlopeGraph, shortcuts: Sequence[Shortcut] = ()
     return infinite(problem, graph) or _Walk(problem, graph, shortcuts).run()
 
 
+def gains_of(problem: Problem, graph: SlopeGraph) -> dict[str, Gains] | Refusal:
+    """The gain from the input to every vertex, in the norms that the walk keeps track of."""
+    whole = _Walk(problem, graph, ())
+    found = whole.run()
+    return found if isinstance(found, Refusal) else whole.gains
+
+
 def infinite(problem: Problem, graph: SlopeGraph) -> Bound | None:
     """The product bound, where slopes make it infinite whatever the norms are: found before any norm is.
 
     By the norms that cost next to nothing: a factor of 0 among them would be a proof that nothing passes there.
     """
-    if not any(isinstance(edge.slope, Between) and _is_infinite(edge.slope) for v in graph for edge in v.edges):
+    if not any(_is_infinite(edge.slope) for vertex in graph for edge in vertex.edges):
         return None
     late = replace(problem.options, deadline=-math.inf, proved_only=True)
     cheap = _Walk(replace(problem.with_own_norms(), options=late), graph, ())
@@ -70,8 +77,11 @@ def infinite(problem: Problem, graph: SlopeGraph) -> Bound | None:
     return replace(found, notes=tuple(cheap.culprits), complete=True)
 
 
-def _is_infinite(slope: Between) -> bool:
-    return math.isinf(slope.norm().value)
+def _is_infinite(slope: Slope) -> bool:
+    """Whether no norm of it is finite."""
+    if isinstance(slope, Gain):
+        return bool(slope.norms) and all(math.isinf(gain.value) for gain in slope.norms.values())
+    return isinstance(slope, Between) and math.isinf(slope.norm().value)
 
 
 @dataclass

@@ -20,12 +20,13 @@ from autolip.methods.recursion import (
     chain_bound,
     is_moderate,
 )
-from autolip.methods.torus import torus_bound
+from autolip.methods.torus import torus_bound, torus_price
 from autolip.norms import Norm
 from autolip.operators.algebra import factors
 from autolip.operators.convolution import Convolution
 from autolip.operators.dense import Dense
 from autolip.operators.norms import NormOptions
+from autolip.operators.norms.definite import REFERENCE
 from autolip.operators.norms.rounding import rounded_rows
 from autolip.operators.operator import Operator
 from autolip.slopes import Between
@@ -40,6 +41,9 @@ CLOSED_FORMS: dict[str, Multipliers] = {
 
 LARGEST_WIDTH = 2048
 """Greatest number of neurons in a layer whose ellipsoid is kept as a matrix."""
+
+A_MATRIX, OPERATIONS = 2e-3, 100.0
+"""Seconds of reference for every layer, and floating-point operations for its width cubed, measured."""
 
 
 @method("layerwise")
@@ -64,6 +68,12 @@ class Layerwise(Method):
         if (problem.p, problem.q) != (Norm.L2, Norm.L2):
             return Refusal("bounds the l2 -> l2 constant only")
         return None
+
+    def price(self, problem: Problem) -> float:
+        """By the orders of the matrices that are factorised."""
+        found = (run for stretch in stretches(problem.fused) for run in runs(problem.fused, stretch))
+        forms = len(CLOSED_FORMS) if self.closed_form == "best" else 1
+        return forms * sum(_by_frequencies_price(run) + _by_matrices_price(run) for run in found)
 
     def bound(self, problem: Problem) -> Bound | Refusal:
         chosen = CLOSED_FORMS if self.closed_form == "best" else {self.closed_form: CLOSED_FORMS[self.closed_form]}
@@ -93,6 +103,20 @@ def closed_form_bound(stretch: Stretch, choices: Sequence[Multipliers], options:
     return Upper.least(proved) if proved else bounds[-1]
 
 
+def _by_matrices_price(stretch: Stretch) -> float:
+    """Seconds of reference of one closed form by matrices; 0 where a layer is too wide for it."""
+    widths = [block.out_size for block in stretch.blocks[:-1]]
+    if too_wide(stretch.blocks) is not None:
+        return 0.0
+    return sum(A_MATRIX + OPERATIONS * width**3 / REFERENCE for width in widths)
+
+
+def _by_frequencies_price(stretch: Stretch) -> float:
+    """The same frequency by frequency."""
+    blocks = [block for block in stretch.blocks if isinstance(block, Convolution)]
+    return torus_price(blocks) if len(blocks) == len(stretch.blocks) else 0.0
+
+
 def _by_matrices(stretch: Stretch, choices: Sequence[Multipliers], options: NormOptions) -> Upper | Refusal:
     layers = dense_layers(stretch.blocks)
     if isinstance(layers, Refusal):
@@ -117,9 +141,9 @@ def _least(
 
 def dense_layers(blocks: Sequence[Operator], width: int = LARGEST_WIDTH) -> list[Layer] | Refusal:
     """Every affine block as a matrix with its rounding; refused where a hidden layer is too wide."""
-    for block in blocks[:-1]:
-        if block.out_size > (width if isinstance(factors(block)[0], Dense) else width // 4):
-            return Refusal(f"a layer of {block.out_size} neurons is too wide to keep its ellipsoid as a matrix")
+    refused = too_wide(blocks, width)
+    if refused is not None:
+        return refused
     layers = []
     for block in blocks:
         layer = _materialised(block)
@@ -129,6 +153,14 @@ def dense_layers(blocks: Sequence[Operator], width: int = LARGEST_WIDTH) -> list
             return Refusal(f"the entries of {block} are so large or so small that their squares leave floating point")
         layers.append(layer)
     return layers
+
+
+def too_wide(blocks: Sequence[Operator], width: int = LARGEST_WIDTH) -> Refusal | None:
+    """Refuses a chain with a hidden layer whose ellipsoid cannot be kept as a matrix."""
+    for block in blocks[:-1]:
+        if block.out_size > (width if isinstance(factors(block)[0], Dense) else width // 4):
+            return Refusal(f"a layer of {block.out_size} neurons is too wide to keep its ellipsoid as a matrix")
+    return None
 
 
 def _materialised(block: Operator) -> Layer | Refusal:

@@ -145,6 +145,10 @@ class Method(ABC):
         """The name that these very options are registered under; the method's own name where there is none."""
         return next((name for name, make in METHODS.items() if make() == self), self.name)
 
+    def price(self, problem: Problem) -> float:
+        """About the seconds of reference that it takes, where that is known beforehand; 0 where it keeps to little."""
+        return 0.0
+
     def shared(self, count: int) -> "Method":
         """The same method for each of several problems, in the time that it would take by default for one."""
         return self

@@ -17,9 +17,9 @@ from autolip.operators.dense import Dense
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.fold import COMPOSITES
 from autolip.operators.index import Incidence
-from autolip.operators.norms.nonnegative import nonnegative_norm
+from autolip.operators.norms.nonnegative import nonnegative_norm, products_of_norm
 from autolip.operators.norms.rounding import rounded_rows
-from autolip.operators.operator import Operator
+from autolip.operators.operator import IN_DOUBLE, Operator
 from autolip.regions import Box, Everywhere
 from autolip.rules import slopes_on
 from autolip.slopes import Between, Exact
@@ -56,6 +56,15 @@ class Nonnegative(Method):
                     return Refusal(f"{vertex.operation} at {vertex.place} has no bounded slopes entry by entry")
         return None
 
+    def price(self, problem: Problem) -> float:
+        """By the products of the norm, and of the matrices that are formed."""
+        slopes = [edge.slope for vertex in problem.fused for edge in vertex.edges]
+        formed = (s.operator for s in slopes if isinstance(s, Exact) and _is_formed(s.operator))
+        ends = (problem.fused.input_shape.numel(), problem.fused.output_shape.numel())
+        products = products_of_norm(*ends, problem.p, problem.q)
+        work = products * problem.fused.work + sum(operator.in_size * operator.work for operator in formed)
+        return 2 * IN_DOUBLE * work
+
     def bound(self, problem: Problem) -> Bound | Refusal:
         operator = majorant(problem.fused)
         if isinstance(operator, Refusal):
@@ -84,9 +93,14 @@ def majorant(fused: SlopeGraph) -> Operator | Refusal:
     return Block.of(paths, fused.input, fused.output, fused.input_shape, fused.output_shape)
 
 
+def _is_formed(operator: Operator) -> bool:
+    """Whether its matrix is formed."""
+    return isinstance(operator, COMPOSITES) and operator.in_size * operator.out_size <= FORMED
+
+
 def _modulus(operator: Operator) -> Operator | None:
     """At least |A|, entrywise: |A B|, not |A| |B|, where the matrix is small."""
-    if not isinstance(operator, COMPOSITES) or operator.in_size * operator.out_size > FORMED:
+    if not _is_formed(operator):
         return operator.majorant()
     rows = []
     for part in rounded_rows(operator):

@@ -64,14 +64,40 @@ def circular_layers(
     gains = [_gain(block, slope) for block, slope in zip(blocks, slopes, strict=False)]
     if any(gain is None for gain in gains):
         return Refusal("a slope is negative somewhere: a crop cannot be folded into it")
-    count = max(math.prod(torus) for torus in tori)
-    width = max(block.out_shape[block.channel_axis] for block in blocks)
-    if count * width**2 > ENTRIES or count * width**3 * len(blocks) > WORK:
+    count, width = _extent(blocks, tori)
+    if _too_many(count, width, len(blocks)):
         return Refusal(f"{count} frequencies of {width} channels are too many")
     if not all(is_moderate(block.weight) for block in blocks):
         return Refusal("the entries of a kernel are so large or so small that their squares leave floating point")
     layers = [_circular(block, torus) for block, torus in zip(blocks, tori, strict=True)]
     return layers, [gain for gain in gains if gain is not None]
+
+
+A_FREQUENCY = (3e-5, 2.5e-7, 1.5e-8)
+"""Seconds of reference for one frequency of a layer: for each, for its channels squared and cubed, measured."""
+
+
+def torus_price(blocks: Sequence[Convolution]) -> float:
+    """About the seconds of reference of one recursion; 0 where it is refused."""
+    tori = torus_sizes(blocks)
+    if isinstance(tori, Refusal) or _too_many(*_extent(blocks, tori), len(blocks)):
+        return 0.0
+    seconds = 0.0
+    for block, torus in zip(blocks[1:], tori[1:], strict=True):
+        width = (block.in_shape[block.channel_axis] + block.out_shape[block.channel_axis]) / 2
+        each, squared, cubed = A_FREQUENCY
+        seconds += math.prod(torus) * (each + squared * width**2 + cubed * width**3)
+    return seconds
+
+
+def _extent(blocks: Sequence[Convolution], tori: Sequence[tuple[int, ...]]) -> tuple[int, int]:
+    """Most frequencies, most channels."""
+    count = max(math.prod(torus) for torus in tori)
+    return count, max(block.out_shape[block.channel_axis] for block in blocks)
+
+
+def _too_many(count: int, width: int, layers: int) -> bool:
+    return count * width**2 > ENTRIES or count * width**3 * layers > WORK
 
 
 def torus_sizes(blocks: Sequence[Convolution]) -> list[tuple[int, ...]] | Refusal:

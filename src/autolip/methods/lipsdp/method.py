@@ -27,6 +27,8 @@ from autolip.operators.norms import NormOptions
 from autolip.outputs import readout
 from autolip.values import Upper
 
+UNLIMITED = NormOptions()
+
 
 @method("lipsdp")
 @method("lipsdp-cvxpy", solver="cvxpy", seconds=120.0)
@@ -82,7 +84,7 @@ class LipSDP(Method):
             refused = isinstance(found, Refusal) and not clocked.options.expired
             if refused and (problem.p, problem.q) == (Norm.L2, Norm.L2):
                 found = self._joined(problem, clocked, str(found))
-        least = self._least(found, base)
+        least = self._least(found, base, problem.options)
         if isinstance(least, Refusal) or problem.options.deadline is None:
             return least
         hurried = problem.options.expired or isinstance(found, TooLate)
@@ -100,14 +102,16 @@ class LipSDP(Method):
                 options = replace(problem.options, clock=clock, deadline=clock.now() + self.seconds)
                 yield replace(problem, options=options)
 
-    def _least(self, found: Bound | Refusal, base: Bound | Refusal) -> Bound | Refusal:
+    def _least(
+        self, found: Bound | Refusal, base: Bound | Refusal, options: NormOptions = UNLIMITED
+    ) -> Bound | Refusal:
         """The smaller bound, with its proof; AutoLip's where nothing was proved, but not in a solver's place."""
         if isinstance(base, Refusal) or not isinstance(base.value, Upper):
             return found
         if isinstance(found, Refusal):
             if math.isinf(base.value.value) or self.solver != "power":
-                return found
-            return replace(base, notes=(*base.notes, f"AutoLip's bound: {found}"))
+                return Refusal(f"{found}{_remedy(found, options)}")
+            return replace(base, notes=(*base.notes, f"AutoLip's bound: {found}{_remedy(found, options)}"))
         assert isinstance(found.value, Upper)
         value = Upper.least([found.value, base.value])
         if found.value.value <= base.value.value:
@@ -123,9 +127,14 @@ class LipSDP(Method):
         else:
             parts = [graph]
         q = Norm.L2 if parts[0].output_shape.numel() == 1 else problem.q
-        found = list[tuple[Proved, str]]()
+        found, started = list[tuple[Proved, str]](), problem.options.clock.now()
         for number, part in enumerate(parts):
+            if number and problem.options.expired:
+                taken = problem.options.clock.now() - started
+                return TooLate(f"no time left after {number} of {len(parts)} outputs", 2 * taken * len(parts) / number)
             one = self._proved(part, problem, q, 1 / (len(parts) - number))
+            if isinstance(one, TooLate):
+                return replace(one, seconds=one.seconds * len(parts))
             if isinstance(one, Refusal):
                 return one
             found.append(one)
@@ -191,7 +200,12 @@ def _refused(search: Search) -> Refusal:
         return Refusal(reasons)
     clock = search.effort.clock
     proof = 0.0 if size_of(search.graph) > LARGEST_FORM else price(search.graph, clock)
-    return TooLate(f"{reasons}: {remedy(2 * (search.wanted + proof))}")
+    return TooLate(reasons, 2 * (search.wanted + proof))
+
+
+def _remedy(found: Refusal, options: NormOptions) -> str:
+    """The time budget that would help, where there was too little time."""
+    return f": {remedy(found.seconds, options)}" if isinstance(found, TooLate) else ""
 
 
 def _note(search: Search) -> str:

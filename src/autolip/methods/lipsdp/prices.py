@@ -7,18 +7,14 @@ import torch
 from autolip.graph.views import SlopeGraph
 from autolip.methods.lipsdp.form import variables_of
 from autolip.operators.clock import WALL, Clock
-from autolip.operators.norms.definite import factorisation_rate
+from autolip.operators.norms import NormOptions
+from autolip.operators.norms.definite import REFERENCE, factorisation_rate
+from autolip.operators.norms.engine import ABOVE, CHEAP
 from autolip.operators.operator import A_CALL, A_MULTIPLY_ADD, DTYPE, IN_DOUBLE
 from autolip.operators.precision import CPU
 
 SMALL_PASS = 2e6
 """Multiply-adds of a pass below which float64 costs nothing that matters."""
-
-RATE = 2e10
-"""Floating-point operations per second of a factorisation on the machine of reference."""
-
-PART = 0.5
-"""About the part of a time budget that a search gets in the portfolio."""
 
 A_NUMBER = 8e-9
 """Seconds of reference that a step takes for each variable and column, beside its products."""
@@ -33,7 +29,7 @@ def format_of(work: float) -> tuple[torch.dtype, torch.device]:
 
 def rate(clock: Clock) -> float:
     """Floating-point operations per second of a factorisation, on this machine or that of reference."""
-    return factorisation_rate() if clock is WALL else RATE
+    return factorisation_rate() if clock is WALL else REFERENCE
 
 
 def step_price(graph: SlopeGraph, rank: int, clock: Clock = WALL) -> float:
@@ -46,15 +42,10 @@ def step_price(graph: SlopeGraph, rank: int, clock: Clock = WALL) -> float:
     return calls + (2 * work / factorisation_rate() if format_of(work)[1] == CPU else 0.0)
 
 
-def remedy(seconds: float) -> str:
-    """The time budget that would help a search that takes so long."""
-    budget = seconds / PART
+def remedy(seconds: float, options: NormOptions) -> str:
+    """The time budget that would help a search that takes so long, and comes after others."""
+    before = 0.0 if options.began is None else max(options.clock.now() - options.began, 0.0)
+    budget = max(seconds / (ABOVE - CHEAP), (before + seconds) / ABOVE)
     minutes = math.ceil(budget / 60)
-    wanted = (
-        f"{math.ceil(budget)} s"
-        if budget < 120
-        else f"{minutes} minutes"
-        if minutes < 120
-        else f"{minutes // 60} hours"
-    )
-    return f"a time budget of about {wanted} would help"
+    some = f"{math.ceil(budget)} s" if budget < 100 else f"{minutes} minutes"
+    return f"a time budget of about {some} would help"

@@ -66,6 +66,15 @@ def factorisation_rate(order: int = 768, times: int = 4) -> float:
     return order**3 / 3 / min(seconds)
 
 
+REFERENCE = 2e10
+"""The same on the machine of reference."""
+
+
+def reference_seconds(seconds: float) -> float:
+    """What the machine of reference does in that time of this one."""
+    return seconds * factorisation_rate() / REFERENCE
+
+
 def lower_factor(matrix: Float[Tensor, "n n"]) -> Float[Tensor, "n n"] | None:
     """The Cholesky factor in the lower triangle (what is above it means nothing), in place; None where it fails."""
     if not len(matrix):

@@ -16,6 +16,10 @@ from autolip.operators.clock import WALL, Clock
 from autolip.operators.operator import Adjoint, Operator, metered
 from autolip.values import Upper, round_up
 
+CHEAP, ABOVE = 0.3, 0.6
+"""Until which part of a time budget methods that cost little may work, and until which the last of those that bound
+from above, where a lower bound is searched for as well."""
+
 
 @dataclass(frozen=True)
 class NormOptions:
@@ -38,6 +42,8 @@ class NormOptions:
     known: float = math.inf
     enough: float = 0.0
     clock: Clock = WALL
+    began: float | None = None
+    """The moment when a time budget began."""
 
     @property
     def search_seed(self) -> int:

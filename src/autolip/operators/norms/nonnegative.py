@@ -49,6 +49,13 @@ def nonnegative_norm(operator: Operator, p: Norm, q: Norm) -> Upper | Refusal:
     return Refusal(f"the {p.value} -> {q.value} norm of {operator} needs its matrix, whose sides exceed {FEW}")
 
 
+def products_of_norm(n: int, m: int, p: Norm, q: Norm) -> float:
+    """How many products with an m x n operator and its transpose that takes, in pairs, at most."""
+    if p is Norm.LINF or q is Norm.L1:
+        return 0.5
+    return min(n, m) / 2 if min(n, m) <= FEW else float(ROUNDS)
+
+
 def upper_rows(operator: Operator) -> Float[Tensor, "n m"]:
     """At least M^T, entrywise: the columns of M as rows."""
     flip = operator.out_size < operator.in_size

@@ -1,0 +1,107 @@
+"""AutoLip's bound of every difference of two outputs at once.
+
+Let the last operation be affine, f = sum_e A_e u_e + b. Then, with l(u_e) the gain to u_e in a norm s,
+
+    |(f_i - f_j)(x) - (f_i - f_j)(y)| <= sum_e ||row_i(A_e) - row_j(A_e)||_{s*} l(u_e) ||x - y||:
+
+one walk through the network and the distances between rows are enough for all pairs. Any f has
+
+    |(f_i - f_j)(x) - (f_i - f_j)(y)| <= ||e_i - e_j||_{q*} ||f(x) - f(y)||_q.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from autolip.errors import Refusal
+from autolip.graph.views import Edge
+from autolip.intervals import UNIT, gamma
+from autolip.methods.autolip import Gains, gains_of
+from autolip.methods.method import Problem
+from autolip.norms import Norm
+from autolip.operators.norms.rounding import rounded_rows
+from autolip.operators.operator import Operator
+from autolip.slopes import Exact
+from autolip.values import Upper
+
+LARGEST = 2**24
+"""Most entries of the last map whose rows are compared."""
+
+Bounds = dict[tuple[int, int], Upper]
+
+
+def differences(problem: Problem) -> Bounds | Refusal:
+    """A bound for every pair i < j of outputs."""
+    gains = gains_of(problem, problem.fused)
+    if isinstance(gains, Refusal):
+        return gains
+    last = problem.fused[problem.fused.output]
+    count = last.shape.numel()
+    whole = gains[last.name][problem.q] * _apart(problem.q)
+    bounds = {(i, j): whole for i in range(count) for j in range(i + 1, count)}
+    by_rows = [_along(edge, gains[edge.source]) for edge in last.edges]
+    if not by_rows or any(rows is None for rows in by_rows):
+        return bounds
+    for terms in zip(*(rows for rows in by_rows if rows is not None), strict=True):
+        pair, total = terms[0][0], terms[0][1]
+        for _, term in terms[1:]:
+            total = total + term
+        bounds[pair] = Upper.least([total, whole])
+    return bounds
+
+
+def _apart(q: Norm) -> Upper:
+    """||e_i - e_j|| in the dual of q."""
+    return {Norm.L1: Upper(1.0), Norm.L2: Upper(2.0).sqrt(), Norm.LINF: Upper(2.0)}[q]
+
+
+def _along(edge: Edge, gains: Gains) -> list[tuple[tuple[int, int], Upper]] | None:
+    """What one operand of the last operation adds to every pair, by the best of the norms at its source."""
+    if not isinstance(edge.slope, Exact):
+        return None
+    operator = edge.slope.operator
+    rows = _rows(operator)
+    if rows is None:
+        return None
+    distances = {norm: list(_distances(*rows, norm.dual)) for norm in gains}
+    pairs = [(i, j) for i in range(operator.out_size) for j in range(i + 1, operator.out_size)]
+    return [
+        (pair, Upper.least(Upper(distances[norm][number]) * gains[norm] for norm in gains))
+        for number, pair in enumerate(pairs)
+    ]
+
+
+def _rows(operator: Operator) -> tuple[Tensor, Tensor] | None:
+    """The rows of a map, with their errors; None where it is too large, or its entries are not known."""
+    if operator.in_size * operator.out_size > LARGEST:
+        return None
+    parts = list(rounded_rows(operator.T))
+    known = [part for part in parts if not isinstance(part, Refusal)]
+    if not known or len(known) < len(parts):
+        return None
+    return torch.cat([part.value for part in known]), torch.cat([part.error for part in known])
+
+
+def _distances(value: Float[Tensor, "m n"], error: Float[Tensor, "m n"], norm: Norm) -> Iterator[float]:
+    """At least the distance between any two rows, i < j in order; every rounding is upward."""
+    for i in range(len(value) - 1):
+        computed = (value[i] - value[i + 1 :]).abs()
+        apart = (computed * (1 + 4 * UNIT) + (error[i] + error[i + 1 :])) * (1 + 8 * UNIT)
+        yield from _lengths(apart, norm).tolist()
+
+
+def _lengths(rows: Float[Tensor, "k n"], norm: Norm) -> Float[Tensor, " k"]:
+    """At least the norm of every row of entries >= 0, without under- or overflow on the way."""
+    n = rows.shape[1]
+    if not n:
+        return torch.zeros(len(rows), dtype=rows.dtype)
+    if norm is Norm.LINF:
+        return rows.amax(1)
+    if norm is Norm.L1:
+        return rows.sum(1) * (1 + 2 * gamma(n))
+    scale = torch.exp2(torch.frexp(rows.amax(1, keepdim=True).clamp(min=2.0**-900))[1].sub(1).to(rows.dtype))
+    shares = rows / scale
+    root = (shares * shares).sum(1).sqrt() * (1 + 2 * gamma(n + 4)) + n * 2.0**-500
+    return root * scale[:, 0] * (1 + 4 * UNIT)
