@@ -247,9 +247,10 @@ class _Run:
 
     def _too_dear(self, method: Method, problem: Problem) -> str | None:
         """Why a method that nobody named is left out beforehand."""
-        if method not in self.automatic or method.accepts(problem) is not None:
+        if method not in self.automatic:
             return None
-        return Turns.too_dear(method.price(problem), problem.options)
+        price = attempted(lambda: method.accepts(problem) or method.price(problem))
+        return None if isinstance(price, Refusal) else Turns.too_dear(price, problem.options)
 
     def _upper_row(self, method: Method, problem: Problem, late: str | None) -> tuple[Row, Bound | None]:
         if late is not None:
