@@ -12,6 +12,7 @@ from autolip.lower.certify import certified
 from autolip.lower.method import LowerMethod, lower_method
 from autolip.lower.polish import polished
 from autolip.lower.problem import LowerProblem
+from autolip.lower.scouts import scattered, scouted, uphill
 from autolip.lower.secants import Pairs, Pull, column, ends, maximiser, pull, random_directions, turned
 from autolip.norms import Norm
 from autolip.regions import Everywhere
@@ -23,8 +24,8 @@ LONGEST, SHORTEST = (-1.5, 0.5), -4.0
 LIVELIEST = (-0.5, 0.3)
 """log10 of how far the midpoint moves per step, relative to the half distance; one per chain, in this range."""
 
-FAR = 10.0
-"""On an unbounded region every other start is this much further from the example."""
+SCOUTING = 0.07
+"""Part of the passes for random points, the steepest of which are climbed from first."""
 
 INERTIA, MEMORY = 0.7, 0.95
 """Decay rates of the means of the gradient and of its square (Kingma and Ba, ICLR 2015)."""
@@ -39,7 +40,8 @@ class Ascent(LowerMethod):
     step, v <- argmax <(J(c + h v) + J(c - h v))^T u, v>, and moves c along (J(c + h v) - J(c - h v))^T u, the gradient
     of the slope, which for ReLU networks does not vanish as that of the Jacobian's norm does.  The distance h shrinks
     geometrically from the scale of the region to a small one.  Later rounds start half of the chains from the best
-    pairs so far.  The best pairs are polished by power steps at a fixed midpoint.
+    pairs so far, the first ones from the steepest of many random points: inside, at edges and corners, far from the
+    example.  The best pairs are polished by power steps at a fixed midpoint, and then by small steps of it.
 
     Rounds end when the last `patience` of them together raised the best slope by less than `gain`, relatively.
     Their number and size are bounded from the number of operations in the graph, for at most about `seconds` on two
@@ -50,7 +52,7 @@ class Ascent(LowerMethod):
     passes: int = 100_000
     starts: int = 64
     steps: int = 60
-    patience: int = 4
+    patience: int = 3
     gain: float = 2e-3
 
     name: ClassVar[str] = "ascent"
@@ -60,15 +62,16 @@ class Ascent(LowerMethod):
         passes = min(self.passes, self.seconds / problem.seconds_per_pass)
         starts = max(1, min(self.starts, int(math.sqrt(passes / 32))))
         steps = max(3, min(self.steps, int(passes / (2 * starts))))
-        generator, leaders = problem.generator(), Pairs.at(problem.example[None][:0])
+        generator = problem.generator()
+        leaders = scouted(problem, SCOUTING * passes, max(1, starts // 2), generator)
         best: list[float] = []
-        for _ in range(max(1, round(0.8 * passes / (2 * starts * steps)))):
+        for _ in range(max(1, round((0.8 - SCOUTING) * passes / (2 * starts * steps)))):
             found = _Climb.starting(problem, starts, steps, generator, leaders).run()
             leaders = leaders.joined(found).steepest(max(1, starts // 4))
             best.append(float(leaders.slope[0]))
             if problem.expired or self._stands_still(best):
                 break
-        return certified(problem, polished(problem, leaders, passes / 10))
+        return certified(problem, uphill(problem, polished(problem, leaders, passes / 10), passes / 50))
 
     def _stands_still(self, best: list[float]) -> bool:
         """Whether the last `patience` rounds hardly raised the best slope so far."""
@@ -93,7 +96,7 @@ class _Climb:
         problem: LowerProblem, starts: int, steps: int, generator: torch.Generator, leaders: Pairs
     ) -> "_Climb":
         """Half of the chains from the leaders if there are any, the others from fresh points."""
-        centre, direction = _starts(problem, starts, generator), random_directions(problem, starts, generator)
+        centre, direction = scattered(problem, starts, generator), random_directions(problem, starts, generator)
         if not len(leaders.slope):
             centre[0] = problem.region.project(problem.example[None])[0]
         else:
@@ -140,13 +143,3 @@ def _scale(problem: LowerProblem, centre: Tensor) -> Tensor:
         return torch.full((len(centre),), problem.reach, dtype=torch.float64)
     distance = problem.p.of_rows(centre - problem.example)
     return distance.where(distance > 0, problem.reach)
-
-
-def _starts(problem: LowerProblem, count: int, generator: torch.Generator) -> Tensor:
-    """Random points of the region; of an unbounded one at several scales about the example."""
-    points = problem.region.sample(count, problem.example, generator)
-    if isinstance(problem.region, Everywhere):
-        stretch = torch.ones(count, dtype=torch.float64)
-        stretch[1::2] = FAR
-        points = problem.example + column(stretch, points) * (points - problem.example)
-    return points

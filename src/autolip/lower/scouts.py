@@ -1,0 +1,74 @@
+"""Where a search begins: points inside, at the edges and far out; and how it ends: small steps uphill."""
+
+import torch
+from torch import Tensor
+
+from autolip.lower.problem import LowerProblem
+from autolip.lower.secants import Pairs, column, ends, maximiser, measured, power, pull, random_directions, turned
+from autolip.norms import Norm
+from autolip.regions import Everywhere
+
+POWER_STEPS = 2
+"""Power steps at a scout's point."""
+
+STRETCH = (0.0, 1.5)
+"""log10 of how far from the middle of a region points are pushed, to the edges that they meet; one for each."""
+
+FAR = (-2.0, 2.0)
+"""The same about the example where the region is unbounded, relative to its scale."""
+
+LENGTHS = 10.0 ** torch.linspace(0.5, -7.5, 17, dtype=torch.float64)
+"""Steps uphill that are tried at once, relative to the reach of the region: the longest end at its edge."""
+
+CLIMBERS, ROUNDS = 2, 40
+"""How many pairs take such steps, and how often at most."""
+
+
+def scouted(problem: LowerProblem, passes: float, kept: int, generator: torch.Generator) -> Pairs:
+    """The steepest short pairs about the example and random points, by two power steps, in about so many passes."""
+    count = int(passes / (2 * POWER_STEPS))
+    found = Pairs.at(problem.example[None][:0])
+    if not count:
+        return found
+    points = scattered(problem, count, generator)
+    points[0] = problem.region.project(problem.example[None])[0]
+    for part in points.split(max(1, problem.rows // 2)):
+        direction = random_directions(problem, len(part), generator)
+        here = power(problem, part, direction, problem.short, POWER_STEPS)
+        found = found.joined(here).steepest(kept)
+        if problem.expired:
+            break
+    return found
+
+
+def scattered(problem: LowerProblem, count: int, generator: torch.Generator) -> Tensor:
+    """Random points of the region, every other one pushed outward, to a face, an edge or a corner; or far out."""
+    points = problem.region.sample(count, problem.example, generator)
+    low, high = FAR if isinstance(problem.region, Everywhere) else STRETCH
+    factor = 10 ** (low + (high - low) * torch.rand(count, generator=generator, dtype=torch.float64))
+    factor[::2] = 1.0
+    middle = problem.domain.interval(problem.example.shape)
+    centre = (middle.lo + middle.hi) / 2
+    return problem.domain.project(centre + column(factor, points) * (points - centre))
+
+
+def uphill(problem: LowerProblem, pairs: Pairs, passes: float) -> Pairs:
+    """The steepest pairs, and what steps of many lengths along the gradient of their slopes make of them."""
+    best = pairs.steepest(CLIMBERS)
+    for _ in range(min(ROUNDS, int(passes / (len(best.slope) * (len(LENGTHS) + 2))))):
+        if problem.expired:
+            break
+        pulled = pull(problem, best.x, best.y)
+        heading = maximiser(pulled.moving, Norm.L2).repeat_interleave(len(LENGTHS), 0)
+        direction = turned(problem, pulled, best.direction(problem.p)).repeat_interleave(len(LENGTHS), 0)
+        length = problem.reach * LENGTHS.repeat(len(best.slope))
+        middle = best.centre.repeat_interleave(len(LENGTHS), 0)
+        centre = problem.domain.project(middle + column(length, heading) * heading)
+        steps = torch.full((len(centre),), problem.short, dtype=torch.float64)
+        tried = measured(problem, *ends(problem, centre, direction, steps))
+        chosen = tried.slope.reshape(-1, len(LENGTHS)).argmax(1) + len(LENGTHS) * torch.arange(len(best.slope))
+        after = best.better(Pairs(tried.x[chosen], tried.y[chosen], tried.slope[chosen]))
+        if bool((after.slope == best.slope).all()):
+            break
+        best = after
+    return pairs.joined(best)

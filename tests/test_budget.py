@@ -1,0 +1,160 @@
+"""What a time budget buys, by clocks that count; and what is left out beforehand."""
+
+import itertools
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from autolip import lipschitz
+from autolip.capture.torch_export import Capture, capture_model
+from autolip.errors import Refusal
+from autolip.estimate import OWN_RUNS, bracket
+from autolip.lower import Ascent
+from autolip.methods import AutoLip, Layerwise, Nonnegative, method
+from autolip.methods.method import Bound, Problem
+from autolip.norms import Norm
+from autolip.operators.norms import NormOptions, operator_norm
+from autolip.operators.operator import Operator
+from autolip.regions import Everywhere
+from autolip.turns import WORTH, Turns
+from autolip.values import Upper
+
+QUICK, UNLIMITED = Ascent(passes=40), NormOptions()
+
+
+def network(*widths: int) -> nn.Sequential:
+    torch.manual_seed(0)
+    layers = [layer for n, m in itertools.pairwise(widths) for layer in (nn.Linear(n, m), nn.ReLU())]
+    return nn.Sequential(*layers[:-1]).eval()
+
+
+def captured(*widths: int) -> Capture:
+    return capture_model(network(*widths), (torch.zeros(1, widths[0]),))
+
+
+def posed(capture: Capture, options: NormOptions = UNLIMITED) -> Problem:
+    return Problem.pose(capture.graph, Everywhere(), Norm.L2, Norm.L2, options)
+
+
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that goes on by a hundredth of a second whenever it is read."""
+    ticks = itertools.count()
+    monkeypatch.setattr(time, "monotonic", lambda: next(ticks) * 0.01)
+
+
+def test_capturing_takes_nothing_from_the_budget() -> None:
+    slow = replace(captured(3, 8, 2), seconds=100.0)
+    result = bracket(slow, model="slow", method="autolip", lower=None, time_budget=60.0)
+    assert result.complete and result.capture_seconds > 100
+    assert result.to_dict()["capture_seconds"] == result.capture_seconds
+    assert "the time budget of 60 s began after 1e+02 s of capturing" in repr(result)
+
+
+def test_norms_that_are_stand_ins_say_so_and_are_found_again_with_more_time() -> None:
+    capture = captured(30, 40, 2)
+    late = posed(capture, NormOptions(deadline=time.monotonic() - 1))
+    hurried = AutoLip().bound(late)
+    assert isinstance(hurried, Bound) and not hurried.complete
+    assert any("2 of 2 norms are cheap stand-ins" in note for note in hurried.notes)
+    again, fresh = AutoLip().bound(replace(late, options=NormOptions())), AutoLip().bound(posed(capture))
+    assert isinstance(again, Bound) and isinstance(fresh, Bound)
+    assert again.value == fresh.value and again.value.value < hurried.value.value
+    assert again.complete and not again.notes
+
+
+class Sign(nn.Module):
+    """A step between two matrices whose norms take a search."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(20, 30), nn.Linear(30, 25)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.sign(self.first(x)))
+
+
+def test_what_is_infinite_is_found_before_any_norm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the engines that cost next to nothing: every method that multiplies norms is infinite by its slopes."""
+
+    def cheap(operator: Operator, p: Norm, q: Norm, options: NormOptions) -> Upper | Refusal:
+        assert options.expired, "a norm was computed for nothing"
+        return operator_norm(operator, p, q, options)
+
+    monkeypatch.setattr(method, "operator_norm", cheap)
+    result = lipschitz(Sign().eval(), torch.zeros(1, 20), lower=None)
+    assert result.upper is not None and result.upper.value == float("inf") and result.complete
+    assert any("infinite through aten.sign" in note for row in result.bounds for note in row.notes)
+
+
+def test_a_member_that_would_take_long_is_left_out_but_for_who_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    capture = captured(3, 8, 2)
+    monkeypatch.setattr(Nonnegative, "price", lambda self, problem: 1e4)
+    result = bracket(capture, model="net", lower=None)
+    assert "nonnegative left out: it would take about 1e+04 s: name it to have it run" in result.notes
+    assert result.complete and all(row.method != "nonnegative" for row in result.bounds)
+    named = bracket(capture, model="net", method="nonnegative", lower=None)
+    assert named.upper is not None and named.upper.method == "nonnegative"
+
+
+def test_too_dear_is_more_than_lipsdp_or_more_than_there_is_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autolip.turns.reference_seconds", lambda seconds: seconds / 2)
+    assert Turns.too_dear(WORTH, NormOptions()) is None
+    assert Turns.too_dear(1.01 * WORTH, NormOptions()) is not None
+    soon = NormOptions(deadline=time.monotonic() + 100)
+    assert Turns.too_dear(45.0, soon) is None and Turns.too_dear(0.0, soon) is None
+    assert "about 1.1e+02 s, more than its part of the time" in str(Turns.too_dear(55.0, soon))
+
+
+def test_prices_grow_with_what_is_factorised() -> None:
+    """Frequencies with the pixels, matrices with the cube of their width."""
+
+    def chain(side: int) -> Problem:
+        layers = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1)).eval()
+        return posed(capture_model(layers, (torch.zeros(1, 4, side, side),)))
+
+    assert 12 < Layerwise().price(chain(127)) / Layerwise().price(chain(31)) < 20
+    assert Layerwise().price(posed(captured(3, 400, 2))) > 10 * Layerwise().price(posed(captured(3, 40, 2)))
+    assert Layerwise().price(posed(captured(3, 4000, 2))) == 0.0
+    assert 0 < Nonnegative().price(posed(captured(3, 40, 2))) < Nonnegative().price(posed(captured(9, 40, 40, 40, 9)))
+
+
+def test_members_have_turns() -> None:
+    """The first most of the time, the cheap ones three tenths, the last six; all of it where no lower bound follows."""
+    moment = time.monotonic() + 1000
+    turns = Turns.of(NormOptions(deadline=moment), 1.0, below=True)
+    left = [options.left for options in (turns.first, turns.cheap, turns.last)]
+    assert left == pytest.approx([850, 300, 600], abs=5)
+    alone = Turns.of(NormOptions(deadline=moment), 1.0, below=False)
+    assert [options.left for options in (alone.first, alone.cheap, alone.last)] == pytest.approx(
+        [1000, 500, 1000], abs=5
+    )
+
+
+def test_who_came_too_late_has_another_turn_where_the_last_one_ends_early(ticking: None) -> None:
+    """LipSDP is done with a small network long before its time is spent."""
+    result = bracket(captured(3, 8, 2), model="net", lower=None, time_budget=40.0)
+    assert {"autolip", "layerwise", "rescaled", "liplt", "lipsdp"} <= {row.method for row in result.bounds}
+
+
+def test_pairs_keep_to_the_budget_and_all_have_a_bound(ticking: None) -> None:
+    """The largest have runs of their own; the others the bound of one walk."""
+    result = bracket(captured(3, 8, 30), model="net", output="pairs", lower=QUICK, time_budget=20.0)
+    assert len(result.pairs) == 435 and not result.complete
+    assert all(pair.upper is not None and pair.upper.value is not None for pair in result.pairs)
+    own = [pair for pair in result.pairs if pair.lower is not None]
+    assert 0 < len(own) < OWN_RUNS
+    alone = 435 - len(own)
+    assert any(note.startswith(f"{alone} of 435 pairs have the bound of one walk") for note in result.notes)
+
+
+def test_without_a_budget_as_many_pairs_as_ten_outputs_have_are_run() -> None:
+    result = bracket(captured(2, 3, 11), model="net", output="pairs", method="autolip", lower=QUICK)
+    assert sum(pair.lower is not None for pair in result.pairs) == OWN_RUNS and len(result.pairs) == 55
+    shown = [pair.upper.value for pair in result.pairs if pair.lower is not None and pair.upper is not None]
+    others = [pair.upper.value for pair in result.pairs if pair.lower is None and pair.upper is not None]
+    assert min(shown) >= max(others) * (1 - 1e-2)
+    assert result.upper is not None and result.upper.value == max(shown)
