@@ -11,6 +11,9 @@ from autolip.regions import Everywhere
 POWER_STEPS = 2
 """Power steps at a scout's point."""
 
+AT_ONCE = 256
+"""Points between two looks at the clock."""
+
 STRETCH = (0.0, 1.5)
 """log10 of how far from the middle of a region points are pushed, to the edges that they meet; one for each."""
 
@@ -28,11 +31,11 @@ def scouted(problem: LowerProblem, passes: float, kept: int, generator: torch.Ge
     """The steepest short pairs about the example and random points, by two power steps, in about so many passes."""
     count = int(passes / (2 * POWER_STEPS))
     found = Pairs.at(problem.example[None][:0])
-    if not count:
+    if not count or problem.expired:
         return found
     points = scattered(problem, count, generator)
     points[0] = problem.region.project(problem.example[None])[0]
-    for part in points.split(max(1, problem.rows // 2)):
+    for part in points.split(max(1, min(AT_ONCE, problem.rows // 2))):
         direction = random_directions(problem, len(part), generator)
         here = power(problem, part, direction, problem.short, POWER_STEPS)
         found = found.joined(here).steepest(kept)
