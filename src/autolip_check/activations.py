@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from autolip_check.admission import number
+from autolip_check.container import Rejected
 
 Slopes = tuple[float, float]
 Parameters = dict[str, Any]
@@ -131,4 +132,9 @@ def global_slopes(operation: str, parameters: Parameters) -> Slopes | None:
     if name in PLAIN:
         return None if parameters else PLAIN[name]
     known, slopes = WITH_PARAMETERS.get(name, (set[str](), None))
-    return slopes(parameters) if slopes is not None and set(parameters) <= known else None
+    if slopes is None or not set(parameters) <= known:
+        return None
+    try:
+        return slopes(parameters)
+    except Rejected:  # a parameter that is no admitted number
+        return None

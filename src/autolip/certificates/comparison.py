@@ -83,19 +83,17 @@ def _of_map(ours: Document, theirs: Document, mine: Arrays, yours: Arrays) -> It
             return
         off = np.abs(a - b) + theirs["error"] * np.abs(b) > ours["error"] * np.abs(a)
         if bool(off.any()):
-            yield f"{_count(off)} differ, the first {a[off][0]!r} where the model has {b[off][0]!r}"
+            yield f"{_count(off)} differ, the first {_first(a, off)} where the model has {_first(b, off)}"
 
 
 def _of_slopes(ours: Document, theirs: Document, claimed: Written, again: Written, shape: list[int]) -> Iterator[str]:
     """Intervals of slopes: they must contain the model's."""
     lo, hi = (np.broadcast_to(_known(ours[end], claimed.tensors), shape) for end in ("lo", "hi"))
     least, most = (np.broadcast_to(_known(theirs[end], again.tensors), shape) for end in ("lo", "hi"))
-    narrow = (lo > least) | (hi < most)
+    narrow = ~((lo <= least) & (most <= hi))
     if bool(narrow.any()):
-        first = (
-            f"[{lo[narrow][0]!r}, {hi[narrow][0]!r}] where the model has [{least[narrow][0]!r}, {most[narrow][0]!r}]"
-        )
-        yield f"{_count(narrow)} have narrower slopes, the first {first}"
+        mine, yours = ([_first(end, narrow) for end in ends] for ends in ((lo, hi), (least, most)))
+        yield f"{_count(narrow)} have narrower slopes, the first {mine} where the model has {yours}"
 
 
 def _of_gain(ours: Document, theirs: Document) -> Iterator[str]:
@@ -118,6 +116,10 @@ def _values(weight: str | float, tensors: Arrays) -> NDArray[Any] | None:
 def _known(weight: str | float, tensors: Arrays) -> NDArray[Any]:
     values = _values(weight, tensors)
     return np.array(np.nan) if values is None else values
+
+
+def _first(numbers: NDArray[Any], which: NDArray[np.bool_]) -> float:
+    return float(numbers[which][0])
 
 
 def _count(which: NDArray[np.bool_]) -> str:

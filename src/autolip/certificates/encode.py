@@ -1,6 +1,7 @@
 """A graph of slope sets as plain data: a closed set of linear primitives, tensors by the hash of their content."""
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -229,5 +230,10 @@ def _numbers(graph: Graph) -> dict[str, Document]:
     for node in graph:
         names = (argument.name for argument in node.target._schema.arguments)  # type: ignore[attr-defined]
         given = dict(zip(names, node.args, strict=False)) | node.kwargs
-        found[node.name] = {k: v for k, v in given.items() if isinstance(v, int | float | str)}
+        found[node.name] = {k: _plain(v) for k, v in given.items() if isinstance(v, int | float | str)}
     return found
+
+
+def _plain(value: int | float | str) -> int | float | str:
+    """A number of JSON, which knows no infinity: that in words."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
