@@ -112,8 +112,10 @@ def holds(name: str, region: str, norm: str, method: Method, folder: Path) -> No
     model, given = NETWORKS[name]().eval(), REGIONS[region]
     result = autolip.lipschitz(model, torch.zeros(1, 4), norm=norm, region=given, method=method, lower=None)
     row = result.upper
-    if row is None or row.value is None or row.value == float("inf") or row.proof() is None:
-        assert method.title == "seqlip-exact" or row is None or row.value in (0.0, float("inf"))
+    if row is None or row.value in (None, 0.0, float("inf")):
+        return  # refused, constant or unbounded
+    if row.proof() is None:
+        assert method.title == "seqlip-exact"
         return
     certificate = result.certificate()
     assert row.value <= certificate.value <= row.value * 1.0005
