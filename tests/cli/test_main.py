@@ -11,7 +11,7 @@ import pytest
 import autolip
 from autolip.cli import estimate as command
 from autolip.cli.main import main
-from autolip.errors import AutolipError, OutputError, UnsupportedOperation
+from autolip.errors import AutolipError, Contradiction, OutputError, UnsupportedOperation
 
 
 def fails(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -30,6 +30,11 @@ ENDS = {
         "a defect of autolip, ZeroDivisionError (division by zero): please report it with what --debug adds",
     ),
     "a defect without words": (RecursionError(), 70, "a defect of autolip, RecursionError: please report it"),
+    "a contradiction": (
+        Contradiction("a bounds output all by 1.0, and b attains 2.0"),
+        70,
+        "a bounds output all by 1.0",
+    ),
     "an assertion": (AssertionError(), 70, "a defect of autolip, AssertionError"),
     "a refusal": (AutolipError("no"), 2, "no"),
     "a refusal that would hide something": (AutolipError("net\n\x1b[2Jx"), 2, r"net\n\x1b[2Jx"),
