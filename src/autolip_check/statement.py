@@ -1,5 +1,6 @@
 """What a verdict takes for granted, in sentences: every slope, gain, scaling and linear map that no name gives."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ from autolip_check.activations import global_slopes, name_of
 from autolip_check.admission import quoted
 from autolip_check.graph import Edge, Gain, Network, Origin, Slopes, Vertex
 from autolip_check.linear import ALWAYS, WITH_CONSTANTS
-from autolip_check.maps import Diagonal, Map, Stored
+from autolip_check.maps import Convolution, Dense, Diagonal, Map, Stored, Wiring
 
 MOST_INTERVALS = 3
 """Different intervals that are listed one by one."""
@@ -74,9 +75,21 @@ def _linear_part(vertex: Vertex, origin: Origin, taken: Taken) -> None:
     elif name in WITH_CONSTANTS:
         taken.with_constants[name] += not vertex.origin.is_step
     else:
-        taken.sentences.append(f"{_where(vertex, origin)} acts on some entries as a linear map")
+        parts = [f"of {quoted(edge.source)} into {_reached(vertex, edge)}" for edge in vertex.edges]
+        said = f"acts on some entries as a linear map, {', '.join(parts)} of {math.prod(vertex.shape)} entries"
+        taken.sentences.append(f"{_where(vertex, origin)} {said}")
     for edge in vertex.edges:
         _scaling(vertex, origin, edge, taken)
+
+
+def _reached(vertex: Vertex, edge: Edge) -> int:
+    """How many entries of the result depend on this operand."""
+    slope = edge.slope
+    if isinstance(slope, Wiring):
+        return len(np.unique(slope.rows))
+    if isinstance(slope, Diagonal):
+        return int(np.count_nonzero(np.broadcast_to(slope.entries, vertex.shape)))
+    return math.prod(vertex.shape)
 
 
 def _scaling(vertex: Vertex, origin: Origin, edge: Edge, taken: Taken) -> None:
@@ -84,6 +97,11 @@ def _scaling(vertex: Vertex, origin: Origin, edge: Edge, taken: Taken) -> None:
     slope, where = edge.slope, _where(vertex, origin)
     if isinstance(slope, Diagonal) and bool((slope.entries != 1).any()):
         taken.sentences.append(f"{where} multiplies {quoted(edge.source)} by {_extent(slope.entries)}")
+    elif edge.is_zero:
+        taken.sentences.append(f"{where} takes nothing from {quoted(edge.source)}")
+    elif isinstance(slope, Dense | Convolution) and name_of(origin.operation) not in WITH_CONSTANTS:
+        shape = " x ".join(map(str, slope.entries.shape))
+        taken.sentences.append(f"{where} acts on {quoted(edge.source)} by {shape} numbers: {_extent(slope.entries)}")
     if isinstance(slope, Stored) and slope.error > 0:
         taken.sentences.append(f"{where} has entries that are right up to {slope.error * 2.0**-53:.3g} of them")
 

@@ -13,6 +13,7 @@ from autolip_check.admission import (
     LARGEST,
     LEAST,
     admitted,
+    fields_of,
     finite,
     number,
     positive,
@@ -87,6 +88,13 @@ def test_shapes_are_small_lists_of_integers(value: Any) -> None:
     assert shape_of([2, 0, 3]) == (2, 0, 3)
     with pytest.raises(Rejected):
         shape_of(value)
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, {"a": 1, "b": 2, "c": 3}, {}, ["a", "b"], None])
+def test_objects_have_the_fields_they_should(value: Any) -> None:
+    assert fields_of({"b": 2, "a": 1}, {"a", "b"}, "it") == {"a": 1, "b": 2}
+    with pytest.raises(Rejected, match="it has unknown fields, or lacks some"):
+        fields_of(value, {"a", "b"}, "it")
 
 
 def test_what_is_printed_is_printable() -> None:

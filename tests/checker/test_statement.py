@@ -144,6 +144,41 @@ def test_different_factors_are_said_by_their_extent(claimed: Claimed) -> None:
     assert any("by 3 numbers within [-2.0, 0.5], of size 9.31323e-10 at least" in said for said in verdict.assumed)
 
 
+def test_a_map_of_zeros_is_said(claimed: Claimed) -> None:
+    """A reshape that reads nothing, a layer without weights."""
+    nothing = np.zeros(0, dtype=np.int64)
+    pairs = {"op": "pairs", "in": [2], "out": [2], "rows": content(nothing), "columns": content(nothing)}
+    y = vertex("y", [2], {"source": "x", "kind": "exact", "map": pairs}, operation="aten.view.default")
+    verdict = claimed(network(vertex("x", [2]), y), [], 0.0, tensors={content(nothing): nothing})
+    assert "'aten.view.default' at 'somewhere' takes nothing from 'x'" in verdict.assumed
+
+
+@pytest.mark.parametrize("operation, hidden", [("aten.view.default", True), ("aten.linear.default", False)])
+def test_a_matrix_under_another_name_is_said(claimed: Claimed, operation: str, hidden: bool) -> None:
+    """A reshape that multiplies by 2^-20 in all."""
+    weight = 2.0**-20 * np.eye(2)
+    dense = {"op": "dense", "weight": content(weight), "in": [2], "error": 0.0}
+    y = vertex("y", [2], {"source": "x", "kind": "exact", "map": dense}, operation=operation)
+    facts = [fact("x", "y", 2.0**-19, "majorant")]
+    verdict = claimed(network(vertex("x", [2]), y), facts, 2.0**-19, tensors={content(weight): weight})
+    said = "acts on 'x' by 2 x 2 numbers: 4 numbers within [0.0, 9.5367431640625e-07]"
+    assert any(said in sentence for sentence in verdict.assumed) == hidden
+
+
+def test_entries_that_are_left_out_are_counted(claimed: Claimed) -> None:
+    """A relu that copies one of three entries, and is 0 on the others."""
+    places = np.array([1, -1, -1])
+    gather = {"op": "gather", "in": [3], "out": [3], "index": content(places)}
+    y = vertex("y", [3], {"source": "x", "kind": "exact", "map": gather}, operation="aten.relu.default")
+    verdict = claimed(
+        network(vertex("x", [3]), y),
+        [fact("x", "y", 1 + 1e-9, "majorant")],
+        1 + 1e-9,
+        tensors={content(places): places},
+    )
+    assert any("as a linear map, of 'x' into 1 of 3 entries" in sentence for sentence in verdict.assumed)
+
+
 # Regions.
 
 
