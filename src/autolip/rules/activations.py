@@ -101,6 +101,8 @@ def log_sigmoid(self: Operand) -> Pointwise:
     Example(Variable(3), -0.5),
     Example(Variable(3), 1.0, 1.0),
     Example(Variable(3), -2.0, 1.0),
+    Example(Variable(3), 2.0, 0.5),
+    Example(Variable(3), 0.5, 1.5),
 )
 def softplus(self: Operand, beta: float, threshold: float) -> Pointwise:
     """Between(0, 1); infinite where the range crosses a threshold below 20.
@@ -246,7 +248,13 @@ def selu(self: Operand) -> Pointwise:
     return _exponential_below(self, scale, scale * alpha, 1.0, _product(scale, alpha))
 
 
-@rule(aten.celu.default, Example(Variable(2, 5)), Example(Variable(3), 0.25), Example(Variable(3), -2.0))
+@rule(
+    aten.celu.default,
+    Example(Variable(2, 5)),
+    Example(Variable(3), 0.25),
+    Example(Variable(3), 4.0),
+    Example(Variable(3), -2.0),
+)
 def celu(self: Operand, alpha: float) -> Pointwise:
     """Between(0, 1) for alpha > 0."""
     if alpha == 0:

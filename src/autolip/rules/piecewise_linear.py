@@ -90,6 +90,7 @@ def relu6(self: Operand) -> Pointwise:
 @rule(
     aten.hardtanh.default,
     Example(Variable(2, 5)),
+    Example(Variable(3), -0.5, 2.0),
     Example(Variable(3), 0.0, 6.0),
     Example(Variable(3), 1.0, 1.0),
 )
@@ -215,7 +216,7 @@ def hardsigmoid(self: Operand) -> Pointwise:
     )
 
 
-@rule(aten.softshrink.default, Example(Variable(2, 5)), Example(Variable(3), 0.0))
+@rule(aten.softshrink.default, Example(Variable(2, 5)), Example(Variable(3), 0.0), Example(Variable(3), 1.75))
 def softshrink(self: Operand, lambd: float) -> Pointwise:
     """Between(0, 1)."""
     return _piecewise(
@@ -229,7 +230,13 @@ def softshrink(self: Operand, lambd: float) -> Pointwise:
     )
 
 
-@rule(aten.hardshrink.default, Example(Variable(2, 5)), Example(Variable(3), 0.0), Example(Variable(3), -1.0))
+@rule(
+    aten.hardshrink.default,
+    Example(Variable(2, 5)),
+    Example(Variable(3), 0.0),
+    Example(Variable(3), 1.75),
+    Example(Variable(3), -1.0),
+)
 def hardshrink(self: Operand, lambd: float) -> Pointwise:
     """Infinite where the range crosses -lambd or lambd > 0, else Between(0, 1)."""
     if lambd <= 0:
@@ -249,6 +256,7 @@ def hardshrink(self: Operand, lambd: float) -> Pointwise:
     Example(Variable(2, 5), 0.5, 2.0),
     Example(Variable(3), 1.0, 1.0),
     Example(Variable(3), -1, 0),
+    Example(Variable(3), -0.75, -2.0),
 )
 def threshold(self: Operand, threshold: float, value: float) -> Pointwise:
     """Infinite where the range crosses a threshold != value, else Between(0, 1)."""

@@ -247,11 +247,16 @@ def _max_rule(target: Callable[..., Any], dims: int, *examples: Example) -> None
         return _max_sliding(target, self, kernel_size, stride, padding, dilation, ceil_mode, dims)
 
 
-_MAX_1D = (Example(Variable(2, 3, 8), [3]), Example(Variable(3, 8), [3], [2], [1], [2], True))
+_MAX_1D = (
+    Example(Variable(2, 3, 8), [3]),
+    Example(Variable(3, 8), [3], [2], [1], [2], True),
+    Example(Variable(2, 7), [2], [1], [0], [2]),
+)
 _MAX_2D = (
     Example(IMAGE, [3, 2]),
     Example(IMAGE, [3, 2], [2, 1], [1, 1], [1, 2], True),
     Example(Variable(2, 7, 6), [3], [2], [1]),
+    Example(Variable(1, 6, 5), [3, 2], [1], [0], [1, 2]),
 )
 _MAX_3D = (
     Example(VOLUME, [2, 3, 2], [2, 1, 3], [1, 1, 0], [2, 1, 1], True),

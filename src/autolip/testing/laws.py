@@ -1,5 +1,6 @@
 """The laws of rules, operators and methods: each is tried where it may break, and fails with a counterexample."""
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -91,8 +92,9 @@ class _Call:
 
     @property
     def marks(self) -> Tensor:
-        """Numbers where the operation may kink or jump: its constants, their negatives, 0, 1 and 3."""
+        """Numbers where the operation may kink or jump: its constants, their quotients and negatives, 0, 1 and 3."""
         numbers = [float(leaf) for leaf in self.leaves if isinstance(leaf, int | float)]
+        numbers += [a / b for a, b in itertools.permutations(numbers, 2) if b and math.isfinite(a / b)]
         tensors = [leaf.double().flatten() for leaf in self.leaves if isinstance(leaf, Tensor)]
         marks = torch.cat([torch.tensor([0.0, 1.0, 3.0, *numbers], dtype=torch.float64), *tensors])
         marks = marks[marks.isfinite()]
