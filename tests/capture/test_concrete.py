@@ -63,6 +63,8 @@ KNOWN = {
     "unique": Kept(lambda self, x: x[:, torch.unique(self.index)], index=torch.tensor([3, 0, 3, 1])),
     "repeat_interleave": Kept(lambda self, x: x.repeat_interleave(self.times, 1), times=torch.tensor([2, 0, 1, 3])),
     "a loop": Kept(looped, count=torch.tensor(3)),
+    "a list": Kept(lambda self, x: x[:, self.index.tolist()], index=torch.tensor([3, 0])),
+    "a mask of numpy": Kept(lambda self, x: x[:, self.mask.numpy()], mask=MASK),
     "a branch": Kept(lambda self, x: x if self.gain > 0 else -x, gain=torch.tensor(-2.0)),
     "a number": Kept(lambda self, x: x * self.gain.item(), gain=torch.tensor(-2.0)),
 }
@@ -74,6 +76,13 @@ def test_what_depends_on_constants_is_known(name: str) -> None:
     capture = capture_model(model, (x,))
     assert replay(capture) <= 1e-12
     torch.testing.assert_close(evaluate(capture.graph, x.double()).float(), model(x))
+
+
+def test_numbers_from_weights_are_those_of_float64() -> None:
+    weight = torch.tensor([1.0, 3.0, 7.0])
+    model = Kept(lambda self, x: x * self.weight.norm().item(), weight=weight)
+    (node,) = capture_model(model, (torch.randn(3),)).graph.nodes
+    assert node.args[1] == pytest.approx(weight.double().norm().item(), rel=1e-15)
 
 
 def through_memory(self: Kept, x: Tensor) -> Tensor:

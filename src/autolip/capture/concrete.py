@@ -4,6 +4,7 @@ The exporter traces without values: `x[:, mask]`, `adjacency.nonzero()` or `if s
 truth for it.  Where no value of an input enters, one run on the example tells them, and they are constants.
 """
 
+import contextlib
 import copy
 import functools
 import os
@@ -11,12 +12,16 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
+from autolip.capture.reference import Promoted, in_double, wide_tensor
 from autolip.errors import InputError
 
 READS = frozenset(
@@ -26,6 +31,13 @@ READS = frozenset(
     }
 )
 """Functions that turn a tensor's values into values of Python's."""
+SHAPES = frozenset(
+    {
+        *("__get__", "__len__", "__repr__", "__format__", "dim", "size", "numel", "nelement", "stride", "ndimension"),
+        *("is_floating_point", "is_complex", "is_contiguous", "element_size", "storage_offset", "get_device", "type"),
+    }
+)
+"""Functions that the exporter knows the answer of: they look at no value."""
 UNKNOWN = object()
 
 Rewrite = Callable[[Any, Any, Any], Any]
@@ -43,8 +55,9 @@ class Entry:
 class Recorder(TorchFunctionMode):
     """Puts down every call of a run; what an input's values reach is told apart by the memory it lies in."""
 
-    def __init__(self, inputs: list[Tensor]) -> None:
+    def __init__(self, inputs: list[Tensor], exact: bool) -> None:
         super().__init__()
+        self.exact = exact
         self.entries: list[Entry] = []
         self.reached: dict[int, Any] = {}
         for value in inputs:
@@ -62,8 +75,8 @@ class Recorder(TorchFunctionMode):
         result = func(*args, **kwargs)
         if depends:
             pytree.tree_map(self._reach, (result, args[:1] if name == "__setitem__" else ()))
-        if name != "__get__":
-            known = not depends and instead is None and _is_exact(result)
+        if name not in SHAPES:
+            known = not depends and instead is None and _is_known(result, self.exact)
             self.entries.append(Entry(name, _kept(result) if known else UNKNOWN, instead))
         return result
 
@@ -80,6 +93,7 @@ class Recorder(TorchFunctionMode):
         """The same call with constant masks and counts as indices; None where there are none."""
         if name in ("__getitem__", "__setitem__"):
             index = args[1] if isinstance(args[1], tuple) else (args[1],)
+            index = tuple(torch.from_numpy(part) if isinstance(part, np.ndarray) else part for part in index)
             masks = [_is_mask(part) and not self._is_reached(part) for part in index]
             return _at(_indices(index, masks)) if any(masks) else None
         mask = args[1] if len(args) > 1 else kwargs.get("mask", kwargs.get("repeats"))
@@ -129,10 +143,14 @@ def _repeated(repeats: Tensor, args: Any, kwargs: Any) -> Rewrite:
     return lambda func, args, kwargs: args[0].index_select(dim, index)
 
 
-def _is_exact(result: Any) -> bool:
-    """Whether a result is the same in every precision: no floating-point tensor is in it."""
+def _is_known(result: Any, exact: bool) -> bool:
+    """Whether a result may stand for the call: numbers of Python's in float64, indices, and what is true."""
     leaves = pytree.tree_leaves(result)
-    return bool(leaves) and not any(isinstance(x, Tensor) and (x.is_floating_point() or x.is_complex()) for x in leaves)
+    tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+    rounded = any(x.is_floating_point() or x.is_complex() for x in tensors) or (
+        not exact and any(isinstance(leaf, float | complex | np.ndarray) for leaf in leaves)
+    )
+    return bool(leaves) and not rounded
 
 
 def _kept(result: Any) -> Any:
@@ -152,7 +170,7 @@ class Replayer(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, name = kwargs or {}, _name(func)
-        if name == "__get__":
+        if name in SHAPES:
             return func(*args, **kwargs)
         entry = next(self.entries, None)
         if entry is None or entry.name != name:
@@ -169,10 +187,15 @@ def _name(func: Any) -> str:
     return getattr(func, "__name__", str(func))
 
 
-def recorded(model: Callable[..., Any], arguments: tuple[Any, ...]) -> list[Entry]:
-    """The calls of one run on these arguments; InputError where a branch depends on an input's values."""
-    recorder = Recorder([leaf for leaf in pytree.tree_leaves(arguments) if isinstance(leaf, Tensor)])
-    with torch.no_grad(), recorder:
+def recorded(module: nn.Module, arguments: tuple[Any, ...], exact: bool) -> list[Entry]:
+    """The calls of one run on these arguments, in float64 if `exact`, else in the model's own types.
+
+    Raises InputError where a branch depends on an input's values.
+    """
+    model = in_double(module) if exact else module
+    arguments = pytree.tree_map(wide_tensor, arguments) if exact else arguments
+    recorder = Recorder([leaf for leaf in pytree.tree_leaves(arguments) if isinstance(leaf, Tensor)], exact)
+    with torch.no_grad(), Promoted() if exact else contextlib.nullcontext(), recorder:
         model(*arguments)
     return recorder.entries
 
@@ -183,7 +206,7 @@ def concretised(module: nn.Module, entries: list[Entry]) -> nn.Module:
 
     @functools.wraps(forward)
     def known(*args: Any, **kwargs: Any) -> Any:
-        with Replayer(entries):
+        with Replayer(entries), mock.patch.object(FakeTensor, "tolist", Tensor.tolist):  # its own asks for items
             return forward(*args, **kwargs)
 
     twin = copy.copy(module)

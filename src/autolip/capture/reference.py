@@ -32,7 +32,7 @@ class Promoted(TorchFunctionMode):
         kept = args[:1] if _writes(name) else ()
         rest, kwargs = pytree.tree_map(_widened, (args[len(kept) :], kwargs or {}))
         result = func(*kept, *rest, **kwargs)
-        return result if kept else pytree.tree_map(_wide_tensor, result)
+        return result if kept else pytree.tree_map(wide_tensor, result)
 
 
 def _writes(name: str) -> bool:
@@ -44,10 +44,10 @@ def _writes(name: str) -> bool:
 def _widened(leaf: Any) -> Any:
     if isinstance(leaf, torch.dtype):
         return DTYPE if leaf.is_floating_point else leaf
-    return _wide_tensor(leaf)
+    return wide_tensor(leaf)
 
 
-def _wide_tensor(leaf: Any) -> Any:
+def wide_tensor(leaf: Any) -> Any:
     narrow = isinstance(leaf, Tensor) and leaf.is_floating_point() and leaf.dtype is not DTYPE
     return torch.Tensor.double(leaf) if narrow else leaf
 
@@ -88,7 +88,7 @@ class Original:
     def references(self) -> tuple[Function, torch.dtype, Function | None]:
         """A reference that runs, its precision, and the model in its own precision where that is another."""
         native, dtype = self._function(self.model, None), self.arguments[self.varying].dtype
-        for make in (lambda: _in_double(self.model), lambda: self.model):
+        for make in (lambda: in_double(self.model), lambda: self.model):
             try:
                 exact = self._function(make(), DTYPE)
                 exact(self.arguments[self.varying])
@@ -102,7 +102,7 @@ class Original:
 
     def _function(self, model: Callable[..., Any], dtype: torch.dtype | None) -> Function:
         """x -> f(x), in float64 throughout or in the model's own types."""
-        fixed = list(self.arguments) if dtype is None else [_wide_tensor(value) for value in self.arguments]
+        fixed = list(self.arguments) if dtype is None else [wide_tensor(value) for value in self.arguments]
         own = self.arguments[self.varying].dtype
 
         def function(x: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ class Original:
         return function
 
 
-def _in_double(model: Any) -> nn.Module:
+def in_double(model: Any) -> nn.Module:
     """A float64 copy; an RMS norm keeps the eps of the precision it was made for."""
     if not isinstance(model, nn.Module):
         raise TypeError("a function has no copy in float64")

@@ -114,16 +114,32 @@ def export(module: nn.Module, inputs: tuple[Any, ...]) -> ExportedProgram:
     except BaseException as error:
         first = error
     try:
-        with _silence(), _unchecked():
-            entries = recorded(module, inputs)
-        program = _exported(concretised(module, entries), inputs)
-        if _is_symbolic(program):
-            raise InputError("the model cannot be exported: the shape of a tensor depends on the data")
-        return program
+        return _known(module, inputs)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         raise _refusal(first or error, error) from error
+
+
+def _known(module: nn.Module, inputs: tuple[Any, ...]) -> ExportedProgram:
+    """The program, with what a run in float64 told; by one in the model's own types where that makes other calls."""
+    try:
+        return _by_run(module, inputs, exact=True)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if isinstance(error, AutolipError) and not isinstance(error, ChangedCalls):
+            raise
+        return _by_run(module, inputs, exact=False)
+
+
+def _by_run(module: nn.Module, inputs: tuple[Any, ...], exact: bool) -> ExportedProgram:
+    with _silence(), _unchecked():
+        entries = recorded(module, inputs, exact)
+    program = _exported(concretised(module, entries), inputs)
+    if _is_symbolic(program):
+        raise InputError("the model cannot be exported: the shape of a tensor depends on the data")
+    return program
 
 
 def _exported(module: nn.Module, inputs: tuple[Any, ...]) -> ExportedProgram:
