@@ -78,6 +78,22 @@ def test_what_depends_on_constants_is_known(name: str) -> None:
     torch.testing.assert_close(evaluate(capture.graph, x.double()).float(), model(x))
 
 
+@pytest.mark.parametrize(
+    ("function", "fixed"),
+    [
+        (lambda x, mask: x[:, mask], MASK),
+        (lambda x, size: x[:, : int(size)], torch.tensor(3)),
+        (lambda x, flag: x if flag else -x, torch.tensor(False)),
+    ],
+)
+def test_an_input_that_is_held_fixed_is_a_constant(function, fixed: Tensor) -> None:
+    x = torch.randn(4, 4)
+    for varying in (0, "x"):
+        assert replay(capture_model(function, (x, fixed), varying)) == 0.0
+    with pytest.raises(InputError, match=r"depends on the data|needs a floating-point input"):
+        capture_model(function, (x, fixed), 1)
+
+
 def test_numbers_from_weights_are_those_of_float64() -> None:
     weight = torch.tensor([1.0, 3.0, 7.0])
     model = Kept(lambda self, x: x * self.weight.norm().item(), weight=weight)
@@ -110,17 +126,19 @@ def test_what_depends_on_the_data_is_refused(function) -> None:
         capture_model(Kept(function, gain=torch.tensor(2.0)), (torch.randn(4, 4),))
 
 
+CALLS = list[int]()
+
+
 class Changing(nn.Module):
     """Every call asks once more than the one before."""
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("flag", torch.tensor(True))
-        self.calls = 0
 
     def forward(self, x: Tensor) -> Tensor:
-        self.calls += 1
-        return x.tanh() if all(bool(self.flag) for _ in range(self.calls)) else x
+        CALLS.append(1)
+        return x.tanh() if all(bool(self.flag) for _ in CALLS) else x
 
 
 def test_a_model_that_changes_from_call_to_call_is_refused() -> None:

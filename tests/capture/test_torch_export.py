@@ -181,7 +181,15 @@ def leaves(x: Tensor) -> Tensor:
     raise SystemExit(0)
 
 
+class Hidden(nn.Module):
+    """Its weights cannot be listed."""
+
+    def named_parameters(self, *args: object, **kwargs: object):
+        raise SystemExit(0)
+
+
 UNFIT = [
+    (Hidden(), r"looking at the model called sys.exit\(0\)"),
     (nn.LeakyReLU(torch.nan), r"'negative_slope' of aten.leaky_relu.default at the model itself .* value nan"),
     (nn.LeakyReLU(torch.inf), "has the value inf"),
     (nn.Sequential(nn.ELU(torch.nan)), r"'alpha' of aten.elu.default at 0 .* has the value nan"),

@@ -187,14 +187,16 @@ def _name(func: Any) -> str:
     return getattr(func, "__name__", str(func))
 
 
-def recorded(module: nn.Module, arguments: tuple[Any, ...], exact: bool) -> list[Entry]:
+def recorded(module: nn.Module, arguments: tuple[Any, ...], varying: tuple[int, ...], exact: bool) -> list[Entry]:
     """The calls of one run on these arguments, in float64 if `exact`, else in the model's own types.
 
-    Raises InputError where a branch depends on an input's values.
+    `varying` are the places of the arguments that are no constants.  Raises InputError where a branch depends on
+    their values.
     """
     model = in_double(module) if exact else module
     arguments = pytree.tree_map(wide_tensor, arguments) if exact else arguments
-    recorder = Recorder([leaf for leaf in pytree.tree_leaves(arguments) if isinstance(leaf, Tensor)], exact)
+    leaves = pytree.tree_leaves([arguments[place] for place in varying])
+    recorder = Recorder([leaf for leaf in leaves if isinstance(leaf, Tensor)], exact)
     with torch.no_grad(), Promoted() if exact else contextlib.nullcontext(), recorder:
         model(*arguments)
     return recorder.entries

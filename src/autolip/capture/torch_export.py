@@ -23,7 +23,7 @@ from autolip.capture.builder import Builder
 from autolip.capture.checks import check_inputs, check_module, check_varying
 from autolip.capture.concrete import ChangedCalls, concretised, recorded
 from autolip.capture.decompositions import taken_apart
-from autolip.capture.guarded import told
+from autolip.capture.guarded import told, users_code
 from autolip.capture.reference import Original
 from autolip.capture.results import Choice, Returned
 from autolip.capture.unwrapping import unwrapped
@@ -85,9 +85,10 @@ def capture_model(
     inner = unwrapped(model)
     module = inner if isinstance(inner, nn.Module) else _FunctionModule(inner)
     arguments = tuple(_argument(value) for value in inputs)
-    check_module(module)
+    with users_code("looking at the model"):
+        check_module(module)
     check_inputs(arguments)
-    program = export(module, arguments)
+    program = export(module, arguments, _places(module, arguments, varying))
     capture = capture_program(program, arguments, varying, module, outputs, output_names)
     return replace(capture, seconds=time.monotonic() - started)
 
@@ -99,10 +100,22 @@ def _argument(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def export(module: nn.Module, inputs: tuple[Any, ...]) -> ExportedProgram:
+def _places(module: nn.Module, inputs: tuple[Any, ...], varying: int | str) -> tuple[int, ...]:
+    """Which arguments may vary, for all that is known before the export: the others are constants."""
+    function = module.function if isinstance(module, _FunctionModule) else module.forward
+    with contextlib.suppress(ValueError, TypeError):  # a builtin without a signature
+        names = list(inspect.signature(function).parameters)
+        place = names.index(varying) if isinstance(varying, str) and varying in names else varying
+        if isinstance(place, int) and 0 <= place < len(inputs):
+            return (place,)
+    return tuple(range(len(inputs)))
+
+
+def export(module: nn.Module, inputs: tuple[Any, ...], varying: tuple[int, ...]) -> ExportedProgram:
     """`torch.export`, its failures in one sentence.
 
     Where shapes or branches depend on constants it needs their values: a second attempt knows them from a run.
+    `varying` are the places of the arguments that are no constants.
     """
     try:
         program = _exported(module, inputs)
@@ -114,28 +127,28 @@ def export(module: nn.Module, inputs: tuple[Any, ...]) -> ExportedProgram:
     except BaseException as error:
         first = error
     try:
-        return _known(module, inputs)
+        return _known(module, inputs, varying)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         raise _refusal(first or error, error) from error
 
 
-def _known(module: nn.Module, inputs: tuple[Any, ...]) -> ExportedProgram:
+def _known(module: nn.Module, inputs: tuple[Any, ...], varying: tuple[int, ...]) -> ExportedProgram:
     """The program, with what a run in float64 told; by one in the model's own types where that makes other calls."""
     try:
-        return _by_run(module, inputs, exact=True)
+        return _by_run(module, inputs, varying, exact=True)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         if isinstance(error, AutolipError) and not isinstance(error, ChangedCalls):
             raise
-        return _by_run(module, inputs, exact=False)
+        return _by_run(module, inputs, varying, exact=False)
 
 
-def _by_run(module: nn.Module, inputs: tuple[Any, ...], exact: bool) -> ExportedProgram:
+def _by_run(module: nn.Module, inputs: tuple[Any, ...], varying: tuple[int, ...], exact: bool) -> ExportedProgram:
     with _silence(), _unchecked():
-        entries = recorded(module, inputs, exact)
+        entries = recorded(module, inputs, varying, exact)
     program = _exported(concretised(module, entries), inputs)
     if _is_symbolic(program):
         raise InputError("the model cannot be exported: the shape of a tensor depends on the data")
