@@ -14,6 +14,7 @@ from autolip.intervals import Interval
 from autolip.lower import Random
 from autolip.norms import Norm
 from autolip.regions import Ball, Box, Everywhere, Region
+from autolip.testing import LawViolation, check_region
 
 SHAPE = torch.Size((1, 3, 2))
 CENTER = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1))
@@ -102,6 +103,12 @@ def test_only_finite_points_are_inside(region: Region) -> None:
     assert not region.contains(doubles(float("inf"))) and not region.contains(doubles(float("nan")))
 
 
+@pytest.mark.parametrize("region", [*REGIONS, Ball(3, 0), Ball(1e6, 1e-9), Box(1, 1), Ball(0, 1e-170)], ids=repr)
+@pytest.mark.parametrize("shape", [SHAPE, torch.Size((6,))])
+def test_the_answers_of_a_region_fit_each_other(region: Region, shape: torch.Size) -> None:
+    check_region(region, shape)
+
+
 class Careless(Region):
     """The unit ball, whose projection does nothing and whose samples lie anywhere."""
 
@@ -133,6 +140,13 @@ class Vague(Careless):
 
     def contains(self, x: Tensor) -> Any:
         return x.abs() <= 1
+
+
+def test_the_law_sees_careless_regions() -> None:
+    with pytest.raises(LawViolation, match="what it moves inwards it must contain"):
+        check_region(Careless(), SHAPE)
+    with pytest.raises(LawViolation, match="what it contains must lie in its interval"):
+        check_region(Credulous(), SHAPE)
 
 
 @pytest.mark.parametrize("region", [Careless(), Credulous()])

@@ -94,9 +94,13 @@ def _doubles(given: "np.ndarray[Any, Any]", what: str) -> Tensor:
 def unknown(what: str, name: Any, known: Iterable[str]) -> InputError:
     """No such name: the nearest one, and all of them."""
     names = sorted(known)
-    near = get_close_matches(str(name).lower(), names, 1)
-    meant = f"did you mean {near[0]!r}? " if near else ""
-    return InputError(f"there is no {what} {shown(name)}: {meant}choose from {', '.join(names)}")
+    return InputError(f"there is no {what} {shown(name)}: {nearest(name, names)}choose from {', '.join(names)}")
+
+
+def nearest(name: Any, known: Iterable[str]) -> str:
+    """The question whether one of these names is meant; nothing where none is near."""
+    near = get_close_matches(str(name).lower(), list(known), 1)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def shown(value: Any) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from autolip.arguments import array, number, shown
 from autolip.errors import InputError
-from autolip.intervals import UNIT, Interval
+from autolip.intervals import TINY, UNIT, Interval
 from autolip.norms import Norm, one_norm
 
 FINEST = 2**1074
@@ -195,9 +195,10 @@ class Ball(Region):
         if self.norm is Norm.LINF:
             return center + (x - center).clamp(-self.radius, self.radius)
         offset = x - center
-        length = Norm.L2.of_rows(offset).clamp(min=1e-300)
-        shrink = (self.radius / length).clamp(max=1.0) * (1 - 1e-12)
-        return center + offset * shrink.view(-1, *[1] * center.dim())
+        size = Norm.LINF.of_rows(offset).clamp(min=TINY).view(-1, *[1] * center.dim())
+        length = Norm.L2.of_rows(offset / size).clamp(min=1.0).view_as(size)  # no square under- or overflows
+        shrink = (self.radius / size / length).clamp(max=1.0) * (1 - 1e-12)
+        return center + offset * shrink
 
     def inward(self, x: Tensor) -> Tensor:
         """One step towards the centre: centre + offset was rounded to half a unit in the last place of each entry."""

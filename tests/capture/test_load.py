@@ -161,7 +161,7 @@ def test_values_held_fixed_matter(folder: Path) -> None:
         ("nets:Leaving", shape(1, 4), r"cannot be exported: it calls sys.exit\(3\)"),
         ("nets:raises", shape(1), r"nets:raises: calling it failed: Odd"),
         ("network.pth", Request(), "holds weights without a network: give module:factory and --weights network.pth"),
-        ("digits-cov", Request(), "no network 'digits-cov': give an .onnx"),
+        ("digits-cov", Request(), r"no network 'digits-cov': did you mean 'digits-conv'\? give an .onnx"),
         ("digits-mlp", Request(weights=Path("w.pth")), "weights go with a module:factory"),
         ("absent.onnx", Request(), "absent.onnx cannot be read: No such file"),
         ("absent.pt2", Request(), "absent.pt2 cannot be read: No such file"),

@@ -80,7 +80,7 @@ def test_training_mode_is_cured_by_eval(run, nets) -> None:
 
 
 OPTIONS = {
-    "unknown network": (["digits-cnv"], r"no network 'digits-cnv': give an .onnx or .pt2 file"),
+    "unknown network": (["digits-cnv"], r"no network 'digits-cnv': did you mean 'digits-conv'\? give an .onnx"),
     "unknown method": (["digits-mlp", "--method", "magic"], r"no method 'magic': choose from .*autolip"),
     "unknown search": (["digits-mlp", "--lower", "magic"], r"'magic': choose from .*ascent"),
     "unknown norm": (["digits-mlp", "--norm", "l3"], r"norm 'l3' is not known: write l1, l2, linf"),

@@ -36,7 +36,7 @@ def test_five_files_are_written(stub: list[Request], tmp_path: Path) -> None:
     [
         ("mlp", {"data": Path("x")}, "--data holds images for the experiment cnn; mlp reads none: leave it out"),
         ("cnn", {"weights": Path("x")}, "--weights holds AlexNet's weights; the experiment cnn reads none"),
-        ("vgg", {}, "there is no experiment 'vgg': choose from ideal, mlp, cnn, alexnet"),
+        ("vgg", {}, "there is no experiment 'vgg': choose from alexnet, cnn, ideal, mlp"),
     ],
 )
 def test_options_nobody_reads_are_refused(

@@ -14,6 +14,7 @@ from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
 
 from autolip import zoo
+from autolip.arguments import nearest
 from autolip.capture.archive import load_archive
 from autolip.capture.checks import check_inputs, check_module
 from autolip.capture.factory import make_model
@@ -64,8 +65,8 @@ def _loaded(spec: str, asked: Request) -> Network:
     if suffix in SUFFIXES:
         raise InputError(f"{spec} holds weights without a network: give module:factory and --weights {spec}")
     raise InputError(
-        f"no network {spec!r}: give an .onnx or .pt2 file, module:factory, or a shipped network"
-        f" ({', '.join(zoo.names())})"
+        f"no network {spec!r}: {nearest(spec, zoo.names())}give an .onnx or .pt2 file, module:factory,"
+        f" or a shipped network ({', '.join(zoo.names())})"
     )
 
 

@@ -18,8 +18,8 @@ UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 LONGEST = 1e9
 """Seconds: no budget is longer than thirty years."""
 
-LARGEST_INPUT = 2**28
-"""Numbers of one input: two gigabytes of doubles."""
+LARGEST_INPUT = 2**26
+"""Numbers of one input: half a gigabyte of doubles, more than any image."""
 
 EXAMPLE = "example"
 """In place of a file for --center: the input that ships with the network."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from autolip.arguments import unknown
 from autolip.errors import InputError
 from autolip.files import check_folder
 from autolip.reproduce.alexnet import AlexnetExperiment
@@ -79,7 +80,7 @@ def write(outcome: Outcome, folder: Path) -> list[Path]:
 
 def _check(name: str, request: Request) -> None:
     if name not in EXPERIMENTS:
-        raise InputError(f"there is no experiment {name!r}: choose from {', '.join(EXPERIMENTS)}")
+        raise unknown("experiment", name, EXPERIMENTS)
     if request.data is not None and name != "cnn":
         raise InputError(f"--data holds images for the experiment cnn; {name} reads none: leave it out")
     if request.weights is not None and name != "alexnet":

@@ -1,4 +1,4 @@
-"""Laws of rules, operators and methods for your own tests: each raises LawViolation with a counterexample."""
+"""Laws of rules, operators, methods and regions for your own tests: each raises LawViolation with a counterexample."""
 
 from autolip.testing.exact import Known, exact_norm
 from autolip.testing.laws import (
@@ -8,6 +8,7 @@ from autolip.testing.laws import (
     check_operator,
     check_rule,
 )
+from autolip.testing.regions import check_region
 from autolip.testing.tight import (
     Tight,
     TightOperator,
@@ -26,6 +27,7 @@ __all__ = [
     "attained_slope",
     "check_method",
     "check_operator",
+    "check_region",
     "check_rule",
     "check_tight",
     "check_tight_engine",
