@@ -15,7 +15,7 @@ from autolip_check.container import Rejected, content
 from autolip_check.forms import Form, prove
 from autolip_check.graph import Edge, Network, Vertex
 from autolip_check.lanczos import trust
-from autolip_check.maps import UNIT, Dense, gamma
+from autolip_check.maps import UNIT, Dense, build, gamma
 from autolip_check.proof import exchange
 from tests.checker.conftest import Forgery
 from tests.checker.test_admission import Claimed, claimed, fact, network, scaled, vertex
@@ -199,6 +199,32 @@ def test_maps_fit_their_operand(accepted: Accepted, changes: dict[str, Any]) -> 
     assert not accepted(graph, [fact("x", "y", MORE, "majorant")], MORE, tensors={content(weight): weight})
 
 
+@pytest.mark.parametrize("kind", ["dense", "diagonal", "convolution"])
+@pytest.mark.parametrize("by", ["entries", "majorant", "cholesky"])
+def test_entries_that_may_be_off_count_as_such(accepted: Accepted, kind: str, by: str) -> None:
+    """1, right up to 9e-4 of it: the norm may be 1.0009."""
+    weight = np.ones({"dense": (1, 1), "diagonal": (1, 1), "convolution": (1, 1, 1)}[kind])
+    entry = {"op": kind, "weight": content(weight), "in": [1, 1], "error": 9e-4}
+    if kind == "convolution":
+        entry |= {"stride": [1], "padding": [0], "dilation": [1], "groups": 1, "adjoint": False}
+    graph = network(vertex("x", [1, 1]), vertex("y", [1, 1], {"source": "x", "kind": "exact", "map": entry}))
+    for value, holds in ((1.0005, False), (1.02, True)):
+        assert accepted(graph, [fact("x", "y", value, by)], value, tensors={content(weight): weight}) == holds
+
+
+def test_maps_do_not_leave_their_tensors() -> None:
+    scale = {"op": "diagonal", "weight": 1.0, "in": [3], "error": 0.0}
+    for before, after in (((1,), (3,)), ((3,), (1,)), ((2,), (3,))):
+        with pytest.raises(Rejected, match="wrong shape"):
+            build(scale, {}, before, after)
+    places = {"p": np.array([0, 2]), "r": np.array([0, 1])}
+    for index, why in (("p", "leaves its operand"), ([1, 1], "leaves its operand")):
+        with pytest.raises(Rejected, match=why):
+            build({"op": "gather", "in": [2], "out": [2], "index": index}, places, (2,), (2,))
+    with pytest.raises(Rejected, match="leaves its result"):
+        build({"op": "pairs", "in": [2], "out": [2], "rows": "p", "columns": "r"}, places, (2,), (2,))
+
+
 def test_adjoints_are_said_as_truth_values(accepted: Accepted) -> None:
     """2 is neither: a map that is its own adjoint both ways is no linear map."""
     kernel = np.array([[[1.0, 2.0, 4.0]]])
@@ -218,6 +244,7 @@ def test_adjoints_are_said_as_truth_values(accepted: Accepted) -> None:
         {"delta": 0.5, "certainty": "confident"},
         {"delta": -1e-9, "certainty": "confident"},
         {"delta": 2.0, "certainty": "confident"},
+        {"network": "0" * 64},
         {"norms": ["l2"]},
         {"norms": ["l2", "l2", "l2"]},
         {"norms": ["l2", "l3"]},
