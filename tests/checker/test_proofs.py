@@ -331,3 +331,8 @@ def test_sums_are_rounded_up(accepted: Accepted) -> None:
         for value, holds in ((1.0, False), (1 + 1e-9, True)):
             facts = [fact("x", "y", value, by, ("l1", "l1"))]
             assert accepted(graph, facts, value, ("l1", "l1"), {content(weight): weight}) == holds
+
+
+def test_names_that_end_in_a_bar_are_the_checkers_own(claimed: Claimed) -> None:
+    with pytest.raises(Rejected, match="the checker's own"):
+        claimed(network(vertex("x", [1]), vertex("y|", [1], between(0.0, 1.0))), [], 1.0)
