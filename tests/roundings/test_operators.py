@@ -156,6 +156,7 @@ def matrices() -> list[tuple[str, Operator, list[list[Fraction]]]]:
         ("dense, inexact", Dense(a, relative_error=1e-6), inexact),
         ("positive", Dense(a.abs()), exact(a.abs())),
         ("composition", Composition((Dense(a), Dense(b))), product(exact(a), exact(b))),
+        ("inexact after", Composition((Dense(a, relative_error=1e-6), Dense(b))), product(inexact, exact(b))),
         ("cancelling composition", Composition((Dense(small), Dense(kernel))), product(exact(small), exact(kernel))),
         ("sum", Sum((Dense(a), Dense(a.flip(0)))), summed),
         ("sum of three diagonals", add(*(Diagonal(rand(k, 9), (9,)) for k in range(3))), _diagonal_sum()),
@@ -228,7 +229,7 @@ def test_images_of_points(operator: Operator, meant: list[list[Fraction]]) -> No
 
 
 def test_images_of_sums_of_copies() -> None:
-    copies = Incidence(lambda x: x.expand(7, 20).contiguous(), (20,)).T
+    copies = Incidence(lambda x: x.sum(0), (7, 20))
     for seed in SEEDS:
         x = randn(seed, 7, 20)
         box = image(copies, Interval(x, x))
@@ -306,6 +307,7 @@ def test_sums_of_many_equal_terms(seed: int) -> None:
     assert value(columns(tall, LOOK)) >= meant
     assert value(total(tall, LOOK)) >= meant
     assert value(finite_total(flat, LOOK)) >= meant
+    assert value(finite_columns(tall, LOOK)) >= meant
     assert value(finite_columns(flat.T, LOOK)) >= meant
     assert value(column_norms(tall, LOOK)) ** 2 >= meant * Fraction(entry)
     assert value(frobenius(tall, LOOK)) ** 2 >= meant * Fraction(entry)
@@ -321,6 +323,6 @@ def test_sums_of_many_equal_terms(seed: int) -> None:
     assert isinstance(written, Sparse)
     off = abs(Fraction(written.value.toarray()[0, 0]) - meant)
     assert off <= Fraction(written.error.toarray()[0, 0])
-    copies = Incidence(lambda x: x.expand(LONG, 1).contiguous(), (1,)).T
+    copies = Incidence(lambda x: x.sum(0), (LONG, 1))
     box = image(copies, Interval(column_, column_))
     assert Fraction(box.lo.item()) <= meant <= Fraction(box.hi.item())
