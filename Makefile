@@ -6,8 +6,9 @@ READY := $(VENV)/.ready
 
 MINUTES ?= 30
 SEED ?=
+FEW ?=
 
-.PHONY: demo test slow fuzz check format lint types bench clean
+.PHONY: demo test slow fuzz mutants check format lint types bench clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -27,6 +28,9 @@ slow: $(READY)  ## the slow tests: large networks of others, every method on eve
 fuzz: $(READY)  ## random networks against what they attain: `make fuzz MINUTES=30 SEED=1`
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
+mutants: $(READY)  ## every mutant in a copy of the tree, and whether the tests notice: `make mutants FEW=10 SEED=1`
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutants $(if $(FEW),--few $(FEW)) $(if $(SEED),--seed $(SEED))
+
 lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -35,7 +39,10 @@ types: $(READY)
 	$(BIN)/mypy
 	$(BIN)/mypy benchmarks
 
-check: lint types test slow  ## what CI runs
+check: lint types test slow  ## what CI runs, with a short fuzz of known networks and of fresh ones, and some mutants
+	$(MAKE) fuzz MINUTES=0.3 SEED=1
+	$(MAKE) fuzz MINUTES=0.3 SEED=
+	$(MAKE) mutants FEW=10 SEED=
 
 format: $(READY)
 	$(BIN)/ruff format .

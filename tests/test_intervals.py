@@ -45,3 +45,14 @@ def test_gamma_bounds_a_sum_of_products() -> None:
     x, y = torch.randn(2, 1000, dtype=torch.float64)
     exact = sum(Fraction(a) * Fraction(b) for a, b in zip(x.tolist(), y.tolist(), strict=True))
     assert abs(Fraction((x @ y).item()) - exact) <= Fraction(gamma(1000) * (x.abs() @ y.abs()).item())
+
+
+def test_what_lies_in_both_intervals_lies_in_their_meet() -> None:
+    a, b = interval(-1.0, 2.0), interval(0.5, 3.0)
+    assert (a.meet(b).lo.item(), a.meet(b).hi.item()) == (0.5, 2.0)
+    assert a.magnitude().item() == 2.0 and interval(-5.0, 1.0).magnitude().item() == 5.0
+
+
+def test_a_point_is_inside_where_every_entry_is() -> None:
+    box = Interval(torch.zeros(2).double(), torch.ones(2).double())
+    assert box.contains(torch.tensor([0.0, 1.0]).double()) and not box.contains(torch.tensor([0.5, 2.0]).double())

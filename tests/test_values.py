@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autolip.values import INFINITE, ONE, ZERO, Certainty, Estimate, Event, Lower, Upper
+from autolip.values import INFINITE, ONE, ZERO, Certainty, Estimate, Event, Lower, Upper, round_down, round_up
 
 sizes = st.floats(min_value=0, max_value=1e100, allow_nan=False)
 
@@ -112,3 +112,14 @@ def test_choosing_among_random_bounds_adds_their_probabilities() -> None:
 def test_largest_of_none_is_zero() -> None:
     assert Upper.largest([]).value == 0.0
     assert Upper.largest([Upper(1.0), Upper(4.0)]).value == 4.0
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_step_up_is_above_and_a_step_down_below(value: float) -> None:
+    assert round_down(value) < value < round_up(value)
+
+
+def test_a_maximum_fails_where_any_of_its_bounds_does() -> None:
+    first, second = Event("a", 1e-3), Event("b", 1e-2)
+    largest = Upper.largest([Upper(2.0, frozenset({first})), Upper(1.0, frozenset({second})), Upper(1.5)])
+    assert largest.value == 2.0 and largest.events == {first, second}

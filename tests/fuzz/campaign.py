@@ -15,7 +15,7 @@ from tests.fuzz.trials import Failure, Subject, cases
 ONNX = 0.5
 """Part of the networks with operators there that are captured from an ONNX file."""
 
-EXAMPLES = 3
+EXAMPLES = 2
 """Failures of one kind, each of another network, that are shrunk and shown."""
 
 
@@ -71,7 +71,8 @@ def campaign(seed: int, seconds: float, tally: Tally) -> Iterator[Failure]:
     while time.monotonic() < limit:
         shown = set[str]()
         for failure in failures(seed, tally):
-            kind = f"{failure.kind} ({failure.case.method})"
+            told = failure.text[:40] if ":" in failure.kind else failure.case.method
+            kind = f"{failure.kind} ({told})"
             tally.failures[kind] += 1
             if kind not in shown and tally.shown[kind] < EXAMPLES:
                 shown.add(kind)

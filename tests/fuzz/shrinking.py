@@ -14,7 +14,7 @@ from tests.fuzz.pieces import pieces
 from tests.fuzz.places import Place
 from tests.fuzz.trials import Case, Failure, Subject
 
-PATIENCE = 60.0
+PATIENCE = 30.0
 """Seconds for one failure."""
 
 

@@ -15,7 +15,7 @@ from mpmath import mpf
 import autolip
 from autolip.capture.load import load_network
 from autolip.capture.torch_export import Capture, capture_model
-from autolip.errors import CaptureMismatch, Refusal
+from autolip.errors import CaptureMismatch, InternalError, Refusal
 from autolip.estimate import bracket
 from autolip.methods import METHODS, Problem, method_named
 from autolip.norms import Norm
@@ -84,8 +84,8 @@ def guarded(case: Case, what: str, run: Callable[[], Any]) -> Any:
     """The result of a call, None where the program refuses in a sentence, a Failure where anything else happens."""
     try:
         return run()
-    except CaptureMismatch as error:
-        return Failure(case, f"{what}: CaptureMismatch", str(error))
+    except (CaptureMismatch, InternalError) as error:
+        return Failure(case, f"{what}: {type(error).__name__}", str(error))
     except autolip.AutolipError as error:
         text = str(error)
         whole = text.strip() and "Traceback" not in text
@@ -133,6 +133,9 @@ class Subject:
         upper, lower = result.upper, result.lower
         if upper is not None and lower is not None and lower.value > upper.value:
             return Failure(case, "lower above upper", f"{lower.value!r} by {lower.method} > {upper.value!r}")
+        defects = [f"{row.method}: {row.refusal}" for row in result.bounds if "please report" in (row.refusal or "")]
+        if defects:
+            return Failure(case, "a row that failed", "; ".join(defects))
         rows = [row for row in result.bounds if row.kind == "upper" and row.value is not None]
         found = [self.compared(replace(case, method=row.method), attained, row.value) for row in rows]
         failed = [failure for failure in found if failure is not None]
@@ -171,9 +174,8 @@ def _bound(case: Case, problem: Problem) -> float | None:
 
 
 def _bracket(case: Case, capture: Capture) -> Any:
-    deadline = time.monotonic() + LIMIT
     norm, region = f"{case.p}:{case.q}", region_of(case.place)
-    settings: dict[str, Any] = {"method": case.method, "lower": "random", "deadline": deadline}
+    settings: dict[str, Any] = {"method": case.method, "lower": "random", "time_budget": LIMIT}
     return bracket(capture, model="fuzz", norm=norm, region=region, output=case.said, **settings)
 
 

@@ -124,3 +124,34 @@ def test_work_is_counted_once_per_product() -> None:
             CONV.T.mv(random(1, 4, 3, 3))
         assert meter.work == 5 * CONV.work == 5 * 4 * 3 * 9 * 9
     assert outer.work == meter.work
+
+
+def test_terms_of_composites_cover_those_of_all_their_parts() -> None:
+    """An entry of A B x is a sum of as many rounded products as both factors have: errors of the factors add up."""
+    a, b = Dense(random(3, 5)), Dense(random(5, 4))
+    links = (Link("x", "h", b), Link("h", "y", a), Link("x", "y", Dense(random(3, 4))))
+    assert Composition((a, b)).terms >= a.terms + b.terms
+    assert add(a, Dense(random(3, 5))).terms >= 2 * a.terms
+    assert Block("x", "y", links, (4,), (3,)).terms >= a.terms + b.terms + 5
+
+
+def test_the_adjoint_of_inexact_entries_is_as_inexact() -> None:
+    for operator in (Dense(random(2, 3), relative_error=0.1), Diagonal(random(3), (3,), 0.1)):
+        for turned in (operator.T, operator.T.T, Composition((operator, Identity((3,)))).T):
+            assert turned.relative_error >= 0.1
+
+
+def test_diagonals_that_cancel_are_not_one_of_small_relative_error() -> None:
+    """1 + 2^-60 - 1 is computed as 0: no relative error explains that."""
+    total = add(*(Diagonal(torch.tensor([value], dtype=torch.float64), (1,)) for value in (1.0, 2.0**-60, -1.0)))
+    computed, size = total.matrix().item(), total.majorant()
+    assert size is not None
+    allowed = total.relative_error * size.matrix().item() + total.terms * 2.0**-52 * size.matrix().item()
+    assert abs(computed - 2.0**-60) <= allowed
+
+
+def test_an_entry_that_is_read_twice_makes_no_isometry() -> None:
+    twice = Incidence(lambda x: x[[0, 0]], (2,))
+    assert not twice.is_isometry
+    kept = without_isometries(Composition((twice, Dense(random(2, 2)))))
+    assert torch.linalg.matrix_norm(kept.matrix(), 2) == pytest.approx(2**0.5 * random(2, 2)[0].norm().item())

@@ -92,3 +92,18 @@ def test_unknown_entries_have_an_unknown_image() -> None:
     known = Traced(lambda t: t.cumsum(0), (3,), terms=3, nonnegative=True)
     found = image(Sum((known, Identity((3,)))), Interval.uniform(0.0, 1.0, (3,)))
     assert found.hi.tolist() == pytest.approx([2.0, 3.0, 4.0]) and (found.lo <= 0).all()
+
+
+def test_a_half_line_to_the_left_turns_into_one_to_the_right() -> None:
+    """x_0 - x_1 for 0 <= x_0 <= 1 and x_1 <= 0: at least 0, and not bounded above."""
+    found = image(Dense(numbers(1.0, -1.0)[None]), Interval(numbers(0.0, -INF), numbers(1.0, 0.0)))
+    assert found.hi.item() == INF and found.lo.item() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_a_sum_that_loses_small_terms_stays_inside() -> None:
+    """1 + 255 t with t just below 2^-53: where 1 is added to early, every further t is lost."""
+    x = torch.full((256,), 2.0**-53 * 0.99, dtype=torch.float64)
+    x[0] = 1.0
+    found = image(Incidence(lambda t: t.sum()[None], (256,)), Interval(x, x))
+    exact = sum(map(Fraction, x.tolist()))
+    assert Fraction(found.lo.item()) <= exact <= Fraction(found.hi.item())

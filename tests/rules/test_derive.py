@@ -116,6 +116,23 @@ def test_a_jump_counts_where_the_range_reaches_its_broken_side(box: Any, values:
     assert ends(slope_range(step(box))) == slopes
 
 
+@pytest.mark.parametrize(
+    ("box", "slopes"),
+    [((-1.0, 0.0), (-INF, INF)), ((0.0, 1.0), (0.0, 0.0)), ((-1.0, 1.0), (-INF, INF)), ((-1.0, -0.5), (0.0, 0.0))],
+)
+def test_a_jump_may_be_broken_on_its_left_side(box: Any, slopes: Any) -> None:
+    """0 before 0, 1 from 0 on."""
+    curve = record(
+        on(*box),
+        lambda x: (x >= 0).double(),
+        torch.zeros_like,
+        value_limits=(0.0, 1.0),
+        slope_limits=(0.0, 0.0),
+        jumps=(Jump(0.0, 0.0, 1.0),),
+    )
+    assert ends(slope_range(curve)) == slopes
+
+
 def root(box: tuple[float, float]) -> Pointwise:
     return record(
         on(*box),
