@@ -214,7 +214,7 @@ def _note(search: Search) -> str:
     steps = f"an estimate, after {search.steps} steps at rank {search.rank}"
     attained = f"the relaxation attains {search.primal:.6g} ({steps})"
     if search.near or not effort.expired:
-        return attained
+        return attained if effort.clock.repeats else f"{attained}; steps paced by the clock"
     if effort.clock.repeats:
         return f"{attained}; ended after its share of work, a time budget goes on"
     return f"{attained}; ended by the clock"
