@@ -24,8 +24,8 @@ LONGEST, SHORTEST = (-1.5, 0.5), -4.0
 LIVELIEST = (-0.5, 0.3)
 """log10 of how far the midpoint moves per step, relative to the half distance; one per chain, in this range."""
 
-SCOUTING = 0.07
-"""Part of the passes for random points, the steepest of which are climbed from first."""
+SCOUTING = 0.04
+"""Part of the passes for random points, the steepest of which are climbed from in a last, shorter round."""
 
 INERTIA, MEMORY = 0.7, 0.95
 """Decay rates of the means of the gradient and of its square (Kingma and Ba, ICLR 2015)."""
@@ -40,8 +40,8 @@ class Ascent(LowerMethod):
     step, v <- argmax <(J(c + h v) + J(c - h v))^T u, v>, and moves c along (J(c + h v) - J(c - h v))^T u, the gradient
     of the slope, which for ReLU networks does not vanish as that of the Jacobian's norm does.  The distance h shrinks
     geometrically from the scale of the region to a small one.  Later rounds start half of the chains from the best
-    pairs so far, the first ones from the steepest of many random points: inside, at edges and corners, far from the
-    example.  The best pairs are polished by power steps at a fixed midpoint, and then by small steps of it.
+    pairs so far; a last one from the steepest of many random points: inside, at edges and corners, and far out.
+    The best pairs are polished by power steps at a fixed midpoint, and then by small steps of it.
 
     Rounds end when the last `patience` of them together raised the best slope by less than `gain`, relatively.
     Their number and size are bounded from the number of operations in the graph, for at most about `seconds` on two
@@ -52,7 +52,7 @@ class Ascent(LowerMethod):
     passes: int = 100_000
     starts: int = 64
     steps: int = 60
-    patience: int = 3
+    patience: int = 4
     gain: float = 2e-3
 
     name: ClassVar[str] = "ascent"
@@ -62,15 +62,18 @@ class Ascent(LowerMethod):
         passes = min(self.passes, self.seconds / problem.seconds_per_pass)
         starts = max(1, min(self.starts, int(math.sqrt(passes / 32))))
         steps = max(3, min(self.steps, int(passes / (2 * starts))))
-        generator = problem.generator()
-        leaders = scouted(problem, SCOUTING * passes, max(1, starts // 2), generator)
+        generator, leaders = problem.generator(), Pairs.at(problem.example[None][:0])
         best: list[float] = []
-        for _ in range(max(1, round((0.8 - SCOUTING) * passes / (2 * starts * steps)))):
+        for _ in range(max(1, round(0.8 * passes / (2 * starts * steps)))):
             found = _Climb.starting(problem, starts, steps, generator, leaders).run()
             leaders = leaders.joined(found).steepest(max(1, starts // 4))
             best.append(float(leaders.slope[0]))
             if problem.expired or self._stands_still(best):
                 break
+        scouts = scouted(problem, SCOUTING * passes, max(1, starts // 4))
+        if len(scouts.slope):
+            found = _Climb.starting(problem, max(2, starts // 2), max(3, steps // 2), generator, scouts).run()
+            leaders = leaders.joined(scouts).joined(found)
         return certified(problem, uphill(problem, polished(problem, leaders, passes / 10), passes / 50))
 
     def _stands_still(self, best: list[float]) -> bool:

@@ -17,8 +17,8 @@ AT_ONCE = 256
 STRETCH = (0.0, 1.5)
 """log10 of how far from the middle of a region points are pushed, to the edges that they meet; one for each."""
 
-FAR = (-2.0, 2.0)
-"""The same about the example where the region is unbounded, relative to its scale."""
+FAR = 10.0
+"""How much further from the example every other point is where the region is unbounded."""
 
 LENGTHS = 10.0 ** torch.linspace(0.5, -7.5, 17, dtype=torch.float64)
 """Steps uphill that are tried at once, relative to the reach of the region: the longest end at its edge."""
@@ -27,12 +27,13 @@ CLIMBERS, ROUNDS = 2, 40
 """How many pairs take such steps, and how often at most."""
 
 
-def scouted(problem: LowerProblem, passes: float, kept: int, generator: torch.Generator) -> Pairs:
+def scouted(problem: LowerProblem, passes: float, kept: int) -> Pairs:
     """The steepest short pairs about the example and random points, by two power steps, in about so many passes."""
     count = int(passes / (2 * POWER_STEPS))
     found = Pairs.at(problem.example[None][:0])
     if not count or problem.expired:
         return found
+    generator = torch.Generator().manual_seed(problem.seed + 1)  # not the points that are climbed from
     points = scattered(problem, count, generator)
     points[0] = problem.region.project(problem.example[None])[0]
     for part in points.split(max(1, min(AT_ONCE, problem.rows // 2))):
@@ -47,8 +48,10 @@ def scouted(problem: LowerProblem, passes: float, kept: int, generator: torch.Ge
 def scattered(problem: LowerProblem, count: int, generator: torch.Generator) -> Tensor:
     """Random points of the region, every other one pushed outward, to a face, an edge or a corner; or far out."""
     points = problem.region.sample(count, problem.example, generator)
-    low, high = FAR if isinstance(problem.region, Everywhere) else STRETCH
-    factor = 10 ** (low + (high - low) * torch.rand(count, generator=generator, dtype=torch.float64))
+    factor = torch.full((count,), FAR, dtype=torch.float64)
+    if not isinstance(problem.region, Everywhere):
+        low, high = STRETCH
+        factor = 10 ** (low + (high - low) * torch.rand(count, generator=generator, dtype=torch.float64))
     factor[::2] = 1.0
     middle = problem.domain.interval(problem.example.shape)
     centre = (middle.lo + middle.hi) / 2
