@@ -48,14 +48,15 @@ def scouted(problem: LowerProblem, passes: float, kept: int) -> Pairs:
 def scattered(problem: LowerProblem, count: int, generator: torch.Generator) -> Tensor:
     """Random points of the region, every other one pushed outward, to a face, an edge or a corner; or far out."""
     points = problem.region.sample(count, problem.example, generator)
-    factor = torch.full((count,), FAR, dtype=torch.float64)
-    if not isinstance(problem.region, Everywhere):
+    if isinstance(problem.region, Everywhere):
+        centre, factor = problem.example, torch.full((count,), FAR, dtype=torch.float64)
+    else:
         low, high = STRETCH
         factor = 10 ** (low + (high - low) * torch.rand(count, generator=generator, dtype=torch.float64))
+        around = problem.region.interval(problem.example.shape)
+        centre = (around.lo + around.hi) / 2
     factor[::2] = 1.0
-    middle = problem.domain.interval(problem.example.shape)
-    centre = (middle.lo + middle.hi) / 2
-    return problem.domain.project(centre + column(factor, points) * (points - centre))
+    return problem.region.project(centre + column(factor, points) * (points - centre))
 
 
 def uphill(problem: LowerProblem, pairs: Pairs, passes: float) -> Pairs:
