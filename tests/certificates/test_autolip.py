@@ -1,6 +1,7 @@
 """Certificates of AutoLip and of operator norms are accepted by the checker, at the bound but for rounding."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,20 @@ def test_every_kind_of_linear_map(norm: str, tmp_path: Path) -> None:
     assert not any("slopes within" in sentence or "gain" in sentence for sentence in verdict.assumed)
     (batch_norm,) = [sentence for sentence in verdict.assumed if "multiplies" in sentence]
     assert "batch_norm" in batch_norm and "6 numbers within" in batch_norm
+
+
+def test_a_bound_through_l2_is_certified_after_its_time_is_over(tmp_path: Path) -> None:
+    """||W||_{inf -> 1} <= sqrt(3) ||W||_2 sqrt(4) is below the sum of the entries: the norm in l2 is asked for again."""
+    torch.manual_seed(0)
+    weight = torch.linalg.qr(torch.randn(4, 3, dtype=torch.float64))[0]
+    assert weight.abs().sum() > 12**0.5
+    model = nn.Linear(3, 4, bias=False).double().eval()
+    model.weight.data = weight
+    result = autolip.lipschitz(
+        model, torch.zeros(1, 3).double(), norm="linf:l1", method="autolip", time_budget=1, lower=[]
+    )
+    time.sleep(1)
+    certified(result, tmp_path)
 
 
 def test_an_affine_network_is_an_operator_norm(tmp_path: Path) -> None:

@@ -120,7 +120,8 @@ class _Walk:
 
     def _fact(self, used: tuple[Vertex, Edge, Operator, Norm, Norm, Upper]) -> NormFact:
         vertex, edge, operator, s, r, bound = used
-        l2 = self.problem.norm(operator, Norm.L2, Norm.L2)
+        patient = replace(self.problem.options, deadline=None)  # a proof is put down when the time may be over
+        l2 = replace(self.problem, options=patient).norm(operator, Norm.L2, Norm.L2)
         return NormFact.of(operator, edge.source, vertex.name, s, r, bound, l2)
 
     @property
