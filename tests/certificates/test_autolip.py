@@ -81,7 +81,7 @@ def test_every_kind_of_linear_map(norm: str, tmp_path: Path) -> None:
 
 
 def test_a_bound_through_l2_is_certified_after_its_time_is_over(tmp_path: Path) -> None:
-    """||W||_{inf -> 1} <= sqrt(3) ||W||_2 sqrt(4) is below the sum of the entries: the norm in l2 is asked for again."""
+    """||W||_{inf -> 1} <= sqrt(3) ||W||_2 sqrt(4) is below the sum of the entries: l2 is asked again."""
     torch.manual_seed(0)
     weight = torch.linalg.qr(torch.randn(4, 3, dtype=torch.float64))[0]
     assert weight.abs().sum() > 12**0.5
