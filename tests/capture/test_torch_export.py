@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autolip import zoo
+from autolip.capture.decompositions import taken_apart
 from autolip.capture.replay import replay
-from autolip.capture.torch_export import Capture, capture_model
+from autolip.capture.torch_export import Capture, capture_model, export
 from autolip.errors import InputError, UnsupportedOperation
 
 aten = torch.ops.aten
@@ -348,3 +349,16 @@ def test_rms_norm_without_eps_keeps_the_stored_precision() -> None:
     capture = capture_model(nn.RMSNorm(4).eval(), (torch.randn(2, 4),))
     assert capture.graph.nodes[0].args[3] == torch.finfo(torch.float32).eps
     assert replay(capture) <= 1e-12
+
+
+@pytest.mark.parametrize(
+    "model, whole",
+    [
+        (nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh()), True),
+        (nn.Sequential(nn.Linear(3, 4), nn.ReLU(inplace=True)), False),
+    ],
+)
+def test_a_program_without_work_for_decompositions_is_left_as_it_is(model: nn.Module, whole: bool) -> None:
+    """Tracing it again costs more than the export; what changes a tensor in place must be traced again."""
+    program = export(model.eval(), (torch.zeros(1, 3),), (0,))
+    assert (taken_apart(program) is program) == whole

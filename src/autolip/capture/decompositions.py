@@ -1,5 +1,6 @@
 """Composite operations without a slope set of their own: taken apart until every piece has a rule, or none can be."""
 
+import operator
 import warnings
 from typing import Any
 
@@ -23,13 +24,28 @@ def taken_apart(program: ExportedProgram) -> ExportedProgram:
     known = torch.export.default_decompositions()
     with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
         warnings.simplefilter("ignore")
-        program = program.run_decompositions({})
+        if not _is_whole(program):
+            program = program.run_decompositions({})
         for _ in range(ROUNDS):
             unknown = {target: known[target] for target in _targets(program) if target in known}
             if not unknown:
                 break
             program = program.run_decompositions(unknown)
     return program
+
+
+def _is_whole(program: ExportedProgram) -> bool:
+    """Whether every call on the inputs has a rule and none changes a tensor in place: nothing is left to do.
+
+    Tracing the program once more to find that out costs most of the time of a capture.
+    """
+    calls = [node.target for node in program.graph.nodes if node.op == "call_function"]
+    known = all(isinstance(target, torch._ops.OpOverload) for target in calls if target is not operator.getitem)
+    return known and not any(_changes(target) for target in calls) and not _targets(program)
+
+
+def _changes(target: Any) -> bool:
+    return isinstance(target, torch._ops.OpOverload) and target._schema.is_mutable
 
 
 def _targets(program: ExportedProgram) -> set[Any]:
