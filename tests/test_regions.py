@@ -169,6 +169,44 @@ def test_a_region_must_decide_membership() -> None:
         lipschitz(lambda x: x**3, torch.zeros(1, 2), region=Vague(), method="autolip", lower="random")
 
 
+def failing(*_: Any) -> Any:
+    raise RuntimeError("no such\nfile")
+
+
+def leaving(*_: Any) -> Any:
+    raise SystemExit(0)
+
+
+WHOLE = Interval(torch.zeros(SHAPE, dtype=torch.long), torch.ones(SHAPE, dtype=torch.long))
+USELESS: dict[str, tuple[dict[str, Any], str]] = {
+    "no interval": ({"interval": 3}, "interval answered 3: it must return an Interval of shape"),
+    "an interval of another shape": ({"interval": Interval.uniform(-1, 1, (2,))}, "must return an Interval of shape"),
+    "an interval of whole numbers": ({"interval": WHOLE}, "must return an Interval of shape"),
+    "an empty interval": ({"interval": Interval.uniform(1, -1, SHAPE)}, "must return lower ends that do not exceed"),
+    "NaN": ({"interval": Interval.uniform(float("nan"), 1, SHAPE)}, "must return lower ends that do not exceed"),
+    "no points": ({"sample": None}, "sample answered None: it must return floating-point numbers of shape"),
+    "too few points": ({"project": torch.zeros(1, 2)}, "project answered .*: it must return floating-point numbers"),
+    "no description": ({"describe": None}, "describe answered None: it must return a dictionary of plain data"),
+    "objects": ({"describe": {"kind": "mine", "of": object()}}, "must return a dictionary of plain data"),
+    "no answer": ({"contains": None}, "contains answered None: it must return True or False"),
+}
+
+
+@pytest.mark.parametrize(("answers", "said"), USELESS.values(), ids=USELESS)
+def test_useless_answers_of_a_region_are_refused(answers: dict[str, Any], said: str) -> None:
+    mine = type("Mine", (Careless,), {name: lambda *_, answer=answer: answer for name, answer in answers.items()})
+    with pytest.raises(InputError, match=f"^Mine.*{said}"):
+        lipschitz(lambda x: x**3, torch.zeros(SHAPE), region=mine(), method="autolip", lower=Random(points=5))
+
+
+@pytest.mark.parametrize("method", ["interval", "contains", "project", "sample", "describe"])
+@pytest.mark.parametrize(("fault", "said"), [(failing, r"RuntimeError \(no such file\)"), (leaving, "SystemExit")])
+def test_a_region_that_fails_is_named(method: str, fault: Any, said: str) -> None:
+    mine = type("Mine", (Careless,), {method: fault})
+    with pytest.raises(InputError, match=f"^Mine.{method} failed with {said}"):
+        lipschitz(lambda x: x**3, torch.zeros(SHAPE), region=mine(), method="autolip", lower=Random(points=5))
+
+
 def test_flat_boxes_take_the_shape_of_the_input() -> None:
     box = Box(torch.zeros(6), torch.ones(6))
     assert box.interval(SHAPE).shape == SHAPE

@@ -1,16 +1,18 @@
 """Where the input may lie: everywhere, in a box, in a ball."""
 
+import json
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from autolip.arguments import array, number, shown
-from autolip.errors import InputError
+from autolip.errors import AutolipError, InputError, printable
 from autolip.intervals import TINY, UNIT, Interval
 from autolip.norms import Norm, one_norm
 
@@ -221,13 +223,77 @@ class Ball(Region):
         }
 
 
+@dataclass(frozen=True, eq=False)
+class OfTheUser(Region):
+    """A region of the user's own: the same answers, each of them examined before it is believed."""
+
+    own: Region
+
+    def interval(self, shape: torch.Size) -> Interval:
+        box = self._answer("interval", shape)
+        if not isinstance(box, Interval) or box.shape != shape or not box.lo.is_floating_point():
+            raise self._useless("interval", box, f"an Interval of shape {tuple(shape)}")
+        if not bool((box.lo <= box.hi).all()):
+            raise self._useless("interval", box, "lower ends that do not exceed the upper ones")
+        return Interval(box.lo.detach().double(), box.hi.detach().double())
+
+    def contains(self, x: Tensor) -> bool:
+        answer = self._answer("contains", x)
+        if not isinstance(answer, bool | np.bool_) and not (isinstance(answer, Tensor) and answer.dim() == 0):
+            raise self._useless("contains", answer, "True or False")
+        return bool(answer)
+
+    def project(self, x: Tensor) -> Tensor:
+        return self._points("project", x.shape, x)
+
+    def inward(self, x: Tensor) -> Tensor:
+        return self._points("inward", x.shape, x)
+
+    def sample(self, count: int, example: Tensor, generator: torch.Generator) -> Tensor:
+        return self._points("sample", torch.Size((count, *example.shape)), count, example, generator)
+
+    def describe(self) -> dict[str, object]:
+        plain = self._answer("describe")
+        if not isinstance(plain, dict) or not isinstance(plain.get("kind"), str) or not _is_json(plain):
+            raise self._useless("describe", plain, "a dictionary of plain data whose 'kind' is a text")
+        return plain
+
+    def _points(self, method: str, shape: torch.Size, *arguments: Any) -> Tensor:
+        found = self._answer(method, *arguments)
+        if not isinstance(found, Tensor) or found.shape != shape or not found.is_floating_point():
+            raise self._useless(method, found, f"floating-point numbers of shape {tuple(shape)}")
+        return found.detach().double()
+
+    def _answer(self, method: str, *arguments: Any) -> Any:
+        try:
+            return getattr(self.own, method)(*arguments)
+        except AutolipError:
+            raise
+        except (Exception, SystemExit) as error:
+            said = printable(" ".join(str(error).split()))
+            raise InputError(
+                f"{type(self.own).__name__}.{method} failed with {type(error).__name__} ({said}): repair the region"
+            ) from error
+
+    def _useless(self, method: str, answer: Any, wanted: str) -> InputError:
+        return InputError(f"{type(self.own).__name__}.{method} answered {shown(answer)}: it must return {wanted}")
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def as_region(value: Any) -> Region:
-    """The region that is meant: None is everywhere."""
+    """The region that is meant: None is everywhere; one of the user's own is examined at every answer."""
     if value is None or value is Everywhere:
         return Everywhere()
     if not isinstance(value, Region):
         raise InputError(f"region is {shown(value)}: give Everywhere(), Box(lo, hi) or Ball(center, radius)")
-    return value
+    return value if type(value) in (Everywhere, Box, Ball, OfTheUser) else OfTheUser(value)
 
 
 def _multiple(value: float) -> int:
