@@ -14,7 +14,10 @@ OPSET = 21
 
 
 def writable(network: Network) -> bool:
-    """Whether every step has an operator there."""
+    """Whether every step has an operator there, and settings that single precision holds."""
+    numbers = [v for step in network.steps for v in step.settings.values() if isinstance(v, float)]
+    if not all(np.isfinite(np.float32(number)) for number in numbers):
+        return False  # 1e160 would become infinite
     ranks = [len(shape) for shape in network.shapes]
     dense = all(ranks[step.of[0]] == 2 for step in network.steps if step.kind == "dense")
     return dense and all(KINDS[step.kind].onnx for step in network.steps)
