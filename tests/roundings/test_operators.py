@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from autolip.errors import Refusal
@@ -16,10 +17,12 @@ from autolip.operators.algebra import add, compound_error
 from autolip.operators.image import image
 from autolip.operators.norms import NormOptions
 from autolip.operators.norms.columns import (
+    _total,
     column_norms,
     columns,
     entries,
     finite_columns,
+    finite_entries,
     finite_total,
     frobenius,
     schur,
@@ -29,7 +32,8 @@ from autolip.operators.norms.columns import (
 from autolip.operators.norms.engine import candidates
 from autolip.operators.norms.nonnegative import _length, nonnegative_norm
 from autolip.operators.norms.rounding import Rounded, rounded_product, rounded_sum, upper_product
-from autolip.operators.sparse import Sparse, sparse_matrix
+from autolip.operators.operator import Adjoint
+from autolip.operators.sparse import Sparse, _product, _sum, sparse_matrix
 from autolip.values import Upper
 
 SEEDS = range(12)
@@ -79,6 +83,17 @@ def test_products_of_moduli_are_raised() -> None:
             meant = product(exact(matrix), column(x))
             scale = 1 + Fraction(relative)
             assert all(Fraction(v) >= row[0] * scale for v, row in zip(above.tolist(), meant, strict=True))
+
+
+def test_products_of_moduli_leave_room_for_five_more_roundings() -> None:
+    """Every step of the first product is rounded down: its entries, 1 + e, the scale and the scaling."""
+    scale, x = float.fromhex("0x1.31885e8db3736p+0"), float.fromhex("0x1.024680044ea5bp+0")
+    cases = [(scale, x, 0.662), *((s, v, 1e-6) for s, v in pairwise((1 + rand(0, 300)).tolist()))]
+    for scale, x, relative in cases:
+        operator = Diagonal(torch.tensor(scale, dtype=torch.float64), (1,), relative)
+        above = upper_product(operator, torch.tensor([[x]], dtype=torch.float64)).item()
+        meant = Fraction(scale) * Fraction(x) * (1 + Fraction(relative))
+        assert Fraction(above) >= meant * (1 + 5 * Fraction(2) ** -53)
 
 
 def test_products_of_moduli_that_underflow_are_not_zero() -> None:
@@ -240,9 +255,22 @@ def test_images_of_sums_of_copies() -> None:
 
 
 def test_images_that_underflow() -> None:
-    tiny = torch.full((1, 1), 2.0**-600, dtype=torch.float64)
-    box = image(Dense(tiny), Interval(tiny[0], tiny[0]))
-    assert Fraction(box.hi.item()) >= Fraction(2) ** -1200
+    """In one product, in several that are added, before a large matrix, and between two."""
+    tiny = torch.full((1, 8), 2.0**-538, dtype=torch.float64)
+    for count in (1, 8):
+        x = tiny[0, :count] * 0.9
+        box = image(Dense(tiny[:, :count]), Interval(x, x))
+        assert Fraction(box.hi.item()) >= count * Fraction(2.0**-538) * Fraction(2.0**-538 * 0.9)
+    for seed in SEEDS:
+        x, a = rand(seed, 2) * 2.0**-1035, (1 + rand(seed + 99, 1)) * 2.0**300
+        matrix = torch.stack([a[0], -a[0] * (x[0] / x[1])])[None]
+        box = image(Dense(matrix), Interval(x, x))
+        (meant,) = product(exact(matrix), column(x))[0]
+        assert Fraction(box.lo.item()) <= meant <= Fraction(box.hi.item())
+    one = torch.ones(1, 1, dtype=torch.float64)
+    x = one[0] * 2.0**-480
+    box = image(Composition((Dense(one * 2.0**300), Dense(one * 2.0**-600))), Interval(x, x))
+    assert Fraction(box.hi.item()) >= Fraction(2) ** -780
 
 
 def test_norms_of_networks_of_moduli() -> None:
@@ -286,6 +314,29 @@ def test_entries_that_are_known_up_to_an_error() -> None:
         assert value(entries(operator, LOOK)) >= Fraction(entry) * (1 + Fraction(1e-6))
 
 
+def test_entries_that_are_known_up_to_an_error_and_written_out() -> None:
+    for entry in rand(0, 60).tolist():
+        for relative in (1e-6, 1e-3):
+            operator = Dense(torch.tensor([[entry]], dtype=torch.float64), relative_error=relative)
+            assert value(finite_entries(Adjoint(operator), LOOK)) >= Fraction(entry) * (1 + Fraction(relative))
+            written = sparse_matrix(operator)
+            assert isinstance(written, Sparse)
+            assert Fraction(written.error.toarray()[0, 0]) >= Fraction(entry) * Fraction(relative)
+
+
+def test_errors_of_sparse_products_and_sums_are_rounded_up() -> None:
+    for seed in SEEDS:
+        a, e = rand(seed, 1, 9), rand(seed + 50, 9, 20)
+        faint = csr_array(e.numpy() * 2.0**-70)
+        found = _product(Dense(a, relative_error=1e-6), Sparse(faint, csr_array(e.numpy())))
+        meant = [m * (1 + Fraction(1e-6)) for m in product(exact(a), exact(e))[0]]
+        assert all(Fraction(v) >= m for v, m in zip(found.error.toarray()[0].tolist(), meant, strict=True))
+        parts = [csr_array(rand(seed + 9 * k, 1, 20).numpy()) for k in range(3)]
+        total = _sum([Sparse(part * 0.0, part) for part in parts]).error.toarray()[0].tolist()
+        sums = [sum(map(Fraction, row)) for row in zip(*(part.toarray()[0].tolist() for part in parts), strict=True)]
+        assert all(Fraction(v) >= m for v, m in zip(total, sums, strict=True))
+
+
 def test_running_sums() -> None:
     traced = Traced(lambda x: x.cumsum(0), (40,), terms=40, nonnegative=True)
     for seed in SEEDS:
@@ -306,6 +357,7 @@ def test_sums_of_many_equal_terms(seed: int) -> None:
     tall, flat = Dense(column_), Composition((Dense(torch.eye(1)), Dense(column_.T.contiguous())))
     assert value(columns(tall, LOOK)) >= meant
     assert value(total(tall, LOOK)) >= meant
+    assert Fraction(_total(column_)) >= meant
     assert value(finite_total(flat, LOOK)) >= meant
     assert value(finite_columns(tall, LOOK)) >= meant
     assert value(finite_columns(flat.T, LOOK)) >= meant

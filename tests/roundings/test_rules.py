@@ -52,6 +52,12 @@ def test_products_of_matrices() -> None:
         assert inside(_product_range(point(one), point(one), one.shape), each(lambda v: v * v, one))
 
 
+def test_products_of_matrices_that_underflow() -> None:
+    tiny = torch.full((1, 8), 2.0**-538, dtype=torch.float64)
+    meant = 8 * Fraction(2.0**-538) * Fraction(2.0**-538 * 0.9)
+    assert inside(_product_range(point(tiny), point(tiny.T * 0.9), torch.Size([1, 1])), [meant])
+
+
 def test_the_middle_of_an_interval() -> None:
     lo, hi = rand(0, 500) - 1, rand(1, 500) + 0.5
     middle, radius = _middle(Interval(lo, hi))
@@ -74,6 +80,7 @@ def test_weights_of_resampling() -> None:
 
 
 def test_norms_of_blocks() -> None:
+    assert Fraction(_equivalence(float("inf"), 1.125, 10**15).value) ** 9 >= Fraction(10**15) ** 8
     for size in range(2, 100):
         assert Fraction(_equivalence(float("inf"), 2.0, size).value) ** 2 >= size
         assert Fraction(_equivalence(2.0, 1.0, size).value) ** 2 >= size

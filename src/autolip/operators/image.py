@@ -8,6 +8,7 @@ from torch import Tensor
 from autolip.intervals import TINY, Interval, gamma
 from autolip.operators.algebra import Composition
 from autolip.operators.diagonal import Diagonal
+from autolip.operators.fold import fold
 from autolip.operators.index import Incidence
 from autolip.operators.operator import Operator
 
@@ -36,12 +37,15 @@ def _in_turn(operator: Composition, x: Interval) -> Interval:
 
 
 def _wired(operator: Incidence, x: Interval) -> Interval:
-    """Sums of entries: no entry is scaled, so infinities need no care; a selection does not even round."""
+    """Sums of entries: no entry is scaled, so infinities need no care; a selection does not even round.
+
+    t terms lose t - 1 units, and gamma_t has t + 2: enough for both roundings of each end.
+    """
     lo, hi = operator._mv(x.lo.unsqueeze(0))[0], operator._mv(x.hi.unsqueeze(0))[0]
     if operator.is_selection:
         return Interval(lo, hi)
     slack = operator._mv(_finite(x.magnitude()).unsqueeze(0))[0] * gamma(operator.terms)
-    return Interval(lo - slack, hi + slack).widen()
+    return Interval(lo - slack, hi + slack)
 
 
 def _half_bounded(operator: Operator, x: Interval) -> Interval:
@@ -69,18 +73,30 @@ def _touches(operator: Operator, mask: Tensor) -> Tensor:
 
 
 def _bounded(operator: Operator, x: Interval) -> Interval:
-    """A c +- |A| r with centre c and radius r; the slack covers all four roundings and inexact entries."""
-    bound = operator.majorant()
-    if bound is None or not x.is_bounded:
+    """A c +- |A| r with centre c and radius r; the slack covers all roundings and inexact entries.
+
+    In units of |A| r and of |A| |x|: the radius takes 1 and 0, the centre's image 0 and t, the reach t + 3 and 0, the
+    ends 1 and 1: fewer than the t + 10 of both.  TINY is for what underflows, before A and in every factor of it.
+    """
+    if not x.is_bounded:
         return Interval.everywhere(operator.out_shape)
     center = x.lo / 2 + x.hi / 2
     radius = torch.maximum(x.hi - center, center - x.lo)
     error = gamma(operator.terms + 8) + 2 * operator.relative_error
-    reach = _apply(bound, radius + (x.magnitude() + radius) * error) + operator.terms * TINY
+    around = radius + (x.magnitude() + radius) * error + TINY
+    reach = fold(operator, around.unsqueeze(0), _reach, lambda parts: torch.stack(list(parts)).sum(0))[0]
     middle = _apply(operator, center)
     lo, hi = middle - reach, middle + reach
     lo, hi = torch.where(lo.isfinite(), lo, -math.inf), torch.where(hi.isfinite(), hi, math.inf)
-    return Interval(lo, hi).widen(relative=2**-50)
+    return Interval(lo, hi)
+
+
+def _reach(leaf: Operator, radius: Tensor) -> Tensor:
+    """|A| r and what underflows in a product with A: nothing where entries are only copied or added."""
+    bound = leaf.majorant()
+    if bound is None:
+        return radius.new_full((len(radius), *leaf.out_shape), math.inf)
+    return bound._mv(radius) + (0.0 if isinstance(leaf, Incidence) else leaf.terms * TINY)
 
 
 def _apply(operator: Operator, x: Tensor) -> Tensor:

@@ -71,10 +71,10 @@ def _product(leaf: Operator, x: Sparse) -> Sparse:
     rows = _most(a)
     terms = min(rows, _most(x.value.T.tocsr()))
     exact = terms <= 1 and (_moves(a) or _moves(x.value))
-    share = leaf.relative_error * (1 + 4 * UNIT) + (0.0 if exact else gamma(terms))
+    share = leaf.relative_error + (0.0 if exact else gamma(terms))
     size = abs(a)
     error = size @ x.error * (1 + leaf.relative_error) + (size @ abs(x.value)) * share
-    return Sparse(a @ x.value, error * (1 + 2 * gamma(rows + 8)))
+    return Sparse(a @ x.value, error * (1 + gamma(rows + 8)))  # sums of `rows` terms and six roundings
 
 
 def _sum(parts: Sequence[Sparse]) -> Sparse:
@@ -82,7 +82,7 @@ def _sum(parts: Sequence[Sparse]) -> Sparse:
     values = [part.value for part in parts]
     sizes = reduce(lambda a, b: a + b, [abs(value) for value in values])
     errors = reduce(lambda a, b: a + b, [part.error for part in parts])
-    return Sparse(reduce(lambda a, b: a + b, values), (errors + sizes * rounding) * (1 + 4 * rounding))
+    return Sparse(reduce(lambda a, b: a + b, values), (errors + sizes * rounding) * (1 + 2 * rounding))
 
 
 def _none(shape: tuple[int, int]) -> Matrix:

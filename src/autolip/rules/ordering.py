@@ -12,7 +12,7 @@ from autolip.norms import Norm
 from autolip.rules.rule import Action, Example, Operand, Pointwise, Turn, Variable, rule
 from autolip.rules.rule import Constant as ConstantTensor
 from autolip.slopes import Between, Gain
-from autolip.values import Upper, round_up
+from autolip.values import ONE, Upper, round_up
 
 aten = torch.ops.aten
 INF = math.inf
@@ -183,8 +183,10 @@ def _equivalence(r: float, p: float, size: int) -> Upper:
     """||x||_p <= size^max(0, 1/p - 1/r) ||x||_r, for p >= 1; below 1 there is no Lipschitz constant."""
     if p < 1:
         return Upper(INF)
-    exponent = max(0.0, 1 / p - 1 / r)
-    return Upper(1.0 if exponent == 0 else round_up(size**exponent * (1 + 2**-50)))
+    if p >= r:
+        return ONE
+    exponent = round_up(1 / p) - 1 / r  # r is 1, 2 or infinite: nothing else is rounded, for p < r
+    return Upper(size**exponent * (1 + 2**-50))  # a power is right to one unit in the last place
 
 
 def _norm_action(

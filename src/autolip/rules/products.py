@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.intervals import Interval, gamma
+from autolip.intervals import TINY, Interval, gamma
 from autolip.norms import Norm
 from autolip.operators.dense import Dense
 from autolip.operators.norms import NormOptions, operator_norm
@@ -79,7 +79,11 @@ def _largest(magnitudes: Tensor, norm: Norm) -> Upper:
 
 
 def _product_range(left: Interval, right: Interval, shape: torch.Size) -> Interval:
-    """Centre and radius: L R lies in Lc Rc +- (|Lc| Rr + Lr |Rc| + Lr Rr)."""
+    """Centre and radius: L R lies in Lc Rc +- (|Lc| Rr + Lr |Rc| + Lr Rr).
+
+    Of n terms, the centre loses n units of (|Lc| + Lr) (|Rc| + Rr), the spread n + 2 and the ends 4: fewer than the
+    slack has.
+    """
     if not (left.is_bounded and right.is_bounded):
         return Interval.everywhere(shape)
     left_middle, left_radius = _middle(left)
@@ -87,8 +91,8 @@ def _product_range(left: Interval, right: Interval, shape: torch.Size) -> Interv
     centre = left_middle @ right_middle
     size = (left_middle.abs() + left_radius) @ (right_middle.abs() + right_radius)
     spread = left_middle.abs() @ right_radius + left_radius @ (right_middle.abs() + right_radius)
-    slack = size * gamma(4 * left.shape[-1] + 8)
-    return Interval((centre - spread - slack).expand(shape), (centre + spread + slack).expand(shape)).widen()
+    slack = size * gamma(4 * left.shape[-1] + 8) + left.shape[-1] * TINY
+    return Interval((centre - spread - slack).expand(shape), (centre + spread + slack).expand(shape))
 
 
 def _middle(x: Interval) -> tuple[Tensor, Tensor]:

@@ -53,7 +53,7 @@ def column_sums(operator: Operator) -> Float[Tensor, " n"] | None:
 def column_squares(operator: Operator) -> tuple[Float[Tensor, " n"], int] | None:
     """s, e with s 4^e at least the squared l2 norms of the columns; None where the entries are unknown.
 
-    Of the eight units in 2^-50 the squares take one and this product three: four are left for a root of s.
+    Of the five units that `upper_product` leaves, the squares take one and the last line two: a root of s takes two.
     """
     top = operator.magnitude
     if top is None:
@@ -63,7 +63,7 @@ def column_squares(operator: Operator) -> tuple[Float[Tensor, " n"], int] | None
     if squares is None:
         return None
     sums = upper_product(squares.T, torch.ones((1, *operator.out_shape), dtype=DTYPE)).flatten()
-    return sums * (1 + operator.relative_error) * (1 + 2.0**-50), exponent
+    return sums * (1 + operator.relative_error), exponent
 
 
 @engine("columns", *LEAVES, p=Norm.L1, q=Norm.L1, cheap=True, exact=True)

@@ -49,7 +49,7 @@ def dense(operator: Operator, options: NormOptions) -> Upper | Refusal:
     value = proved_norm(operator.weight)
     if operator.relative_error:
         value += operator.relative_error * absolute_norm(operator.weight)
-    return upper(value, ulps=2)
+    return upper(value)  # `proved_norm` and `absolute_norm` leave room for these two roundings
 
 
 @engine("finite", Adjoint, Convolution, Incidence, Traced, *COMPOSITES, exact=True)
@@ -71,7 +71,7 @@ def finite(operator: Operator, options: NormOptions) -> Upper | Refusal:
         matrix[start : start + len(rows.value)] = rows.value
         start += len(rows.value)
         error = math.hypot(error, upper_norm(rows.error))
-    return upper(proved_norm(matrix) + error * (1 + gamma(small)), ulps=2)
+    return upper(proved_norm(matrix) + error * (1 + gamma(small)))  # as above
 
 
 def _too_large(m: int, n: int) -> Refusal | None:
@@ -109,6 +109,7 @@ def proved_norms(weights: Float[Tensor, "b m n"]) -> list[float]:
 
 
 def _proved(weight: Float[Tensor, "b m n"]) -> float:
+    """At least max ||W_i||_2: of the four units, two are left for a sum with an error."""
     return math.sqrt(_squares(weight).max().item()) * (1 + 4 * UNIT)
 
 

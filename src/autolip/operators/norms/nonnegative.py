@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.intervals import UNIT, gamma
+from autolip.intervals import gamma
 from autolip.norms import Norm
 from autolip.operators.norms.dense import proved_norm
 from autolip.operators.norms.engine import upper
@@ -101,10 +101,10 @@ def perron(operator: Operator) -> Upper:
             return best
         exponent = math.frexp(top)[1]
         again = upper_product(base.T, image * 2.0**-exponent)
-        quotients = again / x
+        quotients = again / x  # `upper_product` leaves room for this rounding
         high, low = quotients.max().item(), quotients.min().item()
         if math.isfinite(high):
-            best = Upper.least([best, _root(high * (1 + 4 * UNIT), exponent)])
+            best = Upper.least([best, _root(high, exponent)])
         if not high > low * (1 + 1e-10):
             break
         x = (again / largest(again)).clamp(min=FLOOR)

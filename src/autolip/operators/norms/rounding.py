@@ -44,7 +44,11 @@ def upper_sum(parts: Sequence[Tensor]) -> Tensor:
 
 
 def _inflate(leaf: Operator, x: Tensor, product: Tensor) -> Tensor:
-    """A computed product of non-negative factors, raised above the exact one."""
+    """A computed product of non-negative factors, raised above the exact one.
+
+    The product loses one unit for each of its terms, and this scale and its use four more.  The two that gamma has to
+    spare leave one and a half after its subtraction, and with the eight five are left to whoever rounds the result.
+    """
     if _wiring(leaf) and bool((x == x.round()).all()) and bool((product < 2**53).all()):
         return product
     scale = (1 + leaf.relative_error) / (1 - gamma(leaf.terms)) * (1 + 8 * UNIT)
@@ -104,7 +108,7 @@ def _rounded_leaf(operator: Operator, x: Rounded) -> Rounded:
         size = upper_product(majorant, x.value.abs() + x.error)
         error = error + size * ((gamma(operator.terms) + operator.relative_error) * (1 + 4 * UNIT))
         error = error + (size > 0).to(DTYPE) * ((operator.terms + 2) * SMALLEST)
-    return Rounded(value, error * (1 + 8 * UNIT))
+    return Rounded(value, error)  # the sums lose a unit of their own size, and gamma has two of |A| (|x| + e) to spare
 
 
 def _unit_product(operator: Operator, units: Tensor) -> Tensor:
@@ -143,13 +147,17 @@ def scaled(x: Tensor, exponent: int) -> Tensor:
 
 
 def upper_norm(x: Tensor) -> float:
-    """At least ||x||_2 of all entries, without under- or overflow on the way."""
+    """At least ||x||_2 of all entries, without under- or overflow on the way.
+
+    The root halves what n squares and their sum lose: with the root, n / 2 + 1 units, and this product one more, fewer
+    than gamma's n + 2.
+    """
     top = largest(x)
     if top == 0 or not math.isfinite(top):
         return top
     exponent = math.frexp(top)[1]
     norm = torch.linalg.vector_norm(scaled(x, -exponent)).item() * (1 + gamma(x.numel()))
-    return math.nextafter(scale_float(norm, exponent), math.inf)
+    return scale_float(norm, exponent)
 
 
 def power_of_two(exponent: int) -> float:
