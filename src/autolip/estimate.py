@@ -71,8 +71,8 @@ def lipschitz(
     which = varying_input(varying)
     if progress is not None and not callable(progress):
         raise InputError(f"progress is {shown(progress)}: give a function that takes a text")
-    capture = capture_model(model, example_tensors(model, example_inputs), which, outputs)
     inner = unwrapped(model)
+    capture = capture_model(inner, example_tensors(inner, example_inputs), which, outputs)
     name = type(inner).__name__ if isinstance(inner, nn.Module) else getattr(inner, "__name__", "function")
     return answered(capture, question, model=name, time_budget=budget, progress=progress)
 

@@ -1,5 +1,8 @@
 """Capture of PyTorch models: what is folded, what is refused, and in which words."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -189,6 +192,10 @@ class Hidden(nn.Module):
         raise SystemExit(0)
 
 
+def slopes_of_tanh(x: Tensor) -> Tensor:
+    return torch.autograd.grad(x.requires_grad_().tanh().sum(), x)[0]
+
+
 UNFIT = [
     (Hidden(), r"looking at the model called sys.exit\(0\)"),
     (nn.LeakyReLU(torch.nan), r"'negative_slope' of aten.leaky_relu.default at the model itself .* value nan"),
@@ -207,6 +214,11 @@ UNFIT = [
     (nn.LazyLinear(2), "no shape yet .a lazy module"),
     (scripted(), "compiled by torch.jit"),
     (nn.Linear, "is the class Linear"),
+    (type("Bare", (nn.Module,), {"__init__": lambda self: None})(), "Bare is made without super.*: call it first"),
+    (
+        lambda x: torch.linalg.solve(torch.eye(2), x.T),
+        r"leave it out .a solution for a constant matrix as torch.linalg",
+    ),
     ({"weight": torch.eye(2)}, "the model is a dict"),
     (lambda x: x.argmax(-1), "is torch.int64: a Lipschitz constant needs floating-point numbers"),
     (lambda x: x > 0, "is torch.bool"),
@@ -224,9 +236,16 @@ UNFIT = [
     (lambda x: x.expand(10**5, 10**5, 2).sum(), "makes a tensor of shape"),
     (lambda x: x + torch.randn(2), r"aten.randn.default .* draws random numbers"),
     (lambda x: F.dropout(x), "draws random numbers"),
-    (lambda x: x * x.sum().item(), "control flow depends on the data"),
+    (lambda x: x * x.sum().item(), "depends on the data .*py:[0-9]+.; item takes numbers out of a tensor, use the"),
     (lambda x: x[x > 0], "depends on the data"),
-    (lambda x: torch.from_numpy(x.detach().numpy()), "control flow depends on the data"),
+    (lambda x: torch.from_numpy(x.detach().numpy()), "numpy takes numbers out of a tensor, use the functions of torch"),
+    (np.abs, "depends on the data; array takes numbers out of a tensor, use the functions of torch"),
+    (math.sin, "depends on the data; float takes numbers out of a tensor, use the functions of torch"),
+    (lambda x: torch.tensor([x[0, 0], x[0, 1]]), "numbers taken out of others: use torch.stack"),
+    (torch.func.grad(lambda x: (x.tanh() ** 2).sum()), "it computes derivatives, or maps functions, itself"),
+    (torch.func.hessian(lambda x: (x**3).sum()), "it computes derivatives, or maps functions, itself"),
+    (slopes_of_tanh, "it computes derivatives, or maps functions, itself"),
+    (lambda x: torch.sparse.mm(torch.eye(2).to_sparse(), x.T), "makes a sparse tensor .torch.sparse_coo.: use dense"),
     (leaves, r"calls sys.exit\(0\)"),
 ]
 

@@ -51,6 +51,8 @@ def test_lists_of_one_nested_wrappers_and_prefixes(network: nn.Module, tmp_path:
         (lambda weight: torch.full_like(weight, 2**25 + 1, dtype=torch.int64), "holds 0.weight as torch.int64"),
         (lambda weight: torch.quantize_per_tensor(weight, 0.1, 0, torch.qint8), "quantized or sparse"),
         (lambda weight: weight.to_sparse(), "quantized or sparse"),
+        (lambda weight: (weight + 1j).requires_grad_(), "holds 0.weight as torch.complex64"),
+        (lambda weight: weight.to("meta"), "holds 0.weight without its numbers"),
     ],
 )
 def test_no_part_of_a_weight_is_dropped(network: nn.Module, tmp_path: Path, change, reason: str) -> None:
@@ -133,7 +135,7 @@ def test_a_whole_model_is_refused(network: nn.Module, tmp_path: Path) -> None:
         read_weights(tmp_path / "model.pth")
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"PK\x03\x04 truncated", b"not weights at all"])
+@pytest.mark.parametrize("content", [b"", b"junk", b"\x00" * 100, b"PK\x03\x04 truncated", b"not weights at all"])
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_empty_and_damaged_files(tmp_path: Path, content: bytes, suffix: str) -> None:
     file = tmp_path / f"w{suffix}"

@@ -208,12 +208,19 @@ class Builder:
 def _check_call(node: torch.fx.Node) -> None:
     """InputError or UnsupportedOperation for a call that no graph of real numbers can hold."""
     target, place, value = node.target, _place(node), node.meta.get("val")
+    if f"{target}" == "with_effects":
+        raise UnsupportedOperation(
+            f"{node.args[1]} at {place} acts beside what it computes: leave it out (a solution for a constant matrix as"
+            " torch.linalg.inv(matrix) @ x, a print or an assertion altogether)"
+        )
     if isinstance(target, torch._ops.HigherOrderOperator):
         raise UnsupportedOperation(f"{target} at {place} is not supported: export the branch or the loop that is meant")
     for leaf in pytree.tree_leaves(value):
         if isinstance(leaf, Tensor) and leaf.numel() > LARGEST:
             shape = tuple(leaf.shape)
             raise InputError(f"{target} at {place} makes a tensor of shape {shape}: at most {LARGEST:.3g} entries")
+        if isinstance(leaf, Tensor) and leaf.layout is not torch.strided:
+            raise UnsupportedOperation(f"{target} at {place} makes a sparse tensor ({leaf.layout}): use dense ones")
 
 
 def _check_type(dtype: torch.dtype, target: Any, place: Place) -> None:

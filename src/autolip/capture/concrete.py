@@ -31,6 +31,8 @@ READS = frozenset(
     }
 )
 """Functions that turn a tensor's values into values of Python's."""
+BRANCHES = frozenset({"__bool__", "__contains__", "is_nonzero", "equal", "allclose"})
+"""Those of them that only ask a question."""
 SHAPES = frozenset(
     {
         *("__get__", "__len__", "__repr__", "__format__", "dim", "size", "numel", "nelement", "stride", "ndimension"),
@@ -67,10 +69,10 @@ class Recorder(TorchFunctionMode):
         kwargs, name = kwargs or {}, _name(func)
         depends = any(map(self._is_reached, pytree.tree_leaves((args, kwargs))))
         if depends and name in READS:
-            raise InputError(
-                f"the model cannot be exported: its control flow depends on the data{_caller()}; use torch.where, or"
-                " export the branch you mean"
-            )
+            remedy = "use torch.where, or export the branch you mean"
+            if name not in BRANCHES:
+                remedy = f"{name.strip('_')} takes numbers out of a tensor, use the functions of torch instead"
+            raise InputError(f"the model cannot be exported: its control flow depends on the data{_caller()}; {remedy}")
         instead = self._instead(name, args, kwargs)
         result = func(*args, **kwargs)
         if depends:
@@ -108,10 +110,11 @@ class Recorder(TorchFunctionMode):
 
 
 def _caller() -> str:
-    """Where the user's code stands, in brackets."""
+    """Where the user's code stands, in brackets; nothing where the function of another library is all there is."""
     for frame in reversed(traceback.extract_stack()):
         if f"{os.sep}torch{os.sep}" not in frame.filename and frame.filename != __file__:
-            return f" ({os.path.basename(frame.filename)}:{frame.lineno})"
+            folder, file = os.path.split(frame.filename)
+            return "" if folder == os.path.dirname(__file__) else f" ({file}:{frame.lineno})"
     return ""
 
 

@@ -34,6 +34,14 @@ from autolip.graph.passes import explicit_broadcasts
 from autolip.operators.operator import DTYPE
 
 
+SYMPTOMS = {
+    "constant's list|doesn't have storage|BatchedTensorImpl|does not require grad": "it computes derivatives, or maps"
+    " functions, itself (torch.autograd, torch.func): write what they compute as operations",
+    "data is not allocated yet": "it makes a tensor of numbers taken out of others: use torch.stack or torch.cat",
+}
+"""What a user can do about errors of the exporter's that do not tell."""
+
+
 @dataclass(frozen=True)
 class Capture:
     """A network as a graph of one varying input, and the original to compare it with.
@@ -173,7 +181,8 @@ def _refusal(first: BaseException, second: BaseException) -> AutolipError:
         return second
     if isinstance(first, SystemExit):
         return InputError(f"the model cannot be exported: it calls sys.exit({first.code!r}), take that call out")
-    return InputError(f"the model cannot be exported: {_first_sentence(first)}")
+    known = next((said for pattern, said in SYMPTOMS.items() if re.search(pattern, f"{first}\n{second}")), None)
+    return InputError(f"the model cannot be exported: {known or _first_sentence(first)}")
 
 
 @contextlib.contextmanager
@@ -214,7 +223,7 @@ def capture_program(
     except KeyboardInterrupt:
         raise
     except Exception as error:
-        raise InputError(f"the model cannot be exported: {_first_sentence(error)}") from error
+        raise _refusal(error, error) from error
     _refuse_mutation(program)
     leaves, structure = pytree.tree_flatten(tuple(inputs))
     names = _input_names(program, module, inputs)

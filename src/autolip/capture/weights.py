@@ -90,7 +90,9 @@ def _load(path: Path) -> Any:
             f"{path} holds pickled Python objects, or is not a weights file; objects are never unpickled: save"
             " model.state_dict() instead of the model"
         ) from error
-    except (EOFError, RuntimeError, ValueError, KeyError, UnicodeDecodeError) as error:
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # the reader of damaged bytes fails as it happens to
         raise InputError(f"{path} is empty or damaged: it is not a file written by torch.save") from error
 
 
@@ -132,9 +134,11 @@ def _tensors(stored: Any, path: Path) -> dict[str, Tensor]:
     if strange:
         raise InputError(f"{path} holds {_some(strange)}, not a tensor each: save model.state_dict()")
     for name, value in stored.items():
+        if value.is_meta:
+            raise InputError(f"{path} holds {name} without its numbers (a meta tensor): save the weights themselves")
         if value.numel() > LARGEST or (value.numel() > 2**24 and 0 in value.stride()):
             raise InputError(f"{path} holds {name} of shape {tuple(value.shape)}, more than it stores: refused")
-    return {str(name): value for name, value in stored.items()}
+    return {str(name): value.detach() for name, value in stored.items()}
 
 
 def _check_fit(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], path: Path) -> None:
