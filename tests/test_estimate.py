@@ -145,3 +145,13 @@ def test_a_network_made_for_a_seed_does_not_fool_a_bound_without_one() -> None:
     assert told.certainty == fresh.certainty == "confident"
     assert told.value is not None and told.value < 2  # why a seed weakens the promise
     assert fresh.value is not None and fresh.value >= 10
+
+
+class Leaving(nn.Linear):
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Leaving":
+        raise SystemExit(0)
+
+
+def test_no_code_of_the_users_ends_the_program_in_silence() -> None:
+    with pytest.raises(InputError, match=r"the model's own code called sys.exit\(0\): take that call out"):
+        lipschitz(Leaving(2, 2), torch.zeros(1, 2), method="autolip", lower=None)

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from autolip.arguments import positive, shown
+from autolip.capture.guarded import unended
 from autolip.capture.replay import replay
 from autolip.capture.torch_export import Capture, capture_model
 from autolip.capture.unwrapping import unwrapped
@@ -34,6 +35,7 @@ CONSTANT = "the output does not depend on the input"
 LATE = "the time was spent before its turn came"
 
 
+@unended()
 def lipschitz(
     model: nn.Module | Callable[..., Any],
     example_inputs: Any,

@@ -17,12 +17,21 @@ def users_code(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except (AutolipError, KeyboardInterrupt, GeneratorExit):
+    except (AutolipError, KeyboardInterrupt):
         raise
     except SystemExit as error:
         raise InputError(f"{doing} called sys.exit({_code(error)}): take that call out") from error
     except BaseException as error:
         raise InputError(f"{doing} failed: {told(error)}") from error
+
+
+@contextlib.contextmanager
+def unended() -> Iterator[None]:
+    """InputError where the user's code, wherever it is called, would end the program in silence."""
+    try:
+        yield
+    except SystemExit as error:
+        raise InputError(f"the model's own code called sys.exit({_code(error)}): take that call out") from error
 
 
 def told(error: BaseException) -> str:

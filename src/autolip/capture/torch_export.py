@@ -33,7 +33,6 @@ from autolip.graph.graph import Graph
 from autolip.graph.passes import explicit_broadcasts
 from autolip.operators.operator import DTYPE
 
-
 SYMPTOMS = {
     "constant's list|doesn't have storage|BatchedTensorImpl|does not require grad": "it computes derivatives, or maps"
     " functions, itself (torch.autograd, torch.func): write what they compute as operations",

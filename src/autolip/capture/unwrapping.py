@@ -15,7 +15,8 @@ SCRIPTED = (torch.jit.ScriptModule, torch.jit.ScriptFunction)
 def unwrapped(model: Any) -> nn.Module | Callable[..., Any]:
     """The module or function inside: a wrapper changes how it is run and not what it computes.
 
-    Raises InputError for what has no Python code to capture: a ScriptModule, a class, a state dictionary; and for a module that is none yet.
+    Raises InputError for what has no Python code to capture: a ScriptModule, a class, a state dictionary,
+    a module that was never initialised.
     """
     inner = model
     while (wrapped := _inside(inner)) is not None:
