@@ -124,3 +124,17 @@ def test_the_version_is_the_documented_one(results) -> None:
 def test_infinity_is_a_string(results) -> None:
     assert results[3]["upper"]["value"] == "inf"
     assert any("aten.sign" in note for row in results[3]["bounds"] for note in row["notes"])
+
+
+def test_what_the_model_prints_is_no_part_of_the_answer(nets: Any, run: Any) -> None:
+    nets(
+        "print('imported')\n"
+        "class Loud(nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        print('running')\n"
+        "        return 2 * x\n"
+        "build = Loud"
+    )
+    ran = run("estimate", "nets:build", "--input-shape", "1,2", "--method", "autolip", "--lower", "random", "--json")
+    assert ran.code == 0 and json.loads(ran.out)["upper"]["value"] == 2.0
+    assert "imported" in ran.err and "running" in ran.err

@@ -2,12 +2,21 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
-    """A function that shows a line with a spinner and the time taken; it leaves nothing behind."""
+    """A function that shows a line with a spinner and the time taken; it leaves nothing behind.
+
+    What the model's own code prints meanwhile goes the same way: the standard output is the answer's.
+    """
+    with redirect_stdout(sys.stderr), _spinner() as say:
+        yield say
+
+
+@contextmanager
+def _spinner() -> Iterator[Callable[[str], None]]:
     if not sys.stderr.isatty():
         yield lambda text: None
         return
