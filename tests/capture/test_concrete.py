@@ -65,6 +65,7 @@ KNOWN = {
     "a loop": Kept(looped, count=torch.tensor(3)),
     "a list": Kept(lambda self, x: x[:, self.index.tolist()], index=torch.tensor([3, 0])),
     "a mask of numpy": Kept(lambda self, x: x[:, self.mask.numpy()], mask=MASK),
+    "a mask in a list": Kept(lambda self, x: x[:, self.mask.tolist()], mask=MASK),
     "a branch": Kept(lambda self, x: x if self.gain > 0 else -x, gain=torch.tensor(-2.0)),
     "a number": Kept(lambda self, x: x * self.gain.item(), gain=torch.tensor(-2.0)),
 }

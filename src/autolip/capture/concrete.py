@@ -95,7 +95,7 @@ class Recorder(TorchFunctionMode):
         """The same call with constant masks and counts as indices; None where there are none."""
         if name in ("__getitem__", "__setitem__"):
             index = args[1] if isinstance(args[1], tuple) else (args[1],)
-            index = tuple(torch.from_numpy(part) if isinstance(part, np.ndarray) else part for part in index)
+            index = tuple(map(_tensor_of, index))
             masks = [_is_mask(part) and not self._is_reached(part) for part in index]
             return _at(_indices(index, masks)) if any(masks) else None
         mask = args[1] if len(args) > 1 else kwargs.get("mask", kwargs.get("repeats"))
@@ -116,6 +116,13 @@ def _caller() -> str:
             folder, file = os.path.split(frame.filename)
             return "" if folder == os.path.dirname(__file__) else f" ({file}:{frame.lineno})"
     return ""
+
+
+def _tensor_of(part: Any) -> Any:
+    """An array, or a mask in a list, as the tensor that PyTorch takes it for."""
+    if isinstance(part, list) and part and all(isinstance(one, bool) for one in part):
+        return torch.tensor(part)
+    return torch.from_numpy(part) if isinstance(part, np.ndarray) else part
 
 
 def _is_mask(part: Any) -> bool:
