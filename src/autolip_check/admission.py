@@ -17,6 +17,8 @@ from autolip_check.container import Array, require
 LEAST, LARGEST = 2.0**-250, 2.0**250
 """The range of every number that is not 0."""
 
+MOST = float(np.finfo(np.float64).max)
+
 LARGEST_TENSOR = 2**28
 """Entries of a tensor that is computed, and of all values of the network together (2 GiB)."""
 
@@ -28,13 +30,19 @@ def number(value: Any) -> float:
     require(type(value) in (int, float), f"{quoted(value)} is not a number")
     require(abs(value) <= LARGEST, f"{quoted(value)} is too large, or not a number")
     require(value == 0 or abs(value) >= LEAST, f"{quoted(value)} is too small: it is below 2^-250")
-    return float(value)
+    return _exactly(value)
 
 
 def finite(value: Any) -> float:
     """A finite number that enters no product in float64: a claim."""
     require(type(value) in (int, float), f"{quoted(value)} is not a number")
-    require(math.isfinite(value), f"{quoted(value)} is not finite")
+    require(abs(value) <= MOST, f"{quoted(value)} is not finite")
+    return _exactly(value)
+
+
+def _exactly(value: float) -> float:
+    """The same number as a double: an integer of more than 53 bits may be none."""
+    require(float(value) == value, f"{quoted(value)} is not a number of double precision")
     return float(value)
 
 

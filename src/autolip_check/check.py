@@ -68,7 +68,7 @@ def _verdict(document: Document, tensors: dict[str, Array], stored: dict[str, St
     facts = checked(document["proof"], network, tensors, delta)
     total = concluded(facts, network, p, q)
     require(total <= value, f"the facts show {_shown(total)}, not {value!r}")
-    sure = f"except with probability {delta:g} over the checker's random vectors" if delta else "deterministically"
+    sure = f"except with probability {delta!r} over the checker's random vectors" if delta else "deterministically"
     shape = " x ".join(map(str, network[network.input].shape)) or "one number"
     sentences = ["f is the network of this graph: its capture from the model was not repeated", *assumptions(network)]
     if stored is not None:

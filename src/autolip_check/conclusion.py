@@ -15,6 +15,9 @@ from autolip_check.graph import Edge, Network, Slopes, Vertex
 from autolip_check.maps import Map
 from autolip_check.proof import Fact, exchange
 
+LONGEST = 5000
+"""Bits of a fraction: of more, sums and products take time without end."""
+
 Number = Fraction | float
 """A fraction, or infinity where nothing is known."""
 
@@ -28,37 +31,56 @@ def concluded(facts: list[Fact], network: Network, p: str, q: str) -> Number:
     about = dict[str, list[Fact]]()
     for fact in facts:
         about.setdefault(fact.sink, []).append(fact)
-    reach = _reach(network)
+    constant = set[str]()
     for vertex in network:
         here = [fact for fact in about.get(vertex.name, []) if fact.source in gains]
+        reach = _reach(vertex, network, here, constant)
+        if vertex.is_affine and not reach:
+            constant.add(vertex.name)
         size = network.size(vertex.name)
         at: Gains = {}
         for s in norms:
             at[s] = _through(vertex, here, gains, reach, s) if vertex.edges else exchange(p, s, size)
-        gains[vertex.name] = {r: min(_product(exchange(s, r, size), at[s]) for s in norms) for r in norms}
+        least = {r: min(_product(exchange(s, r, size), at[s]) for s in norms) for r in norms}
+        gains[vertex.name] = {r: shortened(gain) for r, gain in least.items()}
     return gains[network.output][q]
 
 
-def _reach(network: Network) -> dict[str, frozenset[str]]:
-    """What every operation depends on through affine ones: itself, where it is none."""
-    reach = dict[str, frozenset[str]]()
-    for vertex in network:
-        read = [reach[edge.source] for edge in vertex.edges if not edge.is_zero]
-        reach[vertex.name] = frozenset().union(*read) if vertex.is_affine else frozenset([vertex.name])
-    return reach
+def _reach(vertex: Vertex, network: Network, facts: list[Fact], constant: set[str]) -> set[str]:
+    """What an affine operation depends on through affine ones: where no norms are given, only whether on anything."""
+    if any(fact.step == "norm" for fact in facts):
+        return network.sources(vertex.name)
+    return {edge.source for edge in vertex.edges if not edge.is_zero and edge.source not in constant}
 
 
-def _through(
-    vertex: Vertex, facts: list[Fact], gains: dict[str, Gains], reach: dict[str, frozenset[str]], r: str
-) -> Number:
+def shortened(gain: Number) -> Number:
+    """The same number, or where it has very many digits one of a thousand bits that is not smaller."""
+    if not isinstance(gain, Fraction):
+        return gain
+    top, bottom = gain.numerator.bit_length(), gain.denominator.bit_length()
+    if top <= LONGEST and bottom <= LONGEST:
+        return gain
+    if top - bottom > LONGEST:
+        return math.inf
+    shift = min(LONGEST, LONGEST // 2 + bottom - top)
+    return Fraction(math.ceil(gain * 2**shift if shift > 0 else gain / 2**-shift)) * Fraction(2) ** -shift
+
+
+def _through(vertex: Vertex, facts: list[Fact], gains: dict[str, Gains], reach: set[str], r: str) -> Number:
     """Edge by edge, or for an affine operation source by source; or by one fact about the whole stretch."""
     whole = [_by_facts([fact], gains, r) for fact in facts if fact.step != "norm"]
     if vertex.is_affine:
         norms = [fact for fact in facts if fact.step == "norm"]
-        parts = [_by_facts([fact for fact in norms if fact.source == s], gains, r) for s in reach[vertex.name]]
+        parts = [_by_facts([fact for fact in norms if fact.source == s], gains, r) for s in reach]
     else:
         parts = [_along(edge, vertex, gains[edge.source], r) for edge in vertex.edges]
-    return min([sum(parts, Fraction(0)), *whole])
+    return min([_total(parts), *whole])
+
+
+def _total(parts: list[Number]) -> Number:
+    """Their sum: unknown where one of them is."""
+    known = [part for part in parts if isinstance(part, Fraction)]
+    return sum(known, Fraction(0)) if len(known) == len(parts) else math.inf
 
 
 def _by_facts(facts: list[Fact], gains: dict[str, Gains], r: str) -> Number:

@@ -72,13 +72,19 @@ def read(path: Path) -> tuple[Document, dict[str, NDArray[Any]]]:
 
 
 def _json(text: Any) -> Document:
-    """An object of JSON; numbers that are not finite, and nesting without end, are refused."""
+    """An object of JSON; numbers that are not finite, names that come twice, and nesting without end, are refused."""
 
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{constant} is not a number of JSON")
 
+    def once(pairs: list[tuple[str, Any]]) -> Document:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("a name comes twice")
+        return found
+
     try:
-        value = json.loads(text, parse_constant=refuse)
+        value = json.loads(text, parse_constant=refuse, object_pairs_hook=once)
     except (ValueError, TypeError, RecursionError, MemoryError) as error:
         raise NotACertificate(f"not a certificate: no JSON where it should be ({type(error).__name__})") from error
     understood(isinstance(value, dict), "not a certificate: its JSON is no object")

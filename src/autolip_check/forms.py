@@ -30,8 +30,15 @@ from autolip_check.graph import Gain, Network, Section, Slopes, Vertex
 from autolip_check.maps import TINY, gamma
 
 LARGEST_MATRIX = 20_000
+LARGEST_SECOND = 4_000
+"""Of a matrix that is tried where a smaller one leaves no margin."""
+
 CHUNK = 2**23
 """Numbers of a batch of vectors."""
+
+
+Product = Callable[[Array, bool], Array]
+"""M x for the rows of x, or with `absolute` at least |M| x for x >= 0."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ class Form:
         parts = zip(self.sizes, (self.mu, *self.multipliers.values(), self.nu), strict=True)
         return np.concatenate([np.broadcast_to(part, self.network[name].shape).reshape(-1) for name, part in parts])
 
-    def product(self, x: Array, absolute: bool = False) -> Array:
+    def product(self, x: Array, absolute: bool) -> Array:
         """S x for the rows of x, S = H_kk - H_ke H_ee^-1 H_ek; with `absolute` at least |H_kk| x + ..., for x >= 0."""
         full = np.zeros((len(x), len(self.kept)))
         full[:, self.kept] = x
@@ -87,7 +94,7 @@ class Form:
         full[:, gone] = (image + TINY) / own + TINY if absolute else -image / own
         return self.whole(full, absolute)[:, self.kept]
 
-    def noise(self, product: Callable[[Array, bool], Array], scale: Array) -> float:
+    def noise(self, product: Product, scale: Array) -> float:
         """Of a product's rounding error, in norm, scaled: | |H| |_2 <= max (|H| w) / w, all w > 0 (Collatz)."""
         terms = 4 * self.section.terms() + 32 + 4 * len(self.multipliers)
         none = np.zeros((1, len(scale)))
@@ -150,17 +157,27 @@ def scale_of(diagonal: Array, exact: bool = True) -> Array:
 
 
 def prove(form: Form) -> None:
-    """H >= 0, deterministically: D S D - shift I = R^T R + little, multiplied out; else Rejected."""
-    n, scale = int(form.kept.sum()), scale_of(form.weights)
+    """H >= 0, deterministically, by S; where what is eliminated cancels but for its rounding, by H itself."""
+    n = len(form.weights)
+    try:
+        factorise(form.product, form, int(form.kept.sum()))
+    except Rejected:
+        if form.kept.all() or n > LARGEST_SECOND:
+            raise
+        factorise(form.whole, form, n)
+
+
+def factorise(product: Product, form: Form, n: int) -> None:
+    """A matrix M of order n, given by its product: D M D - shift I = R^T R + little, multiplied out; else Rejected."""
     require(0 < n <= LARGEST_MATRIX, f"a matrix of order {n} is too large to factorise")
-    step = max(1, CHUNK // len(scale))
+    step = max(1, CHUNK // len(form.weights))
     starts = range(0, n, step)
-    matrix = np.concatenate([form.product(np.eye(min(step, n - start), n, start)) for start in starts])
+    matrix = np.concatenate([product(np.eye(min(step, n - start), n, start), False) for start in starts])
     scale = scale_of(matrix.diagonal())
     matrix *= scale
     matrix *= scale[:, None] / 2
     matrix += matrix.T
-    noise = form.noise(form.product, scale)
+    noise = form.noise(product, scale)
     shift = noise + 4 * gamma(n + 4) * n * float(matrix.diagonal().max())
     matrix.flat[:: n + 1] -= shift
     try:

@@ -58,6 +58,11 @@ def _operation(vertex: Vertex, taken: Taken) -> None:
     known = global_slopes(vertex.origin.operation, vertex.origin.parameters)
     if any(isinstance(edge.slope, Map) for edge in vertex.edges):
         _linear_part(vertex, vertex.origin, taken)
+    _bends(vertex, known, taken)
+
+
+def _bends(vertex: Vertex, known: Interval | None, taken: Taken) -> None:
+    """The operands on which it does not act linearly, one by one."""
     for edge in vertex.edges:
         if isinstance(edge.slope, Gain):
             taken.sentences.append(f"{_where(vertex)} has {_gain(edge.slope)}")
@@ -69,7 +74,9 @@ def _linear_part(vertex: Vertex, origin: Origin, taken: Taken) -> None:
     """An operation, or a step towards one, with exact maps: linear by its name or listed, its scalings listed."""
     name = name_of(origin.operation)
     if vertex.origin.is_step and any(not isinstance(edge.slope, Map) for edge in vertex.edges):
-        taken.sentences.append(f"{quoted(vertex.name)}, a step of {_where(vertex, origin)}, is not linear")
+        whole = _where(vertex, origin) if origin.operation else "no operation of the model"
+        taken.sentences.append(f"{quoted(vertex.name)}, a step of {whole}, is not linear")
+        _bends(vertex, None, taken)
     elif name in ALWAYS:
         taken.linear[name] += not vertex.origin.is_step
     elif name in WITH_CONSTANTS:

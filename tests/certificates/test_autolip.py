@@ -11,10 +11,10 @@ from torch import nn
 import autolip
 from autolip.capture.load import load_network
 from autolip.certificates.proof import NormFact
-from autolip.errors import InputError
+from autolip.errors import InputError, Refusal
 from autolip.estimate import bracket
 from autolip.norms import Norm
-from autolip.operators import Convolution, Geometry
+from autolip.operators import Convolution, Dense, Geometry
 from autolip.operators.norms import NormOptions
 from autolip.operators.norms.symbol import symbol_norm
 from autolip.operators.norms.symbol_torus import wrapped_norm
@@ -163,3 +163,14 @@ def test_the_same_network_gives_the_same_file(tmp_path: Path) -> None:
     size = int.from_bytes((tmp_path / "a.cert").read_bytes()[:8], "little")
     header = json.loads((tmp_path / "a.cert").read_bytes()[8 : 8 + size])
     assert list(header["__metadata__"]) == ["certificate"]
+
+
+@pytest.mark.parametrize("p, q", [(Norm.LINF, Norm.L1), (Norm.L2, Norm.L1), (Norm.LINF, Norm.L2)])
+def test_a_bound_through_l2_is_checked_so_where_the_time_had_ended(p: Norm, q: Norm) -> None:
+    """What is then known of the l2 norm may be a stand-in; sums of entries do not show the bound."""
+    matrix = torch.linalg.qr(torch.randn(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))[0]
+    operator, exact = Dense(matrix, (6,)), Upper(1 + 1e-12)
+    through = p.equivalence(Norm.L2, 6) * exact * Norm.L2.equivalence(q, 6)
+    for known in (exact, Upper(2.0), Refusal("no time left")):
+        assert NormFact.of(operator, "x", "y", p, q, through, known).by == "cholesky"
+    assert NormFact.of(operator, "x", "y", p, q, Upper(through.value / 2), Upper(2.0)).by == "entries"

@@ -104,3 +104,16 @@ def test_the_largest_of_several_outputs(norm: str, tmp_path: Path) -> None:
     assert verdict.claim.startswith("||f(x) - f(y)||_linf") and "deterministically" in verdict.claim
     (step,) = result.certificate().document["proof"]
     assert step["step"] == "entries" and len(step["entries"]) == 3
+
+
+def test_multipliers_of_very_different_sizes(tmp_path: Path) -> None:
+    """Maxima of overlapping padded windows: most are never the largest, and their multipliers 10^7 times the others.
+
+    What is eliminated then cancels but for its rounding; the whole form does not.
+    """
+    torch.manual_seed(0)
+    pooled = nn.Conv2d(1, 2, 1), nn.MaxPool2d(2, 1, padding=1), nn.Flatten(), nn.Linear(18, 2)
+    model = nn.Sequential(nn.Unflatten(1, (1, 2, 2)), *pooled).eval()
+    result = autolip.lipschitz(model, torch.zeros(1, 4), method=LipSDP(seconds=0.3), lower=None, output=0)
+    result.certificate().save(tmp_path / "x.cert")
+    assert check(tmp_path / "x.cert").claim

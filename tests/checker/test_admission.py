@@ -259,3 +259,15 @@ def test_what_is_multiplied_by_nothing_is_nothing(claimed: Claimed) -> None:
         claimed(graph, [fact("x", "y", 1.0 + 1e-9, "majorant")], 1.0 + 1e-9)
     with pytest.raises(Rejected, match="is not proved"):
         claimed(graph, [fact("x", "y", 1.0 + 1e-9, "majorant"), fact("z", "y", 0.0, "entries")], 1.0 + 1e-9)
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, -(2**53) - 1, 2**60 + 3, 10**400], ids=range(4))
+def test_integers_that_are_no_doubles_are_refused(claimed: Claimed, value: int) -> None:
+    """Rounded to nearest, 2^53 + 1 would be 2^53: a slope of it is above a claim of 2^53."""
+    edge = {"source": "x", "kind": "between", "lo": value, "hi": value}
+    for admit in (number, finite):
+        with pytest.raises(Rejected):
+            admit(value)
+    assert number(2**60) == finite(2**60) == 2.0**60
+    with pytest.raises(Rejected, match=r"double precision|too large"):
+        claimed(network(vertex("x", [1]), vertex("y", [1], edge)), [], abs(float(min(value, 2**60))))

@@ -41,7 +41,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def test_s_is_the_schur_complement_of_h(case: tuple[Statement, Form]) -> None:
     _, form = case
     n, kept = len(form.kept), form.kept
-    whole, rest = form.whole(np.eye(n), False), form.product(np.eye(int(kept.sum())))
+    whole, rest = form.whole(np.eye(n), False), form.product(np.eye(int(kept.sum())), False)
     own = whole[np.ix_(~kept, ~kept)]
     assert (own == np.diag(form.weights[~kept])).all() and 0 < kept.sum() < n
     cross = whole[np.ix_(kept, ~kept)]

@@ -80,6 +80,8 @@ FILES = {
     "other format": header({"__metadata__": {"certificate": WITHIN.replace("autolip c", "other c")}}),
     "other version": header({"__metadata__": {"certificate": WITHIN.replace('"version":1', '"version":2')}}),
     "not UTF-8": (4).to_bytes(8, "little") + b"\xff\xfe{}",
+    "two headers": header(json.dumps({"__metadata__": {"certificate": WITHIN}})[:-1] + ', "__metadata__": {}}'),
+    "a claim twice": header({"__metadata__": {"certificate": WITHIN[:-1] + ',"claim":{}}'}}),
     "bytes left over": header({"__metadata__": {"certificate": WITHIN}}) + b"xx",
     "a zip": b"PK\x03\x04" + b"\x00" * 100,
 }

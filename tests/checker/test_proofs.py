@@ -1,6 +1,8 @@
 """Every kind of fact, on networks that are small enough to know what is true: no false one is accepted."""
 
+import itertools
 import math
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from autolip_check import forms, lanczos
 from autolip_check.check import check
+from autolip_check.conclusion import shortened
 from autolip_check.container import Rejected, content
 from autolip_check.forms import Form, prove
 from autolip_check.graph import Edge, Network, Vertex
@@ -149,6 +152,59 @@ def test_a_sum_is_the_sum_of_its_parts(accepted: Accepted) -> None:
     for value in (1.99, 1.01):
         assert not accepted(graph, parts, value)
     assert not accepted(graph, parts[:1], 2 * MORE) and not accepted(graph, parts[1:], 2 * MORE)
+
+
+def chained(count: int, *sizes: float) -> dict[str, Any]:
+    """Maxima of the two operations before, each by slopes of its own."""
+    vertices = [vertex("x", [1]), vertex("v0", [1], between(0.0, 1.0))]
+    for n in range(count):
+        edges = [between(0.0, size * (1 + n / 64), vertices[-k]["name"]) for k, size in enumerate(sizes, 1)]
+        vertices.append(vertex(f"v{n + 1}", [1], *edges, operation="aten.maximum.default"))
+    return network(*vertices)
+
+
+@pytest.mark.parametrize("sizes", [(0.1, 0.3), (2.0**-10, 2.0**-11)])
+def test_gains_of_many_digits_are_shortened_upwards(accepted: Accepted, sizes: tuple[float, float]) -> None:
+    """In exact arithmetic the numbers of 3000 sums and products take minutes."""
+    gains = [Fraction(1), Fraction(1)]
+    for n in range(400):
+        gains.append(sum(Fraction(size * (1 + n / 64)) * gains[-k] for k, size in enumerate(sizes, 1)))
+    exact, least = gains[-1], shortened(gains[-1])
+    assert exact < least <= exact * (1 + Fraction(1, 2**2000))
+    value = max(float(least), 2.0**-1000)
+    assert accepted(chained(400, *sizes), [], value * (1 + 1e-12))
+    assert least < 2.0**-1000 or not accepted(chained(400, *sizes), [], value * (1 - 1e-12))
+    started = time.process_time()
+    accepted(chained(3000, *sizes), [], 1.0)
+    assert time.process_time() - started < 5
+
+
+def test_short_numbers_stay_as_they_are() -> None:
+    """Shortened are those of thousands of digits: what is too large is unknown, what is too small a little larger."""
+    for number in (Fraction(3, 7), Fraction(0), Fraction(2**4999 - 1, 2**4998), math.inf):
+        assert shortened(number) == number
+    assert shortened(Fraction(2**6000)) == math.inf
+    assert shortened(Fraction(1, 2**20_000)) == Fraction(1, 2**5000)
+    assert shortened(Fraction(2**5500 + 1, 2**600)) == 2**4900 + 2**2400
+
+
+def test_without_facts_only_zeros_are_known(accepted: Accepted) -> None:
+    """Whichever operand is multiplied by nothing, and whatever reads the result."""
+    x, z = vertex("x", [2]), vertex("z", [2], between(0.0, 1.0))
+    for first, second, holds in ((1.0, 1.0, False), (0.0, 1.0, False), (1.0, 0.0, False), (0.0, 0.0, True)):
+        y = vertex("y", [2], scaled("z", first, [2]), scaled("x", second, [2]))
+        assert accepted(network(x, z, y), [], 0.0) == holds
+        assert accepted(network(x, z, y, vertex("u", [2], scaled("y", 1.0, [2]))), [], 0.0) == holds
+        assert accepted(network(x, z, y, vertex("u", [2], between(0.0, 1.0, "y"))), [], 0.0) == holds
+
+
+def test_a_sum_with_an_unknown_part_is_unknown(claimed: Claimed) -> None:
+    """Of a part beyond the doubles too."""
+    large = [vertex(after, [1], between(0.0, 2.0**250, before)) for before, after in itertools.pairwise("xabcdef")]
+    unknown = {"source": "x", "kind": "gain", "norms": {}, "dims": None}
+    total = vertex("z", [1], between(0.0, 1.0, "f"), unknown)
+    with pytest.raises(Rejected, match=r"the facts show inf, not 1\.0"):
+        claimed(network(vertex("x", [1]), *large, total), [], 1.0)
 
 
 def test_both_ends_of_slopes_count(accepted: Accepted) -> None:

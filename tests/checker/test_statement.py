@@ -129,7 +129,13 @@ def test_a_step_that_is_not_linear_is_said(claimed: Claimed) -> None:
     y = {"name": "#1", "shape": [2], "edges": [{"source": "x"} | between(0.0, 0.5)], "origin": {}}
     add = vertex("z", [2], scaled("#1", 1.0, [2]), operation="aten.add.Tensor")
     verdict = claimed(network(vertex("x", [2]), y, add), [fact("#1", "z", 1.0 + 1e-9, "majorant")], 0.5 + 1e-9)
-    assert any("is not linear" in sentence for sentence in verdict.assumed)
+    assert "'#1', a step of 'aten.add.Tensor' at 'somewhere', is not linear" in verdict.assumed
+    assert any("'#1'" in sentence and "has slopes within [0.0, 0.5] (2)" in sentence for sentence in verdict.assumed)
+    y["edges"] = [{"source": "x", "kind": "gain", "norms": {"l2": 0.5}, "dims": []}]
+    verdict = claimed(network(vertex("x", [2]), y, add), [fact("#1", "z", 1.0 + 1e-9, "majorant")], 0.5 + 1e-9)
+    assert any("has a gain of at most l2 0.5, and acts entry by entry" in sentence for sentence in verdict.assumed)
+    verdict = claimed(network(vertex("x", [2]), y), [], 0.5)
+    assert "'#1', a step of no operation of the model, is not linear" in verdict.assumed
 
 
 def test_different_factors_are_said_by_their_extent(claimed: Claimed) -> None:

@@ -70,7 +70,8 @@ class Tensors:
     def full(self, values: Tensor) -> str:
         """The same, always as a tensor of its shape."""
         array = admitted(values).numpy()
-        single = array.astype(np.float32)
+        with np.errstate(over="ignore"):  # what overflows is not exact, and stays float64
+            single = array.astype(np.float32)
         return self.name(single if bool((single.astype(np.float64) == array).all()) else array)
 
     def indices(self, values: Tensor) -> str:
