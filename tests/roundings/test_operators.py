@@ -29,6 +29,7 @@ from autolip.operators.norms.columns import (
     sums_norm,
     total,
 )
+from autolip.operators.norms.dense import absolute_norm
 from autolip.operators.norms.engine import candidates
 from autolip.operators.norms.nonnegative import _length, nonnegative_norm
 from autolip.operators.norms.rounding import Rounded, rounded_product, rounded_sum, upper_product
@@ -358,6 +359,7 @@ def test_sums_of_many_equal_terms(seed: int) -> None:
     assert value(columns(tall, LOOK)) >= meant
     assert value(total(tall, LOOK)) >= meant
     assert Fraction(_total(column_)) >= meant
+    assert Fraction(absolute_norm(column_)) ** 2 >= meant * Fraction(entry)
     assert value(finite_total(flat, LOOK)) >= meant
     assert value(finite_columns(tall, LOOK)) >= meant
     assert value(finite_columns(flat.T, LOOK)) >= meant

@@ -48,11 +48,15 @@ def factorises(matrix: Float[Tensor, "n n"], slack: float) -> bool:
 
 
 def shift_of(diagonal: Float[Tensor, " n"], slack: float) -> float:
-    """What the diagonal is lowered by before the factorisation: for `slack`, for Rump's bound, for this subtraction."""
+    """What the diagonal is lowered by before the factorisation: for `slack`, for Rump's bound, and for rounding.
+
+    The sums here and the subtraction take three units of the largest entry, as all shifts that can work are below it;
+    what is lost of the trace, n u times its share, is less than one: n^3 < 1 / (4 u).
+    """
     order = len(diagonal)
     share = gamma(2 * order + 4) / (1 - gamma(2 * order + 4))
     trace, top = diagonal.abs().sum().item(), diagonal.abs().max().item() if order else 0.0
-    return (slack + share * trace * (1 + gamma(order))) * (1 + 8 * UNIT) + 4 * UNIT * max(top, 1.0)
+    return slack + share * trace + 4 * UNIT * max(top, 1.0)
 
 
 @cache
