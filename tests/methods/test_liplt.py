@@ -1,6 +1,7 @@
 """LipLT: the published formula on chains, never above AutoLip, any graph, matrices and matrix-free alike."""
 
 import itertools
+import time
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ from torch import Tensor, nn
 
 from autolip.capture.torch_export import capture_model
 from autolip.methods import AutoLip, Bound, LipLT, Problem
-from autolip.methods.centres import Centres, Matrices, MatrixFree, centre_and_radius, matrices_suffice
+from autolip.methods.centres import DENSE_WORK, Centres, Matrices, MatrixFree, centre_and_radius, matrices_suffice
+from autolip.methods.liplt import _affordable
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.operators.operator import Meter
@@ -92,6 +94,12 @@ def evaluated(problem: Problem, x: Tensor) -> Tensor:
     from autolip.graph.evaluate import evaluate
 
     return evaluate(problem.graph, x)
+
+
+def test_matrices_are_formed_where_the_time_allows() -> None:
+    assert _affordable(NormOptions()) == DENSE_WORK
+    limits = [_affordable(NormOptions(deadline=time.monotonic() + seconds)) for seconds in (-1.0, 0.1, 1e6)]
+    assert limits[0] == 0.0 < limits[1] < limits[2] == DENSE_WORK
 
 
 def test_matrices_and_products_agree() -> None:

@@ -8,12 +8,14 @@ from autolip.errors import Refusal
 from autolip.graph.chains import runs, stretches
 from autolip.graph.views import SlopeGraph, Vertex, fused
 from autolip.methods.autolip import Shortcut, infinite, walk
-from autolip.methods.centres import Centres, Maps, Matrices, MatrixFree, matrices_suffice
+from autolip.methods.centres import DENSE_WORK, Centres, Maps, Matrices, MatrixFree, matrices_suffice
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.methods.torus_liplt import torus_looped
 from autolip.norms import Norm
 from autolip.operators.convolution import Convolution
-from autolip.operators.operator import Meter, metered
+from autolip.operators.norms import NormOptions
+from autolip.operators.norms.definite import reference_seconds
+from autolip.operators.operator import IN_DOUBLE, Meter, metered
 from autolip.slopes import Between, Exact
 from autolip.values import INFINITE, ONE, ZERO, Upper
 
@@ -71,11 +73,18 @@ class LipLT(Method):
         return walk(problem, centres.graph, shortcuts)
 
     def _maps(self, problem: Problem, centres: Centres, norms: tuple[Norm, ...], meter: Meter) -> Maps:
-        if matrices_suffice(centres):
+        if matrices_suffice(centres, limit=_affordable(problem.options)):
             held = Matrices.of(centres, _read(centres.graph), norms)
             if isinstance(held, Matrices):
                 return held
         return MatrixFree(problem, centres, meter, max(self.passes * problem.work_of_one_pass, LITTLE))
+
+
+def _affordable(options: NormOptions) -> float:
+    """Multiply-adds for matrices: what the time that is left allows; they are not interrupted."""
+    if options.deadline is None:
+        return DENSE_WORK
+    return min(DENSE_WORK, reference_seconds(max(options.left, 0.0)) / IN_DOUBLE)
 
 
 def _views(problem: Problem) -> Iterator[Centres]:
