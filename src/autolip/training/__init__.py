@@ -1,0 +1,5 @@
+"""Training with the tightest bound as a penalty."""
+
+from autolip.training.penalty import Penalty
+
+__all__ = ["Penalty"]

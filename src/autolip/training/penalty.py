@@ -1,0 +1,139 @@
+"""The tightest bound as a penalty: a differentiable estimate of the Lipschitz constant, for one extra pass a step.
+
+LipSDP's relaxation is a maximum (in the form of Burer and Monteiro, see `methods.lipsdp.ascent`),
+
+    K(W) = max over x, u of |y(W; x, u)|,
+
+so by the envelope theorem (Danskin) its gradient in the weights is the partial derivative at the maximiser.  The
+maximiser hardly moves from one training step to the next: (x, u) are kept, and improved by one step of the vector
+power method a call, whose backward pass gives the gradient as well.  AutoLip and LipLT are sums of products of
+norms, each norm a maximum of the same kind.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from autolip.errors import InputError
+from autolip.norms import parse_norms
+from autolip.outputs import output_readout, pair_readouts
+from autolip.regions import Region
+from autolip.training.estimates import ESTIMATES, Estimator
+from autolip.training.live import LiveNetwork
+
+
+class Penalty(nn.Module):
+    """An estimate K of the network's Lipschitz constant, differentiable in its weights: `loss + lam * penalty()`.
+
+    Called once a training step it returns a tensor of shape (), in output units per input unit.  It is an *estimate*:
+    at a converged state it is the value of the relaxation that `method` solves, otherwise it is below that; it never
+    becomes a bound (`Monitor` proves one).  With a `target` the result is max(0, log(K / target)), which is 0 for a
+    network that is below it and does not collapse the network to a constant.
+
+    `model` is the module that is trained, in any mode; it may be wrapped by `torch.compile` or DistributedDataParallel.
+    Batch norms count with their running statistics.  `example_inputs` show the shape of one input (or of a batch).
+    `method` is "lipsdp" (the tightest), "liplt" or "autolip" (the product of norms); `norm` as in `lipschitz`, of
+    which LipSDP takes l2 and linf inputs, l2 outputs, and any output norm where the output is a number; `output` is
+    "all", "3", "3-5" or "pairs", for which the result is the largest of all differences.  `columns` is the rank of
+    LipSDP's relaxation.  `region` holds the inputs that matter, for operations without finite slopes everywhere.
+
+    The state (one vector a neuron and column) is a buffer of this module: `state_dict`, `load_state_dict` and `to`
+    work as usual; the model itself is not part of it.
+
+    Raises InputError or UnsupportedOperation, each in one sentence, where the model cannot be penalised.
+
+    Source: the regulariser that Virmaux and Scaman (NeurIPS 2018, section 7) ask for; LipSDP of Fazlyab et al.
+    (NeurIPS 2019), its gradient by Danskin's theorem.
+
+        >>> import torch
+        >>> from torch import nn
+        >>> from autolip.training import Penalty
+        >>> model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+        >>> penalty = Penalty(model, torch.zeros(1, 8))
+        >>> (0.1 * penalty().log()).backward()
+        >>> model[0].weight.grad.shape
+        torch.Size([16, 8])
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        example_inputs: Tensor | Sequence[Tensor],
+        *,
+        method: str = "lipsdp",
+        norm: str = "l2",
+        output: str = "all",
+        columns: int = 4,
+        region: Region | None = None,
+        target: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if method not in ESTIMATES:
+            raise InputError(f"there is no penalty {method!r}: choose from {', '.join(sorted(ESTIMATES))}")
+        if columns < 1:
+            raise InputError(f"columns is {columns}: give a number >= 1")
+        if target is not None and not 0 < target < float("inf"):
+            raise InputError(f"the target is {target}: give a finite number > 0")
+        p, q = parse_norms(norm)
+        inputs = (example_inputs,) if isinstance(example_inputs, Tensor) else tuple(example_inputs)
+        shape = _output_shape(model, inputs)
+        readouts = _readouts(output, shape)
+        count = 1 if readouts is None else len(readouts)
+        rank = columns if method == "lipsdp" else 1
+        live = LiveNetwork(model, inputs, count * rank, region, lower=method == "lipsdp")
+        self.target, self.method, self.output = target, method, output
+        self.pairs = [(i, j) for i, j, _ in pair_readouts(shape)] if output == "pairs" else []
+        self.estimator: Estimator = ESTIMATES[method](live, p, q, readouts, rank, seed)
+
+    def forward(self) -> Tensor:
+        """K, or max(0, log(K / target)); the state is improved by one step."""
+        largest = self.constants().max()
+        if self.target is None:
+            return largest
+        return (largest.clamp(min=torch.finfo(largest.dtype).tiny) / self.target).log().clamp(min=0)
+
+    def constants(self) -> Tensor:
+        """The estimate of each read-out, shape (questions,): one, or one for each of `pairs`; one step further."""
+        return self.estimator()
+
+    def settle(self, steps: int = 200, tolerance: float = 1e-5) -> float:
+        """The largest estimate after further steps with the weights as they are: until it hardly grows.
+
+        Worth calling once before training; afterwards the state follows the weights.
+        """
+        before, calm = 0.0, 0
+        for _ in range(steps):
+            with torch.no_grad():
+                value = float(self.constants().max())
+            calm = calm + 1 if abs(value - before) <= tolerance * value else 0
+            if calm == 5:
+                break
+            before = value
+        return value
+
+
+def _output_shape(model: nn.Module, inputs: Sequence[Tensor]) -> torch.Size:
+    """The shape of the model's output for one input."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            result = model(*inputs)
+    finally:
+        model.train(was_training)
+    if not isinstance(result, Tensor):
+        raise InputError("a penalty needs a model that returns one tensor")
+    return result.shape
+
+
+def _readouts(output: str, shape: torch.Size) -> Tensor | None:
+    """The rows that are applied to the output, or None for all of it."""
+    if output == "pairs":
+        rows: list[Any] = [operator for _, _, operator in pair_readouts(shape)]
+    else:
+        one = output_readout(output, shape)
+        rows = [] if one is None else [one]
+    return torch.cat([operator.matrix() for operator in rows]) if rows else None
