@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from autolip.errors import InputError
 from autolip.norms import Norm
-from autolip.operators.precision import CPU
 from autolip.training.live import LiveNetwork, Part, Weights
 
 
@@ -28,16 +27,22 @@ class Estimator(nn.Module):
     def forward(self) -> Tensor:
         """The estimates, shape (questions,), differentiable in the weights; the state is one step further."""
         weights, parameters = self.live.weights()
-        device = next((p.device for p in parameters), CPU)
-        if self._state_device() != device:
-            self.to(device)
-            self.live.to(device)
-        with torch.enable_grad(), torch.autocast(device.type, enabled=False):
+        self._follow(parameters)
+        with torch.enable_grad(), torch.autocast(self._state().device.type, enabled=False):
             values, start = self._values(weights)
             return self._stepped(values, start, [p for p in parameters if p.requires_grad])
 
-    def _state_device(self) -> torch.device:
-        """Where the state is."""
+    def _follow(self, parameters: list[Tensor]) -> None:
+        """The state moves to where the weights are, and is as precise (float32 at least)."""
+        state = self._state()
+        like = next((p for p in parameters if p.is_floating_point()), state)
+        dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
+        if (state.device, state.dtype) != (like.device, dtype):
+            self.to(device=like.device, dtype=dtype)
+            self.live.to(like.device)
+
+    def _state(self) -> Tensor:
+        """One tensor of the state."""
         raise NotImplementedError
 
     def _values(self, weights: Weights) -> tuple[Tensor, list[Tensor]]:
@@ -105,6 +110,7 @@ class Relaxation(Estimator):
             raise InputError(
                 f"the LipSDP penalty does not take {p.value}:{q.value}: l2 or linf inputs, and l2 outputs or one read-out"
             )
+        self.x: Tensor
         self.register_buffer("x", self._unit(self._random(live.columns, *live.shape)))
         self._ear = _Ear()
         self.neurons = nn.ModuleList(_Neurons(part, self, live, self._ear) for part in live.parts.values())
@@ -129,8 +135,8 @@ class Relaxation(Estimator):
         self._buffers["x"] = self._unit(gradients[0].detach())  # assigned past nn.Module, which takes longer
         self._ear.listens = False
 
-    def _state_device(self) -> torch.device:
-        return self.x.device
+    def _state(self) -> Tensor:
+        return self.x
 
 
 @dataclass
@@ -227,6 +233,7 @@ class Norms(Estimator):
         super().__init__(live, p, q, readouts, rank, seed)
         if p is not Norm.L2 or (readouts is None and q is not Norm.L2):
             raise InputError(f"this penalty does not take {p.value}:{q.value}: l2, or one output from l2")
+        self.x0: Tensor
         self.maps = self._maps()
         for number, (source, _) in enumerate(self.maps):
             x = self._random(live.columns, *self._shape(source))
@@ -268,8 +275,8 @@ class Norms(Estimator):
             fresh = torch.where(length > 0, gradient / _nonzero(length), kept)
             self._buffers[f"x{number}"] = fresh.detach()
 
-    def _state_device(self) -> torch.device:
-        return self.x0.device  # type: ignore[no-any-return]
+    def _state(self) -> Tensor:
+        return self.x0
 
 
 class Product(Norms):

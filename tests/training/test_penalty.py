@@ -1,0 +1,240 @@
+"""A penalty is an estimate of what its method proves, its gradient that of the converged value."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from autolip import InputError, UnsupportedOperation, lipschitz
+from autolip.regions import Ball
+from autolip.training import Penalty
+
+from .networks import Residual, conv, mlp
+
+NETWORKS = {
+    "mlp": (mlp, (1, 8)),
+    "leaky": (lambda: mlp(activation=lambda: nn.LeakyReLU(-0.5)), (1, 8)),
+    "residual": (Residual, (1, 8)),
+    "conv": (conv, (1, 1, 8, 8)),
+}
+
+
+def proved(model: nn.Module, x: Tensor, method: str, **options: object) -> float:
+    result = lipschitz(copy.deepcopy(model).eval(), x, method=method, lower=None, **options)
+    assert result.upper is not None and result.upper.value is not None
+    return result.upper.value
+
+
+@pytest.mark.parametrize("method", ["lipsdp", "liplt", "autolip"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_settled_estimate_is_what_the_method_proves(name: str, method: str) -> None:
+    make, shape = NETWORKS[name]
+    model, x = make(), torch.zeros(shape)
+    estimate = Penalty(model, x, method=method, columns=8).settle(2000, 1e-7)
+    bound = proved(model, x, method)
+    assert estimate <= bound * (1 + 1e-5)
+    assert estimate >= bound * (0.985 if method == "lipsdp" else 1 - 1e-3)
+
+
+@pytest.mark.parametrize("method", ["lipsdp", "liplt", "autolip"])
+def test_the_gradient_is_that_of_the_settled_value(method: str) -> None:
+    model = mlp((4, 6, 5, 2)).double()
+    penalty = Penalty(model, torch.zeros(1, 4).double(), method=method, columns=6)
+    penalty.settle(20_000, 1e-13)
+    (gradient,) = torch.autograd.grad(penalty(), [model[2].weight])
+    for index in ((0, 0), (3, 2), (4, 5)):
+        values = []
+        for step in (1e-4, -1e-4):
+            other = copy.deepcopy(model)
+            with torch.no_grad():
+                other[2].weight[index] += step
+            moved = Penalty(other, torch.zeros(1, 4).double(), method=method, columns=6)
+            moved.load_state_dict(penalty.state_dict())
+            values.append(moved.settle(20_000, 1e-13))
+        assert gradient[index].item() == pytest.approx((values[0] - values[1]) / 2e-4, rel=2e-3, abs=1e-5)
+
+
+def test_pairs_are_the_constants_of_the_differences() -> None:
+    model, x = mlp(), torch.zeros(1, 8)
+    penalty = Penalty(model, x, output="pairs", columns=6)
+    for _ in range(400):
+        found = penalty.constants()
+    for (i, j), value in zip(penalty.pairs, found.tolist(), strict=True):
+        bound = proved(model, x, "lipsdp", output=f"{i}-{j}")
+        assert 0.98 * bound <= value <= bound * (1 + 1e-5)
+
+
+def test_the_gradient_of_one_pair_among_many() -> None:
+    """Read off a second backward pass: as the single question's, which comes with the first."""
+    model, x = mlp(), torch.zeros(1, 8)
+    many = Penalty(model, x, output="pairs", columns=6)
+    one = Penalty(model, x, output="0-2", columns=6)
+    for _ in range(600):
+        constants, single = many.constants(), one()
+    (first,) = torch.autograd.grad(constants[many.pairs.index((0, 2))], [model[0].weight])
+    (second,) = torch.autograd.grad(single, [model[0].weight])
+    assert torch.allclose(first, second, rtol=2e-2, atol=2e-3 * float(second.abs().max()))
+
+
+def test_linf_inputs() -> None:
+    model, x = mlp(), torch.zeros(1, 8)
+    estimate = Penalty(model, x, norm="linf:l2", columns=12).settle(3000, 1e-8)
+    bound = proved(model, x, "lipsdp", norm="linf:l2")
+    assert 0.98 * bound <= estimate <= bound * (1 + 1e-5)
+
+
+def test_weights_are_read_at_every_call() -> None:
+    model = mlp()
+    penalty = Penalty(model, torch.zeros(1, 8), method="autolip")
+    before = penalty.settle()
+    with torch.no_grad():
+        model[2].weight.mul_(3)
+    assert penalty.settle() == pytest.approx(3 * before, rel=1e-4)
+
+
+def test_running_statistics_count_in_training_mode_too() -> None:
+    model = conv().train()
+    penalty = Penalty(model, torch.zeros(1, 1, 8, 8), method="autolip")
+    before = penalty.settle()
+    assert model.training
+    norm = model[1]
+    assert isinstance(norm, nn.BatchNorm2d)
+    norm.running_var.mul_(4)
+    assert penalty.settle() == pytest.approx(before / 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("wrap", [nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm])
+def test_parametrised_weights_pass_their_gradient_on(wrap: object) -> None:
+    model = mlp((4, 6, 2))
+    model[0] = wrap(model[0])  # type: ignore[operator]
+    penalty = Penalty(model.eval(), torch.zeros(1, 4))
+    assert penalty.settle(500) == pytest.approx(proved(model, torch.zeros(1, 4), "lipsdp"), rel=0.02)
+    penalty().backward()
+    (original,) = [p for name, p in model.named_parameters() if name.endswith(("original", "original1"))]
+    assert original.grad is not None and bool((original.grad != 0).any())
+
+
+def test_a_batch_or_a_vector_as_the_example() -> None:
+    """An input without a batch axis is one column of a vectorised pass; the value is the same."""
+    model = mlp()
+    whole = Penalty(model, torch.zeros(7, 8), columns=6).settle(1000, 1e-7)
+    vector = Penalty(model, torch.zeros(8), columns=6).settle(1000, 1e-7)
+    assert whole == pytest.approx(vector, rel=1e-3)
+
+
+def test_an_interrupted_training_goes_on_with_the_same_state() -> None:
+    def trained(steps: int, model: nn.Module, penalty: Penalty) -> None:
+        for _ in range(steps):
+            model.zero_grad()
+            (0.1 * penalty().log()).backward()
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    if parameter.grad is not None:
+                        parameter -= 0.05 * parameter.grad
+
+    model = mlp()
+    penalty = Penalty(model, torch.zeros(1, 8))
+    trained(5, model, penalty)
+    again = mlp(seed=1)
+    again.load_state_dict(model.state_dict())
+    resumed = Penalty(again, torch.zeros(1, 8), seed=9)
+    resumed.load_state_dict(penalty.state_dict())
+    trained(5, model, penalty)
+    trained(5, again, resumed)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+    assert all(torch.equal(penalty.state_dict()[name], value) for name, value in resumed.state_dict().items())
+
+
+def test_the_state_holds_no_weights() -> None:
+    model = mlp()
+    names = Penalty(model, torch.zeros(1, 8)).state_dict()
+    assert names and not set(names) & set(model.state_dict())
+    assert not list(Penalty(model, torch.zeros(1, 8)).parameters())
+
+
+def test_a_target_is_zero_below_it() -> None:
+    model = mlp()
+    constant = Penalty(model, torch.zeros(1, 8)).settle()
+    below = Penalty(model, torch.zeros(1, 8), target=2 * constant)
+    below.settle()
+    assert below().item() == 0
+    above = Penalty(model, torch.zeros(1, 8), target=constant / 2)
+    above.settle()
+    assert above().item() == pytest.approx(torch.log(torch.tensor(2.0)).item(), rel=1e-2)
+
+
+def test_lazy_calls_have_the_same_gradient_on_average() -> None:
+    model = mlp()
+    each, lazy = (Penalty(model, torch.zeros(1, 8), every=n) for n in (1, 3))
+    each.settle(1000, 1e-8)
+    lazy.load_state_dict(each.state_dict())
+    (wanted,) = torch.autograd.grad(each(), [model[0].weight])
+    total = torch.zeros_like(wanted)
+    for _ in range(3):
+        value = lazy()
+        if value.requires_grad:
+            total += torch.autograd.grad(value, [model[0].weight])[0] / 3
+        assert value.item() == pytest.approx(each().item(), rel=1e-4)
+    assert torch.allclose(total, wanted, rtol=1e-2, atol=1e-4)
+
+
+def test_half_precision_weights_and_autocast() -> None:
+    model = mlp()
+    wanted = Penalty(model, torch.zeros(1, 8)).settle()
+    penalty = Penalty(model, torch.zeros(1, 8))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert penalty.settle() == pytest.approx(wanted, rel=1e-3)
+        assert penalty().dtype == torch.float32
+    model.bfloat16()
+    assert penalty.settle() == pytest.approx(wanted, rel=2e-2)
+    penalty().backward()
+    assert model[0].weight.grad is not None and model[0].weight.grad.dtype == torch.bfloat16
+
+
+def test_wrapped_models(tmp_path: object) -> None:
+    """The user's own module inside `torch.compile` and DistributedDataParallel."""
+    model = mlp()
+    wanted = Penalty(model, torch.zeros(1, 8)).settle()
+    assert Penalty(torch.compile(model), torch.zeros(1, 8)).settle() == pytest.approx(wanted, rel=1e-4)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
+    try:
+        parallel = nn.parallel.DistributedDataParallel(model)
+        penalty = Penalty(parallel, torch.zeros(1, 8))
+        (parallel(torch.ones(2, 8)).sum() + penalty()).backward()
+        assert model[0].weight.grad is not None
+        assert penalty.settle() == pytest.approx(wanted, rel=1e-4)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def test_infinite_slopes_are_refused_with_their_place_and_finite_on_a_region() -> None:
+    class Square(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.inner(x) ** 2
+
+    model, x = Square(), torch.zeros(1, 4)
+    with pytest.raises(UnsupportedOperation, match=r"test_penalty\.py.*region"):
+        Penalty(model, x)
+    assert Penalty(model, x, region=Ball(x, 0.5)).settle() > 0
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"method": "spectral"}, "choose from autolip, liplt, lipsdp"),
+        ({"columns": 0}, "columns is 0"),
+        ({"every": 0}, "every is 0"),
+        ({"target": float("nan")}, "target is nan"),
+        ({"norm": "l1"}, "does not take l1:l1"),
+        ({"norm": "linf:l2", "method": "autolip"}, "does not take linf:l2"),
+        ({"output": "7"}, "output 7 does not exist"),
+    ],
+)
+def test_what_is_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Penalty(mlp(), torch.zeros(1, 8), **options)  # type: ignore[arg-type]
