@@ -1,17 +1,20 @@
 """Small networks to train, and the data: scikit-learn's digits."""
 
 from functools import cache
+from itertools import pairwise
 
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 
-def mlp(widths: tuple[int, ...] = (8, 32, 32, 3), seed: int = 0, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+def mlp(
+    widths: tuple[int, ...] = (8, 32, 32, 3), seed: int = 0, activation: type[nn.Module] = nn.ReLU
+) -> nn.Sequential:
     """Linear layers with an activation between them."""
     torch.manual_seed(seed)
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), activation()]
     return nn.Sequential(*layers[:-1])
 

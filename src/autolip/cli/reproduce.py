@@ -8,7 +8,7 @@ from autolip.cli.options import InFile
 from autolip.cli.progress import step_progress
 
 FOLDER = click.Path(path_type=Path)
-NAMES = ("ideal", "mlp", "cnn", "alexnet")
+NAMES = ("ideal", "mlp", "cnn", "alexnet", "regularise")
 
 
 @click.command()
@@ -18,7 +18,9 @@ NAMES = ("ideal", "mlp", "cnn", "alexnet")
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
 @click.option("--quick", is_flag=True, help="Smaller settings: one to two minutes of processor time.")
-@click.option("--data", type=FOLDER, metavar="DIR", help="cnn: IDX files of MNIST or Fashion-MNIST. [small digits]")
+@click.option(
+    "--data", type=FOLDER, metavar="DIR", help="cnn, regularise: IDX files of MNIST or Fashion-MNIST. [small digits]"
+)
 @click.option(
     "--weights", type=InFile(), metavar="FILE", help="alexnet: torchvision's state dict (.pth) or .safetensors."
 )
@@ -29,7 +31,8 @@ def reproduce(
 
     ideal: random layers whose spectra fall at once, against the theoretical limit.  mlp: 4 to 10 layers of 20 on a
     function of two variables.  cnn: 4 to 10 convolutions on digits.  alexnet: with the weights given, with a trained
-    trunk where stlpips-pytorch is installed, or random.
+    trunk where stlpips-pytorch is installed, or random.  regularise: the estimates as penalties
+    while a network trains, with certified accuracy against radius.
 
     Writes the table as text, JSON and CSV and a figure as PNG and SVG.  Finished steps are kept: run the same command
     again to go on after an interruption.

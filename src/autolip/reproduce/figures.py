@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from autolip.report.style import COLOURS, FAINT, INK, MEANING, PAPER, rendered
 from autolip.reproduce.ideal import FINITE, LIMIT, column
 from autolip.reproduce.outcome import PART, WHOLE, Outcome, written
+from autolip.reproduce.regularise import CURVE, PRODUCT, TIGHT, Regularised
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +26,8 @@ def drawn(outcome: Outcome) -> "Figure":
     """The experiment's figure."""
     if outcome.experiment == "ideal":
         return ideal_figure(outcome)
+    if isinstance(outcome, Regularised):
+        return certified_figure(outcome)
     return depth_figure(outcome) if len(outcome.networks) > 1 else single_figure(outcome)
 
 
@@ -188,5 +191,27 @@ def single_figure(outcome: Outcome) -> "Figure":
     axes.set_ylim(-0.6, len(names) - 0.3)
     axes.grid(axis="x", color="#ececec")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+    figure.suptitle(outcome.title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+    return figure
+
+
+def certified_figure(outcome: Regularised) -> "Figure":
+    """Certified accuracy against radius, one curve a trained network: darker for larger weights of a penalty."""
+    from matplotlib.colors import to_rgba
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.6, 5), layout="constrained")
+    axes = figure.subplots()
+    colours = {PRODUCT: COLOURS["estimate"], TIGHT: COLOURS["upper"]}
+    for name, colour in (("none", INK), *colours.items()):
+        labels = [network.label for network in outcome.networks if network.label.split(",")[0] == name]
+        for number, label in enumerate(labels):
+            shade = to_rgba(colour, 0.3 + 0.7 * (number + 1) / len(labels))
+            axes.plot(CURVE, outcome.curves[label], color=shade, lw=1.5, label=label)
+    axes.set_ylim(0, 1)
+    axes.set_xlim(0, CURVE[-1])
+    axes.set_xlabel("l2 radius")
+    axes.set_ylabel("certified accuracy")
+    axes.legend(loc="upper right", fontsize=8)
     figure.suptitle(outcome.title, x=0.01, ha="left", fontsize=10, fontweight="bold")
     return figure

@@ -24,18 +24,21 @@ WHERE = (
 
 @dataclass(frozen=True)
 class Images:
-    """Grey images in [0, 1] of 28 x 28 and their classes, for training and held out; float32."""
+    """Grey images in [0, 1] and their classes, for training and held out; float32. 28 x 28 unless asked otherwise."""
 
     label: str
-    x: Float[Tensor, "n 1 28 28"]
+    x: Float[Tensor, "n 1 h w"]
     y: Int[Tensor, " n"]
-    test_x: Float[Tensor, "m 1 28 28"]
+    test_x: Float[Tensor, "m 1 h w"]
     test_y: Int[Tensor, " m"]
 
 
-def load_images(folder: Path | None) -> Images:
-    """The data set in the folder's IDX files, or the embedded digits; InputError says which file to get, and where."""
-    return _embedded() if folder is None else _from_files(folder)
+def load_images(folder: Path | None, small: bool = False) -> Images:
+    """The data set in the folder's IDX files, or the embedded digits; InputError says which file to get, and where.
+
+    The digits are enlarged to the size of the others, unless `small`: then they stay 8 x 8.
+    """
+    return _embedded(small) if folder is None else _from_files(folder)
 
 
 def _from_files(folder: Path) -> Images:
@@ -63,8 +66,8 @@ def _file(folder: Path, name: str) -> Path:
     raise InputError(f"{folder} lacks {name}: put there {WHERE}")
 
 
-def _embedded() -> Images:
-    """scikit-learn's digits, 8 x 8, interpolated to 28 x 28; the last of a fixed shuffle are held out."""
+def _embedded(small: bool) -> Images:
+    """scikit-learn's digits, 8 x 8, interpolated to 28 x 28 or not; the last of a fixed shuffle are held out."""
     if find_spec("sklearn") is None:
         raise InputError(
             "the digits need scikit-learn: pip install 'autolip[report]', or give --data with MNIST's files"
@@ -72,10 +75,11 @@ def _embedded() -> Images:
     from sklearn.datasets import load_digits
 
     data = load_digits()
-    small = torch.from_numpy(data.images).float()[:, None] / 16
-    images = torch.nn.functional.interpolate(small, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
+    images = torch.from_numpy(data.images).float()[:, None] / 16
+    if not small:
+        images = torch.nn.functional.interpolate(images, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
     labels = torch.from_numpy(data.target).long()
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
     train, test = order[:-HELD_OUT], order[-HELD_OUT:]
-    label = f"{len(train)} of scikit-learn's digits, enlarged to 28 x 28"
+    label = f"{len(train)} of scikit-learn's digits" + ("" if small else ", enlarged to 28 x 28")
     return Images(label, images[train], labels[train], images[test], labels[test])

@@ -14,6 +14,7 @@ from autolip.reproduce.columns import Track
 from autolip.reproduce.ideal import IdealExperiment
 from autolip.reproduce.mlp import MlpExperiment
 from autolip.reproduce.outcome import Outcome
+from autolip.reproduce.regularise import RegulariseExperiment
 from autolip.reproduce.steps import Steps, written
 
 
@@ -48,11 +49,17 @@ def _alexnet(request: Request, steps: Steps, track: Track) -> Outcome:
     return experiment.run(steps, request.seed, track, request.weights)
 
 
+def _regularise(request: Request, steps: Steps, track: Track) -> Outcome:
+    experiment = RegulariseExperiment.quick() if request.quick else RegulariseExperiment()
+    return experiment.run(steps, request.seed, track, request.data)
+
+
 EXPERIMENTS: dict[str, Callable[[Request, Steps, Track], Outcome]] = {
     "ideal": _ideal,
     "mlp": _mlp,
     "cnn": _cnn,
     "alexnet": _alexnet,
+    "regularise": _regularise,
 }
 
 
@@ -81,8 +88,8 @@ def write(outcome: Outcome, folder: Path) -> list[Path]:
 def _check(name: str, request: Request) -> None:
     if name not in EXPERIMENTS:
         raise unknown("experiment", name, EXPERIMENTS)
-    if request.data is not None and name != "cnn":
-        raise InputError(f"--data holds images for the experiment cnn; {name} reads none: leave it out")
+    if request.data is not None and name not in ("cnn", "regularise"):
+        raise InputError(f"--data holds images for the experiments cnn and regularise; {name} reads none: leave it out")
     if request.weights is not None and name != "alexnet":
         raise InputError(f"--weights holds AlexNet's weights; the experiment {name} reads none: leave it out")
     check_folder(request.out)

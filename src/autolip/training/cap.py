@@ -83,7 +83,7 @@ def _operator(layer: nn.Module, weight: Tensor, shape: torch.Size | None) -> Ope
     given = (layer.stride, padding, layer.dilation, transposed, layer.output_padding, layer.groups)
     channels = weight.shape[0] if transposed else weight.shape[1] * layer.groups
     space = shape[-dims:] if shape is not None else (IMAGE,) * dims
-    return Convolution(weight, (channels, *space), Geometry(*given))  # type: ignore[arg-type]
+    return Convolution(weight, (channels, *space), Geometry(*given))
 
 
 def _scale(name: str, layer: nn.Module, sigma: float, norm: float, shape: torch.Size | None) -> None:

@@ -15,9 +15,7 @@ from autolip.training.live import LiveNetwork, Part, Weights
 class Estimator(nn.Module):
     """Estimates of the constants of `questions` read-outs; every call improves its state by one step."""
 
-    def __init__(
-        self, live: LiveNetwork, p: Norm, q: Norm, readouts: Tensor | None, rank: int, seed: int
-    ) -> None:
+    def __init__(self, live: LiveNetwork, p: Norm, q: Norm, readouts: Tensor | None, rank: int, seed: int) -> None:
         super().__init__()
         self.live, self.p, self.q, self.rank = live, p, q, rank
         self.questions = 1 if readouts is None else len(readouts)
@@ -63,7 +61,7 @@ class Estimator(nn.Module):
         self._advance([_or_zero(g, x) for g, x in zip(gradients, start, strict=False)])
         used = [(p, g) for p, g in zip(parameters, gradients[len(start) :], strict=True) if g is not None]
         tensors = [tensor for pair in used for tensor in pair]
-        return _Envelope.apply(values.detach(), *tensors)  # type: ignore[no-any-return, no-untyped-call]
+        return _Envelope.apply(values.detach(), *tensors)
 
     def _random(self, *shape: int) -> Tensor:
         return torch.randn(shape, generator=self._generator)
@@ -102,9 +100,7 @@ class _Envelope(torch.autograd.Function):
 class Relaxation(Estimator):
     """K = max |y| over |x| = 1 and z = c v + rho |v| u with |u| = 1: LipSDP's primal (see `methods.lipsdp.ascent`)."""
 
-    def __init__(
-        self, live: LiveNetwork, p: Norm, q: Norm, readouts: Tensor | None, rank: int, seed: int
-    ) -> None:
+    def __init__(self, live: LiveNetwork, p: Norm, q: Norm, readouts: Tensor | None, rank: int, seed: int) -> None:
         super().__init__(live, p, q, readouts, rank, seed)
         if p is Norm.L1 or (readouts is None and q is not Norm.L2):
             raise InputError(
@@ -129,7 +125,7 @@ class Relaxation(Estimator):
         return self._reads(y).square().sum((1, 2)).clamp(min=1e-30).sqrt(), [x]
 
     def _through(self, name: str, v: Tensor) -> Tensor:
-        return _Bend.apply(v, self._by_name[name])  # type: ignore[no-any-return, no-untyped-call]
+        return _Bend.apply(v, self._by_name[name])
 
     def _advance(self, gradients: list[Tensor]) -> None:
         self._buffers["x"] = self._unit(gradients[0].detach())  # assigned past nn.Module, which takes longer
@@ -155,6 +151,9 @@ class _Neurons(nn.Module):
         shape = item.out_shape[1:] if live.is_batched else item.out_shape
         self.questions, self.rank = estimator.questions, estimator.rank
         self.blocks = tuple(item.blocks[1:] if live.is_batched else item.blocks)
+        self.centre: Tensor
+        self.radius: Tensor
+        self.u: Tensor
         self.has_centre = item.gain is None and bool((item.centre != 0).any())
         self.register_buffer("centre", self._fitted(item.centre, live), persistent=False)
         self.register_buffer("radius", self._fitted(item.radius, live), persistent=False)
@@ -227,9 +226,7 @@ def _matched(x: Tensor, like: Tensor) -> Tensor:
 class Norms(Estimator):
     """Norms of linear maps inside the network, each with one vector that a power step a call improves (l2)."""
 
-    def __init__(
-        self, live: LiveNetwork, p: Norm, q: Norm, readouts: Tensor | None, rank: int, seed: int
-    ) -> None:
+    def __init__(self, live: LiveNetwork, p: Norm, q: Norm, readouts: Tensor | None, rank: int, seed: int) -> None:
         super().__init__(live, p, q, readouts, rank, seed)
         if p is not Norm.L2 or (readouts is None and q is not Norm.L2):
             raise InputError(f"this penalty does not take {p.value}:{q.value}: l2, or one output from l2")
@@ -257,8 +254,7 @@ class Norms(Estimator):
     def _values(self, weights: Weights) -> tuple[Tensor, list[Tensor]]:
         starts = [getattr(self, f"x{n}").detach().requires_grad_() for n in range(len(self.maps))]
         norms = {
-            ends: self._norm(ends[1], self._image(*ends, x, weights))
-            for ends, x in zip(self.maps, starts, strict=True)
+            ends: self._norm(ends[1], self._image(*ends, x, weights)) for ends, x in zip(self.maps, starts, strict=True)
         }
         return self._combined(norms), starts
 

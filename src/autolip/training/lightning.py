@@ -16,7 +16,9 @@ class LipschitzMonitor(Callback):
     function of it.  The rest is as in `Monitor`, which is at hand as `monitor` once training has begun.
     """
 
-    def __init__(self, network: str | Callable[[LightningModule], nn.Module], example_inputs: Any, **options: Any) -> None:
+    def __init__(
+        self, network: str | Callable[[LightningModule], nn.Module], example_inputs: Any, **options: Any
+    ) -> None:
         super().__init__()
         self.network, self.example_inputs, self.options = network, example_inputs, options
         self.monitor: Monitor | None = None

@@ -5,9 +5,9 @@ With the slope set of every operation known, differences travel through the netw
     v = sum_i A_i z_i          through affine operations, A_i made of the live parameters (biases dropped),
     z = through(v)             through the others, in whatever way the caller's method asks for,
 
-for a batch of columns at once.  The operations are exported once, from a copy in evaluation mode; parameters and buffers
-are looked up in the module at every pass, so that optimisers, parametrisations and running statistics need no new
-export.  Nothing here is a bound.
+for a batch of columns at once.  The operations are exported once, from a copy in evaluation mode; parameters and
+buffers are looked up in the module at every pass, so that optimisers, parametrisations and running statistics need no
+new export.  Nothing here is a bound.
 """
 
 import copy
@@ -118,9 +118,7 @@ class LiveNetwork:
         self.input, self.output = self.graph.input, self.graph.output
         self._constants = _Constants(program, fixed, self.module)
         builder = _Builder(program, self.is_batched)
-        self._steps = tuple(
-            builder.step(vertex, self.graph) for vertex in slopes if vertex.name != self.input
-        )
+        self._steps = tuple(builder.step(vertex, self.graph) for vertex in slopes if vertex.name != self.input)
         self._by_name = {step.name: step for step in self._steps}
         self.parts = {part.name: part for step in self._steps for part in step.parts}
 
@@ -136,9 +134,7 @@ class LiveNetwork:
         """The shape of one column of a value."""
         return self.shape if name == self.input else self._by_name[name].shape
 
-    def push(
-        self, columns: Mapping[str, Tensor], wanted: str, through: Through | None, weights: Weights
-    ) -> Tensor:
+    def push(self, columns: Mapping[str, Tensor], wanted: str, through: Through | None, weights: Weights) -> Tensor:
         """The columns of the value `wanted`, given those of some earlier values; whatever else it needs is 0.
 
         Without `through`, along affine operations only.
@@ -152,9 +148,7 @@ class LiveNetwork:
                 break
         return values[wanted]
 
-    def _value(
-        self, step: _Step, values: dict[str, Tensor], through: Through | None, weights: Weights
-    ) -> Tensor:
+    def _value(self, step: _Step, values: dict[str, Tensor], through: Through | None, weights: Weights) -> Tensor:
         if step.linear is not None:
             known = {name: values[name] for name in step.operands if name in values}
             if self.is_batched:
@@ -274,9 +268,7 @@ class _Builder:
             if isinstance(edge.slope, Exact)
         )
         if exact and self.batched:  # an operator knows one input, not a batch of columns
-            raise UnsupportedOperation(
-                f"{vertex.operation} at {vertex.place} is partly affine: it has no penalty"
-            )
+            raise UnsupportedOperation(f"{vertex.operation} at {vertex.place} is partly affine: it has no penalty")
         return _Step(vertex.name, operands, parts, exact, None, shape)
 
     def _parts(self, vertex: Vertex) -> list[Part]:
@@ -296,7 +288,7 @@ class _Builder:
     ) -> Callable[[Mapping[str, Tensor], Weights], Tensor]:
         node, pick = self.nodes.get(vertex.name), None
         if node is not None and node.target is operator.getitem:
-            node, pick = node.args[0], int(node.args[1])  # type: ignore[assignment, arg-type]
+            node, pick = node.args[0], int(node.args[1])
         captured = next(item for item in graph.nodes if item.name == vertex.name)
         if node is None or node.target != captured.target:
             return _inserted(captured, self.batched)
@@ -342,7 +334,7 @@ class _Linear:
             if place < len(args):
                 args[place] = new(args[place]) if callable(new) and args[place] is not None else None
         result: Any = self.node.target(*args, **kwargs)  # type: ignore[operator]
-        return result if self.pick is None else result[self.pick]  # type: ignore[no-any-return]
+        return result if self.pick is None else result[self.pick]
 
     def _argument(self, argument: Any, values: Mapping[str, Tensor], weights: Weights) -> Any:
         if isinstance(argument, torch.fx.Node):

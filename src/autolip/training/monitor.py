@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from autolip.arguments import positive
+from autolip.capture.checks import check_module
 from autolip.capture.torch_export import capture_program, export
 from autolip.errors import InputError
-from autolip.estimate import bracket
+from autolip.estimate import answered
 from autolip.norms import Norm
 from autolip.question import Question, example_tensors
 from autolip.result import Result
@@ -85,7 +86,7 @@ class Monitor:
         if every < 1:
             raise InputError(f"every is {every}: give a number of epochs >= 1")
         self.every, self.time_budget = every, positive(time_budget, "time_budget")
-        self.data, self.radii, self.log, self.options = data, tuple(radii), log, options
+        self.data, self.radii, self.log = data, tuple(radii), log
         self.question = Question.asked(**options)
         self.history: list[Record] = []
         self._model = unwrapped(model)
@@ -111,9 +112,10 @@ class Monitor:
 
     def _found(self, epoch: int, started: float) -> Record:
         self._refresh()
+        check_module(self._frozen)
         capture = capture_program(self._program, self._inputs, 0, self._frozen)
-        deadline = time.monotonic() + self.time_budget
-        result = bracket(capture, model=type(self._model).__name__, deadline=deadline, **self.options)
+        name = type(self._model).__name__
+        result = answered(capture, self.question, model=name, time_budget=self.time_budget)
         upper = None if result.upper is None else result.upper.value
         lower = None if result.lower is None else result.lower.value
         accuracy, certified = self._certified(upper)
