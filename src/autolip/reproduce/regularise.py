@@ -1,4 +1,4 @@
-"""The regulariser that the paper ends with: each penalty at several weights, and what the trained networks are worth."""
+"""The regulariser that the paper ends with: each penalty at several weights, and what the networks are worth."""
 
 import math
 import time

@@ -103,9 +103,8 @@ class Relaxation(Estimator):
     def __init__(self, live: LiveNetwork, p: Norm, q: Norm, readouts: Tensor | None, rank: int, seed: int) -> None:
         super().__init__(live, p, q, readouts, rank, seed)
         if p is Norm.L1 or (readouts is None and q is not Norm.L2):
-            raise InputError(
-                f"the LipSDP penalty does not take {p.value}:{q.value}: l2 or linf inputs, and l2 outputs or one read-out"
-            )
+            given = f"the LipSDP penalty does not take {p.value}:{q.value}"
+            raise InputError(f"{given}: l2 or linf inputs, and l2 outputs or one read-out")
         self.x: Tensor
         self.register_buffer("x", self._unit(self._random(live.columns, *live.shape)))
         self._ear = _Ear()
