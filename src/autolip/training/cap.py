@@ -11,7 +11,7 @@ from autolip.operators.convolution import Convolution, Geometry
 from autolip.operators.dense import Dense
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.operator import Operator
-from autolip.training.live import unwrapped
+from autolip.training.live import own_module
 from autolip.values import Upper, round_down
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -43,7 +43,7 @@ def spectral_cap_(model: nn.Module, sigma: float, example_inputs: Tensor | None 
     """
     if not 0 < sigma < float("inf"):
         raise InputError(f"the cap is {sigma}: give a finite number > 0")
-    model = unwrapped(model)
+    model = own_module(model)
     shapes = {} if example_inputs is None else _shapes(model, example_inputs)
     norms: dict[str, float] = {}
     for name, layer in _layers(model):

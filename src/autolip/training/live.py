@@ -24,6 +24,7 @@ from torch.utils import _pytree as pytree
 
 from autolip.capture.decompositions import taken_apart
 from autolip.capture.torch_export import capture_program, export
+from autolip.capture.unwrapping import unwrapped
 from autolip.errors import InputError, UnsupportedOperation
 from autolip.graph.graph import Graph, Node
 from autolip.graph.views import Vertex
@@ -97,12 +98,12 @@ class LiveNetwork:
         region: Region | None = None,
         lower: bool = False,
     ) -> None:
-        self.module = unwrapped(module)
+        self.module = own_module(module)
         example = inputs[0].detach()
         frozen = copy.deepcopy(self.module).cpu().eval()
         fixed = tuple(value.detach().cpu() for value in inputs[1:])
         one = _first(example.cpu(), frozen, fixed)
-        single = taken_apart(export(frozen, (one, *fixed)))
+        single = taken_apart(export(frozen, (one, *fixed), (0,)))
         capture = capture_program(single, (one, *fixed), 0, frozen)
         self.graph: Graph = capture.graph
         if self.graph.constant is not None:
@@ -183,15 +184,12 @@ class LiveNetwork:
         return [name for name in self.sources() if name in needed]
 
 
-def unwrapped(module: nn.Module) -> nn.Module:
-    """The user's own module inside `torch.compile`, DataParallel and DistributedDataParallel."""
-    while True:
-        inner = getattr(module, "_orig_mod", None)
-        if inner is None and isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
-            inner = module.module
-        if not isinstance(inner, nn.Module):
-            return module
-        module = inner
+def own_module(model: nn.Module) -> nn.Module:
+    """The user's own module inside `torch.compile`, DataParallel and DistributedDataParallel; InputError for others."""
+    inner = unwrapped(model)
+    if not isinstance(inner, nn.Module):
+        raise InputError("a function has no weights to train: give an nn.Module")
+    return inner
 
 
 class _Constants:
@@ -389,7 +387,7 @@ def _batched(
     if not _treats_apart(module, one.expand(2, *one.shape[1:]), fixed):
         return None
     try:
-        program = taken_apart(export(module, (one.expand(columns, *one.shape[1:]).clone(), *fixed)))
+        program = taken_apart(export(module, (one.expand(columns, *one.shape[1:]).clone(), *fixed), (0,)))
     except InputError:
         return None
     pairs = zip(single.graph.nodes, program.graph.nodes, strict=False)

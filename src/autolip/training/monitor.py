@@ -18,7 +18,7 @@ from autolip.estimate import answered
 from autolip.norms import Norm
 from autolip.question import Question, example_tensors
 from autolip.result import Result
-from autolip.training.live import unwrapped
+from autolip.training.live import own_module
 
 LABELLED = {Norm.L1: 1.0, Norm.L2: math.sqrt(2), Norm.LINF: 2.0}
 """|e_i - e_j| in the dual of the output norm: how far a margin moves where the output moves by 1."""
@@ -89,10 +89,10 @@ class Monitor:
         self.data, self.radii, self.log = data, tuple(radii), log
         self.question = Question.asked(**options)
         self.history: list[Record] = []
-        self._model = unwrapped(model)
+        self._model = own_module(model)
         self._frozen = copy.deepcopy(self._model).cpu().eval()
         self._inputs = tuple(value.cpu() for value in example_tensors(model, example_inputs))
-        self._program = export(self._frozen, self._inputs)
+        self._program = export(self._frozen, self._inputs, (0,))
 
     def __call__(self, epoch: int | None = None) -> Record | None:
         """The record of this epoch (default: the next); None between the epochs that are proved."""
