@@ -28,7 +28,8 @@ LAYERS = [
     ["result"],
     ["turns"],
     ["estimate"],
-    ["testing", "training", "sweep", "reproduce"],
+    ["testing", "training", "sweep"],
+    ["reproduce"],
     ["cli"],
     ["__main__"],
 ]

@@ -23,7 +23,7 @@ def dense_norm(layer: nn.Module, shape: tuple[int, ...]) -> float:
 
 LAYERS = {
     "linear": (lambda: nn.Linear(7, 5), (7,)),
-    "padded": (lambda: nn.Conv2d(2, 3, 3, padding=1), (2, 6, 5)),
+    "padded": (lambda: nn.Conv2d(2, 3, 3, padding=1), (2, 4, 3)),
     "strided": (lambda: nn.Conv2d(2, 4, 3, stride=2), (2, 7, 7)),
     "dilated, grouped": (lambda: nn.Conv1d(4, 4, 3, dilation=2, groups=2), (4, 11)),
     "transposed": (lambda: nn.ConvTranspose2d(3, 2, 3, stride=2, output_padding=1), (3, 4, 4)),

@@ -26,24 +26,30 @@ def proved(model: nn.Module, x: Tensor, method: str, **options: object) -> float
     return result.upper.value
 
 
-@pytest.mark.parametrize("method", ["lipsdp", "liplt", "autolip"])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name, method",
+    [
+        pytest.param(name, method, marks=pytest.mark.slow if name in ("leaky", "conv") else ())
+        for name in NETWORKS
+        for method in ("lipsdp", "liplt", "autolip")
+    ],
+)
 def test_the_settled_estimate_is_what_the_method_proves(name: str, method: str) -> None:
     make, shape = NETWORKS[name]
     model, x = make(), torch.zeros(shape)
-    estimate = Penalty(model, x, method=method, columns=8).settle(2000, 1e-7)
+    estimate = Penalty(model, x, method=method, columns=6).settle(600, 1e-6)
     bound = proved(model, x, method)
     assert estimate <= bound * (1 + 1e-5)
-    assert estimate >= bound * (0.985 if method == "lipsdp" else 1 - 1e-3)
+    assert estimate >= bound * (0.98 if method == "lipsdp" else 1 - 1e-3)
 
 
 @pytest.mark.parametrize("method", ["lipsdp", "liplt", "autolip"])
 def test_the_gradient_is_that_of_the_settled_value(method: str) -> None:
     model = mlp((4, 6, 5, 2)).double()
     penalty = Penalty(model, torch.zeros(1, 4).double(), method=method, columns=6)
-    penalty.settle(20_000, 1e-13)
+    penalty.settle(4000, 1e-11)
     (gradient,) = torch.autograd.grad(penalty(), [model[2].weight])
-    for index in ((0, 0), (3, 2), (4, 5)):
+    for index in ((0, 0), (3, 2)):
         values = []
         for step in (1e-4, -1e-4):
             other = copy.deepcopy(model)
@@ -51,8 +57,8 @@ def test_the_gradient_is_that_of_the_settled_value(method: str) -> None:
                 other[2].weight[index] += step
             moved = Penalty(other, torch.zeros(1, 4).double(), method=method, columns=6)
             moved.load_state_dict(penalty.state_dict())
-            values.append(moved.settle(20_000, 1e-13))
-        assert gradient[index].item() == pytest.approx((values[0] - values[1]) / 2e-4, rel=2e-3, abs=1e-5)
+            values.append(moved.settle(4000, 1e-11))
+        assert gradient[index].item() == pytest.approx((values[0] - values[1]) / 2e-4, rel=5e-3, abs=1e-4)
 
 
 def test_pairs_are_the_constants_of_the_differences() -> None:
@@ -65,6 +71,7 @@ def test_pairs_are_the_constants_of_the_differences() -> None:
         assert 0.98 * bound <= value <= bound * (1 + 1e-5)
 
 
+@pytest.mark.slow
 def test_the_gradient_of_one_pair_among_many() -> None:
     """Read off a second backward pass: as the single question's, which comes with the first."""
     model, x = mlp(), torch.zeros(1, 8)
@@ -77,11 +84,12 @@ def test_the_gradient_of_one_pair_among_many() -> None:
     assert torch.allclose(first, second, rtol=2e-2, atol=2e-3 * float(second.abs().max()))
 
 
+@pytest.mark.slow
 def test_linf_inputs() -> None:
     model, x = mlp(), torch.zeros(1, 8)
-    estimate = Penalty(model, x, norm="linf:l2", columns=12).settle(3000, 1e-8)
+    estimate = Penalty(model, x, norm="linf:l2", columns=8).settle(800, 1e-6)
     bound = proved(model, x, "lipsdp", norm="linf:l2")
-    assert 0.98 * bound <= estimate <= bound * (1 + 1e-5)
+    assert 0.97 * bound <= estimate <= bound * (1 + 1e-5)
 
 
 def test_weights_are_read_at_every_call() -> None:
@@ -118,8 +126,8 @@ def test_parametrised_weights_pass_their_gradient_on(wrap: object) -> None:
 def test_a_batch_or_a_vector_as_the_example() -> None:
     """An input without a batch axis is one column of a vectorised pass; the value is the same."""
     model = mlp()
-    whole = Penalty(model, torch.zeros(7, 8), columns=6).settle(1000, 1e-7)
-    vector = Penalty(model, torch.zeros(8), columns=6).settle(1000, 1e-7)
+    whole = Penalty(model, torch.zeros(7, 8), columns=6).settle(500, 1e-7)
+    vector = Penalty(model, torch.zeros(8), columns=6).settle(500, 1e-7)
     assert whole == pytest.approx(vector, rel=1e-3)
 
 
@@ -167,7 +175,7 @@ def test_a_target_is_zero_below_it() -> None:
 def test_lazy_calls_have_the_same_gradient_on_average() -> None:
     model = mlp()
     each, lazy = (Penalty(model, torch.zeros(1, 8), every=n) for n in (1, 3))
-    each.settle(1000, 1e-8)
+    each.settle(500, 1e-7)
     lazy.load_state_dict(each.state_dict())
     (wanted,) = torch.autograd.grad(each(), [model[0].weight])
     total = torch.zeros_like(wanted)
@@ -192,6 +200,7 @@ def test_half_precision_weights_and_autocast() -> None:
     assert model[0].weight.grad is not None and model[0].weight.grad.dtype == torch.bfloat16
 
 
+@pytest.mark.slow
 def test_wrapped_models(tmp_path: object) -> None:
     """The user's own module inside `torch.compile` and DistributedDataParallel."""
     model = mlp()
