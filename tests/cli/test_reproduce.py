@@ -40,7 +40,10 @@ def test_the_table_is_printed_and_written_and_found_again(run: Run, monkeypatch:
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
-        (("mlp", "--data", "x"), "--data holds images for the experiment cnn; mlp reads none: leave it out"),
+        (
+            ("mlp", "--data", "x"),
+            "--data holds images for the experiments cnn and regularise; mlp reads none: leave it out",
+        ),
         (("ideal", "--weights", "file"), "--weights holds AlexNet's weights; the experiment ideal reads none"),
         (("cnn", "--data", "absent"), "absent is not a folder: put there the four files of MNIST"),
         (("alexnet", "--weights", "absent.pth"), "absent.pth cannot be read: No such file"),

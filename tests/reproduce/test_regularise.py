@@ -43,7 +43,7 @@ def test_every_network_has_every_number(outcome: Regularised, mnist: Callable[..
         assert outcome.curves[label][0] <= value[ACCURACY]
     free, tight = (outcome.cells[UPPER, label].value for label in (labels[0], labels[2]))
     assert tight is not None and free is not None and tight < free
-    assert all(len(line) <= 100 for line in outcome.text().splitlines())
+    assert all(len(line) <= 92 for line in outcome.text().splitlines())
     assert set(pictures(outcome)) == {"png", "svg"}
 
 

@@ -34,9 +34,13 @@ def test_five_files_are_written(stub: list[Request], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name, request_, reason",
     [
-        ("mlp", {"data": Path("x")}, "--data holds images for the experiments cnn and regularise; mlp reads none: leave it out"),
+        (
+            "mlp",
+            {"data": Path("x")},
+            "--data holds images for the experiments cnn and regularise; mlp reads none: leave it out",
+        ),
         ("cnn", {"weights": Path("x")}, "--weights holds AlexNet's weights; the experiment cnn reads none"),
-        ("vgg", {}, "there is no experiment 'vgg': choose from alexnet, cnn, ideal, mlp"),
+        ("vgg", {}, "there is no experiment 'vgg': choose from alexnet, cnn, ideal, mlp, regularise"),
     ],
 )
 def test_options_nobody_reads_are_refused(
