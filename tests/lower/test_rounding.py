@@ -94,3 +94,15 @@ def test_a_readout_is_part_of_the_function(pose) -> None:
     problem = pose(model, torch.ones(6, dtype=torch.float64), p=Norm.L2).reading(readout(torch.Size([2]), 0, 1))
     one = torch.ones(1, dtype=torch.float64)
     assert 0 < rounding_error(problem, torch.ones(6, dtype=torch.float64), one) < 1e-12
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sums_that_cancel(pose, seed: int) -> None:
+    """The value is near 0: what is read off it is far below what its terms lose."""
+    generator = torch.Generator().manual_seed(seed)
+    w, x = torch.randn(2, 60, generator=generator, dtype=torch.float64)
+    w[-1] = -(w[:-1] @ x[:-1]) / x[-1]
+    model = nn.Linear(60, 1, bias=False).double().eval()
+    model.weight.data = w[None]
+    gap = abs(Fraction(model(x).item()) - sum(a * b for a, b in zip(rationals(w), rationals(x), strict=True)))
+    assert gap <= rounding_error(pose(model, x), x, torch.ones(1, dtype=torch.float64))
