@@ -89,3 +89,14 @@ def test_the_product_of_norms_is_certified_where_it_is_better(tmp_path: Path) ->
     with pytest.raises(InputError, match="comes without a proof"):
         result.certificate()
     certified(autolip.lipschitz(Two().eval(), torch.zeros(1, 3), method="autolip", lower=[]), tmp_path)
+
+
+def test_slopes_known_but_for_rounding_are_held(tmp_path: Path) -> None:
+    """A coordinate that is fixed leaves neurons intervals of 1e-14: multipliers of 1e13 would drown the form."""
+    torch.manual_seed(0)
+    layers = nn.Unflatten(1, (2, 2)), nn.Conv1d(2, 4, 2, padding=2, dilation=2, groups=2), nn.Mish(), nn.Flatten()
+    model = nn.Sequential(*layers, nn.Linear(16, 2)).eval()
+    region = autolip.Box(torch.full((1, 4), 0.1), torch.tensor([[0.1, 0.4, 0.4, 0.5]]))
+    result = autolip.lipschitz(model, torch.zeros(1, 4), region=region, method="seqlip-exact", lower=None)
+    result.certificate().save(tmp_path / "x.cert")
+    assert check(tmp_path / "x.cert").claim

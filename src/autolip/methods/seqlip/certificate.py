@@ -129,7 +129,7 @@ class _Cases:
         return Fork(self.name, int(live[entry]), low, high)
 
     def _multipliers(self, pair: Pair, live: Tensor, lo: Tensor, hi: Tensor, tau: Tensor) -> Tensor:
-        """lam = value / (r t), from M(t) of `seqlip.multipliers`; a slope at an end, or a dead neuron, is held."""
+        """lam = value / (r t), from M(t) of `seqlip.multipliers`; what hardly bends, or is dead, is held."""
         size, reach = self.a.square().sum(0), self.b.square().sum(1)
         held = HOLD * len(size) * size
         value = self.found.upper.value * (1 + EXCESS / 2)
@@ -138,7 +138,7 @@ class _Cases:
         scale = pair.a.square().sum(0) / size[live]
         _, r = centred(lo, hi)
         free = value / (r * tau.exp() * scale) * 2.0**-pair.exponent
-        result[live] = torch.where(r > 0, free, held[live])
+        result[live] = torch.where(r > 0, torch.minimum(free, held[live]), held[live])
         return result.reshape(self.slope.lo.shape)
 
 
