@@ -65,7 +65,7 @@ _EXACT: dict[str, str] = {
     "a neuron that nothing reads": f"layerwise nonnegative rescaled {PATTERNS} theorem3",
     "a bottleneck of one neuron": LAYERS,
     "one output": f"rescaled {PATTERNS}",
-    "graded layers": f"nonnegative {PATTERNS}",
+    "graded layers": "nonnegative",
     "layers of 2^": f"rescaled {PATTERNS}",
     "diagonal layers on": f"nonnegative rescaled {PATTERNS}",
     "x^2 on a box": f"{PRODUCTS} nonnegative",
