@@ -70,6 +70,10 @@ class Step(nn.Module):
     def forward(self, x):
         return torch.sign(x)
 
+class Twice(nn.Module):
+    def forward(self, x):
+        return x, 2 * x
+
 class Zero(nn.Module):
     def forward(self, x):
         return torch.zeros(2)
@@ -89,6 +93,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str,
         (*two, "--box", "box.npy"),
         ("forms:Step", "--input-shape", "1,3", "--lower", "ascent", "--lower", "dataset"),
         ("forms:Zero", "--input-shape", "1,3"),
+        ("forms:Twice", "--input-shape", "1,3", "--outputs", "1"),
         ("digits-mlp", "--center", "example", "--radius", "0.1", "--norm", "linf:l2", "--ball", "linf"),
     ]
     with pytest.MonkeyPatch.context() as patch:

@@ -94,7 +94,7 @@ def test_the_default_search_on_everything(network: Tight) -> None:
 @pytest.mark.parametrize("name", LOWER_METHODS)
 def test_every_search_stays_below(name: str) -> None:
     search = lower_named(name)
-    quick = replace(search, seconds=0.2) if hasattr(search, "seconds") else search  # type: ignore[type-var]
+    quick = replace(search, seconds=0.05) if hasattr(search, "seconds") else search  # type: ignore[type-var]
     for network in EVERYTHING:
         check_tight_search(quick, network)
 

@@ -31,6 +31,10 @@ INERTIA, MEMORY = 0.7, 0.95
 """Decay rates of the means of the gradient and of its square (Kingma and Ba, ICLR 2015)."""
 
 
+LAST = 0.1
+"""Part of the passes that the round from the scouts may take."""
+
+
 @lower_method
 @dataclass(frozen=True)
 class Ascent(LowerMethod):
@@ -72,7 +76,9 @@ class Ascent(LowerMethod):
                 break
         scouts = scouted(problem, SCOUTING * passes, max(1, starts // 4))
         if len(scouts.slope):
-            found = _Climb.starting(problem, max(2, starts // 2), max(3, steps // 2), generator, scouts).run()
+            last = max(1, starts // 2)
+            short = max(3, min(steps // 2, int(LAST * passes / (2 * last))))
+            found = _Climb.starting(problem, last, short, generator, scouts).run()
             leaders = leaders.joined(scouts).joined(found)
         return certified(problem, uphill(problem, polished(problem, leaders, passes / 10), passes / 50))
 
