@@ -17,7 +17,7 @@ from autolip.operators.norms.definite import is_semidefinite
 from autolip.operators.norms.dense import proved_norms
 from autolip.operators.norms.rounding import Rounded
 from autolip.rules.normalisation import _deviations, _greatest_spread
-from autolip.testing.exact import is_above_norm
+from autolip.testing.exact import is_above_norm, is_exactly_semidefinite
 
 SEEDS = range(12)
 
@@ -32,18 +32,6 @@ def zeros(*shape: int) -> Tensor:
 
 def rows(matrix: Tensor) -> list[list[Fraction]]:
     return [[Fraction(x) for x in row] for row in matrix.tolist()]
-
-
-def is_definite(s: list[list[Fraction]]) -> bool:
-    """Positive semidefinite, by elimination in rational arithmetic."""
-    n, s = len(s), [list(row) for row in s]
-    for k in range(n):
-        if s[k][k] < 0 or (s[k][k] == 0 and any(s[k][k + 1 :])):
-            return False
-        for i in range(k + 1, n):
-            ratio = s[i][k] / s[k][k] if s[k][k] else Fraction(0)
-            s[i] = [x - ratio * y for x, y in zip(s[i], s[k], strict=True)]
-    return True
 
 
 def test_rows_scaled_by_the_radius_of_a_slope() -> None:
@@ -92,7 +80,7 @@ def test_the_first_ellipsoid_contains_the_image_of_the_ball() -> None:
             moved = rows(weight + error)
             gram = [[sum(x * y for x, y in zip(a, b, strict=True)) for b in moved] for a in moved]
             raised = rows(found.matrix)
-            assert is_definite([[scale * raised[i][j] - gram[i][j] for j in range(2)] for i in range(2)])
+            assert is_exactly_semidefinite([[scale * raised[i][j] - gram[i][j] for j in range(2)] for i in range(2)])
 
 
 @pytest.mark.parametrize("lowest", [0.0, -0.3])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from autolip import InputError, UnsupportedOperation, lipschitz
 from autolip.regions import Ball
-from autolip.training import Penalty
+from autolip.training import Penalty, spectral_cap_
 
 from .networks import Residual, conv, mlp
 
@@ -110,6 +110,14 @@ def test_running_statistics_count_in_training_mode_too() -> None:
     assert isinstance(norm, nn.BatchNorm2d)
     norm.running_var.mul_(4)
     assert penalty.settle() == pytest.approx(before / 2, rel=1e-3)
+
+
+def test_a_frozen_part_stays_in_evaluation_mode() -> None:
+    model = conv().train()
+    model[1].eval()
+    Penalty(model, torch.zeros(1, 1, 8, 8), method="autolip")
+    spectral_cap_(model, 10.0, torch.zeros(1, 1, 8, 8))
+    assert model.training and model[0].training and not model[1].training
 
 
 @pytest.mark.parametrize("wrap", [nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm])

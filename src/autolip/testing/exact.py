@@ -135,6 +135,12 @@ def is_above_norm(a: Matrix | Integers, square: Fraction) -> bool:
     rows = a if len(a) >= len(a[0]) else list(zip(*a, strict=True))
     n = len(rows[0])
     s = [[square * (i == j) - sum(row[i] * row[j] for row in rows) for j in range(n)] for i in range(n)]
+    return is_exactly_semidefinite(s)
+
+
+def is_exactly_semidefinite(matrix: Sequence[Sequence[Fraction]]) -> bool:
+    """Whether a symmetric matrix is positive semidefinite, by elimination in rational arithmetic."""
+    n, s = len(matrix), [list(row) for row in matrix]
     for k in range(n):
         if s[k][k] < 0 or (s[k][k] == 0 and any(s[k][k + 1 :])):
             return False

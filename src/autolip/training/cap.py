@@ -11,7 +11,7 @@ from autolip.operators.convolution import Convolution, Geometry
 from autolip.operators.dense import Dense
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.operator import Operator
-from autolip.training.live import own_module
+from autolip.training.live import evaluating, own_module
 from autolip.values import Upper, round_down
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -110,11 +110,10 @@ def _shapes(model: nn.Module, inputs: Tensor) -> dict[str, torch.Size]:
             shapes[name] = given[0].shape
 
         handles.append(layer.register_forward_pre_hook(note))
-    was_training = model.training
     try:
-        model.eval()(inputs)
+        with evaluating(model):
+            model(inputs)
     finally:
-        model.train(was_training)
         for handle in handles:
             handle.remove()
     return shapes

@@ -10,9 +10,10 @@ buffers are looked up in the module at every pass, so that optimisers, parametri
 new export.  Nothing here is a bound.
 """
 
+import contextlib
 import copy
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -190,6 +191,18 @@ def own_module(model: nn.Module) -> nn.Module:
     if not isinstance(inner, nn.Module):
         raise InputError("a function has no weights to train: give an nn.Module")
     return inner
+
+
+@contextlib.contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while; afterwards every submodule is in the mode that it was in."""
+    modes = [(child, child.training) for child in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for child, mode in modes:
+            child.training = mode
 
 
 class _Constants:

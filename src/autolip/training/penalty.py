@@ -21,7 +21,7 @@ from autolip.norms import parse_norms
 from autolip.outputs import output_readout, pair_readouts
 from autolip.regions import Region
 from autolip.training.estimates import ESTIMATES, Estimator
-from autolip.training.live import LiveNetwork
+from autolip.training.live import LiveNetwork, evaluating
 
 
 class Penalty(nn.Module):
@@ -129,13 +129,8 @@ class Penalty(nn.Module):
 
 def _output_shape(model: nn.Module, inputs: Sequence[Tensor]) -> torch.Size:
     """The shape of the model's output for one input."""
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            result = model(*inputs)
-    finally:
-        model.train(was_training)
+    with evaluating(model), torch.no_grad():
+        result = model(*inputs)
     if not isinstance(result, Tensor):
         raise InputError("a penalty needs a model that returns one tensor")
     return result.shape

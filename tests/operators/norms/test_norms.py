@@ -14,6 +14,7 @@ from autolip.operators import Composition, Dense, Diagonal, Incidence, Operator,
 from autolip.operators.norms import NormOptions, candidates, operator_norm
 from autolip.operators.norms.columns import column_squares
 from autolip.operators.norms.dense import proved_norm, proved_norms
+from autolip.testing.exact import is_exactly_semidefinite
 from autolip.values import Certainty, Upper
 
 PAIRS = [(p, q) for p in Norm for q in Norm]
@@ -39,13 +40,7 @@ def is_above_norm(matrix: Tensor | list[list[Fraction]], bound: float) -> bool:
     a = [[Fraction(x) for x in row] for row in (rows if len(rows) >= len(rows[0]) else zip(*rows, strict=True))]
     n = len(a[0])
     s = [[Fraction(bound) ** 2 * (i == j) - sum(row[i] * row[j] for row in a) for j in range(n)] for i in range(n)]
-    for k in range(n):
-        if s[k][k] < 0 or (s[k][k] == 0 and any(s[k][k + 1 :])):
-            return False
-        for i in range(k + 1, n):
-            ratio = s[i][k] / s[k][k] if s[k][k] else Fraction(0)
-            s[i] = [x - ratio * y for x, y in zip(s[i], s[k], strict=True)]
-    return True
+    return is_exactly_semidefinite(s)
 
 
 def attained(matrix: Tensor, p: Norm, q: Norm) -> float:
