@@ -1,10 +1,11 @@
-"""Every member of the default portfolio against depth, on random and on trained networks: docs/figures/depth.svg.
+"""Every member of the default portfolio against depth, on random and on trained networks:
+docs/figures/depth.svg.
 
     python -m benchmarks.depth
 
-Random: relu networks 16-32-...-32-10 as PyTorch initialises them.  One sign: weights uniform on [0, 1], the benchmark
-of Xu and Sivaranjani (NeurIPS 2024), 80 wide, 4 inputs, 1 output.  Trained: 64-32-...-32-10 on scikit-learn's digits
-by Adam.  Bounds are shown over the product of norms.
+Random: relu networks 16-32-...-32-10 as PyTorch initialises them.  One sign: weights uniform on [0,
+1], the benchmark of Xu and Sivaranjani (NeurIPS 2024), 80 wide, 4 inputs, 1 output.  Trained:
+64-32-...-32-10 on scikit-learn's digits by Adam.  Bounds are shown over the product of norms.
 """
 
 import itertools
@@ -40,7 +41,9 @@ METHODS = ("autolip", "nonnegative", "layerwise", "rescaled", "liplt")
 def relu_chain(widths: list[int], seed: int) -> nn.Sequential:
     """Linear layers with relu between them, initialised by PyTorch."""
     torch.manual_seed(seed)
-    layers = [layer for m, n in itertools.pairwise(widths) for layer in (nn.Linear(m, n), nn.ReLU())]
+    layers = [
+        layer for m, n in itertools.pairwise(widths) for layer in (nn.Linear(m, n), nn.ReLU())
+    ]
     return nn.Sequential(*layers[:-1]).double().eval()
 
 
@@ -92,9 +95,13 @@ def measured() -> list[dict[str, object]]:
     for family, (make, depths) in FAMILIES.items():
         for depth in depths:
             model = make(depth)
-            found = lipschitz(model, torch.zeros(1, _width(model)).double(), method=METHODS, lower=())
+            found = lipschitz(
+                model, torch.zeros(1, _width(model)).double(), method=METHODS, lower=()
+            )
             bounds = {row.method: row.value for row in found.bounds}
-            rows.append({"family": family, "depth": depth, "bounds": bounds, "milliseconds": moduli(model)})
+            rows.append(
+                {"family": family, "depth": depth, "bounds": bounds, "milliseconds": moduli(model)}
+            )
             print(rows[-1], flush=True)
     return rows
 
@@ -107,7 +114,8 @@ def _width(model: nn.Sequential) -> int:
 
 
 def moduli(model: nn.Sequential) -> dict[str, float]:
-    """Processor time of the network of moduli: of its norm, and with the search for an input that makes it exact."""
+    """Processor time of the network of moduli: of its norm, and with the search for an input that
+    makes it exact."""
     graph = capture_model(model, (torch.zeros(1, _width(model)).double(),)).graph
     problem = Problem.pose(graph, Everywhere(), Norm.L2, Norm.L2, NormOptions())
     started = time.process_time()
@@ -116,7 +124,10 @@ def moduli(model: nn.Sequential) -> dict[str, float]:
         nonnegative_norm(operator, Norm.L2, Norm.L2)
     middle = time.process_time()
     Nonnegative().bound(problem)
-    return {"norm": 1e3 * (middle - started), "with exactness": 1e3 * (time.process_time() - middle)}
+    return {
+        "norm": 1e3 * (middle - started),
+        "with exactness": 1e3 * (time.process_time() - middle),
+    }
 
 
 def draw(rows: list[dict[str, object]]) -> "Figure":
@@ -168,7 +179,8 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     write(RESULTS / "depth.json", json.dumps(rows, indent=1) + "\n")
     text = (
-        "# The portfolio against depth\n\nMeasured by `python -m benchmarks.depth`, ratios to the product of norms.\n\n"
+        "# The portfolio against depth\n\nMeasured by `python -m benchmarks.depth`, ratios "
+        "to the product of norms.\n\n"
     )
     write(RESULTS / "depth.md", text + table(rows))
     FIGURE.parent.mkdir(exist_ok=True)

@@ -1,8 +1,10 @@
-"""A step of the vector power method on the processor and on a GPU: milliseconds for large networks, random weights.
+"""A step of the vector power method on the processor and on a GPU: milliseconds for large networks,
+random weights.
 
     python -m benchmarks.devices [NAME ...]     # writes benchmarks/results/devices.md; wants a GPU
 
-Both run the same steps from the same start, in float32; the primal value of the last step is shown for each.
+Both run the same steps from the same start, in float32; the primal value of the last step is shown
+for each.
 """
 
 import sys
@@ -40,7 +42,9 @@ def rows(name: str) -> list[str]:
     """A line per rank."""
     torch.manual_seed(0)
     capture = capture_model(getattr(architectures, name)().eval(), (torch.zeros(1, 3, 224, 224),))
-    graph = without_fixed(Problem.pose(capture.graph, Everywhere(), Norm.L2, Norm.L2, NormOptions()).lowered)
+    graph = without_fixed(
+        Problem.pose(capture.graph, Everywhere(), Norm.L2, Norm.L2, NormOptions()).lowered
+    )
     constraints = constraints_of(graph)
     if isinstance(constraints, Refusal):
         raise RuntimeError(f"{name}: {constraints}")
@@ -52,7 +56,10 @@ def rows(name: str) -> list[str]:
             ascent = Ascent(graph, constraints, Norm.L2, Norm.L2, rank, torch.float32, place)
             found.append(measure(ascent))
         (cpu, one), (gpu, other) = found
-        lines.append(f"| {name} | {rank} | {cpu:.0f} | {gpu:.1f} | {cpu / gpu:.0f} | {one:.6g} | {other:.6g} |")
+        lines.append(
+            f"| {name} | {rank} | {cpu:.0f} | {gpu:.1f} | {cpu / gpu:.0f} | {one:.6g} | "
+            f"{other:.6g} |"
+        )
         print(lines[-1], flush=True)
     return lines
 
@@ -62,9 +69,11 @@ def main(names: list[str]) -> None:
     lines = [line for name in names or NETWORKS for line in rows(name)]
     head = (
         "# A step of the vector power method, by device\n\n"
-        f"`python -m benchmarks.devices`: {torch.cuda.get_device_name()}, and {torch.get_num_threads()} threads of the"
+        f"`python -m benchmarks.devices`: {torch.cuda.get_device_name()}, and "
+        f"{torch.get_num_threads()} threads of the"
         f" machine it sits in; float32, images of 224 x 224, torch {torch.__version__}.\n\n"
-        "| network | rank | ms a step, processor | ms a step, GPU | ratio | primal, processor | primal, GPU |\n"
+        "| network | rank | ms a step, processor | ms a step, GPU | ratio | primal, "
+        "processor | primal, GPU |\n"
     )
     write(RESULTS, head + "|---" * 7 + "|\n" + "\n".join(lines) + "\n")
 

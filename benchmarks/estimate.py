@@ -1,11 +1,13 @@
-"""Seconds, network passes and peak memory of a bracket on well-known architectures with random weights.
+"""Seconds, network passes and peak memory of a bracket on well-known architectures with random
+weights.
 
     python -m benchmarks.estimate [NAME ...]
 
-Each network runs in a process of its own, so that peak memory is its own.  Beside AutoLip stands the published way to
-get the same number: one power iteration per linear layer (Virmaux and Scaman 2018, Algorithm 2), run until its value
-is within 0.1% of our bound, or until it has taken `PATIENCE` times as long as our bound of that layer.  That value
-comes from below and is not a bound.  Seconds are of processor time.
+Each network runs in a process of its own, so that peak memory is its own.  Beside AutoLip stands
+the published way to get the same number: one power iteration per linear layer (Virmaux and Scaman
+2018, Algorithm 2), run until its value is within 0.1% of our bound, or until it has taken
+`PATIENCE` times as long as our bound of that layer.  That value comes from below and is not a
+bound.  Seconds are of processor time.
 """
 
 import json
@@ -61,7 +63,8 @@ def measure(name: str) -> dict[str, object]:
 
 
 def power_methods(capture: object, region: object, accuracy: float = 1e-3) -> dict[str, object]:
-    """The published power method on every affine block: passes and seconds to come within `accuracy` of our bound."""
+    """The published power method on every affine block: passes and seconds to come within
+    `accuracy` of our bound."""
     from autolip.methods import Problem
     from autolip.norms import Norm
     from autolip.operators.norms import NormOptions
@@ -70,7 +73,9 @@ def power_methods(capture: object, region: object, accuracy: float = 1e-3) -> di
     from autolip.values import Upper
 
     problem = Problem.pose(capture.graph, region, Norm.L2, Norm.L2, NormOptions())  # type: ignore[attr-defined, arg-type]
-    operators = [e.slope.operator for v in problem.fused for e in v.edges if isinstance(e.slope, Exact)]
+    operators = [
+        e.slope.operator for v in problem.fused for e in v.edges if isinstance(e.slope, Exact)
+    ]
     late, work, seconds = 0, 0.0, 0.0
     for operator in operators:
         started = time.process_time()
@@ -79,10 +84,17 @@ def power_methods(capture: object, region: object, accuracy: float = 1e-3) -> di
             continue
         middle = time.process_time()
         with metered() as meter:
-            late += not _reaches(operator, target.value / (1 + accuracy), PATIENCE * (middle - started))
+            late += not _reaches(
+                operator, target.value / (1 + accuracy), PATIENCE * (middle - started)
+            )
         seconds, work = seconds + time.process_time() - middle, work + meter.work
     passes = work / problem.work_of_one_pass
-    return {"power_seconds": seconds, "power_passes": passes, "power_not_there": late, "blocks": len(operators)}
+    return {
+        "power_seconds": seconds,
+        "power_passes": passes,
+        "power_not_there": late,
+        "blocks": len(operators),
+    }
 
 
 def _reaches(operator: object, goal: float, seconds: float) -> bool:
@@ -104,23 +116,34 @@ def _reaches(operator: object, goal: float, seconds: float) -> bool:
 def table(rows: list[dict[str, object]]) -> str:
     """The rows as a Markdown table."""
     head = (
-        "| network | region | operations | upper | certainty | CPU seconds | passes | lower | peak GiB |"
-        " power method: CPU seconds | passes | blocks not within 0.1% when stopped |\n|" + "---|" * 12
+        "| network | region | operations | upper | certainty | CPU seconds | passes | "
+        "lower | peak GiB |"
+        " power method: CPU seconds | passes | blocks not within 0.1% when stopped |\n|"
+        + "---|"
+        * 12
     )
     line = (
-        "| {network} | {region} | {operations} | {upper:.5g} | {certainty} | {upper_seconds:.1f} | {upper_passes:.0f} |"
-        " {lower:.4g} | {peak_gib:.2f} | {power_seconds:.1f} | {power_passes:.0f} | {power_not_there} of {blocks} |"
+        "| {network} | {region} | {operations} | {upper:.5g} | {certainty} | "
+        "{upper_seconds:.1f} | {upper_passes:.0f} |"
+        " {lower:.4g} | {peak_gib:.2f} | {power_seconds:.1f} | {power_passes:.0f} | "
+        "{power_not_there} of {blocks} |"
     )
     return "\n".join([head, *(line.format(**row) for row in rows)])
 
 
 def main(names: list[str]) -> None:
-    """Measure, print, and write benchmarks/results/estimate.{md,json}; networks not named keep what was measured."""
+    """Measure, print, and write benchmarks/results/estimate.{md,json}; networks not named keep what
+    was measured."""
     file = RESULTS / "estimate.json"
     measured: dict[str, dict[str, object]] = json.loads(file.read_text()) if file.exists() else {}
     for name in names or NETWORKS:
-        code = f"import json; from benchmarks.estimate import measure; print(json.dumps(measure({name!r})))"
-        output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+        code = (
+            "import json; from benchmarks.estimate import measure; "
+            f"print(json.dumps(measure({name!r})))"
+        )
+        output = subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True
+        ).stdout
         measured[name] = json.loads(output.splitlines()[-1])
         print(measured[name], flush=True)
         write(file, json.dumps(measured, indent=1) + "\n")

@@ -1,4 +1,5 @@
-"""Networks fitted to a function drawn from a Gaussian process, and the cost of enumerating their patterns."""
+"""Networks fitted to a function drawn from a Gaussian process, and the cost of enumerating their
+patterns."""
 
 import time
 from itertools import pairwise
@@ -8,7 +9,8 @@ from torch import Tensor, nn
 
 
 def gaussian_process(generator: torch.Generator, features: int = 500) -> nn.Module:
-    """A function of two variables drawn (approximately) from a Gaussian process with an RBF kernel of length one."""
+    """A function of two variables drawn (approximately) from a Gaussian process with an RBF kernel
+    of length one."""
     layer, read = nn.Linear(2, features), nn.Linear(features, 1, bias=False)
     layer.weight.data = torch.randn(features, 2, generator=generator)
     layer.bias.data = torch.rand(features, generator=generator) * 2 * torch.pi
@@ -39,7 +41,8 @@ def trained_weights(width: int, seed: int, steps: int = 2000, layers: int = 5) -
 
 
 def seconds_per_decomposition(width: int) -> float:
-    """Processor seconds of one singular value decomposition (values only), in batches, for the enumeration."""
+    """Processor seconds of one singular value decomposition (values only), in batches, for the
+    enumeration."""
     generator, count = torch.Generator().manual_seed(0), max(8, 4096 * 400 // width**2 // 8)
     a, b = torch.randn(2, width, width, generator=generator).double()
     batch = (a * (torch.rand(count, 1, width, generator=generator) < 0.5)) @ b

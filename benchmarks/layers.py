@@ -1,10 +1,12 @@
-"""Every convolution of well-known networks: the bound, a proved one, and how far a vector shows the norm to reach.
+"""Every convolution of well-known networks: the bound, a proved one, and how far a vector shows the
+norm to reach.
 
     python -m benchmarks.layers [NAME ...]
 
-Random weights for AlexNet, VGG-16 and ResNet-50; the trained trunks of AlexNet and VGG-16 where `stlpips-pytorch` is
-installed.  Each network runs in a process of its own; those that are not named keep what was measured before.  Seconds
-are of processor time on one core and leave out the search from below.
+Random weights for AlexNet, VGG-16 and ResNet-50; the trained trunks of AlexNet and VGG-16 where
+`stlpips-pytorch` is installed.  Each network runs in a process of its own; those that are not named
+keep what was measured before.  Seconds are of processor time on one core and leave out the search
+from below.
 """
 
 import json
@@ -50,7 +52,9 @@ def convolutions(network: nn.Module) -> Iterator[tuple[str, Convolution]]:
     shapes: dict[str, tuple[int, ...]] = {}
     found = {path: layer for path, layer in network.named_modules() if isinstance(layer, nn.Conv2d)}
     for path, layer in found.items():
-        layer.register_forward_pre_hook(lambda _, inputs, path=path: shapes.update({path: inputs[0].shape[1:]}))
+        layer.register_forward_pre_hook(
+            lambda _, inputs, path=path: shapes.update({path: inputs[0].shape[1:]})
+        )
     with torch.no_grad():
         network(torch.zeros(1, 3, 224, 224))
     for path, layer in found.items():
@@ -75,8 +79,23 @@ def measure(name: str) -> dict[str, object]:
             raise RuntimeError(f"{path} has no bound: {bound}")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         below = reached(operator, STEPS, bound.value / ENOUGH).value
-        shape = "x".join(map(str, operator.weight.shape)) + f" on {operator.in_shape[-2]}x{operator.in_shape[-1]}"
-        rows.append((path, shape, bound.certainty.value, bound.value, proved.value, below, seconds, both, peak))
+        shape = (
+            "x".join(map(str, operator.weight.shape))
+            + f" on {operator.in_shape[-2]}x{operator.in_shape[-1]}"
+        )
+        rows.append(
+            (
+                path,
+                shape,
+                bound.certainty.value,
+                bound.value,
+                proved.value,
+                below,
+                seconds,
+                both,
+                peak,
+            )
+        )
         print(rows[-1], file=sys.stderr, flush=True)
     return {"network": name, "rows": rows}
 
@@ -87,13 +106,23 @@ def table(found: dict[str, Any]) -> str:
     worst, proved = max(r[3] / r[5] for r in rows) - 1, max(r[4] / r[5] for r in rows) - 1
     lines = [
         f"## {found['network']}\n",
-        f"{len(rows)} convolutions, {sum(r[6] for r in rows):.0f} s, peak {max(r[8] for r in rows):.2f} GiB; bounds at"
+        f"{len(rows)} convolutions, {sum(r[6] for r in rows):.0f} s, peak "
+        f"{max(r[8] for r in rows):.2f} GiB; bounds at"
         f" most {worst:.2%} above what is reached, proved ones {proved:.2%}.\n",
-        "| layer | kernel | bound | certainty | proved | reached | bound / reached | CPU seconds | and to prove |",
+        "| layer | kernel | bound | certainty | proved | reached | bound / reached | CPU "
+        "seconds | and to prove |",
         "|---" * 9 + "|",
     ]
     for path, shape, sure, bound, known, below, seconds, both, _ in rows:
-        cells = (path, shape, f"{bound:.6g}", sure, f"{known:.6g}", f"{below:.6g}", f"{bound / below:.5f}")
+        cells = (
+            path,
+            shape,
+            f"{bound:.6g}",
+            sure,
+            f"{known:.6g}",
+            f"{below:.6g}",
+            f"{bound / below:.5f}",
+        )
         lines.append("| " + " | ".join(cells) + f" | {seconds:.2f} | {both - seconds:.2f} |")
     return "\n".join(lines) + "\n"
 
@@ -112,11 +141,19 @@ def main(names: list[str]) -> None:
     file = RESULTS / "layers.json"
     measured: dict[str, dict[str, object]] = json.loads(file.read_text()) if file.exists() else {}
     for name in names or NETWORKS:
-        code = f"import json; from benchmarks.layers import measure; print(json.dumps(measure({name!r})))"
-        output = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout
+        code = (
+            "import json; from benchmarks.layers import measure; "
+            f"print(json.dumps(measure({name!r})))"
+        )
+        output = subprocess.run(
+            [sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
         measured[name] = json.loads(output.splitlines()[-1])
         write(file, json.dumps(measured) + "\n")
-        write(RESULTS / "layers.md", HEAD + "\n".join(table(measured[n]) for n in NETWORKS if n in measured))
+        write(
+            RESULTS / "layers.md",
+            HEAD + "\n".join(table(measured[n]) for n in NETWORKS if n in measured),
+        )
 
 
 if __name__ == "__main__":

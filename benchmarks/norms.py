@@ -1,13 +1,15 @@
-"""Norms of convolutions: value and seconds of every engine, of exact decompositions, and of what else is in use.
+"""Norms of convolutions: value and seconds of every engine, of exact decompositions, and of what
+else is in use.
 
     python -m benchmarks.norms [--all]
     python -m benchmarks.norms --plot
 
-Writes benchmarks/results/norms.md, and draws its table as benchmarks/results/norms.svg (all that --plot does; needs
-the extra `report`).  The competitors are written here from their papers: the published power method
-(Virmaux and Scaman 2018, Algorithm 2; from below), sqrt(h w) times the norm of the reshaped kernel, the best of four
-such reshapes (Singla and Feizi 2021), and Gram iteration (Delattre et al. 2023) on the grid of the image, with the
-factor that makes it valid for zero padding; its rounding errors are nobody's business but the reader's.
+Writes benchmarks/results/norms.md, and draws its table as benchmarks/results/norms.svg (all that
+--plot does; needs the extra `report`).  The competitors are written here from their papers: the
+published power method (Virmaux and Scaman 2018, Algorithm 2; from below), sqrt(h w) times the norm
+of the reshaped kernel, the best of four such reshapes (Singla and Feizi 2021), and Gram iteration
+(Delattre et al. 2023) on the grid of the image, with the factor that makes it valid for zero
+padding; its rounding errors are nobody's business but the reader's.
 """
 
 import math
@@ -36,7 +38,15 @@ FIGURE = RESULTS.with_suffix(".svg")
 FLOOR = 1e-5
 """Smaller excesses, those of exact values among them, are drawn here."""
 
-DRAWN = ("finite", "symbol", "lanczos", "Gram iteration, image grid", "sqrt(h w)", "four reshapes", "power method")
+DRAWN = (
+    "finite",
+    "symbol",
+    "lanczos",
+    "Gram iteration, image grid",
+    "sqrt(h w)",
+    "four reshapes",
+    "power method",
+)
 """Methods of the table that the figure shows, by the beginnings of their names."""
 MATERIALISED = 2500
 """Smaller matrix side up to which the exact norm is computed."""
@@ -64,7 +74,9 @@ class Shape:
     def __str__(self) -> str:
         extra = f", stride {self.stride}" if self.stride > 1 else ""
         extra += f", {self.groups} groups" if self.groups > 1 else ""
-        return f"{self.out}x{self.inp}x{self.kernel}x{self.kernel} on {self.image}x{self.image}{extra}"
+        return (
+            f"{self.out}x{self.inp}x{self.kernel}x{self.kernel} on {self.image}x{self.image}{extra}"
+        )
 
 
 SMALL = (
@@ -75,7 +87,12 @@ SMALL = (
     Shape(64, 64, 3, 32),
     Shape(64, 16, 1, 12),
 )
-LARGE = (Shape(128, 128, 3, 32), Shape(64, 3, 7, 112, stride=2), Shape(256, 256, 3, 28), Shape(512, 512, 3, 14))
+LARGE = (
+    Shape(128, 128, 3, 32),
+    Shape(64, 3, 7, 112, stride=2),
+    Shape(256, 256, 3, 28),
+    Shape(512, 512, 3, 14),
+)
 CHANNELS = (16, 32, 64, 128)
 MANY_CHANNELS = (256, 512)
 
@@ -108,11 +125,17 @@ def rows(operator: Convolution) -> Iterator[Row]:
         exact = timed(lambda: torch.linalg.matrix_norm(operator.matrix(), 2))
         yield Row("torch.linalg on the matrix", "exact up to rounding", *exact)
     else:
-        yield Row("ARPACK (`top_singular`)", "from below", *timed(lambda: top_singular(operator, 1).values[0]))
+        yield Row(
+            "ARPACK (`top_singular`)",
+            "from below",
+            *timed(lambda: top_singular(operator, 1).values[0]),
+        )
     for candidate in candidates(operator, Norm.L2, Norm.L2, NormOptions()):
         if isinstance(candidate.bound, Upper):
             bound = candidate.bound
-            yield Row(candidate.engine, f"upper, {bound.certainty.value}", bound.value, candidate.seconds)
+            yield Row(
+                candidate.engine, f"upper, {bound.certainty.value}", bound.value, candidate.seconds
+            )
     for iterations in (10, 100, 1000):
         if operator.work * iterations < 2e11:
             value = timed(partial(_power, operator, iterations))
@@ -139,12 +162,26 @@ def competitors(operator: Convolution) -> Iterator[Row]:
                 groups=geometry.groups,
             )
         )
-        yield Row(f"Gram iteration, image grid, {iterations} iterations", "upper, up to rounding", *gram)
+        yield Row(
+            f"Gram iteration, image grid, {iterations} iterations", "upper, up to rounding", *gram
+        )
     if weight.numel() * 2**8 < 2**27:
-        kernel = timed(partial(gram_kernel_norm, weight, iterations=4, stride=geometry.stride, groups=geometry.groups))
+        kernel = timed(
+            partial(
+                gram_kernel_norm,
+                weight,
+                iterations=4,
+                stride=geometry.stride,
+                groups=geometry.groups,
+            )
+        )
         yield Row("Gram iteration on the kernel, 4 iterations", "upper, up to rounding", *kernel)
     if geometry.groups == 1:
-        yield Row("sqrt(h w) x reshaped kernel", "upper, up to rounding", *timed(lambda: reshaped(weight)[0]))
+        yield Row(
+            "sqrt(h w) x reshaped kernel",
+            "upper, up to rounding",
+            *timed(lambda: reshaped(weight)[0]),
+        )
         yield Row("four reshapes", "upper, up to rounding", *timed(lambda: min(reshaped(weight))))
 
 
@@ -157,13 +194,19 @@ def reshaped(weight: Tensor) -> list[float]:
         weight.permute(0, 3, 1, 2).reshape(out * width, inp * height),
         weight.permute(0, 2, 3, 1).reshape(out * height * width, inp),
     )
-    return [math.sqrt(height * width) * torch.linalg.matrix_norm(matrix, 2).item() for matrix in unfoldings]
+    return [
+        math.sqrt(height * width) * torch.linalg.matrix_norm(matrix, 2).item()
+        for matrix in unfoldings
+    ]
 
 
 def side_by_side(channels: int) -> str:
-    """The proved bound against a Gram iteration of equal tightness, on 3x3 kernels and 32x32 images."""
+    """The proved bound against a Gram iteration of equal tightness, on 3x3 kernels and 32x32
+    images."""
     operator = Shape(channels, channels, 3, 32).operator()
-    gram, gram_seconds = timed(lambda: gram_convolution_norm(operator.weight, grid=32, iterations=8))
+    gram, gram_seconds = timed(
+        lambda: gram_convolution_norm(operator.weight, grid=32, iterations=8)
+    )
     supremum = proved(operator, NormOptions(tolerance=1e-3)) / (1 + 1e-3)
     tolerance = gram / supremum - 1
     symbol, seconds = timed(lambda: proved(operator, NormOptions(tolerance=tolerance)))
@@ -181,16 +224,21 @@ def proved(operator: Convolution, options: NormOptions) -> float:
 
 
 def table(shape: Shape) -> Iterator[str]:
-    """One shape: every method, its value over the exact norm (or the largest value from below), its seconds."""
+    """One shape: every method, its value over the exact norm (or the largest value from below), its
+    seconds."""
     found = list(rows(shape.operator()))
     reference = found[0].value
     for row in found:
         over = f"{row.value / reference:.5f}"
-        yield f"| {shape} | {row.method} | {row.kind} | {row.value:.5f} | {over} | {row.seconds:.3f} |"
+        yield (
+            f"| {shape} | {row.method} | {row.kind} | {row.value:.5f} | {over} | "
+            f"{row.seconds:.3f} |"
+        )
 
 
 def points(text: str) -> dict[str, list[tuple[float, float]]]:
-    """Seconds and distance from the truth, relatively, of every drawn row of the table, by method."""
+    """Seconds and distance from the truth, relatively, of every drawn row of the table, by
+    method."""
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in DRAWN}
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -201,7 +249,8 @@ def points(text: str) -> dict[str, list[tuple[float, float]]]:
 
 
 def draw(text: str) -> None:
-    """The table as a figure: excess over the truth against time; the power method's shortfall hollow."""
+    """The table as a figure: excess over the truth against time; the power method's shortfall
+    hollow."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -215,7 +264,9 @@ def draw(text: str) -> None:
         x, y = zip(*pairs, strict=True)
         fill = "none" if below else "full"
         axes.plot(x, y, linestyle="", marker=marker, markersize=5, fillstyle=fill, label=label)
-    axes.set(xscale="log", yscale="log", xlabel="seconds", ylabel="distance from the norm, relative")
+    axes.set(
+        xscale="log", yscale="log", xlabel="seconds", ylabel="distance from the norm, relative"
+    )
     axes.axhline(1e-3, color="lightgray", linewidth=0.8, zorder=0)
     axes.legend(fontsize=7)
     figure.savefig(FIGURE, metadata={"Date": None})

@@ -1,10 +1,11 @@
-"""The whole default portfolio on well-known architectures with random weights: bounds, seconds, peak memory.
+"""The whole default portfolio on well-known architectures with random weights: bounds, seconds,
+peak memory.
 
     python -m benchmarks.portfolio [NAME ...]
 
-Each network runs in a process of its own, in one thread; seconds are of processor time.  Delta is 1e-6: on images,
-Lanczos cannot show less than about 1e-11 for each of the some hundred norms among which it is shared.  Networks that
-are not named keep what was measured before.
+Each network runs in a process of its own, in one thread; seconds are of processor time.  Delta is
+1e-6: on images, Lanczos cannot show less than about 1e-11 for each of the some hundred norms among
+which it is shared.  Networks that are not named keep what was measured before.
 """
 
 import json
@@ -60,8 +61,13 @@ def measure(name: str) -> Iterator[dict[str, object]]:
 
 def table(members: dict[str, dict[str, object]]) -> str:
     """Markdown: a line a member, the least in bold, the share of AutoLip's value beside."""
-    lines = ["| method | upper bound | of autolip | certainty | CPU seconds | passes |", "|" + "---|" * 6]
-    uppers = {name: float(str(row["upper"])) for name, row in members.items() if row["upper"] is not None}
+    lines = [
+        "| method | upper bound | of autolip | certainty | CPU seconds | passes |",
+        "|" + "---|" * 6,
+    ]
+    uppers = {
+        name: float(str(row["upper"])) for name, row in members.items() if row["upper"] is not None
+    }
     for name, row in members.items():
         cost = f"{row['certainty']} | {row['seconds']:.1f} | {row['passes']:.0f} |"
         if name in uppers:
@@ -77,7 +83,8 @@ def page(measured: Measured) -> str:
     """One section a network."""
     parts = [
         "# The default portfolio on well-known architectures\n",
-        "Measured by `python -m benchmarks.portfolio`: one thread, processor seconds (capture aside), float64, random "
+        "Measured by `python -m benchmarks.portfolio`: one thread, processor seconds "
+        "(capture aside), float64, random "
         "weights, input 224 x 224, delta 1e-6. Digits are rounded to nearest here.",
     ]
     for name, members in measured.items():
@@ -94,7 +101,9 @@ def main(names: list[str]) -> None:
     for name in names or NETWORKS:
         loop = f"for row in measure({name!r}): print(json.dumps(row), flush=True)"
         code = f"import json\nfrom benchmarks.portfolio import measure\n{loop}"
-        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+        ) as process:
             assert process.stdout is not None
             measured[name] = {}
             for line in process.stdout:

@@ -2,8 +2,9 @@
 
     python -m benchmarks.published
 
-The networks are those of the external zoo (see tests/external); without it there is nothing to measure.  Every member
-runs alone, on a problem of its own, so that its seconds include the norms that it needs.
+The networks are those of the external zoo (see tests/external); without it there is nothing to
+measure.  Every member runs alone, on a problem of its own, so that its seconds include the norms
+that it needs.
 """
 
 import json
@@ -63,7 +64,8 @@ def alone(capture: Capture, member: str) -> tuple[float, float]:
 
 
 def agrees(value: float, published: str) -> bool:
-    """Whether a bound, rounded to as many digits as were published, is at most the published value."""
+    """Whether a bound, rounded to as many digits as were published, is at most the published
+    value."""
     mantissa = published.split("e")[0]
     decimals = len(mantissa.partition(".")[2])
     exponent = int(published.partition("e")[2] or 0)
@@ -80,7 +82,11 @@ def table(measured: dict[str, dict[str, tuple[float, float]]]) -> str:
 
 
 def cell(value: float, seconds: float, published: str | None) -> str:
-    beside = "" if published is None else f" ({published}{'' if agrees(value, published) else ', MISSED'})"
+    beside = (
+        ""
+        if published is None
+        else f" ({published}{'' if agrees(value, published) else ', MISSED'})"
+    )
     return f"{value:.7g}{beside}, {seconds:.2f} s" if math.isfinite(value) else "refused"
 
 
@@ -92,11 +98,16 @@ def main() -> None:
         measured[name] = bounds_of(name)
         print(name, measured[name], flush=True)
     note = (
-        "Measured by `python -m benchmarks.published`: one thread, processor seconds, each member alone with the norms "
-        "it needs; published values in brackets.  Convolution chains on images of 12 x 12, published for any size.\n\n"
+        "Measured by `python -m benchmarks.published`: one thread, processor seconds, "
+        "each member alone with the norms "
+        "it needs; published values in brackets.  Convolution chains on images of 12 x "
+        "12, published for any size.\n\n"
     )
     write(RESULTS / "published.json", json.dumps(measured, indent=1) + "\n")
-    write(RESULTS / "published.md", "# The portfolio beside published figures\n\n" + note + table(measured))
+    write(
+        RESULTS / "published.md",
+        "# The portfolio beside published figures\n\n" + note + table(measured),
+    )
 
 
 if __name__ == "__main__":

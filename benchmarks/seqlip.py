@@ -2,9 +2,10 @@
 
     python -m benchmarks.seqlip
 
-Writes benchmarks/results/seqlip.md.  Trained pairs come from ReLU networks 2-n-n-n-n-1 fitted to a function drawn from
-a Gaussian process (as in Virmaux and Scaman 2018), split at the square roots of the singular values; random pairs are
-Gaussian.  For whole networks see `seqlip_networks`, for layers of AlexNet's size `seqlip_large`.
+Writes benchmarks/results/seqlip.md.  Trained pairs come from ReLU networks 2-n-n-n-n-1 fitted to a
+function drawn from a Gaussian process (as in Virmaux and Scaman 2018), split at the square roots of
+the singular values; random pairs are Gaussian.  For whole networks see `seqlip_networks`, for
+layers of AlexNet's size `seqlip_large`.
 """
 
 import time
@@ -35,7 +36,10 @@ def random_pairs(width: int, count: int) -> list[Pair]:
     generator = torch.Generator().manual_seed(width)
     shape = (width, width)
     return [
-        (torch.randn(shape, generator=generator).double(), torch.randn(shape, generator=generator).double())
+        (
+            torch.randn(shape, generator=generator).double(),
+            torch.randn(shape, generator=generator).double(),
+        )
         for _ in range(count)
     ]
 
@@ -102,7 +106,9 @@ def enumeration_error(pairs: Iterable[Pair]) -> float:
         box = torch.zeros(len(b)).double(), torch.ones(len(b)).double()
         reference = enumerate_patterns(a, b, *box)[0].value
         exact = maximise_exact(a, b, *box)
-        worst = max(worst, abs(exact.upper.value / reference - 1), abs(exact.attained / reference - 1))
+        worst = max(
+            worst, abs(exact.upper.value / reference - 1), abs(exact.attained / reference - 1)
+        )
     return worst
 
 
@@ -157,27 +163,35 @@ def text(exact: list[str], quality: list[str], error: float, many: str) -> str:
     lines = [
         "# SeqLip's inner problem",
         "",
-        "`python -m benchmarks.seqlip`; float64, processor seconds on one thread of a busy two-core machine: good to a",
+        "`python -m benchmarks.seqlip`; float64, processor seconds on one thread of a "
+        "busy two-core machine: good to a",
         "factor of about two.",
         "",
         "## max || A diag(s) B || over 0 <= s <= 1, exact",
         "",
-        f"To a relative gap of 1e-9, within {SECONDS:.0f} s of wall clock for each pair.  Trained pairs: networks",
-        "2-n-n-n-n-1 fitted to a function drawn from a Gaussian process; random pairs: Gaussian.  Enumeration: 2^n",
-        "times the measured seconds of one batched singular value decomposition (values only), not run beyond width",
-        f"12; there, exact and enumerated maxima of 8 pairs differ by at most {error:.1e} (relative).",
+        f"To a relative gap of 1e-9, within {SECONDS:.0f} s of wall clock for each pair.  "
+        "Trained pairs: networks",
+        "2-n-n-n-n-1 fitted to a function drawn from a Gaussian process; random pairs: "
+        "Gaussian.  Enumeration: 2^n",
+        "times the measured seconds of one batched singular value decomposition (values "
+        "only), not run beyond width",
+        f"12; there, exact and enumerated maxima of 8 pairs differ by at most {error:.1e} "
+        "(relative).",
         "",
-        "| pairs | width | number | finished | largest gap | boxes, median | boxes, most | seconds, median"
+        "| pairs | width | number | finished | largest gap | boxes, median | boxes, most "
+        "| seconds, median"
         " | seconds, most | enumeration, seconds | speed-up |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
         *exact,
         "",
         "## Greedy and relaxed against exact",
         "",
-        "Greedy: 8 starts.  Relaxed and product of the norms: as multiples of the maximum attained.  Of more pairs of",
+        "Greedy: 8 starts.  Relaxed and product of the norms: as multiples of the "
+        "maximum attained.  Of more pairs of",
         f"width {MANY}, greedy was within 0.01% of exact on {many}.",
         "",
-        "| pairs | width | greedy within 0.01% | worst shortfall | seconds | relaxed, median | relaxed, worst | seconds"
+        "| pairs | width | greedy within 0.01% | worst shortfall | seconds | relaxed, "
+        "median | relaxed, worst | seconds"
         " | product, median |",
         "|---|---|---|---|---|---|---|---|---|",
         *quality,

@@ -35,7 +35,9 @@ def chain(weights: Sequence[Tensor]) -> nn.Sequential:
 
 
 def posed(model: nn.Module, x: Tensor) -> Problem:
-    return Problem.pose(capture_model(model, (x,)).graph, Everywhere(), Norm.L2, Norm.L2, NormOptions())
+    return Problem.pose(
+        capture_model(model, (x,)).graph, Everywhere(), Norm.L2, Norm.L2, NormOptions()
+    )
 
 
 def timed(problem: Problem, method: Method) -> tuple[float, float, Bound]:
@@ -47,19 +49,32 @@ def timed(problem: Problem, method: Method) -> tuple[float, float, Bound]:
 
 
 def rows() -> Iterator[str]:
-    """A row per depth: exact, greedy and closed-form values, exact's seconds against those of the enumeration."""
+    """A row per depth: exact, greedy and closed-form values, exact's seconds against those of the
+    enumeration."""
     per_pattern = seconds_per_decomposition(WIDTH)
     for layers in LAYERS:
         found = []
         for seed in range(SEEDS):
-            problem = posed(chain(trained_weights(WIDTH, seed, layers=layers)), torch.zeros(1, 2).double())
-            values, seconds, bounds = zip(*(timed(problem, method_named(name)) for name in METHODS), strict=True)
+            problem = posed(
+                chain(trained_weights(WIDTH, seed, layers=layers)), torch.zeros(1, 2).double()
+            )
+            values, seconds, bounds = zip(
+                *(timed(problem, method_named(name)) for name in METHODS), strict=True
+            )
             assert bounds[3].complete, bounds[3].notes
             found.append([*values[:4], values[4] / values[3], values[0] / values[3], seconds[3]])
         mean = torch.tensor(found).mean(0).tolist()
         enumeration = (layers - 1) * 2**WIDTH * per_pattern
-        cells = [f"{layers}", *(f"{x:.5g}" for x in mean[:4]), f"{mean[4]:.7f}", f"{mean[5]:.3f}", f"{mean[6]:.2f}"]
-        yield "| " + " | ".join([*cells, f"{enumeration:.0f}", f"{enumeration / mean[6]:.0f}"]) + " |"
+        cells = [
+            f"{layers}",
+            *(f"{x:.5g}" for x in mean[:4]),
+            f"{mean[4]:.7f}",
+            f"{mean[5]:.3f}",
+            f"{mean[6]:.2f}",
+        ]
+        yield (
+            "| " + " | ".join([*cells, f"{enumeration:.0f}", f"{enumeration / mean[6]:.0f}"]) + " |"
+        )
 
 
 def main() -> None:
@@ -67,12 +82,16 @@ def main() -> None:
     lines = [
         f"# SeqLip on trained networks of {WIDTH} neurons a layer",
         "",
-        "`python -m benchmarks.seqlip_networks`; networks 2-20-...-20-1 fitted to a function drawn from a Gaussian",
-        f"process, means over {SEEDS} seeds; processor seconds on one thread of a busy two-core machine.  Enumeration:",
-        "2^20 singular value decompositions (values only, in batches) for each layer of neurons, at the measured time",
+        "`python -m benchmarks.seqlip_networks`; networks 2-20-...-20-1 fitted to a "
+        "function drawn from a Gaussian",
+        f"process, means over {SEEDS} seeds; processor seconds on one thread of a busy "
+        "two-core machine.  Enumeration:",
+        "2^20 singular value decompositions (values only, in batches) for each layer of "
+        "neurons, at the measured time",
         "of one.",
         "",
-        "| layers | AutoLip | Theorem 3 | relaxed | exact | greedy / exact | AutoLip / exact | exact, seconds"
+        "| layers | AutoLip | Theorem 3 | relaxed | exact | greedy / exact | AutoLip / "
+        "exact | exact, seconds"
         " | enumeration, seconds | speed-up |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]

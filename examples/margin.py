@@ -1,4 +1,5 @@
-"""How far an image may move before the runner-up wins: the margin over the constant of their difference."""
+"""How far an image may move before the runner-up wins: the margin over the constant of their
+difference."""
 
 import math
 

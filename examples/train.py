@@ -1,4 +1,5 @@
-"""A small classifier trained with LipSDP's estimate as a penalty; the bracket before and after, proved."""
+"""A small classifier trained with LipSDP's estimate as a penalty; the bracket before and after,
+proved."""
 
 import torch
 from torch import nn
@@ -14,7 +15,9 @@ y = (x[:, 0] * x[:, 1] > 0).long()
 def trained(weight: float) -> nn.Module:
     """Cross-entropy plus weight x log K."""
     torch.manual_seed(1)
-    model = nn.Sequential(nn.Linear(6, 24), nn.ReLU(), nn.Linear(24, 24), nn.ReLU(), nn.Linear(24, 2))
+    model = nn.Sequential(
+        nn.Linear(6, 24), nn.ReLU(), nn.Linear(24, 24), nn.ReLU(), nn.Linear(24, 2)
+    )
     penalty = Penalty(model, x[:1])
     optimiser = torch.optim.Adam(model.parameters(), 1e-2)
     for _ in range(150):

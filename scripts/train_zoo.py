@@ -1,9 +1,11 @@
-"""Trains the networks in `autolip.zoo` on scikit-learn's digits; writes weights, held-out images and index.
+"""Trains the networks in `autolip.zoo` on scikit-learn's digits; writes weights, held-out images
+and index.
 
     python scripts/train_zoo.py [--folder DIRECTORY]
 
-The same seed, PyTorch and machine give the same bytes: one thread, deterministic kernels. The split is fixed
-before training and the held-out part is used once, for the accuracy in the index; nothing was selected on it.
+The same seed, PyTorch and machine give the same bytes: one thread, deterministic kernels. The split
+is fixed before training and the held-out part is used once, for the accuracy in the index; nothing
+was selected on it.
 """
 
 import argparse
@@ -51,7 +53,8 @@ RECIPES = {
 
 @dataclass(frozen=True)
 class Split:
-    """Images (n, 1, 8, 8), whole numbers 0..16 as bytes, and labels (n,), for training and held out."""
+    """Images (n, 1, 8, 8), whole numbers 0..16 as bytes, and labels (n,), for training and held
+    out."""
 
     train_images: Tensor
     train_labels: Tensor
@@ -64,7 +67,9 @@ def split_digits() -> Split:
     data = load_digits()
     images = torch.from_numpy(data.images).to(torch.uint8)[:, None]
     labels = torch.from_numpy(data.target).to(torch.uint8)
-    train, test = train_test_split(range(len(labels)), test_size=HELD_OUT, stratify=labels.numpy(), random_state=SEED)
+    train, test = train_test_split(
+        range(len(labels)), test_size=HELD_OUT, stratify=labels.numpy(), random_state=SEED
+    )
     return Split(images[train], labels[train], images[test], labels[test])
 
 
@@ -98,7 +103,9 @@ def trained(name: str, split: Split) -> tuple[nn.Module, dict[str, Any]]:
     train(network, to_input(split.train_images), split.train_labels.long(), recipe)
     return network, {
         "summary": (FACTORIES[name].__doc__ or "").strip(),
-        "accuracy": round(accuracy(network, to_input(split.test_images), split.test_labels.long()), 6),
+        "accuracy": round(
+            accuracy(network, to_input(split.test_images), split.test_labels.long()), 6
+        ),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "input_shape": [1, *split.test_images.shape[1:]],
         "source": f"scripts/train_zoo.py on scikit-learn's digits: {recipe}; seed {SEED}",
@@ -110,7 +117,8 @@ def data_entry(split: Split) -> dict[str, Any]:
     return {
         "origin": "E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, "
         "UCI Machine Learning Repository (1998), as in scikit-learn's load_digits",
-        "pixels": f"whole numbers 0..{zoo.DARKEST}, divided by {zoo.DARKEST} before they enter a network",
+        "pixels": f"whole numbers 0..{zoo.DARKEST}, divided by {zoo.DARKEST} before they enter a "
+        "network",
         "split": f"sklearn train_test_split, stratified by class, random_state={SEED}",
         "trained_on": len(split.train_labels),
         "held_out": len(split.test_labels),
@@ -127,14 +135,27 @@ def write(folder: Path) -> None:
         start = time.perf_counter()
         network, entries[name] = trained(name, split)
         (folder / f"{name}.safetensors").write_bytes(save(network.state_dict()))
-        print(f"{name:18} {entries[name]['accuracy']:.2%} {time.perf_counter() - start:6.1f} s", flush=True)
-    index = {"torch": torch.__version__, "seed": SEED, "data": data_entry(split), "networks": entries}
+        print(
+            f"{name:18} {entries[name]['accuracy']:.2%} {time.perf_counter() - start:6.1f} s",
+            flush=True,
+        )
+    index = {
+        "torch": torch.__version__,
+        "seed": SEED,
+        "data": data_entry(split),
+        "networks": entries,
+    }
     (folder / "index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the networks that ship with autolip.")
-    parser.add_argument("--folder", type=Path, default=zoo.FOLDER, help="where to write; the package itself by default")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=zoo.FOLDER,
+        help="where to write; the package itself by default",
+    )
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     write(parser.parse_args().folder)

@@ -1,4 +1,5 @@
-"""Golden files: what is printed is compared with tests/golden, refreshed by `pytest --refresh-golden`."""
+"""Golden files: what is printed is compared with tests/golden, refreshed by `pytest
+--refresh-golden`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,11 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--refresh-golden", action="store_true", help="rewrite tests/golden from what is printed now")
+    parser.addoption(
+        "--refresh-golden",
+        action="store_true",
+        help="rewrite tests/golden from what is printed now",
+    )
 
 
 @pytest.fixture
@@ -20,6 +25,8 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         file = GOLDEN / f"{name}.txt"
         if request.config.getoption("--refresh-golden"):
             file.write_text(text, encoding="utf-8")
-        assert text == file.read_text(encoding="utf-8"), f"{file.name} is out of date: pytest --refresh-golden"
+        assert text == file.read_text(encoding="utf-8"), (
+            f"{file.name} is out of date: pytest --refresh-golden"
+        )
 
     return compare

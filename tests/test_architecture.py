@@ -33,12 +33,15 @@ LAYERS = [
     ["cli"],
     ["__main__"],
 ]
-"""Lowest first: a part imports from lower layers and from itself. (A result shows itself, so report is below it.)"""
+"""Lowest first: a part imports from lower layers and from itself. (A result shows itself, so report
+is below it.)"""
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 LONGEST_FILE, LONGEST_FUNCTION = 450, 60
 
 files = pytest.mark.parametrize(
-    "file", sorted(SOURCE.rglob("*.py")), ids=lambda file: str(file.relative_to(SOURCE).with_suffix(""))
+    "file",
+    sorted(SOURCE.rglob("*.py")),
+    ids=lambda file: str(file.relative_to(SOURCE).with_suffix("")),
 )
 
 
@@ -59,7 +62,11 @@ def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """Line and full name of every module of ours that is imported when the code runs."""
     for node in run_time(tree):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names if alias.name.startswith("autolip"))
+            yield from (
+                (node.lineno, alias.name)
+                for alias in node.names
+                if alias.name.startswith("autolip")
+            )
         elif isinstance(node, ast.ImportFrom) and node.module == "autolip":
             yield from ((node.lineno, f"autolip.{alias.name}") for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("autolip."):
@@ -83,7 +90,9 @@ def test_imports_point_downwards(file: Path) -> None:
     if module.startswith("autolip_check"):
         assert not list(imports(tree)), "the checker shares no code with what it checks"
     elif part_of(module):
-        assert part_of(module) in RANK, f"{part_of(module)} has no place among the layers: give it one"
+        assert part_of(module) in RANK, (
+            f"{part_of(module)} has no place among the layers: give it one"
+        )
         assert not violations(part_of(module), tree)
 
 
@@ -91,8 +100,16 @@ def test_imports_point_downwards(file: Path) -> None:
 def test_files_and_functions_are_short(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     assert text.count("\n") < LONGEST_FILE, "split the file"
-    functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
-    long = [f"{f.name}, line {f.lineno}" for f in functions if (f.end_lineno or 0) - f.lineno >= LONGEST_FUNCTION]
+    functions = [
+        n
+        for n in ast.walk(ast.parse(text))
+        if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    long = [
+        f"{f.name}, line {f.lineno}"
+        for f in functions
+        if (f.end_lineno or 0) - f.lineno >= LONGEST_FUNCTION
+    ]
     assert not long, "split these functions"
 
 
@@ -102,8 +119,13 @@ def test_modules_are_named_for_what_they_are(file: Path) -> None:
 
 
 def test_a_violation_is_seen() -> None:
-    tree = ast.parse("from autolip.rules import RULES\nif TYPE_CHECKING:\n    from autolip.estimate import lipschitz")
+    tree = ast.parse(
+        "from autolip.rules import RULES\nif TYPE_CHECKING:\n    from autolip.estimate "
+        "import lipschitz"
+    )
     assert violations("operators", tree) == ["line 1: operators must not import autolip.rules"]
     assert violations("methods", tree) == []
     assert violations("methods", ast.parse("def f():\n    from autolip.lower import x")) != []
-    assert violations("rules", ast.parse("from autolip import zoo")) == ["line 1: rules must not import autolip.zoo"]
+    assert violations("rules", ast.parse("from autolip import zoo")) == [
+        "line 1: rules must not import autolip.zoo"
+    ]

@@ -27,7 +27,9 @@ QUICK, UNLIMITED = Ascent(passes=40), NormOptions()
 
 def network(*widths: int) -> nn.Sequential:
     torch.manual_seed(0)
-    layers = [layer for n, m in itertools.pairwise(widths) for layer in (nn.Linear(n, m), nn.ReLU())]
+    layers = [
+        layer for n, m in itertools.pairwise(widths) for layer in (nn.Linear(n, m), nn.ReLU())
+    ]
     return nn.Sequential(*layers[:-1]).eval()
 
 
@@ -60,7 +62,10 @@ def test_norms_that_are_stand_ins_say_so_and_are_found_again_with_more_time() ->
     hurried = AutoLip().bound(late)
     assert isinstance(hurried, Bound) and not hurried.complete
     assert any("2 of 2 norms are cheap stand-ins" in note for note in hurried.notes)
-    again, fresh = AutoLip().bound(replace(late, options=NormOptions())), AutoLip().bound(posed(capture))
+    again, fresh = (
+        AutoLip().bound(replace(late, options=NormOptions())),
+        AutoLip().bound(posed(capture)),
+    )
     assert isinstance(again, Bound) and isinstance(fresh, Bound)
     assert again.value == fresh.value and again.value.value < hurried.value.value
     assert again.complete and not again.notes
@@ -78,7 +83,8 @@ class Sign(nn.Module):
 
 
 def test_what_is_infinite_is_found_before_any_norm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the engines that cost next to nothing: every method that multiplies norms is infinite by its slopes."""
+    """By the engines that cost next to nothing: every method that multiplies norms is infinite by
+    its slopes."""
 
     def cheap(operator: Operator, p: Norm, q: Norm, options: NormOptions) -> Upper | Refusal:
         assert options.expired, "a norm was computed for nothing"
@@ -90,17 +96,23 @@ def test_what_is_infinite_is_found_before_any_norm(monkeypatch: pytest.MonkeyPat
     assert any("infinite through aten.sign" in note for row in result.bounds for note in row.notes)
 
 
-def test_a_member_that_would_take_long_is_left_out_but_for_who_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_member_that_would_take_long_is_left_out_but_for_who_names_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     capture = captured(3, 8, 2)
     monkeypatch.setattr(Nonnegative, "price", lambda self, problem: 1e4)
     result = bracket(capture, model="net", lower=None)
-    assert "nonnegative left out: it would take about 1e+04 s: name it to have it run" in result.notes
+    assert (
+        "nonnegative left out: it would take about 1e+04 s: name it to have it run" in result.notes
+    )
     assert result.complete and all(row.method != "nonnegative" for row in result.bounds)
     named = bracket(capture, model="net", method="nonnegative", lower=None)
     assert named.upper is not None and named.upper.method == "nonnegative"
 
 
-def test_too_dear_is_more_than_lipsdp_or_more_than_there_is_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_dear_is_more_than_lipsdp_or_more_than_there_is_time_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("autolip.turns.reference_seconds", lambda seconds: seconds / 2)
     assert Turns.too_dear(WORTH, NormOptions()) is None
     assert Turns.too_dear(1.01 * WORTH, NormOptions()) is not None
@@ -113,17 +125,26 @@ def test_prices_grow_with_what_is_factorised() -> None:
     """Frequencies with the pixels, matrices with the cube of their width."""
 
     def chain(side: int) -> Problem:
-        layers = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1)).eval()
+        layers = nn.Sequential(
+            nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1)
+        ).eval()
         return posed(capture_model(layers, (torch.zeros(1, 4, side, side),)))
 
     assert 12 < Layerwise().price(chain(127)) / Layerwise().price(chain(31)) < 20
-    assert Layerwise().price(posed(captured(3, 400, 2))) > 10 * Layerwise().price(posed(captured(3, 40, 2)))
+    assert Layerwise().price(posed(captured(3, 400, 2))) > 10 * Layerwise().price(
+        posed(captured(3, 40, 2))
+    )
     assert Layerwise().price(posed(captured(3, 4000, 2))) == 0.0
-    assert 0 < Nonnegative().price(posed(captured(3, 40, 2))) < Nonnegative().price(posed(captured(9, 40, 40, 40, 9)))
+    assert (
+        0
+        < Nonnegative().price(posed(captured(3, 40, 2)))
+        < Nonnegative().price(posed(captured(9, 40, 40, 40, 9)))
+    )
 
 
 def test_members_have_turns() -> None:
-    """The first most of the time, the cheap ones three tenths, the last six; all of it where no lower bound follows."""
+    """The first most of the time, the cheap ones three tenths, the last six; all of it where no
+    lower bound follows."""
     moment = time.monotonic() + 1000
     turns = Turns.of(NormOptions(deadline=moment), 1.0, below=True)
     left = [options.left for options in (turns.first, turns.cheap, turns.last)]
@@ -137,7 +158,9 @@ def test_members_have_turns() -> None:
 def test_who_came_too_late_has_another_turn_where_the_last_one_ends_early(ticking: None) -> None:
     """LipSDP is done with a small network long before its time is spent."""
     result = bracket(captured(3, 8, 2), model="net", lower=None, time_budget=40.0)
-    assert {"autolip", "layerwise", "rescaled", "liplt", "lipsdp"} <= {row.method for row in result.bounds}
+    assert {"autolip", "layerwise", "rescaled", "liplt", "lipsdp"} <= {
+        row.method for row in result.bounds
+    }
 
 
 def test_pairs_keep_to_the_budget_and_all_have_a_bound(ticking: None) -> None:
@@ -148,13 +171,23 @@ def test_pairs_keep_to_the_budget_and_all_have_a_bound(ticking: None) -> None:
     own = [pair for pair in result.pairs if pair.lower is not None]
     assert 0 < len(own) < OWN_RUNS
     alone = 435 - len(own)
-    assert any(note.startswith(f"{alone} of 435 pairs have the bound of one walk") for note in result.notes)
+    assert any(
+        note.startswith(f"{alone} of 435 pairs have the bound of one walk") for note in result.notes
+    )
 
 
 def test_without_a_budget_as_many_pairs_as_ten_outputs_have_are_run() -> None:
     result = bracket(captured(2, 3, 11), model="net", output="pairs", method="autolip", lower=QUICK)
-    assert sum(pair.lower is not None for pair in result.pairs) == OWN_RUNS and len(result.pairs) == 55
-    shown = [pair.upper.value for pair in result.pairs if pair.lower is not None and pair.upper is not None]
-    others = [pair.upper.value for pair in result.pairs if pair.lower is None and pair.upper is not None]
+    assert (
+        sum(pair.lower is not None for pair in result.pairs) == OWN_RUNS and len(result.pairs) == 55
+    )
+    shown = [
+        pair.upper.value
+        for pair in result.pairs
+        if pair.lower is not None and pair.upper is not None
+    ]
+    others = [
+        pair.upper.value for pair in result.pairs if pair.lower is None and pair.upper is not None
+    ]
     assert min(shown) >= max(others) * (1 - 1e-2)
     assert result.upper is not None and result.upper.value == max(shown)

@@ -42,14 +42,21 @@ def blocks(language: str) -> list[Block]:
         fences = list(FENCE.finditer(text))
         for number, fence in enumerate(fences):
             after = fences[number + 1] if number + 1 < len(fences) else None
-            follows = after is not None and after[1] == "text" and not text[fence.end() : after.start()].strip()
+            follows = (
+                after is not None
+                and after[1] == "text"
+                and not text[fence.end() : after.start()].strip()
+            )
             if fence[1] == language:
-                found.append(Block(page, number, language, fence[2], after[2] if follows and after else None))
+                found.append(
+                    Block(page, number, language, fence[2], after[2] if follows and after else None)
+                )
     return found
 
 
 def shape_of(text: str) -> list[str]:
-    """Text without its numbers and the width of its columns, which differ between machines and runs."""
+    """Text without its numbers and the width of its columns, which differ between machines and
+    runs."""
     masked = re.sub(r"(\d[\d.]*(e[-+]?\d+)?|\binf\b)", "#", text)
     return [" ".join(line.split()) for line in masked.strip().splitlines()]
 
@@ -60,7 +67,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
     save_file(model.state_dict(), tmp_path / "weights.safetensors")
-    torch.export.save(torch.export.export(model, (torch.zeros(1, 3, 2, 2),)), tmp_path / "network.pt2")
+    torch.export.save(
+        torch.export.export(model, (torch.zeros(1, 3, 2, 2),)), tmp_path / "network.pt2"
+    )
     _write_onnx(model, tmp_path / "network.onnx")
     (tmp_path / "mymodels.py").write_text(
         "from torch import nn\n\ndef build():\n"
@@ -82,7 +91,9 @@ def _write_onnx(model: nn.Module, path: Path) -> None:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    weights = [numpy_helper.from_array(value.numpy(), name) for name, value in model.state_dict().items()]
+    weights = [
+        numpy_helper.from_array(value.numpy(), name) for name, value in model.state_dict().items()
+    ]
     nodes = [
         helper.make_node("Flatten", ["x"], ["flat"]),
         helper.make_node("Gemm", ["flat", "1.weight", "1.bias"], ["hidden"], transB=1),
@@ -96,14 +107,20 @@ def _write_onnx(model: nn.Module, path: Path) -> None:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],
         weights,
     )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path
+    )
 
 
 def commands(block: Block) -> list[tuple[list[str], str]]:
     """`$ autolip ...` lines of a block, with what is printed under each."""
     parts = re.split(r"^\$ ", block.text.replace("\\\n", " "), flags=re.MULTILINE)[1:]
     pairs = [part.partition("\n")[::2] for part in parts]
-    return [(shlex.split(line, comments=True), printed) for line, printed in pairs if line.startswith("autolip")]
+    return [
+        (shlex.split(line, comments=True), printed)
+        for line, printed in pairs
+        if line.startswith("autolip")
+    ]
 
 
 @pytest.mark.slow
@@ -131,7 +148,9 @@ def test_python_runs_and_prints_what_the_page_shows(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem
+)
 def test_examples_run(example: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with chdir(tmp_path):
         runpy.run_path(str(example), run_name="__main__")
@@ -148,7 +167,9 @@ def test_every_option_of_estimate_is_in_the_documentation() -> None:
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     for parameter in app.commands["estimate"].params:
         for option in parameter.opts if parameter.param_type_name == "option" else ():
-            assert re.search(rf"(?<![\w-]){option}(?![\w-])", text), f"{option} is documented nowhere"
+            assert re.search(rf"(?<![\w-]){option}(?![\w-])", text), (
+                f"{option} is documented nowhere"
+            )
 
 
 def test_links_lead_to_files() -> None:
@@ -162,7 +183,9 @@ def test_every_example_is_executed() -> None:
     for page in PAGES:
         for fence in FENCE.finditer(page.read_text(encoding="utf-8")):
             if fence[1] not in ("console", "python", "text"):
-                assert "autolip " not in fence[2], f"{page.name}: write commands as ```console, with $"
+                assert "autolip " not in fence[2], (
+                    f"{page.name}: write commands as ```console, with $"
+                )
 
 
 def test_contributing_is_short() -> None:

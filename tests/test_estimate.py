@@ -70,9 +70,12 @@ def asked(**options: Any) -> Result:
 def test_an_upper_bound_below_an_attained_one_is_an_error_that_names_both(
     upper: float, output: str, events: frozenset[Event]
 ) -> None:
-    """A bound of 0 too, which says that the network ignores its input, and one that holds with a probability."""
+    """A bound of 0 too, which says that the network ignores its input, and one that holds with a
+    probability."""
     with pytest.raises(Contradiction, match=r"says bounds .* finds attains 2\.0") as caught:
-        lipschitz(steep(), torch.zeros(1, 3), method=Says(upper, events), lower=Finds(2.0), output=output)
+        lipschitz(
+            steep(), torch.zeros(1, 3), method=Says(upper, events), lower=Finds(2.0), output=output
+        )
     assert repr(upper) in str(caught.value) and "please report" in str(caught.value)
 
 
@@ -83,7 +86,11 @@ def test_the_worse_of_two_bounds_does_not_hide_a_contradiction() -> None:
 
 def test_equal_bounds_agree() -> None:
     result = asked(method=Says(2.0), lower=Finds(2.0))
-    assert result.upper is not None and result.lower is not None and result.upper.value == result.lower.value == 2
+    assert (
+        result.upper is not None
+        and result.lower is not None
+        and result.upper.value == result.lower.value == 2
+    )
 
 
 def test_a_result_cannot_be_built_from_rows_that_contradict_each_other() -> None:
@@ -96,12 +103,17 @@ def test_a_result_cannot_be_built_from_rows_that_contradict_each_other() -> None
         replace(plain, bounds=(), upper=None, pairs=(Pair(0, 1, bad, low),))
 
 
-@pytest.mark.parametrize("error", [ArithmeticError("two\nlines"), torch.linalg.LinAlgError("no"), KeyError(None)])
+@pytest.mark.parametrize(
+    "error", [ArithmeticError("two\nlines"), torch.linalg.LinAlgError("no"), KeyError(None)]
+)
 def test_what_fails_is_a_row_with_its_reason_and_the_others_stay(error: Exception) -> None:
     result = asked(method=[Says(error), "autolip"], lower=[Finds(error), "random"])
     failed = [row for row in result.bounds if row.kind == "refusal"]
     assert [row.method for row in failed] == ["says", "finds"]
-    assert all(type(error).__name__ in str(row.refusal) and "please report" in str(row.refusal) for row in failed)
+    assert all(
+        type(error).__name__ in str(row.refusal) and "please report" in str(row.refusal)
+        for row in failed
+    )
     assert not any("\n" in str(row.refusal) for row in failed)
     assert result.upper is not None and result.upper.method == "autolip"
     assert result.lower is not None and result.lower.method == "random"
@@ -129,7 +141,9 @@ class Bordered(nn.Module):
     def __init__(self, u: Tensor) -> None:
         super().__init__()
         self.register_buffer("u", u)
-        self.register_buffer("kernel", torch.tensor([[[[0, 0.0, 0], [0, 1, 0], [0, 0, 0]]]]).double())
+        self.register_buffer(
+            "kernel", torch.tensor([[[[0, 0.0, 0], [0, 1, 0], [0, 0, 0]]]]).double()
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         padded = nn.functional.pad(x, (1, 1, 1, 1), mode="reflect")
@@ -137,7 +151,8 @@ class Bordered(nn.Module):
 
 
 def test_a_network_made_for_a_seed_does_not_fool_a_bound_without_one() -> None:
-    """I + 9 u u^T has norm 10; a start orthogonal to u sees 1, as one with that seed does, and no fresh one."""
+    """I + 9 u u^T has norm 10; a start orthogonal to u sees 1, as one with that seed does, and no
+    fresh one."""
     from autolip.operators.norms.lanczos import _random_start
 
     size, generator = 47 * 47, torch.Generator().manual_seed(0)
@@ -147,7 +162,10 @@ def test_a_network_made_for_a_seed_does_not_fool_a_bound_without_one() -> None:
         u = u - starts.T @ (starts @ u)
     model = Bordered((u / u.norm()).reshape(1, 1, 47, 47)).eval()
     capture = capture_model(model, (torch.zeros(1, 1, 47, 47, dtype=torch.float64),), 0)
-    told, fresh = (bracket(capture, model="m", method="autolip", lower=(), seed=seed).upper for seed in (0, None))
+    told, fresh = (
+        bracket(capture, model="m", method="autolip", lower=(), seed=seed).upper
+        for seed in (0, None)
+    )
     assert told is not None and fresh is not None
     assert told.certainty == fresh.certainty == "confident"
     assert told.value is not None and told.value < 2  # why a seed weakens the promise
@@ -160,5 +178,7 @@ class Leaving(nn.Linear):
 
 
 def test_no_code_of_the_users_ends_the_program_in_silence() -> None:
-    with pytest.raises(InputError, match=r"the model's own code called sys.exit\(0\): take that call out"):
+    with pytest.raises(
+        InputError, match=r"the model's own code called sys.exit\(0\): take that call out"
+    ):
         lipschitz(Leaving(2, 2), torch.zeros(1, 2), method="autolip", lower=None)

@@ -65,7 +65,9 @@ def test_a_failure_leaves_the_old_file_and_no_fragment(
     assert file.read_text() == "before" and list(tmp_path.iterdir()) == [file]
 
 
-def test_an_interruption_leaves_the_old_file_and_no_fragment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_leaves_the_old_file_and_no_fragment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "r.json"
     file.write_text("before")
 

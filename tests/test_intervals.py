@@ -18,7 +18,9 @@ def interval(a: float, b: float) -> Interval:
 
 @settings(max_examples=200)
 @given(ends, ends, ends, ends, st.floats(0, 1), st.floats(0, 1))
-def test_products_and_sums_contain_every_value(a: float, b: float, c: float, d: float, s: float, t: float) -> None:
+def test_products_and_sums_contain_every_value(
+    a: float, b: float, c: float, d: float, s: float, t: float
+) -> None:
     x, y = interval(a, b), interval(c, d)
     u = min(max(x.lo.item() + s * (x.hi.item() - x.lo.item()), x.lo.item()), x.hi.item())
     v = min(max(y.lo.item() + t * (y.hi.item() - y.lo.item()), y.lo.item()), y.hi.item())
@@ -44,7 +46,9 @@ def test_gamma_bounds_a_sum_of_products() -> None:
     torch.manual_seed(0)
     x, y = torch.randn(2, 1000, dtype=torch.float64)
     exact = sum(Fraction(a) * Fraction(b) for a, b in zip(x.tolist(), y.tolist(), strict=True))
-    assert abs(Fraction((x @ y).item()) - exact) <= Fraction(gamma(1000) * (x.abs() @ y.abs()).item())
+    assert abs(Fraction((x @ y).item()) - exact) <= Fraction(
+        gamma(1000) * (x.abs() @ y.abs()).item()
+    )
 
 
 def test_what_lies_in_both_intervals_lies_in_their_meet() -> None:
@@ -55,4 +59,6 @@ def test_what_lies_in_both_intervals_lies_in_their_meet() -> None:
 
 def test_a_point_is_inside_where_every_entry_is() -> None:
     box = Interval(torch.zeros(2).double(), torch.ones(2).double())
-    assert box.contains(torch.tensor([0.0, 1.0]).double()) and not box.contains(torch.tensor([0.5, 2.0]).double())
+    assert box.contains(torch.tensor([0.0, 1.0]).double()) and not box.contains(
+        torch.tensor([0.5, 2.0]).double()
+    )

@@ -1,4 +1,5 @@
-"""What a person may write in Python, and what is refused in a sentence before anything is captured."""
+"""What a person may write in Python, and what is refused in a sentence before anything is
+captured."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -139,31 +140,67 @@ REFUSED = {
     "digits of another script": ({"output": "٣"}, "is not known"),
     "an output of 5000 digits": ({"output": "9" * 5000}, r"output '9+\.\.\. is not known"),
     "a difference with itself": ({"output": (3, 3)}, "difference of a component with itself"),
-    "an output that does not exist": ({"output": 6}, "output 6 does not exist: the network has 6, counted from 0"),
-    "a misspelt method": ({"method": "autolp"}, "no method 'autolp': did you mean 'autolip'. choose from"),
-    "a misspelt search": ({"lower": "Ascend"}, "no lower-bound search 'Ascend': did you mean 'ascent'"),
+    "an output that does not exist": (
+        {"output": 6},
+        "output 6 does not exist: the network has 6, counted from 0",
+    ),
+    "a misspelt method": (
+        {"method": "autolp"},
+        "no method 'autolp': did you mean 'autolip'. choose from",
+    ),
+    "a misspelt search": (
+        {"lower": "Ascend"},
+        "no lower-bound search 'Ascend': did you mean 'ascent'",
+    ),
     "a search as a method": ({"method": Ascent}, "is neither a method nor the name of one"),
     "a number as a method": ({"method": 3}, "3 is neither a method nor the name of one"),
     "a class with options": ({"lower": Tuned}, "Tuned cannot be made without options"),
-    "several arrays as a method": ({"method": np.array(["autolip", "auto"])}, "is neither a method nor the name"),
-    "a negative option": ({"lower": Random(points=-1)}, "points of random is -1: give a number >= 0"),
-    "NaN as an option": ({"method": LipSDP(seconds=float("nan"))}, "seconds of lipsdp is nan: give a number >= 0"),
-    "a word as an option": ({"lower": Random(points="x")}, "points of random is 'x': give a number"),  # type: ignore
+    "several arrays as a method": (
+        {"method": np.array(["autolip", "auto"])},
+        "is neither a method nor the name",
+    ),
+    "a negative option": (
+        {"lower": Random(points=-1)},
+        "points of random is -1: give a number >= 0",
+    ),
+    "NaN as an option": (
+        {"method": LipSDP(seconds=float("nan"))},
+        "seconds of lipsdp is nan: give a number >= 0",
+    ),
+    "a word as an option": (
+        {"lower": Random(points="x")},
+        "points of random is 'x': give a number",
+    ),  # type: ignore
     "no function to tell": ({"progress": 3}, "progress is 3: give a function"),
-    "a truth value as an input": ({"varying": True}, "varying is True: give the position or the name of an input"),
+    "a truth value as an input": (
+        {"varying": True},
+        "varying is True: give the position or the name of an input",
+    ),
     "no input": ({"varying": None}, "varying is None"),
-    "nothing": ({"method": None, "lower": None}, "neither a method for an upper bound nor a search"),
-    "a tuple as a region": ({"region": (0, 1)}, r"region is \(0, 1\): give Everywhere\(\), Box\(lo, hi\) or Ball"),
+    "nothing": (
+        {"method": None, "lower": None},
+        "neither a method for an upper bound nor a search",
+    ),
+    "a tuple as a region": (
+        {"region": (0, 1)},
+        r"region is \(0, 1\): give Everywhere\(\), Box\(lo, hi\) or Ball",
+    ),
     "a class as a region": ({"region": Ball}, r"give Everywhere\(\), Box"),
     "a region of another size": ({"region": Box([0, 0], 1)}, "the box has 2 entries"),
     "no delta": ({"delta": None}, "delta is None: give a number"),
     "delta of one": ({"delta": 1}, "delta is 1.0: give a probability"),
     "NaN as delta": ({"delta": float("nan")}, "delta is nan"),
-    "a seed of 65 bits": ({"seed": 2**64}, "seed is 18446744073709551616: give a whole number from 0"),
+    "a seed of 65 bits": (
+        {"seed": 2**64},
+        "seed is 18446744073709551616: give a whole number from 0",
+    ),
     "a fraction as a seed": ({"seed": 0.5}, "seed is 0.5"),
     "a truth value as a seed": ({"seed": True}, "seed is True"),
     "a negative seed": ({"seed": -1}, "seed is -1"),
-    "a negative time budget": ({"time_budget": -1}, "time_budget is -1.0: give a finite number of seconds > 0"),
+    "a negative time budget": (
+        {"time_budget": -1},
+        "time_budget is -1.0: give a finite number of seconds > 0",
+    ),
     "an endless time budget": ({"time_budget": float("inf")}, "time_budget is inf"),
     "NaN as a time budget": ({"time_budget": float("nan")}, "time_budget is nan"),
     "a word as a time budget": ({"time_budget": "1m"}, "time_budget is '1m': give a number"),
@@ -174,7 +211,9 @@ LATER = {"an output that does not exist", "a region of another size"}
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_meant_is_a_sentence_before_the_capture(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_meant_is_a_sentence_before_the_capture(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options, reason = REFUSED[case]
     if case not in LATER:
         monkeypatch.setattr("autolip.estimate.capture_model", lambda *_: pytest.fail("captured"))
@@ -184,7 +223,9 @@ def test_what_cannot_be_meant_is_a_sentence_before_the_capture(case: str, monkey
 
 
 def test_pairs_of_one_output_are_a_sentence() -> None:
-    with pytest.raises(InputError, match="'pairs' needs at least two outputs: this network has one"):
+    with pytest.raises(
+        InputError, match="'pairs' needs at least two outputs: this network has one"
+    ):
         lipschitz(nn.Linear(3, 1), torch.zeros(1, 3), output="pairs")
 
 
@@ -212,7 +253,9 @@ def test_whole_numbers_of_an_array_stay_whole_and_numbers_stay_numbers() -> None
     assert found[1].dtype is torch.int64 and found[2] == 2.5
 
 
-@pytest.mark.parametrize("inputs", [(), {"x": torch.zeros(3)}, "zeros", None, [["a"]], [[0.0], [0.0, 1.0]]])
+@pytest.mark.parametrize(
+    "inputs", [(), {"x": torch.zeros(3)}, "zeros", None, [["a"]], [[0.0], [0.0, 1.0]]]
+)
 def test_what_is_no_example_input(inputs: Any) -> None:
     with pytest.raises(InputError, match="example input"):
         example_tensors(MODEL, inputs)
@@ -224,7 +267,14 @@ def test_a_bracket_from_arrays() -> None:
     weight = model.weight.detach().double()
     row = weight[1] - weight[4]
     found = lipschitz(
-        model, [[0, 0, 0]], norm=(2, 2), region=Box(0, 1), output=(1, 4), method=AutoLip, lower=None, time_budget=60
+        model,
+        [[0, 0, 0]],
+        norm=(2, 2),
+        region=Box(0, 1),
+        output=(1, 4),
+        method=AutoLip,
+        lower=None,
+        time_budget=60,
     )
     assert found.lower is None and found.upper is not None
     assert found.upper.value == pytest.approx(row.norm().item(), rel=1e-9)

@@ -1,4 +1,5 @@
-"""Regions: membership (against rational arithmetic), projection, sampling, what a person may write, refusals."""
+"""Regions: membership (against rational arithmetic), projection, sampling, what a person may write,
+refusals."""
 
 from fractions import Fraction
 from typing import Any
@@ -18,7 +19,13 @@ from autolip.testing import LawViolation, check_region
 
 SHAPE = torch.Size((1, 3, 2))
 CENTER = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1))
-REGIONS = [Everywhere(), Box(CENTER - 0.5, CENTER + 2), Box(0, 1), Ball(CENTER, 0.7), Ball(CENTER, 0.7, Norm.LINF)]
+REGIONS = [
+    Everywhere(),
+    Box(CENTER - 0.5, CENTER + 2),
+    Box(0, 1),
+    Ball(CENTER, 0.7),
+    Ball(CENTER, 0.7, Norm.LINF),
+]
 
 
 def gauss(*shape: int, seed: int = 0) -> Tensor:
@@ -61,14 +68,20 @@ def test_points_moved_inwards_are_inside_and_seen_to_be(norm: Norm, radius: floa
 @pytest.mark.parametrize("norm", [Norm.L2, Norm.LINF])
 @pytest.mark.parametrize("scale", [1.0, 1e-3, 0.1, 1e-160, 5e-324, 1e-310, 1e160, 1e307])
 def test_membership_in_a_ball_is_decided_exactly(norm: Norm, scale: float) -> None:
-    """On the sphere and a unit in the last place beside it, also where squares underflow or overflow."""
+    """On the sphere and a unit in the last place beside it, also where squares underflow or
+    overflow."""
     inside = 0
     for seed in range(40):
         center = gauss(2, seed=seed) * scale / 4
         ball = Ball(center, scale / 2, norm)
         x = center + doubles(0.3, 0.4) * scale * (-1) ** seed
         x = x if norm is Norm.L2 else center + doubles(0.5, 0.1) * scale
-        for one in (x, x.nextafter(doubles(1e308, 1e308)), x.nextafter(doubles(-1e308, -1e308)), center):
+        for one in (
+            x,
+            x.nextafter(doubles(1e308, 1e308)),
+            x.nextafter(doubles(-1e308, -1e308)),
+            center,
+        ):
             assert ball.contains(one) == truly_inside(ball, one)
             inside += truly_inside(ball, one)
     assert 40 <= inside <= 160
@@ -103,7 +116,9 @@ def test_only_finite_points_are_inside(region: Region) -> None:
     assert not region.contains(doubles(float("inf"))) and not region.contains(doubles(float("nan")))
 
 
-@pytest.mark.parametrize("region", [*REGIONS, Ball(3, 0), Ball(1e6, 1e-9), Box(1, 1), Ball(0, 1e-170)], ids=repr)
+@pytest.mark.parametrize(
+    "region", [*REGIONS, Ball(3, 0), Ball(1e6, 1e-9), Box(1, 1), Ball(0, 1e-170)], ids=repr
+)
 @pytest.mark.parametrize("shape", [SHAPE, torch.Size((6,))])
 def test_the_answers_of_a_region_fit_each_other(region: Region, shape: torch.Size) -> None:
     check_region(region, shape)
@@ -122,7 +137,9 @@ class Careless(Region):
         return x
 
     def sample(self, count: int, example: Tensor, generator: torch.Generator) -> Tensor:
-        return example + 5 * torch.randn((count, *example.shape), generator=generator, dtype=torch.float64)
+        return example + 5 * torch.randn(
+            (count, *example.shape), generator=generator, dtype=torch.float64
+        )
 
     def describe(self) -> dict[str, object]:
         return {"kind": "careless ball"}
@@ -158,15 +175,25 @@ def test_no_witness_leaves_a_region_of_the_users_own(region: Region, search: Any
     result = lipschitz(cube, torch.zeros(1, 2), region=region, method="autolip", lower=search)
     witness = result.lower.witness if result.lower else None
     for x in () if witness is None else (witness.x, witness.y):
-        assert bool((x.abs() <= 1).all()) and (isinstance(region, Credulous) or Ball(0, 1).contains(x))
+        assert bool((x.abs() <= 1).all()) and (
+            isinstance(region, Credulous) or Ball(0, 1).contains(x)
+        )
     assert result.lower is None or (result.lower.value or 0) <= 3
 
 
 def test_a_region_must_decide_membership() -> None:
     with pytest.raises(TypeError, match="contains"):
-        type("Lazy", (Careless,), {"contains": Region.contains, "__abstractmethods__": frozenset({"contains"})})()
-    with pytest.raises(InputError, match=r"Vague.contains answered tensor.*: it must return True or False"):
-        lipschitz(lambda x: x**3, torch.zeros(1, 2), region=Vague(), method="autolip", lower="random")
+        type(
+            "Lazy",
+            (Careless,),
+            {"contains": Region.contains, "__abstractmethods__": frozenset({"contains"})},
+        )()
+    with pytest.raises(
+        InputError, match=r"Vague.contains answered tensor.*: it must return True or False"
+    ):
+        lipschitz(
+            lambda x: x**3, torch.zeros(1, 2), region=Vague(), method="autolip", lower="random"
+        )
 
 
 def failing(*_: Any) -> Any:
@@ -180,31 +207,70 @@ def leaving(*_: Any) -> Any:
 WHOLE = Interval(torch.zeros(SHAPE, dtype=torch.long), torch.ones(SHAPE, dtype=torch.long))
 USELESS: dict[str, tuple[dict[str, Any], str]] = {
     "no interval": ({"interval": 3}, "interval answered 3: it must return an Interval of shape"),
-    "an interval of another shape": ({"interval": Interval.uniform(-1, 1, (2,))}, "must return an Interval of shape"),
+    "an interval of another shape": (
+        {"interval": Interval.uniform(-1, 1, (2,))},
+        "must return an Interval of shape",
+    ),
     "an interval of whole numbers": ({"interval": WHOLE}, "must return an Interval of shape"),
-    "an empty interval": ({"interval": Interval.uniform(1, -1, SHAPE)}, "must return lower ends that do not exceed"),
-    "NaN": ({"interval": Interval.uniform(float("nan"), 1, SHAPE)}, "must return lower ends that do not exceed"),
-    "no points": ({"sample": None}, "sample answered None: it must return floating-point numbers of shape"),
-    "too few points": ({"project": torch.zeros(1, 2)}, "project answered .*: it must return floating-point numbers"),
-    "no description": ({"describe": None}, "describe answered None: it must return a dictionary of plain data"),
-    "objects": ({"describe": {"kind": "mine", "of": object()}}, "must return a dictionary of plain data"),
+    "an empty interval": (
+        {"interval": Interval.uniform(1, -1, SHAPE)},
+        "must return lower ends that do not exceed",
+    ),
+    "NaN": (
+        {"interval": Interval.uniform(float("nan"), 1, SHAPE)},
+        "must return lower ends that do not exceed",
+    ),
+    "no points": (
+        {"sample": None},
+        "sample answered None: it must return floating-point numbers of shape",
+    ),
+    "too few points": (
+        {"project": torch.zeros(1, 2)},
+        "project answered .*: it must return floating-point numbers",
+    ),
+    "no description": (
+        {"describe": None},
+        "describe answered None: it must return a dictionary of plain data",
+    ),
+    "objects": (
+        {"describe": {"kind": "mine", "of": object()}},
+        "must return a dictionary of plain data",
+    ),
     "no answer": ({"contains": None}, "contains answered None: it must return True or False"),
 }
 
 
 @pytest.mark.parametrize(("answers", "said"), USELESS.values(), ids=USELESS)
 def test_useless_answers_of_a_region_are_refused(answers: dict[str, Any], said: str) -> None:
-    mine = type("Mine", (Careless,), {name: lambda *_, answer=answer: answer for name, answer in answers.items()})
+    mine = type(
+        "Mine",
+        (Careless,),
+        {name: lambda *_, answer=answer: answer for name, answer in answers.items()},
+    )
     with pytest.raises(InputError, match=f"^Mine.*{said}"):
-        lipschitz(lambda x: x**3, torch.zeros(SHAPE), region=mine(), method="autolip", lower=Random(points=5))
+        lipschitz(
+            lambda x: x**3,
+            torch.zeros(SHAPE),
+            region=mine(),
+            method="autolip",
+            lower=Random(points=5),
+        )
 
 
 @pytest.mark.parametrize("method", ["interval", "contains", "project", "sample", "describe"])
-@pytest.mark.parametrize(("fault", "said"), [(failing, r"RuntimeError \(no such file\)"), (leaving, "SystemExit")])
+@pytest.mark.parametrize(
+    ("fault", "said"), [(failing, r"RuntimeError \(no such file\)"), (leaving, "SystemExit")]
+)
 def test_a_region_that_fails_is_named(method: str, fault: Any, said: str) -> None:
     mine = type("Mine", (Careless,), {method: fault})
     with pytest.raises(InputError, match=f"^Mine.{method} failed with {said}"):
-        lipschitz(lambda x: x**3, torch.zeros(SHAPE), region=mine(), method="autolip", lower=Random(points=5))
+        lipschitz(
+            lambda x: x**3,
+            torch.zeros(SHAPE),
+            region=mine(),
+            method="autolip",
+            lower=Random(points=5),
+        )
 
 
 def test_flat_boxes_take_the_shape_of_the_input() -> None:
@@ -212,7 +278,9 @@ def test_flat_boxes_take_the_shape_of_the_input() -> None:
     assert box.interval(SHAPE).shape == SHAPE
 
 
-@pytest.mark.parametrize("ends", [(0, 1), (0.0, np.ones(6)), ([0.0] * 6, 1), (torch.zeros(SHAPE), np.float32(1))])
+@pytest.mark.parametrize(
+    "ends", [(0, 1), (0.0, np.ones(6)), ([0.0] * 6, 1), (torch.zeros(SHAPE), np.float32(1))]
+)
 def test_one_number_holds_for_every_entry(ends: tuple[Any, Any]) -> None:
     box = Box(*ends).shaped(SHAPE)
     assert torch.equal(box.lo, torch.zeros(SHAPE, dtype=torch.float64))
@@ -224,7 +292,11 @@ def test_one_number_holds_for_every_entry(ends: tuple[Any, Any]) -> None:
 @pytest.mark.parametrize("norm", [Norm.LINF, "linf", "LINF", "inf", float("inf"), np.inf])
 def test_a_ball_takes_a_norm_in_any_form(norm: Any) -> None:
     ball = Ball(np.zeros((1, 3), dtype=np.float32), np.float32(0.1), norm=norm)
-    assert (ball.norm, ball.radius, ball.center.dtype) == (Norm.LINF, float(np.float32(0.1)), torch.float64)
+    assert (ball.norm, ball.radius, ball.center.dtype) == (
+        Norm.LINF,
+        float(np.float32(0.1)),
+        torch.float64,
+    )
 
 
 def test_a_region_is_a_copy() -> None:

@@ -1,7 +1,9 @@
-"""Numbers in circulation that are not bounds: on networks made here ours stays above what is attained, theirs not.
+"""Numbers in circulation that are not bounds: on networks made here ours stays above what is
+attained, theirs not.
 
-Each case gives a network and the too small value that a known mistake returns; the attained slope, measured by finite
-differences of the original model, refutes it, and our upper bound must not be refuted.
+Each case gives a network and the too small value that a known mistake returns; the attained slope,
+measured by finite differences of the original model, refutes it, and our upper bound must not be
+refuted.
 """
 
 from collections.abc import Callable
@@ -15,13 +17,21 @@ from autolip import UnsupportedOperation, lipschitz
 
 
 def attained(model: Callable[[Tensor], Tensor], points: Tensor, step: float = 1e-5) -> float:
-    """The largest l2 slope of the function itself along the top singular direction of its difference quotients."""
+    """The largest l2 slope of the function itself along the top singular direction of its
+    difference quotients."""
     best = 0.0
     for x in points.double():
         basis = torch.eye(x.numel(), dtype=torch.float64).reshape(-1, *x.shape)
-        columns = [(model(x + step * e) - model(x - step * e)).flatten() / (2 * step) for e in basis]
+        columns = [
+            (model(x + step * e) - model(x - step * e)).flatten() / (2 * step) for e in basis
+        ]
         direction = torch.linalg.svd(torch.stack(columns, 1))[2][0].reshape(x.shape)
-        best = max(best, ((model(x + step * direction) - model(x - step * direction)).norm() / (2 * step)).item())
+        best = max(
+            best,
+            (
+                (model(x + step * direction) - model(x - step * direction)).norm() / (2 * step)
+            ).item(),
+        )
     return best
 
 
@@ -66,7 +76,9 @@ def grouped() -> tuple[nn.Module, Tensor, float]:
     """The product of the groups' norms instead of their maximum."""
     layer = nn.Conv1d(8, 8, 1, groups=4, bias=False)
     layer.weight.data *= 0.2
-    product = torch.stack([torch.linalg.matrix_norm(w, 2) for w in layer.weight.data.reshape(4, 2, 2)]).prod()
+    product = torch.stack(
+        [torch.linalg.matrix_norm(w, 2) for w in layer.weight.data.reshape(4, 2, 2)]
+    ).prod()
     return layer, torch.randn(1, 8, 2), product.item()
 
 
@@ -162,7 +174,9 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
-def test_the_mistake_is_refuted_and_ours_is_not(case: Callable[[], tuple[nn.Module, Tensor, float]]) -> None:
+def test_the_mistake_is_refuted_and_ours_is_not(
+    case: Callable[[], tuple[nn.Module, Tensor, float]],
+) -> None:
     model, x, mistaken = case()
     model.eval()
     bound = upper(model, x)
@@ -178,18 +192,24 @@ def test_unknown_layers_are_refused_by_name_all_at_once() -> None:
             return torch.special.bessel_j0(x)
 
     model = nn.Sequential(Unknown(), nn.ReLU(), nn.Sequential(Unknown()))
-    with pytest.raises(UnsupportedOperation, match=r"(?s)2 operations.*at 0 \(test_unsound.py:.*at 2\.0 \(") as caught:
+    with pytest.raises(
+        UnsupportedOperation, match=r"(?s)2 operations.*at 0 \(test_unsound.py:.*at 2\.0 \("
+    ) as caught:
         lipschitz(model.eval(), (torch.randn(1, 3),))
     assert "special_bessel_j0" in str(caught.value)
 
 
-@pytest.mark.parametrize("jump", [torch.sign, torch.round, torch.floor, lambda x: (x > 0).to(x.dtype)])
+@pytest.mark.parametrize(
+    "jump", [torch.sign, torch.round, torch.floor, lambda x: (x > 0).to(x.dtype)]
+)
 def test_discontinuities_are_infinite_with_their_place(jump: Callable[[Tensor], Tensor]) -> None:
     class Jump(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return jump(x)
 
-    result = lipschitz(nn.Sequential(nn.Linear(3, 3), Jump()).eval(), (torch.randn(1, 3),), lower=())
+    result = lipschitz(
+        nn.Sequential(nn.Linear(3, 3), Jump()).eval(), (torch.randn(1, 3),), lower=()
+    )
     assert result.upper is not None and result.upper.value == float("inf")
     assert "at 1 (test_unsound.py:" in result.upper.notes[0]
 

@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autolip.values import INFINITE, ONE, ZERO, Certainty, Estimate, Event, Lower, Upper, round_down, round_up
+from autolip.values import (
+    INFINITE,
+    ONE,
+    ZERO,
+    Certainty,
+    Estimate,
+    Event,
+    Lower,
+    Upper,
+    round_down,
+    round_up,
+)
 
 sizes = st.floats(min_value=0, max_value=1e100, allow_nan=False)
 
@@ -30,7 +41,18 @@ def test_neutral_elements_are_exact(a: float) -> None:
 
 
 ends = st.sampled_from(
-    [0.0, 5e-324, 2.0**-1074 * 3, 2.0**-1022, 2.0**-537, 2.0**-538, 1.0, 2.0**512, 1.7e308, math.inf]
+    [
+        0.0,
+        5e-324,
+        2.0**-1074 * 3,
+        2.0**-1022,
+        2.0**-537,
+        2.0**-538,
+        1.0,
+        2.0**512,
+        1.7e308,
+        math.inf,
+    ]
 )
 anything = st.one_of(st.floats(min_value=0, allow_nan=False, allow_infinity=True), ends)
 
@@ -42,7 +64,8 @@ def exactly(a: float) -> Fraction | None:
 
 @given(anything, anything)
 def test_the_whole_range_rounds_outward(a: float, b: float) -> None:
-    """Sums and products beyond the largest double, below the smallest, and of infinity: never less than exact."""
+    """Sums and products beyond the largest double, below the smallest, and of infinity: never less
+    than exact."""
     x, y = exactly(a), exactly(b)
     product, total = (Upper(a) * Upper(b)).value, (Upper(a) + Upper(b)).value
     if x == 0 or y == 0:
@@ -121,5 +144,7 @@ def test_a_step_up_is_above_and_a_step_down_below(value: float) -> None:
 
 def test_a_maximum_fails_where_any_of_its_bounds_does() -> None:
     first, second = Event("a", 1e-3), Event("b", 1e-2)
-    largest = Upper.largest([Upper(2.0, frozenset({first})), Upper(1.0, frozenset({second})), Upper(1.5)])
+    largest = Upper.largest(
+        [Upper(2.0, frozenset({first})), Upper(1.0, frozenset({second})), Upper(1.5)]
+    )
     assert largest.value == 2.0 and largest.events == {first, second}

@@ -4,18 +4,25 @@
     result = autolip.lipschitz(model, example_inputs, norm="l2")
     print(result)
 
-`lipschitz` returns a bracket on the Lipschitz constant: an upper bound that can be trusted, a lower bound with a
-witness, and how each was obtained.  A network is a graph of *slope sets* (`autolip.slopes`): which linear maps can
-each operation act as on differences?  A method (`autolip.methods`) is a fold over that graph; rules
-(`autolip.rules`) say the slope set of every operation; norms of linear maps (`autolip.operators.norms`) are proved.
-The direction of every inequality is a type: `Upper`, `Lower`, `Estimate`.
+`lipschitz` returns a bracket on the Lipschitz constant: an upper bound that can be trusted, a lower
+bound with a witness, and how each was obtained.  A network is a graph of *slope sets*
+(`autolip.slopes`): which linear maps can each operation act as on differences?  A method
+(`autolip.methods`) is a fold over that graph; rules (`autolip.rules`) say the slope set of every
+operation; norms of linear maps (`autolip.operators.norms`) are proved. The direction of every
+inequality is a type: `Upper`, `Lower`, `Estimate`.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autolip.errors import AutolipError, CaptureMismatch, InputError, Refusal, UnsupportedOperation
+    from autolip.errors import (
+        AutolipError,
+        CaptureMismatch,
+        InputError,
+        Refusal,
+        UnsupportedOperation,
+    )
     from autolip.estimate import lipschitz
     from autolip.methods import AutoLip
     from autolip.norms import Norm

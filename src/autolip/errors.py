@@ -53,12 +53,16 @@ class TooLate(Refusal):
 
 
 def printable(text: str) -> str:
-    """The text in one line that hides nothing: control characters and what is no text are shown escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    """The text in one line that hides nothing: control characters and what is no text are shown
+    escaped."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
 
 
 def attempted(call: Callable[[], T]) -> T | Refusal:
-    """What a call returns; a refusal with the reason where it fails, so that what others found stays.
+    """What a call returns; a refusal with the reason where it fails, so that what others found
+    stays.
 
     Errors meant for the user (AutolipError) pass.
     """
@@ -68,4 +72,7 @@ def attempted(call: Callable[[], T]) -> T | Refusal:
         raise
     except Exception as error:
         said = printable(" ".join(str(error).split()))
-        return Refusal(f"failed with {type(error).__name__}{f' ({said})' if said else ''}: please report this network")
+        return Refusal(
+            f"failed with {type(error).__name__}{f' ({said})' if said else ''}: please "
+            "report this network"
+        )

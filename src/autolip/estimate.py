@@ -20,7 +20,14 @@ from autolip.methods.differences import differences
 from autolip.operators.norms import NormOptions
 from autolip.operators.operator import metered
 from autolip.outputs import output_readout, readout
-from autolip.question import DEFAULT_LOWER, Choice, LowerChoice, Question, example_tensors, varying_input
+from autolip.question import (
+    DEFAULT_LOWER,
+    Choice,
+    LowerChoice,
+    Question,
+    example_tensors,
+    varying_input,
+)
 from autolip.regions import Region
 from autolip.result import Pair, Result, Row
 from autolip.turns import Turns
@@ -54,15 +61,17 @@ def lipschitz(
 ) -> Result:
     """A bracket on sup ||f(x) - f(y)||_q / ||x - y||_p over x, y in the region.
 
-    `model` is an `nn.Module` in eval mode or a function of tensors; `example_inputs` its arguments (tensors or
-    arrays), of which `varying` (position or name) varies and the others are held fixed.  `norm` is "l2", "l1",
-    "linf", a `Norm`, an exponent (2), or a pair: "linf:l2", ("linf", "l2") (input, output); `region` an
-    `Everywhere()` (default), `Box` or `Ball`; `output` is "all", 3 (one component), (3, 5) or "3-5" (the difference
-    of two) or "pairs" (all differences).  Where the model returns several tensors, `outputs` chooses one by name or
-    number, or "all" as one vector.  `method` and `lower` are names, classes, objects, or lists of them; None:
-    no bound on that side.  `time_budget` is in seconds, of which capturing the model takes none; `delta` bounds the
-    probability that any randomised upper bound fails, over the system's randomness; with a `seed` its vectors are
-    repeatable, and the probability is one for networks made without knowing it.  Units: output units per input unit.
+    `model` is an `nn.Module` in eval mode or a function of tensors; `example_inputs` its arguments
+    (tensors or arrays), of which `varying` (position or name) varies and the others are held fixed.
+    `norm` is "l2", "l1", "linf", a `Norm`, an exponent (2), or a pair: "linf:l2", ("linf", "l2")
+    (input, output); `region` an `Everywhere()` (default), `Box` or `Ball`; `output` is "all", 3
+    (one component), (3, 5) or "3-5" (the difference of two) or "pairs" (all differences).  Where
+    the model returns several tensors, `outputs` chooses one by name or number, or "all" as one
+    vector.  `method` and `lower` are names, classes, objects, or lists of them; None: no bound on
+    that side.  `time_budget` is in seconds, of which capturing the model takes none; `delta` bounds
+    the probability that any randomised upper bound fails, over the system's randomness; with a
+    `seed` its vectors are repeatable, and the probability is one for networks made without knowing
+    it.  Units: output units per input unit.
 
     Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
     """
@@ -75,7 +84,11 @@ def lipschitz(
         raise InputError(f"progress is {shown(progress)}: give a function that takes a text")
     inner = unwrapped(model)
     capture = capture_model(inner, example_tensors(inner, example_inputs), which, outputs)
-    name = type(inner).__name__ if isinstance(inner, nn.Module) else getattr(inner, "__name__", "function")
+    name = (
+        type(inner).__name__
+        if isinstance(inner, nn.Module)
+        else getattr(inner, "__name__", "function")
+    )
     return answered(capture, question, model=name, time_budget=budget, progress=progress)
 
 
@@ -87,8 +100,11 @@ def bracket(
     progress: Progress | None = None,
     **asked: Any,
 ) -> Result:
-    """`lipschitz` for a network that is captured already; `asked` are the options of `Question.asked`."""
-    return answered(capture, Question.asked(**asked), model=model, time_budget=time_budget, progress=progress)
+    """`lipschitz` for a network that is captured already; `asked` are the options of
+    `Question.asked`."""
+    return answered(
+        capture, Question.asked(**asked), model=model, time_budget=time_budget, progress=progress
+    )
 
 
 def answered(
@@ -99,9 +115,16 @@ def answered(
     time_budget: float | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """The answer to a question about a captured network; a time budget begins once the replay has ended."""
+    """The answer to a question about a captured network; a time budget begins once the replay has
+    ended."""
     say = progress or (lambda text: None)
-    p, q, output, delta, seed = question.p, question.q, question.output, question.delta, question.seed
+    p, q, output, delta, seed = (
+        question.p,
+        question.q,
+        question.output,
+        question.delta,
+        question.seed,
+    )
     where = question.region.shaped(capture.graph.input_shape)
     wanted = output_readout(output, capture.graph.output_shape)
     say("replaying the captured graph against the model")
@@ -109,14 +132,31 @@ def answered(
     replay(capture, seed=seed or 0)
     now = time.monotonic()
     deadline = None if time_budget is None else now + time_budget
-    options = {"delta": delta, "seed": seed} | ({} if time_budget is None else {"time_budget": time_budget})
-    frame = Result(model, p, q, where.describe(), output, (), None, None, _assumptions(capture), options=options)
+    options = {"delta": delta, "seed": seed} | (
+        {} if time_budget is None else {"time_budget": time_budget}
+    )
+    frame = Result(
+        model,
+        p,
+        q,
+        where.describe(),
+        output,
+        (),
+        None,
+        None,
+        _assumptions(capture),
+        options=options,
+    )
     frame = replace(frame, capture_seconds=capture.seconds + now - began)
     if capture.graph.constant is not None:
         return _constant(frame, Row("constant", "upper", 0.0, "proved"))
     say("slopes of every operation")
     problem = Problem.pose(
-        capture.graph, where, p, q, NormOptions(delta=delta, seed=seed, deadline=deadline, began=now)
+        capture.graph,
+        where,
+        p,
+        q,
+        NormOptions(delta=delta, seed=seed, deadline=deadline, began=now),
     )
     each = replace(problem.options, delta=delta / (4 * max(1, problem.maps)))
     problem = replace(problem, options=each, say=say)
@@ -128,9 +168,17 @@ def answered(
         problem, search = problem.reading(wanted), search.reading(wanted)
     found = run.found(problem, search)
     result = replace(
-        found.into(frame), upper=found.upper, lower=found.lower, complete=found.complete, graph=capture.graph
+        found.into(frame),
+        upper=found.upper,
+        lower=found.lower,
+        complete=found.complete,
+        graph=capture.graph,
     )
-    return _constant(frame, found.upper) if found.upper is not None and found.upper.value == 0 else result
+    return (
+        _constant(frame, found.upper)
+        if found.upper is not None and found.upper.value == 0
+        else result
+    )
 
 
 def compared(
@@ -146,11 +194,18 @@ def compared(
     seed: int | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """Every method on its own, each with its own time and its own norms: rows by rising value, refusals last."""
+    """Every method on its own, each with its own time and its own norms: rows by rising value,
+    refusals last."""
 
     def alone(methods: Choice, lowers: LowerChoice) -> Result:
         limit = positive(seconds, "seconds")
-        settings: dict[str, Any] = {"norm": norm, "region": region, "output": output, "delta": delta, "seed": seed}
+        settings: dict[str, Any] = {
+            "norm": norm,
+            "region": region,
+            "output": output,
+            "delta": delta,
+            "seed": seed,
+        }
         settings |= {"time_budget": limit, "progress": progress}
         return bracket(capture, model=model, method=methods, lower=lowers, **settings)
 
@@ -162,7 +217,9 @@ def compared(
         best = replace(best, delta=math.fsum(row.delta for row in uppers))
     rows = sorted((row for run in runs for row in run.bounds if row.kind != "lower"), key=_by_value)
     found = _Found((*rows, *below.bounds), best, below.lower, all(run.complete for run in runs), ())
-    return replace(found.into(below), upper=found.upper, complete=found.complete, graph=capture.graph)
+    return replace(
+        found.into(below), upper=found.upper, complete=found.complete, graph=capture.graph
+    )
 
 
 def _by_value(row: Row) -> tuple[bool, float]:
@@ -171,7 +228,8 @@ def _by_value(row: Row) -> tuple[bool, float]:
 
 @dataclass(frozen=True)
 class _Found:
-    """One bracket: every row, the best upper and the best lower one, whether the budget sufficed, remarks."""
+    """One bracket: every row, the best upper and the best lower one, whether the budget sufficed,
+    remarks."""
 
     rows: tuple[Row, ...]
     upper: Row | None
@@ -180,11 +238,14 @@ class _Found:
     notes: tuple[str, ...]
 
     def with_known(self, bound: Upper) -> "_Found":
-        """The same, where AutoLip's bound is known beforehand; a choice among random bounds adds up what may fail."""
+        """The same, where AutoLip's bound is known beforehand; a choice among random bounds adds up
+        what may fail."""
         upper = self.upper
         if upper is None or bound.value < (math.inf if upper.value is None else upper.value):
             row = Row.of("autolip", bound)
-            row = replace(row, delta=row.delta + (upper.delta if upper is not None and bound.events else 0.0))
+            row = replace(
+                row, delta=row.delta + (upper.delta if upper is not None and bound.events else 0.0)
+            )
             others = (one for one in self.rows if one.method != row.method or one.kind != "upper")
             return replace(self, rows=(row, *others), upper=row)
         both = replace(upper, delta=upper.delta + bound.delta) if upper.delta else upper
@@ -207,7 +268,8 @@ class _Run:
     say: Progress
 
     def found(self, problem: Problem, search: LowerProblem, part: float = 1.0) -> _Found:
-        """All that was asked for, with a part of the time left for upper bounds; of those one is tried in any case."""
+        """All that was asked for, with a part of the time left for upper bounds; of those one is
+        tried in any case."""
         answers = self._answers(problem, Turns.of(problem.options, part, bool(self.lowers)))
         rows: list[Row] = []
         uppers: list[tuple[Row, Upper]] = []
@@ -232,7 +294,9 @@ class _Run:
         methods = (*self.named, *self.automatic)
         answers: dict[Method, tuple[Row, Bound | None]] = {}
         for number, method in enumerate(methods):
-            hurry = method in self.automatic and any(later.lasting for later in methods[number + 1 :])
+            hurry = method in self.automatic and any(
+                later.lasting for later in methods[number + 1 :]
+            )
             started = any(_has_bound(bound) for _, bound in answers.values())
             options = turns.before(method, hurry) if started else turns.first
             posed = replace(problem, options=options)
@@ -240,8 +304,15 @@ class _Run:
             answers[method] = self._upper_row(method, posed, late)
         for method in methods:
             row, bound = answers[method]
-            short = not bound.complete if bound is not None else not row.seconds  # cut short, or not begun
-            if short and not method.lasting and turns.last.deadline is not None and not turns.last.expired:
+            short = (
+                not bound.complete if bound is not None else not row.seconds
+            )  # cut short, or not begun
+            if (
+                short
+                and not method.lasting
+                and turns.last.deadline is not None
+                and not turns.last.expired
+            ):
                 posed = replace(problem, options=turns.last)
                 again = self._upper_row(method, posed, self._too_dear(method, posed))
                 answers[method] = again if again[1] is not None else answers[method]
@@ -254,7 +325,9 @@ class _Run:
         price = attempted(lambda: method.accepts(problem) or method.price(problem))
         return None if isinstance(price, Refusal) else Turns.too_dear(price, problem.options)
 
-    def _upper_row(self, method: Method, problem: Problem, late: str | None) -> tuple[Row, Bound | None]:
+    def _upper_row(
+        self, method: Method, problem: Problem, late: str | None
+    ) -> tuple[Row, Bound | None]:
         if late is not None:
             return Row(method.title, "refusal", refusal=late), None
         self.say(method.title)
@@ -266,10 +339,17 @@ class _Run:
         search.say, search.steepest = (lambda text: self.say(f"{title}, {text}")), 0.0
         started, before = time.perf_counter(), search.passes
         found = attempted(lambda: searcher.search(search))
-        cost: dict[str, Any] = {"seconds": time.perf_counter() - started, "passes": search.passes - before}
+        cost: dict[str, Any] = {
+            "seconds": time.perf_counter() - started,
+            "passes": search.passes - before,
+        }
         if isinstance(found, Refusal):
             return Row(searcher.name, "refusal", refusal=str(found), **cost)
-        notes = ("the clock ended the search: with more time it may find more",) if search.expired else ()
+        notes = (
+            ("the clock ended the search: with more time it may find more",)
+            if search.expired
+            else ()
+        )
         return Row.of(searcher.name, found, notes=notes, **cost)
 
 
@@ -281,7 +361,10 @@ def _promise(rows: Sequence[Row], seed: int | None) -> tuple[str, ...]:
     """What a seed takes from the promise of a randomised bound."""
     if seed is None or not any(row.certainty == Certainty.CONFIDENT.value for row in rows):
         return ()
-    return (f"seed {seed}: the probabilities hold for networks made without knowledge of it; leave the seed out",)
+    return (
+        f"seed {seed}: the probabilities hold for networks made without knowledge of it; "
+        "leave the seed out",
+    )
 
 
 def _explained(uppers: Sequence[Row]) -> tuple[str, ...]:
@@ -295,11 +378,16 @@ def _explained(uppers: Sequence[Row]) -> tuple[str, ...]:
         for row in compared
         if best.value and row.value and row is not best and math.isfinite(row.value)
     ]
-    return (f"auto took {best.method}, the smallest of {len(uppers)} bounds: {', '.join(gains)}",) if gains else ()
+    return (
+        (f"auto took {best.method}, the smallest of {len(uppers)} bounds: {', '.join(gains)}",)
+        if gains
+        else ()
+    )
 
 
 def upper_row(method: Method, problem: Problem) -> tuple[Row, Bound | None]:
-    """What a method says about a problem, with what it cost; None for the bound where it refuses."""
+    """What a method says about a problem, with what it cost; None for the bound where it
+    refuses."""
     started = time.perf_counter()
     with metered() as meter:
         bound = method.answer(problem)
@@ -320,20 +408,24 @@ def _best_upper(uppers: list[tuple[Row, Upper]]) -> Row | None:
 
 
 def _best_lower(rows: Sequence[Row]) -> Row | None:
-    return max((row for row in rows if row.kind == "lower"), key=lambda row: row.value or 0.0, default=None)
+    return max(
+        (row for row in rows if row.kind == "lower"), key=lambda row: row.value or 0.0, default=None
+    )
 
 
 def _all_pairs(frame: Result, problem: Problem, search: LowerProblem, run: _Run) -> Result:
     """The bracket of every difference f_i - f_j; the rows shown are those of the largest.
 
-    One walk bounds them all; then each has its own run, the largest first, while there is time, and at most
-    `OWN_RUNS` of them: the others keep the first bound.
+    One walk bounds them all; then each has its own run, the largest first, while there is time, and
+    at most `OWN_RUNS` of them: the others keep the first bound.
     """
     shape = problem.slopes.output_shape
     first = _first_bounds(problem, run)
     pairs = [(i, j) for i in range(shape.numel()) for j in range(i + 1, shape.numel())]
     order = sorted(pairs, key=lambda pair: -first[pair].value if first else 0.0)
-    run = replace(run, automatic=[method.shared(min(len(pairs), OWN_RUNS)) for method in run.automatic])
+    run = replace(
+        run, automatic=[method.shared(min(len(pairs), OWN_RUNS)) for method in run.automatic]
+    )
     found_for: dict[tuple[int, int], _Found] = {}
     for number, (i, j) in enumerate(order[:OWN_RUNS]):
         if number and search.expired:
@@ -352,14 +444,19 @@ def _all_pairs(frame: Result, problem: Problem, search: LowerProblem, run: _Run)
 def _cut_short(alone: int, count: int, unlimited: bool) -> str:
     """Why some pairs had no run of their own, and what to do."""
     remedy = "name two outputs for more" if unlimited else "a larger time budget goes on"
-    return f"{alone} of {count} pairs have the bound of one walk for all, autolip's, and no lower bound: {remedy}"
+    return (
+        f"{alone} of {count} pairs have the bound of one walk for all, autolip's, and no "
+        f"lower bound: {remedy}"
+    )
 
 
 def _of_pairs(frame: Result, found_for: Mapping[tuple[int, int], _Found]) -> Result:
     """The largest upper bound with its rows, the largest lower one, and both for every pair."""
     pairs = [Pair(i, j, found_for[i, j].upper, found_for[i, j].lower) for i, j in sorted(found_for)]
     worst = max(pairs, key=lambda pair: math.inf if pair.upper is None else pair.upper.value or 0.0)
-    best = max((pair.lower for pair in pairs if pair.lower), key=lambda row: row.value or 0.0, default=None)
+    best = max(
+        (pair.lower for pair in pairs if pair.lower), key=lambda row: row.value or 0.0, default=None
+    )
     note = f"the rows are those of the pair with the largest upper bound, {worst.i}-{worst.j}"
     shown = found_for[worst.i, worst.j].into(frame)
     return replace(

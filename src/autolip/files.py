@@ -10,10 +10,12 @@ from autolip.errors import InputError, OutputError, printable
 
 
 def write(path: str | Path, content: bytes | str) -> None:
-    """Write a file, text as UTF-8: all of it or, whatever interrupts, nothing; the old file stays until then.
+    """Write a file, text as UTF-8: all of it or, whatever interrupts, nothing; the old file stays
+    until then.
 
-    The content goes to a temporary file of the same folder, which then takes the name, with the permissions of what
-    was there.  A link's target is written, a device directly.  Raises OutputError where this fails.
+    The content goes to a temporary file of the same folder, which then takes the name, with the
+    permissions of what was there.  A link's target is written, a device directly.  Raises
+    OutputError where this fails.
     """
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     try:
@@ -62,7 +64,9 @@ def check_writable(path: str | Path) -> None:
         target = _target(path)
         kind = target.stat().st_mode if target.exists() else None
         if kind is not None and not (stat.S_ISREG(kind) or stat.S_ISCHR(kind)):
-            raise InputError(f"{_name(path)} cannot be written: it is {_kind(kind)}, give the name of a file")
+            raise InputError(
+                f"{_name(path)} cannot be written: it is {_kind(kind)}, give the name of a file"
+            )
         if not target.parent.is_dir():
             raise InputError(f"{_name(path)} cannot be written: its folder does not exist")
         if kind is not None and not os.access(target, os.W_OK):
@@ -74,16 +78,20 @@ def check_writable(path: str | Path) -> None:
 
 
 def check_folder(path: str | Path) -> None:
-    """Raise InputError, before the work, where files cannot be written into this folder, which is made if need be."""
+    """Raise InputError, before the work, where files cannot be written into this folder, which is
+    made if need be."""
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path).close()
     except (OSError, ValueError) as error:
-        raise InputError(f"{_name(path)} cannot be written: {_reason(error)}, choose another folder") from error
+        raise InputError(
+            f"{_name(path)} cannot be written: {_reason(error)}, choose another folder"
+        ) from error
 
 
 def check_readable(path: str | Path) -> None:
-    """Raise InputError unless this is a file with an end that can be read: no folder, pipe or device."""
+    """Raise InputError unless this is a file with an end that can be read: no folder, pipe or
+    device."""
     try:
         kind = os.stat(path).st_mode
         if not stat.S_ISREG(kind):
@@ -95,7 +103,8 @@ def check_readable(path: str | Path) -> None:
 
 
 def read_text(path: str | Path, what: str, largest: int) -> str:
-    """The UTF-8 text of a file of at most so many bytes; InputError, which says what was expected, otherwise."""
+    """The UTF-8 text of a file of at most so many bytes; InputError, which says what was expected,
+    otherwise."""
     check_readable(path)
     try:
         with open(path, "rb") as file:
@@ -103,11 +112,15 @@ def read_text(path: str | Path, what: str, largest: int) -> str:
     except OSError as error:
         raise InputError(f"{_name(path)} cannot be read as {what}: {_reason(error)}") from error
     if len(data) > largest:
-        raise InputError(f"{_name(path)} cannot be read as {what}: it is larger than {largest >> 20} MiB")
+        raise InputError(
+            f"{_name(path)} cannot be read as {what}: it is larger than {largest >> 20} MiB"
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{_name(path)} cannot be read as {what}: it is no text in UTF-8") from error
+        raise InputError(
+            f"{_name(path)} cannot be read as {what}: it is no text in UTF-8"
+        ) from error
 
 
 def _kind(mode: int) -> str:

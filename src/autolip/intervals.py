@@ -18,7 +18,8 @@ TINY = 2.0**-1022
 
 
 def gamma(terms: int | float) -> float:
-    """n u / (1 - n u), the error of a sum of n products in any order (Higham 2002, section 3.1), rounded up.
+    """n u / (1 - n u), the error of a sum of n products in any order (Higham 2002, section 3.1),
+    rounded up.
 
     Two more terms are far more than the rounding of the quotient, the only one here.
     """
@@ -35,7 +36,9 @@ class Interval:
 
     def __post_init__(self) -> None:
         if self.lo.shape != self.hi.shape:
-            raise ValueError(f"ends of shapes {tuple(self.lo.shape)} and {tuple(self.hi.shape)} differ")
+            raise ValueError(
+                f"ends of shapes {tuple(self.lo.shape)} and {tuple(self.hi.shape)} differ"
+            )
 
     @staticmethod
     def everywhere(shape: torch.Size | tuple[int, ...]) -> "Interval":
@@ -84,12 +87,16 @@ class Interval:
     def widen(self, relative: float = 0.0, absolute: float = 0.0) -> "Interval":
         """Outward by a relative and an absolute amount (infinite ends stay)."""
         below, above = (
-            (end.abs() * relative + absolute) * (1 + 4 * UNIT)  # the step out of this rounds once more
+            (end.abs() * relative + absolute)
+            * (1 + 4 * UNIT)  # the step out of this rounds once more
             for end in (self.lo, self.hi)
         )
         lo = torch.where(self.lo.isinf(), self.lo, self.lo - below)
         hi = torch.where(self.hi.isinf(), self.hi, self.hi + above)
-        return Interval(lo.nextafter(torch.full_like(lo, -math.inf)), hi.nextafter(torch.full_like(hi, math.inf)))
+        return Interval(
+            lo.nextafter(torch.full_like(lo, -math.inf)),
+            hi.nextafter(torch.full_like(hi, math.inf)),
+        )
 
     def meet(self, other: "Interval") -> "Interval":
         """The intersection of two intervals that both contain the value."""

@@ -58,7 +58,8 @@ ASKED = "write l1, l2, linf, or a pair such as linf:l2 (input:output)"
 
 
 def parse_norms(norm: Any) -> tuple[Norm, Norm]:
-    """Input and output norm of "l2" (both), of "linf:l2" (input:output), or of a pair ("linf", "l2").
+    """Input and output norm of "l2" (both), of "linf:l2" (input:output), or of a pair ("linf",
+    "l2").
 
     Each is a `Norm`, its name in either case, or its exponent: 1, 2, inf.
     """

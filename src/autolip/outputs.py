@@ -18,7 +18,8 @@ ASKED = "write all, pairs, a component (3) or a difference (3-5)"
 
 
 def parse_output(output: Any) -> str:
-    """The output as text: "all", "pairs", "3" of 3, "3-5" of (3, 5); InputError where it is none of them."""
+    """The output as text: "all", "pairs", "3" of 3, "3-5" of (3, 5); InputError where it is none of
+    them."""
     output = plain(output)
     given = output if isinstance(output, tuple | list) else [output]
     if len(given) in (1, 2) and all(map(_is_index, given)):
@@ -34,7 +35,9 @@ def parse_output(output: Any) -> str:
         return text
     plus, minus = int(match[1]), None if match[2] is None else int(match[2])
     if plus == minus:
-        raise InputError(f"output {text!r} is the difference of a component with itself: choose two")
+        raise InputError(
+            f"output {text!r} is the difference of a component with itself: choose two"
+        )
     return str(plus) if minus is None else f"{plus}-{minus}"
 
 
@@ -43,7 +46,8 @@ def _is_index(value: Any) -> bool:
 
 
 def output_readout(output: Any, shape: torch.Size) -> Operator | None:
-    """The linear read-out for "all" and "pairs" (None), "3" (component 3) or "3-5" (component 3 minus component 5)."""
+    """The linear read-out for "all" and "pairs" (None), "3" (component 3) or "3-5" (component 3
+    minus component 5)."""
     text = parse_output(output)
     if text == "pairs" and shape.numel() < 2:
         raise InputError("output 'pairs' needs at least two outputs: this network has one")
@@ -52,7 +56,9 @@ def output_readout(output: Any, shape: torch.Size) -> Operator | None:
     plus, *minus = map(int, text.split("-"))
     for index in (plus, *minus):
         if index >= shape.numel():
-            raise InputError(f"output {index} does not exist: the network has {shape.numel()}, counted from 0")
+            raise InputError(
+                f"output {index} does not exist: the network has {shape.numel()}, counted from 0"
+            )
     return readout(shape, plus, *minus)
 
 

@@ -18,7 +18,9 @@ from autolip.outputs import parse_output
 from autolip.regions import Everywhere, Region, as_region
 
 Choice = str | Method | type[Method] | Sequence[str | Method | type[Method]] | None
-LowerChoice = str | LowerMethod | type[LowerMethod] | Sequence[str | LowerMethod | type[LowerMethod]] | None
+LowerChoice = (
+    str | LowerMethod | type[LowerMethod] | Sequence[str | LowerMethod | type[LowerMethod]] | None
+)
 Kind = TypeVar("Kind", Method, LowerMethod)
 
 DEFAULT_LOWER = ("ascent",)
@@ -27,10 +29,11 @@ AUTOMATIC = "auto"
 
 @dataclass(frozen=True)
 class Question:
-    """Bracket sup ||f(x) - f(y)||_q / ||x - y||_p over x, y in a region, of an output of f, by these methods.
+    """Bracket sup ||f(x) - f(y)||_q / ||x - y||_p over x, y in a region, of an output of f, by
+    these methods.
 
-    `methods` were named and give a row each; `automatic` are those that "auto" adds: one that refuses is left out,
-    with a note.
+    `methods` were named and give a row each; `automatic` are those that "auto" adds: one that
+    refuses is left out, with a note.
     """
 
     p: Norm = Norm.L2
@@ -55,11 +58,15 @@ class Question:
         delta: float = 1e-9,
         seed: int | None = None,
     ) -> Self:
-        """The question that a person means; InputError, in one sentence, where nothing can be meant."""
+        """The question that a person means; InputError, in one sentence, where nothing can be
+        meant."""
         p, q = parse_norms(norm)
         upper, below = _listed(method), _listed(lower)
         if not upper and not below:
-            raise InputError("neither a method for an upper bound nor a search for a lower one is asked for: name one")
+            raise InputError(
+                "neither a method for an upper bound nor a search for a lower one is "
+                "asked for: name one"
+            )
         named = [_method(item) for item in upper if not _is_automatic(item)]
         searches = [_search(item) for item in below]
         wanted = automatic(p, q) if any(map(_is_automatic, upper)) else []
@@ -96,12 +103,20 @@ def _search(item: Any) -> LowerMethod:
 
 
 def _checked(item: Kind) -> Kind:
-    """The object; InputError where an option of it that is a number by default is none, or NaN, or below 0."""
+    """The object; InputError where an option of it that is a number by default is none, or NaN, or
+    below 0."""
     options: tuple[Field[Any], ...] = fields(item) if is_dataclass(item) else ()
     for option in options:
         value = getattr(item, option.name)
-        numeric = any(isinstance(one, int | float) and not isinstance(one, bool) for one in (value, option.default))
-        if numeric and value is not None and not number(value, f"{option.name} of {item.name}") >= 0:
+        numeric = any(
+            isinstance(one, int | float) and not isinstance(one, bool)
+            for one in (value, option.default)
+        )
+        if (
+            numeric
+            and value is not None
+            and not number(value, f"{option.name} of {item.name}") >= 0
+        ):
             raise InputError(f"{option.name} of {item.name} is {shown(value)}: give a number >= 0")
     return item
 
@@ -116,23 +131,37 @@ def _chosen(item: Any, kind: type[Kind], named: Callable[[str], Kind], example: 
         try:
             return item()
         except TypeError as error:
-            raise InputError(f"{item.__name__} cannot be made without options: give an object of it") from error
-    raise InputError(f"{shown(item)} is neither a method nor the name of one: give a name, such as {example!r}")
+            raise InputError(
+                f"{item.__name__} cannot be made without options: give an object of it"
+            ) from error
+    raise InputError(
+        f"{shown(item)} is neither a method nor the name of one: give a name, such as {example!r}"
+    )
 
 
 def example_tensors(model: Any, inputs: Any) -> tuple[Any, ...]:
-    """The example inputs, one or a sequence of them; NumPy arrays and lists as tensors of the model's own type.
+    """The example inputs, one or a sequence of them; NumPy arrays and lists as tensors of the
+    model's own type.
 
     What is neither stays as it is: an argument that is no tensor.
     """
-    arrays = isinstance(inputs, tuple | list) and any(isinstance(one, Tensor | np.ndarray) for one in inputs)
+    arrays = isinstance(inputs, tuple | list) and any(
+        isinstance(one, Tensor | np.ndarray) for one in inputs
+    )
     several = isinstance(inputs, tuple) or arrays
     listed = tuple(inputs) if several else (inputs,)
     if not listed:
-        raise InputError("there are no example inputs: give a tensor of the shape that the model takes")
+        raise InputError(
+            "there are no example inputs: give a tensor of the shape that the model takes"
+        )
     if not several and not isinstance(inputs, Tensor | np.ndarray | list | int | float | np.number):
-        raise InputError(f"the example inputs are {shown(inputs)}: give a tensor, an array, or a tuple of them")
-    return tuple(_tensor(model, one) if isinstance(one, np.ndarray | list) or not several else one for one in listed)
+        raise InputError(
+            f"the example inputs are {shown(inputs)}: give a tensor, an array, or a tuple of them"
+        )
+    return tuple(
+        _tensor(model, one) if isinstance(one, np.ndarray | list) or not several else one
+        for one in listed
+    )
 
 
 def _tensor(model: Any, value: Any) -> Tensor:
@@ -141,7 +170,10 @@ def _tensor(model: Any, value: Any) -> Tensor:
     if isinstance(value, np.ndarray) and value.dtype.kind in "iu":
         return torch.from_numpy(np.array(value, dtype=np.int64))
     weights = model.parameters() if isinstance(model, nn.Module) else ()
-    own = next((weight.dtype for weight in weights if weight.is_floating_point()), torch.get_default_dtype())
+    own = next(
+        (weight.dtype for weight in weights if weight.is_floating_point()),
+        torch.get_default_dtype(),
+    )
     return array(value, "the example input").to(own)
 
 

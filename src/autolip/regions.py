@@ -34,7 +34,8 @@ class Region(ABC):
     def contains(self, x: Float[Tensor, "*shape"]) -> bool:
         """Whether the doubles x are a point of the region: decided exactly, never by a tolerance.
 
-        A lower bound holds only between two points of the region, so this is asked of every witness.
+        A lower bound holds only between two points of the region, so this is asked of every
+        witness.
         """
 
     @abstractmethod
@@ -42,7 +43,9 @@ class Region(ABC):
         """The nearest points of the region (l2), up to rounding."""
 
     @abstractmethod
-    def sample(self, count: int, example: Tensor, generator: torch.Generator) -> Float[Tensor, "k *shape"]:
+    def sample(
+        self, count: int, example: Tensor, generator: torch.Generator
+    ) -> Float[Tensor, "k *shape"]:
         """Random points of the region, shaped like `example`, float64."""
 
     @abstractmethod
@@ -87,7 +90,8 @@ class Everywhere(Region):
 class Box(Region):
     """The inputs with lo <= x <= hi, elementwise.
 
-    The ends are tensors, NumPy arrays, lists or numbers; a single number holds for every entry: `Box(0, 1)`.
+    The ends are tensors, NumPy arrays, lists or numbers; a single number holds for every entry:
+    `Box(0, 1)`.
     """
 
     lo: Float[Tensor, "*shape"]
@@ -99,13 +103,15 @@ class Box(Region):
             lo, hi = (end.clone() for end in torch.broadcast_tensors(lo, hi))
         if lo.shape != hi.shape:
             raise InputError(
-                f"the box's ends have shapes {tuple(lo.shape)} and {tuple(hi.shape)}: give two of one shape"
+                f"the box's ends have shapes {tuple(lo.shape)} and {tuple(hi.shape)}: "
+                "give two of one shape"
             )
         if not (lo.isfinite().all() and hi.isfinite().all()):
             raise InputError("the box has NaN or infinite ends: give finite numbers")
         if (lo > hi).any():
             raise InputError(
-                f"the box is empty in {int((lo > hi).sum())} entries: lower ends must not exceed upper ends"
+                f"the box is empty in {int((lo > hi).sum())} entries: lower ends must not "
+                "exceed upper ends"
             )
         object.__setattr__(self, "lo", lo)
         object.__setattr__(self, "hi", hi)
@@ -137,7 +143,8 @@ class Box(Region):
 class Ball(Region):
     """The inputs with ||x - center||_norm <= radius (l2 or linf).
 
-    The centre is a tensor, a NumPy array, a list, or one number for every entry; `norm` a `Norm` or its name.
+    The centre is a tensor, a NumPy array, a list, or one number for every entry; `norm` a `Norm` or
+    its name.
     """
 
     center: Float[Tensor, "*shape"]
@@ -153,7 +160,9 @@ class Ball(Region):
             raise InputError(f"the ball's radius is {radius}: give a finite number >= 0")
         norm = one_norm(norm, "the ball's norm")
         if norm is Norm.L1:
-            raise InputError("an l1 ball is not supported as a region: use the l2 or linf ball around it")
+            raise InputError(
+                "an l1 ball is not supported as a region: use the l2 or linf ball around it"
+            )
         for name, value in (("center", center), ("radius", radius), ("norm", norm)):
             object.__setattr__(self, name, value)
 
@@ -165,7 +174,8 @@ class Ball(Region):
         return Ball(_fitted("ball", self.center, shape), self.radius, self.norm)
 
     def contains(self, x: Tensor) -> bool:
-        """||x - center|| <= radius: by doubles where their rounding leaves no doubt, else by whole numbers."""
+        """||x - center|| <= radius: by doubles where their rounding leaves no doubt, else by whole
+        numbers."""
         if not bool(x.isfinite().all()):
             return False
         center = _fitted("ball", self.center, x.shape)
@@ -173,12 +183,14 @@ class Ball(Region):
         return self._in_exactly(x, center) if clear is None else clear
 
     def _in_linf(self, offset: Tensor) -> bool | None:
-        """The rounded difference is on the same side of the radius as the exact one, or equal to the radius."""
+        """The rounded difference is on the same side of the radius as the exact one, or equal to
+        the radius."""
         largest = float(offset.abs().max()) if offset.numel() else 0.0
         return None if largest == self.radius else largest < self.radius
 
     def _in_l2(self, offset: Tensor) -> bool | None:
-        """Each rounded square is within 4u of the exact one, the sum rounded once, the radius squared once."""
+        """Each rounded square is within 4u of the exact one, the sum rounded once, the radius
+        squared once."""
         if not LEAST <= self.radius <= LARGEST or bool((offset.abs() > LARGEST).any()):
             return None
         square, limit = math.fsum((offset * offset).flatten().tolist()), self.radius * self.radius
@@ -198,12 +210,15 @@ class Ball(Region):
             return center + (x - center).clamp(-self.radius, self.radius)
         offset = x - center
         size = Norm.LINF.of_rows(offset).clamp(min=TINY).view(-1, *[1] * center.dim())
-        length = Norm.L2.of_rows(offset / size).clamp(min=1.0).view_as(size)  # no square under- or overflows
+        length = (
+            Norm.L2.of_rows(offset / size).clamp(min=1.0).view_as(size)
+        )  # no square under- or overflows
         shrink = (self.radius / size / length).clamp(max=1.0) * (1 - 1e-12)
         return center + offset * shrink
 
     def inward(self, x: Tensor) -> Tensor:
-        """One step towards the centre: centre + offset was rounded to half a unit in the last place of each entry."""
+        """One step towards the centre: centre + offset was rounded to half a unit in the last place
+        of each entry."""
         projected = self.project(x)
         return projected.nextafter(_fitted("ball", self.center, x.shape[1:]).expand_as(projected))
 
@@ -239,7 +254,9 @@ class OfTheUser(Region):
 
     def contains(self, x: Tensor) -> bool:
         answer = self._answer("contains", x)
-        if not isinstance(answer, bool | np.bool_) and not (isinstance(answer, Tensor) and answer.dim() == 0):
+        if not isinstance(answer, bool | np.bool_) and not (
+            isinstance(answer, Tensor) and answer.dim() == 0
+        ):
             raise self._useless("contains", answer, "True or False")
         return bool(answer)
 
@@ -250,12 +267,20 @@ class OfTheUser(Region):
         return self._points("inward", x.shape, x)
 
     def sample(self, count: int, example: Tensor, generator: torch.Generator) -> Tensor:
-        return self._points("sample", torch.Size((count, *example.shape)), count, example, generator)
+        return self._points(
+            "sample", torch.Size((count, *example.shape)), count, example, generator
+        )
 
     def describe(self) -> dict[str, object]:
         plain = self._answer("describe")
-        if not isinstance(plain, dict) or not isinstance(plain.get("kind"), str) or not _is_json(plain):
-            raise self._useless("describe", plain, "a dictionary of plain data whose 'kind' is a text")
+        if (
+            not isinstance(plain, dict)
+            or not isinstance(plain.get("kind"), str)
+            or not _is_json(plain)
+        ):
+            raise self._useless(
+                "describe", plain, "a dictionary of plain data whose 'kind' is a text"
+            )
         return plain
 
     def _points(self, method: str, shape: torch.Size, *arguments: Any) -> Tensor:
@@ -272,11 +297,14 @@ class OfTheUser(Region):
         except (Exception, SystemExit) as error:
             said = printable(" ".join(str(error).split()))
             raise InputError(
-                f"{type(self.own).__name__}.{method} failed with {type(error).__name__} ({said}): repair the region"
+                f"{type(self.own).__name__}.{method} failed with {type(error).__name__} "
+                f"({said}): repair the region"
             ) from error
 
     def _useless(self, method: str, answer: Any, wanted: str) -> InputError:
-        return InputError(f"{type(self.own).__name__}.{method} answered {shown(answer)}: it must return {wanted}")
+        return InputError(
+            f"{type(self.own).__name__}.{method} answered {shown(answer)}: it must return {wanted}"
+        )
 
 
 def _is_json(value: Any) -> bool:
@@ -288,11 +316,14 @@ def _is_json(value: Any) -> bool:
 
 
 def as_region(value: Any) -> Region:
-    """The region that is meant: None is everywhere; one of the user's own is examined at every answer."""
+    """The region that is meant: None is everywhere; one of the user's own is examined at every
+    answer."""
     if value is None or value is Everywhere:
         return Everywhere()
     if not isinstance(value, Region):
-        raise InputError(f"region is {shown(value)}: give Everywhere(), Box(lo, hi) or Ball(center, radius)")
+        raise InputError(
+            f"region is {shown(value)}: give Everywhere(), Box(lo, hi) or Ball(center, radius)"
+        )
     return value if type(value) in (Everywhere, Box, Ball, OfTheUser) else OfTheUser(value)
 
 
@@ -303,11 +334,13 @@ def _multiple(value: float) -> int:
 
 
 def _fitted(name: str, given: Tensor, shape: torch.Size) -> Tensor:
-    """The numbers in the shape of the input, one number repeated; InputError where they are more or fewer."""
+    """The numbers in the shape of the input, one number repeated; InputError where they are more or
+    fewer."""
     if given.dim() == 0:
         return given.expand(shape)
     if given.numel() != shape.numel():
         raise InputError(
-            f"the {name} has {given.numel()} entries, shape {tuple(given.shape)}; the input has shape {tuple(shape)}"
+            f"the {name} has {given.numel()} entries, shape {tuple(given.shape)}; the "
+            f"input has shape {tuple(shape)}"
         )
     return given.reshape(shape)

@@ -26,8 +26,8 @@ def unproved() -> None:
 class Row:
     """One line of the table: what a method said, or why it refused, and what it cost.
 
-    `kind` is upper, lower, estimate or refusal; `passes` counts forward plus backward passes of the network's
-    linear operations at batch 1.
+    `kind` is upper, lower, estimate or refusal; `passes` counts forward plus backward passes of the
+    network's linear operations at batch 1.
     """
 
     method: str
@@ -57,7 +57,11 @@ class Row:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; infinities as the string "inf", the witness left to the summary, no proof."""
-        row = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("witness", "proof")}
+        row = {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if f.name not in ("witness", "proof")
+        }
         row["value"] = _plain_number(self.value)
         row["notes"] = list(self.notes)
         return row
@@ -92,21 +96,29 @@ class Result:
     """False where the time budget ended early: the bounds hold, tighter ones were not reached."""
     options: dict[str, Any] = field(default_factory=dict)
     capture_seconds: float = 0.0
-    """What capturing the network and replaying it took, before the clock of a time budget started."""
+    """What capturing the network and replaying it took, before the clock of a time budget
+    started."""
     graph: Graph | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Raises Contradiction where an upper bound is below an attained one, of the whole or of one pair."""
-        _agree(self.output, [*self.bounds, *(row for row in (self.upper, self.lower) if row is not None)])
+        """Raises Contradiction where an upper bound is below an attained one, of the whole or of
+        one pair."""
+        _agree(
+            self.output,
+            [*self.bounds, *(row for row in (self.upper, self.lower) if row is not None)],
+        )
         for pair in self.pairs:
-            _agree(f"{pair.i}-{pair.j}", [row for row in (pair.upper, pair.lower) if row is not None])
+            _agree(
+                f"{pair.i}-{pair.j}", [row for row in (pair.upper, pair.lower) if row is not None]
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         """A pickled result keeps every number and witness; write its certificate before."""
         return self.__dict__ | {"graph": None}
 
     def certificate(self) -> Certificate:
-        """The smallest upper bound whose method puts down why it holds, for `python -m autolip_check`.
+        """The smallest upper bound whose method puts down why it holds, for `python -m
+        autolip_check`.
 
         Raises InputError where there is none.
         """
@@ -114,7 +126,9 @@ class Result:
             raise InputError(f"nothing to certify: {CONSTANT}, and the constant is 0")
         if self.graph is None:
             raise InputError("a pickled result comes back without a certificate: write it before")
-        uppers = [(row.value, row) for row in self.bounds if row.kind == "upper" and row.value is not None]
+        uppers = [
+            (row.value, row) for row in self.bounds if row.kind == "upper" and row.value is not None
+        ]
         missing = list[str]()
         for _, row in sorted(uppers, key=lambda pair: pair[0]):
             try:
@@ -132,7 +146,9 @@ class Result:
         assert row.value is not None and self.graph is not None
         bound = row.value, self.options.get("delta", 1e-9)
         known = self.assumptions
-        inputs: dict[str, Any] = {key: known[key] for key in ("input", "input_shape") if key in known}
+        inputs: dict[str, Any] = {
+            key: known[key] for key in ("input", "input_shape") if key in known
+        }
         provenance = {
             "producer": "autolip",
             "version": version("autolip"),
@@ -145,10 +161,13 @@ class Result:
         return Certificate.of(proof, bound, self.p, self.q, self.region, self.graph, provenance)
 
     def _measured(self) -> str:
-        """The output that the rows are about: of all differences, the one with the largest upper bound."""
+        """The output that the rows are about: of all differences, the one with the largest upper
+        bound."""
         if self.output != "pairs" or not self.pairs:
             return self.output
-        worst = max(self.pairs, key=lambda pair: math.inf if pair.upper is None else pair.upper.value or 0.0)
+        worst = max(
+            self.pairs, key=lambda pair: math.inf if pair.upper is None else pair.upper.value or 0.0
+        )
         return f"{worst.i}-{worst.j}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -162,7 +181,10 @@ class Result:
             "upper": _summary(self.upper),
             "lower": _summary(self.lower),
             "bounds": [row.to_dict() for row in self.bounds],
-            "pairs": [{"i": x.i, "j": x.j, "upper": _summary(x.upper), "lower": _summary(x.lower)} for x in self.pairs],
+            "pairs": [
+                {"i": x.i, "j": x.j, "upper": _summary(x.upper), "lower": _summary(x.lower)}
+                for x in self.pairs
+            ],
             "assumptions": self.assumptions,
             "notes": list(self.notes),
             "complete": self.complete,
@@ -178,13 +200,16 @@ class Result:
 
 
 def _agree(output: str, rows: Sequence[Row]) -> None:
-    """No upper bound may be below a lower one: both are rounded outward, so that no tolerance is called for."""
+    """No upper bound may be below a lower one: both are rounded outward, so that no tolerance is
+    called for."""
     least = min((row for row in rows if row.kind == "upper"), key=_value, default=None)
     best = max((row for row in rows if row.kind == "lower"), key=_value, default=None)
     if least is not None and best is not None and _value(best) > _value(least):
         raise Contradiction(
-            f"{least.method} bounds output {output} by {least.value!r}, and {best.method} attains {best.value!r}:"
-            " one of the two is false, so neither is given; this is a defect of autolip, please report this network"
+            f"{least.method} bounds output {output} by {least.value!r}, and {best.method} "
+            f"attains {best.value!r}:"
+            " one of the two is false, so neither is given; this is a defect of autolip, "
+            "please report this network"
         )
 
 

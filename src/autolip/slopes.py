@@ -1,7 +1,8 @@
 """THE CORE: which linear maps can an operation act as on differences?
 
-For an operation f on a region X a *slope set* holds linear maps M with f(x) - f(y) = M (x - y) for all x, y in X.
-Three closed kinds suffice.  Slopes are secants, not derivatives: kinks are fine, differentiability is not needed.
+For an operation f on a region X a *slope set* holds linear maps M with f(x) - f(y) = M (x - y) for
+all x, y in X. Three closed kinds suffice.  Slopes are secants, not derivatives: kinks are fine,
+differentiability is not needed.
 """
 
 import math
@@ -34,7 +35,8 @@ class Exact:
 
 @dataclass(frozen=True)
 class Between:
-    """Every diagonal map with entries in [lo, hi]; an end that is NaN, hence unknown, becomes infinite."""
+    """Every diagonal map with entries in [lo, hi]; an end that is NaN, hence unknown, becomes
+    infinite."""
 
     lo: Float[Tensor, "*shape"]
     hi: Float[Tensor, "*shape"]
@@ -60,7 +62,8 @@ class Between:
 
 @dataclass(frozen=True)
 class Gain:
-    """Any map of at most this p -> p gain, for each norm p given; blocks along `dims` act apart (None: one block)."""
+    """Any map of at most this p -> p gain, for each norm p given; blocks along `dims` act apart
+    (None: one block)."""
 
     in_shape: torch.Size
     out_shape: torch.Size

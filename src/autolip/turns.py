@@ -1,8 +1,8 @@
 """How the members of a portfolio share a time budget.
 
-The first upper bound may take most of the time: it is the one that there has to be.  Those that cost little leave
-some for the one that uses what it gets, and all of them some for the lower bound.  Who was cut short or came too late
-has another turn once that one has ended early.
+The first upper bound may take most of the time: it is the one that there has to be.  Those that
+cost little leave some for the one that uses what it gets, and all of them some for the lower bound.
+Who was cut short or came too late has another turn once that one has ended early.
 """
 
 from dataclasses import dataclass
@@ -13,10 +13,12 @@ from autolip.operators.norms.definite import reference_seconds
 from autolip.operators.norms.engine import ABOVE, CHEAP
 
 WORTH = 5.0
-"""Seconds of reference that a method which costs little may take where there is no time budget: as many as LipSDP."""
+"""Seconds of reference that a method which costs little may take where there is no time budget: as
+many as LipSDP."""
 
 FIRST = 0.85
-"""Until which part of a time budget the first upper bound may take, where a lower one is searched for as well."""
+"""Until which part of a time budget the first upper bound may take, where a lower one is searched
+for as well."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,23 @@ class Turns:
 
     @staticmethod
     def too_dear(price: float, options: NormOptions) -> str | None:
-        """Why a method of this price, in seconds of reference, is left out; None where it is not."""
+        """Why a method of this price, in seconds of reference, is left out; None where it is
+        not."""
         if options.deadline is None:
-            return None if price <= WORTH else f"it would take about {price:.2g} s: name it to have it run"
+            return (
+                None
+                if price <= WORTH
+                else f"it would take about {price:.2g} s: name it to have it run"
+            )
         seconds = price / reference_seconds(1.0) if price else 0.0
         if seconds <= max(options.left, 0.0):
             return None
-        return f"it would take about {seconds:.2g} s, more than its part of the time: give more, or name it"
+        return (
+            f"it would take about {seconds:.2g} s, more than its part of the time: give more, "
+            "or name it"
+        )
 
     def before(self, method: Method, others: bool) -> NormOptions:
-        """Those of a method that has an upper bound before it, and a lasting method after it or not."""
+        """Those of a method that has an upper bound before it, and a lasting method after it or
+        not."""
         return self.cheap if others and not method.lasting else self.last

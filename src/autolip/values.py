@@ -1,7 +1,8 @@
 """Directed scalars: an upper bound, a lower bound and an estimate are different types.
 
-A power iteration converges to a norm from below and a greedy search to a maximum from below; neither is an
-upper bound.  Here the direction of an inequality is a type, so the three cannot be mixed by accident.
+A power iteration converges to a norm from below and a greedy search to a maximum from below;
+neither is an upper bound.  Here the direction of an inequality is a type, so the three cannot be
+mixed by accident.
 """
 
 import itertools
@@ -48,20 +49,23 @@ def round_down(value: float) -> float:
 class Upper:
     """The quantity is at most `value`, unless one of `events` happened.
 
-    Without events the bound is PROVED: deterministic, every rounding error accounted for.  With events it is
-    CONFIDENT(delta): true with probability at least 1 - delta over our own random vectors, whatever the network
-    (unless it was made for the seed that they were drawn with, if one was given);
-    delta is the union bound over the *distinct* events, so that a norm used twice is counted once.
+    Without events the bound is PROVED: deterministic, every rounding error accounted for.  With
+    events it is CONFIDENT(delta): true with probability at least 1 - delta over our own random
+    vectors, whatever the network (unless it was made for the seed that they were drawn with, if one
+    was given); delta is the union bound over the *distinct* events, so that a norm used twice is
+    counted once.
 
     Zero is a proof and infinity is ignorance:
 
-    * The value 0 says that the quantity *is* 0: no difference passes.  Arithmetic never makes it from
-      anything else, for what underflows becomes the smallest positive double; nor may anything that
-      builds an `Upper` from a computed number, which is 0 only if every number it stands for is.
-    * The value inf says that no finite bound is known: there is none, or it is beyond the largest double.
-    * Hence 0 * inf = 0.  A gain bounds differences of values, which are finite whatever is known of them:
-      where a zero map comes first nothing differs any more, and where it comes last it maps every finite
-      difference to 0.
+    * The value 0 says that the quantity *is* 0: no difference passes.  Arithmetic never makes it
+      from anything else, for what underflows becomes the smallest positive double; nor may anything
+      that builds an `Upper` from a computed number, which is 0 only if every number it stands for
+      is.
+    * The value inf says that no finite bound is known: there is none, or it is beyond the largest
+      double.
+    * Hence 0 * inf = 0.  A gain bounds differences of values, which are finite whatever is known of
+      them: where a zero map comes first nothing differs any more, and where it comes last it maps
+      every finite difference to 0.
     * NaN is neither and cannot be built: see `at_most` for a computed number that may be one.
     """
 
@@ -74,7 +78,8 @@ class Upper:
 
     @staticmethod
     def at_most(value: float) -> "Upper":
-        """A computed bound that may be NaN, because something overflowed on the way: then nothing is known."""
+        """A computed bound that may be NaN, because something overflowed on the way: then nothing
+        is known."""
         return INFINITE if math.isnan(value) else Upper(value)
 
     @property
@@ -102,15 +107,17 @@ class Upper:
 
     def sqrt(self) -> "Upper":
         root = math.sqrt(self.value)
-        exact = math.isinf(root) or (root < 2**26 and root == int(root) and root * root == self.value)
+        exact = math.isinf(root) or (
+            root < 2**26 and root == int(root) and root * root == self.value
+        )
         return Upper(root if exact else round_up(root), self.events)
 
     @staticmethod
     def least(bounds: Iterable["Upper"]) -> "Upper":
         """The smallest of several valid bounds.
 
-        The choice looks at the random values, so a randomised winner fails with at most the sum of the
-        probabilities of every randomised candidate; a proved winner cannot fail.
+        The choice looks at the random values, so a randomised winner fails with at most the sum of
+        the probabilities of every randomised candidate; a proved winner cannot fail.
         """
         candidates = list(bounds)
         best = min(candidates, key=lambda bound: (bound.value, bound.delta))
@@ -130,7 +137,10 @@ class Upper:
 
 def _only_uppers(other: object) -> None:
     if not isinstance(other, Upper):
-        raise TypeError(f"an Upper combines with an Upper only, not with {type(other).__name__}: it would not be one")
+        raise TypeError(
+            f"an Upper combines with an Upper only, not with {type(other).__name__}: it "
+            "would not be one"
+        )
 
 
 ZERO = Upper(0.0)
@@ -140,7 +150,8 @@ INFINITE = Upper(math.inf)
 
 @dataclass(frozen=True)
 class Lower:
-    """The quantity is at least `value`: attained, by `witness` (what it holds depends on the search)."""
+    """The quantity is at least `value`: attained, by `witness` (what it holds depends on the
+    search)."""
 
     value: float
     witness: Any = None

@@ -17,10 +17,16 @@ HOLDS, REJECTED, UNREADABLE = 0, 1, 2
 
 def main(arguments: list[str] | None = None) -> int:
     """Print what is proved and under which assumptions, or why the certificate is rejected."""
-    parser = argparse.ArgumentParser(prog="autolip_check", description="Re-check a certificate from scratch.")
+    parser = argparse.ArgumentParser(
+        prog="autolip_check", description="Re-check a certificate from scratch."
+    )
     parser.add_argument("file", type=Path)
-    parser.add_argument("--model", type=Path, help="ONNX file: say which of its initialisers the weights are")
-    parser.add_argument("--json", action="store_true", help="print the verdict as JSON, with all of the region")
+    parser.add_argument(
+        "--model", type=Path, help="ONNX file: say which of its initialisers the weights are"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the verdict as JSON, with all of the region"
+    )
     asked = parser.parse_args(arguments)
     verdict, refusal = judged(asked.file, asked.model)
     if verdict is None:

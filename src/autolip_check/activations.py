@@ -1,8 +1,10 @@
-"""Theorems about names: slopes that an operation has on every input, for the parameters it is given with.
+"""Theorems about names: slopes that an operation has on every input, for the parameters it is given
+with.
 
-A function that is continuous, and differentiable but for finitely many points, with derivatives in [a, b], obeys
-a (x - y) <= f(x) - f(y) <= b (x - y) for all x >= y (mean value theorem, piece by piece).  Every entry below is such
-an [a, b], rounded outward.  A name, or a parameter, that is not listed here tells nothing.
+A function that is continuous, and differentiable but for finitely many points, with derivatives in
+[a, b], obeys a (x - y) <= f(x) - f(y) <= b (x - y) for all x >= y (mean value theorem, piece by
+piece).  Every entry below is such an [a, b], rounded outward.  A name, or a parameter, that is not
+listed here tells nothing.
 """
 
 import math
@@ -49,13 +51,15 @@ PLAIN: dict[str, Slopes] = {
     "silu": (-0.09983932012886693, 1.09983932012886720),
     "mish": (-0.11252612238946258, 1.08849816125172810),
 }
-"""Without parameters.  (erf: 2 / sqrt(pi); selu: its two constants' product; silu, mish: the derivative's extremes.)"""
+"""Without parameters.  (erf: 2 / sqrt(pi); selu: its two constants' product; silu, mish: the
+derivative's extremes.)"""
 
 GELU: dict[str, Slopes] = {
     "none": (-0.12890414518515481, 1.12890414518515490),
     "tanh": (-0.12899306865877182, 1.12899306865877190),
 }
-"""x Phi(x) at +-sqrt 2, and its approximation by tanh at +-1.41850400879...: the derivative's extremes."""
+"""x Phi(x) at +-sqrt 2, and its approximation by tanh at +-1.41850400879...: the derivative's
+extremes."""
 
 
 def _gelu(given: Parameters) -> Slopes | None:
@@ -71,7 +75,8 @@ def _leaky_relu(given: Parameters) -> Slopes | None:
 
 
 def _elu(given: Parameters) -> Slopes | None:
-    """c x above 0, c a (exp(i x) - 1) below: increasing for a, c, i >= 0, steepest with c or, at 0-, with c a i."""
+    """c x above 0, c a (exp(i x) - 1) below: increasing for a, c, i >= 0, steepest with c or, at
+    0-, with c a i."""
     alpha, scale, inner = (number(given.get(key, 1.0)) for key in ("alpha", "scale", "input_scale"))
     if min(alpha, scale, inner) < 0:
         return None
@@ -85,7 +90,8 @@ def _celu(given: Parameters) -> Slopes | None:
 
 
 def _softplus(given: Parameters) -> Slopes | None:
-    """log(1 + exp(b x)) / b, of slope sigmoid(b x); x itself where b x > threshold is the same but for 2.1e-9 / |b|.
+    """log(1 + exp(b x)) / b, of slope sigmoid(b x); x itself where b x > threshold is the same but
+    for 2.1e-9 / |b|.
 
     That holds for a threshold >= 20; below it the function has a jump that counts.
     """
@@ -127,7 +133,8 @@ def name_of(operation: str) -> str:
 
 
 def global_slopes(operation: str, parameters: Parameters) -> Slopes | None:
-    """[a, b] with a (x - y) <= f(x) - f(y) <= b (x - y) for x >= y; None where name and parameters do not tell."""
+    """[a, b] with a (x - y) <= f(x) - f(y) <= b (x - y) for x >= y; None where name and parameters
+    do not tell."""
     name = name_of(operation)
     if name in PLAIN:
         return None if parameters else PLAIN[name]

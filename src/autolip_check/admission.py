@@ -1,8 +1,9 @@
 """One rule for every number of a certificate: finite, and 0 or between 2^-250 and 2^250 in size.
 
-A product of three such numbers, and of two with the square of a third, is then a normal float64 or 0, and 0 only
-where a factor is.  What is multiplied more often is checked again after every product (`admitted`), or carries the
-allowance for underflow that `maps` and `forms` derive.  Comparisons are written so that NaN fails them.
+A product of three such numbers, and of two with the square of a third, is then a normal float64 or
+0, and 0 only where a factor is.  What is multiplied more often is checked again after every product
+(`admitted`), or carries the allowance for underflow that `maps` and `forms` derive.  Comparisons
+are written so that NaN fails them.
 """
 
 import math
@@ -50,7 +51,9 @@ def admitted(numbers: Array) -> Array:
     """The same array, every entry of it admitted."""
     sizes = np.abs(numbers)
     require(bool((sizes <= LARGEST).all()), "a number is too large, or not a number")
-    require(bool(((sizes >= LEAST) | (sizes == 0)).all()), "a number is too small: it is below 2^-250")
+    require(
+        bool(((sizes >= LEAST) | (sizes == 0)).all()), "a number is too small: it is below 2^-250"
+    )
     return numbers
 
 
@@ -75,14 +78,20 @@ def positive(numbers: Array, what: str) -> Array:
 def shape_of(value: Any) -> tuple[int, ...]:
     """A shape: a list of integers >= 0, not too many entries in all."""
     require(isinstance(value, list) and len(value) <= 32, f"{quoted(value)} is not a shape")
-    require(all(type(n) is int and 0 <= n <= LARGEST_TENSOR for n in value), f"{quoted(value)} is not a shape")
+    require(
+        all(type(n) is int and 0 <= n <= LARGEST_TENSOR for n in value),
+        f"{quoted(value)} is not a shape",
+    )
     require(math.prod(value) <= LARGEST_TENSOR, f"a tensor of shape {quoted(value)} is too large")
     return tuple(value)
 
 
 def fields_of(value: Any, wanted: set[str], what: str) -> dict[str, Any]:
     """An object of exactly these fields."""
-    require(isinstance(value, dict) and set(value) == wanted, f"{what} has unknown fields, or lacks some")
+    require(
+        isinstance(value, dict) and set(value) == wanted,
+        f"{what} has unknown fields, or lacks some",
+    )
     return dict(value)
 
 
@@ -106,11 +115,22 @@ def one_of(kinds: Iterable[str], entry: Any, field: str, what: str) -> str:
 
 
 def quoted(value: Any) -> str:
-    """What a file says, in quotes where it is text: printable ASCII on one line, cut where it is long."""
-    shown = ascii(value) if isinstance(value, str | int | float | bool | None) else f"a {type(value).__name__}"
-    return shown if len(shown) <= LONGEST_TEXT else f"{shown[:LONGEST_TEXT]}... ({len(shown)} characters)"
+    """What a file says, in quotes where it is text: printable ASCII on one line, cut where it is
+    long."""
+    shown = (
+        ascii(value)
+        if isinstance(value, str | int | float | bool | None)
+        else f"a {type(value).__name__}"
+    )
+    return (
+        shown
+        if len(shown) <= LONGEST_TEXT
+        else f"{shown[:LONGEST_TEXT]}... ({len(shown)} characters)"
+    )
 
 
 def printable(sentence: str) -> str:
     """A sentence with everything but printable ASCII escaped: what is printed is one line."""
-    return re.sub(r"[^ -~]", lambda found: found[0].encode("unicode_escape").decode("ascii"), sentence)
+    return re.sub(
+        r"[^ -~]", lambda found: found[0].encode("unicode_escape").decode("ascii"), sentence
+    )

@@ -43,8 +43,8 @@ class Verdict:
 def check(path: Path, model: Path | None = None) -> Verdict:
     """The verdict on a certificate.
 
-    Raises Rejected, with the reason, where it does not hold or is not understood; NotACertificate, which is one of
-    them, where there is none to be read.
+    Raises Rejected, with the reason, where it does not hold or is not understood; NotACertificate,
+    which is one of them, where there is none to be read.
     """
     document, tensors = read(path)
     stored = initializers(model) if model else {}
@@ -52,29 +52,56 @@ def check(path: Path, model: Path | None = None) -> Verdict:
     try:
         with np.errstate(all="ignore"):  # what overflows is infinite or NaN, and rejected as that
             return _verdict(document, held | tensors, stored if model else None)
-    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError, RuntimeError) as error:
+    except (
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        MemoryError,
+        RuntimeError,
+    ) as error:
         raise Rejected(f"not in the format: {type(error).__name__} {error}") from error
 
 
-def _verdict(document: Document, tensors: dict[str, Array], stored: dict[str, Stored] | None) -> Verdict:
-    fields_of(document, {"format", "version", "claim", "graph", "proof", "provenance"}, "the document")
+def _verdict(
+    document: Document, tensors: dict[str, Array], stored: dict[str, Stored] | None
+) -> Verdict:
+    fields_of(
+        document, {"format", "version", "claim", "graph", "proof", "provenance"}, "the document"
+    )
     require(isinstance(document["provenance"], dict), "the provenance is not understood")
-    claim = fields_of(document["claim"], {"value", "norms", "certainty", "delta", "network"}, "the claim")
+    claim = fields_of(
+        document["claim"], {"value", "norms", "certainty", "delta", "network"}, "the claim"
+    )
     value, delta, (p, q) = finite(claim["value"]), finite(claim["delta"]), norms_of(claim["norms"])
-    require(claim["certainty"] == ("confident" if delta else "proved"), "certainty and delta contradict each other")
+    require(
+        claim["certainty"] == ("confident" if delta else "proved"),
+        "certainty and delta contradict each other",
+    )
     digest = hashlib.sha256(canonical(document["graph"]).encode()).hexdigest()
     require(claim["network"] == digest, "the claim is about another network")
     network = read_network(document["graph"], tensors)
     facts = checked(document["proof"], network, tensors, delta)
     total = concluded(facts, network, p, q)
     require(total <= value, f"the facts show {_shown(total)}, not {value!r}")
-    sure = f"except with probability {delta!r} over the checker's random vectors" if delta else "deterministically"
+    sure = (
+        f"except with probability {delta!r} over the checker's random vectors"
+        if delta
+        else "deterministically"
+    )
     shape = " x ".join(map(str, network[network.input].shape)) or "one number"
-    sentences = ["f is the network of this graph: its capture from the model was not repeated", *assumptions(network)]
+    sentences = [
+        "f is the network of this graph: its capture from the model was not repeated",
+        *assumptions(network),
+    ]
     if stored is not None:
         sentences += numbers_of(document["graph"], stored)
     return Verdict(
-        printable(f"||f(x) - f(y)||_{q} <= {value!r} ||x - y||_{p} for all x, y {network.region.words}, {sure}"),
+        printable(
+            f"||f(x) - f(y)||_{q} <= {value!r} ||x - y||_{p} for all x, y "
+            f"{network.region.words}, {sure}"
+        ),
         printable(f"{digest[:16]}, {len(network.vertices)} operations on an input of {shape}"),
         tuple(map(printable, sentences)),
         document["graph"]["region"],

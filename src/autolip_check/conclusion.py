@@ -1,7 +1,8 @@
-"""From facts to the claim: gains are added over operands and multiplied along paths, exactly, in fractions.
+"""From facts to the claim: gains are added over operands and multiplied along paths, exactly, in
+fractions.
 
-With g_r(v) the largest |v - v'|_r over |x - x'|_p: for v = sum_i M_i u_i it is at most sum_i |M_i|_{s -> r} g_s(u_i),
-and a fact about a stretch from u to v gives g_r(v) <= value g_s(u).
+With g_r(v) the largest |v - v'|_r over |x - x'|_p: for v = sum_i M_i u_i it is at most sum_i
+|M_i|_{s -> r} g_s(u_i), and a fact about a stretch from u to v gives g_r(v) <= value g_s(u).
 """
 
 import math
@@ -26,7 +27,8 @@ Gains = dict[str, Number]
 
 
 def concluded(facts: list[Fact], network: Network, p: str, q: str) -> Number:
-    """The gain from input to output: sums over operands, products along paths, facts where they are smaller."""
+    """The gain from input to output: sums over operands, products along paths, facts where they are
+    smaller."""
     norms, gains = tuple(dict.fromkeys((p, q))), dict[str, Gains]()
     about = dict[str, list[Fact]]()
     for fact in facts:
@@ -40,21 +42,27 @@ def concluded(facts: list[Fact], network: Network, p: str, q: str) -> Number:
         size = network.size(vertex.name)
         at: Gains = {}
         for s in norms:
-            at[s] = _through(vertex, here, gains, reach, s) if vertex.edges else exchange(p, s, size)
+            at[s] = (
+                _through(vertex, here, gains, reach, s) if vertex.edges else exchange(p, s, size)
+            )
         least = {r: min(_product(exchange(s, r, size), at[s]) for s in norms) for r in norms}
         gains[vertex.name] = {r: shortened(gain) for r, gain in least.items()}
     return gains[network.output][q]
 
 
 def _reach(vertex: Vertex, network: Network, facts: list[Fact], constant: set[str]) -> set[str]:
-    """What an affine operation depends on through affine ones: where no norms are given, only whether on anything."""
+    """What an affine operation depends on through affine ones: where no norms are given, only
+    whether on anything."""
     if any(fact.step == "norm" for fact in facts):
         return network.sources(vertex.name)
-    return {edge.source for edge in vertex.edges if not edge.is_zero and edge.source not in constant}
+    return {
+        edge.source for edge in vertex.edges if not edge.is_zero and edge.source not in constant
+    }
 
 
 def shortened(gain: Number) -> Number:
-    """The same number, or where it has very many digits one of a thousand bits that is not smaller."""
+    """The same number, or where it has very many digits one of a thousand bits that is not
+    smaller."""
     if not isinstance(gain, Fraction):
         return gain
     top, bottom = gain.numerator.bit_length(), gain.denominator.bit_length()
@@ -63,11 +71,17 @@ def shortened(gain: Number) -> Number:
     if top - bottom > LONGEST:
         return math.inf
     shift = min(LONGEST, LONGEST // 2 + bottom - top)
-    return Fraction(math.ceil(gain * 2**shift if shift > 0 else gain / 2**-shift)) * Fraction(2) ** -shift
+    return (
+        Fraction(math.ceil(gain * 2**shift if shift > 0 else gain / 2**-shift))
+        * Fraction(2) ** -shift
+    )
 
 
-def _through(vertex: Vertex, facts: list[Fact], gains: dict[str, Gains], reach: set[str], r: str) -> Number:
-    """Edge by edge, or for an affine operation source by source; or by one fact about the whole stretch."""
+def _through(
+    vertex: Vertex, facts: list[Fact], gains: dict[str, Gains], reach: set[str], r: str
+) -> Number:
+    """Edge by edge, or for an affine operation source by source; or by one fact about the whole
+    stretch."""
     whole = [_by_facts([fact], gains, r) for fact in facts if fact.step != "norm"]
     if vertex.is_affine:
         norms = [fact for fact in facts if fact.step == "norm"]
@@ -86,7 +100,10 @@ def _total(parts: list[Number]) -> Number:
 def _by_facts(facts: list[Fact], gains: dict[str, Gains], r: str) -> Number:
     """The least of what these facts, of one source, say about the norm r."""
     known = [fact for fact in facts if fact.q == r and fact.p in gains[fact.source]]
-    return min([_product(Fraction(fact.value), gains[fact.source][fact.p]) for fact in known], default=math.inf)
+    return min(
+        [_product(Fraction(fact.value), gains[fact.source][fact.p]) for fact in known],
+        default=math.inf,
+    )
 
 
 def _along(edge: Edge, vertex: Vertex, before: Gains, r: str) -> Number:
@@ -99,7 +116,9 @@ def _along(edge: Edge, vertex: Vertex, before: Gains, r: str) -> Number:
         return _product(Fraction(steepest), before[r])
     size = math.prod(vertex.shape)
     known = [
-        _product(Fraction(gain) * exchange(s, r, size), before[s]) for s, gain in slope.norms.items() if s in before
+        _product(Fraction(gain) * exchange(s, r, size), before[s])
+        for s, gain in slope.norms.items()
+        if s in before
     ]
     return min(known, default=math.inf)
 

@@ -1,7 +1,9 @@
-"""The file: safetensors (arrays behind a JSON header) named by their hashes, and a document of canonical JSON.
+"""The file: safetensors (arrays behind a JSON header) named by their hashes, and a document of
+canonical JSON.
 
-What is not such a file, or cannot be read, is `NotACertificate`; a certificate that does not hold is `Rejected`.
-Every size that the file declares is compared with the bytes that are there before memory is taken.
+What is not such a file, or cannot be read, is `NotACertificate`; a certificate that does not hold
+is `Rejected`. Every size that the file declares is compared with the bytes that are there before
+memory is taken.
 """
 
 import hashlib
@@ -47,7 +49,9 @@ def read_bytes(path: Path, largest: int = LARGEST_FILE) -> bytes:
     try:
         status = path.stat()
         understood(stat.S_ISREG(status.st_mode), f"{path} cannot be read: it is not a regular file")
-        understood(status.st_size <= largest, f"{path} cannot be read: it is larger than {largest} bytes")
+        understood(
+            status.st_size <= largest, f"{path} cannot be read: it is larger than {largest} bytes"
+        )
         return path.read_bytes()
     except OSError as error:
         raise NotACertificate(f"{path} cannot be read: {error.strerror}") from error
@@ -59,20 +63,33 @@ def read(path: Path) -> tuple[Document, dict[str, NDArray[Any]]]:
     """The document and the tensors of a certificate file, which must be exactly in the format."""
     data = read_bytes(path)
     length = int.from_bytes(data[:8], "little")
-    understood(len(data) >= 8 and length <= len(data) - 8, "not a certificate: the file is shorter than its header")
-    understood(length <= LARGEST_HEADER, f"not a certificate: its header is longer than {LARGEST_HEADER} bytes")
+    understood(
+        len(data) >= 8 and length <= len(data) - 8,
+        "not a certificate: the file is shorter than its header",
+    )
+    understood(
+        length <= LARGEST_HEADER,
+        f"not a certificate: its header is longer than {LARGEST_HEADER} bytes",
+    )
     header = _json(data[8 : 8 + length])
     metadata = header.pop("__metadata__", None)
-    understood(isinstance(metadata, dict) and list(metadata) == ["certificate"], "not a certificate: no document")
+    understood(
+        isinstance(metadata, dict) and list(metadata) == ["certificate"],
+        "not a certificate: no document",
+    )
     document = _json(metadata["certificate"])
-    understood(metadata["certificate"] == canonical(document), "not a certificate: its document is not canonical JSON")
+    understood(
+        metadata["certificate"] == canonical(document),
+        "not a certificate: its document is not canonical JSON",
+    )
     known = (document.get("format"), document.get("version")) == (FORMAT, VERSION)
     understood(known, "not a certificate, or one of a version that is not known")
     return document, _tensors(header, memoryview(data)[8 + length :])
 
 
 def _json(text: Any) -> Document:
-    """An object of JSON; numbers that are not finite, names that come twice, and nesting without end, are refused."""
+    """An object of JSON; numbers that are not finite, names that come twice, and nesting without
+    end, are refused."""
 
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{constant} is not a number of JSON")
@@ -86,7 +103,9 @@ def _json(text: Any) -> Document:
     try:
         value = json.loads(text, parse_constant=refuse, object_pairs_hook=once)
     except (ValueError, TypeError, RecursionError, MemoryError) as error:
-        raise NotACertificate(f"not a certificate: no JSON where it should be ({type(error).__name__})") from error
+        raise NotACertificate(
+            f"not a certificate: no JSON where it should be ({type(error).__name__})"
+        ) from error
     understood(isinstance(value, dict), "not a certificate: its JSON is no object")
     return dict(value)
 
@@ -94,7 +113,9 @@ def _json(text: Any) -> Document:
 def canonical(value: Any) -> str:
     """Keys sorted, no spaces, shortest digits."""
     try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+        return json.dumps(
+            value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+        )
     except (ValueError, RecursionError) as error:  # a number like 1e999 is read as infinite
         raise NotACertificate("not a certificate: it holds numbers without a value") from error
 
@@ -103,12 +124,20 @@ def _tensors(header: Document, data: memoryview) -> dict[str, NDArray[Any]]:
     """The arrays, which must fill the rest of the file in order, without gaps."""
     tensors = dict[str, NDArray[Any]]()
     end = 0
-    for name, (kind, shape, start, stop) in sorted(_entries(header).items(), key=lambda item: item[1][2:]):
+    for name, (kind, shape, start, stop) in sorted(
+        _entries(header).items(), key=lambda item: item[1][2:]
+    ):
         extent = kind.itemsize * math.prod(shape)
-        understood(start == end and stop - start == extent, "not a certificate: a tensor has a wrong extent")
+        understood(
+            start == end and stop - start == extent,
+            "not a certificate: a tensor has a wrong extent",
+        )
         understood(stop <= len(data), "not a certificate: the file is shorter than its tensors")
         array = np.frombuffer(data[start:stop], kind).reshape(shape)
-        require(kind.kind == "i" or np.isfinite(array).all(), "a tensor holds infinite or undefined numbers")
+        require(
+            kind.kind == "i" or np.isfinite(array).all(),
+            "a tensor holds infinite or undefined numbers",
+        )
         require(name == content(array), "a tensor is not what its name says")
         tensors[name], end = array, stop
     understood(end == len(data), "not a certificate: bytes are left over after the tensors")
@@ -122,8 +151,13 @@ def _entries(header: Document) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]
         whole = isinstance(entry, dict) and set(entry) == {"dtype", "shape", "data_offsets"}
         understood(whole, "not a certificate: a tensor has unknown fields")
         kind, shape, ends = entry["dtype"], entry["shape"], entry["data_offsets"]
-        understood(isinstance(kind, str) and kind in DTYPES, "not a certificate: a tensor is of an unknown type")
-        understood(_is_shape(shape) and len(shape) <= 32, "not a certificate: a tensor has no shape")
+        understood(
+            isinstance(kind, str) and kind in DTYPES,
+            "not a certificate: a tensor is of an unknown type",
+        )
+        understood(
+            _is_shape(shape) and len(shape) <= 32, "not a certificate: a tensor has no shape"
+        )
         understood(_is_shape(ends) and len(ends) == 2, "not a certificate: a tensor has no place")
         found[name] = np.dtype(DTYPES[kind]), tuple(shape), ends[0], ends[1]
     return found

@@ -1,18 +1,24 @@
-"""H >= 0: a quadratic form on the input and the results of nonlinear operations, by factorisation or Lanczos.
+"""H >= 0: a quadratic form on the input and the results of nonlinear operations, by factorisation
+or Lanczos.
 
-Along the graph, v the operand and z the result of a nonlinear operation with slopes in [a, b], all differences obey
-(z - a v)(b v - z) >= 0 entry by entry, and g^2 |v|^2 - |z|^2 >= 0 for a block of gain g.  With multipliers lam >= 0,
+Along the graph, v the operand and z the result of a nonlinear operation with slopes in [a, b], all
+differences obey (z - a v)(b v - z) >= 0 entry by entry, and g^2 |v|^2 - |z|^2 >= 0 for a block of
+gain g.  With multipliers lam >= 0,
 
-    H = sum_i mu_i x_i^2 - sum_j y_j^2 / nu_j - sum lam (z - a v)(b v - z) - sum lam (g^2 |v|^2 - |z|^2)
+    H = sum_i mu_i x_i^2 - sum_j y_j^2 / nu_j - sum lam (z - a v)(b v - z) - sum lam (g^2 |v|^2 -
+    |z|^2)
 
-being >= 0 for all x and z shows sum_j y_j^2 / nu_j <= sum_i mu_i x_i^2 (Fazlyab et al., NeurIPS 2019, LipSDP-Neuron).
-Without nonlinear operations it says that the norm of an affine map A is at most sqrt(mu).
+being >= 0 for all x and z shows sum_j y_j^2 / nu_j <= sum_i mu_i x_i^2 (Fazlyab et al., NeurIPS
+2019, LipSDP-Neuron). Without nonlinear operations it says that the norm of an affine map A is at
+most sqrt(mu).
 
-In place of its second term stand nu |t|^2 - 2 t y, of which that is the least over t.  Where ab = 0 every operation's
-own part of H is then diagonal: some that are not coupled are eliminated, and S >= 0 is shown, S being the rest.
+In place of its second term stand nu |t|^2 - 2 t y, of which that is the least over t.  Where ab = 0
+every operation's own part of H is then diagonal: some that are not coupled are eliminated, and S >=
+0 is shown, S being the rest.
 
-Its coefficients are products of at most three admitted numbers, or of two with a square, and so normal numbers.  With
-`absolute` every result carries 2^-900 besides: gamma times that is more than all products that underflow have lost.
+Its coefficients are products of at most three admitted numbers, or of two with a square, and so
+normal numbers.  With `absolute` every result carries 2^-900 besides: gamma times that is more than
+all products that underflow have lost.
 """
 
 import math
@@ -43,7 +49,8 @@ Product = Callable[[Array, bool], Array]
 
 @dataclass(frozen=True)
 class Form:
-    """H on `source`, the keys of `multipliers`, and t under the name of `sink`, the value of which is y."""
+    """H on `source`, the keys of `multipliers`, and t under the name of `sink`, the value of which
+    is y."""
 
     network: Network
     source: str
@@ -62,31 +69,40 @@ class Form:
 
     @cached_property
     def kept(self) -> NDArray[np.bool_]:
-        """Which variables are not eliminated: of those in which H is diagonal, larger operations go first.
+        """Which variables are not eliminated: of those in which H is diagonal, larger operations go
+        first.
 
-        z is coupled with what its operand v is made of, t with what y is made of; where an operation is not bent, a
-        square of v couples what v is made of, and those variables are kept.
+        z is coupled with what its operand v is made of, t with what y is made of; where an
+        operation is not bent, a square of v couples what v is made of, and those variables are
+        kept.
         """
         edges = {name: self.network[name].edges[0] for name in self.multipliers}
         ends = {self.sink: self.sink} | {name: edge.source for name, edge in edges.items()}
         reads = {name: self.network.sources(at, self.section.free) for name, at in ends.items()}
-        tied = set[str]().union(*(reads[name] for name, edge in edges.items() if not _is_bent(edge.slope)))
+        tied = set[str]().union(
+            *(reads[name] for name, edge in edges.items() if not _is_bent(edge.slope))
+        )
         gone = set[str]()
         for name in sorted(self.sizes, key=lambda name: -self.sizes[name]):
             readers = {other for other, sources in reads.items() if name in sources}
             coupled = reads.get(name, set()) | readers
             if name not in tied and not coupled & gone:
                 gone.add(name)
-        return np.concatenate([np.full(size, name not in gone) for name, size in self.sizes.items()])
+        return np.concatenate(
+            [np.full(size, name not in gone) for name, size in self.sizes.items()]
+        )
 
     @cached_property
     def weights(self) -> Array:
         """About the diagonal of H, and that of what is eliminated: mu, the multipliers, nu."""
         parts = zip(self.sizes, (self.mu, *self.multipliers.values(), self.nu), strict=True)
-        return np.concatenate([np.broadcast_to(part, self.network[name].shape).reshape(-1) for name, part in parts])
+        return np.concatenate(
+            [np.broadcast_to(part, self.network[name].shape).reshape(-1) for name, part in parts]
+        )
 
     def product(self, x: Array, absolute: bool) -> Array:
-        """S x for the rows of x, S = H_kk - H_ke H_ee^-1 H_ek; with `absolute` at least |H_kk| x + ..., for x >= 0."""
+        """S x for the rows of x, S = H_kk - H_ke H_ee^-1 H_ek; with `absolute` at least |H_kk| x +
+        ..., for x >= 0."""
         full = np.zeros((len(x), len(self.kept)))
         full[:, self.kept] = x
         gone = ~self.kept
@@ -95,7 +111,8 @@ class Form:
         return self.whole(full, absolute)[:, self.kept]
 
     def noise(self, product: Product, scale: Array) -> float:
-        """Of a product's rounding error, in norm, scaled: | |H| |_2 <= max (|H| w) / w, all w > 0 (Collatz)."""
+        """Of a product's rounding error, in norm, scaled: | |H| |_2 <= max (|H| w) / w, all w > 0
+        (Collatz)."""
         terms = 4 * self.section.terms() + 32 + 4 * len(self.multipliers)
         none = np.zeros((1, len(scale)))
         w, spread = none + 1, math.inf
@@ -132,8 +149,11 @@ def _is_bent(slope: Any) -> bool:
     return isinstance(slope, Slopes) and not bool(((slope.lo != 0) & (slope.hi != 0)).any())
 
 
-def _constraint(vertex: Vertex, lam: Array, v: Array, z: Array, absolute: bool) -> tuple[Array, Array]:
-    """Half the gradient of -lam (z - a v)(b v - z) in z and in v, or of -lam (g^2 |v|^2 - |z|^2)."""
+def _constraint(
+    vertex: Vertex, lam: Array, v: Array, z: Array, absolute: bool
+) -> tuple[Array, Array]:
+    """Half the gradient of -lam (z - a v)(b v - z) in z and in v, or of -lam (g^2 |v|^2 -
+    |z|^2)."""
     slope = vertex.edges[0].slope
     if isinstance(slope, Gain):
         require("l2" in slope.norms, f"no l2 gain of {quoted(vertex.name)} is given")
@@ -157,7 +177,8 @@ def scale_of(diagonal: Array, exact: bool = True) -> Array:
 
 
 def prove(form: Form) -> None:
-    """H >= 0, deterministically, by S; where what is eliminated cancels but for its rounding, by H itself."""
+    """H >= 0, deterministically, by S; where what is eliminated cancels but for its rounding, by H
+    itself."""
     n = len(form.weights)
     try:
         factorise(form.product, form, int(form.kept.sum()))
@@ -168,11 +189,14 @@ def prove(form: Form) -> None:
 
 
 def factorise(product: Product, form: Form, n: int) -> None:
-    """A matrix M of order n, given by its product: D M D - shift I = R^T R + little, multiplied out; else Rejected."""
+    """A matrix M of order n, given by its product: D M D - shift I = R^T R + little, multiplied
+    out; else Rejected."""
     require(0 < n <= LARGEST_MATRIX, f"a matrix of order {n} is too large to factorise")
     step = max(1, CHUNK // len(form.weights))
     starts = range(0, n, step)
-    matrix = np.concatenate([product(np.eye(min(step, n - start), n, start), False) for start in starts])
+    matrix = np.concatenate(
+        [product(np.eye(min(step, n - start), n, start), False) for start in starts]
+    )
     scale = scale_of(matrix.diagonal())
     matrix *= scale
     matrix *= scale[:, None] / 2
@@ -183,15 +207,21 @@ def factorise(product: Product, form: Form, n: int) -> None:
     try:
         factor = np.linalg.cholesky(matrix).T
     except np.linalg.LinAlgError as error:
-        raise Rejected("H is not positive semidefinite by the margin that rounding needs") from error
+        raise Rejected(
+            "H is not positive semidefinite by the margin that rounding needs"
+        ) from error
     residual = _residual(factor, matrix, step)
     sizes = np.abs(factor)
     rounding = gamma(2 * n + 8) * float((sizes.T @ sizes.sum(1)).max())
-    require(noise + (1.5 * residual + rounding) * (1 + 1e-6) < shift, "rounding leaves no margin: nothing is proved")
+    require(
+        noise + (1.5 * residual + rounding) * (1 + 1e-6) < shift,
+        "rounding leaves no margin: nothing is proved",
+    )
 
 
 def _residual(factor: Array, matrix: Array, step: int) -> float:
-    """Of R^T R - M the Frobenius norm below the diagonal and on it: times sqrt 2, that of all of it, or more."""
+    """Of R^T R - M the Frobenius norm below the diagonal and on it: times sqrt 2, that of all of
+    it, or more."""
     n, residual = len(matrix), 0.0
     for start in range(0, n, step):
         stop = min(start + step, n)

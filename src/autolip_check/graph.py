@@ -1,6 +1,8 @@
-"""The network as a graph: which linear maps every operation can act as on differences of its operands.
+"""The network as a graph: which linear maps every operation can act as on differences of its
+operands.
 
-Everything that is declared, names, shapes, kinds, numbers, is checked here, before anything is computed with it.
+Everything that is declared, names, shapes, kinds, numbers, is checked here, before anything is
+computed with it.
 """
 
 import math
@@ -11,7 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from autolip_check.admission import LARGEST_TENSOR, fields_of, list_of, number, one_of, quoted, shape_of, text_of
+from autolip_check.admission import (
+    LARGEST_TENSOR,
+    fields_of,
+    list_of,
+    number,
+    one_of,
+    quoted,
+    shape_of,
+    text_of,
+)
 from autolip_check.container import Array, Document, require
 from autolip_check.maps import Map, Shape, Tensors, build, tensor
 from autolip_check.regions import Region, read_region
@@ -54,7 +65,8 @@ class Edge:
 
 @dataclass(frozen=True)
 class Origin:
-    """Which operation of the model a vertex stands for, with which parameters, and where: as the file says."""
+    """Which operation of the model a vertex stands for, with which parameters, and where: as the
+    file says."""
 
     operation: str = ""
     place: str = ""
@@ -98,11 +110,14 @@ class Network:
         return math.prod(self[name].shape)
 
     def sources(self, sink: str, free: tuple[str, ...] = ()) -> set[str]:
-        """What an affine operation depends on through affine ones: the input, nonlinear operations, free ones."""
+        """What an affine operation depends on through affine ones: the input, nonlinear operations,
+        free ones."""
         needed = {self[sink].name}
         for vertex in reversed(self.vertices.values()):
             if vertex.name in needed and vertex.is_affine and vertex.name not in free:
-                needed = needed - {vertex.name} | {edge.source for edge in vertex.edges if not edge.is_zero}
+                needed = needed - {vertex.name} | {
+                    edge.source for edge in vertex.edges if not edge.is_zero
+                }
         return needed
 
 
@@ -120,7 +135,9 @@ def read_network(entry: Any, tensors: Tensors) -> Network:
         total += math.prod(vertex.shape)
         require(total <= LARGEST_TENSOR, "the values of the network are too large together")
         network.vertices[vertex.name] = vertex
-    require(network[network.input] is next(iter(network)), "the graph does not begin with its input")
+    require(
+        network[network.input] is next(iter(network)), "the graph does not begin with its input"
+    )
     require(network[network.output], "the graph has no output")
     return network
 
@@ -130,8 +147,13 @@ def _vertex(item: Any, network: Network, tensors: Tensors) -> Vertex:
     name, shape = text_of(item["name"], "the name of an operation"), shape_of(item["shape"])
     require(name not in network.vertices, f"two operations are called {quoted(name)}")
     require(not name.endswith("|"), "names that end in | are the checker's own")
-    edges = tuple(_edge(edge, network, shape, tensors) for edge in list_of(item["edges"], "the operands"))
-    require(bool(edges) == bool(network.vertices), "the first operation is the input, and no other one is")
+    edges = tuple(
+        _edge(edge, network, shape, tensors) for edge in list_of(item["edges"], "the operands")
+    )
+    require(
+        bool(edges) == bool(network.vertices),
+        "the first operation is the input, and no other one is",
+    )
     return Vertex(name, shape, edges, _origin(item["origin"]))
 
 
@@ -169,25 +191,35 @@ def _slopes(entry: Document, shape: Shape, tensors: Tensors) -> Slopes:
 
 def _gain(entry: Document, shape: Shape) -> Gain:
     norms, dims = entry["norms"], entry["dims"]
-    require(isinstance(norms, dict) and set(norms) <= set(NORMS), "a gain is of a norm that is not known")
+    require(
+        isinstance(norms, dict) and set(norms) <= set(NORMS),
+        "a gain is of a norm that is not known",
+    )
     gains = {name: number(value) for name, value in norms.items()}
     require(all(value >= 0 for value in gains.values()), "a gain is negative")
     if dims is None:
         return Gain(gains, None)
     axes = shape_of(dims)
-    require(list(axes) == sorted(set(axes)) and max(axes, default=-1) < len(shape), "the axes of blocks are odd")
+    require(
+        list(axes) == sorted(set(axes)) and max(axes, default=-1) < len(shape),
+        "the axes of blocks are odd",
+    )
     return Gain(gains, axes)
 
 
 @dataclass(frozen=True)
 class Section:
-    """The affine maps from some vertices, free variables, to all that depend on them through affine operations only."""
+    """The affine maps from some vertices, free variables, to all that depend on them through affine
+    operations only."""
 
     network: Network
     free: tuple[str, ...]
 
-    def act(self, values: dict[str, Array], back: bool = False, absolute: bool = False) -> dict[str, Array]:
-        """The values of all vertices that those given reach; `back`: the adjoint, what they give at the free ones."""
+    def act(
+        self, values: dict[str, Array], back: bool = False, absolute: bool = False
+    ) -> dict[str, Array]:
+        """The values of all vertices that those given reach; `back`: the adjoint, what they give at
+        the free ones."""
         known, vertices = dict(values), self.network.vertices.values()
         for vertex in reversed(vertices) if back else vertices:
             if not vertex.is_affine or vertex.name in self.free:
@@ -207,7 +239,11 @@ class Section:
         for vertex in self.network:
             if vertex.name in self.free or not vertex.is_affine:
                 continue
-            known = [(e.source, e.slope) for e in vertex.edges if e.source in worst and isinstance(e.slope, Map)]
+            known = [
+                (e.source, e.slope)
+                for e in vertex.edges
+                if e.source in worst and isinstance(e.slope, Map)
+            ]
             paths = [worst[source] + slope.terms + uses[source] for source, slope in known]
             if paths:
                 worst[vertex.name] = max(paths) + len(paths)

@@ -25,7 +25,9 @@ def trust(form: Form, delta: float) -> None:
     alphas, betas, defects = list[Array](), [np.zeros(runs)], list[Array]()
     noise = form.noise(form.whole, scale)
     for step in range(1, 1 + LONGEST_RECURRENCE):
-        image = -scale * np.concatenate([form.whole(x, False) for x in np.array_split(scale * vector, pieces)])
+        image = -scale * np.concatenate(
+            [form.whole(x, False) for x in np.array_split(scale * vector, pieces)]
+        )
         alphas.append((vector * image).sum(1))
         rest = image - alphas[-1][:, None] * vector - betas[-1][:, None] * before
         beta = np.linalg.norm(rest, axis=1)
@@ -34,21 +36,30 @@ def trust(form: Form, delta: float) -> None:
         defects.append(noise * (1 + 1e-6) + 12 * UNIT * sizes)
         before, vector = vector, rest / np.maximum(beta, 2.0**-1000)[:, None]
         betas.append(beta)
-        runs_so_far = zip(*(np.array(x).T.tolist() for x in (alphas, betas[1:], defects)), strict=True)
+        runs_so_far = zip(
+            *(np.array(x).T.tolist() for x in (alphas, betas[1:], defects)), strict=True
+        )
         if step % 4 == 0 and all(_excludes(a, b, d, epsilon) for a, b, d in runs_so_far):
             return
-    raise Rejected(f"{LONGEST_RECURRENCE} steps of Lanczos did not exclude a negative eigenvalue of H")
+    raise Rejected(
+        f"{LONGEST_RECURRENCE} steps of Lanczos did not exclude a negative eigenvalue of H"
+    )
 
 
-def _excludes(alphas: list[float], betas: list[float], defects: list[float], epsilon: float) -> bool:
+def _excludes(
+    alphas: list[float], betas: list[float], defects: list[float], epsilon: float
+) -> bool:
     """Whether a recurrence of B = -D H D excludes an eigenvalue >= 0; Rejected where one is seen.
 
-    B V = V T + beta v e_k^T + F, with u a unit eigenvector of B for lambda >= 0 above the spectrum of T, gives
+    B V = V T + beta v e_k^T + F, with u a unit eigenvector of B for lambda >= 0 above the spectrum
+    of T, gives
     |<v_1, u>| <= beta y_k + sum |F_j| y_j, y = (-T)^-1 e_1 >= 0 (which decreases in lambda); but |<v_1, u>| < eps has
-    probability at most eps sqrt(2 n / pi) for every run: van Dorsselaer, Hochstenbach and van der Vorst, SIAM J. Matrix
-    Anal. Appl. 22 (2000), Theorem 3.2.  Orthogonality of V is not used.  |F_j| <= `defects`, column by column.
+    probability at most eps sqrt(2 n / pi) for every run: van Dorsselaer, Hochstenbach and van der
+    Vorst, SIAM J. Matrix Anal. Appl. 22 (2000), Theorem 3.2.  Orthogonality of V is not used.
+    |F_j| <= `defects`, column by column.
 
-    The pivots of -T from below are exact for off-diagonals changed by a few units, which are one more part of F.
+    The pivots of -T from below are exact for off-diagonals changed by a few units, which are one
+    more part of F.
     """
     pivots = [-alphas[-1]]
     for alpha, beta in zip(alphas[-2::-1], betas[-2::-1], strict=True):

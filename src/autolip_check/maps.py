@@ -1,10 +1,10 @@
 """Linear maps: a closed set of primitives, executed forward and backward in float64.
 
-With `absolute` a map acts by |A|, and adds 2^-900 (gamma times it is far more than underflow can lose): for the image m
-of |x| by |A|, |computed A x - A x| <= gamma_t m with t = `terms` (Higham, Accuracy and Stability of Numerical
-Algorithms, 2002, section 3.1).  `terms` counts the products in one entry, and the stated uncertainty of the entries in
-units of 2^-53: relative errors e_i of factors compound to (1 + e_1) ... (1 + e_k) - 1, which is at most gamma of their
-sum.
+With `absolute` a map acts by |A|, and adds 2^-900 (gamma times it is far more than underflow can
+lose): for the image m of |x| by |A|, |computed A x - A x| <= gamma_t m with t = `terms` (Higham,
+Accuracy and Stability of Numerical Algorithms, 2002, section 3.1).  `terms` counts the products in
+one entry, and the stated uncertainty of the entries in units of 2^-53: relative errors e_i of
+factors compound to (1 + e_1) ... (1 + e_k) - 1, which is at most gamma of their sum.
 """
 
 import itertools
@@ -81,13 +81,19 @@ class Stored(Map):
 
 
 class Dense(Stored):
-    """x -> W x along the last axis; W (*batch, m, n), its batch broadcast against the leading axes."""
+    """x -> W x along the last axis; W (*batch, m, n), its batch broadcast against the leading
+    axes."""
 
     def __init__(self, weight: Array, shape: Shape, error: float) -> None:
         super().__init__(weight, error)
         require(weight.ndim >= 2, "a matrix has two axes, or more")
-        require(len(shape) >= 1 and shape[-1] == weight.shape[-1], "a matrix does not fit its input")
-        require(np.broadcast_shapes(weight.shape[:-2], shape[:-1]) == shape[:-1], "matrices do not broadcast")
+        require(
+            len(shape) >= 1 and shape[-1] == weight.shape[-1], "a matrix does not fit its input"
+        )
+        require(
+            np.broadcast_shapes(weight.shape[:-2], shape[:-1]) == shape[:-1],
+            "matrices do not broadcast",
+        )
         self.shape_in, self.shape_out = shape, (*shape[:-1], weight.shape[-2])
         self.terms = max(weight.shape[-2:]) + self.error
 
@@ -101,7 +107,10 @@ class Diagonal(Stored):
 
     def __init__(self, scale: Array, shape: Shape, error: float) -> None:
         super().__init__(scale, error)
-        require(np.broadcast_shapes(scale.shape, shape) == shape, "a scale does not broadcast to its shape")
+        require(
+            np.broadcast_shapes(scale.shape, shape) == shape,
+            "a scale does not broadcast to its shape",
+        )
         self.shape_in, self.shape_out, self.terms = shape, shape, 1 + self.error
 
     def product(self, entries: Array, x: Array, back: bool) -> Array:
@@ -109,18 +118,27 @@ class Diagonal(Stored):
 
 
 class Convolution(Stored):
-    """Zero-padded cross-correlation or its adjoint: weight (c_out, c_in/groups, *kernel), image (*lead, c, *space)."""
+    """Zero-padded cross-correlation or its adjoint: weight (c_out, c_in/groups, *kernel), image
+    (*lead, c, *space)."""
 
     def __init__(self, weight: Array, shape: Shape, error: float, entry: Document) -> None:
         super().__init__(weight, error)
         axes = weight.ndim - 2
         require(axes >= 1 and min(weight.shape) >= 1 and len(shape) > axes, "a kernel has no axes")
-        self.stride, self.padding, self.dilation = (shape_of(entry[k]) for k in ("stride", "padding", "dilation"))
+        self.stride, self.padding, self.dilation = (
+            shape_of(entry[k]) for k in ("stride", "padding", "dilation")
+        )
         self.groups, self.adjoint = entry["groups"], entry["adjoint"]
-        require(type(self.adjoint) is bool, "a convolution is the adjoint of one or not: true or false")
+        require(
+            type(self.adjoint) is bool, "a convolution is the adjoint of one or not: true or false"
+        )
         require(type(self.groups) is int and self.groups >= 1, "groups are counted from 1")
-        require(len(self.stride) == len(self.padding) == len(self.dilation) == axes, "a geometry is odd")
-        require(min(self.stride) >= 1 and min(self.dilation) >= 1, "strides and dilations are positive")
+        require(
+            len(self.stride) == len(self.padding) == len(self.dilation) == axes, "a geometry is odd"
+        )
+        require(
+            min(self.stride) >= 1 and min(self.dilation) >= 1, "strides and dilations are positive"
+        )
         self.lead, channels, self.space = shape[: -axes - 1], shape[-axes - 1], shape[-axes:]
         require(weight.shape[0] % self.groups == 0, "the groups of a kernel are not equal")
         require(channels == weight.shape[1] * self.groups, "a kernel does not fit its image")
@@ -139,13 +157,19 @@ class Convolution(Stored):
         ends = (start, stop), *((0, n) for n in self.out[2:])
         for tap in itertools.product(*map(range, self.entries.shape[2:])):
             steps = zip(tap, self.dilation, ends, self.stride, strict=True)
-            yield (..., *(slice(t * d + a * s, t * d + (b - 1) * s + 1, s) for t, d, (a, b), s in steps))
+            yield (
+                ...,
+                *(slice(t * d + a * s, t * d + (b - 1) * s + 1, s) for t, d, (a, b), s in steps),
+            )
 
     def product(self, entries: Array, x: Array, back: bool) -> Array:
         forward, count = back == self.adjoint, len(x) * math.prod(self.lead)
         kernel = entries.reshape(self.groups, -1, entries[0].size)
         padded, out = np.zeros((count, *self.image)), np.zeros((count, *self.out))
-        inside: Any = (..., *(slice(p, p + n) for p, n in zip(self.padding, self.space, strict=True)))
+        inside: Any = (
+            ...,
+            *(slice(p, p + n) for p, n in zip(self.padding, self.space, strict=True)),
+        )
         given, result = (padded[inside], out) if forward else (out, padded[inside])
         given[...] = x.reshape(given.shape)
         step = max(1, BLOCK // (entries[0].size * math.prod(self.out[2:])))
@@ -166,16 +190,23 @@ class Convolution(Stored):
 class Wiring(Map):
     """y_o = sum of x_i over pairs (o, i): reshapes, selections, padding, sums."""
 
-    def __init__(self, rows: NDArray[Any], columns: NDArray[Any], shape_in: Shape, shape_out: Shape) -> None:
+    def __init__(
+        self, rows: NDArray[Any], columns: NDArray[Any], shape_in: Shape, shape_out: Shape
+    ) -> None:
         self.shape_in, self.shape_out = shape_in, shape_out
         n, m = math.prod(shape_in), math.prod(shape_out)
-        require(rows.ndim == columns.ndim == 1 and len(rows) == len(columns), "pairs of a wiring do not match")
+        require(
+            rows.ndim == columns.ndim == 1 and len(rows) == len(columns),
+            "pairs of a wiring do not match",
+        )
         used = columns >= 0
         self.rows, self.columns = rows[used].astype(np.int64), columns[used].astype(np.int64)
         if self.rows.size:
             require(self.rows.min() >= 0 and self.rows.max() < m, "a wiring leaves its result")
             require(self.columns.max() < n, "a wiring leaves its operand")
-        self.counts = [int(np.bincount(index, minlength=1).max()) for index in (self.rows, self.columns)]
+        self.counts = [
+            int(np.bincount(index, minlength=1).max()) for index in (self.rows, self.columns)
+        ]
         self.terms = float(max(self.counts))
         self.is_isometry = n == m == self.rows.size and self.terms == 1
 
@@ -204,7 +235,8 @@ FIELDS = {
 
 
 def build(entry: Any, tensors: Tensors, before: Shape, after: Shape) -> Map:
-    """The map of an entry of the certificate, from one shape to another; what is not known is refused."""
+    """The map of an entry of the certificate, from one shape to another; what is not known is
+    refused."""
     kind = one_of(FIELDS, entry, "op", "a linear map")
     fields_of(entry, {"op", *FIELDS[kind]}, f"a map {kind}")
     shape = shape_of(entry["in"])
@@ -231,14 +263,17 @@ def _wiring(kind: str, entry: Document, tensors: Tensors, shape: Shape, out: Sha
 
 
 def _places(index: Any, shape: Shape, tensors: Tensors) -> NDArray[Any]:
-    """Where each entry comes from: a tensor (-1: zero), or an offset and a stride for each axis of the result."""
+    """Where each entry comes from: a tensor (-1: zero), or an offset and a stride for each axis of
+    the result."""
     if isinstance(index, str):
         return _index(index, tensors)
     require(isinstance(index, list) and len(index) == 1 + len(shape), "an index is odd")
     require(all(type(n) is int and abs(n) <= LARGEST_TENSOR for n in index), "an index is odd")
     places = np.full(shape, index[0], dtype=np.int64)
     for axis, stride in enumerate(index[1:]):
-        places += stride * np.arange(shape[axis]).reshape([-1 if i == axis else 1 for i in range(len(shape))])
+        places += stride * np.arange(shape[axis]).reshape(
+            [-1 if i == axis else 1 for i in range(len(shape))]
+        )
     require(not places.size or places.min() >= 0, "a wiring leaves its tensors")
     return places.reshape(-1)
 
@@ -247,7 +282,10 @@ def tensor(value: Any, tensors: Tensors) -> Array:
     """A stored tensor by its name, or a number, admitted entry by entry."""
     if not isinstance(value, str):
         return np.array(number(value))
-    require(value in tensors, f"there is no tensor {quoted(value)} in the file: give the model that holds it")
+    require(
+        value in tensors,
+        f"there is no tensor {quoted(value)} in the file: give the model that holds it",
+    )
     require(tensors[value].dtype.kind == "f", f"the tensor {quoted(value)} does not hold reals")
     return admitted(tensors[value].astype(np.float64))
 

@@ -13,11 +13,13 @@ SMALLEST = 2.0**-500
 """What is smaller is taken as this much: squares do not underflow."""
 
 
-def entry_norms(network: Network, source: str, sink: str, majorant: bool) -> dict[tuple[str, str], float]:
+def entry_norms(
+    network: Network, source: str, sink: str, majorant: bool
+) -> dict[tuple[str, str], float]:
     """Upper bounds on every norm of the map from source to sink that is a sum of absolute entries.
 
-    From the matrix, entry by entry; `majorant`: from two products with |A|, which give only sums of its rows and of its
-    columns, and from these the others.
+    From the matrix, entry by entry; `majorant`: from two products with |A|, which give only sums of
+    its rows and of its columns, and from these the others.
     """
     n, m = network.size(source), network.size(sink)
     section = Section(network, (source,))
@@ -35,17 +37,23 @@ def entry_norms(network: Network, source: str, sink: str, majorant: bool) -> dic
         ("l2", "l1"): float(np.linalg.norm(columns)),
         ("linf", "l2"): float(np.linalg.norm(rows)),
         ("linf", "l1"): float(columns.sum()),
-        ("l2", "l2"): min(math.sqrt(columns.max()) * math.sqrt(rows.max()), math.sqrt(squares.sum())),
+        ("l2", "l2"): min(
+            math.sqrt(columns.max()) * math.sqrt(rows.max()), math.sqrt(squares.sum())
+        ),
     }
-    return {pair: bound * (1 + gamma(terms + 2 * (n + m)) + 1e-12) for pair, bound in bounds.items()}
+    return {
+        pair: bound * (1 + gamma(terms + 2 * (n + m)) + 1e-12) for pair, bound in bounds.items()
+    }
 
 
 Sums = tuple[Array, Array, Array, Array, float]
-"""Sums of absolute entries by columns and by rows, of their squares by columns and by rows, the largest entry."""
+"""Sums of absolute entries by columns and by rows, of their squares by columns and by rows, the
+largest entry."""
 
 
 def _from_majorant(section: Section, sink: str, n: int, m: int) -> Sums:
-    """The sum of |entries| is the image of ones by |A|; the sum of squares is at most its square."""
+    """The sum of |entries| is the image of ones by |A|; the sum of squares is at most its
+    square."""
     columns = np.maximum(_moved(section, sink, np.ones((1, m)), True, True)[0], SMALLEST)
     rows = np.maximum(_moved(section, sink, np.ones((1, n)), False, True)[0], SMALLEST)
     return columns, rows, columns**2, rows**2, float(np.minimum(columns.max(), rows.max()))
@@ -68,7 +76,9 @@ def _from_entries(section: Section, sink: str, n: int, m: int) -> Sums:
     return columns, rows, squares, row_squares, top
 
 
-def _moved(section: Section, sink: str, x: Array, back: bool = False, absolute: bool = False) -> Array:
+def _moved(
+    section: Section, sink: str, x: Array, back: bool = False, absolute: bool = False
+) -> Array:
     """A x for the rows of x, or A^T x, flattened."""
     source, network = section.free[0], section.network
     start, end = (sink, source) if back else (source, sink)

@@ -1,4 +1,5 @@
-"""The initialisers of an ONNX file, read from the bytes of its protocol buffer and of the files it keeps beside it."""
+"""The initialisers of an ONNX file, read from the bytes of its protocol buffer and of the files it
+keeps beside it."""
 
 import math
 from collections.abc import Iterator
@@ -34,11 +35,27 @@ def initializers(path: Path) -> dict[str, Stored]:
     data = memoryview(read_bytes(path))
     try:
         graphs = [value for number, value in _fields(data) if number == 7]
-        found = [_tensor(value, path) for graph in graphs for number, value in _fields(graph) if number == 5]
-    except (LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError) as error:
+        found = [
+            _tensor(value, path)
+            for graph in graphs
+            for number, value in _fields(graph)
+            if number == 5
+        ]
+    except (
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        MemoryError,
+    ) as error:
         raise NotACertificate(f"{path} is not an ONNX file that can be read: {error}") from error
     understood(graphs, f"{path} holds no ONNX graph")
-    both = [Stored(one.name, np.ascontiguousarray(way)) for one in found for way in (one.values.T, one.values)]
+    both = [
+        Stored(one.name, np.ascontiguousarray(way))
+        for one in found
+        for way in (one.values.T, one.values)
+    ]
     return {content(stored.values): stored for stored in both}
 
 
@@ -77,9 +94,14 @@ def _gathered(data: memoryview) -> Fields:
 
 
 def _tensor(data: memoryview, path: Path) -> Stored:
-    """TensorProto: dims 1, data_type 2, float_data 4, name 8, raw_data 9, double_data 10, external_data 13, 14."""
+    """TensorProto: dims 1, data_type 2, float_data 4, name 8, raw_data 9, double_data 10,
+    external_data 13, 14."""
     fields = _gathered(data)
-    dims = [n for value in fields.get(1, []) for n in ([value] if isinstance(value, int) else _packed(value))]
+    dims = [
+        n
+        for value in fields.get(1, [])
+        for n in ([value] if isinstance(value, int) else _packed(value))
+    ]
     kind, name = fields[2][-1], bytes(fields.get(8, [b""])[-1]).decode()
     if kind not in TYPES:
         return Stored(name, np.zeros(0))
@@ -104,7 +126,9 @@ def _external(entries: list[memoryview], path: Path, size: int) -> bytes:
     start, length = int(told.get("offset", "0")), int(told.get("length", str(size)))
     held = place.stat().st_size if place.is_file() else 0
     if not (start >= 0 and length == size and start + length <= held):
-        raise ValueError(f"its weights in {quoted(told['location'])} are not there, or not of their size")
+        raise ValueError(
+            f"its weights in {quoted(told['location'])} are not there, or not of their size"
+        )
     with place.open("rb") as file:
         file.seek(start)
         return file.read(length)
@@ -119,7 +143,8 @@ def _packed(data: memoryview) -> list[int]:
 
 
 def numbers_of(graph: Document, known: dict[str, Stored]) -> list[str]:
-    """One sentence for every number of a linear map: which initialiser it is, bit for bit, or that it is none."""
+    """One sentence for every number of a linear map: which initialiser it is, bit for bit, or that
+    it is none."""
     sentences = []
     for vertex in graph["vertices"]:
         for edge in vertex["edges"]:
@@ -130,7 +155,13 @@ def numbers_of(graph: Document, known: dict[str, Stored]) -> list[str]:
 
 def _number(name: str, weight: Any, known: dict[str, Stored]) -> list[str]:
     if not isinstance(weight, str):
-        return [] if weight == 1 else [f"the number {weight!r} of {name} is not stored in the model file"]
+        return (
+            []
+            if weight == 1
+            else [f"the number {weight!r} of {name} is not stored in the model file"]
+        )
     if weight in known:
-        return [f"the weight of {name} is {quoted(known[weight].name)} of the model file, bit for bit"]
+        return [
+            f"the weight of {name} is {quoted(known[weight].name)} of the model file, bit for bit"
+        ]
     return [f"the weight of {name} is not stored in the model file"]

@@ -1,8 +1,9 @@
 """Facts about stretches of the network, every one of them checked afresh.
 
-A fact bounds how much a stretch, from `source` to `sink`, can grow a difference, from one norm to another: `norm` an
-affine map (all paths through affine operations), `quadratic` anything, by H >= 0, `entries` too, one entry of the sink
-at a time, and `cases`, with some slopes at one of their ends, case by case.
+A fact bounds how much a stretch, from `source` to `sink`, can grow a difference, from one norm to
+another: `norm` an affine map (all paths through affine operations), `quadratic` anything, by H >=
+0, `entries` too, one entry of the sink at a time, and `cases`, with some slopes at one of their
+ends, case by case.
 """
 
 import math
@@ -66,7 +67,9 @@ def checked(steps: Any, network: Network, tensors: Tensors, delta: float) -> lis
 def _checked(step: Any, given: Given) -> Fact:
     kind = one_of(STEPS, step, "step", "a proof step")
     verify, more = STEPS[kind]
-    fields_of(step, {"step", "source", "sink", "norms", "value", "by", *more}, f"a proof step {kind}")
+    fields_of(
+        step, {"step", "source", "sink", "norms", "value", "by", *more}, f"a proof step {kind}"
+    )
     source, sink = given.network[step["source"]], given.network[step["sink"]]
     require(source is not sink, f"the {kind} of {quoted(sink.name)} over itself says nothing")
     p, q = norms_of(step["norms"])
@@ -87,7 +90,8 @@ def norms_of(value: Any) -> tuple[str, str]:
 
 
 def _norm(fact: Fact, step: Document, given: Given) -> None:
-    """An affine map's norm: by `entries` or `majorant`, or its l2 norm by `symbol`, `cholesky` or `lanczos`."""
+    """An affine map's norm: by `entries` or `majorant`, or its l2 norm by `symbol`, `cholesky` or
+    `lanczos`."""
     network = given.network
     require(network[fact.sink].is_affine, f"{quoted(fact.sink)} is not affine")
     if fact.by in ("entries", "majorant"):
@@ -102,7 +106,9 @@ def _norm(fact: Fact, step: Document, given: Given) -> None:
         symbol(single_path(network, fact.source, fact.sink), value)
     else:
         square = np.array(math.nextafter(value**2, 0.0))
-        _positive(Form(network, fact.source, fact.sink, square, np.array(1.0), {}), fact, given.delta)
+        _positive(
+            Form(network, fact.source, fact.sink, square, np.array(1.0), {}), fact, given.delta
+        )
 
 
 def _positive(form: Form, fact: Fact, delta: float) -> None:
@@ -118,13 +124,19 @@ def _quadratic(fact: Fact, step: Document, given: Given) -> None:
     """Anything between source and sink by H >= 0."""
     require(isinstance(step["multipliers"], dict), "multipliers are given by name")
     network, tensors = straightened(given.network, set(step["multipliers"])), given.tensors
-    multipliers = {f"{n}|": _multiplier(network, f"{n}|", value, tensors) for n, value in step["multipliers"].items()}
+    multipliers = {
+        f"{n}|": _multiplier(network, f"{n}|", value, tensors)
+        for n, value in step["multipliers"].items()
+    }
     free = (fact.source, *multipliers)
     require(f"{fact.source}|" not in multipliers, "the source carries a multiplier")
     operands = [network[name].edges[0].source for name in multipliers]
     for name in (fact.sink, *operands):
         reached = network.sources(name, free)
-        require(reached <= set(free), "a nonlinear operation between source and sink carries no multiplier")
+        require(
+            reached <= set(free),
+            "a nonlinear operation between source and sink carries no multiplier",
+        )
     mu = _weights(step["inputs"], network[fact.source], tensors)
     nu = _weights(step["outputs"], network[fact.sink], tensors)
     square = _total(mu, fact.p == "linf") * _total(nu, fact.q == "l1")
@@ -149,7 +161,8 @@ def _entries(fact: Fact, step: Document, given: Given) -> None:
 
 
 def _cases(fact: Fact, step: Document, given: Given) -> None:
-    """Slope by slope at its two ends, where a norm that is convex in it is largest; H >= 0 in every case."""
+    """Slope by slope at its two ends, where a norm that is convex in it is largest; H >= 0 in every
+    case."""
     require((fact.p, fact.q, fact.by) == ("l2", "l2", "cholesky"), "cases are for l2, by cholesky")
     tree = step["tree"]
     if isinstance(tree, dict) and set(tree) == {"multipliers"}:
@@ -162,7 +175,10 @@ def _cases(fact: Fact, step: Document, given: Given) -> None:
     if not isinstance(slope, Slopes):
         require(False, f"{quoted(vertex.name)} has no slopes to be taken apart")
         return
-    require(type(entry) is int and 0 <= entry < slope.lo.size, "a case is about an entry that is not there")
+    require(
+        type(entry) is int and 0 <= entry < slope.lo.size,
+        "a case is about an entry that is not there",
+    )
     for end, values in (("low", slope.lo), ("high", slope.hi)):
         lo, hi = slope.lo.copy(), slope.hi.copy()
         lo.flat[entry] = hi.flat[entry] = values.flat[entry]
@@ -182,7 +198,8 @@ STEPS: dict[str, tuple[Check, set[str]]] = {
 
 
 def straightened(network: Network, names: set[str]) -> Network:
-    """The same network, each of these operations the sum of a scaling (known slopes) and the rest, called name|."""
+    """The same network, each of these operations the sum of a scaling (known slopes) and the rest,
+    called name|."""
     vertices = dict[str, Vertex]()
     for name, vertex in network.vertices.items():
         if name in names and len(vertex.edges) == 1 and not vertex.is_affine:
@@ -193,12 +210,15 @@ def straightened(network: Network, names: set[str]) -> Network:
 
 
 def _taken_apart(vertex: Vertex) -> tuple[Vertex, Vertex]:
-    """The rest, with slopes 0 where they are known; and the sum of it and of the known slopes times the operand."""
+    """The rest, with slopes 0 where they are known; and the sum of it and of the known slopes times
+    the operand."""
     (edge,) = vertex.edges
     name, parts = f"{vertex.name}|", {f"{vertex.name}|": np.ones(())}
     if isinstance(slope := edge.slope, Slopes):
         known = slope.lo == slope.hi
-        edge = Edge(edge.source, Slopes(np.where(known, 0.0, slope.lo), np.where(known, 0.0, slope.hi)))
+        edge = Edge(
+            edge.source, Slopes(np.where(known, 0.0, slope.lo), np.where(known, 0.0, slope.hi))
+        )
         if known.any():
             parts[edge.source] = np.where(known, slope.lo, 0.0)
     edges = tuple(Edge(part, Diagonal(scale, vertex.shape, 0.0)) for part, scale in parts.items())
@@ -211,7 +231,8 @@ def _weights(value: Any, vertex: Vertex, tensors: Tensors) -> Array:
 
 
 def _total(weights: Array, added: bool) -> Fraction:
-    """c with sum w_i x_i^2 <= c |x|^2: their sum for linf, the largest for l2 and l1 (an l1 output: their sum)."""
+    """c with sum w_i x_i^2 <= c |x|^2: their sum for linf, the largest for l2 and l1 (an l1 output:
+    their sum)."""
     if added:
         return sum(map(Fraction, weights.reshape(-1).tolist()), Fraction(0))
     return Fraction(float(weights.max()))
@@ -220,7 +241,9 @@ def _total(weights: Array, added: bool) -> Fraction:
 def _multiplier(network: Network, name: str, value: Any, tensors: Tensors) -> Array:
     """One number > 0 for every entry, or for every block of a gain."""
     vertex = network[name]
-    require(len(vertex.edges) == 1 and not vertex.is_affine, f"{quoted(name)} carries no multiplier")
+    require(
+        len(vertex.edges) == 1 and not vertex.is_affine, f"{quoted(name)} carries no multiplier"
+    )
     multiplier, slope = positive(tensor(value, tensors), "a multiplier"), vertex.edges[0].slope
     if not isinstance(slope, Gain):
         return np.broadcast_to(multiplier, vertex.shape)
@@ -228,7 +251,9 @@ def _multiplier(network: Network, name: str, value: Any, tensors: Tensors) -> Ar
         return multiplier.reshape(())
     require(slope.dims is not None, f"{quoted(name)} is one block, with one multiplier")
     shapes = (vertex.shape, network[vertex.edges[0].source].shape)
-    after, before = (tuple(1 if i in (slope.dims or ()) else n for i, n in enumerate(shape)) for shape in shapes)
+    after, before = (
+        tuple(1 if i in (slope.dims or ()) else n for i, n in enumerate(shape)) for shape in shapes
+    )
     require(multiplier.shape == before == after, f"blocks of {quoted(name)} do not match")
     return multiplier
 

@@ -1,4 +1,5 @@
-"""Where the inputs lie: everywhere, in a box, in a ball.  A closed set of kinds, each said in full."""
+"""Where the inputs lie: everywhere, in a box, in a ball.  A closed set of kinds, each said in
+full."""
 
 import hashlib
 from dataclasses import dataclass
@@ -39,7 +40,10 @@ def read_region(entry: Any, size: int) -> Region:
 
 
 def _ball(entry: Document, size: int) -> str:
-    radius, norm = finite(entry["radius"]), one_of(("l1", "l2", "linf"), entry, "norm", "a ball of the norm")
+    radius, norm = (
+        finite(entry["radius"]),
+        one_of(("l1", "l2", "linf"), entry, "norm", "a ball of the norm"),
+    )
     require(radius >= 0, "the ball's radius is negative")
     return f"in the {norm} ball of radius {radius!r} around {_shown(_point(entry['center'], size))}"
 

@@ -1,4 +1,5 @@
-"""What a verdict takes for granted, in sentences: every slope, gain, scaling and linear map that no name gives."""
+"""What a verdict takes for granted, in sentences: every slope, gain, scaling and linear map that no
+name gives."""
 
 import math
 from collections import Counter
@@ -30,7 +31,10 @@ class Taken:
         """All sentences, those on names first."""
         heads = [
             ("linear by themselves", self.linear),
-            ("linear where all factors but one are constants, those of the file", self.with_constants),
+            (
+                "linear where all factors but one are constants, those of the file",
+                self.with_constants,
+            ),
             ("with the slopes everywhere that their names give", self.by_name),
         ]
         lines = [f"{head}: {_counted(names)}" for head, names in heads if names]
@@ -38,7 +42,8 @@ class Taken:
 
 
 def assumptions(network: Network) -> list[str]:
-    """What is taken from the certificate about the operations of the network, and what from their names."""
+    """What is taken from the certificate about the operations of the network, and what from their
+    names."""
     taken, steps = Taken(), list[Vertex]()
     for vertex in network:
         if vertex.origin.is_step and vertex.edges:
@@ -71,7 +76,8 @@ def _bends(vertex: Vertex, known: Interval | None, taken: Taken) -> None:
 
 
 def _linear_part(vertex: Vertex, origin: Origin, taken: Taken) -> None:
-    """An operation, or a step towards one, with exact maps: linear by its name or listed, its scalings listed."""
+    """An operation, or a step towards one, with exact maps: linear by its name or listed, its
+    scalings listed."""
     name = name_of(origin.operation)
     if vertex.origin.is_step and any(not isinstance(edge.slope, Map) for edge in vertex.edges):
         whole = _where(vertex, origin) if origin.operation else "no operation of the model"
@@ -83,7 +89,10 @@ def _linear_part(vertex: Vertex, origin: Origin, taken: Taken) -> None:
         taken.with_constants[name] += not vertex.origin.is_step
     else:
         parts = [f"of {quoted(edge.source)} into {_reached(vertex, edge)}" for edge in vertex.edges]
-        said = f"acts on some entries as a linear map, {', '.join(parts)} of {math.prod(vertex.shape)} entries"
+        said = (
+            f"acts on some entries as a linear map, {', '.join(parts)} of "
+            f"{math.prod(vertex.shape)} entries"
+        )
         taken.sentences.append(f"{_where(vertex, origin)} {said}")
     for edge in vertex.edges:
         _scaling(vertex, origin, edge, taken)
@@ -103,18 +112,25 @@ def _scaling(vertex: Vertex, origin: Origin, edge: Edge, taken: Taken) -> None:
     """Numbers that multiply entry by entry, other than 1; how far stored numbers may be off."""
     slope, where = edge.slope, _where(vertex, origin)
     if isinstance(slope, Diagonal) and bool((slope.entries != 1).any()):
-        taken.sentences.append(f"{where} multiplies {quoted(edge.source)} by {_extent(slope.entries)}")
+        taken.sentences.append(
+            f"{where} multiplies {quoted(edge.source)} by {_extent(slope.entries)}"
+        )
     elif edge.is_zero:
         taken.sentences.append(f"{where} takes nothing from {quoted(edge.source)}")
     elif isinstance(slope, Dense | Convolution) and name_of(origin.operation) not in WITH_CONSTANTS:
         shape = " x ".join(map(str, slope.entries.shape))
-        taken.sentences.append(f"{where} acts on {quoted(edge.source)} by {shape} numbers: {_extent(slope.entries)}")
+        taken.sentences.append(
+            f"{where} acts on {quoted(edge.source)} by {shape} numbers: {_extent(slope.entries)}"
+        )
     if isinstance(slope, Stored) and slope.error > 0:
-        taken.sentences.append(f"{where} has entries that are right up to {slope.error * 2.0**-53:.3g} of them")
+        taken.sentences.append(
+            f"{where} has entries that are right up to {slope.error * 2.0**-53:.3g} of them"
+        )
 
 
 def _slopes(vertex: Vertex, slope: Slopes, known: Interval | None, taken: Taken) -> None:
-    """Slopes that a name gives, or else what is taken from the certificate, narrowest first, and how often."""
+    """Slopes that a name gives, or else what is taken from the certificate, narrowest first, and
+    how often."""
     if not slope.lo.size:
         return
     origin, lo, hi = vertex.origin, slope.lo.reshape(-1), slope.hi.reshape(-1)
@@ -124,7 +140,10 @@ def _slopes(vertex: Vertex, slope: Slopes, known: Interval | None, taken: Taken)
             taken.by_name[_call(origin)] += 1
             return
         narrow = ~wide
-        given = f"{int(narrow.sum())} of {lo.size} slopes narrower than [{known[0]:.6g}, {known[1]:.6g}], its name's: "
+        given = (
+            f"{int(narrow.sum())} of {lo.size} slopes narrower than [{known[0]:.6g}, "
+            f"{known[1]:.6g}], its name's: "
+        )
         taken.sentences.append(f"{_where(vertex)} has {given}{_intervals(lo[narrow], hi[narrow])}")
         return
     taken.sentences.append(f"{_where(vertex)} has slopes {_intervals(lo, hi)}")
@@ -138,19 +157,26 @@ def _intervals(lo: np.ndarray, hi: np.ndarray) -> str:
         return ", ".join(f"within [{a!r}, {b!r}] ({count})" for (a, b), count in listed)
     (a, b), count = min(pairs.items(), key=lambda item: (item[0][1] - item[0][0], item[0]))
     return (
-        f"within {len(pairs)} intervals on {lo.size} entries, the narrowest [{a!r}, {b!r}] ({count}), lower ends"
+        f"within {len(pairs)} intervals on {lo.size} entries, the narrowest [{a!r}, "
+        f"{b!r}] ({count}), lower ends"
         f" {lo.min():.6g} to {lo.max():.6g}, upper ends {hi.min():.6g} to {hi.max():.6g}"
     )
 
 
 def _gain(gain: Gain) -> str:
     """Its gains, and which entries it acts on together."""
-    values = ", ".join(f"{norm} {value!r}" for norm, value in sorted(gain.norms.items())) or "nothing finite"
+    values = (
+        ", ".join(f"{norm} {value!r}" for norm, value in sorted(gain.norms.items()))
+        or "nothing finite"
+    )
     if gain.dims is None:
         return f"a gain of at most {values}"
     if not gain.dims:
         return f"a gain of at most {values}, and acts entry by entry"
-    return f"a gain of at most {values}, and acts on blocks along axes {list(gain.dims)} apart from each other"
+    return (
+        f"a gain of at most {values}, and acts on blocks along axes {list(gain.dims)} apart "
+        "from each other"
+    )
 
 
 def _extent(numbers: np.ndarray) -> str:
@@ -158,12 +184,16 @@ def _extent(numbers: np.ndarray) -> str:
     if least == largest:
         return f"{least!r}"
     smallest = float(np.abs(numbers).min())
-    return f"{numbers.size} numbers within [{least!r}, {largest!r}], of size {smallest:.6g} at least"
+    return (
+        f"{numbers.size} numbers within [{least!r}, {largest!r}], of size {smallest:.6g} at least"
+    )
 
 
 def _call(origin: Origin) -> str:
     """`softplus(beta=2, threshold=20)`: a name with what it was given."""
-    given = ", ".join(f"{name}={quoted(value)}" for name, value in sorted(origin.parameters.items()))
+    given = ", ".join(
+        f"{name}={quoted(value)}" for name, value in sorted(origin.parameters.items())
+    )
     return f"{name_of(origin.operation)}({given})" if given else name_of(origin.operation)
 
 
@@ -172,7 +202,10 @@ def _where(vertex: Vertex, owner: Origin | None = None) -> str:
     origin = owner or vertex.origin
     if not origin.operation:
         return f"{quoted(vertex.name)}, which is no operation of the model,"
-    return f"{quoted(origin.operation)} at {quoted(origin.place) if origin.place else 'the model itself'}"
+    return (
+        f"{quoted(origin.operation)} at "
+        f"{quoted(origin.place) if origin.place else 'the model itself'}"
+    )
 
 
 def _counted(names: Counter[str]) -> str:

@@ -1,7 +1,8 @@
 """||A||_2 of a zero-padded convolution by its symbol.
 
-A finite zero-padded convolution is a compression of the one of infinite signals, whose norm is sup_w ||K(w)||, K the
-(c_out x c_in phases) matrix of trigonometric polynomials.  Each has degree m_a per axis after centring, so that
+A finite zero-padded convolution is a compression of the one of infinite signals, whose norm is
+sup_w ||K(w)||, K the (c_out x c_in phases) matrix of trigonometric polynomials.  Each has degree
+m_a per axis after centring, so that
 ||K(c)|| <= value cos(sum_a m_a r_a) at centres c with cells of radius r_a around them shows ||K|| <= value everywhere
 (M. Riesz).
 """
@@ -21,11 +22,14 @@ LARGEST_COVER = 2**20
 
 
 def single_path(network: Network, source: str, sink: str) -> list[Map]:
-    """The maps from source to sink in the order they act; Rejected where there are several paths."""
+    """The maps from source to sink in the order they act; Rejected where there are several
+    paths."""
     path, name = list[Map](), sink
     while name != source:
         edges = network[name].edges
-        require(len(edges) == 1 and isinstance(edges[0].slope, Map), "the symbol needs a single path")
+        require(
+            len(edges) == 1 and isinstance(edges[0].slope, Map), "the symbol needs a single path"
+        )
         path += [edge.slope for edge in edges if isinstance(edge.slope, Map)]
         name = edges[0].source
     return path[::-1]
@@ -50,23 +54,35 @@ def symbol(factors: list[Map], value: float) -> None:
             error += factor.error + 2  # gamma of the sum bounds what they compound to
     for part in kernel:
         phases = _polyphase(part, conv.stride, conv.dilation)
-        _cover(phases if phases.shape[0] <= phases.shape[1] else np.swapaxes(phases, 0, 1), value, error)
+        _cover(
+            phases if phases.shape[0] <= phases.shape[1] else np.swapaxes(phases, 0, 1),
+            value,
+            error,
+        )
 
 
 def _per_channel(factor: Diagonal, conv: Convolution, outputs: bool) -> Array:
-    """A scaling of channels, shaped to multiply the kernel (groups, c_out / groups, c_in / groups, *taps)."""
+    """A scaling of channels, shaped to multiply the kernel (groups, c_out / groups, c_in / groups,
+    *taps)."""
     axes, channels = len(conv.stride), conv.out[0] if outputs else conv.image[0]
-    full = factor.entries.reshape((1,) * (len(factor.shape_in) - factor.entries.ndim) + factor.entries.shape)
-    require(math.prod(full.shape) == full.shape[-axes - 1], "a scaling is not constant along the image")
+    full = factor.entries.reshape(
+        (1,) * (len(factor.shape_in) - factor.entries.ndim) + factor.entries.shape
+    )
+    require(
+        math.prod(full.shape) == full.shape[-axes - 1], "a scaling is not constant along the image"
+    )
     grouped = np.broadcast_to(full.reshape(-1), (channels,)).reshape(conv.groups, -1)
     return grouped.reshape(conv.groups, *((-1, 1) if outputs else (1, -1)), *[1] * axes)
 
 
 def _polyphase(kernel: Array, stride: tuple[int, ...], dilation: tuple[int, ...]) -> Array:
-    """Taps that read one residue class become columns: (c_out, c_in phases, *taps); dilation does not change sup."""
+    """Taps that read one residue class become columns: (c_out, c_in phases, *taps); dilation does
+    not change sup."""
     for axis, (s, d) in enumerate(zip(stride, dilation, strict=True)):
         at, phases = 2 + axis, min(s // math.gcd(s, d), kernel.shape[2 + axis])
-        padded = np.pad(kernel, [(0, -n % phases if i == at else 0) for i, n in enumerate(kernel.shape)])
+        padded = np.pad(
+            kernel, [(0, -n % phases if i == at else 0) for i, n in enumerate(kernel.shape)]
+        )
         split = padded.reshape(*padded.shape[:at], -1, phases, *padded.shape[at + 1 :])
         moved = np.moveaxis(split, at + 1, 2)
         kernel = moved.reshape(moved.shape[0], -1, *moved.shape[3:])
@@ -74,7 +90,8 @@ def _polyphase(kernel: Array, stride: tuple[int, ...], dilation: tuple[int, ...]
 
 
 def _cover(kernel: Array, value: float, error: float) -> None:
-    """||K(w)|| <= value at all frequencies, in cells that are halved until each is settled at its centre."""
+    """||K(w)|| <= value at all frequencies, in cells that are halved until each is settled at its
+    centre."""
     taps = kernel.shape[2:]
     degree, count = sum(size - 1 for size in taps) / 2, 4
     matrices = kernel.reshape(*kernel.shape[:2], -1)
@@ -86,7 +103,10 @@ def _cover(kernel: Array, value: float, error: float) -> None:
     while 0 < len(centres) < LARGEST_COVER:
         reach = degree * math.pi / count * (1 + 1e-9)
         ceiling = (value * (1 - 1e-15) * math.cos(reach) if reach < 1.5 else 0.0) - noise
-        left, step = [np.zeros((0, len(taps)))], max(1, 2**22 // (kernel.shape[0] * kernel.shape[1]))
+        left, step = (
+            [np.zeros((0, len(taps)))],
+            max(1, 2**22 // (kernel.shape[0] * kernel.shape[1])),
+        )
         for part in (centres[start : start + step] for start in range(0, len(centres), step)):
             symbols = np.moveaxis(matrices @ np.exp(2j * math.pi * (places @ part.T)), 2, 0)
             left.append(part[~_below(symbols, ceiling, value)])
@@ -96,11 +116,15 @@ def _cover(kernel: Array, value: float, error: float) -> None:
 
 
 def _below(symbols: NDArray[np.complex128], ceiling: float, value: float) -> NDArray[np.bool_]:
-    """For which matrices K of a batch ||K|| <= ceiling is proved: power steps refute, a factorisation proves."""
+    """For which matrices K of a batch ||K|| <= ceiling is proved: power steps refute, a
+    factorisation proves."""
     adjoint = np.conj(np.swapaxes(symbols, 1, 2))
     vector = np.exp(1j * np.arange(symbols.shape[1]) ** 2)[:, None]
     for _ in range(8):
-        vector = symbols @ (adjoint @ (vector / np.maximum(np.linalg.norm(vector, axis=-2, keepdims=True), 2.0**-500)))
+        vector = symbols @ (
+            adjoint
+            @ (vector / np.maximum(np.linalg.norm(vector, axis=-2, keepdims=True), 2.0**-500))
+        )
     seen = np.linalg.norm(vector, axis=1)[:, 0]
     require(bool((seen <= value**2).all()), f"the symbol exceeds {value:.6g}")
     hopeful = seen < max(ceiling, 0.0) ** 2
@@ -110,14 +134,19 @@ def _below(symbols: NDArray[np.complex128], ceiling: float, value: float) -> NDA
 
 
 def _definite(gram: NDArray[np.complex128], square: float, slack: Array) -> NDArray[np.bool_]:
-    """For which Hermitian G square I - G >= slack I is proved, by a factorisation that is multiplied out."""
+    """For which Hermitian G square I - G >= slack I is proved, by a factorisation that is
+    multiplied out."""
     n, shift = gram.shape[1], slack + 16 * gamma(gram.shape[1] + 8) * gram.shape[1] * square
     matrix = (square - shift)[:, None, None] * np.eye(n) - gram
     try:
         factor = np.linalg.cholesky(matrix)
     except np.linalg.LinAlgError:
         half = len(gram) // 2
-        parts = [_definite(gram[part], square, slack[part]) for part in (slice(half), slice(half, None)) if half]
+        parts = [
+            _definite(gram[part], square, slack[part])
+            for part in (slice(half), slice(half, None))
+            if half
+        ]
         return np.concatenate(parts) if parts else np.zeros(1, dtype=bool)
     residual = np.linalg.norm(factor @ np.conj(np.swapaxes(factor, 1, 2)) - matrix, axis=(1, 2))
     rounding = 8 * gamma(n + 4) * (np.abs(factor) ** 2).sum((1, 2)) + 8 * UNIT * square

@@ -16,7 +16,9 @@ from autolip.errors import InputError
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    program = torch.export.export(nn.Sequential(nn.Linear(3, 2), nn.ReLU()).eval(), (torch.zeros(1, 3),))
+    program = torch.export.export(
+        nn.Sequential(nn.Linear(3, 2), nn.ReLU()).eval(), (torch.zeros(1, 3),)
+    )
     torch.export.save(program, tmp_path / "net.pt2")
     return tmp_path / "net.pt2"
 
@@ -63,11 +65,16 @@ def test_rewriting_alone_does_no_harm(archive: Path) -> None:
     ]
 
 
-def test_pickled_example_inputs_are_refused_and_not_executed(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pickled_example_inputs_are_refused_and_not_executed(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(archive.parent)
     buffer = io.BytesIO()
     torch.save(((Malicious(),), {}), buffer)
-    evil = rewritten(archive, lambda name, old: buffer.getvalue() if name.startswith("data/sample_inputs") else old)
+    evil = rewritten(
+        archive,
+        lambda name, old: buffer.getvalue() if name.startswith("data/sample_inputs") else old,
+    )
     with pytest.raises(InputError, match="pickled objects"):
         load_archive(evil)
     assert not Path("executed.txt").exists()
@@ -82,7 +89,8 @@ def test_pickled_weights_are_refused(archive: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["data__constants__custom_obj_0", "data__weights__model.pt", "data__aotinductor__m__m.so"]
+    "name",
+    ["data__constants__custom_obj_0", "data__weights__model.pt", "data__aotinductor__m__m.so"],
 )
 def test_records_that_would_be_executed_are_refused(archive: Path, name: str) -> None:
     with pytest.raises(InputError, match="would be executed or unpickled"):
@@ -90,7 +98,14 @@ def test_records_that_would_be_executed_are_refused(archive: Path, name: str) ->
 
 
 @pytest.mark.parametrize(
-    "target", ["torch.os.system", "torch.ops.load_library.__call__", "_operator.call", "torch.load", "math.prod"]
+    "target",
+    [
+        "torch.os.system",
+        "torch.ops.load_library.__call__",
+        "_operator.call",
+        "torch.load",
+        "math.prod",
+    ],
 )
 def test_calls_of_anything_but_operations_are_refused(archive: Path, target: str) -> None:
     def call(program: dict) -> None:
@@ -102,7 +117,11 @@ def test_calls_of_anything_but_operations_are_refused(archive: Path, target: str
 
 def test_guards_are_code_and_refused(archive: Path) -> None:
     with pytest.raises(InputError, match="Python code for its guards"):
-        load_archive(edited(archive, "models/model.json", lambda program: program.update(guards_code=["1 / 0"])))
+        load_archive(
+            edited(
+                archive, "models/model.json", lambda program: program.update(guards_code=["1 / 0"])
+            )
+        )
 
 
 def test_symbolic_shapes_are_expressions_and_refused(tmp_path: Path) -> None:

@@ -55,13 +55,19 @@ ADJACENCY = torch.tensor([[0, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1], [1, 0, 1, 0]
 KNOWN = {
     "a mask": Kept(lambda self, x: x[:, self.mask], mask=MASK),
     "a mask of rows and columns": Kept(lambda self, x: x[self.mask.expand(4, 4)], mask=MASK),
-    "a mask from weights": Kept(lambda self, x: x[:, self.weight > 0], weight=torch.tensor([0.5, -1.0, 2.0, -0.1])),
+    "a mask from weights": Kept(
+        lambda self, x: x[:, self.weight > 0], weight=torch.tensor([0.5, -1.0, 2.0, -0.1])
+    ),
     "a mask written to": Kept(written, mask=MASK),
     "masked_select": Kept(lambda self, x: torch.masked_select(x, self.mask), mask=MASK),
     "nonzero": Kept(message_passing, adjacency=ADJACENCY),
     "a size from indices": Kept(counted, edges=EDGES),
-    "unique": Kept(lambda self, x: x[:, torch.unique(self.index)], index=torch.tensor([3, 0, 3, 1])),
-    "repeat_interleave": Kept(lambda self, x: x.repeat_interleave(self.times, 1), times=torch.tensor([2, 0, 1, 3])),
+    "unique": Kept(
+        lambda self, x: x[:, torch.unique(self.index)], index=torch.tensor([3, 0, 3, 1])
+    ),
+    "repeat_interleave": Kept(
+        lambda self, x: x.repeat_interleave(self.times, 1), times=torch.tensor([2, 0, 1, 3])
+    ),
     "a loop": Kept(looped, count=torch.tensor(3)),
     "a list": Kept(lambda self, x: x[:, self.index.tolist()], index=torch.tensor([3, 0])),
     "a mask of numpy": Kept(lambda self, x: x[:, self.mask.numpy()], mask=MASK),

@@ -1,4 +1,5 @@
-"""From an ONNX file to a module: what is folded, what nodes are called, what is refused, what cannot be read."""
+"""From an ONNX file to a module: what is folded, what nodes are called, what is refused, what
+cannot be read."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -44,7 +45,10 @@ class Network:
         return path
 
     def proto(self) -> onnx.ModelProto:
-        given = [helper.make_tensor_value_info(n, self.element, shape) for n, shape in self.inputs.items()]
+        given = [
+            helper.make_tensor_value_info(n, self.element, shape)
+            for n, shape in self.inputs.items()
+        ]
         stored = [numpy_helper.from_array(array, name) for name, array in self.stored.items()]
         outputs = [onnx.ValueInfoProto(name=name) for name in self.outputs]
         graph = helper.make_graph(self.nodes, "network", given, outputs, stored)
@@ -72,7 +76,9 @@ def loaded(network: Network, path: Path, **shapes: tuple[int, ...]) -> OnnxModel
     return load_onnx(network.save(path / "network.onnx"), shapes or None)
 
 
-def node(op: str, inputs: str, outputs: str, name: str = "", **attributes: object) -> onnx.NodeProto:
+def node(
+    op: str, inputs: str, outputs: str, name: str = "", **attributes: object
+) -> onnx.NodeProto:
     return helper.make_node(op, inputs.split(), outputs.split(), name=name, **attributes)
 
 
@@ -101,19 +107,37 @@ def targets(module: torch.nn.Module, *shape: int) -> list[str]:
 def test_what_depends_on_shapes_alone_is_folded(tmp_path: Path) -> None:
     model = loaded(SHAPES, tmp_path)
     check(model)
-    assert targets(model.module, 1, 3, 4) == ["aten.div.Tensor", "aten.view.default", "aten.mul.Tensor"]
+    assert targets(model.module, 1, 3, 4) == [
+        "aten.div.Tensor",
+        "aten.view.default",
+        "aten.mul.Tensor",
+    ]
 
 
 def test_a_node_is_a_submodule_of_its_name(tmp_path: Path) -> None:
     module = loaded(SHAPES, tmp_path).module
-    assert [name for name, _ in module.named_children()] == ["Div_factor", "flatten_Reshape", "scale_Mul"]
+    assert [name for name, _ in module.named_children()] == [
+        "Div_factor",
+        "flatten_Reshape",
+        "scale_Mul",
+    ]
     program = torch.export.export(module, (torch.ones(1, 3, 4),))
-    stacks = [n.meta["nn_module_stack"].values() for n in program.graph.nodes if n.op == "call_function"]
-    assert [list(stack)[-1][0] for stack in stacks] == ["Div_factor", "flatten_Reshape", "scale_Mul"]
+    stacks = [
+        n.meta["nn_module_stack"].values() for n in program.graph.nodes if n.op == "call_function"
+    ]
+    assert [list(stack)[-1][0] for stack in stacks] == [
+        "Div_factor",
+        "flatten_Reshape",
+        "scale_Mul",
+    ]
 
 
 def test_names_that_collide_or_are_no_identifiers(tmp_path: Path) -> None:
-    nodes = [node("Relu", "x", "a", "forward"), node("Neg", "a", "b", "1"), node("Abs", "b", "y", "/1/")]
+    nodes = [
+        node("Relu", "x", "a", "forward"),
+        node("Neg", "a", "b", "1"),
+        node("Abs", "b", "y", "/1/"),
+    ]
     module = loaded(Network(nodes, {"x": (3,)}, {}, ["y"]), tmp_path).module
     assert [name for name, _ in module.named_children()] == ["forward_2", "node_1", "node_1_2"]
 
@@ -123,7 +147,9 @@ def test_arithmetic_on_weights_follows_the_precision_of_the_module(tmp_path: Pat
     nodes = [node("Exp", "w", "e"), node("MatMul", "x e", "y")]
     module = loaded(Network(nodes, {"x": (1, 3)}, {"w": weight}, ["y"]), tmp_path).module.double()
     x = RNG.standard_normal((1, 3))
-    np.testing.assert_allclose(run(module, {"x": x})[0], x @ np.exp(weight.astype(np.float64)), rtol=1e-14)
+    np.testing.assert_allclose(
+        run(module, {"x": x})[0], x @ np.exp(weight.astype(np.float64)), rtol=1e-14
+    )
 
 
 def test_a_shared_weight_is_one_buffer(tmp_path: Path) -> None:
@@ -141,21 +167,29 @@ def test_nodes_that_reach_no_output_are_left_out(tmp_path: Path) -> None:
 
 def test_half_and_mixed_precision_are_widened(tmp_path: Path) -> None:
     weight = normal(3, 3).astype(np.float16)
-    half = Network([node("MatMul", "x w", "y")], {"x": (1, 3)}, {"w": weight}, ["y"], 21, TensorProto.FLOAT16)
+    half = Network(
+        [node("MatMul", "x w", "y")], {"x": (1, 3)}, {"w": weight}, ["y"], 21, TensorProto.FLOAT16
+    )
     model = loaded(half, tmp_path)
     assert model.dtypes == {"x": torch.float32}
     x = normal(1, 3).astype(np.float16).astype(np.float32)
-    np.testing.assert_allclose(run(model.module, {"x": x})[0], model.reference({"x": x})[0], rtol=5e-3, atol=5e-3)
+    np.testing.assert_allclose(
+        run(model.module, {"x": x})[0], model.reference({"x": x})[0], rtol=5e-3, atol=5e-3
+    )
     nodes = [node("Cast", "x", "z", to=TensorProto.DOUBLE), node("MatMul", "z w", "y")]
     mixed = Network(nodes, {"x": (1, 3)}, {"w": RNG.standard_normal((3, 3))}, ["y"])
     model = loaded(mixed, tmp_path)
     assert model.dtypes == {"x": torch.float64}
-    np.testing.assert_allclose(run(model.module, {"x": x.astype(np.float64)})[0], model.reference({"x": x})[0])
+    np.testing.assert_allclose(
+        run(model.module, {"x": x.astype(np.float64)})[0], model.reference({"x": x})[0]
+    )
 
 
 def branching(condition: str) -> Network:
     branches = {
-        f"{name}_branch": helper.make_graph([node(op, "x", "out")], name, [], [onnx.ValueInfoProto(name="out")])
+        f"{name}_branch": helper.make_graph(
+            [node(op, "x", "out")], name, [], [onnx.ValueInfoProto(name="out")]
+        )
         for name, op in {"then": "Squeeze", "else": "Identity"}.items()
     }
     nodes = [
@@ -173,11 +207,15 @@ def branching(condition: str) -> Network:
 
 def test_a_branch_on_a_shape_is_taken(tmp_path: Path) -> None:
     assert run(loaded(branching("known"), tmp_path).module, {"x": normal(1, 3)})[0].shape == (3,)
-    assert run(loaded(branching("known"), tmp_path, x=(2, 3)).module, {"x": normal(2, 3)})[0].shape == (2, 3)
+    assert run(loaded(branching("known"), tmp_path, x=(2, 3)).module, {"x": normal(2, 3)})[
+        0
+    ].shape == (2, 3)
 
 
 def test_a_branch_on_a_value_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedOperation, match=r"'choice' \(If\): its condition depends on the values"):
+    with pytest.raises(
+        UnsupportedOperation, match=r"'choice' \(If\): its condition depends on the values"
+    ):
         loaded(branching("unknown"), tmp_path)
 
 
@@ -196,7 +234,14 @@ def test_all_that_is_unsupported_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedOperation) as refusal:
         loaded(Network(nodes, {"x": (1, 1, 3)}, {"s": scalar(1)}, ["y"]), tmp_path)
     lines = str(refusal.value).splitlines()[1:]
-    assert [line.split("'")[1] for line in lines] == ["first", "second", "third", "fourth", "fifth", "seventh"]
+    assert [line.split("'")[1] for line in lines] == [
+        "first",
+        "second",
+        "third",
+        "fourth",
+        "fifth",
+        "seventh",
+    ]
     assert "'shape' depends on the values" in lines[2] and "attribute 'beta'" in lines[3]
 
 
@@ -206,7 +251,9 @@ def test_functions_of_the_file_are_inlined(tmp_path: Path) -> None:
     function = helper.make_function("local", "NegRelu", ["a"], ["b"], body, opsets[:1])
     call = helper.make_node("NegRelu", ["x"], ["y"], domain="local")
     proto = Network([call], {"x": (3,)}, {}, ["y"]).proto()
-    model = helper.make_model(proto.graph, opset_imports=opsets, functions=[function], ir_version=10)
+    model = helper.make_model(
+        proto.graph, opset_imports=opsets, functions=[function], ir_version=10
+    )
     onnx.save(model, str(tmp_path / "network.onnx"))
     check(load_onnx(tmp_path / "network.onnx"))
 
@@ -214,7 +261,9 @@ def test_functions_of_the_file_are_inlined(tmp_path: Path) -> None:
 def test_integer_inputs_look_up_an_embedding(tmp_path: Path) -> None:
     nodes = [node("Gather", "table ids", "z"), node("Relu", "z", "y")]
     table = normal(7, 4)
-    model = loaded(Network(nodes, {"ids": (1, 3)}, {"table": table}, ["y"], 21, TensorProto.INT64), tmp_path)
+    model = loaded(
+        Network(nodes, {"ids": (1, 3)}, {"table": table}, ["y"], 21, TensorProto.INT64), tmp_path
+    )
     assert model.dtypes == {"ids": torch.int64}
     ids = np.array([[5, 0, 6]])
     np.testing.assert_array_equal(run(model.module, {"ids": ids})[0], np.maximum(table[ids], 0))
@@ -241,7 +290,9 @@ def test_open_shapes(tmp_path: Path) -> None:
         ({"c": (1, 3)}, "no input 'c'; it has a, b"),
     ],
 )
-def test_shapes_that_do_not_fit_the_file(shapes: dict[str, tuple[int, ...]], message: str, tmp_path: Path) -> None:
+def test_shapes_that_do_not_fit_the_file(
+    shapes: dict[str, tuple[int, ...]], message: str, tmp_path: Path
+) -> None:
     network = Network(ADD, {"a": ("N", 3), "b": (1, 3)}, {}, ["y", "z"])
     with pytest.raises(InputError, match=message):
         loaded(network, tmp_path, **shapes)
@@ -255,7 +306,9 @@ def test_inputs_with_a_stored_value_are_weights(tmp_path: Path) -> None:
 RELU = Network([node("Relu", "x", "y")], {"x": (3,)}, {}, ["y"])
 
 
-@pytest.mark.parametrize("content", [b"", b"not an ONNX file", RELU.proto().SerializeToString()[:40], b"\0" * 100])
+@pytest.mark.parametrize(
+    "content", [b"", b"not an ONNX file", RELU.proto().SerializeToString()[:40], b"\0" * 100]
+)
 def test_a_file_that_is_no_network(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "network.onnx"
     path.write_bytes(content)
@@ -270,12 +323,19 @@ def test_a_file_that_is_missing_or_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_graph_that_does_not_hold_together(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"'Relu_y' \(Relu\) of the ONNX file reads 'z', which nothing computes"):
+    with pytest.raises(
+        InputError, match=r"'Relu_y' \(Relu\) of the ONNX file reads 'z', which nothing computes"
+    ):
         loaded(Network([node("Relu", "z", "y")], {"x": (3,)}, {}, ["y"]), tmp_path)
     with pytest.raises(InputError, match="computes its output 'w'"):
         loaded(Network([node("Relu", "x", "y")], {"x": (3,)}, {}, ["w"]), tmp_path)
-    with pytest.raises(InputError, match=r"'MatMul_y' \(MatMul\) cannot be evaluated on inputs of shape \(1, 3\)"):
-        loaded(Network([node("MatMul", "x w", "y")], {"x": (1, 3)}, {"w": normal(4, 2)}, ["y"]), tmp_path)
+    with pytest.raises(
+        InputError, match=r"'MatMul_y' \(MatMul\) cannot be evaluated on inputs of shape \(1, 3\)"
+    ):
+        loaded(
+            Network([node("MatMul", "x w", "y")], {"x": (1, 3)}, {"w": normal(4, 2)}, ["y"]),
+            tmp_path,
+        )
 
 
 def test_a_stored_tensor_with_too_few_numbers(tmp_path: Path) -> None:
@@ -299,9 +359,13 @@ def test_an_input_that_is_no_tensor_of_numbers(tmp_path: Path) -> None:
 
 def externally(folder: Path, location: str) -> Path:
     """A network whose weights are stored in `location`."""
-    proto = Network([node("MatMul", "x w", "y")], {"x": (1, 40)}, {"w": normal(40, 40)}, ["y"]).proto()
+    proto = Network(
+        [node("MatMul", "x w", "y")], {"x": (1, 40)}, {"w": normal(40, 40)}, ["y"]
+    ).proto()
     path = folder / "network.onnx"
-    onnx.save(proto, str(path), save_as_external_data=True, location="weights.bin", size_threshold=0)
+    onnx.save(
+        proto, str(path), save_as_external_data=True, location="weights.bin", size_threshold=0
+    )
     stored = onnx.load(str(path), load_external_data=False)
     for entry in stored.graph.initializer[0].external_data:
         entry.value = location if entry.key == "location" else entry.value

@@ -1,4 +1,5 @@
-"""From an ONNX file to a graph: judged by other software, refused by name, place and declared size."""
+"""From an ONNX file to a graph: judged by other software, refused by name, place and declared
+size."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -34,7 +35,9 @@ def saved(
     element: int = TensorProto.FLOAT,
 ) -> str:
     """A file with the input `x` and these outputs."""
-    tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in (stored or {}).items()]
+    tensors = [
+        numpy_helper.from_array(np.asarray(value), name) for name, value in (stored or {}).items()
+    ]
     results = [helper.make_tensor_value_info(name, element, size) for name, size in outputs.items()]
     given = [helper.make_tensor_value_info("x", element, shape)]
     graph = helper.make_graph(nodes, "network", given, results, tensors)
@@ -53,12 +56,32 @@ def of_size(*sizes: int) -> np.ndarray:
 
 
 FAULTS = {
-    "LeakyRelu": ([node("LeakyRelu", "x", "y", alpha=NAN)], {}, "'negative_slope' .* at LeakyRelu_y .* nan"),
-    "Elu": ([node("Elu", "x", "y", alpha=float("inf"))], {}, "'alpha' .* at Elu_y has the value inf"),
+    "LeakyRelu": (
+        [node("LeakyRelu", "x", "y", alpha=NAN)],
+        {},
+        "'negative_slope' .* at LeakyRelu_y .* nan",
+    ),
+    "Elu": (
+        [node("Elu", "x", "y", alpha=float("inf"))],
+        {},
+        "'alpha' .* at Elu_y has the value inf",
+    ),
     "Clip": ([node("Clip", "x c", "y")], {"c": np.float32(NAN)}, "'min' .* at Clip_y"),
-    "HardSigmoid": ([node("HardSigmoid", "x", "y", alpha=NAN)], {}, "at HardSigmoid_y has the value nan"),
-    "PRelu": ([node("PRelu", "x c", "y")], {"c": np.full(1, NAN, np.float32)}, "weights c have 1 NaN"),
-    "bias": ([node("Add", "x c", "y"), node("Mul", "y c", "z")], {"c": np.float32("inf")}, "has the value inf"),
+    "HardSigmoid": (
+        [node("HardSigmoid", "x", "y", alpha=NAN)],
+        {},
+        "at HardSigmoid_y has the value nan",
+    ),
+    "PRelu": (
+        [node("PRelu", "x c", "y")],
+        {"c": np.full(1, NAN, np.float32)},
+        "weights c have 1 NaN",
+    ),
+    "bias": (
+        [node("Add", "x c", "y"), node("Mul", "y c", "z")],
+        {"c": np.float32("inf")},
+        "has the value inf",
+    ),
     "folded": (
         [node("Greater", "c d", "m"), node("Mul", "x d", "h"), node("Where", "m x h", "y")],
         {"c": np.float32(NAN), "d": np.float32(2)},
@@ -71,8 +94,16 @@ FAULTS = {
         {"c": of_size(10**9, 3)},
         "'Expand_h' .*shape",
     ),
-    "Tile": ([node("Tile", "x c", "h"), node("ReduceSum", "h", "y")], {"c": of_size(10**9, 1)}, "'Tile_h' .*of shape"),
-    "Pad": ([node("Pad", "x c", "h"), node("ReduceSum", "h", "y")], {"c": of_size(0, 0, 10**9, 0)}, "'Pad_h' .*shape"),
+    "Tile": (
+        [node("Tile", "x c", "h"), node("ReduceSum", "h", "y")],
+        {"c": of_size(10**9, 1)},
+        "'Tile_h' .*of shape",
+    ),
+    "Pad": (
+        [node("Pad", "x c", "h"), node("ReduceSum", "h", "y")],
+        {"c": of_size(0, 0, 10**9, 0)},
+        "'Pad_h' .*shape",
+    ),
     "ConstantOfShape": (
         [node("ConstantOfShape", "c", "h"), node("ReduceSum", "h", "s"), node("Add", "x s", "y")],
         {"c": of_size(10**5, 10**5)},
@@ -126,14 +157,23 @@ def test_a_function_that_calls_itself_is_refused(calls: dict[str, str], tmp_path
 @pytest.mark.parametrize("location", ["weight.bin", "absent.bin", "../weight.bin"])
 def test_weights_of_a_function_beside_the_file(location: str, tmp_path: Path) -> None:
     (tmp_path / "weight.bin").write_bytes(WEIGHT.tobytes())
-    outside = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[3, 4], data_location=TensorProto.EXTERNAL)
+    outside = TensorProto(
+        name="w", data_type=TensorProto.FLOAT, dims=[3, 4], data_location=TensorProto.EXTERNAL
+    )
     outside.external_data.add(key="location", value=location)
     body = [node("Constant", "", "w", value=outside), node("MatMul", "a w", "b")]
     body[0].input[:] = []
     own = helper.make_function("own", "F", ["a"], ["b"], body, [helper.make_opsetid("", 17)])
-    path = saved(tmp_path, [helper.make_node("F", ["x"], ["y"], domain="own")], {"y": (1, 4)}, functions=[own])
+    path = saved(
+        tmp_path,
+        [helper.make_node("F", ["x"], ["y"], domain="own")],
+        {"y": (1, 4)},
+        functions=[own],
+    )
     if location != "weight.bin":
-        with pytest.raises(InputError, match=r"stores 'w' in .*(cannot be read|outside its own folder)"):
+        with pytest.raises(
+            InputError, match=r"stores 'w' in .*(cannot be read|outside its own folder)"
+        ):
             load_network(path)
         return
     capture = load_network(path).capture
@@ -143,12 +183,19 @@ def test_weights_of_a_function_beside_the_file(location: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("norm", ["l2", "l1", "linf", "linf:l1"])
 def test_a_network_that_ends_in_a_number(norm: str, tmp_path: Path) -> None:
-    """|sum relu(W x)| for W >= 0 has the constant ||1^T W||, in the dual norm, whatever the output norm."""
-    nodes = [node("MatMul", "x w", "h"), node("Relu", "h", "r"), node("ReduceSum", "r", "y", keepdims=0)]
+    """|sum relu(W x)| for W >= 0 has the constant ||1^T W||, in the dual norm, whatever the output
+    norm."""
+    nodes = [
+        node("MatMul", "x w", "h"),
+        node("Relu", "h", "r"),
+        node("ReduceSum", "r", "y", keepdims=0),
+    ]
     capture = load_network(saved(tmp_path, nodes, {"y": ()}, {"w": np.abs(WEIGHT)})).capture
     assert capture.graph.output_shape == ()
     row = torch.from_numpy(np.abs(WEIGHT)).double().sum(1)
-    exact = {"l2": row.norm(), "l1": row.max(), "linf": row.sum(), "linf:l1": row.sum()}[norm].item()
+    exact = {"l2": row.norm(), "l1": row.max(), "linf": row.sum(), "linf:l1": row.sum()}[
+        norm
+    ].item()
     result = bracket(capture, model="sum", norm=norm)
     assert result.upper is not None and result.lower is not None
     assert result.lower.value <= exact * (1 + 1e-12) and result.upper.value >= exact * (1 - 1e-12)
@@ -159,7 +206,9 @@ def test_a_network_that_ends_in_a_number(norm: str, tmp_path: Path) -> None:
 def test_an_output_by_name_or_number(tmp_path: Path) -> None:
     nodes = [node("MatMul", "x w", "logits"), node("ReduceSum", "logits", "total", keepdims=0)]
     path = saved(tmp_path, nodes, {"logits": (1, 4), "total": ()}, {"w": WEIGHT})
-    with pytest.raises(InputError, match=r"2 tensors \(0: logits of shape \(1, 4\), 1: total .*outputs='logits'"):
+    with pytest.raises(
+        InputError, match=r"2 tensors \(0: logits of shape \(1, 4\), 1: total .*outputs='logits'"
+    ):
         load_network(path)
     for choice, shape in (("logits", (1, 4)), (1, ()), ("total", ()), ("all", (5,))):
         assert load_network(path, Request(outputs=choice)).capture.graph.output_shape == shape
@@ -173,7 +222,9 @@ def test_the_identity(nodes: list[onnx.NodeProto], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("element", [TensorProto.FLOAT, TensorProto.FLOAT16])
 @pytest.mark.parametrize("seed", range(3))
-def test_saturated_sigmoids_in_narrow_types_are_accepted(element: int, seed: int, tmp_path: Path) -> None:
+def test_saturated_sigmoids_in_narrow_types_are_accepted(
+    element: int, seed: int, tmp_path: Path
+) -> None:
     random = np.random.default_rng(seed)
     kind = helper.tensor_dtype_to_np_dtype(element)
     a, b = (3 * random.normal(size=shape) for shape in ((10, 20), (20, 5)))
@@ -212,6 +263,10 @@ def test_a_swapped_attribute_is_caught_and_every_judge_told(
     nodes = [node("MatMul", "x w", "h"), node("LeakyRelu", "h", "y", alpha=0.1)]
     path = saved(tmp_path, nodes, {"y": (1, 4)}, {"w": WEIGHT})
     with_slope(path, monkeypatch, 0.11)
-    judges = rf"onnxruntime by 0\.\d+ and {ONNX} by 0\.\d+" if runtime else rf"{ONNX} by .*install onnxruntime"
+    judges = (
+        rf"onnxruntime by 0\.\d+ and {ONNX} by 0\.\d+"
+        if runtime
+        else rf"{ONNX} by .*install onnxruntime"
+    )
     with pytest.raises(CaptureMismatch, match=judges):
         load_network(path)

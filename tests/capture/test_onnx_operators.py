@@ -1,4 +1,5 @@
-"""Every entry of the table of ONNX operators against an independent evaluation of a file with that one node."""
+"""Every entry of the table of ONNX operators against an independent evaluation of a file with that
+one node."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,7 +42,8 @@ def scalar(value: float) -> Array:
 
 @dataclass(frozen=True)
 class Case:
-    """One node: inputs are shapes of network inputs, arrays stored in the file, or None where left out."""
+    """One node: inputs are shapes of network inputs, arrays stored in the file, or None where left
+    out."""
 
     op: str
     inputs: Sequence[tuple[int, ...] | Array | None]
@@ -51,7 +53,9 @@ class Case:
     judge: str = "onnx"  # or ORT, where the package onnx does not implement the operator's option
 
     def __str__(self) -> str:
-        options = ",".join(f"{name}={value}" for name, value in self.attributes.items() if np.ndim(value) < 2)
+        options = ",".join(
+            f"{name}={value}" for name, value in self.attributes.items() if np.ndim(value) < 2
+        )
         return f"{self.op}-{self.opset}({options})"
 
     def save(self, folder: Path) -> Path:
@@ -60,7 +64,11 @@ class Case:
         outputs = [f"y{i}" for i in range(self.outputs)]
         pairs = list(zip(names, self.inputs, strict=True))
         given = [float_input(name, value) for name, value in pairs if isinstance(value, tuple)]
-        stored = [numpy_helper.from_array(value, name) for name, value in pairs if isinstance(value, Array)]
+        stored = [
+            numpy_helper.from_array(value, name)
+            for name, value in pairs
+            if isinstance(value, Array)
+        ]
         node = helper.make_node(self.op, names, outputs, name="node", **self.attributes)
         results = [onnx.ValueInfoProto(name=name) for name in outputs]
         graph = helper.make_graph([node], "network", given, results, stored)
@@ -83,12 +91,24 @@ IMAGE = (1, 4, 7, 6)
 MASK = RNG.random((3, 4)) > 0.5
 
 POINTWISE = [
-    *(Case(op, [(3, 4)]) for op in ("Abs", "Asinh", "Atan", "Ceil", "Cos", "Cosh", "Erf", "Exp", "Floor")),
-    *(Case(op, [(3, 4)]) for op in ("HardSwish", "Identity", "Mish", "Neg", "Reciprocal", "Relu", "Round")),
-    *(Case(op, [(3, 4)]) for op in ("Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Tan", "Tanh")),
+    *(
+        Case(op, [(3, 4)])
+        for op in ("Abs", "Asinh", "Atan", "Ceil", "Cos", "Cosh", "Erf", "Exp", "Floor")
+    ),
+    *(
+        Case(op, [(3, 4)])
+        for op in ("HardSwish", "Identity", "Mish", "Neg", "Reciprocal", "Relu", "Round")
+    ),
+    *(
+        Case(op, [(3, 4)])
+        for op in ("Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Tan", "Tanh")
+    ),
     *(Case(op, [(3, 4), (3, 4)]) for op in ("Add", "Sub", "Mul", "Div", "Max", "Min")),
     *(Case(op, [(2, 3, 4), normal(3, 1)]) for op in ("Add", "Sub", "Mul", "Div", "Max", "Min")),
-    *(Case(op, [(3, 4), normal(3, 4)]) for op in ("Greater", "GreaterOrEqual", "Less", "LessOrEqual")),
+    *(
+        Case(op, [(3, 4), normal(3, 4)])
+        for op in ("Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+    ),
     Case("Equal", [(3, 4), np.zeros((3, 4), np.float32)]),
     Case("Div", [ints(-7, 7, -8), ints(2, -2, 3)]),
     Case("Mod", [ints(-7, 7, -8), ints(2, -2, 3)]),
@@ -110,7 +130,10 @@ POINTWISE = [
     Case("Clip", [(3, 4)], {"min": -0.3}, 6),
     Case("Clip", [(3, 4)], {"min": -0.3, "max": 0.4}, 10),
     Case("LeakyRelu", [(3, 4)], {"alpha": 0.3}),
-    *(Case("PRelu", [(2, 3, 4, 5), normal(*shape)]) for shape in ((3, 1, 1), (1, 3, 1, 1), (1,), (5,), (4, 5))),
+    *(
+        Case("PRelu", [(2, 3, 4, 5), normal(*shape)])
+        for shape in ((3, 1, 1), (1, 3, 1, 1), (1,), (5,), (4, 5))
+    ),
     *(Case("PRelu", [(2, 3, 3), normal(*shape)]) for shape in ((3,), (3, 3), (1, 1, 3), (3, 1))),
     Case("Elu", [(3, 4)], {"alpha": 1.7}),
     Case("Selu", [(3, 4)]),
@@ -125,7 +148,10 @@ POINTWISE = [
     *(Case("Shrink", [(3, 4)], {"lambd": 0.3, "bias": bias}) for bias in (0.3, 0.0, 0.1)),
     Case("Dropout", [(3, 4), scalar(0.4)]),
     Case("Dropout", [(3, 4)], {"ratio": 0.4}, 9),
-    *(Case("Cast", [(3, 4)], {"to": to}) for to in (TensorProto.INT64, TensorProto.BOOL, TensorProto.FLOAT)),
+    *(
+        Case("Cast", [(3, 4)], {"to": to})
+        for to in (TensorProto.INT64, TensorProto.BOOL, TensorProto.FLOAT)
+    ),
     Case("Cast", [MASK], {"to": TensorProto.FLOAT}),
     Case("CastLike", [ints(1, 2), (3,)]),
 ]
@@ -135,7 +161,10 @@ REDUCTIONS = [
         Case(f"Reduce{name}", [(2, 3, 4), ints(0, -1)], {"keepdims": 0}, 18)
         for name in ("L1", "L2", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare", "LogSumExp")
     ),
-    *(Case(f"Reduce{name}", [(2, 3, 4)], {"axes": [1]}, 11) for name in ("L2", "Max", "Mean", "Prod", "Sum")),
+    *(
+        Case(f"Reduce{name}", [(2, 3, 4)], {"axes": [1]}, 11)
+        for name in ("L2", "Max", "Mean", "Prod", "Sum")
+    ),
     *(Case(f"Reduce{name}", [(2, 3, 4)]) for name in ("L2", "Max", "Mean", "Prod", "Sum")),
     Case("ReduceLogSum", [positive(2, 3, 4), ints(1)]),
     Case("ArgMax", [(3, 4)], {"axis": 1, "keepdims": 0}),
@@ -154,12 +183,31 @@ NORMALISATIONS = [
     Case("LpNormalization", [(3, 4)], {"axis": 0, "p": 1}, judge=ORT),
     Case("LpNormalization", [(3, 4)], {"axis": 1, "p": 2}),
     Case("BatchNormalization", [(2, 3, 4, 5), *(positive(3) for _ in range(4))], {"epsilon": 0.1}),
-    Case("BatchNormalization", [(2, 3), *(positive(3) for _ in range(4))], {"epsilon": 0.1}, 9, judge=ORT),
-    Case("BatchNormalization", [(2, 3, 4), *(positive(3) for _ in range(4))], {"momentum": 0.3}, 7, judge=ORT),
+    Case(
+        "BatchNormalization",
+        [(2, 3), *(positive(3) for _ in range(4))],
+        {"epsilon": 0.1},
+        9,
+        judge=ORT,
+    ),
+    Case(
+        "BatchNormalization",
+        [(2, 3, 4), *(positive(3) for _ in range(4))],
+        {"momentum": 0.3},
+        7,
+        judge=ORT,
+    ),
     Case("BatchNormalization", [(2, 3, 4), *(positive(3) for _ in range(4))], {"is_test": 1}, 6),
     Case("InstanceNormalization", [(2, 3, 4, 5), normal(3), normal(3)], {"epsilon": 0.1}),
-    Case("GroupNormalization", [(2, 6, 4), normal(6), normal(6)], {"epsilon": 0.1, "num_groups": 3}),
-    Case("GroupNormalization", [(2, 6, 4), normal(3), normal(3)], {"epsilon": 0.1, "num_groups": 3}, 18),
+    Case(
+        "GroupNormalization", [(2, 6, 4), normal(6), normal(6)], {"epsilon": 0.1, "num_groups": 3}
+    ),
+    Case(
+        "GroupNormalization",
+        [(2, 6, 4), normal(3), normal(3)],
+        {"epsilon": 0.1, "num_groups": 3},
+        18,
+    ),
     Case("LayerNormalization", [(2, 3, 4), normal(3, 4), normal(4)], {"axis": 1, "epsilon": 0.1}),
     Case("LayerNormalization", [(2, 3, 4), normal(4)]),
     Case("RMSNormalization", [(2, 3, 4), normal(3, 4)], {"axis": 1, "epsilon": 0.1}, 23),
@@ -167,20 +215,38 @@ NORMALISATIONS = [
 
 CONVOLUTIONS = [
     Case("Conv", [IMAGE, normal(5, 4, 3, 2), normal(5)], {"strides": [2, 1], "pads": [1, 0, 1, 0]}),
-    Case("Conv", [IMAGE, normal(6, 2, 3, 2)], {"group": 2, "dilations": [2, 1], "pads": [0, 2, 1, 3]}),
+    Case(
+        "Conv", [IMAGE, normal(6, 2, 3, 2)], {"group": 2, "dilations": [2, 1], "pads": [0, 2, 1, 3]}
+    ),
     Case("Conv", [IMAGE, normal(5, 4, 3, 2)], {"auto_pad": "SAME_UPPER", "strides": [2, 3]}),
-    *(Case("Conv", [IMAGE, normal(5, 4, 3, 2)], {"auto_pad": mode}) for mode in ("SAME_LOWER", "VALID")),
+    *(
+        Case("Conv", [IMAGE, normal(5, 4, 3, 2)], {"auto_pad": mode})
+        for mode in ("SAME_LOWER", "VALID")
+    ),
     Case("Conv", [(2, 3, 9), normal(4, 3, 3), normal(4)], {"pads": [1, 1], "kernel_shape": [3]}),
     Case("Conv", [(1, 2, 5, 5, 4), normal(3, 2, 2, 3, 2)], {"strides": [1, 2, 1]}),
-    Case("ConvTranspose", [IMAGE, normal(4, 3, 3, 2), normal(3)], {"strides": [2, 3], "pads": [1, 0, 1, 0]}),
+    Case(
+        "ConvTranspose",
+        [IMAGE, normal(4, 3, 3, 2), normal(3)],
+        {"strides": [2, 3], "pads": [1, 0, 1, 0]},
+    ),
     Case(
         "ConvTranspose",
         [IMAGE, normal(4, 3, 3, 3)],
         {"strides": [2, 2], "pads": [0, 1, 1, 0], "output_padding": [1, 1]},
     ),
-    Case("ConvTranspose", [IMAGE, normal(4, 3, 4, 4)], {"strides": [2, 2], "auto_pad": "SAME_UPPER"}),
-    Case("ConvTranspose", [IMAGE, normal(4, 3, 3, 3)], {"strides": [2, 2], "output_shape": [13, 11]}, judge=ORT),
-    Case("ConvTranspose", [IMAGE, normal(4, 3, 3, 2)], {"group": 2, "dilations": [1, 2]}, judge=ORT),
+    Case(
+        "ConvTranspose", [IMAGE, normal(4, 3, 4, 4)], {"strides": [2, 2], "auto_pad": "SAME_UPPER"}
+    ),
+    Case(
+        "ConvTranspose",
+        [IMAGE, normal(4, 3, 3, 3)],
+        {"strides": [2, 2], "output_shape": [13, 11]},
+        judge=ORT,
+    ),
+    Case(
+        "ConvTranspose", [IMAGE, normal(4, 3, 3, 2)], {"group": 2, "dilations": [1, 2]}, judge=ORT
+    ),
     Case("ConvTranspose", [(1, 2, 5), normal(2, 3, 3)], {"strides": [2], "pads": [1, 1]}),
     Case("Gemm", [(3, 4), normal(5, 4), normal(5)], {"transB": 1, "alpha": 0.7, "beta": 1.3}),
     Case("Gemm", [(4, 3), normal(4, 5)], {"transA": 1, "alpha": 0.7}),
@@ -195,18 +261,47 @@ POOLS = [
     Case("MaxPool", [IMAGE], {"kernel_shape": [3, 2], "dilations": [2, 1]}),
     Case("MaxPool", [IMAGE], {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [0, 0, 2, 1]}),
     Case("MaxPool", [IMAGE], {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_UPPER"}),
-    Case("MaxPool", [IMAGE], {"kernel_shape": [2, 3], "strides": [2, 2], "auto_pad": "SAME_LOWER"}, judge=ORT),
+    Case(
+        "MaxPool",
+        [IMAGE],
+        {"kernel_shape": [2, 3], "strides": [2, 2], "auto_pad": "SAME_LOWER"},
+        judge=ORT,
+    ),
     Case("MaxPool", [IMAGE], {"kernel_shape": [2, 3], "strides": [2, 2], "ceil_mode": 1}),
-    Case("MaxPool", [(1, 2, 9)], {"kernel_shape": [3], "strides": [3], "pads": [1, 1], "ceil_mode": 1}),
-    Case("MaxPool", [(1, 2, 8)], {"kernel_shape": [3], "strides": [3], "pads": [0, 1], "ceil_mode": 1}),
+    Case(
+        "MaxPool",
+        [(1, 2, 9)],
+        {"kernel_shape": [3], "strides": [3], "pads": [1, 1], "ceil_mode": 1},
+    ),
+    Case(
+        "MaxPool",
+        [(1, 2, 8)],
+        {"kernel_shape": [3], "strides": [3], "pads": [0, 1], "ceil_mode": 1},
+    ),
     Case("MaxPool", [(1, 2, 5, 5, 5)], {"kernel_shape": [2, 2, 2]}),
     Case("AveragePool", [IMAGE], {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 0]}),
-    Case("AveragePool", [IMAGE], {"kernel_shape": [3, 2], "pads": [1, 1, 1, 1], "count_include_pad": 1}),
+    Case(
+        "AveragePool",
+        [IMAGE],
+        {"kernel_shape": [3, 2], "pads": [1, 1, 1, 1], "count_include_pad": 1},
+    ),
     Case("AveragePool", [IMAGE], {"kernel_shape": [3, 3], "pads": [0, 0, 2, 1]}),
-    Case("AveragePool", [IMAGE], {"kernel_shape": [3, 3], "pads": [0, 0, 2, 1], "count_include_pad": 1}),
-    Case("AveragePool", [IMAGE], {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_LOWER"}),
+    Case(
+        "AveragePool",
+        [IMAGE],
+        {"kernel_shape": [3, 3], "pads": [0, 0, 2, 1], "count_include_pad": 1},
+    ),
+    Case(
+        "AveragePool",
+        [IMAGE],
+        {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_LOWER"},
+    ),
     Case("AveragePool", [IMAGE], {"kernel_shape": [2, 3], "strides": [2, 2], "ceil_mode": 1}),
-    Case("AveragePool", [(1, 2, 8)], {"kernel_shape": [3], "strides": [2], "pads": [0, 1], "ceil_mode": 1}),
+    Case(
+        "AveragePool",
+        [(1, 2, 8)],
+        {"kernel_shape": [3], "strides": [2], "pads": [0, 1], "ceil_mode": 1},
+    ),
     Case("GlobalAveragePool", [IMAGE]),
     Case("GlobalMaxPool", [IMAGE]),
 ]
@@ -254,10 +349,18 @@ WIRING = [
     Case("DepthToSpace", [(1, 12, 2, 3)], {"blocksize": 2, "mode": "CRD"}),
     Case("SpaceToDepth", [(1, 3, 4, 6)], {"blocksize": 2}),
     Case("Constant", [], {"value": numpy_helper.from_array(normal(2, 3))}),
-    *(Case("Constant", [], {f"value_{kind}": value}) for kind, value in (("float", 0.5), ("floats", [0.5, 1.5]))),
-    *(Case("Constant", [], {f"value_{kind}": value}) for kind, value in (("int", 3), ("ints", [3, 4]))),
+    *(
+        Case("Constant", [], {f"value_{kind}": value})
+        for kind, value in (("float", 0.5), ("floats", [0.5, 1.5]))
+    ),
+    *(
+        Case("Constant", [], {f"value_{kind}": value})
+        for kind, value in (("int", 3), ("ints", [3, 4]))
+    ),
     Case("ConstantOfShape", [ints(2, 3)]),
-    Case("ConstantOfShape", [ints(2, 3)], {"value": numpy_helper.from_array(np.array([7], np.int64))}),
+    Case(
+        "ConstantOfShape", [ints(2, 3)], {"value": numpy_helper.from_array(np.array([7], np.int64))}
+    ),
     Case("EyeLike", [(3, 4)], {"k": 1}),
     Case("EyeLike", [(3, 4)], {"k": -1, "dtype": TensorProto.INT64}),
     Case("Range", [np.array(2), np.array(11), np.array(3)]),
@@ -302,9 +405,17 @@ RESIZES = [
     Case("Resize", [(1, 2, 4, 6), NO_ROI, NO_ROI, ints(1, 2, 8, 12)], {}, 11),
     Case("Resize", [(1, 2, 4), None, np.array([1, 1, 2], np.float32)], {"mode": "linear"}, 13),
     Case("Resize", [(1, 2, 4, 6), np.array([1, 1, 2, 2], np.float32)], {}, 10, judge=ORT),
-    Case("Resize", [(1, 2, 4, 6), np.array([1, 1, 1.5, 0.5], np.float32)], {"mode": "linear"}, 10, judge=ORT),
+    Case(
+        "Resize",
+        [(1, 2, 4, 6), np.array([1, 1, 1.5, 0.5], np.float32)],
+        {"mode": "linear"},
+        10,
+        judge=ORT,
+    ),
     Case("Upsample", [(1, 2, 4, 6), np.array([1, 1, 2, 2], np.float32)], {"mode": "nearest"}, 9),
-    Case("Upsample", [(1, 2, 4, 6)], {"scales": [1.0, 1.0, 2.0, 3.0], "mode": "linear"}, 7, judge=ORT),
+    Case(
+        "Upsample", [(1, 2, 4, 6)], {"scales": [1.0, 1.0, 2.0, 3.0], "mode": "linear"}, 7, judge=ORT
+    ),
 ]
 
 
@@ -328,14 +439,25 @@ RECURRENT = [
     recurrent("GRU", 3, 2, linear_before_reset=1, **BOTH),
     LSTM,
     recurrent("LSTM", 4, 1, direction="reverse", input_forget=1),
-    recurrent("LSTM", 4, 2, activations=["Sigmoid", "Softsign", "Tanh", "Sigmoid", "Tanh", "Relu"], **BOTH),
+    recurrent(
+        "LSTM", 4, 2, activations=["Sigmoid", "Softsign", "Tanh", "Sigmoid", "Tanh", "Relu"], **BOTH
+    ),
     Case("LSTM", [*LSTM.inputs, normal(1, 12)], LSTM.attributes, outputs=3, judge=ORT),
     Case("LSTM", [*LSTM.inputs[:4], np.array([5, 5], np.int32)], LSTM.attributes, 14, 3, ORT),
     Case("LSTM", [(2, 5, 3), *LSTM.inputs[1:3]], {"hidden_size": 4, "layout": 1}, outputs=2),
     Case("GRU", [(5, 2, 3), normal(1, 12, 3), normal(1, 12, 4)], {"hidden_size": 4}, 7, 2),
 ]
 
-CASES = [*POINTWISE, *REDUCTIONS, *NORMALISATIONS, *CONVOLUTIONS, *POOLS, *WIRING, *RESIZES, *RECURRENT]
+CASES = [
+    *POINTWISE,
+    *REDUCTIONS,
+    *NORMALISATIONS,
+    *CONVOLUTIONS,
+    *POOLS,
+    *WIRING,
+    *RESIZES,
+    *RECURRENT,
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -351,8 +473,14 @@ def test_an_operator_computes_what_the_reference_computes(case: Case, tmp_path: 
         expected = ReferenceEvaluator(str(path)).run(None, inputs)
     arrays = list(inputs.values())
     exported = torch.export.export(model.module, tuple(map(torch.from_numpy, arrays))).module()
-    for ours, exports, theirs in zip(run(model.module, arrays), run(exported, arrays), expected, strict=True):
-        assert (ours.shape, ours.dtype) == (exports.shape, exports.dtype) == (theirs.shape, theirs.dtype)
+    for ours, exports, theirs in zip(
+        run(model.module, arrays), run(exported, arrays), expected, strict=True
+    ):
+        assert (
+            (ours.shape, ours.dtype)
+            == (exports.shape, exports.dtype)
+            == (theirs.shape, theirs.dtype)
+        )
         np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-5)
         np.testing.assert_array_equal(ours, exports)
     doubled = run(model.module.double(), [array.astype(np.float64) for array in arrays])
@@ -365,22 +493,34 @@ def evaluate(case: Case, folder: Path, x: Array) -> Array:
     return run(load_onnx(case.save(folder)).module, [x])[0]
 
 
-LIMITED = {"Acos": np.arccos, "Acosh": np.arccosh, "Asin": np.arcsin, "Atanh": np.arctanh, "Log": np.log} | {
-    "Sqrt": np.sqrt
-}
+LIMITED = {
+    "Acos": np.arccos,
+    "Acosh": np.arccosh,
+    "Asin": np.arcsin,
+    "Atanh": np.arctanh,
+    "Log": np.log,
+} | {"Sqrt": np.sqrt}
 
 
 @pytest.mark.parametrize("op", LIMITED)
 def test_a_function_that_is_not_defined_everywhere(op: str, tmp_path: Path) -> None:
     x = (0.9 * RNG.random((3, 4)) + (op == "Acosh")).astype(np.float32)
     expected = LIMITED[op](x)
-    np.testing.assert_allclose(evaluate(Case(op, [(3, 4)]), tmp_path, x), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        evaluate(Case(op, [(3, 4)]), tmp_path, x), expected, rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("op", ["Add", "Sub", "Mul", "Div", "Pow"])
 def test_before_opset_7_an_axis_aligns_the_second_operand(op: str, tmp_path: Path) -> None:
     x, b = positive(2, 3, 4), normal(3)
-    functions = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide, "Pow": np.power}
+    functions = {
+        "Add": np.add,
+        "Sub": np.subtract,
+        "Mul": np.multiply,
+        "Div": np.divide,
+        "Pow": np.power,
+    }
     case = Case(op, [(2, 3, 4), b], {"axis": 1, "broadcast": 1}, 6)
     np.testing.assert_allclose(evaluate(case, tmp_path, x), functions[op](x, b[:, None]), rtol=1e-5)
 
@@ -390,7 +530,9 @@ def test_before_opset_13_a_softmax_runs_over_all_trailing_axes(op: str, tmp_path
     x = normal(2, 3, 4)
     flat = torch.softmax(torch.from_numpy(x).reshape(2, 12), 1).reshape(2, 3, 4)
     flat = flat.log() if op == "LogSoftmax" else flat
-    old, new = (evaluate(Case(op, [(2, 3, 4)], {"axis": 1}, opset), tmp_path, x) for opset in (12, 13))
+    old, new = (
+        evaluate(Case(op, [(2, 3, 4)], {"axis": 1}, opset), tmp_path, x) for opset in (12, 13)
+    )
     np.testing.assert_allclose(old, flat, rtol=1e-5)
     assert np.abs(new - old).max() > 0.01
 
@@ -398,18 +540,24 @@ def test_before_opset_13_a_softmax_runs_over_all_trailing_axes(op: str, tmp_path
 def test_before_opset_7_a_prelu_slope_belongs_to_the_channel(tmp_path: Path) -> None:
     slope, x = normal(3), normal(2, 3, 3)
     expected = np.where(x > 0, x, slope[:, None] * x)
-    np.testing.assert_allclose(evaluate(Case("PRelu", [(2, 3, 3), slope], {}, 6), tmp_path, x), expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        evaluate(Case("PRelu", [(2, 3, 3), slope], {}, 6), tmp_path, x), expected, rtol=1e-6
+    )
 
 
 def test_before_opset_7_dropout_says_whether_it_is_a_test(tmp_path: Path) -> None:
     x = normal(3)
-    np.testing.assert_array_equal(evaluate(Case("Dropout", [(3,)], {"is_test": 1}, 6), tmp_path, x), x)
+    np.testing.assert_array_equal(
+        evaluate(Case("Dropout", [(3,)], {"is_test": 1}, 6), tmp_path, x), x
+    )
 
 
 def test_batch_norm_per_feature(tmp_path: Path) -> None:
     x, (s, b, m, v) = normal(2, 3, 4), (positive(3, 4) for _ in range(4))
     case = Case("BatchNormalization", [(2, 3, 4), s, b, m, v], {"spatial": 0, "epsilon": 0.1}, 8)
-    np.testing.assert_allclose(evaluate(case, tmp_path, x), (x - m) / np.sqrt(v + 0.1) * s + b, rtol=1e-5)
+    np.testing.assert_allclose(
+        evaluate(case, tmp_path, x), (x - m) / np.sqrt(v + 0.1) * s + b, rtol=1e-5
+    )
 
 
 # What the tests above cover beside CASES.
@@ -430,7 +578,9 @@ REFUSED = [
     Case("AveragePool", [IMAGE], {"kernel_shape": [2, 2], "dilations": [2, 2]}),
     Case("Conv", [(1, 1, 2, 2, 2, 2), normal(1, 1, 1, 1, 1, 1)]),
     Case("Conv", [IMAGE, normal(5, 4, 3, 2)], {"auto_pad": "SAME"}),
-    Case("ConvTranspose", [IMAGE, normal(4, 3, 3, 3)], {"strides": [2, 2], "auto_pad": "SAME_UPPER"}),
+    Case(
+        "ConvTranspose", [IMAGE, normal(4, 3, 3, 3)], {"strides": [2, 2], "auto_pad": "SAME_UPPER"}
+    ),
     Case("GatherND", [(3, 4), np.zeros((3, 1), np.int64)], {"batch_dims": 1}),
     Case("LSTM", LSTM.inputs, {**LSTM.attributes, "activations": ["Affine", "Tanh", "Tanh"]}),
     Case("LSTM", [*LSTM.inputs[:4], np.array([5, 3], np.int32)], LSTM.attributes),

@@ -1,4 +1,5 @@
-"""Policies of reinforcement learning as their libraries write them: distributions, flags, tuples of results."""
+"""Policies of reinforcement learning as their libraries write them: distributions, flags, tuples of
+results."""
 
 import pytest
 import torch
@@ -14,7 +15,8 @@ OBSERVATION = torch.tensor([[0.1, -0.2, 0.3, 0.4]])
 
 
 class Policy(nn.Module):
-    """An actor and a critic on shared features; the actor's head gives a normal or a categorical distribution."""
+    """An actor and a critic on shared features; the actor's head gives a normal or a categorical
+    distribution."""
 
     def __init__(self, continuous: bool) -> None:
         super().__init__()
@@ -26,15 +28,23 @@ class Policy(nn.Module):
 
     def distribution(self, observation: Tensor) -> Normal | Categorical:
         head = self.actor(self.flatten(observation.float()))
-        return Normal(head, torch.ones_like(head) * self.log_std.exp()) if self.continuous else Categorical(logits=head)
+        return (
+            Normal(head, torch.ones_like(head) * self.log_std.exp())
+            if self.continuous
+            else Categorical(logits=head)
+        )
 
-    def forward(self, observation: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, observation: Tensor, deterministic: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
         found = self.distribution(observation)
         mode = found.mean if self.continuous else found.probs.argmax(1)
         action = mode if deterministic else found.sample()
         return action, self.critic(self.flatten(observation)), found.log_prob(action)
 
-    def evaluate_actions(self, observation: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def evaluate_actions(
+        self, observation: Tensor, actions: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         found = self.distribution(observation)
         return self.critic(self.flatten(observation)), found.log_prob(actions), found.entropy()
 
@@ -44,7 +54,9 @@ def test_the_action_of_a_deterministic_policy_and_its_value() -> None:
     for number, net in ((0, policy.actor), (1, policy.critic)):
         capture = capture_model(policy, (OBSERVATION, True), outputs=number)
         assert replay(capture) <= 1e-6
-        torch.testing.assert_close(evaluate(capture.graph, OBSERVATION.double()).float(), net(OBSERVATION))
+        torch.testing.assert_close(
+            evaluate(capture.graph, OBSERVATION.double()).float(), net(OBSERVATION)
+        )
 
 
 def test_the_value_of_a_policy_that_draws_its_action() -> None:
@@ -53,7 +65,9 @@ def test_the_value_of_a_policy_that_draws_its_action() -> None:
 
 @pytest.mark.parametrize("number", [0, 1, 2])
 @pytest.mark.parametrize("continuous", [True, False])
-def test_values_log_probabilities_and_entropies_of_given_actions(continuous: bool, number: int) -> None:
+def test_values_log_probabilities_and_entropies_of_given_actions(
+    continuous: bool, number: int
+) -> None:
     policy = Policy(continuous)
     actions = torch.tensor([[0.5, 0.5]]) if continuous else torch.tensor([1])
     replay(capture_model(policy.evaluate_actions, (OBSERVATION, actions), outputs=number))
@@ -71,10 +85,17 @@ def test_probabilities_by_the_remedy_that_the_refusal_names() -> None:
     [
         (True, (OBSERVATION,), None, r"returns 3 tensors .*choose one by name or number"),
         (True, (OBSERVATION,), 0, "draws random numbers, .*deterministic=True of a policy"),
-        (False, (OBSERVATION, True), 0, "is torch.int64: .*return the values before the comparison or the index"),
+        (
+            False,
+            (OBSERVATION, True),
+            0,
+            "is torch.int64: .*return the values before the comparison or the index",
+        ),
     ],
 )
-def test_refusals_name_a_remedy(continuous: bool, arguments, outputs: int | None, reason: str) -> None:
+def test_refusals_name_a_remedy(
+    continuous: bool, arguments, outputs: int | None, reason: str
+) -> None:
     with pytest.raises(InputError, match=reason):
         capture_model(Policy(continuous), arguments, outputs=outputs)
 

@@ -23,7 +23,9 @@ class Narrowed(nn.Module):
         self.first, self.second, self.kind = nn.Linear(8, 8), nn.Linear(8, 4), kind
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.second(torch.tanh(3 * self.first(x.float())).to(self.kind).to(self.second.weight.dtype))
+        return self.second(
+            torch.tanh(3 * self.first(x.float())).to(self.kind).to(self.second.weight.dtype)
+        )
 
 
 def closed_over(scale: float) -> Callable[[Tensor], Tensor]:
@@ -70,14 +72,21 @@ def mutated(capture: Capture, number: int, **change: object) -> Capture:
     nodes = list(capture.graph.nodes)
     node = nodes[number]
     args = tuple(change.get(f"arg{i}", value) for i, value in enumerate(node.args))
-    nodes[number] = Node(node.name, node.target, args, node.shape, node.kwargs, node.pick, node.place)
-    return replace(capture, graph=Graph(capture.graph.input, capture.graph.input_shape, tuple(nodes), nodes[-1].name))
+    nodes[number] = Node(
+        node.name, node.target, args, node.shape, node.kwargs, node.pick, node.place
+    )
+    return replace(
+        capture,
+        graph=Graph(capture.graph.input, capture.graph.input_shape, tuple(nodes), nodes[-1].name),
+    )
 
 
 MODELS = {
     "float64": lambda: nn.Sequential(nn.Linear(8, 8), nn.LeakyReLU(0.1), nn.Linear(8, 3)).double(),
     "float32": lambda: nn.Sequential(nn.Linear(8, 8), nn.LeakyReLU(0.1), nn.Linear(8, 3)),
-    "bfloat16": lambda: nn.Sequential(nn.Linear(8, 8), nn.LeakyReLU(0.1), nn.Linear(8, 3)).bfloat16(),
+    "bfloat16": lambda: nn.Sequential(
+        nn.Linear(8, 8), nn.LeakyReLU(0.1), nn.Linear(8, 3)
+    ).bfloat16(),
 }
 
 
@@ -88,9 +97,13 @@ def test_a_changed_attribute_is_caught_in_every_precision(kind: str, exact: bool
     model = MODELS[kind]()
     capture = capture_model(model, (X.to(next(model.parameters()).dtype),))
     if not exact:
-        capture = replace(capture, reference=capture.native, reference_dtype=X.to(model[0].weight.dtype).dtype)
+        capture = replace(
+            capture, reference=capture.native, reference_dtype=X.to(model[0].weight.dtype).dtype
+        )
     replay(capture)
-    with pytest.raises(CaptureMismatch, match=r"differ by .* more than .* that rounding in .* explains"):
+    with pytest.raises(
+        CaptureMismatch, match=r"differ by .* more than .* that rounding in .* explains"
+    ):
         replay(mutated(capture, 1, arg1=0.5))
     weight = capture.graph.nodes[2].args[1].clone()
     weight[0, 0] += 1.0

@@ -62,9 +62,15 @@ def several(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def test_of_several_outputs_one_is_chosen_or_all_are_one_vector() -> None:
     x = (torch.randn(1, 4),)
-    with pytest.raises(InputError, match=r"returns 3 tensors \(0 of shape \(1, 1\), 1 of .*outputs='0'.*outputs='all'"):
+    with pytest.raises(
+        InputError,
+        match=r"returns 3 tensors \(0 of shape \(1, 1\), 1 of .*outputs='0'.*outputs='all'",
+    ):
         capture_model(several, x)
-    second, everything = capture_model(several, x, outputs=1), capture_model(several, x, outputs="all")
+    second, everything = (
+        capture_model(several, x, outputs=1),
+        capture_model(several, x, outputs="all"),
+    )
     assert (second.graph.output_shape, everything.graph.output_shape) == ((1, 4), (8,))
     assert replay(second) == replay(everything) == 0.0
     with pytest.raises(InputError, match=r"no tensor 3: it returns 0 of shape"):
@@ -198,23 +204,35 @@ def slopes_of_tanh(x: Tensor) -> Tensor:
 
 UNFIT = [
     (Hidden(), r"looking at the model called sys.exit\(0\)"),
-    (nn.LeakyReLU(torch.nan), r"'negative_slope' of aten.leaky_relu.default at the model itself .* value nan"),
+    (
+        nn.LeakyReLU(torch.nan),
+        r"'negative_slope' of aten.leaky_relu.default at the model itself .* value nan",
+    ),
     (nn.LeakyReLU(torch.inf), "has the value inf"),
     (nn.Sequential(nn.ELU(torch.nan)), r"'alpha' of aten.elu.default at 0 .* has the value nan"),
     (lambda x: x.clamp(max=torch.nan), "'max' of aten.clamp.default"),
     (lambda x: x * torch.tensor([1.0, torch.nan]), "have 1 NaN entries"),
-    (lambda x: x * torch.tensor([1.0, torch.inf]), "'other' of aten.mul.Tensor .* has the value inf"),
+    (
+        lambda x: x * torch.tensor([1.0, torch.inf]),
+        "'other' of aten.mul.Tensor .* has the value inf",
+    ),
     (masked(torch.nan), "weights 1.mask have 1 NaN"),
     (lambda x: torch.full((2,), torch.nan), "of aten.full.default .* is NaN"),
     (lambda x: torch.full((2,), torch.inf), "the output is NaN or infinite, whatever the input"),
-    (lambda x: x.masked_fill(torch.tensor([True, False]), -torch.inf), "entries of the output are infinite"),
+    (
+        lambda x: x.masked_fill(torch.tensor([True, False]), -torch.inf),
+        "entries of the output are infinite",
+    ),
     (Complex(), "weights weight are torch.complex64"),
     (Stored(torch.eye(2).to_sparse()), "stored as torch.sparse_coo: make them dense"),
     (Stored(torch.quantize_per_tensor(torch.eye(2), 0.1, 0, torch.qint8)), "are quantized"),
     (nn.LazyLinear(2), "no shape yet .a lazy module"),
     (scripted(), "compiled by torch.jit"),
     (nn.Linear, "is the class Linear"),
-    (type("Bare", (nn.Module,), {"__init__": lambda self: None})(), "Bare is made without super.*: call it first"),
+    (
+        type("Bare", (nn.Module,), {"__init__": lambda self: None})(),
+        "Bare is made without super.*: call it first",
+    ),
     (
         lambda x: torch.linalg.solve(torch.eye(2), x.T),
         r"leave it out .a solution for a constant matrix as torch.linalg",
@@ -226,7 +244,10 @@ UNFIT = [
     (lambda x: x[:, :0], "the output is empty"),
     (lambda x: (x * torch.tensor([1.0, 2j])).to(torch.float32), "computes complex numbers"),
     (lambda x: torch.fft.fft(x).abs(), "computes complex numbers"),
-    (lambda x: x.to(torch.float8_e4m3fn).float(), "rounds to the few numbers of torch.float8_e4m3fn"),
+    (
+        lambda x: x.to(torch.float8_e4m3fn).float(),
+        "rounds to the few numbers of torch.float8_e4m3fn",
+    ),
     (
         lambda x: torch.quantize_per_tensor(x, 0.1, 0, torch.qint8).dequantize(),
         "rounds to the few numbers",
@@ -236,16 +257,37 @@ UNFIT = [
     (lambda x: x.expand(10**5, 10**5, 2).sum(), "makes a tensor of shape"),
     (lambda x: x + torch.randn(2), r"aten.randn.default .* draws random numbers"),
     (lambda x: F.dropout(x), "draws random numbers"),
-    (lambda x: x * x.sum().item(), "depends on the data .*py:[0-9]+.; item takes numbers out of a tensor, use the"),
+    (
+        lambda x: x * x.sum().item(),
+        "depends on the data .*py:[0-9]+.; item takes numbers out of a tensor, use the",
+    ),
     (lambda x: x[x > 0], "depends on the data"),
-    (lambda x: torch.from_numpy(x.detach().numpy()), "numpy takes numbers out of a tensor, use the functions of torch"),
-    (np.abs, "depends on the data; array takes numbers out of a tensor, use the functions of torch"),
-    (math.sin, "depends on the data; float takes numbers out of a tensor, use the functions of torch"),
+    (
+        lambda x: torch.from_numpy(x.detach().numpy()),
+        "numpy takes numbers out of a tensor, use the functions of torch",
+    ),
+    (
+        np.abs,
+        "depends on the data; array takes numbers out of a tensor, use the functions of torch",
+    ),
+    (
+        math.sin,
+        "depends on the data; float takes numbers out of a tensor, use the functions of torch",
+    ),
     (lambda x: torch.tensor([x[0, 0], x[0, 1]]), "numbers taken out of others: use torch.stack"),
-    (torch.func.grad(lambda x: (x.tanh() ** 2).sum()), "it computes derivatives, or maps functions, itself"),
-    (torch.func.hessian(lambda x: (x**3).sum()), "it computes derivatives, or maps functions, itself"),
+    (
+        torch.func.grad(lambda x: (x.tanh() ** 2).sum()),
+        "it computes derivatives, or maps functions, itself",
+    ),
+    (
+        torch.func.hessian(lambda x: (x**3).sum()),
+        "it computes derivatives, or maps functions, itself",
+    ),
     (slopes_of_tanh, "it computes derivatives, or maps functions, itself"),
-    (lambda x: torch.sparse.mm(torch.eye(2).to_sparse(), x.T), "makes a sparse tensor .torch.sparse_coo.: use dense"),
+    (
+        lambda x: torch.sparse.mm(torch.eye(2).to_sparse(), x.T),
+        "makes a sparse tensor .torch.sparse_coo.: use dense",
+    ),
     (leaves, r"calls sys.exit\(0\)"),
 ]
 
@@ -273,13 +315,17 @@ def test_an_empty_input_is_refused() -> None:
         capture_model(nn.Linear(2, 2), (torch.zeros(0, 2),))
 
 
-@pytest.mark.parametrize("model", [nn.Identity(), nn.Sequential(), nn.Sequential(nn.Dropout()).eval()])
+@pytest.mark.parametrize(
+    "model", [nn.Identity(), nn.Sequential(), nn.Sequential(nn.Dropout()).eval()]
+)
 def test_the_identity_has_no_nodes_and_no_constant_output(model: nn.Module) -> None:
     graph = capture_model(model, (torch.zeros(1, 3),)).graph
     assert graph.constant is None and graph.output_shape == (1, 3)
 
 
-@pytest.mark.parametrize("wrap", [torch.compile, nn.DataParallel, lambda model: torch.compile(nn.DataParallel(model))])
+@pytest.mark.parametrize(
+    "wrap", [torch.compile, nn.DataParallel, lambda model: torch.compile(nn.DataParallel(model))]
+)
 def test_wrappers_of_training_are_taken_off(wrap) -> None:
     model = nn.Sequential(nn.Linear(2, 3), nn.ReLU()).eval()
     capture = capture_model(wrap(model), (torch.randn(1, 2),))
@@ -325,7 +371,9 @@ def test_linear_algebra_of_weights_is_evaluated_in_float64(function) -> None:
     model = Parametrised(function)
     capture = capture_model(model, (torch.randn(1, 2),))
     (node,) = capture.graph.nodes
-    torch.testing.assert_close(node.args[1], function(model.weight.detach().double()).double(), rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        node.args[1], function(model.weight.detach().double()).double(), rtol=1e-6, atol=0
+    )
     assert replay(capture) <= 1e-7
 
 
@@ -333,16 +381,30 @@ def test_linear_algebra_of_weights_is_evaluated_in_float64(function) -> None:
 def test_orthogonal_weights(kind: str) -> None:
     model = nn.utils.parametrizations.orthogonal(nn.Linear(4, 4), orthogonal_map=kind).eval()
     weight = capture_model(model, (torch.randn(1, 4),)).graph.nodes[0].args[1]
-    torch.testing.assert_close(weight @ weight.T, torch.eye(4, dtype=torch.float64), rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        weight @ weight.T, torch.eye(4, dtype=torch.float64), rtol=0, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
     ("model", "inputs", "reason"),
     [
         (nan_weights(), (torch.randn(1, 2),), "weights weight have 1 NaN or infinite entries"),
-        (nn.Sequential(nn.BatchNorm1d(2)), (torch.randn(3, 2),), r"0 \(BatchNorm1d\) is in training mode.*eval"),
-        (nn.Sequential(nn.Linear(2, 2), nn.Dropout()), (torch.randn(1, 2),), r"1 \(Dropout\) is in training mode"),
-        (nn.BatchNorm1d(2, track_running_stats=False).eval(), (torch.randn(3, 2),), "no running statistics"),
+        (
+            nn.Sequential(nn.BatchNorm1d(2)),
+            (torch.randn(3, 2),),
+            r"0 \(BatchNorm1d\) is in training mode.*eval",
+        ),
+        (
+            nn.Sequential(nn.Linear(2, 2), nn.Dropout()),
+            (torch.randn(1, 2),),
+            r"1 \(Dropout\) is in training mode",
+        ),
+        (
+            nn.BatchNorm1d(2, track_running_stats=False).eval(),
+            (torch.randn(3, 2),),
+            "no running statistics",
+        ),
         (nn.Linear(2, 2), (torch.randn(1, 3),), "cannot be exported"),
         (nn.Linear(2, 2), (), "no example input"),
         (nn.Linear(2, 2), ("x",), "inputs are str: give a tensor"),
@@ -358,7 +420,9 @@ def test_orthogonal_weights(kind: str) -> None:
         (mixed_devices(), (torch.randn(1, 2),), "on the meta device"),
     ],
 )
-def test_bad_input_is_refused_in_one_sentence(model: object, inputs: tuple[object, ...], reason: str) -> None:
+def test_bad_input_is_refused_in_one_sentence(
+    model: object, inputs: tuple[object, ...], reason: str
+) -> None:
     with pytest.raises(InputError, match=reason) as caught:
         capture_model(model, inputs)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
@@ -377,7 +441,10 @@ def test_rms_norm_without_eps_keeps_the_stored_precision() -> None:
         (nn.Sequential(nn.Linear(3, 4), nn.ReLU(inplace=True)), False),
     ],
 )
-def test_a_program_without_work_for_decompositions_is_left_as_it_is(model: nn.Module, whole: bool) -> None:
-    """Tracing it again costs more than the export; what changes a tensor in place must be traced again."""
+def test_a_program_without_work_for_decompositions_is_left_as_it_is(
+    model: nn.Module, whole: bool
+) -> None:
+    """Tracing it again costs more than the export; what changes a tensor in place must be traced
+    again."""
     program = export(model.eval(), (torch.zeros(1, 3),), (0,))
     assert (taken_apart(program) is program) == whole

@@ -20,7 +20,9 @@ def network() -> nn.Module:
 
 
 @pytest.mark.parametrize("wrapper", [None, "state_dict", "net", "model"])
-def test_state_dictionaries_bare_and_wrapped(network: nn.Module, tmp_path: Path, wrapper: str | None) -> None:
+def test_state_dictionaries_bare_and_wrapped(
+    network: nn.Module, tmp_path: Path, wrapper: str | None
+) -> None:
     state = {name: value + 1 for name, value in network.state_dict().items()}
     torch.save(state if wrapper is None else {"epoch": 3, wrapper: state}, tmp_path / "w.pth")
     assert load_weights(network, tmp_path / "w.pth") is torch.float32
@@ -34,10 +36,14 @@ def test_state_dictionaries_bare_and_wrapped(network: nn.Module, tmp_path: Path,
         lambda state: [state],
         lambda state: {"epoch": 3, "model": {"state_dict": state, "config": 1}},
         lambda state: {f"module.{name}": value for name, value in state.items()},
-        lambda state: {"model": {f"module._orig_mod.{name}": value for name, value in state.items()}},
+        lambda state: {
+            "model": {f"module._orig_mod.{name}": value for name, value in state.items()}
+        },
     ],
 )
-def test_lists_of_one_nested_wrappers_and_prefixes(network: nn.Module, tmp_path: Path, wrapped) -> None:
+def test_lists_of_one_nested_wrappers_and_prefixes(
+    network: nn.Module, tmp_path: Path, wrapped
+) -> None:
     state = {name: value + 1 for name, value in network.state_dict().items()}
     torch.save(wrapped(state), tmp_path / "w.pth")
     load_weights(network, tmp_path / "w.pth")
@@ -48,14 +54,22 @@ def test_lists_of_one_nested_wrappers_and_prefixes(network: nn.Module, tmp_path:
     ("change", "reason"),
     [
         (lambda weight: weight.to(torch.complex64) + 1j, "holds 0.weight as torch.complex64"),
-        (lambda weight: torch.full_like(weight, 2**25 + 1, dtype=torch.int64), "holds 0.weight as torch.int64"),
-        (lambda weight: torch.quantize_per_tensor(weight, 0.1, 0, torch.qint8), "quantized or sparse"),
+        (
+            lambda weight: torch.full_like(weight, 2**25 + 1, dtype=torch.int64),
+            "holds 0.weight as torch.int64",
+        ),
+        (
+            lambda weight: torch.quantize_per_tensor(weight, 0.1, 0, torch.qint8),
+            "quantized or sparse",
+        ),
         (lambda weight: weight.to_sparse(), "quantized or sparse"),
         (lambda weight: (weight + 1j).requires_grad_(), "holds 0.weight as torch.complex64"),
         (lambda weight: weight.to("meta"), "holds 0.weight without its numbers"),
     ],
 )
-def test_no_part_of_a_weight_is_dropped(network: nn.Module, tmp_path: Path, change, reason: str) -> None:
+def test_no_part_of_a_weight_is_dropped(
+    network: nn.Module, tmp_path: Path, change, reason: str
+) -> None:
     state = dict(network.state_dict())
     state["0.weight"] = change(state["0.weight"])
     torch.save(state, tmp_path / "w.pth")
@@ -64,7 +78,9 @@ def test_no_part_of_a_weight_is_dropped(network: nn.Module, tmp_path: Path, chan
 
 
 @pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e4m3fn, torch.complex64])
-def test_other_types_whose_numbers_are_the_same_are_taken(network: nn.Module, tmp_path: Path, dtype) -> None:
+def test_other_types_whose_numbers_are_the_same_are_taken(
+    network: nn.Module, tmp_path: Path, dtype
+) -> None:
     state = dict(network.state_dict())
     state["0.weight"] = torch.tensor([[1.0, -2.0, 3.0], [0.0, 4.0, 5.0]])
     torch.save(state | {"0.weight": state["0.weight"].to(dtype)}, tmp_path / "w.pth")
@@ -72,9 +88,14 @@ def test_other_types_whose_numbers_are_the_same_are_taken(network: nn.Module, tm
     assert torch.equal(network.state_dict()["0.weight"], state["0.weight"])
 
 
-def test_an_archive_that_inflates_is_refused_by_its_declared_size(network: nn.Module, tmp_path: Path) -> None:
+def test_an_archive_that_inflates_is_refused_by_its_declared_size(
+    network: nn.Module, tmp_path: Path
+) -> None:
     torch.save({"0.weight": torch.zeros(2**25)}, tmp_path / "w.pth")
-    with zipfile.ZipFile(tmp_path / "w.pth") as plain, zipfile.ZipFile(tmp_path / "z.pth", "w") as packed:
+    with (
+        zipfile.ZipFile(tmp_path / "w.pth") as plain,
+        zipfile.ZipFile(tmp_path / "z.pth", "w") as packed,
+    ):
         for entry in plain.infolist():
             packed.writestr(entry.filename, plain.read(entry), zipfile.ZIP_DEFLATED)
     with pytest.raises(InputError, match="would inflate from"):
@@ -101,7 +122,9 @@ def test_double_weights_make_a_double_network(network: nn.Module, tmp_path: Path
     assert torch.equal(network.state_dict()["0.weight"], state["0.weight"])
 
 
-def test_missing_unexpected_and_misshapen_weights_in_one_sentence(network: nn.Module, tmp_path: Path) -> None:
+def test_missing_unexpected_and_misshapen_weights_in_one_sentence(
+    network: nn.Module, tmp_path: Path
+) -> None:
     state = dict(network.state_dict())
     state["0.weight"] = torch.zeros(3, 3)
     del state["0.bias"], state["1.weight"]
@@ -110,7 +133,8 @@ def test_missing_unexpected_and_misshapen_weights_in_one_sentence(network: nn.Mo
     with pytest.raises(InputError) as caught:
         load_weights(network, tmp_path / "w.pth")
     assert str(caught.value).endswith(
-        "do not fit the network: the file lacks 0.bias, 1.weight; it has no place for extra.0, extra.1, extra.2 and"
+        "do not fit the network: the file lacks 0.bias, 1.weight; it has no place for "
+        "extra.0, extra.1, extra.2 and"
         " 2 more; it has the shapes 0.weight (3, 3) for (2, 3)"
     )
 
@@ -120,8 +144,12 @@ class Malicious:
         return (open, ("executed.txt", "w"))
 
 
-@pytest.mark.parametrize("save", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value, protocol=2))])
-def test_pickled_objects_are_refused_and_not_executed(save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "save", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value, protocol=2))]
+)
+def test_pickled_objects_are_refused_and_not_executed(
+    save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     save({"0.weight": Malicious()}, tmp_path / "w.pth")
     with pytest.raises(InputError, match=r"save model.state_dict\(\) instead"):
@@ -135,7 +163,9 @@ def test_a_whole_model_is_refused(network: nn.Module, tmp_path: Path) -> None:
         read_weights(tmp_path / "model.pth")
 
 
-@pytest.mark.parametrize("content", [b"", b"junk", b"\x00" * 100, b"PK\x03\x04 truncated", b"not weights at all"])
+@pytest.mark.parametrize(
+    "content", [b"", b"junk", b"\x00" * 100, b"PK\x03\x04 truncated", b"not weights at all"]
+)
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_empty_and_damaged_files(tmp_path: Path, content: bytes, suffix: str) -> None:
     file = tmp_path / f"w{suffix}"

@@ -1,4 +1,5 @@
-"""Certificates of AutoLip and of operator norms are accepted by the checker, at the bound but for rounding."""
+"""Certificates of AutoLip and of operator norms are accepted by the checker, at the bound but for
+rounding."""
 
 import json
 import time
@@ -39,7 +40,9 @@ def certified(result: autolip.Result, folder: Path) -> Verdict:
 @pytest.mark.parametrize("name", ["digits-mlp", "digits-conv"])
 def test_shipped_networks(name: str, norm: str, tmp_path: Path) -> None:
     capture = load_network(name).capture
-    verdict = certified(bracket(capture, model=name, norm=norm, method="autolip", lower=[]), tmp_path)
+    verdict = certified(
+        bracket(capture, model=name, norm=norm, method="autolip", lower=[]), tmp_path
+    )
     assert "deterministically" in verdict.claim
     assert any("max_pool2d" in sentence for sentence in verdict.assumed) == (name == "digits-conv")
 
@@ -51,7 +54,8 @@ def test_a_residual_network(tmp_path: Path) -> None:
 
 
 class Strange(nn.Module):
-    """Grouped, dilated, strided and transposed convolutions, padding, pooling, a sum of branches, batch norm."""
+    """Grouped, dilated, strided and transposed convolutions, padding, pooling, a sum of branches,
+    batch norm."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,15 +78,20 @@ class Strange(nn.Module):
 @pytest.mark.parametrize("norm", ["l2", "linf:l2", "l1"])
 def test_every_kind_of_linear_map(norm: str, tmp_path: Path) -> None:
     model = Strange().eval()
-    result = autolip.lipschitz(model, torch.zeros(1, 4, 8, 7), norm=norm, method="autolip", lower=[])
+    result = autolip.lipschitz(
+        model, torch.zeros(1, 4, 8, 7), norm=norm, method="autolip", lower=[]
+    )
     verdict = certified(result, tmp_path)
-    assert not any("slopes within" in sentence or "gain" in sentence for sentence in verdict.assumed)
+    assert not any(
+        "slopes within" in sentence or "gain" in sentence for sentence in verdict.assumed
+    )
     (batch_norm,) = [sentence for sentence in verdict.assumed if "multiplies" in sentence]
     assert "batch_norm" in batch_norm and "by 0.99999500003" in batch_norm
 
 
 def test_a_bound_through_l2_is_certified_after_its_time_is_over(tmp_path: Path) -> None:
-    """||W||_{inf -> 1} <= sqrt(3) ||W||_2 sqrt(4) is below the sum of the entries: l2 is asked again."""
+    """||W||_{inf -> 1} <= sqrt(3) ||W||_2 sqrt(4) is below the sum of the entries: l2 is asked
+    again."""
     torch.manual_seed(0)
     weight = torch.linalg.qr(torch.randn(4, 3, dtype=torch.float64))[0]
     assert weight.abs().sum() > 12**0.5
@@ -105,7 +114,9 @@ def test_an_affine_network_is_an_operator_norm(tmp_path: Path) -> None:
 
 def test_large_convolutions_go_by_their_symbol_or_by_lanczos(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(5, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 5, 3, padding=1)).eval()
+    model = nn.Sequential(
+        nn.Conv2d(5, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 5, 3, padding=1)
+    ).eval()
     result = autolip.lipschitz(model, torch.zeros(1, 5, 32, 32), method="autolip", lower=[])
     verdict = certified(result, tmp_path)
     ways = {step["by"] for step in result.certificate().document["proof"]}
@@ -115,8 +126,11 @@ def test_large_convolutions_go_by_their_symbol_or_by_lanczos(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_a_small_image_is_certified_by_the_whole_symbol() -> None:
-    """An engine's bound may be below what the checker's cells can show: the fact is raised to that, and says so."""
-    weight = torch.randn(100, 100, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    """An engine's bound may be below what the checker's cells can show: the fact is raised to that,
+    and says so."""
+    weight = torch.randn(
+        100, 100, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     operator = Convolution(weight, (100, 7, 7), Geometry((1, 1), (1, 1), (1, 1)))
     bound, supremum = (engine(operator, NormOptions()) for engine in (wrapped_norm, symbol_norm))
     assert isinstance(bound, Upper) and isinstance(supremum, Upper) and bound.value < supremum.value
@@ -142,10 +156,14 @@ def test_a_readout_is_part_of_the_graph(tmp_path: Path) -> None:
 
 def test_what_has_no_certificate_says_so() -> None:
     linear = nn.Linear(3, 2).eval()
-    with pytest.raises(InputError, match="autolip-raw comes without a proof; choose lipsdp or autolip"):
+    with pytest.raises(
+        InputError, match="autolip-raw comes without a proof; choose lipsdp or autolip"
+    ):
         autolip.lipschitz(linear, torch.ones(1, 3), method="autolip-raw", lower=[]).certificate()
     with pytest.raises(InputError, match="infinite"):
-        autolip.lipschitz(lambda x: torch.exp(x), torch.ones(1, 3), method="autolip", lower=[]).certificate()
+        autolip.lipschitz(
+            lambda x: torch.exp(x), torch.ones(1, 3), method="autolip", lower=[]
+        ).certificate()
 
 
 def test_the_smallest_bound_with_a_proof_is_certified(tmp_path: Path) -> None:
@@ -159,7 +177,9 @@ def test_the_smallest_bound_with_a_proof_is_certified(tmp_path: Path) -> None:
 def test_the_same_network_gives_the_same_file(tmp_path: Path) -> None:
     capture = load_network("digits-mlp").capture
     for name in "ab":
-        bracket(capture, model="x", method="autolip", lower=[]).certificate().save(tmp_path / f"{name}.cert")
+        bracket(capture, model="x", method="autolip", lower=[]).certificate().save(
+            tmp_path / f"{name}.cert"
+        )
     assert (tmp_path / "a.cert").read_bytes() == (tmp_path / "b.cert").read_bytes()
     size = int.from_bytes((tmp_path / "a.cert").read_bytes()[:8], "little")
     header = json.loads((tmp_path / "a.cert").read_bytes()[8 : 8 + size])
@@ -168,13 +188,18 @@ def test_the_same_network_gives_the_same_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("p, q", [(Norm.LINF, Norm.L1), (Norm.L2, Norm.L1), (Norm.LINF, Norm.L2)])
 def test_a_bound_through_l2_is_checked_so_where_the_time_had_ended(p: Norm, q: Norm) -> None:
-    """What is then known of the l2 norm may be a stand-in; sums of entries do not show the bound."""
-    matrix = torch.linalg.qr(torch.randn(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))[0]
+    """What is then known of the l2 norm may be a stand-in; sums of entries do not show the
+    bound."""
+    matrix = torch.linalg.qr(
+        torch.randn(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    )[0]
     operator, exact = Dense(matrix, (6,)), Upper(1 + 1e-12)
     through = p.equivalence(Norm.L2, 6) * exact * Norm.L2.equivalence(q, 6)
     for known in (exact, Upper(2.0), Refusal("no time left")):
         assert NormFact.of(operator, "x", "y", p, q, through, known).by == "cholesky"
-    assert NormFact.of(operator, "x", "y", p, q, Upper(through.value / 2), Upper(2.0)).by == "entries"
+    assert (
+        NormFact.of(operator, "x", "y", p, q, Upper(through.value / 2), Upper(2.0)).by == "entries"
+    )
 
 
 @pytest.mark.parametrize("size", [3, 5])
@@ -190,5 +215,9 @@ def test_a_bound_through_l2_is_checked_so_where_the_time_had_ended(p: Norm, q: N
 def test_norms_of_wiring_leave_the_check_its_margin(
     wiring: Callable[[Tensor], Tensor], size: int, tmp_path: Path
 ) -> None:
-    """Sums of isometries attain their norm exactly; several wirings have a norm below that of their sums of entries."""
-    certified(autolip.lipschitz(wiring, torch.zeros(1, 1, size, size), method="autolip", lower=None), tmp_path)
+    """Sums of isometries attain their norm exactly; several wirings have a norm below that of their
+    sums of entries."""
+    certified(
+        autolip.lipschitz(wiring, torch.zeros(1, 1, size, size), method="autolip", lower=None),
+        tmp_path,
+    )

@@ -1,4 +1,5 @@
-"""The graph of a certificate beside that of the capture: what is wider holds, everything else is listed."""
+"""The graph of a certificate beside that of the capture: what is wider holds, everything else is
+listed."""
 
 import copy
 from typing import Any
@@ -91,7 +92,9 @@ def test_everything_else_is_listed(path: tuple[Any, ...], value: Any) -> None:
 def test_other_numbers_are_counted_within_their_errors() -> None:
     close = WEIGHT * (1 + 1e-11)
     other = changed(1, "edges", 0, "map", "weight", to="v")
-    assert found(other, OTHER) == ["'a': towards 'x' 6 of 6 numbers differ, the first 1.0 where the model has 0.0"]
+    assert found(other, OTHER) == [
+        "'a': towards 'x' 6 of 6 numbers differ, the first 1.0 where the model has 0.0"
+    ]
     assert found(other, close) == [
         "'a': towards 'x' 5 of 6 numbers differ, the first 1.00000000001 where the model has 1.0"
     ]

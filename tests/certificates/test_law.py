@@ -1,4 +1,5 @@
-"""A law: of whatever network, in whatever norms, on whatever region, a bound with a proof has a certificate that holds.
+"""A law: of whatever network, in whatever norms, on whatever region, a bound with a proof has a
+certificate that holds.
 
 Its value is the bound's, but for what the check needs for rounding.
 """
@@ -18,16 +19,21 @@ from autolip.regions import Region
 from autolip_check.check import check
 
 
-def chain(*sizes: int, activation: Callable[[], nn.Module] = nn.ReLU, scale: float = 1.0) -> nn.Sequential:
+def chain(
+    *sizes: int, activation: Callable[[], nn.Module] = nn.ReLU, scale: float = 1.0
+) -> nn.Sequential:
     """Random dense layers with an activation between any two, weights times a scale."""
-    layers = [layer for a, b in itertools.pairwise(sizes) for layer in (nn.Linear(a, b), activation())]
+    layers = [
+        layer for a, b in itertools.pairwise(sizes) for layer in (nn.Linear(a, b), activation())
+    ]
     for layer in layers[::2]:
         layer.weight.data *= scale
     return nn.Sequential(*layers[:-1])
 
 
 class Joined(nn.Module):
-    """x + b(relu(a(x))), c(cat(tanh, sigmoid)), a maximum, a product: what a method of this name computes."""
+    """x + b(relu(a(x))), c(cat(tanh, sigmoid)), a maximum, a product: what a method of this name
+    computes."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -74,11 +80,18 @@ def convolutional() -> nn.Module:
 
 
 BOUNDED = {"dead inside", "tanh"}
-"""Networks whose inner values are known everywhere: of neurons without input, and between the ends of a tanh."""
+"""Networks whose inner values are known everywhere: of neurons without input, and between the ends
+of a tanh."""
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    **{kind: (lambda kind=kind: Joined(kind)) for kind in ("zero block", "dead inside", "residual", "cancelling")},
-    **{kind: (lambda kind=kind: Joined(kind)) for kind in ("maximum", "product", "softmax", "scalar")},
+    **{
+        kind: (lambda kind=kind: Joined(kind))
+        for kind in ("zero block", "dead inside", "residual", "cancelling")
+    },
+    **{
+        kind: (lambda kind=kind: Joined(kind))
+        for kind in ("maximum", "product", "softmax", "scalar")
+    },
     "one neuron": lambda: chain(4, 1, 1, 2),
     "one of one": lambda: nn.Sequential(nn.Linear(4, 1), nn.Tanh()),
     "affine": lambda: nn.Linear(4, 3),
@@ -113,7 +126,9 @@ NAMED = {"zero block", "cancelling", "scalar", "one neuron", "mish", "small", "c
 def holds(name: str, region: str, norm: str, method: Method, folder: Path) -> None:
     torch.manual_seed(0)
     model, given = NETWORKS[name]().eval(), REGIONS[region]
-    result = autolip.lipschitz(model, torch.zeros(1, 4), norm=norm, region=given, method=method, lower=None)
+    result = autolip.lipschitz(
+        model, torch.zeros(1, 4), norm=norm, region=given, method=method, lower=None
+    )
     row = result.upper
     if row is None or row.value in (None, 0.0, float("inf")):
         return  # refused, constant or unbounded

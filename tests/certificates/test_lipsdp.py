@@ -40,12 +40,16 @@ class Blocks(nn.Module):
 
 def convolutional() -> nn.Module:
     torch.manual_seed(6)
-    return nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(27, 3))
+    return nn.Sequential(
+        nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(27, 3)
+    )
 
 
 def deep() -> nn.Module:
     torch.manual_seed(7)
-    return nn.Sequential(*(layer for _ in range(12) for layer in (nn.Linear(4, 4), nn.ReLU())), nn.Linear(4, 1))
+    return nn.Sequential(
+        *(layer for _ in range(12) for layer in (nn.Linear(4, 4), nn.ReLU())), nn.Linear(4, 1)
+    )
 
 
 CASES = {
@@ -62,7 +66,11 @@ CASES = {
 def test_accepted_and_not_above_autolip(name: str, norm: str, tmp_path: Path) -> None:
     factory, shape = CASES[name]
     result = autolip.lipschitz(
-        factory().eval(), torch.zeros(shape), norm=norm, method=[LipSDP(seconds=2.0), "autolip"], lower=[]
+        factory().eval(),
+        torch.zeros(shape),
+        norm=norm,
+        method=[LipSDP(seconds=2.0), "autolip"],
+        lower=[],
     )
     verdict = certified(result, tmp_path)
     assert "deterministically" in verdict.claim
@@ -72,7 +80,9 @@ def test_accepted_and_not_above_autolip(name: str, norm: str, tmp_path: Path) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("norm", ["linf:l1", "linf"])
 def test_other_norms_of_a_scalar(norm: str, tmp_path: Path) -> None:
-    result = autolip.lipschitz(deep().eval(), torch.zeros(1, 4), norm=norm, method=LipSDP(seconds=2.0), lower=[])
+    result = autolip.lipschitz(
+        deep().eval(), torch.zeros(1, 4), norm=norm, method=LipSDP(seconds=2.0), lower=[]
+    )
     certified(result, tmp_path)
 
 
@@ -80,15 +90,20 @@ def test_on_a_box(tmp_path: Path) -> None:
     """Narrower slopes, and neurons that do not bend, are listed as taken from the certificate."""
     region = autolip.Box(torch.full((1, 4), 0.5), torch.full((1, 4), 0.6))
     model = Residual().eval()
-    near = autolip.lipschitz(model, torch.zeros(1, 4), region=region, method=LipSDP(seconds=2.0), lower=[])
+    near = autolip.lipschitz(
+        model, torch.zeros(1, 4), region=region, method=LipSDP(seconds=2.0), lower=[]
+    )
     verdict = certified(near, tmp_path)
     assert any("slopes narrower than" in sentence for sentence in verdict.assumed)
     assert any("as a linear map" in sentence for sentence in verdict.assumed)
 
 
 def test_a_certificate_is_that_of_the_better_method(tmp_path: Path) -> None:
-    """One step of the ascent is worse than the product of norms, which is then what is certified."""
-    result = autolip.lipschitz(nn.Linear(3, 2).eval(), torch.zeros(1, 3), method=["lipsdp"], lower=[])
+    """One step of the ascent is worse than the product of norms, which is then what is
+    certified."""
+    result = autolip.lipschitz(
+        nn.Linear(3, 2).eval(), torch.zeros(1, 3), method=["lipsdp"], lower=[]
+    )
     certificate = result.certificate()
     certificate.save(tmp_path / "x.cert")
     assert check(tmp_path / "x.cert").claim
@@ -99,7 +114,9 @@ def test_a_certificate_is_that_of_the_better_method(tmp_path: Path) -> None:
 def test_the_largest_of_several_outputs(norm: str, tmp_path: Path) -> None:
     """One form for each of the three, in one fact."""
     method = LipSDP(seconds=2.0)
-    result = autolip.lipschitz(Residual().eval(), torch.zeros(1, 4), norm=norm, method=method, lower=[])
+    result = autolip.lipschitz(
+        Residual().eval(), torch.zeros(1, 4), norm=norm, method=method, lower=[]
+    )
     verdict = certified(result, tmp_path)
     assert verdict.claim.startswith("||f(x) - f(y)||_linf") and "deterministically" in verdict.claim
     (step,) = result.certificate().document["proof"]
@@ -107,13 +124,16 @@ def test_the_largest_of_several_outputs(norm: str, tmp_path: Path) -> None:
 
 
 def test_multipliers_of_very_different_sizes(tmp_path: Path) -> None:
-    """Maxima of overlapping padded windows: most are never the largest, and their multipliers 10^7 times the others.
+    """Maxima of overlapping padded windows: most are never the largest, and their multipliers 10^7
+    times the others.
 
     What is eliminated then cancels but for its rounding; the whole form does not.
     """
     torch.manual_seed(0)
     pooled = nn.Conv2d(1, 2, 1), nn.MaxPool2d(2, 1, padding=1), nn.Flatten(), nn.Linear(18, 2)
     model = nn.Sequential(nn.Unflatten(1, (1, 2, 2)), *pooled).eval()
-    result = autolip.lipschitz(model, torch.zeros(1, 4), method=LipSDP(seconds=0.3), lower=None, output=0)
+    result = autolip.lipschitz(
+        model, torch.zeros(1, 4), method=LipSDP(seconds=0.3), lower=None, output=0
+    )
     result.certificate().save(tmp_path / "x.cert")
     assert check(tmp_path / "x.cert").claim

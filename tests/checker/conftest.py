@@ -25,7 +25,9 @@ class Forgery:
     @staticmethod
     def of(path: Path) -> "Forgery":
         document, tensors = read(path)
-        return Forgery(copy.deepcopy(document), {name: tensor.copy() for name, tensor in tensors.items()})
+        return Forgery(
+            copy.deepcopy(document), {name: tensor.copy() for name, tensor in tensors.items()}
+        )
 
     def write(self, path: Path, careful: bool) -> Path:
         """Write it; a careful forger renames the tensors, and the network, by their hashes."""
@@ -34,7 +36,9 @@ class Forgery:
             names = {name: content(tensor) for name, tensor in tensors.items()}
             document = renamed(document, names)
             tensors = {names[name]: tensor for name, tensor in tensors.items()}
-            document["claim"]["network"] = hashlib.sha256(canonical(document["graph"]).encode()).hexdigest()
+            document["claim"]["network"] = hashlib.sha256(
+                canonical(document["graph"]).encode()
+            ).hexdigest()
         path.write_bytes(save(tensors, {"certificate": canonical(document)}))
         return path
 
@@ -50,7 +54,13 @@ def renamed(value: Any, names: dict[str, str]) -> Any:
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
     """Every number, string and empty list of a document, with the way to it."""
-    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    children = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, child in children:
         yield from leaves(child, (*path, key))
     if not isinstance(value, dict | list) or not value:

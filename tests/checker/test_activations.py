@@ -1,4 +1,5 @@
-"""Slopes that names give: no secant is outside, none is far inside, and no parameter changes that in silence."""
+"""Slopes that names give: no secant is outside, none is far inside, and no parameter changes that
+in silence."""
 
 import math
 from typing import Any
@@ -17,10 +18,19 @@ CASES: list[tuple[str, dict[str, Any], tuple[Any, ...]]] = [
     ("leaky_relu", {}, ()),
     *(
         ("elu", {"alpha": a, "scale": c, "input_scale": i}, (a, c, i))
-        for a, c, i in ((1.0, 1.0, 1.0), (2.0, 0.5, 3.0), (0.3, 2.0, 1.0), (0.1, 0.1, 0.7), (0.0, 1.0, 1.0))
+        for a, c, i in (
+            (1.0, 1.0, 1.0),
+            (2.0, 0.5, 3.0),
+            (0.3, 2.0, 1.0),
+            (0.1, 0.1, 0.7),
+            (0.0, 1.0, 1.0),
+        )
     ),
     *(("celu", {"alpha": a}, (a,)) for a in (1.0, 0.25, 4.0)),
-    *(("softplus", {"beta": b, "threshold": t}, (b, t)) for b, t in ((1.0, 20.0), (5.0, 20.0), (-0.5, 30))),
+    *(
+        ("softplus", {"beta": b, "threshold": t}, (b, t))
+        for b, t in ((1.0, 20.0), (5.0, 20.0), (-0.5, 30))
+    ),
     ("softshrink", {"lambd": 0.5}, (0.5,)),
     ("softshrink", {"lambd": 0.0}, (0.0,)),
     ("hardtanh", {"min_val": -0.5, "max_val": 2.0}, (-0.5, 2.0)),
@@ -40,8 +50,11 @@ def function(name: str, given: dict[str, Any], args: tuple[Any, ...]) -> Any:
 
 
 @pytest.mark.parametrize("name, given, args", CASES, ids=lambda value: str(value))
-def test_secants_lie_within_and_come_near(name: str, given: dict[str, Any], args: tuple[Any, ...]) -> None:
-    """Dense secants of width 2^-9: within, but for their rounding, and within 1e-5 (1e-2 at kinks) of both ends."""
+def test_secants_lie_within_and_come_near(
+    name: str, given: dict[str, Any], args: tuple[Any, ...]
+) -> None:
+    """Dense secants of width 2^-9: within, but for their rounding, and within 1e-5 (1e-2 at kinks)
+    of both ends."""
     known = global_slopes(f"aten.{name}.default", given)
     assert known is not None
     x = torch.arange(-40 * 512, 40 * 512 + 1, dtype=torch.float64) / 512
@@ -50,9 +63,16 @@ def test_secants_lie_within_and_come_near(name: str, given: dict[str, Any], args
     rounding = 512 * 2.0**-50 * (1 + y.abs().max().item())
     if name == "softplus":
         rounding += 512 * math.log1p(math.exp(-given["threshold"])) / abs(given["beta"])
-    assert known[0] - rounding <= secants.min().item() <= secants.max().item() <= known[1] + rounding
+    assert (
+        known[0] - rounding <= secants.min().item() <= secants.max().item() <= known[1] + rounding
+    )
     if not (name == "clamp" and given.get("max") == 1.0 and given.get("min") == 2.0):
-        far = 1e-5 if name not in ("elu", "celu", "selu", "softsign", "softplus", "tanhshrink", "hardswish") else 1e-2
+        far = (
+            1e-5
+            if name
+            not in ("elu", "celu", "selu", "softsign", "softplus", "tanhshrink", "hardswish")
+            else 1e-2
+        )
         assert secants.min().item() <= known[0] + far + rounding or known[0] == 0
         assert secants.max().item() >= known[1] - far - rounding or (name, given) == ("elu", {})
 
@@ -79,7 +99,12 @@ def test_extremes_are_rounded_outward_and_are_sharp(name: str) -> None:
     mp = pytest.importorskip("mpmath")
     least, most = GELU[name] if name in GELU else PLAIN[name]
     with mp.workdps(40):
-        near = {"silu": (-2.4, 2.4), "mish": (-2.256, 1.49), "none": (-1.41, 1.41), "tanh": (-1.42, 1.42)}[name]
+        near = {
+            "silu": (-2.4, 2.4),
+            "mish": (-2.256, 1.49),
+            "none": (-1.41, 1.41),
+            "tanh": (-1.42, 1.42),
+        }[name]
         for start, bound, sign in ((near[0], least, 1), (near[1], most, -1)):
             at = mp.findroot(lambda x: mp.diff(lambda y: derivative(name, y), x), start)
             gap = sign * (derivative(name, at) - mp.mpf(bound))
@@ -89,11 +114,20 @@ def test_extremes_are_rounded_outward_and_are_sharp(name: str) -> None:
 def test_constants_are_rounded_up() -> None:
     mp = pytest.importorskip("mpmath")
     with mp.workdps(40):
-        selu = mp.mpf("1.6732632423543772848170429916717") * mp.mpf("1.0507009873554804934193349852946")
-        for value, name in ((2 / mp.sqrt(mp.pi), "erf"), (selu, "selu"), (mp.mpf(1) / 6, "hardsigmoid")):
+        selu = mp.mpf("1.6732632423543772848170429916717") * mp.mpf(
+            "1.0507009873554804934193349852946"
+        )
+        for value, name in (
+            (2 / mp.sqrt(mp.pi), "erf"),
+            (selu, "selu"),
+            (mp.mpf(1) / 6, "hardsigmoid"),
+        ):
             assert 0 <= mp.mpf(PLAIN[name][1]) - value < 1e-15
     assert PLAIN["erfc"] == (-PLAIN["erf"][1], 0.0)
-    assert global_slopes("aten.elu.default", {"alpha": 0.1, "scale": 3.0, "input_scale": 7.0}) == (0.0, 3.0)
+    assert global_slopes("aten.elu.default", {"alpha": 0.1, "scale": 3.0, "input_scale": 7.0}) == (
+        0.0,
+        3.0,
+    )
     least = global_slopes("aten.elu.default", {"alpha": 0.1, "scale": 0.7, "input_scale": 30.0})
     assert least is not None and mp.mpf(0.1) * mp.mpf(0.7) * 30 <= mp.mpf(least[1]) < 2.1000001
 
@@ -128,7 +162,8 @@ def test_a_name_with_other_parameters_tells_nothing(name: str, given: dict[str, 
 
 
 @pytest.mark.parametrize(
-    "name, key", [(name, key) for name, (keys, _) in WITH_PARAMETERS.items() for key in sorted(keys)]
+    "name, key",
+    [(name, key) for name, (keys, _) in WITH_PARAMETERS.items() for key in sorted(keys)],
 )
 @pytest.mark.parametrize("value", [math.nan, math.inf, "1", True, 1e-300, None])
 def test_parameters_are_admitted_numbers(name: str, key: str, value: Any) -> None:

@@ -83,7 +83,9 @@ def test_relative_errors(value: float) -> None:
         relative_error(value)
 
 
-@pytest.mark.parametrize("value", [[-1], [1.0], [True], "3", None, [2**20, 2**20], [2**29], [0, 2**29], [1] * 33])
+@pytest.mark.parametrize(
+    "value", [[-1], [1.0], [True], "3", None, [2**20, 2**20], [2**29], [0, 2**29], [1] * 33]
+)
 def test_shapes_are_small_lists_of_integers(value: Any) -> None:
     assert shape_of([2, 0, 3]) == (2, 0, 3)
     with pytest.raises(Rejected):
@@ -115,7 +117,9 @@ def network(*vertices: dict[str, Any], **more: Any) -> dict[str, Any]:
     } | more
 
 
-def vertex(name: str, shape: list[int], *edges: dict[str, Any], operation: str = "aten.linear.default") -> Any:
+def vertex(
+    name: str, shape: list[int], *edges: dict[str, Any], operation: str = "aten.linear.default"
+) -> Any:
     origin = {"operation": operation, "place": "somewhere", "parameters": {}}
     return {"name": name, "shape": shape, "edges": list(edges), "origin": origin}
 
@@ -125,8 +129,17 @@ def scaled(source: str, by: float, shape: list[int], error: float = 0.0) -> dict
     return {"source": source, "kind": "exact", "map": entry}
 
 
-def fact(source: str, sink: str, value: float, by: str, norms: tuple[str, str] = ("l2", "l2")) -> dict[str, Any]:
-    return {"step": "norm", "source": source, "sink": sink, "norms": list(norms), "value": value, "by": by}
+def fact(
+    source: str, sink: str, value: float, by: str, norms: tuple[str, str] = ("l2", "l2")
+) -> dict[str, Any]:
+    return {
+        "step": "norm",
+        "source": source,
+        "sink": sink,
+        "norms": list(norms),
+        "value": value,
+        "by": by,
+    }
 
 
 Claimed = Callable[..., Verdict]
@@ -144,8 +157,20 @@ def claimed(tmp_path: Path) -> Claimed:
         tensors: dict[str, Any] | None = None,
     ) -> Verdict:
         digest = hashlib.sha256(canonical(graph).encode()).hexdigest()
-        claim = {"value": value, "norms": list(norms), "certainty": "proved", "delta": 0.0, "network": digest}
-        document = {"format": "autolip certificate", "version": 1, "claim": claim, "graph": graph, "proof": proof}
+        claim = {
+            "value": value,
+            "norms": list(norms),
+            "certainty": "proved",
+            "delta": 0.0,
+            "network": digest,
+        }
+        document = {
+            "format": "autolip certificate",
+            "version": 1,
+            "claim": claim,
+            "graph": graph,
+            "proof": proof,
+        }
         forged = Forgery(document | {"provenance": {}}, tensors or {})
         return check(forged.write(tmp_path / "forged.cert", careful=False))
 
@@ -163,16 +188,29 @@ def row(*scales: float, shape: list[int], first: list[dict[str, Any]]) -> list[d
 
 def convolution(source: str, weight: str, shape: list[int]) -> dict[str, Any]:
     entry = {"op": "convolution", "weight": weight, "in": shape, "error": 0.0}
-    geometry = {"stride": [1, 1], "padding": [0, 0], "dilation": [1, 1], "groups": 1, "adjoint": False}
+    geometry = {
+        "stride": [1, 1],
+        "padding": [0, 0],
+        "dilation": [1, 1],
+        "groups": 1,
+        "adjoint": False,
+    }
     return {"source": source, "kind": "exact", "map": entry | geometry}
 
 
 @pytest.mark.parametrize("size", [2.0**-199, 2.0**-120, 2.0**199])
 def test_a_kernel_is_not_scaled_away_and_back(claimed: Claimed, size: float) -> None:
-    """Six scalings and their inverses, a 1x1 convolution between: its norm is 1, whatever underflows on the way."""
+    """Six scalings and their inverses, a 1x1 convolution between: its norm is 1, whatever
+    underflows on the way."""
     shape, kernel = [1, 4, 4], np.ones((1, 1, 1, 1))
     name = content(kernel)
-    for by, value in (("symbol", 1e-6), ("cholesky", 1e-6), ("entries", 1e-6), ("majorant", 1e-6), ("entries", 0.0)):
+    for by, value in (
+        ("symbol", 1e-6),
+        ("cholesky", 1e-6),
+        ("entries", 1e-6),
+        ("majorant", 1e-6),
+        ("entries", 0.0),
+    ):
         first = row(*[size] * 6, shape=shape, first=[vertex("x", shape)])
         conv = vertex("conv", shape, convolution(first[-1]["name"], name, shape))
         whole = row(*[1 / size] * 6, shape=shape, first=[*first, conv])
@@ -181,7 +219,9 @@ def test_a_kernel_is_not_scaled_away_and_back(claimed: Claimed, size: float) -> 
             claimed(network(*whole), [fact("x", sink, value, by)], value, tensors={name: kernel})
 
 
-@pytest.mark.parametrize("norms", [("l1", "linf"), ("l1", "l1"), ("l2", "l2"), ("l1", "l2"), ("linf", "l1")])
+@pytest.mark.parametrize(
+    "norms", [("l1", "linf"), ("l1", "l1"), ("l2", "l2"), ("l1", "l2"), ("linf", "l1")]
+)
 @pytest.mark.parametrize("by", ["entries", "majorant"])
 def test_an_overflow_shows_nothing(claimed: Claimed, norms: tuple[str, str], by: str) -> None:
     """inf - inf, 0 inf and the larger of 0 and NaN are no bounds."""
@@ -199,10 +239,13 @@ def test_an_overflow_shows_nothing(claimed: Claimed, norms: tuple[str, str], by:
 
 
 @pytest.mark.parametrize(
-    "norms", [("l1", "l1"), ("l2", "l2"), ("l1", "l2"), ("l2", "linf"), ("l2", "l1"), ("linf", "l2")]
+    "norms",
+    [("l1", "l1"), ("l2", "l2"), ("l1", "l2"), ("l2", "linf"), ("l2", "l1"), ("linf", "l2")],
 )
 @pytest.mark.parametrize("by", ["entries", "majorant"])
-def test_squares_do_not_underflow_to_nothing(claimed: Claimed, norms: tuple[str, str], by: str) -> None:
+def test_squares_do_not_underflow_to_nothing(
+    claimed: Claimed, norms: tuple[str, str], by: str
+) -> None:
     """The norm is 2^-600, not 0."""
     whole = row(*[2.0**-200] * 3, shape=[2], first=[vertex("x", [2])])
     with pytest.raises(Rejected):
@@ -216,7 +259,9 @@ def test_slopes_out_of_the_range_are_refused(claimed: Claimed, lo: float, hi: fl
         claimed(network(vertex("x", [2]), vertex("y", [2], edge)), [], max(hi, 1.0))
 
 
-@pytest.mark.parametrize("gain, reason", [(2.0**-600, "too small"), (2.0**600, "too large"), (-1.0, "negative")])
+@pytest.mark.parametrize(
+    "gain, reason", [(2.0**-600, "too small"), (2.0**600, "too large"), (-1.0, "negative")]
+)
 def test_gains_out_of_the_range_are_refused(claimed: Claimed, gain: float, reason: str) -> None:
     edge = {"source": "x", "kind": "gain", "norms": {"l2": gain}, "dims": None}
     graph = network(vertex("x", [2]), vertex("y", [2], edge))
@@ -245,20 +290,32 @@ def test_relative_errors_compound(claimed: Claimed, by: str, count: int, error: 
             claimed(network(*vertices), [fact("x", sink, value, by)], value, tensors={name: kernel})
     if count < 10:
         value = true * (1 + 1e-2)
-        assert claimed(network(*vertices), [fact("x", sink, value, by)], value, tensors={name: kernel})
+        assert claimed(
+            network(*vertices), [fact("x", sink, value, by)], value, tensors={name: kernel}
+        )
 
 
 def test_what_is_multiplied_by_nothing_is_nothing(claimed: Claimed) -> None:
-    """A linear map of zeros leads nowhere, so that no fact about it is needed; one that is nearly zero leads on."""
+    """A linear map of zeros leads nowhere, so that no fact about it is needed; one that is nearly
+    zero leads on."""
     zero = vertex("y", [2], scaled("x", 1.0, [2]), scaled("z", 0.0, [2]))
-    z = vertex("z", [2], {"source": "x", "kind": "gain", "norms": {}, "dims": None}, operation="aten.exp.default")
+    z = vertex(
+        "z",
+        [2],
+        {"source": "x", "kind": "gain", "norms": {}, "dims": None},
+        operation="aten.exp.default",
+    )
     graph = network(vertex("x", [2]), z, zero)
     assert claimed(graph, [fact("x", "y", 1.0 + 1e-9, "majorant")], 1.0 + 1e-9)
     graph["vertices"][2]["edges"][1]["map"]["weight"] = 2.0**-200
     with pytest.raises(Rejected, match="the facts show inf"):
         claimed(graph, [fact("x", "y", 1.0 + 1e-9, "majorant")], 1.0 + 1e-9)
     with pytest.raises(Rejected, match="is not proved"):
-        claimed(graph, [fact("x", "y", 1.0 + 1e-9, "majorant"), fact("z", "y", 0.0, "entries")], 1.0 + 1e-9)
+        claimed(
+            graph,
+            [fact("x", "y", 1.0 + 1e-9, "majorant"), fact("z", "y", 0.0, "entries")],
+            1.0 + 1e-9,
+        )
 
 
 @pytest.mark.parametrize("value", [2**53 + 1, -(2**53) - 1, 2**60 + 3, 10**400], ids=range(4))
@@ -270,4 +327,6 @@ def test_integers_that_are_no_doubles_are_refused(claimed: Claimed, value: int) 
             admit(value)
     assert number(2**60) == finite(2**60) == 2.0**60
     with pytest.raises(Rejected, match=r"double precision|too large"):
-        claimed(network(vertex("x", [1]), vertex("y", [1], edge)), [], abs(float(min(value, 2**60))))
+        claimed(
+            network(vertex("x", [1]), vertex("y", [1], edge)), [], abs(float(min(value, 2**60)))
+        )

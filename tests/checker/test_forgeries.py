@@ -1,4 +1,5 @@
-"""Whatever single field of a certificate is changed, it is rejected, or proves nothing that was not true before."""
+"""Whatever single field of a certificate is changed, it is rejected, or proves nothing that was not
+true before."""
 
 import copy
 from collections.abc import Callable
@@ -23,8 +24,16 @@ Judge = Callable[..., str | None]
 def genuine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small convolutional network, its bound multiplied up from two norms."""
     torch.manual_seed(1)
-    layers = nn.Conv2d(1, 2, 3, stride=2), nn.LeakyReLU(0.1), nn.Flatten(), nn.Linear(18, 3), nn.Sigmoid()
-    result = autolip.lipschitz(nn.Sequential(*layers).eval(), torch.zeros(1, 1, 7, 7), method="autolip", lower=[])
+    layers = (
+        nn.Conv2d(1, 2, 3, stride=2),
+        nn.LeakyReLU(0.1),
+        nn.Flatten(),
+        nn.Linear(18, 3),
+        nn.Sigmoid(),
+    )
+    result = autolip.lipschitz(
+        nn.Sequential(*layers).eval(), torch.zeros(1, 1, 7, 7), method="autolip", lower=[]
+    )
     path = tmp_path_factory.mktemp("certificates") / "genuine.cert"
     result.certificate().save(path)
     return path
@@ -48,7 +57,10 @@ def is_weaker(path: tuple[Any, ...], value: Any, other: Any) -> bool:
     """Whether a changed claim follows from the original one: |x|_2 <= |x|_1, |y|_inf <= |y|_2."""
     if path == ("claim", "value"):
         return bool(other > value)
-    return (path, value, other) in {(("claim", "norms", 0), "l2", "l1"), (("claim", "norms", 1), "l2", "linf")}
+    return (path, value, other) in {
+        (("claim", "norms", 0), "l2", "l1"),
+        (("claim", "norms", 1), "l2", "linf"),
+    }
 
 
 @pytest.mark.slow
@@ -62,7 +74,9 @@ def test_no_changed_field_proves_more(genuine: Path, verdict: Judge) -> None:
             at(forged.document, path[:-1])[path[-1]] = other
             if verdict(forged) is not None and other != value:
                 accepted.add(path)
-                assert path[0] == "provenance" or is_weaker(path, value, other), f"{path}: {value!r} -> {other!r}"
+                assert path[0] == "provenance" or is_weaker(path, value, other), (
+                    f"{path}: {value!r} -> {other!r}"
+                )
     assert said == check(genuine).claim
     assert ("claim", "value") in accepted and any(path[0] == "provenance" for path in accepted)
 
@@ -95,8 +109,11 @@ def test_a_larger_weight_is_rejected(genuine: Path, verdict: Judge, careful: boo
 
 
 @pytest.mark.parametrize("field, value", [("hi", 0.5), ("lo", 2.0), ("hi", 1.5)])
-def test_other_slopes_are_noticed_or_stated(genuine: Path, tmp_path: Path, field: str, value: float) -> None:
-    """A careful forger proves something about another network, and the verdict says what is assumed."""
+def test_other_slopes_are_noticed_or_stated(
+    genuine: Path, tmp_path: Path, field: str, value: float
+) -> None:
+    """A careful forger proves something about another network, and the verdict says what is
+    assumed."""
     forged = Forgery.of(genuine)
     edges = [edge for vertex in forged.document["graph"]["vertices"] for edge in vertex["edges"]]
     leaky = next(edge for edge in edges if edge["kind"] == "between")
@@ -105,7 +122,10 @@ def test_other_slopes_are_noticed_or_stated(genuine: Path, tmp_path: Path, field
         proved = check(forged.write(tmp_path / "x.cert", careful=True))
     except Rejected:
         return
-    assert any("18 of 18 slopes narrower than [0.1, 1], its name's: within" in said for said in proved.assumed)
+    assert any(
+        "18 of 18 slopes narrower than [0.1, 1], its name's: within" in said
+        for said in proved.assumed
+    )
 
 
 @pytest.mark.parametrize("name", ["median", "relu", "sort"])
@@ -118,7 +138,10 @@ def test_other_activations_are_noticed_or_stated(genuine: Path, tmp_path: Path, 
     said = "has slopes within [0.0, 0.25] (3)"
     if name == "relu":
         said = "has 3 of 3 slopes narrower than [0, 1], its name's: within [0.0, 0.25] (3)"
-    assert any(f"'aten.{name}.default' at '4 " in sentence and said in sentence for sentence in proved.assumed)
+    assert any(
+        f"'aten.{name}.default' at '4 " in sentence and said in sentence
+        for sentence in proved.assumed
+    )
     assert not any("'aten.sigmoid" in sentence for sentence in check(genuine).assumed)
 
 
@@ -138,9 +161,13 @@ def test_every_byte_counts(genuine: Path, tmp_path: Path) -> None:
         except Rejected:
             continue
         claimed = (
-            proved != said and "<=" in proved and finite(float(proved.split()[2])) >= finite(float(said.split()[2]))
+            proved != said
+            and "<=" in proved
+            and finite(float(proved.split()[2])) >= finite(float(said.split()[2]))
         )
-        assert start <= place < stop or claimed or (proved == said and place < 8 + size), f"byte {place}"
+        assert start <= place < stop or claimed or (proved == said and place < 8 + size), (
+            f"byte {place}"
+        )
 
 
 @pytest.mark.parametrize(

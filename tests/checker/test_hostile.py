@@ -1,4 +1,5 @@
-"""Files that are no certificates, or are made to hurt: a sentence, an exit code, no traceback, no waiting."""
+"""Files that are no certificates, or are made to hurt: a sentence, an exit code, no traceback, no
+waiting."""
 
 import hashlib
 import json
@@ -28,7 +29,13 @@ def header(data: dict[str, Any] | str) -> bytes:
 
 def document(graph: Any, value: float = 1.0, **more: Any) -> dict[str, Any]:
     digest = hashlib.sha256(canonical(graph).encode()).hexdigest()
-    claim = {"value": value, "norms": ["l2", "l2"], "certainty": "proved", "delta": 0.0, "network": digest}
+    claim = {
+        "value": value,
+        "norms": ["l2", "l2"],
+        "certainty": "proved",
+        "delta": 0.0,
+        "network": digest,
+    }
     head = {"format": "autolip certificate", "version": 1, "provenance": {}}
     return head | {"claim": claim, "graph": graph, "proof": []} | more
 
@@ -37,7 +44,9 @@ RELU = {"source": "x", "kind": "between", "lo": 0.0, "hi": 1.0}
 GOOD = document(network(vertex("x", [2]), vertex("y", [2], RELU, operation="aten.relu.default")))
 
 
-def judged(data: bytes | dict[str, Any], folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+def judged(
+    data: bytes | dict[str, Any], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, str]:
     """Exit code and sentence, within ten seconds."""
     file = folder / "x.cert"
     if isinstance(data, dict):
@@ -74,20 +83,34 @@ FILES = {
     "nested": header("[" * 200_000),
     "nested within": header({"__metadata__": {"certificate": "[" * 200_000}}),
     "NaN": header({"__metadata__": {"certificate": WITHIN.replace('"value":1.0', '"value":NaN')}}),
-    "infinity": header({"__metadata__": {"certificate": WITHIN.replace('"value":1.0', '"value":1e999')}}),
-    "digits": header({"__metadata__": {"certificate": WITHIN.replace('"value":1.0', '"value":' + "9" * 100_000)}}),
+    "infinity": header(
+        {"__metadata__": {"certificate": WITHIN.replace('"value":1.0', '"value":1e999')}}
+    ),
+    "digits": header(
+        {"__metadata__": {"certificate": WITHIN.replace('"value":1.0', '"value":' + "9" * 100_000)}}
+    ),
     "spaces": header({"__metadata__": {"certificate": WITHIN.replace(":", ": ")}}),
-    "other format": header({"__metadata__": {"certificate": WITHIN.replace("autolip c", "other c")}}),
-    "other version": header({"__metadata__": {"certificate": WITHIN.replace('"version":1', '"version":2')}}),
+    "other format": header(
+        {"__metadata__": {"certificate": WITHIN.replace("autolip c", "other c")}}
+    ),
+    "other version": header(
+        {"__metadata__": {"certificate": WITHIN.replace('"version":1', '"version":2')}}
+    ),
     "not UTF-8": (4).to_bytes(8, "little") + b"\xff\xfe{}",
-    "two headers": header(json.dumps({"__metadata__": {"certificate": WITHIN}})[:-1] + ', "__metadata__": {}}'),
+    "two headers": header(
+        json.dumps({"__metadata__": {"certificate": WITHIN}})[:-1] + ', "__metadata__": {}}'
+    ),
     "a claim twice": header({"__metadata__": {"certificate": WITHIN[:-1] + ',"claim":{}}'}}),
     "bytes left over": header({"__metadata__": {"certificate": WITHIN}}) + b"xx",
     "a zip": b"PK\x03\x04" + b"\x00" * 100,
 }
 TENSORS: dict[str, Any] = {
     "extent": {"dtype": "F64", "shape": [2], "data_offsets": [0, 8]},
-    "larger than the file": {"dtype": "F64", "shape": [10**9, 10**2], "data_offsets": [0, 8 * 10**11]},
+    "larger than the file": {
+        "dtype": "F64",
+        "shape": [10**9, 10**2],
+        "data_offsets": [0, 8 * 10**11],
+    },
     "huge": {"dtype": "F64", "shape": [10**30], "data_offsets": [0, 8 * 10**30]},
     "negative": {"dtype": "F64", "shape": [-1], "data_offsets": [0, -8]},
     "backwards": {"dtype": "F64", "shape": [0], "data_offsets": [8, 8]},
@@ -102,20 +125,26 @@ TENSORS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_what_is_no_certificate(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_certificate(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, said = judged(FILES[name], tmp_path, capsys)
     assert code == UNREADABLE and said.startswith("not checked: ")
 
 
 @pytest.mark.parametrize("name", TENSORS)
-def test_tensors_that_are_not_there(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tensors_that_are_not_there(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data = header({"__metadata__": {"certificate": WITHIN}, "a" * 40: TENSORS[name]}) + b"\x00" * 8
     code, _ = judged(data, tmp_path, capsys)
     assert code == UNREADABLE
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
-def test_tensors_without_values_are_rejected(value: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tensors_without_values_are_rejected(
+    value: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     tensor = np.array([1.0, value])
     Forgery(GOOD, {content(tensor): tensor}).write(tmp_path / "t.cert", careful=False)
     assert judged((tmp_path / "t.cert").read_bytes(), tmp_path, capsys) == (
@@ -124,7 +153,9 @@ def test_tensors_without_values_are_rejected(value: float, tmp_path: Path, capsy
     )
 
 
-def test_a_tensor_under_another_name_is_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_tensor_under_another_name_is_rejected(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     Forgery(GOOD, {"a" * 40: np.ones(2)}).write(tmp_path / "t.cert", careful=False)
     code, said = judged((tmp_path / "t.cert").read_bytes(), tmp_path, capsys)
     assert code == REJECTED and "not what its name says" in said
@@ -138,7 +169,9 @@ def broad(shape: list[int], **changes: Any) -> dict[str, Any]:
 
 ABSURD = {
     "a huge input": broad([10**9, 10**9]),
-    "large values together": document(network(vertex("x", [2**27]), vertex("y", [2**27], RELU), vertex("z", [1]))),
+    "large values together": document(
+        network(vertex("x", [2**27]), vertex("y", [2**27], RELU), vertex("z", [1]))
+    ),
     "a huge gather": broad([4], op="gather", out=[10**10], index=[0, 0]),
     "padding": broad([1, 4, 4], op="convolution"),
     "a deep tree": document(
@@ -167,7 +200,13 @@ def test_absurd_sizes_are_rejected_before_they_are_made(
 
 def test_padding_is_bounded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kernel = np.ones((1, 1, 1))
-    entry = {"op": "convolution", "weight": content(kernel), "in": [1, 4], "error": 0.0, "stride": [10**8]}
+    entry = {
+        "op": "convolution",
+        "weight": content(kernel),
+        "in": [1, 4],
+        "error": 0.0,
+        "stride": [10**8],
+    }
     entry |= {"padding": [10**8 * 2], "dilation": [1], "groups": 1, "adjoint": False}
     y = vertex("y", [1, 5], {"source": "x", "kind": "exact", "map": entry})
     forged = Forgery(document(network(vertex("x", [1, 4]), y)), {content(kernel): kernel})
@@ -178,7 +217,13 @@ def test_padding_is_bounded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_what_is_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path, tmp_path / "none", tmp_path / "pipe", Path("/dev/zero"), tmp_path / ("x" * 5000)):
+    for path in (
+        tmp_path,
+        tmp_path / "none",
+        tmp_path / "pipe",
+        Path("/dev/zero"),
+        tmp_path / ("x" * 5000),
+    ):
         assert main([str(path)]) == UNREADABLE
         assert "cannot be read" in capsys.readouterr().err
 
@@ -200,7 +245,9 @@ def test_other_documents_are_rejected(
     field: str, value: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Their fields are none, or of another kind."""
-    harmless = (field == "proof" and value == []) or (field == "provenance" and isinstance(value, dict))
+    harmless = (field == "proof" and value == []) or (
+        field == "provenance" and isinstance(value, dict)
+    )
     code, said = judged(GOOD | {field: value}, tmp_path, capsys)
     assert code == (HOLDS if harmless else REJECTED)
     assert harmless or said.startswith("rejected: ")

@@ -23,9 +23,16 @@ def code_lines(text: str) -> int:
     """Lines that are neither blank nor part of a docstring."""
     tree = ast.parse(text)
     kinds = ast.Module | ast.ClassDef | ast.FunctionDef
-    bodies = [node.body[0] for node in ast.walk(tree) if isinstance(node, kinds) and ast.get_docstring(node)]
+    bodies = [
+        node.body[0]
+        for node in ast.walk(tree)
+        if isinstance(node, kinds) and ast.get_docstring(node)
+    ]
     told = {line for first in bodies for line in range(first.lineno, (first.end_lineno or 0) + 1)}
-    return sum(bool(line.strip()) and number not in told for number, line in enumerate(text.splitlines(), 1))
+    return sum(
+        bool(line.strip()) and number not in told
+        for number, line in enumerate(text.splitlines(), 1)
+    )
 
 
 def test_it_can_be_read_in_an_evening() -> None:
@@ -38,6 +45,8 @@ def test_running_it_loads_neither_torch_nor_autolip(tmp_path: Path) -> None:
         "import sys; from autolip_check.__main__ import main; code = main(['nothing.cert']);"
         "assert code == 2 and not {'torch', 'autolip', 'scipy', 'safetensors'} & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr.startswith("not checked: nothing.cert cannot be read")

@@ -9,7 +9,18 @@ import torch
 from autolip.certificates.encode import Encoder, Tensors
 from autolip.graph.views import Edge, Vertex
 from autolip.intervals import Interval
-from autolip.operators import Convolution, Dense, Diagonal, Geometry, Identity, Incidence, Operator, Sum, Zero, compose
+from autolip.operators import (
+    Convolution,
+    Dense,
+    Diagonal,
+    Geometry,
+    Identity,
+    Incidence,
+    Operator,
+    Sum,
+    Zero,
+    compose,
+)
 from autolip.slopes import Exact
 from autolip_check.container import Rejected
 from autolip_check.graph import Section, read_network
@@ -36,9 +47,17 @@ OPERATORS: dict[str, Operator] = {
     "scalar": Incidence(lambda x: x.sum(), (3,)),
     "zero": Zero((2, 3), (4,)),
     "composed": compose(
-        Dense(torch.randn(2, 6)), Incidence(lambda x: x.reshape(-1), (2, 3)), Diagonal(torch.randn(3), (2, 3))
+        Dense(torch.randn(2, 6)),
+        Incidence(lambda x: x.reshape(-1), (2, 3)),
+        Diagonal(torch.randn(3), (2, 3)),
     ),
-    "added": Sum((Dense(torch.randn(3, 3)), Identity((3,)), compose(Zero((2,), (3,)), Dense(torch.randn(2, 3))))),
+    "added": Sum(
+        (
+            Dense(torch.randn(3, 3)),
+            Identity((3,)),
+            compose(Zero((2,), (3,)), Dense(torch.randn(2, 3))),
+        )
+    ),
 }
 
 
@@ -48,8 +67,17 @@ def section(operator: Operator) -> Section:
     encoder = Encoder(tensors, {})
     everywhere = Interval.everywhere
     encoder.vertex(Vertex("x", operator.in_shape, (), everywhere(operator.in_shape)))
-    encoder.vertex(Vertex("y", operator.out_shape, (Edge("x", Exact(operator)),), everywhere(operator.out_shape)))
-    graph = {"input": "x", "output": "y", "region": {"kind": "everywhere"}, "vertices": encoder.vertices}
+    encoder.vertex(
+        Vertex(
+            "y", operator.out_shape, (Edge("x", Exact(operator)),), everywhere(operator.out_shape)
+        )
+    )
+    graph = {
+        "input": "x",
+        "output": "y",
+        "region": {"kind": "everywhere"},
+        "vertices": encoder.vertices,
+    }
     return Section(read_network(graph, tensors.arrays), ("x",))
 
 
@@ -71,23 +99,34 @@ def test_absolute_products_are_those_of_the_absolute_matrix(name: str) -> None:
     majorant = operator.majorant()
     assert majorant is not None
     x = torch.rand(2, *operator.in_shape, dtype=torch.float64)
-    pushed = checked.act({"x": x.numpy()}, absolute=True).get("y", np.zeros((2, *operator.out_shape)))
+    pushed = checked.act({"x": x.numpy()}, absolute=True).get(
+        "y", np.zeros((2, *operator.out_shape))
+    )
     assert pushed == pytest.approx(majorant.mv(x).numpy())
     y = torch.rand(2, *operator.out_shape, dtype=torch.float64)
-    pulled = checked.act({"y": y.numpy()}, back=True, absolute=True).get("x", np.zeros((2, *operator.in_shape)))
+    pulled = checked.act({"y": y.numpy()}, back=True, absolute=True).get(
+        "x", np.zeros((2, *operator.in_shape))
+    )
     assert pulled == pytest.approx(majorant.rmv(y).numpy())
 
 
 @pytest.mark.parametrize("name", ["dense", "convolution", "transposed", "overlap", "composed"])
 def test_rounding_stays_within_its_bound(name: str) -> None:
-    """Against exact arithmetic on the dense matrix, which holds stored numbers only where it is a single leaf."""
+    """Against exact arithmetic on the dense matrix, which holds stored numbers only where it is a
+    single leaf."""
     operator, checked = OPERATORS[name], section(OPERATORS[name])
     x = torch.randn(operator.in_size, dtype=torch.float64)
     shaped = x.reshape(1, *operator.in_shape).numpy()
     got = checked.act({"x": shaped})["y"].reshape(-1)
-    allowed = gamma(checked.terms()) * checked.act({"x": np.abs(shaped)}, absolute=True)["y"].reshape(-1)
-    for row, value, slack in zip(operator.matrix().tolist(), got.tolist(), allowed.tolist(), strict=True):
-        exact = sum((Fraction(a) * Fraction(b) for a, b in zip(row, x.tolist(), strict=True)), Fraction(0))
+    allowed = gamma(checked.terms()) * checked.act({"x": np.abs(shaped)}, absolute=True)[
+        "y"
+    ].reshape(-1)
+    for row, value, slack in zip(
+        operator.matrix().tolist(), got.tolist(), allowed.tolist(), strict=True
+    ):
+        exact = sum(
+            (Fraction(a) * Fraction(b) for a, b in zip(row, x.tolist(), strict=True)), Fraction(0)
+        )
         assert abs(Fraction(value) - exact) <= Fraction(slack) * 2
 
 

@@ -40,7 +40,8 @@ def test_lanczos_decides(name: str) -> None:
 
 @pytest.mark.slow
 def test_lanczos_errs_as_often_as_it_says() -> None:
-    """With delta 0.3, a large singular value among 400 is overlooked sometimes, but not more often than that."""
+    """With delta 0.3, a large singular value among 400 is overlooked sometimes, but not more often
+    than that."""
     squares = torch.cat([torch.tensor([1.0001]), 1 - torch.linspace(0.01, 1, 399)]).double()
     operator = Dense(torch.diag(squares.sqrt()))
     accepted = 0
@@ -60,9 +61,14 @@ def test_sums_of_entries_are_bounds(name: str, majorant: bool) -> None:
     bounds = entry_norms(section(OPERATORS[name]).network, "x", "y", majorant)
     x = torch.randint(0, 2, (matrix.shape[1], 200)).double() * 2 - 1
     p_norms = {"l1": 1.0, "l2": 2.0, "linf": float("inf")}
-    vectors = torch.cat([x, torch.eye(matrix.shape[1], dtype=torch.float64), torch.randn_like(x)], 1)
+    vectors = torch.cat(
+        [x, torch.eye(matrix.shape[1], dtype=torch.float64), torch.randn_like(x)], 1
+    )
     for (p, q), bound in bounds.items():
-        sizes = [torch.linalg.vector_norm(v, ord=p_norms[n], dim=0) for v, n in ((vectors, p), (matrix @ vectors, q))]
+        sizes = [
+            torch.linalg.vector_norm(v, ord=p_norms[n], dim=0)
+            for v, n in ((vectors, p), (matrix @ vectors, q))
+        ]
         assert (sizes[1] / sizes[0]).max().item() <= bound
     if not majorant:
         assert bounds["l1", "l1"] == pytest.approx(matrix.abs().sum(0).max().item())
@@ -81,7 +87,8 @@ CONVOLUTIONS = {
 
 
 def supremum(conv: Convolution) -> float:
-    """The norm of the symbol, on a grid fine enough for four digits: that of a large periodic convolution."""
+    """The norm of the symbol, on a grid fine enough for four digits: that of a large periodic
+    convolution."""
     from autolip.operators.norms import NormOptions
     from autolip.operators.norms.symbol import symbol_norm
 

@@ -1,4 +1,5 @@
-"""The checker's own reader of ONNX initialisers: every way of storing them, and files that are made to hurt."""
+"""The checker's own reader of ONNX initialisers: every way of storing them, and files that are made
+to hurt."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,11 @@ def saved(path: Path, *tensors: Any, **options: Any) -> Path:
     shapes = [onnx.helper.make_tensor_value_info(n, 1, [1, 3]) for n in "xy"]
     nodes = [onnx.helper.make_node("Relu", ["x"], ["y"])]
     graph = onnx.helper.make_graph(nodes, "g", shapes[:1], shapes[1:], list(tensors))
-    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)]), path, **options)
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)]),
+        path,
+        **options,
+    )
     return path
 
 
@@ -30,8 +35,14 @@ def stored(array: np.ndarray, name: str) -> Any:
 @pytest.mark.parametrize("external", [False, True])
 def test_raw_typed_and_external_data(tmp_path: Path, external: bool) -> None:
     typed = onnx.helper.make_tensor("typed", 11, SECOND.shape, SECOND)
-    more = {"save_as_external_data": True, "location": "m.data", "size_threshold": 0} if external else {}
-    whole = saved(tmp_path / "m.onnx", stored(FIRST, "raw"), typed, stored(np.arange(3), "integers"), **more)
+    more = (
+        {"save_as_external_data": True, "location": "m.data", "size_threshold": 0}
+        if external
+        else {}
+    )
+    whole = saved(
+        tmp_path / "m.onnx", stored(FIRST, "raw"), typed, stored(np.arange(3), "integers"), **more
+    )
     found = initializers(whole)
     assert found[content(FIRST)].name == found[content(np.ascontiguousarray(FIRST.T))].name == "raw"
     assert found[content(SECOND)].name == "typed"
@@ -66,7 +77,9 @@ def test_external_data_by_offset(tmp_path: Path) -> None:
         {"offset": "0"},
     ],
 )
-def test_external_data_that_is_not_there_or_not_its_own(tmp_path: Path, entries: dict[str, str]) -> None:
+def test_external_data_that_is_not_there_or_not_its_own(
+    tmp_path: Path, entries: dict[str, str]
+) -> None:
     folder = tmp_path / "inner"
     folder.mkdir()
     for place in (folder, tmp_path):
@@ -84,7 +97,9 @@ def test_sizes_are_compared_before_memory_is_taken(tmp_path: Path) -> None:
             initializers(saved(tmp_path / "m.onnx", tensor))
 
 
-@pytest.mark.parametrize("data", [b"", b"\x3a", b"\x3a\xff", b"\xff" * 100, b"\x3a\x04\x2a\x02\x08\x01", b"hello"])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x3a", b"\x3a\xff", b"\xff" * 100, b"\x3a\x04\x2a\x02\x08\x01", b"hello"]
+)
 def test_damaged_files(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "m.onnx").write_bytes(data)
     with pytest.raises(NotACertificate):
@@ -99,7 +114,15 @@ def test_every_number_is_said(tmp_path: Path) -> None:
         return {"source": "x", "kind": "exact", "map": {"op": "dense", "weight": weight}}
 
     gather = {"source": "x", "kind": "exact", "map": {"op": "gather"}}
-    edges = [edge(content(FIRST)), edge("0" * 40), edge(2.0**-20), edge(1.0), edge(-1.0), gather, {"kind": "between"}]
+    edges = [
+        edge(content(FIRST)),
+        edge("0" * 40),
+        edge(2.0**-20),
+        edge(1.0),
+        edge(-1.0),
+        gather,
+        {"kind": "between"},
+    ]
     assert numbers_of({"vertices": [{"name": "y", "edges": edges}]}, known) == [
         "the weight of 'y' is 'raw\\n' of the model file, bit for bit",
         "the weight of 'y' is not stored in the model file",

@@ -1,4 +1,5 @@
-"""Statements as certificates: accepted with any multipliers that prove them, rejected or loose with others."""
+"""Statements as certificates: accepted with any multipliers that prove them, rejected or loose with
+others."""
 
 import copy
 from collections.abc import Callable
@@ -37,7 +38,8 @@ def problem_of(model: nn.Module, *shape: int) -> Problem:
 
 
 def by_norms(problem: Problem, spare: float = 1.02) -> Statement:
-    """The statement for a chain that makes the product of norms: with r the squared gain from z to the output, 2 r."""
+    """The statement for a chain that makes the product of norms: with r the squared gain from z to
+    the output, 2 r."""
     square, multipliers = 1.0, dict[str, torch.Tensor]()
     for vertex in reversed(list(problem.fused)):
         for edge in vertex.edges:
@@ -53,22 +55,34 @@ def by_norms(problem: Problem, spare: float = 1.02) -> Statement:
 
 
 def by_entries(model: nn.Sequential, width: int) -> Certificate:
-    """One fact about the linf norm of all outputs: of each of them the statement of the network without the others."""
+    """One fact about the linf norm of all outputs: of each of them the statement of the network
+    without the others."""
     problem, (*hidden, last) = problem_of(model, 1, width), model
     statements = list[Statement]()
     for number, row in enumerate(last.weight.data):
         single = nn.Linear(len(row), 1, bias=False)
         single.weight.data = row[None]
         graph = problem.reading(readout(problem.lowered.output_shape, number)).lowered
-        statements.append(replace(by_norms(problem_of(nn.Sequential(*hidden, single), 1, width)), graph=graph))
-    proof, bound = certified(problem.lowered, statements, Norm.LINF), max(one.value for one in statements)
-    return Certificate.of(proof, (bound, 1e-9), Norm.L2, Norm.LINF, {"kind": "everywhere"}, problem.graph, {})
+        statements.append(
+            replace(by_norms(problem_of(nn.Sequential(*hidden, single), 1, width)), graph=graph)
+        )
+    proof, bound = (
+        certified(problem.lowered, statements, Norm.LINF),
+        max(one.value for one in statements),
+    )
+    return Certificate.of(
+        proof, (bound, 1e-9), Norm.L2, Norm.LINF, {"kind": "everywhere"}, problem.graph, {}
+    )
 
 
-def certificate(problem: Problem, statement: Statement, largest: int = LARGEST_FACTORISED) -> Certificate:
+def certificate(
+    problem: Problem, statement: Statement, largest: int = LARGEST_FACTORISED
+) -> Certificate:
     proof = certified(statement.graph, [statement], statement.q, largest)
     bound = statement.value, 1e-9
-    return Certificate.of(proof, bound, statement.p, statement.q, {"kind": "everywhere"}, problem.graph, {})
+    return Certificate.of(
+        proof, bound, statement.p, statement.q, {"kind": "everywhere"}, problem.graph, {}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +111,14 @@ def test_a_dense_chain(dense: Problem, largest: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("largest", [0, LARGEST_FACTORISED])
-def test_multipliers_that_are_off_are_accepted_once_repaired(dense: Problem, largest: int, tmp_path: Path) -> None:
+def test_multipliers_that_are_off_are_accepted_once_repaired(
+    dense: Problem, largest: int, tmp_path: Path
+) -> None:
     exact, generator = by_norms(dense, spare=1.0), torch.Generator().manual_seed(0)
-    off = {k: lam * torch.exp(torch.randn(lam.shape, generator=generator)) for k, lam in exact.multipliers.items()}
+    off = {
+        k: lam * torch.exp(torch.randn(lam.shape, generator=generator))
+        for k, lam in exact.multipliers.items()
+    }
     disturbed = replace(exact, multipliers=off)
     certificate(dense, disturbed, largest).save(tmp_path / "off.cert")
     with pytest.raises(Rejected):
@@ -113,13 +132,21 @@ def test_multipliers_that_are_off_are_accepted_once_repaired(dense: Problem, lar
 @pytest.mark.parametrize("largest", [0, LARGEST_FACTORISED])
 def test_a_convolutional_chain(largest: int, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    layers = nn.Conv2d(1, 3, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten()
+    layers = (
+        nn.Conv2d(1, 3, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(3, 2, 3),
+        nn.ReLU(),
+        nn.Flatten(),
+    )
     problem = problem_of(nn.Sequential(*layers, nn.Linear(18, 4)), 1, 1, 9, 9)
     certificate(problem, by_norms(problem), largest).save(tmp_path / "x.cert")
     check(tmp_path / "x.cert")
 
 
-def test_a_form_on_many_variables_is_raised_by_more(dense: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_form_on_many_variables_is_raised_by_more(
+    dense: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its check takes fewer steps; what the certificate says is the raised value."""
     statement = by_norms(dense)
     few = certificate(dense, statement, 0)
@@ -146,7 +173,9 @@ def test_lanczos_takes_its_vectors_together_or_apart(
     certificate(dense, statement, 0).save(tmp_path / "x.cert")
     check(tmp_path / "x.cert")
     assert (max(batches) > 1) == (long > 0)
-    certificate(dense, statement.regraded(statement.value / 1000, lambda _: 1.0), 0).save(tmp_path / "low.cert")
+    certificate(dense, statement.regraded(statement.value / 1000, lambda _: 1.0), 0).save(
+        tmp_path / "low.cert"
+    )
     with pytest.raises(Rejected):
         check(tmp_path / "low.cert")
 
@@ -195,16 +224,26 @@ def test_other_multipliers_are_rejected(genuine: Path, verdict: Judge, factor: f
 
 def test_random_multipliers_are_rejected_or_loose(dense: Problem, tmp_path: Path) -> None:
     """Accepted only where H >= 0, judged by eigenvalues of H written out by hand."""
-    weights = [e.slope.operator.matrix() for v in dense.fused for e in v.edges if isinstance(e.slope, Exact)]
+    weights = [
+        e.slope.operator.matrix()
+        for v in dense.fused
+        for e in v.edges
+        if isinstance(e.slope, Exact)
+    ]
     best, accepted = by_norms(dense), 0
     generator = torch.Generator().manual_seed(0)
     for attempt in range(40):
         spread = 0.2 + 0.05 * attempt
         noisy = {
-            name: lam * torch.exp(spread * 0.3 * torch.randn(lam.shape, generator=generator, dtype=torch.float64))
+            name: lam
+            * torch.exp(
+                spread * 0.3 * torch.randn(lam.shape, generator=generator, dtype=torch.float64)
+            )
             for name, lam in best.multipliers.items()
         }
-        statement = Statement(dense.lowered, Norm.L2, Norm.L2, noisy, None, best.value * (1 + spread))
+        statement = Statement(
+            dense.lowered, Norm.L2, Norm.L2, noisy, None, best.value * (1 + spread)
+        )
         certificate(dense, statement).save(tmp_path / "x.cert")
         first, second = (noisy[vertex.name].flatten().diag() for vertex in nonlinear(dense.lowered))
         mu, (a, b, c) = statement.value**2, weights
@@ -226,8 +265,11 @@ def test_random_multipliers_are_rejected_or_loose(dense: Problem, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_entries_are_accepted_and_no_changed_field_proves_more(tmp_path: Path, verdict: Judge) -> None:
-    """Each of three different outputs has its form: none can be left out, stand for a larger one, or be changed."""
+def test_entries_are_accepted_and_no_changed_field_proves_more(
+    tmp_path: Path, verdict: Judge
+) -> None:
+    """Each of three different outputs has its form: none can be left out, stand for a larger one,
+    or be changed."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 3))
     model[2].weight.data *= torch.tensor([[1.0], [10], [100]])
@@ -243,7 +285,12 @@ def test_entries_are_accepted_and_no_changed_field_proves_more(tmp_path: Path, v
 
     for path, value in leaves(step["entries"]):
         for other in (value / 30, -value, 0, "x", None, [value]):
-            assert forged(lambda new, p=path, v=other: at(new["entries"], p[:-1]).__setitem__(p[-1], v)) is None, path
+            assert (
+                forged(
+                    lambda new, p=path, v=other: at(new["entries"], p[:-1]).__setitem__(p[-1], v)
+                )
+                is None
+            ), path
     for number, entry in enumerate(step["entries"][:2]):
         assert forged(lambda new, n=number: new["entries"].pop(n)) is None
         assert forged(lambda new, e=entry: new.update(entries=[e] * 3)) is None
@@ -251,7 +298,12 @@ def test_entries_are_accepted_and_no_changed_field_proves_more(tmp_path: Path, v
         assert forged(lambda new, n=number: new["entries"][n].pop("inputs")) is None
     assert forged(lambda new: new["entries"].append(entry)) is None
     assert forged(lambda new: new["entries"].reverse()) is None
-    for field, other in (("norms", ["l2", "l2"]), ("norms", ["linf", "linf"]), ("by", "lanczos"), ("entries", {})):
+    for field, other in (
+        ("norms", ["l2", "l2"]),
+        ("norms", ["linf", "linf"]),
+        ("by", "lanczos"),
+        ("entries", {}),
+    ):
         assert forged(lambda new, f=field, v=other: new.update({f: v})) is None
     assert forged(lambda new: new.update(value=new["value"] * (1 - 1e-9))) is None
     assert forged(lambda new: None) == said
@@ -259,5 +311,7 @@ def test_entries_are_accepted_and_no_changed_field_proves_more(tmp_path: Path, v
 
 def test_no_operation_is_named_like_the_checkers_own(genuine: Path, verdict: Judge) -> None:
     forged = Forgery.of(genuine)
-    forged.document = renamed(forged.document, {forged.document["graph"]["vertices"][1]["name"]: "||"})
+    forged.document = renamed(
+        forged.document, {forged.document["graph"]["vertices"][1]["name"]: "||"}
+    )
     assert verdict(forged, careful=True) is None

@@ -42,7 +42,9 @@ def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Pat
     monkeypatch.delitem(sys.modules, "nets", raising=False)
 
     def write(code: str) -> Path:
-        (tmp_path / "nets.py").write_text(f"import torch\nfrom torch import nn\n\n{code}\n", encoding="utf-8")
+        (tmp_path / "nets.py").write_text(
+            f"import torch\nfrom torch import nn\n\n{code}\n", encoding="utf-8"
+        )
         sys.modules.pop("nets", None)
         return tmp_path
 

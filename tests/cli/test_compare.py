@@ -18,7 +18,18 @@ def test_all_methods_in_a_table_and_a_figure(run, nets, suffix: str) -> None:
     pytest.importorskip("matplotlib")
     folder = nets(NETWORK)
     figure, table = folder / f"x.{suffix}", folder / "x.json"
-    ran = run("compare", "nets:small", "--input-shape", "1,3", "--each", "2", "--figure", figure, "--json", table)
+    ran = run(
+        "compare",
+        "nets:small",
+        "--input-shape",
+        "1,3",
+        "--each",
+        "2",
+        "--figure",
+        figure,
+        "--json",
+        table,
+    )
     assert ran.code == 0, ran.err
     rows = json.loads(table.read_text(encoding="utf-8"))["bounds"]
     assert {row["method"] for row in rows if row["kind"] != "lower"} == set(METHODS)
@@ -29,14 +40,25 @@ def test_all_methods_in_a_table_and_a_figure(run, nets, suffix: str) -> None:
     assert figure.read_bytes().startswith(b"\x89PNG" if suffix == "png" else b"<?xml")
     if suffix == "svg":
         drawn = {row["method"] for row in rows if row["kind"] != "refusal"}
-        assert all(f"  {name}  " in figure.read_text(encoding="utf-8") for name in drawn & set(METHODS))
+        assert all(
+            f"  {name}  " in figure.read_text(encoding="utf-8") for name in drawn & set(METHODS)
+        )
 
 
 @pytest.mark.slow
 def test_refusals_are_listed(run, nets) -> None:
     folder = nets(NETWORK)
     ran = run(
-        "compare", "nets:small", "--input-shape", "1,3", "--norm", "l1:l2", "--each", "1", "--figure", folder / "x.svg"
+        "compare",
+        "nets:small",
+        "--input-shape",
+        "1,3",
+        "--norm",
+        "l1:l2",
+        "--each",
+        "1",
+        "--figure",
+        folder / "x.svg",
     )
     assert ran.code == 0 and "refused" in ran.out and "seqlip" in ran.out
 

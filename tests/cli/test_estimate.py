@@ -32,17 +32,34 @@ def test_plain_text_when_not_a_terminal(run) -> None:
     assert "\x1b" not in ran.out
     assert ran.out.startswith("digits-mlp\n")
     assert " <= Lipschitz constant <= " in ran.out and "upper bound by lipsdp" in ran.out
-    assert "auto took lipsdp, the smallest of 6 bounds: 11% below autolip, 2.9% below rescaled" in ran.out
+    assert (
+        "auto took lipsdp, the smallest of 6 bounds: 11% below autolip, 2.9% below rescaled"
+        in ran.out
+    )
 
 
 def test_bracket_contains_a_known_constant(run, nets) -> None:
     """A linear map's constant is its largest singular value."""
     weight = torch.tensor([[3.0, 0.0], [4.0, 5.0]], dtype=torch.float64)
-    torch.save({"weight": weight}, nets("def net():\n    return nn.Linear(2, 2, bias=False)") / "w.pth")
-    ran = run("estimate", "nets:net", "--input-shape", "2", "--weights", "w.pth", "--method", "autolip", "--json")
+    torch.save(
+        {"weight": weight}, nets("def net():\n    return nn.Linear(2, 2, bias=False)") / "w.pth"
+    )
+    ran = run(
+        "estimate",
+        "nets:net",
+        "--input-shape",
+        "2",
+        "--weights",
+        "w.pth",
+        "--method",
+        "autolip",
+        "--json",
+    )
     result = json.loads(ran.out)
     exact = 45**0.5
-    assert result["lower"]["value"] <= exact * (1 + 1e-15) and result["upper"]["value"] >= exact * (1 - 1e-15)
+    assert result["lower"]["value"] <= exact * (1 + 1e-15) and result["upper"]["value"] >= exact * (
+        1 - 1e-15
+    )
     assert result["upper"]["value"] - result["lower"]["value"] < 1e-6
     assert result["assumptions"]["dtype"] == "float64"
 
@@ -50,7 +67,16 @@ def test_bracket_contains_a_known_constant(run, nets) -> None:
 @pytest.mark.slow
 def test_region_and_output_narrow_the_bracket(run) -> None:
     def upper(*options: str) -> float:
-        ran = run("estimate", "digits-attention", "--method", "autolip", "--lower", "grid", "--json", *options)
+        ran = run(
+            "estimate",
+            "digits-attention",
+            "--method",
+            "autolip",
+            "--lower",
+            "grid",
+            "--json",
+            *options,
+        )
         return float(json.loads(ran.out)["upper"]["value"])
 
     near = upper("--center", "example", "--radius", "0.01")
@@ -61,7 +87,9 @@ def test_region_and_output_narrow_the_bracket(run) -> None:
 @pytest.mark.slow
 def test_data_set_is_searched(run, tmp_path: Path) -> None:
     np.save(tmp_path / "digits.npy", zoo.digits()[:8].numpy())
-    ran = run("estimate", "digits-mlp", "--method", "autolip", "--data", tmp_path / "digits.npy", "--json")
+    ran = run(
+        "estimate", "digits-mlp", "--method", "autolip", "--data", tmp_path / "digits.npy", "--json"
+    )
     rows = {row["method"]: row for row in json.loads(ran.out)["bounds"]}
     assert rows["dataset"]["kind"] == "lower" and rows["dataset"]["value"] > 0
     assert rows["ascent"]["kind"] == "lower"
@@ -78,13 +106,17 @@ def test_results_to_files(run, quick, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_seed_makes_runs_repeat(run) -> None:
     def values() -> list[object]:
-        result = json.loads(run("estimate", "digits-mlp", "--method", "rescaled", "--seed", "7", "--json").out)
+        result = json.loads(
+            run("estimate", "digits-mlp", "--method", "rescaled", "--seed", "7", "--json").out
+        )
         return [result["upper"]["value"], result["lower"]["value"], result["options"]["seed"]]
 
     assert values() == values()
 
 
-def test_an_ended_budget_exits_with_3_and_what_is_known(run, quick, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ended_budget_exits_with_3_and_what_is_known(
+    run, quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
     honest = command._bracket
     monkeypatch.setattr(command, "_bracket", lambda *given: replace(honest(*given), complete=False))
     ran = run("estimate", "digits-mlp", *quick, "--time-budget", "60s")
@@ -124,7 +156,9 @@ def test_without_a_model_the_shipped_networks_are_listed(run, golden) -> None:
     golden("estimate-list", ran.out)
 
 
-@pytest.mark.parametrize("page", ["", "estimate", "norm", "compare", "check", "reproduce", "rules", "methods"])
+@pytest.mark.parametrize(
+    "page", ["", "estimate", "norm", "compare", "check", "reproduce", "rules", "methods"]
+)
 def test_help_is_golden(page: str, run, golden) -> None:
     ran = run(*page.split(), "--help")
     assert ran.code == 0
@@ -146,22 +180,33 @@ def test_version(run) -> None:
 
 
 def test_help_does_not_wait_for_torch() -> None:
-    code = "import sys; from autolip.cli.main import main; main(['--help']); main(['estimate', '--help']); "
+    code = (
+        "import sys; from autolip.cli.main import main; main(['--help']); main(['estimate', "
+        "'--help']); "
+    )
     code += "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'rich')))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode
+        == 0
+    )
 
 
 @pytest.mark.slow
 def test_as_a_program(tmp_path: Path) -> None:
     """The installed script: exit code and streams as they leave the process."""
     script = Path(sys.executable).parent / "autolip"
-    ran = subprocess.run([script, "estimate", tmp_path / "no.onnx"], capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [script, "estimate", tmp_path / "no.onnx"], capture_output=True, text=True, check=False
+    )
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr.startswith("autolip: ") and ran.stderr.count("\n") == 1
 
 
-def test_progress_and_colours_only_on_a_terminal(nets, monkeypatch: pytest.MonkeyPatch, capfd) -> None:
-    """On a terminal the table is drawn by rich; the progress line goes to the standard error and is wiped."""
+def test_progress_and_colours_only_on_a_terminal(
+    nets, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    """On a terminal the table is drawn by rich; the progress line goes to the standard error and is
+    wiped."""
     nets("ready = nn.Linear(2, 2)")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
@@ -177,6 +222,12 @@ def test_archive(run, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).eval()
     torch.export.save(torch.export.export(model, (torch.zeros(1, 3),)), tmp_path / "net.pt2")
-    result = json.loads(run("estimate", tmp_path / "net.pt2", "--method", "autolip", "--lower", "random", "--json").out)
-    first, last = (torch.linalg.matrix_norm(layer.weight.double(), 2).item() for layer in (model[0], model[2]))
+    result = json.loads(
+        run(
+            "estimate", tmp_path / "net.pt2", "--method", "autolip", "--lower", "random", "--json"
+        ).out
+    )
+    first, last = (
+        torch.linalg.matrix_norm(layer.weight.double(), 2).item() for layer in (model[0], model[2])
+    )
     assert result["lower"]["value"] <= result["upper"]["value"] <= first * last * (1 + 1e-6)

@@ -31,7 +31,11 @@ FREE = {"assumptions.fixed"}
 
 def documented() -> dict[str, str]:
     """Type of every field in the page's table."""
-    return dict(re.findall(r"^\| `([^`]+)` \| ([^|]+?) \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE))
+    return dict(
+        re.findall(
+            r"^\| `([^`]+)` \| ([^|]+?) \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE
+        )
+    )
 
 
 def fields(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -94,15 +98,30 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str,
         ("forms:Step", "--input-shape", "1,3", "--lower", "ascent", "--lower", "dataset"),
         ("forms:Zero", "--input-shape", "1,3"),
         ("forms:Twice", "--input-shape", "1,3", "--outputs", "1"),
-        ("digits-mlp", "--center", "example", "--radius", "0.1", "--norm", "linf:l2", "--ball", "linf"),
+        (
+            "digits-mlp",
+            "--center",
+            "example",
+            "--radius",
+            "0.1",
+            "--norm",
+            "linf:l2",
+            "--ball",
+            "linf",
+        ),
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(sys, "path", list(sys.path))
         for number, call in enumerate(calls):
             search = () if "--lower" in call else ("--lower", "random")
-            assert main(["estimate", *call, *search, "--method", "autolip", "-o", f"{number}.json"]) in (0, 2)
-        yield [json.loads((folder / f"{number}.json").read_text(encoding="utf-8")) for number in range(len(calls))]
+            assert main(
+                ["estimate", *call, *search, "--method", "autolip", "-o", f"{number}.json"]
+            ) in (0, 2)
+        yield [
+            json.loads((folder / f"{number}.json").read_text(encoding="utf-8"))
+            for number in range(len(calls))
+        ]
         sys.modules.pop("forms", None)
 
 
@@ -140,6 +159,16 @@ def test_what_the_model_prints_is_no_part_of_the_answer(nets: Any, run: Any) -> 
         "        return 2 * x\n"
         "build = Loud"
     )
-    ran = run("estimate", "nets:build", "--input-shape", "1,2", "--method", "autolip", "--lower", "random", "--json")
+    ran = run(
+        "estimate",
+        "nets:build",
+        "--input-shape",
+        "1,2",
+        "--method",
+        "autolip",
+        "--lower",
+        "random",
+        "--json",
+    )
     assert ran.code == 0 and json.loads(ran.out)["upper"]["value"] == 2.0
     assert "imported" in ran.err and "running" in ran.err

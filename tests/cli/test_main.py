@@ -27,9 +27,14 @@ ENDS = {
     "a defect": (
         ZeroDivisionError("division\nby zero"),
         70,
-        "a defect of autolip, ZeroDivisionError (division by zero): please report it with what --debug adds",
+        "a defect of autolip, ZeroDivisionError (division by zero): please report it "
+        "with what --debug adds",
     ),
-    "a defect without words": (RecursionError(), 70, "a defect of autolip, RecursionError: please report it"),
+    "a defect without words": (
+        RecursionError(),
+        70,
+        "a defect of autolip, RecursionError: please report it",
+    ),
     "a contradiction": (
         Contradiction("a bounds output all by 1.0, and b attains 2.0"),
         70,
@@ -39,16 +44,34 @@ ENDS = {
     "a refusal": (AutolipError("no"), 2, "no"),
     "a refusal that would hide something": (AutolipError("net\n\x1b[2Jx"), 2, r"net\n\x1b[2Jx"),
     "no memory": (MemoryError(), 2, "there is not enough memory for this"),
-    "the model's sys.exit": (SystemExit(0), 2, "the model's own code ended the program (sys.exit): there is no result"),
+    "the model's sys.exit": (
+        SystemExit(0),
+        2,
+        "the model's own code ended the program (sys.exit): there is no result",
+    ),
     "an interruption": (KeyboardInterrupt(), 130, "interrupted"),
-    "a file that cannot be written": (OutputError("r.json cannot be written"), 74, "r.json cannot be written"),
-    "a full disk": (OSError(errno.ENOSPC, "No space left on device"), 74, "reading or writing failed: No space left"),
-    "a lost file": (OSError(errno.EIO, "Input/output error", "w.pth"), 74, "reading or writing w.pth failed: Input"),
+    "a file that cannot be written": (
+        OutputError("r.json cannot be written"),
+        74,
+        "r.json cannot be written",
+    ),
+    "a full disk": (
+        OSError(errno.ENOSPC, "No space left on device"),
+        74,
+        "reading or writing failed: No space left",
+    ),
+    "a lost file": (
+        OSError(errno.EIO, "Input/output error", "w.pth"),
+        74,
+        "reading or writing w.pth failed: Input",
+    ),
 }
 
 
 @pytest.mark.parametrize("case", ENDS)
-def test_every_end_is_a_sentence_and_a_code(case: str, run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_end_is_a_sentence_and_a_code(
+    case: str, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     error, code, sentence = ENDS[case]
     fails(monkeypatch, error)
     ran = run("estimate", "digits-mlp")
@@ -75,7 +98,9 @@ def test_debug_adds_the_traceback(run, monkeypatch: pytest.MonkeyPatch) -> None:
         assert ran.code == 70 and "Traceback" in ran.err and "in raising" in ran.err
 
 
-def test_a_closed_standard_output_is_said_before_the_work(run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_standard_output_is_said_before_the_work(
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fails(monkeypatch, AssertionError("begun"))
     monkeypatch.setattr(sys, "stdout", None)
     assert main(["estimate", "digits-mlp"]) == 74
@@ -88,7 +113,10 @@ def test_a_full_standard_output_is_a_sentence(
     with open("/dev/full", "w", encoding="utf-8") as full:
         monkeypatch.setattr(sys, "stdout", full)
         assert main(page) == 74
-        assert capsys.readouterr().err == "autolip: reading or writing failed: No space left on device\n"
+        assert (
+            capsys.readouterr().err
+            == "autolip: reading or writing failed: No space left on device\n"
+        )
 
 
 @pytest.mark.parametrize("page", [["rules"], ["--help"], ["estimate", "--help"]])
@@ -103,15 +131,22 @@ def test_a_pipe_that_is_closed_ends_quietly(
         assert capsys.readouterr().err == ""
 
 
-def test_a_bracket_is_printed_where_its_file_fails(run, quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bracket_is_printed_where_its_file_fails(
+    run, quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "r.csv").symlink_to("/dev/full")
     ran = run("estimate", "digits-mlp", *quick, "--method", "autolip", "-o", tmp_path / "r.csv")
     assert ran.code == 74 and "<= Lipschitz constant <=" in ran.out
-    assert ran.err.endswith("r.csv cannot be written: No space left on device\n") and ran.err.count("\n") == 1
+    assert (
+        ran.err.endswith("r.csv cannot be written: No space left on device\n")
+        and ran.err.count("\n") == 1
+    )
 
 
 def test_a_bracket_without_a_certificate_is_printed(run, quick, tmp_path: Path) -> None:
-    ran = run("estimate", "digits-mlp", *quick, "--method", "eclipse-fast", "-o", tmp_path / "r.cert")
+    ran = run(
+        "estimate", "digits-mlp", *quick, "--method", "eclipse-fast", "-o", tmp_path / "r.cert"
+    )
     assert ran.code == 2 and "<= Lipschitz constant <=" in ran.out
     assert "nothing to certify" in ran.err and not (tmp_path / "r.cert").exists()
 

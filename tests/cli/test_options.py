@@ -11,26 +11,49 @@ from autolip.errors import InputError
 
 @pytest.mark.parametrize(
     ("text", "meant"),
-    [("1,3,32,32", (None, (1, 3, 32, 32))), ("x=1,3", ("x", (1, 3))), ("7", (None, (7,))), ("1x5", (None, (1, 5)))],
+    [
+        ("1,3,32,32", (None, (1, 3, 32, 32))),
+        ("x=1,3", ("x", (1, 3))),
+        ("7", (None, (7,))),
+        ("1x5", (None, (1, 5))),
+    ],
 )
 def test_shapes(text: str, meant: tuple) -> None:
     assert ShapeType().convert(text, None, None) == meant
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a", "1,", "1,-3", "=1,3", "x=", "1.5", "0,3", "99999999999", "1,9999999,9999999", "9" * 5000, "٣"]
+    "text",
+    [
+        "",
+        "a",
+        "1,",
+        "1,-3",
+        "=1,3",
+        "x=",
+        "1.5",
+        "0,3",
+        "99999999999",
+        "1,9999999,9999999",
+        "9" * 5000,
+        "٣",
+    ],
 )
 def test_what_is_no_shape(text: str) -> None:
     with pytest.raises(click.BadParameter):
         ShapeType().convert(text, None, None)
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("60s", 60), ("2m", 120), ("1.5h", 5400), (".5", 0.5)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("60s", 60), ("2m", 120), ("1.5h", 5400), (".5", 0.5)]
+)
 def test_durations(text: str, seconds: float) -> None:
     assert SecondsType().convert(text, None, None) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "s", "3 days", "nan", "inf", "1e9h", "9" * 400, "1_0", "٣s"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1", "s", "3 days", "nan", "inf", "1e9h", "9" * 400, "1_0", "٣s"]
+)
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(click.BadParameter):
         SecondsType().convert(text, None, None)
@@ -54,5 +77,7 @@ def test_the_name_of_a_file_says_its_format(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["r", "r.txt", "r.json.gz", ".json", "json", "r.", "/dev/stdout"])
 def test_another_name_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"does not say its format: let the name end in .json or .csv"):
+    with pytest.raises(
+        InputError, match=r"does not say its format: let the name end in .json or .csv"
+    ):
         OutFile(".json", ".csv").convert(str(tmp_path / name), None, None)

@@ -25,15 +25,22 @@ def test_the_choices_are_the_experiments() -> None:
     assert tuple(EXPERIMENTS) == NAMES
 
 
-def test_the_table_is_printed_and_written_and_found_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_is_printed_and_written_and_found_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ran = run("reproduce", "ideal", "--quick", "--seed", 4)
     assert ran.code == 0 and ran.err == ""
     folder = Path("reproduced/ideal-quick")
     assert ran.out.startswith((folder / "ideal.txt").read_text().rstrip())
     assert ran.out.rstrip().endswith(
-        "written: " + ", ".join(str(folder / f"ideal.{suffix}") for suffix in ("txt", "json", "csv", "png", "svg"))
+        "written: "
+        + ", ".join(
+            str(folder / f"ideal.{suffix}") for suffix in ("txt", "json", "csv", "png", "svg")
+        )
     )
-    monkeypatch.setattr(ideal.IdealExperiment, "draw", lambda *arguments: pytest.fail("computed again"))
+    monkeypatch.setattr(
+        ideal.IdealExperiment, "draw", lambda *arguments: pytest.fail("computed again")
+    )
     assert run("reproduce", "ideal", "--quick", "--seed", 4).out == ran.out
 
 
@@ -42,9 +49,13 @@ def test_the_table_is_printed_and_written_and_found_again(run: Run, monkeypatch:
     [
         (
             ("mlp", "--data", "x"),
-            "--data holds images for the experiments cnn and regularise; mlp reads none: leave it out",
+            "--data holds images for the experiments cnn and regularise; mlp reads none: "
+            "leave it out",
         ),
-        (("ideal", "--weights", "file"), "--weights holds AlexNet's weights; the experiment ideal reads none"),
+        (
+            ("ideal", "--weights", "file"),
+            "--weights holds AlexNet's weights; the experiment ideal reads none",
+        ),
         (("cnn", "--data", "absent"), "absent is not a folder: put there the four files of MNIST"),
         (("alexnet", "--weights", "absent.pth"), "absent.pth cannot be read: No such file"),
         (("ideal", "--quick", "--out", "file"), "cannot be written"),

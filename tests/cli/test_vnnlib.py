@@ -15,19 +15,31 @@ SECOND = "(assert (>= X_1 -2)) (assert (<= X_1 2))\n"
 
 
 def test_bounds_in_either_order_and_in_conjunctions() -> None:
-    text = DECLARED + FIRST + "(assert (and (<= -0.25 X_1) (>= 1e-1 X_1))) ; a comment (\n(assert (<= Y_0 3))"
+    text = (
+        DECLARED
+        + FIRST
+        + "(assert (and (<= -0.25 X_1) (>= 1e-1 X_1))) ; a comment (\n(assert (<= Y_0 3))"
+    )
     assert read_box(text) == FoundBox([0.5, -0.25], [1.0, 0.1])
 
 
 def test_decimals_that_are_no_doubles_are_rounded_outward() -> None:
     found = read_box("(assert (>= X_0 0.1)) (assert (<= X_0 0.1234567890123456789012345))")
     (lower,), (upper,) = found.lower, found.upper
-    assert Fraction(lower) <= Fraction("0.1") and Fraction(upper) >= Fraction("0.1234567890123456789012345")
-    assert (lower, upper) == (pytest.approx(0.1, rel=1e-15), pytest.approx(0.12345678901234568, rel=1e-15))
+    assert Fraction(lower) <= Fraction("0.1") and Fraction(upper) >= Fraction(
+        "0.1234567890123456789012345"
+    )
+    assert (lower, upper) == (
+        pytest.approx(0.1, rel=1e-15),
+        pytest.approx(0.12345678901234568, rel=1e-15),
+    )
 
 
 def test_several_bounds_intersect_and_equality_fixes() -> None:
-    text = "(assert (>= X_0 0)) (assert (>= X_0 1)) (assert (<= X_0 3)) (assert (<= X_0 2)) (assert (= X_1 (- 0.5)))"
+    text = (
+        "(assert (>= X_0 0)) (assert (>= X_0 1)) (assert (<= X_0 3)) (assert (<= X_0 2)) "
+        "(assert (= X_1 (- 0.5)))"
+    )
     assert read_box(text) == FoundBox([1.0, -0.5], [2.0, -0.5])
 
 
@@ -47,7 +59,10 @@ def test_disjunctions_of_outputs_are_ignored() -> None:
         ("(assert)", "is not understood"),
         ("(assert (>= X_0 1e999999999))", "1e999999999 is no decimal number, or has more digits"),
         ("(assert (>= X_0 -1e-999999999))", "more digits"),
-        ("(assert (>= X_0 1e400)) (assert (<= X_0 1e401))", r"the bound 1.0+e\+400 is larger than every double"),
+        (
+            "(assert (>= X_0 1e400)) (assert (<= X_0 1e401))",
+            r"the bound 1.0+e\+400 is larger than every double",
+        ),
         (f"(assert (>= X_0 {'9' * 10**5}))", r"9+\.\.\. is no decimal number"),
         ("(assert (>= X_0 1/3))", "1/3 is no decimal number"),
         ("(assert (>= X_0 NaN))", "is not a bound on one input"),
@@ -56,7 +71,10 @@ def test_disjunctions_of_outputs_are_ignored() -> None:
         ("(assert " + "(and " * 10**5 + "(<= X_0 1)" + ")" * (10**5 + 1), "nested deeper than 100"),
         (")" * 10**5, "without an opening"),
         ("\x00\x01", "is not understood"),
-        (FIRST + "(assert (<= (+ X_0 X_1) 1))", r"\(<= \(\+ X_0 X_1\) 1\) is not a bound on one input"),
+        (
+            FIRST + "(assert (<= (+ X_0 X_1) 1))",
+            r"\(<= \(\+ X_0 X_1\) 1\) is not a bound on one input",
+        ),
         (FIRST + "(assert (<= X_0 X_1))", "is not a bound on one input"),
         (FIRST + "(assert (not (<= X_0 1)))", "is not a bound on one input"),
         (FIRST + "(assert (<= X_0 Y_0))", "is not a bound on one input"),
@@ -91,16 +109,28 @@ def test_a_long_file_is_read_in_time() -> None:
     assert len(read_box(text).lower) == 5000
 
 
-NETWORK = "(vnnlib-version <2.0>) (declare-network N (declare-input X float32 [1,3]) (declare-output Y float32 [2]))\n"
-REST = "(assert (and (<= X[0,0] 1.0) (>= X[0,0] -0.1))) (assert (>= X[0,2] (- 0.5))) (assert (>= 0.25 X[0,2]))\n"
+NETWORK = (
+    "(vnnlib-version <2.0>) (declare-network N (declare-input X float32 [1,3]) "
+    "(declare-output Y float32 [2]))\n"
+)
+REST = (
+    "(assert (and (<= X[0,0] 1.0) (>= X[0,0] -0.1))) (assert (>= X[0,2] (- 0.5))) (assert "
+    "(>= 0.25 X[0,2]))\n"
+)
 
 
 def test_version_2_is_read_by_its_package() -> None:
     pytest.importorskip("vnnlib")
-    either = "(assert (or (and (<= X[0,1] 1.0) (>= X[0,1] 0.0)) (and (<= X[0,1] 3.0) (>= X[0,1] 2.0))))"
-    found = read_box(NETWORK + REST + "; a comment (\n" + either + "(assert (<= (+ Y[0] 1.5) Y[1]))")
+    either = (
+        "(assert (or (and (<= X[0,1] 1.0) (>= X[0,1] 0.0)) (and (<= X[0,1] 3.0) (>= X[0,1] 2.0))))"
+    )
+    found = read_box(
+        NETWORK + REST + "; a comment (\n" + either + "(assert (<= (+ Y[0] 1.5) Y[1]))"
+    )
     assert found == FoundBox([found.lower[0], 0.0, -0.5], [1.0, 3.0, 0.25], joined=2)
-    assert Fraction(found.lower[0]) <= Fraction("-0.1") and found.lower[0] == pytest.approx(-0.1, rel=1e-15)
+    assert Fraction(found.lower[0]) <= Fraction("-0.1") and found.lower[0] == pytest.approx(
+        -0.1, rel=1e-15
+    )
 
 
 @pytest.mark.parametrize(
@@ -113,7 +143,11 @@ def test_version_2_is_read_by_its_package() -> None:
         (NETWORK + "(assert (<= X[0,0]", "never closed"),
         (NETWORK + f"(assert (<= X[0,0] {'9' * 400}.0))", "a number is larger than every double"),
         (NETWORK + "(assert " + "(and " * 10**5, "nested deeper than 100"),
-        (NETWORK.replace("(declare-output", "(declare-input Z float32 [1]) (declare-output") + REST, "2 inputs are"),
+        (
+            NETWORK.replace("(declare-output", "(declare-input Z float32 [1]) (declare-output")
+            + REST,
+            "2 inputs are",
+        ),
     ],
 )
 def test_version_2_refuses_in_a_sentence(text: str, reason: str) -> None:

@@ -1,4 +1,5 @@
-"""ONNX files that others trained and exported: each one loads, exports, and agrees with its reference."""
+"""ONNX files that others trained and exported: each one loads, exports, and agrees with its
+reference."""
 
 import os
 from pathlib import Path
@@ -26,6 +27,8 @@ def test_a_published_file_is_captured(path: Path) -> None:
     expected = model.reference(inputs)
     for module in (model.module, exported):
         outputs = module(*example)
-        for ours, theirs in zip(outputs if isinstance(outputs, tuple) else (outputs,), expected, strict=True):
+        for ours, theirs in zip(
+            outputs if isinstance(outputs, tuple) else (outputs,), expected, strict=True
+        ):
             assert ours.shape == theirs.shape
             assert np.abs(ours.numpy() - theirs).max() <= 1e-5 * np.abs(theirs).max()

@@ -1,4 +1,5 @@
-"""The portfolio on networks that others trained: what is published is reproduced, what is attained is respected."""
+"""The portfolio on networks that others trained: what is published is reproduced, what is attained
+is respected."""
 
 import functools
 import time
@@ -51,8 +52,13 @@ AT_MOST = {
 }
 """Published values for images of any size; ours are for 12 x 12, or better."""
 
-EXCEEDED = {"local_lipschitz_cifar": 18246.61, "local_lipschitz_mnist": 103820.96, "lipsdp_mnist": 31.50350684}
-"""Published products of norms that are too small (four of six convolution norms are), and one to the last digit."""
+EXCEEDED = {
+    "local_lipschitz_cifar": 18246.61,
+    "local_lipschitz_mnist": 103820.96,
+    "lipsdp_mnist": 31.50350684,
+}
+"""Published products of norms that are too small (four of six convolution norms are), and one to
+the last digit."""
 
 EXACT = {"iris": 11.634355134, "wine": 1.74337}
 """Constants known by enumeration, rounded down."""
@@ -66,13 +72,17 @@ def bounds_of(name: str) -> dict[str, float]:
     """Every member's bound, on one problem: norms are found once.  And `attained`, a slope."""
     factory, shape = NETWORKS[name]
     model = factory()
-    x = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(next(model.parameters()).dtype)
+    x = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(
+        next(model.parameters()).dtype
+    )
     capture = capture_model(model, (x,))
     options = NormOptions(delta=1e-11)
     problem = Problem.pose(capture.graph, Everywhere(), Norm.L2, Norm.L2, options)
     found = {}
     for member in (*AUTO, "eclipse-fast"):
-        timed = name not in PRODUCTS and (name, member) not in AT_MOST and not name.startswith("cnn")
+        timed = (
+            name not in PRODUCTS and (name, member) not in AT_MOST and not name.startswith("cnn")
+        )
         timed |= (name.startswith("cnn") and member == "rescaled") or member == "lipsdp"
         limit = time.monotonic() + SECONDS if timed else None
         posed = replace(problem, options=replace(options, deadline=limit))
@@ -110,11 +120,14 @@ def last_digit(printed: str) -> float:
 
 @pytest.mark.parametrize("budget", [1.0, 4.0])
 def test_the_time_budget_is_kept(budget: float) -> None:
-    """A network of long kernels, whose norms alone take longer: some bound, who is late is named, all in about time."""
+    """A network of long kernels, whose norms alone take longer: some bound, who is late is named,
+    all in about time."""
     factory, shape = NETWORKS["crepe_tiny"]
     capture = capture_model(factory(), (torch.zeros(shape),))
     started = time.process_time()
     result = bracket(capture, model="crepe", lower=(), time_budget=budget)
     assert time.process_time() - started < budget + 10.0
     assert result.upper is not None and not result.complete
-    assert any("liplt left out: the time was spent before its turn came" in note for note in result.notes)
+    assert any(
+        "liplt left out: the time was spent before its turn came" in note for note in result.notes
+    )

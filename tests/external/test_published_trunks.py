@@ -1,4 +1,5 @@
-"""Trained trunks of AlexNet and VGG-16, and CREPE in full: brackets, norms of blocks, norms from both sides."""
+"""Trained trunks of AlexNet and VGG-16, and CREPE in full: brackets, norms of blocks, norms from
+both sides."""
 
 import math
 from pathlib import Path
@@ -47,7 +48,8 @@ def test_a_trained_network_is_bracketed(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["alexnet", "crepe"])
 def test_the_norm_of_a_trained_convolution_from_both_sides(name: str) -> None:
-    """The first layer on a small image: the power method from below, a proved bound above within 3%."""
+    """The first layer on a small image: the power method from below, a proved bound above within
+    3%."""
     model, _ = loaded(name)
     conv = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
     image = (80, 80) if name == "alexnet" else (2048, 1)

@@ -17,7 +17,9 @@ EXACT = {"iris": 11.634355134, "wine": 1.74337}
 def bracket(name: str, **options: object) -> Result:
     factory, shape = NETWORKS[name]
     model = factory()
-    x = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(next(model.parameters()).dtype)
+    x = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(
+        next(model.parameters()).dtype
+    )
     return lipschitz(model, (x,), **options)  # type: ignore[arg-type]
 
 

@@ -63,7 +63,9 @@ def test_lipsdp(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", sorted(ZOO.rglob("*pendulum.onnx")) + sorted(ZOO.rglob("ACASXU*.onnx")), ids=lambda f: f.stem
+    "file",
+    sorted(ZOO.rglob("*pendulum.onnx")) + sorted(ZOO.rglob("ACASXU*.onnx")),
+    ids=lambda f: f.stem,
 )
 def test_every_weight_of_a_model_file_is_found_in_it(file: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnx")

@@ -1,4 +1,5 @@
-"""SeqLip and its relatives on every external network: no bound is below what is attained, none above the product."""
+"""SeqLip and its relatives on every external network: no bound is below what is attained, none
+above the product."""
 
 import pytest
 import torch
@@ -14,7 +15,16 @@ pytestmark = [
     pytest.mark.slow,
 ]
 
-SMALL = "iris", "wine", "lipsdp_mnist", "lipsdp_random", "fnn_tanh", "fnn_sigmoid", "ai2_fnn", "cart_pole"
+SMALL = (
+    "iris",
+    "wine",
+    "lipsdp_mnist",
+    "lipsdp_random",
+    "fnn_tanh",
+    "fnn_sigmoid",
+    "ai2_fnn",
+    "cart_pole",
+)
 QUICK = (*SMALL, "mlp_L33_W16", "local_lipschitz_mnist")
 REST = tuple(name for name in NETWORKS if name not in (*QUICK, "crepe_tiny"))
 """10 to 20 s each; the norms of crepe_tiny's kernels of 64 and 512 taps alone take minutes."""
@@ -30,11 +40,27 @@ REST = tuple(name for name in NETWORKS if name not in (*QUICK, "crepe_tiny"))
 def test_lower_is_below_every_upper(name: str) -> None:
     factory, shape = NETWORKS[name]
     model = factory()
-    x = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(next(model.parameters()).dtype)
-    methods = ["autolip", "frobenius", "theorem3", SeqLip(seconds=1.0), SeqLip("relaxed", rank=10, seconds=1.0)]
+    x = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(
+        next(model.parameters()).dtype
+    )
+    methods = [
+        "autolip",
+        "frobenius",
+        "theorem3",
+        SeqLip(seconds=1.0),
+        SeqLip("relaxed", rank=10, seconds=1.0),
+    ]
     result = lipschitz(model, (x,), method=methods, lower=Ascent(seconds=0.1))
     assert result.lower is not None and result.lower.value is not None
-    uppers = {row.method: row.value for row in result.bounds if row.kind == "upper" and row.value is not None}
+    uppers = {
+        row.method: row.value
+        for row in result.bounds
+        if row.kind == "upper" and row.value is not None
+    }
     assert {"autolip", "frobenius", "theorem3", "seqlip"} <= set(uppers)
     assert result.lower.value <= min(uppers.values())
-    assert max(uppers["seqlip"], uppers["theorem3"]) <= uppers["autolip"] * (1 + 1e-3) <= uppers["frobenius"] * 1.01
+    assert (
+        max(uppers["seqlip"], uppers["theorem3"])
+        <= uppers["autolip"] * (1 + 1e-3)
+        <= uppers["frobenius"] * 1.01
+    )

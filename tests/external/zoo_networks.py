@@ -1,4 +1,5 @@
-"""Networks trained by others, as modules: the folder `$AUTOLIP_ZOO` or `../shared/zoo` beside the repository."""
+"""Networks trained by others, as modules: the folder `$AUTOLIP_ZOO` or `../shared/zoo` beside the
+repository."""
 
 import io
 import os
@@ -21,14 +22,20 @@ def matrices(path: str, key: str = "weights") -> list[Tensor]:
 
 
 def mlp(
-    weights: Sequence[Tensor], biases: Sequence[Tensor] | None = None, activation: type[nn.Module] = nn.ReLU
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor] | None = None,
+    activation: type[nn.Module] = nn.ReLU,
 ) -> nn.Sequential:
     """Linear layers with the activation between them."""
     layers: list[nn.Module] = []
     for number, weight in enumerate(weights):
         layer = nn.Linear(weight.shape[1], weight.shape[0]).to(weight.dtype)
         layer.weight.data = weight
-        layer.bias.data = torch.zeros(weight.shape[0]).to(weight) if biases is None else biases[number].reshape(-1)
+        layer.bias.data = (
+            torch.zeros(weight.shape[0]).to(weight)
+            if biases is None
+            else biases[number].reshape(-1)
+        )
         layers += [layer, activation()]
     return nn.Sequential(*layers[:-1]).eval()
 
@@ -44,7 +51,10 @@ def chain(path: str, last: int) -> list[Tensor]:
     from scipy.io import loadmat
 
     params = loadmat(ZOO / path)["params"][0, 0]
-    return [torch.tensor(params[f"linear_{i}_weight"]).double().T.contiguous() for i in range(1, last + 1)]
+    return [
+        torch.tensor(params[f"linear_{i}_weight"]).double().T.contiguous()
+        for i in range(1, last + 1)
+    ]
 
 
 def conv_chain(path: str, last: int) -> list[Tensor]:
@@ -107,8 +117,14 @@ class Crepe(nn.Module):
         widths = (1, *widths)
         for i in range(6):
             kernel, stride = (512, 4) if i == 0 else (64, 1)
-            setattr(self, f"conv{i + 1}", nn.Conv2d(widths[i], widths[i + 1], (kernel, 1), (stride, 1)))
-            setattr(self, f"conv{i + 1}_BN", nn.BatchNorm2d(widths[i + 1], eps=0.0010000000474974513, momentum=0.0))
+            setattr(
+                self, f"conv{i + 1}", nn.Conv2d(widths[i], widths[i + 1], (kernel, 1), (stride, 1))
+            )
+            setattr(
+                self,
+                f"conv{i + 1}_BN",
+                nn.BatchNorm2d(widths[i + 1], eps=0.0010000000474974513, momentum=0.0),
+            )
         self.classifier = nn.Linear(features, 360)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -116,7 +132,9 @@ class Crepe(nn.Module):
             x = F.pad(x, (0, 0, 254, 254) if i == 1 else (0, 0, 31, 32))
             x = getattr(self, f"conv{i}_BN")(F.relu(getattr(self, f"conv{i}")(x)))
             x = F.max_pool2d(x, (2, 1), (2, 1))
-        return torch.sigmoid(self.classifier(x.permute(0, 2, 1, 3).reshape(-1, self.classifier.in_features)))
+        return torch.sigmoid(
+            self.classifier(x.permute(0, 2, 1, 3).reshape(-1, self.classifier.in_features))
+        )
 
 
 def crepe_tiny() -> nn.Module:
@@ -129,7 +147,9 @@ class BasicBlock(nn.Module):
     def __init__(self, width: int, out: int, stride: int) -> None:
         super().__init__()
         self.conv1, self.conv2 = nn.Conv2d(width, out, 3, stride, 1), nn.Conv2d(out, out, 3, 1, 1)
-        self.shortcut = nn.Sequential(nn.Conv2d(width, out, 1, stride)) if stride != 1 else nn.Sequential()
+        self.shortcut = (
+            nn.Sequential(nn.Conv2d(width, out, 1, stride)) if stride != 1 else nn.Sequential()
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.conv2(F.relu(self.conv1(x))) + self.shortcut(x))
@@ -154,13 +174,20 @@ def loaded(model: nn.Module, path: str) -> nn.Module:
 
 def cart_pole() -> nn.Module:
     archive = zipfile.ZipFile(ZOO / "control/ppo_CartPole-v1.zip")
-    weights = torch.load(io.BytesIO(archive.read("policy.pth")), weights_only=True, map_location="cpu")
+    weights = torch.load(
+        io.BytesIO(archive.read("policy.pth")), weights_only=True, map_location="cpu"
+    )
     names = ("mlp_extractor.policy_net.0", "mlp_extractor.policy_net.2", "action_net")
-    return mlp([weights[f"{n}.weight"] for n in names], [weights[f"{n}.bias"] for n in names], nn.Tanh)
+    return mlp(
+        [weights[f"{n}.weight"] for n in names], [weights[f"{n}.bias"] for n in names], nn.Tanh
+    )
 
 
 def exact_reference(name: str) -> nn.Module:
-    return mlp(matrices(f"exact_refs/{name}_weights.mat"), matrices(f"exact_refs/{name}_biases.mat", "biases"))
+    return mlp(
+        matrices(f"exact_refs/{name}_weights.mat"),
+        matrices(f"exact_refs/{name}_biases.mat", "biases"),
+    )
 
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
@@ -168,12 +195,24 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "wine": (lambda: exact_reference("wine_11-12-12-1_relu"), (1, 11)),
     "lipsdp_mnist": (lambda: mlp(matrices("mnist/lipsdp_mnist_weights.mat")), (1, 784)),
     "lipsdp_random": (lambda: mlp(matrices("mnist/lipsdp_random_weights.mat")), (1, 2)),
-    "fnn_tanh": (lambda: mlp(matrices("mnist/mnist_fnn_tanh_30_20.mat"), activation=nn.Tanh), (1, 784)),
-    "fnn_sigmoid": (lambda: mlp(matrices("mnist/mnist_fnn_sigmoid_30_20.mat"), activation=nn.Sigmoid), (1, 784)),
+    "fnn_tanh": (
+        lambda: mlp(matrices("mnist/mnist_fnn_tanh_30_20.mat"), activation=nn.Tanh),
+        (1, 784),
+    ),
+    "fnn_sigmoid": (
+        lambda: mlp(matrices("mnist/mnist_fnn_sigmoid_30_20.mat"), activation=nn.Sigmoid),
+        (1, 784),
+    ),
     "ai2_fnn": (lambda: mlp(matrices("mnist/ai2_mnist_fnn_1.mat")), (1, 784)),
     "kw_mnist": (kw_mnist, (1, 1, 28, 28)),
-    "local_lipschitz_mnist": (lambda: loaded(LeNet(), "mnist/local_lipschitz_mnist/ckpt_99.ckpt"), (1, 1, 28, 28)),
-    "local_lipschitz_cifar": (lambda: loaded(CifarNet(), "cifar/local_lipschitz_cifar/ckpt_499.ckpt"), (1, 3, 32, 32)),
+    "local_lipschitz_mnist": (
+        lambda: loaded(LeNet(), "mnist/local_lipschitz_mnist/ckpt_99.ckpt"),
+        (1, 1, 28, 28),
+    ),
+    "local_lipschitz_cifar": (
+        lambda: loaded(CifarNet(), "cifar/local_lipschitz_cifar/ckpt_499.ckpt"),
+        (1, 3, 32, 32),
+    ),
     "resnet2b": (lambda: loaded(ResNet2b(), "cifar/resnet2b.pth"), (1, 3, 32, 32)),
     "crepe_tiny": (crepe_tiny, (1, 1, 1024, 1)),
     "cart_pole": (cart_pole, (1, 4)),

@@ -15,9 +15,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument(
-        "--seed", type=int, default=None, help="number of the first network; drawn where it is left out"
+        "--seed",
+        type=int,
+        default=None,
+        help="number of the first network; drawn where it is left out",
     )
-    parser.add_argument("--append", type=Path, default=None, help="a file that failures are added to as well")
+    parser.add_argument(
+        "--append", type=Path, default=None, help="a file that failures are added to as well"
+    )
     asked = parser.parse_args()
     seed = random.SystemRandom().randrange(10**9) if asked.seed is None else asked.seed
     torch.set_num_threads(1)

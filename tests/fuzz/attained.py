@@ -1,4 +1,5 @@
-"""What a network attains, without a line of the program under test: Jacobians, secants, linear regions, 80 digits."""
+"""What a network attains, without a line of the program under test: Jacobians, secants, linear
+regions, 80 digits."""
 
 import itertools
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ Output = tuple[int, ...]
 """() for all outputs, (i,) for one, (i, j) for a difference."""
 
 POINTS, FULL = 48, 6
-"""Points of a region at which Jacobians are taken; sides up to which all vectors of signs are tried."""
+"""Points of a region at which Jacobians are taken; sides up to which all vectors of signs are
+tried."""
 
 STEP = mpf(10) ** -35
 """Half distance, relative to the point's size, at which a secant is the derivative to 30 digits."""
@@ -50,7 +52,9 @@ def read(output: Output, values: Any) -> Any:
 class Attained:
     """Slopes of a network in a place, for every pair of norms and every output."""
 
-    def __init__(self, network: Network, place: Place, seed: int, extra: Tensor | None = None) -> None:
+    def __init__(
+        self, network: Network, place: Place, seed: int, extra: Tensor | None = None
+    ) -> None:
         self.network, self.place = network, place
         self.generator = torch.Generator().manual_seed(seed)
         self.points = place.points(POINTS, self.generator)
@@ -71,14 +75,17 @@ class Attained:
         return torch.cat(first), torch.cat(second)
 
     def slope(self, p: str, q: str, output: Output, claimed: float) -> mpf:
-        """A slope that is attained, exact where it is close to the claimed bound or above: 0 where none is known."""
+        """A slope that is attained, exact where it is close to the claimed bound or above: 0 where
+        none is known."""
         key = (p, q, output)
         if key not in self.confirmed:
             found = [one for one in self.candidates(p, q, output) if one.slope > 0]
             best = max((one.slope for one in found), default=0.0)
             if best < claimed * (1 - 1e-6):
                 return mpf(best) * (1 - mpf(2) ** -20)
-            self.confirmed[key] = max((self.exact(one, p, q, output) for one in found), default=mpf(0))
+            self.confirmed[key] = max(
+                (self.exact(one, p, q, output) for one in found), default=mpf(0)
+            )
         return self.confirmed[key]
 
     def candidates(self, p: str, q: str, output: Output) -> Iterator[Candidate]:
@@ -87,7 +94,9 @@ class Attained:
         if jacobians.numel():
             tried = _directions(jacobians, self.place.free.flatten(), self.generator)
             rises = torch.linalg.vector_norm(jacobians @ tried, ORDERS[q], dim=1)
-            slopes = (rises / torch.linalg.vector_norm(tried, ORDERS[p], dim=1)).nan_to_num(0.0, 0.0, 0.0)
+            slopes = (rises / torch.linalg.vector_norm(tried, ORDERS[p], dim=1)).nan_to_num(
+                0.0, 0.0, 0.0
+            )
             at, along = divmod(int(slopes.argmax()), slopes.shape[1])
             direction = tried[at, :, along].reshape(self.network.shape)
             yield Candidate(float(slopes.max()), self.inner[at], direction, True)
@@ -101,12 +110,16 @@ class Attained:
         """The slope of the candidate to 25 digits, rounded down; 0 where it leaves the region."""
         x, y = digits(candidate.x), digits(candidate.y)
         if candidate.derivative:
-            step = STEP * max([mpf(1) if self.place.kind == "everywhere" else mpf(0), *map(abs, x.reshape(-1))])
+            step = STEP * max(
+                [mpf(1) if self.place.kind == "everywhere" else mpf(0), *map(abs, x.reshape(-1))]
+            )
             step = step / max(map(abs, y.reshape(-1)))
             x, y = x + step * y, x - step * y
         if not (self.place.holds(x) and self.place.holds(y)):
             return mpf(0)
-        values = [np.asarray(self.network.exact(point), dtype=object).reshape(-1) for point in (x, y)]
+        values = [
+            np.asarray(self.network.exact(point), dtype=object).reshape(-1) for point in (x, y)
+        ]
         run = length(np.asarray(x - y, dtype=object).reshape(-1), p)
         if not run:
             return mpf(0)
@@ -115,7 +128,9 @@ class Attained:
 
 
 def length(entries: np.ndarray, norm: str) -> mpf:
-    return mpf(mpmath.norm(list(np.atleast_1d(entries)), ORDERS[norm] if norm != "linf" else mpmath.inf))
+    return mpf(
+        mpmath.norm(list(np.atleast_1d(entries)), ORDERS[norm] if norm != "linf" else mpmath.inf)
+    )
 
 
 def _values(network: Network, x: Tensor) -> Tensor:
@@ -125,17 +140,22 @@ def _values(network: Network, x: Tensor) -> Tensor:
 
 
 def _jacobians(network: Network, place: Place, points: Tensor) -> tuple[Tensor, Tensor]:
-    """The points where all outputs are finite, and (k, m, n) Jacobians there; no columns of entries that are fixed."""
+    """The points where all outputs are finite, and (k, m, n) Jacobians there; no columns of entries
+    that are fixed."""
     x = points.clone().requires_grad_()
     values = torch.stack([network(one).reshape(-1) for one in x])
-    columns = [torch.autograd.grad(column.sum(), x, retain_graph=True)[0].flatten(1) for column in values.unbind(1)]
+    columns = [
+        torch.autograd.grad(column.sum(), x, retain_graph=True)[0].flatten(1)
+        for column in values.unbind(1)
+    ]
     jacobians = torch.stack(columns, 1) * place.free.flatten()
     kept = jacobians.isfinite().all(2).all(1) & values.isfinite().all(1)
     return points[kept], jacobians[kept]
 
 
 def _directions(jacobians: Tensor, free: Tensor, generator: torch.Generator) -> Tensor:
-    """(k, n, r): units, signs, singular vectors, gradients and their signs, along entries that are free."""
+    """(k, n, r): units, signs, singular vectors, gradients and their signs, along entries that are
+    free."""
     k, m, n = jacobians.shape
     units = torch.eye(n, dtype=torch.float64).expand(k, n, n)
     outputs = torch.cat([torch.eye(m, dtype=torch.float64), _signs(m, generator)], 1)

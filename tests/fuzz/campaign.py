@@ -36,14 +36,17 @@ class Tally:
         seconds = time.monotonic() - self.started
         failed = ", ".join(f"{count} x {kind}" for kind, count in self.failures.items()) or "none"
         return (
-            f"{self.configurations} configurations on {self.networks} networks ({self.files} from ONNX files,"
-            f" {self.refused} refused at the capture), {self.certificates} with certificates, in {seconds:.0f} s"
+            f"{self.configurations} configurations on {self.networks} networks "
+            f"({self.files} from ONNX files,"
+            f" {self.refused} refused at the capture), {self.certificates} with "
+            f"certificates, in {seconds:.0f} s"
             f" ({self.configurations / max(seconds, 1e-9):.0f} a second); failures: {failed}"
         )
 
 
 def failures(seed: int, tally: Tally) -> Iterator[Failure]:
-    """Failures about the network of one seed, the first of each kind; `tally` counts what was tried."""
+    """Failures about the network of one seed, the first of each kind; `tally` counts what was
+    tried."""
     rng = random.Random(seed)
     drawn = network(rng)
     onnx = rng.random() < ONNX and writable(drawn)
@@ -65,7 +68,8 @@ def failures(seed: int, tally: Tally) -> Iterator[Failure]:
 
 
 def campaign(seed: int, seconds: float, tally: Tally) -> Iterator[Failure]:
-    """Failures of networks number `seed`, `seed` + 1, ... until the time is over: a few of each kind, shrunk."""
+    """Failures of networks number `seed`, `seed` + 1, ... until the time is over: a few of each
+    kind, shrunk."""
     limit = time.monotonic() + seconds
     warnings.simplefilter("ignore")
     while time.monotonic() < limit:

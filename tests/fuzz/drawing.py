@@ -17,7 +17,8 @@ LARGEST = 40
 
 
 def network(rng: random.Random) -> Network:
-    """A network of one to nine steps on a vector, a few tokens or a small image; one in four is piecewise linear."""
+    """A network of one to nine steps on a vector, a few tokens or a small image; one in four is
+    piecewise linear."""
     if rng.random() < 0.25:
         return _piecewise_linear(rng)
     shape = rng.choice([_vector, _vector, _vector, _image, _image, _tokens])(rng)
@@ -54,7 +55,8 @@ def _tokens(rng: random.Random) -> tuple[int, ...]:
 
 
 class _Drawing:
-    """A network that grows step by step; most steps read the latest value, some an earlier one as well."""
+    """A network that grows step by step; most steps read the latest value, some an earlier one as
+    well."""
 
     def __init__(self, rng: random.Random, start: Network) -> None:
         self.rng, self.network = rng, start
@@ -69,7 +71,8 @@ class _Drawing:
         return len(self.network.steps)
 
     def add(self, kind: str, of: tuple[int, ...] | None = None, **settings: Any) -> None:
-        """Append a step, with the settings that its kind knows, unless its value would be empty, or large."""
+        """Append a step, with the settings that its kind knows, unless its value would be empty, or
+        large."""
         weights = {name: value for name, value in settings.items() if isinstance(value, Tensor)}
         known = {name for _, name, _, _ in Formatter().parse(KINDS[kind].torch)}
         plain = {name: value for name, value in settings.items() if name in known - set(weights)}
@@ -80,7 +83,13 @@ class _Drawing:
 
     def grow(self) -> None:
         rank = len(self.shapes[-1])
-        general: list[Callable[[], None]] = [self.activate, self.activate, self.join, self.join, self.linear]
+        general: list[Callable[[], None]] = [
+            self.activate,
+            self.activate,
+            self.join,
+            self.join,
+            self.linear,
+        ]
         special = {2: [self.vector] * 4, 3: [self.token] * 4, 4: [self.image] * 4}.get(rank, [])
         self.rng.choice([*general, *special])()
 
@@ -100,16 +109,25 @@ class _Drawing:
             self.add("negative")
 
     def activate(self, kind: str | None = None) -> None:
-        kind = kind or self.rng.choice(["relu"] * 8 + ["tanh", "sigmoid", "leaky"] * 3 + list(POINTWISE))
+        kind = kind or self.rng.choice(
+            ["relu"] * 8 + ["tanh", "sigmoid", "leaky"] * 3 + list(POINTWISE)
+        )
         choice = self.rng.choice
         settings: dict[str, dict[str, Any]] = {
             "leaky": {"alpha": choice([0.2, 0.01, -0.3, -3.0, 1.0, 2.5, 0.0])},
             "elu": {"alpha": choice([1.0, 3.0, 0.1])},
             "celu": {"alpha": choice([1.0, 3.0, 0.3])},
-            "softplus": {"beta": choice([1.0, 5.0, 0.5]), "threshold": choice([20.0, 20.0, 1.0, 0.1])},
+            "softplus": {
+                "beta": choice([1.0, 5.0, 0.5]),
+                "threshold": choice([20.0, 20.0, 1.0, 0.1]),
+            },
             "gelu": {"approximate": choice(["none", "tanh"])},
             "hardtanh": dict(
-                zip(("lo", "hi"), choice([(-1.0, 1.0), (0.0, 6.0), (-0.2, 0.1), (2.0, 3.0)]), strict=True)
+                zip(
+                    ("lo", "hi"),
+                    choice([(-1.0, 1.0), (0.0, 6.0), (-0.2, 0.1), (2.0, 3.0)]),
+                    strict=True,
+                )
             ),
             "softshrink": {"lambd": choice([0.5, 0.0, 1.5])},
             "hardshrink": {"lambd": choice([0.5, 0.0])},
@@ -118,8 +136,11 @@ class _Drawing:
         }
         self.add(kind, **settings.get(kind, {}))
 
-    def join(self, kinds: Sequence[str] = ("add", "add", "sub", "mul", "max", "min", "concat")) -> None:
-        """A second operand of the same shape, earlier or new: residual, product, maximum, concatenation."""
+    def join(
+        self, kinds: Sequence[str] = ("add", "add", "sub", "mul", "max", "min", "concat")
+    ) -> None:
+        """A second operand of the same shape, earlier or new: residual, product, maximum,
+        concatenation."""
         same = [i for i, shape in enumerate(self.shapes[:-1]) if shape == self.shapes[-1]]
         if not same:
             return self.activate()
@@ -157,7 +178,12 @@ class _Drawing:
         elif choice < 0.65:
             self.attend()
         elif choice < 0.8:
-            self.add("layer_norm", w=self.noise(size), b=self.noise(size), eps=self.rng.choice([1e-5, 1e-1]))
+            self.add(
+                "layer_norm",
+                w=self.noise(size),
+                b=self.noise(size),
+                eps=self.rng.choice([1e-5, 1e-1]),
+            )
         elif choice < 0.9:
             self.add("softmax", dim=-1)
         else:
@@ -195,9 +221,13 @@ class _Drawing:
                 )
         elif choice < 0.7:
             kernel = min(draw([2, 3]), side)
-            self.add("avg_pool", kernel_size=kernel, stride=draw([1, 2]), padding=draw([0, kernel // 2]))
+            self.add(
+                "avg_pool", kernel_size=kernel, stride=draw([1, 2]), padding=draw([0, kernel // 2])
+            )
         elif choice < 0.8:
-            self.normalise(draw(["batch_norm", "group_norm"]) if side > 1 else "batch_norm", channels)
+            self.normalise(
+                draw(["batch_norm", "group_norm"]) if side > 1 else "batch_norm", channels
+            )
         elif choice < 0.88:
             mode = draw(["constant", "reflect", "circular"]) if side > 1 else "constant"
             self.add("pad", sides=[1, 1, 0, 1], mode=mode)
@@ -210,7 +240,12 @@ class _Drawing:
             weight = self.matrix(channels, 2 * kernel * kernel).reshape(channels, 2, kernel, kernel)
             padding = draw([0, kernel - 1])
             self.add(
-                "conv_transpose", w=weight, b=self.noise(2), stride=draw([1, 2]), padding=padding, output_padding=0
+                "conv_transpose",
+                w=weight,
+                b=self.noise(2),
+                stride=draw([1, 2]),
+                padding=padding,
+                output_padding=0,
             )
             return
         groups = draw([1, channels])
@@ -220,7 +255,15 @@ class _Drawing:
         dilation = draw([1, 1, 2]) if 2 * (kernel - 1) + 1 <= side + 2 * padding else 1
         stride = draw([1, 1, 2])
         bias = self.noise(outputs)
-        self.add("conv", w=weight, b=bias, stride=stride, padding=padding, dilation=dilation, groups=groups)
+        self.add(
+            "conv",
+            w=weight,
+            b=bias,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+        )
 
     def normalise(self, kind: str, channels: int) -> None:
         weights = {"w": self.noise(channels), "b": self.noise(channels)}
@@ -228,7 +271,12 @@ class _Drawing:
             weights |= {"mean": self.noise(channels), "var": self.noise(channels) ** 2}
             self.add(kind, eps=1e-5, **weights)
         else:
-            self.add(kind, groups=self.rng.choice([1, channels]), eps=self.rng.choice([1e-5, 1e-1]), **weights)
+            self.add(
+                kind,
+                groups=self.rng.choice([1, channels]),
+                eps=self.rng.choice([1e-5, 1e-1]),
+                **weights,
+            )
 
     def dense(self, outputs: int, of: int | None = None) -> None:
         source = self.latest if of is None else of
@@ -239,9 +287,12 @@ class _Drawing:
         return torch.randn(shape, generator=self.generator).double()
 
     def matrix(self, rows: int, columns: int) -> Tensor:
-        """Ordinary, one-sided, repeated, zeroed, rank-one, integer, orthogonal-like and badly scaled weights."""
+        """Ordinary, one-sided, repeated, zeroed, rank-one, integer, orthogonal-like and badly
+        scaled weights."""
         weight = self.noise(rows, columns) * self.rng.choice([1.0, 1.0, 3.0, 0.3])
-        style = self.rng.choice(["plain"] * 6 + ["signed", "repeated", "zero", "rank", "integer", "scaled", "constant"])
+        style = self.rng.choice(
+            ["plain"] * 6 + ["signed", "repeated", "zero", "rank", "integer", "scaled", "constant"]
+        )
         if style == "signed":
             weight = weight.abs() * self.rng.choice([1, -1])
         elif style == "repeated":

@@ -1,4 +1,5 @@
-"""What a step can be: its expression in PyTorch, its value to 80 digits, and its nodes in an ONNX file."""
+"""What a step can be: its expression in PyTorch, its value to 80 digits, and its nodes in an ONNX
+file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +28,10 @@ def pointwise(expression: str, function: Callable[..., Any], onnx: str = "") -> 
     """A function of one number, which is given the step's settings as well."""
 
     def exact(step: Any, xs: Arrays, weights: dict[str, np.ndarray]) -> np.ndarray:
-        settings = {name: mpf(value) if isinstance(value, float) else value for name, value in step.settings.items()}
+        settings = {
+            name: mpf(value) if isinstance(value, float) else value
+            for name, value in step.settings.items()
+        }
         return each(lambda t: function(t, **settings), xs[0])
 
     return Kind(expression, exact, onnx)
@@ -40,7 +44,11 @@ def each(function: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
     return result
 
 
-def linear(expression: str, onnx: str = "", denominator: Callable[[Any, np.ndarray], int] = lambda step, x: 1) -> Kind:
+def linear(
+    expression: str,
+    onnx: str = "",
+    denominator: Callable[[Any, np.ndarray], int] = lambda step, x: 1,
+) -> Kind:
     """A linear map without weights: its matrix times the denominator has integers in it."""
 
     def exact(step: Any, xs: Arrays, weights: dict[str, np.ndarray]) -> np.ndarray:
@@ -56,7 +64,8 @@ def linear(expression: str, onnx: str = "", denominator: Callable[[Any, np.ndarr
 
 
 def convolved(step: Any, xs: Arrays, weights: dict[str, np.ndarray]) -> np.ndarray:
-    """Entry (o, i) of the convolution's matrix is the weight whose number stands there for numbered weights."""
+    """Entry (o, i) of the convolution's matrix is the weight whose number stands there for numbered
+    weights."""
     x, weight, bias = xs[0], weights["w"], weights["b"]
     numbers = torch.arange(1, weight.size + 1, dtype=torch.float64).reshape(weight.shape)
     function = F.conv_transpose2d if step.kind == "conv_transpose" else F.conv2d
@@ -74,7 +83,10 @@ def max_pool(step: Any, xs: Arrays, weights: dict[str, np.ndarray]) -> np.ndarra
     result = np.empty(tuple(shape), dtype=object)
     for n, c, i, j in np.ndindex(result.shape):
         places = [
-            (i * s["stride"] - s["padding"] + s["dilation"] * a, j * s["stride"] - s["padding"] + s["dilation"] * b)
+            (
+                i * s["stride"] - s["padding"] + s["dilation"] * a,
+                j * s["stride"] - s["padding"] + s["dilation"] * b,
+            )
             for a in range(s["kernel_size"])
             for b in range(s["kernel_size"])
         ]
@@ -135,9 +147,15 @@ ALPHA, SCALE = mpf(1.6732632423543772848170429916717), mpf(1.0507009873554804934
 
 POINTWISE = {
     "relu": pointwise("F.relu({0})", lambda t: max(t, 0), "Relu"),
-    "leaky": pointwise("F.leaky_relu({0}, {alpha})", lambda t, alpha: t if t > 0 else alpha * t, "LeakyRelu"),
-    "elu": pointwise("F.elu({0}, {alpha})", lambda t, alpha: t if t > 0 else alpha * mpmath.expm1(t), "Elu"),
-    "celu": pointwise("F.celu({0}, {alpha})", lambda t, alpha: t if t > 0 else alpha * mpmath.expm1(t / alpha)),
+    "leaky": pointwise(
+        "F.leaky_relu({0}, {alpha})", lambda t, alpha: t if t > 0 else alpha * t, "LeakyRelu"
+    ),
+    "elu": pointwise(
+        "F.elu({0}, {alpha})", lambda t, alpha: t if t > 0 else alpha * mpmath.expm1(t), "Elu"
+    ),
+    "celu": pointwise(
+        "F.celu({0}, {alpha})", lambda t, alpha: t if t > 0 else alpha * mpmath.expm1(t / alpha)
+    ),
     "selu": pointwise("F.selu({0})", lambda t: SCALE * (t if t > 0 else ALPHA * mpmath.expm1(t))),
     "sigmoid": pointwise("torch.sigmoid({0})", sigmoid, "Sigmoid"),
     "tanh": pointwise("torch.tanh({0})", mpmath.tanh, "Tanh"),
@@ -148,8 +166,12 @@ POINTWISE = {
     "hardtanh": pointwise("F.hardtanh({0}, {lo}, {hi})", clamped, "Clip"),
     "hardsigmoid": pointwise("F.hardsigmoid({0})", lambda t: clamped(t + 3, 0, 6) / 6),
     "hardswish": pointwise("F.hardswish({0})", lambda t: t * clamped(t + 3, 0, 6) / 6),
-    "softshrink": pointwise("F.softshrink({0}, {lambd})", lambda t, lambd: t - clamped(t, -lambd, lambd)),
-    "hardshrink": pointwise("F.hardshrink({0}, {lambd})", lambda t, lambd: t if abs(t) > lambd else mpf(0)),
+    "softshrink": pointwise(
+        "F.softshrink({0}, {lambd})", lambda t, lambd: t - clamped(t, -lambd, lambd)
+    ),
+    "hardshrink": pointwise(
+        "F.hardshrink({0}, {lambd})", lambda t, lambd: t if abs(t) > lambd else mpf(0)
+    ),
     "softsign": pointwise("F.softsign({0})", lambda t: t / (1 + abs(t)), "Softsign"),
     "logsigmoid": pointwise("F.logsigmoid({0})", lambda t: -softplus(-t, threshold=mpf("inf"))),
     "abs": pointwise("{0}.abs()", abs, "Abs"),
@@ -167,17 +189,21 @@ POINTWISE = {
 KINDS = POINTWISE | {
     "dense": Kind("F.linear({0}, {w}, {b})", lambda s, xs, w: xs[0] @ w["w"].T + w["b"], "Gemm"),
     "conv": Kind(
-        "F.conv2d({0}, {w}, {b}, stride={stride}, padding={padding}, dilation={dilation}, groups={groups})",
+        "F.conv2d({0}, {w}, {b}, stride={stride}, padding={padding}, "
+        "dilation={dilation}, groups={groups})",
         convolved,
         "Conv",
     ),
     "conv_transpose": Kind(
-        "F.conv_transpose2d({0}, {w}, {b}, stride={stride}, padding={padding}, output_padding={output_padding})",
+        "F.conv_transpose2d({0}, {w}, {b}, stride={stride}, padding={padding}, "
+        "output_padding={output_padding})",
         convolved,
         "ConvTranspose",
     ),
     "max_pool": Kind(
-        "F.max_pool2d({0}, {kernel_size}, {stride}, {padding}, {dilation}, {ceil_mode})", max_pool, "MaxPool"
+        "F.max_pool2d({0}, {kernel_size}, {stride}, {padding}, {dilation}, {ceil_mode})",
+        max_pool,
+        "MaxPool",
     ),
     "avg_pool": linear(
         "F.avg_pool2d({0}, {kernel_size}, {stride}, {padding})",
@@ -204,10 +230,14 @@ KINDS = POINTWISE | {
     "amax": Kind("{0}.amax(-1)", lambda s, xs, w: xs[0].max(-1)),
     "softmax": Kind("F.softmax({0}, {dim})", softmax, "Softmax"),
     "matmul": Kind("{0} @ {1}", lambda s, xs, w: matrix_product(xs), "MatMul"),
-    "layer_norm": Kind("F.layer_norm({0}, {w}.shape, {w}, {b}, {eps})", layer_norm, "LayerNormalization"),
+    "layer_norm": Kind(
+        "F.layer_norm({0}, {w}.shape, {w}, {b}, {eps})", layer_norm, "LayerNormalization"
+    ),
     "group_norm": Kind("F.group_norm({0}, {groups}, {w}, {b}, {eps})", group_norm),
     "batch_norm": Kind(
-        "F.batch_norm({0}, {mean}, {var}, {w}, {b}, False, 0.0, {eps})", batch_norm, "BatchNormalization"
+        "F.batch_norm({0}, {mean}, {var}, {w}, {b}, False, 0.0, {eps})",
+        batch_norm,
+        "BatchNormalization",
     ),
     "tuple": Kind("({body},)", lambda s, xs, w: xs[0]),
 }

@@ -1,4 +1,5 @@
-"""Random networks as data: steps that can be run, written down as a runnable module, or evaluated to 80 digits."""
+"""Random networks as data: steps that can be run, written down as a runnable module, or evaluated
+to 80 digits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,8 @@ mpmath.mp.dps = 80
 
 @dataclass(frozen=True)
 class Step:
-    """One operation: its kind, the values it reads (0 is the input, k the result of step k), settings and weights."""
+    """One operation: its kind, the values it reads (0 is the input, k the result of step k),
+    settings and weights."""
 
     kind: str
     of: tuple[int, ...]
@@ -68,7 +70,9 @@ class Network:
         """The shape of every value."""
         body = ", ".join(f"v{k}" for k in range(len(self.steps) + 1))
         module = replace(self, steps=(*self.steps, Step("tuple", (), {"body": body}))).double
-        return [tuple(value.shape) for value in module(torch.zeros(self.shape, dtype=torch.float64))]
+        return [
+            tuple(value.shape) for value in module(torch.zeros(self.shape, dtype=torch.float64))
+        ]
 
     def exact(self, x: np.ndarray) -> np.ndarray:
         """f(x) to 80 digits, for an array of mpmath numbers."""
@@ -86,16 +90,24 @@ class Network:
             needed |= set(self.steps[k - 1].of) if k in needed else set()
         kept = sorted(needed - {0})
         new = {0: 0} | {old: number for number, old in enumerate(kept, 1)}
-        steps = [replace(self.steps[k - 1], of=tuple(new[i] for i in self.steps[k - 1].of)) for k in kept]
+        steps = [
+            replace(self.steps[k - 1], of=tuple(new[i] for i in self.steps[k - 1].of)) for k in kept
+        ]
         return replace(self, steps=tuple(steps))
 
     def single(self) -> "Network":
         """With settings that single precision holds: those of an ONNX file are."""
         rounded = [
-            {name: float(np.float32(v)) if isinstance(v, float) else v for name, v in step.settings.items()}
+            {
+                name: float(np.float32(v)) if isinstance(v, float) else v
+                for name, v in step.settings.items()
+            }
             for step in self.steps
         ]
-        return replace(self, steps=tuple(replace(a, settings=b) for a, b in zip(self.steps, rounded, strict=True)))
+        return replace(
+            self,
+            steps=tuple(replace(a, settings=b) for a, b in zip(self.steps, rounded, strict=True)),
+        )
 
     def source(self) -> str:
         """The definition of `model` as text."""
@@ -106,7 +118,9 @@ class Network:
         ]
         body = [f"        {line}" for line in (*self.lines, f"return v{len(self.steps)}")]
         head = ["class Net(nn.Module):", "    def __init__(self):", "        super().__init__()"]
-        return "\n".join([*head, *stored, "    def forward(self, v0):", *body, "model = Net().eval()"])
+        return "\n".join(
+            [*head, *stored, "    def forward(self, v0):", *body, "model = Net().eval()"]
+        )
 
 
 HEADER = """import math

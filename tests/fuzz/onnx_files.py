@@ -28,8 +28,12 @@ def write(network: Network, path: Path) -> None:
     element = helper.np_dtype_to_tensor_dtype(np.dtype(str(network.dtype).split(".")[1]))
     nodes, stored = [], []
     for k, step in enumerate(network.steps, 1):
-        weights = {f"{name}{k}": value.to(network.dtype).numpy() for name, value in step.weights.items()}
-        weights |= {f"{name}{k}": np.asarray(value) for name, value in _constants(network, step).items()}
+        weights = {
+            f"{name}{k}": value.to(network.dtype).numpy() for name, value in step.weights.items()
+        }
+        weights |= {
+            f"{name}{k}": np.asarray(value) for name, value in _constants(network, step).items()
+        }
         nodes.append(_node(network, step, k))
         stored += [numpy_helper.from_array(value, name) for name, value in weights.items()]
     last = len(network.steps)
@@ -68,16 +72,26 @@ def _node(network: Network, step: Step, k: int) -> NodeProto:
 
 def _order(step: Step) -> list[str]:
     """Weights in the order of the operator's inputs."""
-    return ["w", "b", "mean", "var"] if step.kind == "batch_norm" else sorted(step.weights, reverse=True)
+    return (
+        ["w", "b", "mean", "var"]
+        if step.kind == "batch_norm"
+        else sorted(step.weights, reverse=True)
+    )
 
 
 def _attributes(step: Step, rank: int) -> dict[str, Any]:
     s = step.settings
     if step.kind in ("conv", "conv_transpose"):
         shared = {"strides": [s["stride"]] * 2, "pads": [s["padding"]] * 4}
-        return shared | ({"dilations": [s["dilation"]] * 2, "group": s["groups"]} if step.kind == "conv" else {})
+        return shared | (
+            {"dilations": [s["dilation"]] * 2, "group": s["groups"]} if step.kind == "conv" else {}
+        )
     if step.kind in ("max_pool", "avg_pool"):
-        window = {"kernel_shape": [s["kernel_size"]] * 2, "strides": [s["stride"]] * 2, "pads": [s["padding"]] * 4}
+        window = {
+            "kernel_shape": [s["kernel_size"]] * 2,
+            "strides": [s["stride"]] * 2,
+            "pads": [s["padding"]] * 4,
+        }
         if step.kind == "avg_pool":
             return window | {"count_include_pad": 1}
         return window | {"dilations": [s["dilation"]] * 2, "ceil_mode": int(s["ceil_mode"])}

@@ -1,4 +1,5 @@
-"""Where inputs may lie, in the fuzz's own terms: points of a region, and whether a point is in it."""
+"""Where inputs may lie, in the fuzz's own terms: points of a region, and whether a point is in
+it."""
 
 import random
 from dataclasses import dataclass
@@ -10,12 +11,14 @@ import torch
 from torch import Tensor
 
 INSIDE = 1 - 2.0**-20
-"""Points are moved this much towards the centre, so that steps in all directions stay in the region."""
+"""Points are moved this much towards the centre, so that steps in all directions stay in the
+region."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Everywhere ("everywhere"), the box lo <= x <= hi ("box"), or a ball about the centre ("l2", "linf")."""
+    """Everywhere ("everywhere"), the box lo <= x <= hi ("box"), or a ball about the centre ("l2",
+    "linf")."""
 
     kind: str
     lo: Tensor
@@ -39,7 +42,9 @@ class Place:
     @staticmethod
     def draw(rng: random.Random, shape: tuple[int, ...]) -> "Place":
         generator = torch.Generator().manual_seed(rng.randrange(2**31))
-        centre = torch.randn(shape, generator=generator).double() * rng.choice([0.0, 1.0, 1.0, 10.0])
+        centre = torch.randn(shape, generator=generator).double() * rng.choice(
+            [0.0, 1.0, 1.0, 10.0]
+        )
         width = torch.rand(shape, generator=generator).double() * rng.choice([1e-3, 0.1, 1.0, 5.0])
         kind = rng.choice(["everywhere", "everywhere", "box", "box", "l2", "linf"])
         if kind == "everywhere":
@@ -58,7 +63,11 @@ class Place:
     @property
     def free(self) -> Tensor:
         """Which entries may vary."""
-        return self.lo < self.hi if self.kind != "everywhere" else torch.ones(self.lo.shape, dtype=torch.bool)
+        return (
+            self.lo < self.hi
+            if self.kind != "everywhere"
+            else torch.ones(self.lo.shape, dtype=torch.bool)
+        )
 
     def points(self, count: int, generator: torch.Generator) -> Tensor:
         """Random points strictly inside, near the corners among them."""
@@ -80,10 +89,16 @@ class Place:
         """Whether a point, given to many digits, lies in the region."""
         if self.kind == "everywhere":
             return True
-        flat, ends = x.reshape(-1), zip(self.lo.flatten().tolist(), self.hi.flatten().tolist(), strict=True)
+        flat, ends = (
+            x.reshape(-1),
+            zip(self.lo.flatten().tolist(), self.hi.flatten().tolist(), strict=True),
+        )
         if self.kind == "box":
             return all(lo <= value <= hi for value, (lo, hi) in zip(flat, ends, strict=True))
-        offsets = [value - centre for value, centre in zip(flat, self.centre.flatten().tolist(), strict=True)]
+        offsets = [
+            value - centre
+            for value, centre in zip(flat, self.centre.flatten().tolist(), strict=True)
+        ]
         length: Any = mpmath.norm(offsets, 2 if self.kind == "l2" else mpmath.inf)
         return bool(length <= self.radius)
 

@@ -1,4 +1,5 @@
-"""From a failing case to a few lines: greedy, one simplification after the other, as long as the failure stays."""
+"""From a failing case to a few lines: greedy, one simplification after the other, as long as the
+failure stays."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,9 @@ def failure_of(case: Case, seed: int) -> Failure | None:
         return problem
     if case.output:
         problem = problem.reading(readout(problem.slopes.output_shape, *case.output))
-    return subject.failure(case, Attained(case.network, case.place, seed, pieces(case.network, case.place)), problem)
+    return subject.failure(
+        case, Attained(case.network, case.place, seed, pieces(case.network, case.place)), problem
+    )
 
 
 def shrunk(failure: Failure, seed: int, patience: float = PATIENCE) -> Failure:
@@ -47,7 +50,8 @@ def shrunk(failure: Failure, seed: int, patience: float = PATIENCE) -> Failure:
 
 
 def _same(failure: Failure, case: Case, seed: int) -> Failure | None:
-    """The failure of a case where it is of the same kind; steps that do not fit each other are no case."""
+    """The failure of a case where it is of the same kind; steps that do not fit each other are no
+    case."""
     try:
         found = failure_of(case, seed)
     except (RuntimeError, ValueError, IndexError, TypeError):
@@ -67,7 +71,10 @@ def _simpler(case: Case) -> Iterator[Case]:
     if case.place.kind != "everywhere":
         yield replace(case, place=Place.everywhere(case.network.shape))
     if case.place.kind in ("l2", "linf"):
-        for centre, radius in ((torch.zeros_like(case.place.centre), case.place.radius), (case.place.centre, 1.0)):
+        for centre, radius in (
+            (torch.zeros_like(case.place.centre), case.place.radius),
+            (case.place.centre, 1.0),
+        ):
             if not torch.equal(centre, case.place.centre) or radius != case.place.radius:
                 yield replace(case, place=Place.ball(case.place.kind, centre, radius))
     if (case.p, case.q) != ("l2", "l2"):
@@ -102,7 +109,9 @@ def _plainer(network: Network) -> Iterator[Network]:
                 simple = plain(weight)
                 if not torch.equal(simple, weight):
                     changed = replace(step, weights=step.weights | {name: simple})
-                    yield replace(network, steps=(*network.steps[:k], changed, *network.steps[k + 1 :]))
+                    yield replace(
+                        network, steps=(*network.steps[:k], changed, *network.steps[k + 1 :])
+                    )
 
 
 PLAINER: tuple[Callable[[Tensor], Tensor], ...] = (

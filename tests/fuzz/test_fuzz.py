@@ -1,4 +1,5 @@
-"""The fuzz itself: its networks, its slopes, and that it finds and shrinks a bound that is too small."""
+"""The fuzz itself: its networks, its slopes, and that it finds and shrinks a bound that is too
+small."""
 
 import random
 from pathlib import Path
@@ -23,12 +24,16 @@ NETWORKS = [network(random.Random(seed)) for seed in range(60)]
 
 
 def dense(weight: Tensor) -> Step:
-    return Step("dense", (0,), {}, {"w": weight, "b": torch.zeros(len(weight), dtype=torch.float64)})
+    return Step(
+        "dense", (0,), {}, {"w": weight, "b": torch.zeros(len(weight), dtype=torch.float64)}
+    )
 
 
 def test_many_digits_agree_with_pytorch() -> None:
     for drawn in NETWORKS:
-        x = torch.randn(drawn.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        x = torch.randn(
+            drawn.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+        )
         wanted = drawn(x)
         exact = drawn.exact(digits(x))
         assert exact.shape == wanted.shape
@@ -40,7 +45,9 @@ def test_many_digits_agree_with_pytorch() -> None:
 
 def test_files_hold_the_same_networks(tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
-    written = [drawn.single() for drawn in NETWORKS if drawn.dtype == torch.float32 and writable(drawn)]
+    written = [
+        drawn.single() for drawn in NETWORKS if drawn.dtype == torch.float32 and writable(drawn)
+    ]
     assert len(written) > 8
     for drawn in written:
         write(drawn, tmp_path / "x.onnx")
@@ -50,7 +57,10 @@ def test_files_hold_the_same_networks(tmp_path: Path) -> None:
         assert found.shape == tuple(wanted.shape)
         scale = float(wanted.abs().max()) + 1e-6
         torch.testing.assert_close(
-            torch.from_numpy(np.asarray(found)).double() / scale, wanted / scale, rtol=1e-3, atol=1e-3
+            torch.from_numpy(np.asarray(found)).double() / scale,
+            wanted / scale,
+            rtol=1e-3,
+            atol=1e-3,
         )
 
 

@@ -81,7 +81,8 @@ def captured(network: Network, onnx: bool) -> Capture:
 
 
 def guarded(case: Case, what: str, run: Callable[[], Any]) -> Any:
-    """The result of a call, None where the program refuses in a sentence, a Failure where anything else happens."""
+    """The result of a call, None where the program refuses in a sentence, a Failure where anything
+    else happens."""
     try:
         return run()
     except (CaptureMismatch, InternalError) as error:
@@ -105,7 +106,9 @@ class Subject:
     def problem(self, case: Case) -> Any:
         """The slopes of the network in the case's region."""
         graph, region = self.capture.graph, region_of(case.place)
-        return guarded(case, "slopes", lambda: Problem.pose(graph, region, Norm.L2, Norm.L2, NormOptions()))
+        return guarded(
+            case, "slopes", lambda: Problem.pose(graph, region, Norm.L2, Norm.L2, NormOptions())
+        )
 
     def failure(self, case: Case, attained: Attained, problem: Any) -> Failure | None:
         """What is wrong with one case."""
@@ -122,24 +125,42 @@ class Subject:
         slope = attained.slope(case.p, case.q, case.output, bound)
         if mpf(bound) >= slope:
             return None
-        text = f"{case.method} claims {bound!r}, attained is {float(slope)!r} (relative excess {_excess(slope, bound)})"
+        text = (
+            f"{case.method} claims {bound!r}, attained is {float(slope)!r} (relative excess "
+            f"{_excess(slope, bound)})"
+        )
         return Failure(case, "upper below attained", text)
 
     def whole(self, case: Case, attained: Attained) -> Failure | None:
-        """The bracket as users get it, lower bound by random points, its certificate written and checked."""
+        """The bracket as users get it, lower bound by random points, its certificate written and
+        checked."""
         result = guarded(case, "bracket", lambda: _bracket(case, self.capture))
         if result is None or isinstance(result, Failure):
             return result
         upper, lower = result.upper, result.lower
         if upper is not None and lower is not None and lower.value > upper.value:
-            return Failure(case, "lower above upper", f"{lower.value!r} by {lower.method} > {upper.value!r}")
-        defects = [f"{row.method}: {row.refusal}" for row in result.bounds if "please report" in (row.refusal or "")]
+            return Failure(
+                case, "lower above upper", f"{lower.value!r} by {lower.method} > {upper.value!r}"
+            )
+        defects = [
+            f"{row.method}: {row.refusal}"
+            for row in result.bounds
+            if "please report" in (row.refusal or "")
+        ]
         if defects:
             return Failure(case, "a row that failed", "; ".join(defects))
         rows = [row for row in result.bounds if row.kind == "upper" and row.value is not None]
-        found = [self.compared(replace(case, method=row.method), attained, row.value) for row in rows]
+        found = [
+            self.compared(replace(case, method=row.method), attained, row.value) for row in rows
+        ]
         failed = [failure for failure in found if failure is not None]
-        if failed or not case.certified or upper is None or math.isinf(upper.value) or upper.value == 0:
+        if (
+            failed
+            or not case.certified
+            or upper is None
+            or math.isinf(upper.value)
+            or upper.value == 0
+        ):
             return failed[0] if failed else None
         return self.certificate(case, attained, result)
 
@@ -188,7 +209,13 @@ def region_of(place: Place) -> Any:
     return autolip.Ball(place.centre, place.radius, Norm(place.kind))
 
 
-COSTLY = {"lipsdp": 0.15, "lipsdp-cvxpy": 0.01, "seqlip-sdp": 0.1, "seqlip-exact": 0.2, "auto": 0.04}
+COSTLY = {
+    "lipsdp": 0.15,
+    "lipsdp-cvxpy": 0.01,
+    "seqlip-sdp": 0.1,
+    "seqlip-exact": 0.2,
+    "auto": 0.04,
+}
 """Methods that are tried on a part of the cases only."""
 
 
@@ -199,7 +226,9 @@ def cases(
     size = math.prod(subject.network.shapes[-1])
     for _ in range(places):
         place = Place.draw(rng, subject.network.shape)
-        attained = Attained(subject.network, place, rng.randrange(2**31), pieces(subject.network, place))
+        attained = Attained(
+            subject.network, place, rng.randrange(2**31), pieces(subject.network, place)
+        )
         first = replace(subject.first, place=place)
         problem = subject.problem(first)
         if problem is None or isinstance(problem, Failure):
@@ -211,12 +240,16 @@ def cases(
         for output in rng.sample(outputs, 2):
             shape = problem.slopes.output_shape
             read = problem if not output else problem.reading(readout(shape, *output))
-            for p, q in rng.sample([(a, b) for a in ("l1", "l2", "linf") for b in ("l1", "l2", "linf")], norms):
+            for p, q in rng.sample(
+                [(a, b) for a in ("l1", "l2", "linf") for b in ("l1", "l2", "linf")], norms
+            ):
                 for method in (*METHODS, "auto"):
                     if rng.random() < COSTLY.get(method, 1.0):
                         certified = method in ("auto", "autolip", "lipsdp") and rng.random() < 0.1
                         yield (
-                            replace(first, p=p, q=q, output=output, method=method, certified=certified),
+                            replace(
+                                first, p=p, q=q, output=output, method=method, certified=certified
+                            ),
                             attained,
                             read,
                         )

@@ -16,7 +16,9 @@ def of(model: nn.Module, x: Tensor) -> tuple[Stretch, ...]:
 
 def test_a_chain_is_one_stretch() -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, 2))
+    model = nn.Sequential(
+        nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, 2)
+    )
     (stretch,) = of(model, torch.randn(1, 3))
     assert len(stretch.blocks) == 3 and len(stretch.slopes) == 2
     scale = model[3].running_var.add(1e-5).rsqrt()

@@ -28,7 +28,11 @@ PIECES = {
     "softshrink": (nn.Softshrink(0.3), aten.softshrink.default, (0.0, 1.0)),
     "hardshrink of 0": (nn.Hardshrink(0.0), aten.hardshrink.default, (1.0, 1.0)),
     "silu by hand": (lambda x: torch.sigmoid(x) * x, aten.silu.default, (-0.09984, 1.09984)),
-    "mish by hand": (lambda x: x * torch.tanh(nn.functional.softplus(x)), aten.mish.default, (-0.11253, 1.08850)),
+    "mish by hand": (
+        lambda x: x * torch.tanh(nn.functional.softplus(x)),
+        aten.mish.default,
+        (-0.11253, 1.08850),
+    ),
 }
 
 
@@ -66,7 +70,11 @@ def test_a_part_that_is_used_elsewhere_stays() -> None:
         return x * gate + gate
 
     graph = whole(gated)
-    assert [node.target for node in graph] == [aten.sigmoid.default, aten.silu.default, aten.add.Tensor]
+    assert [node.target for node in graph] == [
+        aten.sigmoid.default,
+        aten.silu.default,
+        aten.add.Tensor,
+    ]
 
 
 def test_a_composite_can_be_differentiated_and_mapped() -> None:

@@ -29,18 +29,29 @@ class Mixed(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.a(x)
         z = torch.tanh(self.b(torch.sigmoid(y))) + y
-        return self.c(torch.cat([torch.sigmoid(z) * torch.tanh(y), torch.nn.functional.leaky_relu(z, -0.3)], 1))
+        return self.c(
+            torch.cat(
+                [torch.sigmoid(z) * torch.tanh(y), torch.nn.functional.leaky_relu(z, -0.3)], 1
+            )
+        )
 
 
 def networks() -> dict[str, tuple[nn.Module, Tensor]]:
     torch.manual_seed(1)
     activations = (nn.ReLU(), nn.SiLU(), nn.ELU(2.0), nn.Hardtanh(), nn.LeakyReLU(0.2))
     chains = {
-        f"chain-{type(a).__name__}": nn.Sequential(nn.Linear(3, 8), a, nn.Linear(8, 8), a, nn.Linear(8, 2))
+        f"chain-{type(a).__name__}": nn.Sequential(
+            nn.Linear(3, 8), a, nn.Linear(8, 8), a, nn.Linear(8, 2)
+        )
         for a in activations
     }
     conv = nn.Sequential(
-        nn.Conv2d(2, 4, 3, 2, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(3, 2, 1), nn.Flatten(), nn.Linear(16, 3)
+        nn.Conv2d(2, 4, 3, 2, 1),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2, 1),
+        nn.Flatten(),
+        nn.Linear(16, 3),
     )
     return {name: (chain.eval(), torch.randn(1, 3)) for name, chain in chains.items()} | {
         "mixed": (Mixed().eval(), torch.randn(1, 4)),
@@ -66,13 +77,24 @@ LONGER = "lipsdp", "lipsdp-cvxpy", "seqlip-sdp"
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("method", [pytest.param(m, marks=[pytest.mark.slow] if m in LONGER else []) for m in METHODS])
+@pytest.mark.parametrize(
+    "method", [pytest.param(m, marks=[pytest.mark.slow] if m in LONGER else []) for m in METHODS]
+)
 def test_never_below_what_is_attained(method: str, name: str) -> None:
     limited = method in LONGER
-    for number, region in enumerate(regions(NETWORKS[name].example)[: 2 if method == "lipsdp-cvxpy" else None]):
+    for number, region in enumerate(
+        regions(NETWORKS[name].example)[: 2 if method == "lipsdp-cvxpy" else None]
+    ):
         for norm in NORMS if method == "autolip" and number == 1 else ("l2", "linf"):
             seconds, known = 1.0 if limited else None, attained(name, number, norm)
-            check_method(method_named(method), NETWORKS[name], region, norm=norm, seconds=seconds, attained=known)
+            check_method(
+                method_named(method),
+                NETWORKS[name],
+                region,
+                norm=norm,
+                seconds=seconds,
+                attained=known,
+            )
 
 
 @pytest.mark.slow
@@ -97,13 +119,22 @@ def test_never_above_autolip(name: str) -> None:
     else:
         model, inputs = zoo.load(name)
         capture = capture_model(model, inputs)
-    region = Ball(capture.example.double(), 0.05, Norm.LINF) if name == "digits-attention" else Everywhere()
+    region = (
+        Ball(capture.example.double(), 0.05, Norm.LINF)
+        if name == "digits-attention"
+        else Everywhere()
+    )
     for norm in (Norm.L2, Norm.LINF) if name in NETWORKS else (Norm.L2,):
         for seconds in (0.0, 2.0):
             options = NormOptions(deadline=time.monotonic() + seconds)
             problem = Problem.pose(capture.graph, region, norm, norm, options)
             product = value(method_named("autolip"), problem)
-            for method in ("layerwise", "rescaled", "liplt", *(() if name in NETWORKS else ("lipsdp",))):
+            for method in (
+                "layerwise",
+                "rescaled",
+                "liplt",
+                *(() if name in NETWORKS else ("lipsdp",)),
+            ):
                 found = value(method_named(method), problem)
                 assert found is None or (product is not None and found <= product * (1 + 1e-12))
 
@@ -111,7 +142,9 @@ def test_never_above_autolip(name: str) -> None:
 def value(method: Method, problem: Problem) -> float | None:
     """None where it refuses."""
     found = method.accepts(problem) or method.bound(problem)
-    return found.value.value if isinstance(found, Bound) and isinstance(found.value, Upper) else None
+    return (
+        found.value.value if isinstance(found, Bound) and isinstance(found.value, Upper) else None
+    )
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,15 @@ def test_every_rule_explains_every_difference(rule: Rule) -> None:
 
 
 def mutant(target: Any, change: Callable[..., Any], **settings: Any) -> Rule:
-    """The rule with `change` applied to each of its outcomes, its arguments overridden by `settings`."""
+    """The rule with `change` applied to each of its outcomes, its arguments overridden by
+    `settings`."""
     original = RULES[target]
 
     def function(**arguments: Any) -> Any:
         outcome = original.function(**(arguments | settings))
-        return [change(one) for one in (outcome if isinstance(outcome, list | tuple) else [outcome])]
+        return [
+            change(one) for one in (outcome if isinstance(outcome, list | tuple) else [outcome])
+        ]
 
     return replace(original, function=function)
 
@@ -46,12 +49,16 @@ def same(outcome: Any) -> Any:
 
 
 def with_slopes(change: Callable[[Any], Any]) -> Callable[[Action], Action]:
-    return lambda action: replace(action, slopes=tuple((x, change(slope)) for x, slope in action.slopes))
+    return lambda action: replace(
+        action, slopes=tuple((x, change(slope)) for x, slope in action.slopes)
+    )
 
 
 def gains(change: Callable[[float], float]) -> Callable[[Action], Action]:
     def altered(slope: Gain) -> Gain:
-        return replace(slope, norms={norm: Upper(change(bound.value)) for norm, bound in slope.norms.items()})
+        return replace(
+            slope, norms={norm: Upper(change(bound.value)) for norm, bound in slope.norms.items()}
+        )
 
     return with_slopes(altered)
 
@@ -77,11 +84,17 @@ MUTANTS = {
             slope_turns=(Turn(0.0, 0.0, 0.99),),
         ),
     ),
-    "relu without its kink": mutant(aten.relu.default, with_fields(slope_turns=(), slope_limits=(0.0, 0.0))),
-    "relu with image above 1": mutant(aten.relu.default, with_fields(values_within=(1.0, float("inf")))),
+    "relu without its kink": mutant(
+        aten.relu.default, with_fields(slope_turns=(), slope_limits=(0.0, 0.0))
+    ),
+    "relu with image above 1": mutant(
+        aten.relu.default, with_fields(values_within=(1.0, float("inf")))
+    ),
     "silu in [0, 1]": mutant(aten.silu.default, with_fields(slopes_within=(0.0, 1.0))),
     "gelu in [0, 1]": mutant(aten.gelu.default, with_fields(slopes_within=(0.0, 1.0))),
-    "gelu of at least 0": mutant(aten.gelu.default, with_fields(value_turns=(), values_within=(0.0, float("inf")))),
+    "gelu of at least 0": mutant(
+        aten.gelu.default, with_fields(value_turns=(), values_within=(0.0, float("inf")))
+    ),
     "mish below 1": mutant(aten.mish.default, with_fields(slopes_within=(-1.0, 1.0))),
     "elu without alpha": mutant(aten.elu.default, same, alpha=1.0),
     "elu without scale": mutant(aten.elu.default, same, scale=1.0),
@@ -95,8 +108,12 @@ MUTANTS = {
     "hardshrink without jumps": mutant(aten.hardshrink.default, with_fields(jumps=())),
     "threshold without jump": mutant(aten.threshold.default, with_fields(jumps=())),
     "clamp with the wrong bound": mutant(aten.clamp.default, same, max=0.25),
-    "sqrt of negative numbers": mutant(aten.sqrt.default, with_fields(domain=(-float("inf"), float("inf")))),
-    "reciprocal without pole": mutant(aten.reciprocal.default, with_fields(jumps=(), slope_turns=())),
+    "sqrt of negative numbers": mutant(
+        aten.sqrt.default, with_fields(domain=(-float("inf"), float("inf")))
+    ),
+    "reciprocal without pole": mutant(
+        aten.reciprocal.default, with_fields(jumps=(), slope_turns=())
+    ),
     "square of slope x": mutant(aten.square.default, with_fields(derivative=lambda x: x)),
     "softplus without beta": mutant(aten.softplus.default, same, beta=1.0),
     "sine with the image of a part": mutant(aten.sin.default, shifted_image),
@@ -123,12 +140,18 @@ def test_overlapping_windows_of_gain_one_are_caught() -> None:
 
 
 def test_a_violation_names_rule_example_region_and_pair() -> None:
-    with pytest.raises(LawViolation, match=r"(?s)aten.silu.default.*Variable.*region.*\(x, y\).*\(f\(x\), f\(y\)\)"):
+    with pytest.raises(
+        LawViolation, match=r"(?s)aten.silu.default.*Variable.*region.*\(x, y\).*\(f\(x\), f\(y\)\)"
+    ):
         check_rule(MUTANTS["silu in [0, 1]"])
 
 
 def test_a_rule_that_refuses_its_examples_is_caught() -> None:
-    refusing = mutant(aten.pow.Tensor_Tensor, same, exponent=Operand("y", torch.Size([3]), Interval.everywhere((3,))))
+    refusing = mutant(
+        aten.pow.Tensor_Tensor,
+        same,
+        exponent=Operand("y", torch.Size([3]), Interval.everywhere((3,))),
+    )
     with pytest.raises(LawViolation, match="refuses its own example"):
         check_rule(replace(refusing, examples=(Example(Variable(3), torch.ones(3)),)))
 

@@ -1,4 +1,5 @@
-"""Every method, norm engine and lower search on the networks and operators whose constants are known."""
+"""Every method, norm engine and lower search on the networks and operators whose constants are
+known."""
 
 from dataclasses import dataclass, replace
 
@@ -45,7 +46,10 @@ def other_norms(network: Tight) -> list[str]:
 def test_methods_on_known_constants(network: Tight) -> None:
     for title in METHODS:
         if title not in LONGER + ESTIMATES:
-            for norm in ("l2", *(other_norms(network) if title in ("autolip", "liplt", "nonnegative") else ())):
+            for norm in (
+                "l2",
+                *(other_norms(network) if title in ("autolip", "liplt", "nonnegative") else ()),
+            ):
                 check_tight(method_named(title), network, norm)
 
 
@@ -66,7 +70,9 @@ def test_every_method_on_everything(title: str) -> None:
 @pytest.mark.parametrize("title", [title for title in METHODS if title not in ESTIMATES])
 def test_every_method_is_tight_somewhere(title: str) -> None:
     """Otherwise a bound of this method that is a few per cent too small could pass unseen."""
-    stated = [network for network in EVERYTHING for key in network.within if key.split()[0] == title]
+    stated = [
+        network for network in EVERYTHING for key in network.within if key.split()[0] == title
+    ]
     assert stated, f"no network of the tight zoo states how near {title} comes: add one"
 
 
@@ -117,7 +123,9 @@ class Scaled(AutoLip):
 
 def test_a_bound_that_is_too_small_or_too_large_is_seen() -> None:
     network = NETWORKS["one neuron"]
-    with pytest.raises(LawViolation, match=r"autolip claims 5.9.*the constant of one neuron \(l2\) is 6.0"):
+    with pytest.raises(
+        LawViolation, match=r"autolip claims 5.9.*the constant of one neuron \(l2\) is 6.0"
+    ):
         check_tight(Scaled(factor=1 - 1e-9), network)
     with pytest.raises(LawViolation, match="more than"):
         check_tight(Scaled(factor=1.01), network)
@@ -127,10 +135,14 @@ def test_an_engine_that_loses_a_unit_in_the_last_place_is_seen() -> None:
     columns = next(engine for engine in ENGINES if engine.name == "columns")
     short = replace(columns, function=lambda operator, options: Upper(4.999999999999999))
     with pytest.raises(LawViolation, match="columns"):
-        check_tight_engine(short, next(operator for operator in OPERATORS if operator.name == "a turn"))
+        check_tight_engine(
+            short, next(operator for operator in OPERATORS if operator.name == "a turn")
+        )
 
 
 def test_a_search_that_claims_too_much_is_seen() -> None:
-    wrong = replace(NETWORKS["one neuron"], maps=tuple(m * 0.999 for m in NETWORKS["one neuron"].maps))
+    wrong = replace(
+        NETWORKS["one neuron"], maps=tuple(m * 0.999 for m in NETWORKS["one neuron"].maps)
+    )
     with pytest.raises(LawViolation, match="but the constant"):
         check_tight_search(Ascent(passes=2000), wrong)

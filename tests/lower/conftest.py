@@ -19,7 +19,9 @@ Check = Callable[[LowerProblem, Any, Callable[[Tensor], Tensor]], float]
 
 
 @cache
-def _captured(model: Any, numbers: tuple[float, ...], shape: torch.Size, dtype: torch.dtype) -> Capture:
+def _captured(
+    model: Any, numbers: tuple[float, ...], shape: torch.Size, dtype: torch.dtype
+) -> Capture:
     return capture_model(model, (torch.tensor(numbers, dtype=dtype).reshape(shape),))
 
 
@@ -43,7 +45,8 @@ def pose() -> Pose:
 
 @pytest.fixture
 def check() -> Check:
-    """A function that evaluates a witness with nothing of autolip, compares, and returns the bound's value."""
+    """A function that evaluates a witness with nothing of autolip, compares, and returns the
+    bound's value."""
 
     def checked(problem: LowerProblem, found: Any, function: Callable[[Tensor], Tensor]) -> float:
         assert isinstance(found, Lower), found
@@ -55,7 +58,9 @@ def check() -> Check:
         run = torch.linalg.vector_norm((x - y).flatten(), problem.p.p).item()
         assert found.value <= rise / run * (1 + 1e-15)
         assert found.value >= rise / run * (1 - 1e-4)
-        assert (problem.region.project(torch.stack([x, y])) - torch.stack([x, y])).abs().max() < 1e-11
+        assert (
+            problem.region.project(torch.stack([x, y])) - torch.stack([x, y])
+        ).abs().max() < 1e-11
         return found.value
 
     return checked

@@ -15,7 +15,11 @@ from autolip.values import Lower
 
 def network() -> nn.Module:
     torch.manual_seed(3)
-    return nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 2)).double().eval()
+    return (
+        nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 2))
+        .double()
+        .eval()
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,6 +57,11 @@ def test_acceptance_is_boltzmanns() -> None:
 
 
 def test_a_seed_determines_the_result(pose) -> None:
-    lowers = [Annealing(chains=8, steps=10).search(pose(network(), torch.zeros(3), seed=seed)) for seed in (1, 1, 2)]
+    lowers = [
+        Annealing(chains=8, steps=10).search(pose(network(), torch.zeros(3), seed=seed))
+        for seed in (1, 1, 2)
+    ]
     assert all(isinstance(lower, Lower) for lower in lowers)
-    assert lowers[0].value == lowers[1].value and not torch.equal(lowers[0].witness.x, lowers[2].witness.x)
+    assert lowers[0].value == lowers[1].value and not torch.equal(
+        lowers[0].witness.x, lowers[2].witness.x
+    )

@@ -71,7 +71,8 @@ def test_linear_maps(check, p: Norm, q: Norm) -> None:
 @pytest.mark.parametrize("p", Norm)
 @pytest.mark.parametrize("q", Norm)
 @pytest.mark.parametrize(
-    "region", [Box(torch.full((4,), 2.0), torch.full((4,), 2.001)), Ball(torch.full((4,), -3.0), 1e-4)]
+    "region",
+    [Box(torch.full((4,), 2.0), torch.full((4,), 2.001)), Ball(torch.full((4,), -3.0), 1e-4)],
 )
 def test_linear_maps_on_small_regions(check, p: Norm, q: Norm, region) -> None:
     weight = gauss(3, 4)
@@ -111,7 +112,10 @@ def test_relu_network_on_a_box_in_one_orthant(pose, check) -> None:
 
 def trained(name: str) -> nn.Sequential:
     """A network whose layers are stored as cells of a MATLAB array."""
-    cells = [loadmat(ZOO / "exact_refs" / f"{name}_relu_{what}.mat")[what].ravel() for what in ("weights", "biases")]
+    cells = [
+        loadmat(ZOO / "exact_refs" / f"{name}_relu_{what}.mat")[what].ravel()
+        for what in ("weights", "biases")
+    ]
     layers: list[nn.Module] = []
     for weight, bias in zip(*cells, strict=True):
         layer = linear(torch.tensor(weight, dtype=torch.float64))
@@ -121,11 +125,16 @@ def trained(name: str) -> nn.Sequential:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (ZOO / "exact_refs").is_dir(), reason="networks with known constants are not at hand")
-@pytest.mark.parametrize(
-    ("name", "exact", "reached"), [("iris_4-6-6-3", 11.634355135, 11.6), ("wine_11-12-12-1", 1.743375, 1.67)]
+@pytest.mark.skipif(
+    not (ZOO / "exact_refs").is_dir(), reason="networks with known constants are not at hand"
 )
-def test_trained_networks_whose_constant_is_known(pose, check, name: str, exact: float, reached: float) -> None:
+@pytest.mark.parametrize(
+    ("name", "exact", "reached"),
+    [("iris_4-6-6-3", 11.634355135, 11.6), ("wine_11-12-12-1", 1.743375, 1.67)],
+)
+def test_trained_networks_whose_constant_is_known(
+    pose, check, name: str, exact: float, reached: float
+) -> None:
     model = trained(name)
     problem = pose(model, torch.ones(model[0].in_features, dtype=torch.float64))
     assert reached <= check(problem, Ascent().search(problem), model) <= exact
@@ -133,7 +142,11 @@ def test_trained_networks_whose_constant_is_known(pose, check, name: str, exact:
 
 def test_smooth_network_on_a_grid_of_its_two_inputs(pose, check) -> None:
     torch.manual_seed(1)
-    model = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 2)).double().eval()
+    model = (
+        nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 2))
+        .double()
+        .eval()
+    )
     for layer in model[::2]:
         layer.weight.data *= 3
     box = Box(-2 * torch.ones(2), 2 * torch.ones(2))
@@ -141,7 +154,11 @@ def test_smooth_network_on_a_grid_of_its_two_inputs(pose, check) -> None:
     jacobians = torch.vmap(torch.func.jacrev(model))(torch.cartesian_prod(axis, axis))
     on_grid = torch.linalg.matrix_norm(jacobians, 2).max().item()
     problem = pose(model, torch.zeros(2), box)
-    assert on_grid * (1 - 1e-6) <= check(problem, Ascent(passes=20_000).search(problem), model) <= on_grid * 1.01
+    assert (
+        on_grid * (1 - 1e-6)
+        <= check(problem, Ascent(passes=20_000).search(problem), model)
+        <= on_grid * 1.01
+    )
 
 
 def test_detach_changes_the_gradient_and_not_the_function(pose, check) -> None:
@@ -158,11 +175,17 @@ def test_detach_changes_the_gradient_and_not_the_function(pose, check) -> None:
 def test_network_constant_on_a_box_has_the_lower_bound_zero(pose) -> None:
     problem = pose(lambda x: torch.relu(x), -torch.ones(3), Box(-2 * torch.ones(3), -torch.ones(3)))
     found = FAST.search(problem)
-    assert isinstance(found, Lower) and found.value == 0 and not torch.equal(found.witness.x, found.witness.y)
+    assert (
+        isinstance(found, Lower)
+        and found.value == 0
+        and not torch.equal(found.witness.x, found.witness.y)
+    )
 
 
 def test_network_that_is_flat_about_the_example_and_steep_elsewhere(pose, check) -> None:
-    problem = pose(lambda x: torch.relu(x - 0.9), torch.zeros(1), Box(-torch.ones(1), torch.ones(1)))
+    problem = pose(
+        lambda x: torch.relu(x - 0.9), torch.zeros(1), Box(-torch.ones(1), torch.ones(1))
+    )
     assert check(problem, FAST.search(problem), lambda x: torch.relu(x - 0.9)) > 1 - 1e-9
 
 
@@ -177,14 +200,22 @@ def test_a_jump_has_steep_secants(pose) -> None:
 
 
 def test_function_without_derivative_is_searched_by_its_values(pose, check) -> None:
-    problem = pose(lambda x: torch.round(4 * x.sum()) + 0.0, torch.ones(2), Box(torch.zeros(2), torch.ones(2)))
+    problem = pose(
+        lambda x: torch.round(4 * x.sum()) + 0.0, torch.ones(2), Box(torch.zeros(2), torch.ones(2))
+    )
     assert check(problem, FAST.search(problem), lambda x: torch.round(4 * x.sum())) > 4
 
 
 def test_inputs_and_outputs_that_are_single_numbers(pose, check) -> None:
-    for region in (Everywhere(), Box(torch.tensor(0.0), torch.tensor(1.0)), Ball(torch.tensor(1.0), 0.5)):
+    for region in (
+        Everywhere(),
+        Box(torch.tensor(0.0), torch.tensor(1.0)),
+        Ball(torch.tensor(1.0), 0.5),
+    ):
         problem = pose(lambda x: torch.relu(3 * x), torch.tensor(1.0), region)
-        assert 3 * (1 - 1e-9) < check(problem, FAST.search(problem), lambda x: torch.relu(3 * x)) <= 3
+        assert (
+            3 * (1 - 1e-9) < check(problem, FAST.search(problem), lambda x: torch.relu(3 * x)) <= 3
+        )
 
 
 def test_difference_of_two_outputs(pose, check) -> None:
@@ -197,16 +228,27 @@ def test_difference_of_two_outputs(pose, check) -> None:
 
 def test_a_seed_determines_the_result() -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(3, 20), nn.ReLU(), nn.Linear(20, 20), nn.ReLU(), nn.Linear(20, 2)).eval()
+    model = nn.Sequential(
+        nn.Linear(3, 20), nn.ReLU(), nn.Linear(20, 20), nn.ReLU(), nn.Linear(20, 2)
+    ).eval()
     capture = capture_model(model, (torch.ones(3),))
-    lowers = [FAST.search(LowerProblem.of(capture, Everywhere(), Norm.L2, Norm.L2, seed=seed)) for seed in (5, 5, 6)]
-    assert lowers[0].value == lowers[1].value and torch.equal(lowers[0].witness.x, lowers[1].witness.x)
+    lowers = [
+        FAST.search(LowerProblem.of(capture, Everywhere(), Norm.L2, Norm.L2, seed=seed))
+        for seed in (5, 5, 6)
+    ]
+    assert lowers[0].value == lowers[1].value and torch.equal(
+        lowers[0].witness.x, lowers[1].witness.x
+    )
     assert not torch.equal(lowers[0].witness.x, lowers[2].witness.x)
 
 
 def test_an_expired_budget_ends_the_search_with_a_bound(pose, check) -> None:
     model = (
-        nn.Sequential(nn.Linear(50, 400), nn.ReLU(), nn.Linear(400, 400), nn.ReLU(), nn.Linear(400, 10)).double().eval()
+        nn.Sequential(
+            nn.Linear(50, 400), nn.ReLU(), nn.Linear(400, 400), nn.ReLU(), nn.Linear(400, 10)
+        )
+        .double()
+        .eval()
     )
     problem = pose(model, torch.ones(50), deadline=time.monotonic() - 1)
     assert check(problem, Ascent(seconds=60).search(problem), model) > 0
@@ -223,8 +265,12 @@ def test_passes_limit_the_work(pose) -> None:
 
 @pytest.mark.slow
 def test_the_search_ends_where_the_best_stands_still(pose) -> None:
-    """On a linear map every pair turns to the same direction: rounds after the first few gain nothing."""
+    """On a linear map every pair turns to the same direction: rounds after the first few gain
+    nothing."""
     patient, hasty = (pose(linear(gauss(6, 6)), gauss(6)) for _ in range(2))
-    found = Ascent(passes=40_000, patience=10**9).search(patient), Ascent(passes=40_000).search(hasty)
+    found = (
+        Ascent(passes=40_000, patience=10**9).search(patient),
+        Ascent(passes=40_000).search(hasty),
+    )
     assert hasty.passes < 0.8 * patient.passes
     assert found[1].value >= found[0].value * (1 - 1e-9)

@@ -43,7 +43,8 @@ def test_rounding_does_not_lift_a_secant_above_the_constant(pose, distance: floa
 
 @pytest.mark.parametrize("size", [1e100, 1e-60, 1e-300, 1e-318])
 def test_rounding_at_both_ends_of_floating_point(pose, size: float) -> None:
-    """diag(w) of a number, w beyond the range of float32: never above w, and most of it where w is not denormal."""
+    """diag(w) of a number, w beyond the range of float32: never above w, and most of it where w is
+    not denormal."""
     weight = Fraction(1 / 3) * Fraction(size)
     problem = pose(lambda x: (x * size) / 3, torch.ones(1))
     for k in range(10):
@@ -74,8 +75,14 @@ def test_the_witness_says_what_was_computed(pose) -> None:
     assert found.value <= witness.rise / witness.run <= 3
     assert witness.evaluated == "the original model in float64" and 0 < witness.margin < 1e-9
     plain = json.loads(json.dumps(witness.to_dict()))
-    assert plain["shape"] == [2] and plain["x"] == witness.x.tolist() and plain["y"] == witness.y.tolist()
-    assert "(l1)" in witness.describe() and "(linf)" in repr(witness) and "tensor" not in repr(found)
+    assert (
+        plain["shape"] == [2]
+        and plain["x"] == witness.x.tolist()
+        and plain["y"] == witness.y.tolist()
+    )
+    assert (
+        "(l1)" in witness.describe() and "(linf)" in repr(witness) and "tensor" not in repr(found)
+    )
     again = pickle.loads(pickle.dumps(found))
     assert again.value == found.value and torch.equal(again.witness.x, witness.x)
 
@@ -85,7 +92,9 @@ def test_both_points_lie_in_the_region(pose) -> None:
     problem = pose(lambda x: x * 2, torch.ones(3), ball)
     inside, outside = ball.center, ball.center + 1e-2
     assert evaluated(problem, inside, inside + 9e-4) is not None
-    assert evaluated(problem, inside, outside) is None and evaluated(problem, outside, inside) is None
+    assert (
+        evaluated(problem, inside, outside) is None and evaluated(problem, outside, inside) is None
+    )
 
 
 def test_points_where_the_network_is_not_defined_prove_nothing(pose) -> None:

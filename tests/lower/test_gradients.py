@@ -16,7 +16,9 @@ class Attention(nn.Module):
         self.project = nn.Linear(6, 18)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        query, key, value = (part.unflatten(-1, (2, 3)).transpose(1, 2) for part in self.project(x).chunk(3, -1))
+        query, key, value = (
+            part.unflatten(-1, (2, 3)).transpose(1, 2) for part in self.project(x).chunk(3, -1)
+        )
         mixed = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
         return mixed.transpose(1, 2).reshape(x.shape)
 
@@ -50,7 +52,9 @@ def test_same_function_and_mappable(case: str, capfd: pytest.CaptureFixture[str]
     mapped = torch.vmap(lambda one: evaluate(graph, one))(x)
     for one, value in zip(x, mapped, strict=True):
         torch.testing.assert_close(value, evaluate(capture.graph, one), rtol=1e-12, atol=1e-12)
-        torch.testing.assert_close(value.flatten(), capture.reference(one).flatten(), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(
+            value.flatten(), capture.reference(one).flatten(), rtol=1e-12, atol=1e-12
+        )
     assert "batching rule" not in capfd.readouterr().err, "an operation is run one sample at a time"
 
 

@@ -21,7 +21,9 @@ def test_every_search_gets_its_own_values_in_full_batches() -> None:
         return run
 
     Lockstep(evaluate).run([search(0, 2), search(1, 4), search(2, 3)])
-    assert results == {i: [10 * i + k for k in range(rounds)] for i, rounds in ((0, 2), (1, 4), (2, 3))}
+    assert results == {
+        i: [10 * i + k for k in range(rounds)] for i, rounds in ((0, 2), (1, 4), (2, 3))
+    }
     assert sizes == [3, 3, 2, 1]
 
 

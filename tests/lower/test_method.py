@@ -9,7 +9,15 @@ from autolip.lower import LOWER_METHODS, Ascent, LowerMethod, lower_method, lowe
 
 
 def test_every_search_has_a_name_a_source_and_frozen_options() -> None:
-    assert {"ascent", "dataset", "random", "grid", "annealing", "nelder-mead", "basin-hopping"} <= set(LOWER_METHODS)
+    assert {
+        "ascent",
+        "dataset",
+        "random",
+        "grid",
+        "annealing",
+        "nelder-mead",
+        "basin-hopping",
+    } <= set(LOWER_METHODS)
     for name in LOWER_METHODS:
         search = lower_named(name)
         assert isinstance(search, LowerMethod) and search.name == name and search.source
@@ -18,7 +26,9 @@ def test_every_search_has_a_name_a_source_and_frozen_options() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(InputError, match="annealing, ascent, basin-hopping, dataset, grid, nelder-mead, random"):
+    with pytest.raises(
+        InputError, match="annealing, ascent, basin-hopping, dataset, grid, nelder-mead, random"
+    ):
         lower_named("luck")
 
 

@@ -34,7 +34,11 @@ def exact(model: nn.Sequential, x: Tensor) -> list[Fraction]:
 
 def network(seed: int, scale: float = 1.0) -> nn.Sequential:
     torch.manual_seed(seed)
-    model = nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 9), nn.ReLU(), nn.Linear(9, 2)).double().eval()
+    model = (
+        nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 9), nn.ReLU(), nn.Linear(9, 2))
+        .double()
+        .eval()
+    )
     model[4].bias.data += scale
     return model
 
@@ -48,7 +52,10 @@ def test_covers_the_true_error_and_not_by_much(pose, scale: float) -> None:
         u = nn.functional.normalize(torch.randn(2, dtype=torch.float64), dim=0)
         computed = model(x).detach()
         truth = exact(model, x)
-        gap = sum(Fraction(a) * (Fraction(b) - c) for a, b, c in zip(u.tolist(), computed.tolist(), truth, strict=True))
+        gap = sum(
+            Fraction(a) * (Fraction(b) - c)
+            for a, b, c in zip(u.tolist(), computed.tolist(), truth, strict=True)
+        )
         bound = rounding_error(pose(model, x), x, u)
         assert abs(gap) <= bound
         worst = max(worst, float(abs(gap)) / bound)
@@ -67,14 +74,19 @@ CASES: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_covers_the_difference_between_single_and_double_precision_scaled_down(pose, case: str) -> None:
-    """Rounding errors are proportional to the unit roundoff: those of float32 are 2^29 times larger."""
+def test_covers_the_difference_between_single_and_double_precision_scaled_down(
+    pose, case: str
+) -> None:
+    """Rounding errors are proportional to the unit roundoff: those of float32 are 2^29 times
+    larger."""
     function, shape = CASES[case]
     problem = pose(function, torch.ones(shape, dtype=torch.float64))
     for seed in range(5):
         x = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).double()
         fine, coarse = function(x), function(x.float()).double()
-        u = torch.randn(fine.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        u = torch.randn(
+            fine.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+        )
         gap = abs((u * (fine - coarse)).sum().item()) * 2.0**-29
         assert gap <= rounding_error(problem, x, u)
 
@@ -91,7 +103,9 @@ def test_a_readout_is_part_of_the_function(pose) -> None:
     from autolip.outputs import readout
 
     model = network(0)
-    problem = pose(model, torch.ones(6, dtype=torch.float64), p=Norm.L2).reading(readout(torch.Size([2]), 0, 1))
+    problem = pose(model, torch.ones(6, dtype=torch.float64), p=Norm.L2).reading(
+        readout(torch.Size([2]), 0, 1)
+    )
     one = torch.ones(1, dtype=torch.float64)
     assert 0 < rounding_error(problem, torch.ones(6, dtype=torch.float64), one) < 1e-12
 
@@ -104,5 +118,8 @@ def test_sums_that_cancel(pose, seed: int) -> None:
     w[-1] = -(w[:-1] @ x[:-1]) / x[-1]
     model = nn.Linear(60, 1, bias=False).double().eval()
     model.weight.data = w[None]
-    gap = abs(Fraction(model(x).item()) - sum(a * b for a, b in zip(rationals(w), rationals(x), strict=True)))
+    gap = abs(
+        Fraction(model(x).item())
+        - sum(a * b for a, b in zip(rationals(w), rationals(x), strict=True))
+    )
     assert gap <= rounding_error(pose(model, x), x, torch.ones(1, dtype=torch.float64))

@@ -25,7 +25,9 @@ REGIONS = [
 
 
 @pytest.mark.parametrize("region", REGIONS, ids=lambda region: type(region).__name__)
-@pytest.mark.parametrize("search", [Dataset(torch.randn(40, 2)), Random(points=100), Grid(per_axis=7)])
+@pytest.mark.parametrize(
+    "search", [Dataset(torch.randn(40, 2)), Random(points=100), Grid(per_axis=7)]
+)
 def test_bounds_hold_and_lie_in_the_region(pose, check, region, search: LowerMethod) -> None:
     model = network()
     problem = pose(model, torch.full((2,), 0.25), region)
@@ -51,11 +53,15 @@ def test_slopes_between_data_count(pose, check) -> None:
         return torch.round(x)
 
     problem = pose(stairs, torch.zeros(1))
-    value = check(problem, Dataset(torch.tensor([[0.0], [0.1], [0.45], [0.55]])).search(problem), stairs)
+    value = check(
+        problem, Dataset(torch.tensor([[0.0], [0.1], [0.45], [0.55]])).search(problem), stairs
+    )
     assert value >= 10 * (1 - 1e-6)
 
 
-def test_pairs_in_different_blocks_and_repeated_points(pose, check, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_in_different_blocks_and_repeated_points(
+    pose, check, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("autolip.lower.sampling.BLOCK", 3)
     problem = pose(network(), torch.zeros(2))
     data = torch.ones(7, 2)
@@ -84,7 +90,11 @@ def test_data_are_needed_and_must_fit(pose) -> None:
 
 @pytest.mark.parametrize(
     ("data", "reason"),
-    [("abc", "the data holds values of type <U3"), (1j * torch.ones(5, 2), "complex64"), ([[0], [0, 1]], "no array")],
+    [
+        ("abc", "the data holds values of type <U3"),
+        (1j * torch.ones(5, 2), "complex64"),
+        ([[0], [0, 1]], "no array"),
+    ],
 )
 def test_data_are_real_numbers(pose, data: object, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
@@ -121,7 +131,11 @@ def test_grid_leaves_out_fixed_inputs(pose, check) -> None:
 
 def test_grid_in_many_dimensions_is_refused_with_the_count(pose) -> None:
     refusal = Grid(per_axis=11).search(pose(network(40), torch.zeros(40)))
-    assert isinstance(refusal, Refusal) and "10^41.7 points" in str(refusal) and "ascent" in str(refusal)
+    assert (
+        isinstance(refusal, Refusal)
+        and "10^41.7 points" in str(refusal)
+        and "ascent" in str(refusal)
+    )
     assert isinstance(Grid().search(pose(network(40), torch.zeros(40))), Refusal)
 
 

@@ -56,16 +56,22 @@ def test_far_from_the_example(pose) -> None:
 
 @pytest.mark.parametrize("passes", [1, 40])
 def test_too_few_passes_for_a_scout(pose, passes: int) -> None:
-    found = Ascent(passes=passes).search(pose(Exponentials(), torch.zeros(3), region=Ball(torch.zeros(3), 1.0)))
+    found = Ascent(passes=passes).search(
+        pose(Exponentials(), torch.zeros(3), region=Ball(torch.zeros(3), 1.0))
+    )
     assert 0 < found.value <= math.e
 
 
-@pytest.mark.parametrize("region", [Box(-torch.ones(3), torch.ones(3)), Ball(torch.zeros(3), 1.0), Everywhere()])
+@pytest.mark.parametrize(
+    "region", [Box(-torch.ones(3), torch.ones(3)), Ball(torch.zeros(3), 1.0), Everywhere()]
+)
 @pytest.mark.parametrize("norm", [Norm.L2, Norm.LINF])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_random_points_find_no_more_in_as_many_passes(pose, region, norm, seed: int) -> None:
     torch.manual_seed(seed)
-    model = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 8), nn.Softplus(), nn.Linear(8, 2)).double()
+    model = nn.Sequential(
+        nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 8), nn.Softplus(), nn.Linear(8, 2)
+    ).double()
     for weight in model.parameters():
         weight.data *= 3
     problem, again = (pose(model, torch.zeros(3), region=region, p=norm, q=norm) for _ in range(2))
@@ -80,7 +86,11 @@ def test_every_other_point_is_pushed_outward(pose) -> None:
     problem = pose(Exponentials(), torch.zeros(3), region=box)
     points = scattered(problem, 200, torch.Generator().manual_seed(0))
     outward = (points[1::2].abs() == 1).any(1).double().mean()
-    assert outward > 0.6 and not bool((points[::2].abs() == 1).any()) and all(map(box.contains, points))
+    assert (
+        outward > 0.6
+        and not bool((points[::2].abs() == 1).any())
+        and all(map(box.contains, points))
+    )
     problem = pose(Exponentials(), torch.zeros(3), region=Everywhere())
     points = scattered(problem, 200, torch.Generator().manual_seed(0))
     assert points.abs().max() > 50 and points[::2].abs().max() < 50

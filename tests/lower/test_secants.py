@@ -49,7 +49,9 @@ def test_pull_is_the_transposed_jacobian_at_both_points(pose) -> None:
         for points, gradient in ((x, pulled.at_x), (y, pulled.at_y)):
             jacobian = torch.autograd.functional.jacobian(function, points[k])
             torch.testing.assert_close(gradient[k], jacobian.T @ (rise / rise.norm()))
-        assert pulled.pairs.slope[k].item() == pytest.approx((rise.norm() / (x[k] - y[k]).norm()).item())
+        assert pulled.pairs.slope[k].item() == pytest.approx(
+            (rise.norm() / (x[k] - y[k]).norm()).item()
+        )
 
 
 def test_pull_one_pair_at_a_time_is_the_same(pose, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,8 +69,12 @@ def test_pull_one_pair_at_a_time_is_the_same(pose, monkeypatch: pytest.MonkeyPat
 def test_where_f_is_not_finite_or_points_coincide_there_is_no_slope(pose) -> None:
     problem = pose(lambda x: torch.log(x), torch.ones(1))
     points = torch.tensor([[2.0], [-1.0], [2.0]], dtype=torch.float64)
-    slope = measured(problem, points, torch.tensor([[1.0], [1.0], [2.0]], dtype=torch.float64)).slope
-    torch.testing.assert_close(slope, torch.tensor([0.6931471805599453, -1.0, -1.0], dtype=torch.float64))
+    slope = measured(
+        problem, points, torch.tensor([[1.0], [1.0], [2.0]], dtype=torch.float64)
+    ).slope
+    torch.testing.assert_close(
+        slope, torch.tensor([0.6931471805599453, -1.0, -1.0], dtype=torch.float64)
+    )
 
 
 def test_power_finds_the_largest_singular_value(pose) -> None:
@@ -84,7 +90,10 @@ def test_entries_that_cannot_vary_are_left_alone(pose) -> None:
     box = Box(torch.tensor([0.0, 1.0, 0.0]), torch.tensor([1.0, 1.0, 2.0]))
     problem = pose(linear(gauss(2, 3)), torch.ones(3), box)
     direction = random_directions(problem, 5, problem.generator())
-    pulled = pull(problem, *ends(problem, box.sample(5, torch.ones(3), problem.generator()), direction, torch.ones(5)))
+    pulled = pull(
+        problem,
+        *ends(problem, box.sample(5, torch.ones(3), problem.generator()), direction, torch.ones(5)),
+    )
     assert not direction[:, 1].any() and not pulled.turning[:, 1].any()
     assert direction[:, [0, 2]].all() and pulled.turning[:, [0, 2]].all()
 

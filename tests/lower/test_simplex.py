@@ -19,7 +19,11 @@ SEARCHES = (NelderMead(seconds=0.1), BasinHopping(seconds=0.1))
 @cache
 def network() -> nn.Module:
     torch.manual_seed(3)
-    return nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 2)).double().eval()
+    return (
+        nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 2))
+        .double()
+        .eval()
+    )
 
 
 @pytest.mark.parametrize("search", SEARCHES, ids=lambda search: search.name)
@@ -31,14 +35,17 @@ def network() -> nn.Module:
         (Ball(torch.zeros(3), 1.0), Norm.LINF),
     ],
 )
-def test_bounds_hold_and_lie_in_the_region(pose, check, region, p: Norm, search: LowerMethod) -> None:
+def test_bounds_hold_and_lie_in_the_region(
+    pose, check, region, p: Norm, search: LowerMethod
+) -> None:
     problem = pose(network(), torch.zeros(3), region, p=p)
     assert check(problem, search.search(problem), network()) > 0
 
 
 @pytest.mark.parametrize("search", SEARCHES, ids=lambda search: search.name)
 def test_the_top_of_a_hill_is_found(pose, check, search: LowerMethod) -> None:
-    """The steepest place of a bump of width 0.5 in a square of side 8, from the best of 64 random points."""
+    """The steepest place of a bump of width 0.5 in a square of side 8, from the best of 64 random
+    points."""
 
     def bump(x: torch.Tensor) -> torch.Tensor:
         return torch.exp(-((x - 0.7) ** 2).sum() / 0.5)
@@ -50,9 +57,13 @@ def test_the_top_of_a_hill_is_found(pose, check, search: LowerMethod) -> None:
 
 @pytest.mark.parametrize("kind", [NelderMead, BasinHopping])
 def test_a_seed_determines_the_result(pose, kind) -> None:
-    lowers = [kind(seconds=0.05).search(pose(network(), torch.zeros(3), seed=seed)) for seed in (1, 1, 2)]
+    lowers = [
+        kind(seconds=0.05).search(pose(network(), torch.zeros(3), seed=seed)) for seed in (1, 1, 2)
+    ]
     assert all(isinstance(lower, Lower) for lower in lowers)
-    assert lowers[0].value == lowers[1].value and not torch.equal(lowers[0].witness.x, lowers[2].witness.x)
+    assert lowers[0].value == lowers[1].value and not torch.equal(
+        lowers[0].witness.x, lowers[2].witness.x
+    )
 
 
 @pytest.mark.parametrize("kind", [NelderMead, BasinHopping])
@@ -65,7 +76,8 @@ def test_a_deadline_ends_the_search(pose, kind) -> None:
 
 @pytest.mark.parametrize("kind", [NelderMead, BasinHopping])
 def test_the_plan_is_kept(pose, kind) -> None:
-    """In processor seconds, with what SciPy and small batches cost; and many passes are made in them."""
+    """In processor seconds, with what SciPy and small batches cost; and many passes are made in
+    them."""
     problem = pose(network(), torch.zeros(3))
     begun = time.process_time()
     kind(seconds=0.4).search(problem)
@@ -75,10 +87,13 @@ def test_the_plan_is_kept(pose, kind) -> None:
 
 @pytest.mark.slow
 def test_basin_hopping_leaves_a_local_maximum(pose, check) -> None:
-    """Two bumps, the steeper one narrow: single simplices from one start stay at theirs, hops find the other."""
+    """Two bumps, the steeper one narrow: single simplices from one start stay at theirs, hops find
+    the other."""
 
     def bumps(x: torch.Tensor) -> torch.Tensor:
-        return torch.exp(-((x - 2.0) ** 2).sum() / 2) + 0.5 * torch.exp(-((x + 1.5) ** 2).sum() / 0.02)
+        return torch.exp(-((x - 2.0) ** 2).sum() / 2) + 0.5 * torch.exp(
+            -((x + 1.5) ** 2).sum() / 0.02
+        )
 
     narrow = 0.5 * math.sqrt(2 / (0.02 * math.e))
     problem = pose(bumps, torch.zeros(2), Box(-4 * torch.ones(2), 4 * torch.ones(2)))

@@ -18,7 +18,11 @@ def upper(model: object, x: Tensor, **options: object) -> float:
 
 def chain() -> nn.Sequential:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 4), nn.Tanh(), nn.Linear(4, 3)).double().eval()
+    return (
+        nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 4), nn.Tanh(), nn.Linear(4, 3))
+        .double()
+        .eval()
+    )
 
 
 def product(model: nn.Sequential, order: float) -> float:
@@ -53,7 +57,11 @@ def test_mixed_norms_of_a_linear_map(norm: str) -> None:
     p, q = ({"l1": 1.0, "l2": 2.0, "linf": math.inf}[name] for name in norm.split(":"))
     x = torch.randn(5000, 6, dtype=torch.float64)
     x = torch.cat([x, x.sign(), torch.eye(6).double()])
-    attained = (torch.linalg.vector_norm(x @ model.weight.T, q, 1) / torch.linalg.vector_norm(x, p, 1)).max().item()
+    attained = (
+        (torch.linalg.vector_norm(x @ model.weight.T, q, 1) / torch.linalg.vector_norm(x, p, 1))
+        .max()
+        .item()
+    )
     assert attained * (1 - 1e-12) <= value <= 2.5 * attained
 
 

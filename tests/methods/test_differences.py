@@ -32,7 +32,8 @@ def bounds_of(problem: Problem) -> Bounds:
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("scale", [1.0, 1e-170, 1e170])
 def test_of_a_linear_map_the_distance_of_its_rows(norm: str, scale: float) -> None:
-    """In the dual of the input norm, from above; squares that would underflow or overflow included."""
+    """In the dual of the input norm, from above; squares that would underflow or overflow
+    included."""
     torch.manual_seed(0)
     model = nn.Linear(5, 4).double()
     model.weight.data *= scale
@@ -41,7 +42,11 @@ def test_of_a_linear_map_the_distance_of_its_rows(norm: str, scale: float) -> No
     assert len(found) == 6
     for (i, j), bound in found.items():
         row = ((weight[i] - weight[j]) / scale).tolist()
-        exact = {Norm.L2: math.hypot(*row), Norm.LINF: math.fsum(map(abs, row)), Norm.L1: max(map(abs, row))}[p] * scale
+        exact = {
+            Norm.L2: math.hypot(*row),
+            Norm.LINF: math.fsum(map(abs, row)),
+            Norm.L1: max(map(abs, row)),
+        }[p] * scale
         assert exact * (1 - 1e-15) <= bound.value <= exact * (1 + 1e-12)
 
 

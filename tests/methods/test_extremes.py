@@ -1,4 +1,5 @@
-"""Every method where numbers leave floating point on the way: the constant stays below the bound, or is refused."""
+"""Every method where numbers leave floating point on the way: the constant stays below the bound,
+or is refused."""
 
 import math
 from fractions import Fraction
@@ -29,12 +30,18 @@ def scaled_chain(*factors: float) -> nn.Sequential:
 
 
 def uppers(
-    model: nn.Module, size: int, p: Norm = Norm.L2, q: Norm | None = None, region: Region | None = None
+    model: nn.Module,
+    size: int,
+    p: Norm = Norm.L2,
+    q: Norm | None = None,
+    region: Region | None = None,
 ) -> dict[str, float]:
     """What the methods say that say something; estimates are none of it."""
     graph = capture_model(model, (torch.zeros(1, size, dtype=torch.float64),), 0).graph
     problem = Problem.pose(graph, region or Everywhere(), p, q or p, NormOptions())
-    answers = {name: make().answer(problem) for name, make in METHODS.items() if name not in SOLVERS}
+    answers = {
+        name: make().answer(problem) for name, make in METHODS.items() if name not in SOLVERS
+    }
     failed = {name: str(answer) for name, answer in answers.items() if "failed with" in str(answer)}
     assert not failed
     values = {name: getattr(answer, "value", None) for name, answer in answers.items()}
@@ -62,7 +69,11 @@ def test_chains_of_known_constants(factors: tuple[float, ...]) -> None:
     for norm in (Norm.L2, Norm.L1):
         found = uppers(scaled_chain(*factors), 2, norm)
         assert "autolip" in found and "rescaled" in found
-        low = {name: value for name, value in found.items() if math.isfinite(value) and Fraction(value) < exact}
+        low = {
+            name: value
+            for name, value in found.items()
+            if math.isfinite(value) and Fraction(value) < exact
+        }
         assert not low and min(found.values()) > 0
 
 
@@ -94,7 +105,9 @@ def test_squares_of_known_constants_on_balls(a: float, b: float, radius: float) 
     region = Ball(torch.zeros(1, 2, dtype=torch.float64), radius, "linf")
     for norm in (Norm.L2, Norm.L1):
         found = uppers(Squared(a, b).eval(), 2, norm, region=region)
-        assert "autolip" in found and not any(math.isfinite(x) and Fraction(x) < exact for x in found.values())
+        assert "autolip" in found and not any(
+            math.isfinite(x) and Fraction(x) < exact for x in found.values()
+        )
 
 
 class Through(nn.Module):
@@ -120,10 +133,25 @@ class Through(nn.Module):
         }[self.kind.removeprefix("skip ").removeprefix("first ")]()
         if self.kind.startswith("skip "):
             return x + self.c(z)
-        return self.c(torch.relu(self.c(z) @ self.c.weight)) if self.kind.startswith("first ") else self.c(z)
+        return (
+            self.c(torch.relu(self.c(z) @ self.c.weight))
+            if self.kind.startswith("first ")
+            else self.c(z)
+        )
 
 
-KINDS = ["square", "exp", "jump", "sign", "root", "gate", "product", "reciprocal", "quotient", "skip square"]
+KINDS = [
+    "square",
+    "exp",
+    "jump",
+    "sign",
+    "root",
+    "gate",
+    "product",
+    "reciprocal",
+    "quotient",
+    "skip square",
+]
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "first square"])
@@ -183,19 +211,27 @@ MODELS = {
     "towers": Towers,
     "rnn": lambda: Unrolled(nn.RNN),
     "gru": lambda: Unrolled(nn.GRU),
-    **{kind: lambda kind=kind: degenerate(kind) for kind in ("duplicated", "pruned", "rank one", "tiny row")},
+    **{
+        kind: lambda kind=kind: degenerate(kind)
+        for kind in ("duplicated", "pruned", "rank one", "tiny row")
+    },
 }
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_rescaled_on_layers_of_deficient_rank(name: str) -> None:
-    """Singular values of 0 have singular vectors of norm 1; the bound stays between what is attained and AutoLip's."""
+    """Singular values of 0 have singular vectors of norm 1; the bound stays between what is
+    attained and AutoLip's."""
     torch.manual_seed(0)
     model = MODELS[name]().double().eval()
     size = 9 if name in ("rnn", "gru") else 8
     graph = capture_model(model, (torch.zeros(1, size, dtype=torch.float64),), 0).graph
     problem = Problem.pose(graph, Everywhere(), Norm.L2, Norm.L2, NormOptions())
-    plain, mine = (METHODS[method]().bound(problem).value.value for method in ("autolip", "rescaled"))  # type: ignore[union-attr]
-    jacobian = torch.func.jacrev(lambda x: model(x))(torch.zeros(1, size, dtype=torch.float64)).flatten(1)
+    plain, mine = (
+        METHODS[method]().bound(problem).value.value for method in ("autolip", "rescaled")
+    )  # type: ignore[union-attr]
+    jacobian = torch.func.jacrev(lambda x: model(x))(
+        torch.zeros(1, size, dtype=torch.float64)
+    ).flatten(1)
     assert torch.linalg.matrix_norm(jacobian.reshape(-1, size), 2).item() <= mine <= plain
     assert name not in ("towers", "rank one") or mine < 0.98 * plain

@@ -23,8 +23,14 @@ def bound_of(model: nn.Module, x: Tensor) -> float:
 
 def test_a_chain_gives_the_product_of_frobenius_norms() -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 4), nn.Tanh(), nn.Linear(4, 3)).double().eval()
-    product = math.prod(layer.weight.norm().item() for layer in model if isinstance(layer, nn.Linear))
+    model = (
+        nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 4), nn.Tanh(), nn.Linear(4, 3))
+        .double()
+        .eval()
+    )
+    product = math.prod(
+        layer.weight.norm().item() for layer in model if isinstance(layer, nn.Linear)
+    )
     assert product <= bound_of(model, torch.zeros(1, 5).double()) <= product * (1 + 1e-12)
 
 
@@ -42,7 +48,9 @@ def test_a_convolution_counts_at_every_place() -> None:
 
 def composed() -> Convolution | Dense:
     generator = torch.Generator().manual_seed(0)
-    return compose(*(Dense(torch.randn(6, 6, generator=generator, dtype=torch.float64)) for _ in range(3)))  # type: ignore[return-value]
+    return compose(
+        *(Dense(torch.randn(6, 6, generator=generator, dtype=torch.float64)) for _ in range(3))
+    )  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("finite_size", [2048, 1])

@@ -1,4 +1,5 @@
-"""The recursion and its closed forms: valid for any multipliers, exact where it must be, deep without loss."""
+"""The recursion and its closed forms: valid for any multipliers, exact where it must be, deep
+without loss."""
 
 import itertools
 import math
@@ -7,18 +8,30 @@ import pytest
 import torch
 
 from autolip.errors import Refusal
-from autolip.methods.recursion import Layer, by_diagonal, by_norm, by_rows, chain_bound, first_ellipsoid
+from autolip.methods.recursion import (
+    Layer,
+    by_diagonal,
+    by_norm,
+    by_rows,
+    chain_bound,
+    first_ellipsoid,
+)
 from autolip.values import Upper
 
 
 def layers(*widths: int, scale: float = 1.0, seed: int = 0) -> list[Layer]:
     generator = torch.Generator().manual_seed(seed)
     pairs = itertools.pairwise(widths)
-    weights = [torch.randn(m, n, generator=generator, dtype=torch.float64) * scale / n**0.5 for n, m in pairs]
+    weights = [
+        torch.randn(m, n, generator=generator, dtype=torch.float64) * scale / n**0.5
+        for n, m in pairs
+    ]
     return [Layer(weight, torch.zeros_like(weight)) for weight in weights]
 
 
-def slopes(chain: list[Layer], lo: float = 0.0, hi: float = 1.0) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def slopes(
+    chain: list[Layer], lo: float = 0.0, hi: float = 1.0
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
     ones = [torch.ones(len(layer.weight), dtype=torch.float64) for layer in chain[:-1]]
     return [(lo * one, hi * one) for one in ones]
 
@@ -36,7 +49,9 @@ def attained(chain: list[Layer], lo: float, hi: float, trials: int = 300) -> flo
     return best
 
 
-@pytest.mark.parametrize(("lo", "hi"), [(0.0, 1.0), (0.1, 1.0), (-0.13, 1.13), (-1.0, -0.2), (0.7, 0.7)])
+@pytest.mark.parametrize(
+    ("lo", "hi"), [(0.0, 1.0), (0.1, 1.0), (-0.13, 1.13), (-1.0, -0.2), (0.7, 0.7)]
+)
 @pytest.mark.parametrize("choice", [by_norm, by_rows, by_diagonal])
 def test_between_what_is_attained_and_the_product(lo: float, hi: float, choice: object) -> None:
     chain = layers(5, 9, 8, 4)
@@ -53,7 +68,9 @@ def test_any_multipliers_give_a_bound() -> None:
     for seed in range(20):
         generator = torch.Generator().manual_seed(seed)
 
-        def random(number: int, matrix: torch.Tensor, generator: torch.Generator = generator) -> torch.Tensor:
+        def random(
+            number: int, matrix: torch.Tensor, generator: torch.Generator = generator
+        ) -> torch.Tensor:
             return torch.exp(3 * torch.randn(len(matrix), generator=generator, dtype=torch.float64))
 
         bound = chain_bound(chain, slopes(chain), random)
@@ -63,13 +80,16 @@ def test_any_multipliers_give_a_bound() -> None:
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
 def test_impossible_multipliers_are_refused(bad: float) -> None:
     chain = layers(3, 4, 2)
-    found = chain_bound(chain, slopes(chain), lambda k, a: torch.full((len(a),), bad, dtype=torch.float64))
+    found = chain_bound(
+        chain, slopes(chain), lambda k, a: torch.full((len(a),), bad, dtype=torch.float64)
+    )
     assert isinstance(found, Refusal)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 def test_two_hundred_layers_without_loss_of_digits(scale: float) -> None:
-    """Identity layers with unit slopes: the constant is scale^200, far outside the range of a double for most."""
+    """Identity layers with unit slopes: the constant is scale^200, far outside the range of a
+    double for most."""
     one = torch.eye(6, dtype=torch.float64)
     chain = [Layer(scale * one, torch.zeros(6, 6, dtype=torch.float64)) for _ in range(200)]
     bound = chain_bound(chain, slopes(chain, 0.0, 1.0), by_norm)

@@ -1,4 +1,5 @@
-"""LipLT: the published formula on chains, never above AutoLip, any graph, matrices and matrix-free alike."""
+"""LipLT: the published formula on chains, never above AutoLip, any graph, matrices and matrix-free
+alike."""
 
 import itertools
 import time
@@ -9,7 +10,14 @@ from torch import Tensor, nn
 
 from autolip.capture.torch_export import capture_model
 from autolip.methods import AutoLip, Bound, LipLT, Problem
-from autolip.methods.centres import DENSE_WORK, Centres, Matrices, MatrixFree, centre_and_radius, matrices_suffice
+from autolip.methods.centres import (
+    DENSE_WORK,
+    Centres,
+    Matrices,
+    MatrixFree,
+    centre_and_radius,
+    matrices_suffice,
+)
 from autolip.methods.liplt import _affordable
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
@@ -19,7 +27,9 @@ from autolip.slopes import Between
 from autolip.values import Upper
 
 
-def posed(model: nn.Module, x: Tensor, norm: Norm = Norm.L2, region: Region | None = None) -> Problem:
+def posed(
+    model: nn.Module, x: Tensor, norm: Norm = Norm.L2, region: Region | None = None
+) -> Problem:
     graph = capture_model(model.double().eval(), (x.double(),)).graph
     return Problem.pose(graph, region or Everywhere(), norm, norm, NormOptions())
 
@@ -54,10 +64,13 @@ def published(weights: list[Tensor], centre: float, radius: float, order: float)
 def test_the_published_formula_on_a_chain(
     activation: nn.Module, lo: float, hi: float, norm: Norm, order: float
 ) -> None:
-    """Stretches that do not start at the input may improve on it where there are three layers or more."""
+    """Stretches that do not start at the input may improve on it where there are three layers or
+    more."""
     for widths in ((5, 9, 3), (5, 9, 7, 8, 3)):
         model = chain(*widths, activation=activation)
-        weights = [layer.weight.detach().double() for layer in model if isinstance(layer, nn.Linear)]
+        weights = [
+            layer.weight.detach().double() for layer in model if isinstance(layer, nn.Linear)
+        ]
         wanted = published(weights, (lo + hi) / 2, (hi - lo) / 2, order)
         mine = value(LipLT().bound(posed(model, torch.zeros(1, 5), norm)))
         assert mine <= wanted * (1 + 1e-7)
@@ -98,7 +111,10 @@ def evaluated(problem: Problem, x: Tensor) -> Tensor:
 
 def test_matrices_are_formed_where_the_time_allows() -> None:
     assert _affordable(NormOptions()) == DENSE_WORK
-    limits = [_affordable(NormOptions(deadline=time.monotonic() + seconds)) for seconds in (-1.0, 0.1, 1e6)]
+    limits = [
+        _affordable(NormOptions(deadline=time.monotonic() + seconds))
+        for seconds in (-1.0, 0.1, 1e6)
+    ]
     assert limits[0] == 0.0 < limits[1] < limits[2] == DENSE_WORK
 
 
@@ -114,7 +130,10 @@ def test_matrices_and_products_agree() -> None:
     for norm in (Norm.L2, Norm.L1, Norm.LINF):
         for sink in sinks:
             for source in (centres.graph.input, *centres.remainders):
-                mine, other = held.norm(source, sink, norm).value, free.norm(source, sink, norm).value
+                mine, other = (
+                    held.norm(source, sink, norm).value,
+                    free.norm(source, sink, norm).value,
+                )
                 assert mine <= other * (1 + 1e-6)
                 assert other <= mine * (1 + 1e-6) or norm is not Norm.L2
 
@@ -128,13 +147,19 @@ def test_slopes_that_differ_between_neurons() -> None:
     radii = [r.uniform for r in Centres(near.separated).remainders.values()]
     assert None in radii
     jacobian = torch.func.jacrev(model)(x).reshape(3, 4)
-    assert torch.linalg.matrix_norm(jacobian, 2).item() <= value(LipLT().bound(near)) < value(LipLT().bound(far))
+    assert (
+        torch.linalg.matrix_norm(jacobian, 2).item()
+        <= value(LipLT().bound(near))
+        < value(LipLT().bound(far))
+    )
 
 
 def test_centre_and_radius_cover_the_interval() -> None:
     generator = torch.Generator().manual_seed(0)
     lo = torch.randn(1000, generator=generator, dtype=torch.float64)
-    hi = lo + torch.rand(1000, generator=generator, dtype=torch.float64) * 10.0 ** torch.arange(-20, 20).repeat(25)
+    hi = lo + torch.rand(1000, generator=generator, dtype=torch.float64) * 10.0 ** torch.arange(
+        -20, 20
+    ).repeat(25)
     centre, radius = centre_and_radius(Between(lo, hi))
     assert bool((centre - radius <= lo).all()) and bool((centre + radius >= hi).all())
 
@@ -145,5 +170,9 @@ def test_the_budget_of_passes_keeps_a_bound() -> None:
     centres = Centres(problem.separated)
     free = MatrixFree(problem, centres, Meter(work=1.0), 0.5)
     sink = problem.fused.output
-    exact = MatrixFree(problem, centres, Meter(), float("inf")).norm(centres.graph.input, sink, Norm.L2).value
+    exact = (
+        MatrixFree(problem, centres, Meter(), float("inf"))
+        .norm(centres.graph.input, sink, Norm.L2)
+        .value
+    )
     assert free.exhausted and exact <= free.norm(centres.graph.input, sink, Norm.L2).value

@@ -1,4 +1,5 @@
-"""Networks of one sign: a bound for all, the constant itself where the pattern is reached, and only then called so."""
+"""Networks of one sign: a bound for all, the constant itself where the pattern is reached, and only
+then called so."""
 
 import itertools
 
@@ -22,7 +23,11 @@ PAIRS = list(itertools.product(Norm, Norm))
 
 
 def posed(
-    model: nn.Module, x: Tensor, p: Norm = Norm.L2, q: Norm | None = None, region: Region | None = None
+    model: nn.Module,
+    x: Tensor,
+    p: Norm = Norm.L2,
+    q: Norm | None = None,
+    region: Region | None = None,
 ) -> Problem:
     graph = capture_model(model.double().eval(), (x.double(),)).graph
     return Problem.pose(graph, region or Everywhere(), p, q or p, NormOptions())
@@ -37,7 +42,8 @@ def answer(problem: Problem) -> tuple[float, bool]:
 
 
 def flipped(*widths: int, seed: int = 0) -> tuple[nn.Sequential, Tensor]:
-    """A relu chain with weights of one sign up to flips of inputs and outputs; its constant's matrix."""
+    """A relu chain with weights of one sign up to flips of inputs and outputs; its constant's
+    matrix."""
     torch.manual_seed(seed)
     layers: list[nn.Module] = []
     matrix = torch.eye(widths[0], dtype=torch.float64)
@@ -71,7 +77,11 @@ def operator_norm_by_corners(matrix: Tensor, p: Norm, q: Norm) -> float:
         return torch.linalg.vector_norm(a.sum(0), p.dual.p).item()
     if p is Norm.L1:
         return torch.linalg.vector_norm(a, q.p, dim=0).max().item()
-    return torch.linalg.matrix_norm(a, 2).item() if q is Norm.L2 else torch.linalg.vector_norm(a, dim=1).max().item()
+    return (
+        torch.linalg.matrix_norm(a, 2).item()
+        if q is Norm.L2
+        else torch.linalg.vector_norm(a, dim=1).max().item()
+    )
 
 
 @pytest.mark.parametrize(("p", "q"), PAIRS)
@@ -104,9 +114,13 @@ def test_a_residual_graph_with_concatenation() -> None:
 
 
 def test_a_pattern_that_is_never_reached_is_not_called_exact() -> None:
-    """relu(x) - relu(-x) = x: signs are consistent, the two are never active together, the constant is 1, not 2."""
+    """relu(x) - relu(-x) = x: signs are consistent, the two are never active together, the constant
+    is 1, not 2."""
     model = nn.Sequential(nn.Linear(1, 2, bias=False), nn.ReLU(), nn.Linear(2, 1, bias=False))
-    model[0].weight.data, model[2].weight.data = torch.tensor([[1.0], [-1.0]]), torch.tensor([[1.0, -1.0]])
+    model[0].weight.data, model[2].weight.data = (
+        torch.tensor([[1.0], [-1.0]]),
+        torch.tensor([[1.0, -1.0]]),
+    )
     found, exact = answer(posed(model, torch.zeros(1, 1)))
     assert found == pytest.approx(2) and not exact
 
@@ -132,7 +146,9 @@ def test_signs_make_every_block_non_negative() -> None:
     """Also where the network falls into two parts."""
     model = nn.Sequential(nn.Linear(4, 4, bias=False), nn.ReLU(), nn.Linear(4, 2, bias=False))
     model[0].weight.data = torch.block_diag(torch.rand(2, 2), -torch.rand(2, 2))
-    model[2].weight.data = torch.tensor([[1.0, 2, 0, 0], [0, 0, 3, -1]]) * torch.tensor([1.0, 1, 1, -1])
+    model[2].weight.data = torch.tensor([[1.0, 2, 0, 0], [0, 0, 3, -1]]) * torch.tensor(
+        [1.0, 1, 1, -1]
+    )
     problem = posed(model, torch.zeros(1, 4))
     signs = consistent_signs(problem.fused)
     assert signs is not None
@@ -152,7 +168,10 @@ def test_max_pools_are_refused() -> None:
 @pytest.mark.parametrize("scale", [1e-80, 1.0, 1e80])
 def test_perron_is_above_and_close(scale: float) -> None:
     generator = torch.Generator().manual_seed(0)
-    a, b = (torch.rand(m, n, generator=generator, dtype=torch.float64) for m, n in ((700, 600), (600, 650)))
+    a, b = (
+        torch.rand(m, n, generator=generator, dtype=torch.float64)
+        for m, n in ((700, 600), (600, 650))
+    )
     operator: Operator = compose(Dense(a * scale), Dense(b))
     truth = torch.linalg.matrix_norm(a @ b, 2).item() * scale
     found = perron(operator).value
@@ -162,7 +181,9 @@ def test_perron_is_above_and_close(scale: float) -> None:
 
 def test_perron_with_parts_that_do_not_meet() -> None:
     """Reducible: a block that is far smaller, and zero rows and columns."""
-    a = torch.block_diag(torch.rand(3, 3).double() * 1e-6, torch.rand(4, 4).double(), torch.zeros(2, 2).double())
+    a = torch.block_diag(
+        torch.rand(3, 3).double() * 1e-6, torch.rand(4, 4).double(), torch.zeros(2, 2).double()
+    )
     truth = torch.linalg.matrix_norm(a, 2).item()
     assert truth <= perron(Dense(a)).value <= truth * (1 + 1e-6)
     assert perron(Dense(torch.zeros(3, 3).double())).value == 0

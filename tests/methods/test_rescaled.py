@@ -49,7 +49,9 @@ def value(bound: object) -> float:
 
 
 def steepest(problem: Problem, x: Tensor, norm: Norm) -> float:
-    jacobian = torch.func.jacrev(lambda v: evaluate(problem.graph, v).flatten())(x.double()).flatten(1)
+    jacobian = torch.func.jacrev(lambda v: evaluate(problem.graph, v).flatten())(
+        x.double()
+    ).flatten(1)
     return torch.linalg.matrix_norm(jacobian, norm.p).item()
 
 
@@ -62,7 +64,9 @@ def test_any_weights_give_a_bound(norm: Norm, seed: int) -> None:
     weights = Weights.of(problem.fused)
     generator = torch.Generator().manual_seed(seed)
     for root, ones in weights.values.items():
-        weights.values[root] = torch.exp(2 * torch.randn(ones.shape, generator=generator, dtype=torch.float64))
+        weights.values[root] = torch.exp(
+            2 * torch.randn(ones.shape, generator=generator, dtype=torch.float64)
+        )
     found = walk(problem, weighted(problem.fused, weights))
     assert len(weights.values) == 3
     assert all(value(found) >= steepest(problem, torch.randn(1, 2, 4, 4), norm) for _ in range(5))
@@ -76,27 +80,38 @@ def test_what_weights_pass_through() -> None:
 
 
 def test_a_pair_of_neurons_by_hand() -> None:
-    """[[4, 0], [0, 1]] then [[1, 0], [0, 4]]: the product is 16, weights (1, 4) and the like make it 4."""
+    """[[4, 0], [0, 1]] then [[1, 0], [0, 4]]: the product is 16, weights (1, 4) and the like make
+    it 4."""
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
-    model[0].weight.data, model[2].weight.data = torch.diag(torch.tensor([4.0, 1])), torch.diag(torch.tensor([1, 4.0]))
+    model[0].weight.data, model[2].weight.data = (
+        torch.diag(torch.tensor([4.0, 1])),
+        torch.diag(torch.tensor([1, 4.0])),
+    )
     problem = posed(model, torch.zeros(1, 2))
     assert value(AutoLip().bound(problem)) == pytest.approx(16)
     assert 4 <= value(Rescaled().bound(problem)) <= 4.1
 
 
-@pytest.mark.parametrize(("p", "q"), [(Norm.LINF, Norm.LINF), (Norm.L1, Norm.L1), (Norm.LINF, Norm.L1)])
+@pytest.mark.parametrize(
+    ("p", "q"), [(Norm.LINF, Norm.LINF), (Norm.L1, Norm.L1), (Norm.LINF, Norm.L1)]
+)
 def test_the_optimum_for_linf_and_l1(p: Norm, q: Norm) -> None:
-    """The weights that |W_K| ... |W_1| prescribes make the product its norm; linf to l1 may do better."""
+    """The weights that |W_K| ... |W_1| prescribes make the product its norm; linf to l1 may do
+    better."""
     problem = posed(chain(5, 9, 8, 4), torch.zeros(1, 5), p, q)
     limit = value(Nonnegative().bound(problem))
     mine = value(Rescaled().bound(problem))
     assert mine <= limit * (1 + 1e-12)
     assert limit <= mine * (1 + 1e-12) or (p, q) == (Norm.LINF, Norm.L1)
     corners = (
-        torch.cartesian_prod(*[torch.tensor([-1.0, 1.0]).double()] * 5) if p is Norm.LINF else torch.eye(5).double()
+        torch.cartesian_prod(*[torch.tensor([-1.0, 1.0]).double()] * 5)
+        if p is Norm.LINF
+        else torch.eye(5).double()
     )
     for _ in range(20):
-        jacobian = torch.func.jacrev(lambda v: evaluate(problem.graph, v).flatten())(torch.randn(1, 5).double())
+        jacobian = torch.func.jacrev(lambda v: evaluate(problem.graph, v).flatten())(
+            torch.randn(1, 5).double()
+        )
         assert (corners @ jacobian.flatten(1).T).norm(q.p, dim=1).max().item() <= mine
 
 
@@ -110,7 +125,8 @@ def test_descent_improves_on_the_product() -> None:
 def test_norms_of_large_networks_are_found_again_only_where_the_bound_falls(
     gain: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Orthogonal layers cannot be rescaled to advantage; after scaling rows by 1 or 30 and columns back they can."""
+    """Orthogonal layers cannot be rescaled to advantage; after scaling rows by 1 or 30 and columns
+    back they can."""
     monkeypatch.setattr(rescaled, "LARGE", 1.0)
     model = chain(12, 12, 12, 12)
     spread = torch.tensor([1.0, 30.0] * 6).double()
@@ -122,7 +138,9 @@ def test_norms_of_large_networks_are_found_again_only_where_the_bound_falls(
     problem, walks = posed(model, torch.zeros(1, 12)), []
     honest = rescaled.walk
     monkeypatch.setattr(rescaled, "walk", lambda *given: walks.append(given) or honest(*given))
-    assert 0.999 < value(Rescaled().bound(problem)) < (3.0 if gain else 1.01)  # of a product of 30, or of 1
+    assert (
+        0.999 < value(Rescaled().bound(problem)) < (3.0 if gain else 1.01)
+    )  # of a product of 30, or of 1
     assert len(walks) == (2 if gain else 1)
 
 
@@ -138,4 +156,6 @@ def test_reciprocals_and_wiring() -> None:
     conv = Convolution(torch.randn(3, 2, 3, 3), (2, 4, 4), Geometry((1, 1), (1, 1), (1, 1)))
     turned: Operator = scaled(conv, after.reshape(3, 1, 1), before)
     assert isinstance(turned, Convolution) and turned.relative_error > 0
-    assert (turned.weight * before.reshape(1, 2, 1, 1) / after.reshape(3, 1, 1, 1) - conv.weight).abs().max() < 1e-15
+    assert (
+        turned.weight * before.reshape(1, 2, 1, 1) / after.reshape(3, 1, 1, 1) - conv.weight
+    ).abs().max() < 1e-15

@@ -1,4 +1,5 @@
-"""Questions in l1 and linf through l2: the constants of norm equivalence times the least of all l2 bounds."""
+"""Questions in l1 and linf through l2: the constants of norm equivalence times the least of all l2
+bounds."""
 
 import functools
 import itertools
@@ -24,7 +25,11 @@ PAIRS = [pair for pair in itertools.product(Norm, Norm) if pair != (Norm.L2, Nor
 
 def posed(p: Norm, q: Norm) -> Problem:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(5, 9), nn.ReLU(), nn.Linear(9, 8), nn.ReLU(), nn.Linear(8, 3)).double().eval()
+    model = (
+        nn.Sequential(nn.Linear(5, 9), nn.ReLU(), nn.Linear(9, 8), nn.ReLU(), nn.Linear(8, 3))
+        .double()
+        .eval()
+    )
     graph = capture_model(model, (torch.zeros(1, 5).double(),)).graph
     return Problem.pose(graph, Everywhere(), p, q, NormOptions())
 

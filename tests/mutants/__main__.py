@@ -14,8 +14,12 @@ def main() -> int:
     """Exit code 0 where every mutant is noticed, and the tests pass without them."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("--few", type=int, default=None, help="so many, chosen at random")
-    parser.add_argument("--seed", type=int, default=None, help="of the choice; drawn where it is left out")
-    parser.add_argument("--match", default="", help="those with this in their file, old or new text")
+    parser.add_argument(
+        "--seed", type=int, default=None, help="of the choice; drawn where it is left out"
+    )
+    parser.add_argument(
+        "--match", default="", help="those with this in their file, old or new text"
+    )
     parser.add_argument("--workers", type=int, default=2)
     asked = parser.parse_args()
     chosen = [mutant for mutant in mutants() if asked.match in str(mutant)]
@@ -28,7 +32,10 @@ def main() -> int:
         if trial.problem:
             problems += 1
             print(trial.problem, flush=True)
-    print(f"mutants: {len(chosen)} tried in {time.monotonic() - started:.0f} s, {problems} problems", flush=True)
+    print(
+        f"mutants: {len(chosen)} tried in {time.monotonic() - started:.0f} s, {problems} problems",
+        flush=True,
+    )
     return 1 if problems else 0
 
 

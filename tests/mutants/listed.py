@@ -1,5 +1,6 @@
 """The mutants: small changes that make the program wrong, each with the tests that notice."""
 
+import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,10 +23,24 @@ class Mutant:
         return f"{self.file}: {self.old!r} -> {self.new!r}"
 
     def applied(self, text: str) -> str:
-        """The source with the change; ValueError unless `old` stands in it exactly once."""
-        if text.count(self.old) != 1:
-            raise ValueError(f"{self}: the old text stands {text.count(self.old)} times in the file")
-        return text.replace(self.old, self.new)
+        """The source with the change; ValueError unless `old` stands in it exactly once, however its
+        lines are broken."""
+        found = [match.span() for match in re.finditer(_anyhow_broken(self.old), text)]
+        if len(found) != 1:
+            raise ValueError(f"{self}: the old text stands {len(found)} times in the file")
+        start, end = found[0]
+        return text[:start] + self.new + text[end:]
+
+
+def _anyhow_broken(code: str) -> str:
+    """A pattern for this piece of code: lines may be broken between any two words or signs, with a
+    comma before a bracket that closes."""
+    words = re.findall(r"\w+|[^\w\s]", code)
+    space = [code[: len(code) - len(code.lstrip())], code[len(code.rstrip()) :]]
+    first, last = map(re.escape, space)
+    between = [r",?\s*" if word in ")]}" else r"\s*" for word in words[1:]]
+    inner = "".join(gap + re.escape(word) for gap, word in zip(between, words[1:], strict=True))
+    return first + re.escape(words[0]) + inner + last
 
 
 def mutants(folder: Path = LIST) -> list[Mutant]:
@@ -34,7 +49,8 @@ def mutants(folder: Path = LIST) -> list[Mutant]:
 
 
 def _read(path: Path) -> Iterator[Mutant]:
-    """Each table is a source file: its tests, and its changes [old, new] or [old, new, tests of its own]."""
+    """Each table is a source file: its tests, and its changes [old, new] or [old, new, tests of its
+    own]."""
     for group in tomllib.loads(path.read_text(encoding="utf-8"))["group"]:
         for old, new, *own in group["changes"]:
             yield Mutant(group["file"], old, new, tuple(own or group["tests"]))

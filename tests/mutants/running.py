@@ -25,7 +25,8 @@ MEANINGS = {0: SURVIVED, 1: NOTICED, 2: NOTICED}
 
 @dataclass
 class Trial:
-    """A copy of the tree in which tests run, by a child of this process that has the libraries loaded already."""
+    """A copy of the tree in which tests run, by a child of this process that has the libraries
+    loaded already."""
 
     tests: tuple[str, ...]
     mutant: Mutant | None
@@ -36,7 +37,10 @@ class Trial:
     folder: Path = Path()
 
     def start(self, tree: Path) -> None:
-        self.limit, self.folder = time.monotonic() + PATIENCE, Path(tempfile.mkdtemp(prefix="mutant"))
+        self.limit, self.folder = (
+            time.monotonic() + PATIENCE,
+            Path(tempfile.mkdtemp(prefix="mutant")),
+        )
         shutil.copytree(tree, self.folder, dirs_exist_ok=True)
         if self.mutant is not None:
             path = self.folder / self.mutant.file
@@ -86,7 +90,8 @@ def run(chosen: Sequence[Mutant], workers: int) -> Iterator[Trial]:
 
 @contextlib.contextmanager
 def _tree() -> Iterator[Path]:
-    """A copy of what the tests need, its modules compiled: Python takes those for the modules of further copies."""
+    """A copy of what the tests need, its modules compiled: Python takes those for the modules of
+    further copies."""
     with tempfile.TemporaryDirectory(prefix="mutants") as folder:
         tree = Path(folder)
         for name in ("src", "tests"):
@@ -107,10 +112,16 @@ def _pytest(copy: Path, tests: Sequence[str]) -> int:
     os.environ["PYTHONPATH"] = str(copy / "src")
     sys.dont_write_bytecode = True
     sys.path[:0] = [str(copy / "src"), str(copy)]
-    for name in [name for name in sys.modules if name.split(".")[0] in ("tests", "autolip", "autolip_check")]:
+    for name in [
+        name for name in sys.modules if name.split(".")[0] in ("tests", "autolip", "autolip_check")
+    ]:
         del sys.modules[name]
     try:
-        without = [word for name in ("cacheprovider", "unraisableexception") for word in ("-p", f"no:{name}")]
+        without = [
+            word
+            for name in ("cacheprovider", "unraisableexception")
+            for word in ("-p", f"no:{name}")
+        ]
         return int(pytest.main(["-x", "-q", *without, "-m", "not long", *tests]))
     except BaseException:
         return 3

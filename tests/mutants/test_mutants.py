@@ -1,4 +1,5 @@
-"""The list of mutants is true: each old text stands in its file once, the changes are programs, the tests exist."""
+"""The list of mutants is true: each old text stands in its file once, the changes are programs, the
+tests exist."""
 
 import ast
 from pathlib import Path
@@ -20,7 +21,9 @@ def test_every_change_applies(file: str) -> None:
     text = (ROOT / file).read_text(encoding="utf-8")
     for mutant in (m for m in MUTANTS if m.file == file):
         changed = mutant.applied(text)
-        assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(text)), f"{mutant} changes nothing"
+        assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(text)), (
+            f"{mutant} changes nothing"
+        )
 
 
 def test_their_tests_exist() -> None:
@@ -28,4 +31,6 @@ def test_their_tests_exist() -> None:
         path, _, test = name.partition("::")
         file = ROOT / Path(path)
         assert file.exists(), name
-        assert f"def {test.partition('[')[0]}(" in file.read_text(encoding="utf-8") if test else True, name
+        assert (
+            f"def {test.partition('[')[0]}(" in file.read_text(encoding="utf-8") if test else True
+        ), name

@@ -1,4 +1,5 @@
-"""Operators of every kind and many shapes; a test with an argument `operator` runs on each of them."""
+"""Operators of every kind and many shapes; a test with an argument `operator` runs on each of
+them."""
 
 from collections.abc import Iterator
 
@@ -39,15 +40,29 @@ CONVOLUTIONS = {
     "three dimensions": ((2, 2, 3, 2, 3), (2, 4, 5, 3), Geometry((1, 2, 1), (1, 0, 1), (1, 1, 1))),
     "batched": ((4, 3, 3, 3), (2, 3, 5, 5), Geometry((1, 1), (1, 1), (1, 1))),
     "transposed": ((3, 4, 3, 3), (3, 4, 4), Geometry((1, 1), (1, 1), (1, 1), True)),
-    "transposed, output padding": ((3, 4, 3, 3), (3, 4, 5), Geometry((2, 3), (1, 1), (1, 1), True, (1, 2))),
-    "transposed, grouped, dilated": ((4, 3, 2, 3), (4, 5, 4), Geometry((2, 1), (0, 1), (1, 2), True, (1, 0), 2)),
+    "transposed, output padding": (
+        (3, 4, 3, 3),
+        (3, 4, 5),
+        Geometry((2, 3), (1, 1), (1, 1), True, (1, 2)),
+    ),
+    "transposed, grouped, dilated": (
+        (4, 3, 2, 3),
+        (4, 5, 4),
+        Geometry((2, 1), (0, 1), (1, 2), True, (1, 0), 2),
+    ),
     "transposed, one dimension": ((3, 2, 4), (3, 6), Geometry((2,), (1,), (1,), True)),
-    "transposed, three dimensions": ((2, 2, 2, 3, 2), (2, 3, 3, 2), Geometry((2, 1, 2), (0, 1, 0), (1, 1, 1), True)),
+    "transposed, three dimensions": (
+        (2, 2, 2, 3, 2),
+        (2, 3, 3, 2),
+        Geometry((2, 1, 2), (0, 1, 0), (1, 1, 1), True),
+    ),
 }
 
 
 def random(*shape: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64)
+    return torch.randn(
+        shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64
+    )
 
 
 def convolution(name: str) -> Convolution:
@@ -74,7 +89,10 @@ def examples() -> Iterator[tuple[str, Operator]]:
     yield "wiring: permutation", Incidence(lambda x: x.flip(0).T.reshape(-1), (3, 4))
     yield "wiring: slice", Incidence(lambda x: x[1:, ::2], (3, 4))
     yield "wiring: padding", Incidence(lambda x: torch.nn.functional.pad(x, (1, 2)), (3, 4))
-    yield "wiring: reflection", Incidence(lambda x: torch.nn.functional.pad(x, (2, 2), mode="reflect"), (1, 5))
+    yield (
+        "wiring: reflection",
+        Incidence(lambda x: torch.nn.functional.pad(x, (2, 2), mode="reflect"), (1, 5)),
+    )
     yield "wiring: broadcast", Incidence(lambda x: x.expand(4, 5), (5,))
     yield "wiring: sums", Incidence(lambda x: x.sum(1), (3, 4))
     yield "wiring: overlapping windows", Incidence(lambda x: x.unfold(0, 3, 1).sum(-1), (8,))
@@ -89,23 +107,43 @@ def composites() -> Iterator[tuple[str, Operator]]:
     flat = Incidence(lambda x: x.reshape(-1), conv.out_shape)
     yield "batch norm after convolution", compose(norm, conv)
     yield "convolution after scaling", compose(conv, Diagonal(random(3, 1, 1), conv.in_shape))
-    yield "batch norm after transposed convolution", compose(Diagonal(random(4, 1, 1), deconv.out_shape), deconv)
-    yield "transposed convolution after scaling", compose(deconv, Diagonal(random(3, 1, 1), deconv.in_shape))
+    yield (
+        "batch norm after transposed convolution",
+        compose(Diagonal(random(4, 1, 1), deconv.out_shape), deconv),
+    )
+    yield (
+        "transposed convolution after scaling",
+        compose(deconv, Diagonal(random(3, 1, 1), deconv.in_shape)),
+    )
     grouped = convolution("transposed, grouped, dilated")
-    yield "grouped transposed, scaled", compose(Diagonal(random(6, 1, 1), grouped.out_shape), grouped)
+    yield (
+        "grouped transposed, scaled",
+        compose(Diagonal(random(6, 1, 1), grouped.out_shape), grouped),
+    )
     grouped = convolution("grouped")
     yield "scaled, grouped", compose(grouped, Diagonal(random(4, 1, 1), grouped.in_shape))
     yield "entrywise mask", compose(conv, Diagonal(random(3, 6, 5).sign(), conv.in_shape))
     yield "linear after convolution", compose(Dense(random(7, 120)), flat, conv)
     yield "two linears", compose(Dense(random(3, 6)), Dense(random(6, 4)))
-    yield "scaled linear", compose(Diagonal(random(3), (3,)), Dense(random(3, 6)), Diagonal(random(6), (6,)))
+    yield (
+        "scaled linear",
+        compose(Diagonal(random(3), (3,)), Dense(random(3, 6)), Diagonal(random(6), (6,))),
+    )
     yield (
         "underflowing product",
-        compose(Diagonal(torch.tensor(1e-200, dtype=torch.float64), (2,)), Dense(random(2, 2) * 1e-200)),
+        compose(
+            Diagonal(torch.tensor(1e-200, dtype=torch.float64), (2,)), Dense(random(2, 2) * 1e-200)
+        ),
     )
     yield "residual", add(compose(conv.T, conv), Identity(conv.in_shape))
-    yield "sum of diagonals", add(Diagonal(random(3), (3,)), Identity((3,)), Diagonal(random(3).abs(), (3,)))
-    yield "sum of traced and dense", add(Traced(lambda x: x.cumsum(0), (5,), terms=5), Dense(random(5, 5)))
+    yield (
+        "sum of diagonals",
+        add(Diagonal(random(3), (3,)), Identity((3,)), Diagonal(random(3).abs(), (3,))),
+    )
+    yield (
+        "sum of traced and dense",
+        add(Traced(lambda x: x.cumsum(0), (5,), terms=5), Dense(random(5, 5))),
+    )
     yield "adjoint of a composition", compose(strided.T, strided).T
     links = (Link("x", "a", conv), Link("x", "y", Identity(conv.in_shape)), Link("a", "y", conv.T))
     yield "block with a skip", Block("x", "y", links, conv.in_shape, conv.in_shape)

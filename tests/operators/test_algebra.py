@@ -25,7 +25,9 @@ from autolip.operators.algebra import without_isometries
 
 
 def random(*shape: int) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64)
+    return torch.randn(
+        shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=torch.float64
+    )
 
 
 CONV = Convolution(random(4, 3, 3, 3), (3, 5, 5), Geometry((2, 2), (1, 1), (1, 1)))
@@ -60,7 +62,9 @@ def scalar(value: float) -> Diagonal:
 def test_products_that_underflow_are_not_merged() -> None:
     product = compose(scalar(1e-200), scalar(1e-200))
     assert isinstance(product, Composition)
-    assert compose(scalar(1e300), scalar(1e-200), scalar(1e-200)).matrix()[0, 0].item() == pytest.approx(1e-100)
+    assert compose(scalar(1e300), scalar(1e-200), scalar(1e-200)).matrix()[
+        0, 0
+    ].item() == pytest.approx(1e-100)
     assert isinstance(compose(scalar(1e-320), scalar(0.5)), Composition)
 
 
@@ -83,7 +87,9 @@ def test_neighbours_must_fit() -> None:
 
 def test_sums_against_matrices() -> None:
     parts = (Dense(random(3, 3)), Diagonal(random(3), (3,)), Identity((3,)))
-    torch.testing.assert_close(add(*parts).matrix(), sum((part.matrix() for part in parts[1:]), parts[0].matrix()))
+    torch.testing.assert_close(
+        add(*parts).matrix(), sum((part.matrix() for part in parts[1:]), parts[0].matrix())
+    )
 
 
 def test_isometries_are_dropped_at_both_ends() -> None:
@@ -91,7 +97,9 @@ def test_isometries_are_dropped_at_both_ends() -> None:
     signs = Diagonal(torch.tensor([1.0, -1.0, 1.0]), (3,))
     dense = Dense(random(3, 6))
     assert without_isometries(Composition((signs, dense, flip))) is dense
-    kept = compose(Diagonal(torch.tensor([1.0, 2.0, 1.0]), (3,)), Incidence(lambda x: x.flip(0), (3,)))
+    kept = compose(
+        Diagonal(torch.tensor([1.0, 2.0, 1.0]), (3,)), Incidence(lambda x: x.flip(0), (3,))
+    )
     assert without_isometries(kept).matrix().abs().max() == 2
 
 
@@ -105,16 +113,23 @@ def test_adjoints_keep_their_structure() -> None:
 
 def test_a_fold_with_vectors_is_the_product() -> None:
     links = (Link("x", "a", CONV), Link("a", "y", CONV.T), Link("x", "y", Identity(CONV.in_shape)))
-    block = compose(Diagonal(random(3, 5, 5), CONV.in_shape), Block("x", "y", links, CONV.in_shape, CONV.in_shape))
+    block = compose(
+        Diagonal(random(3, 5, 5), CONV.in_shape),
+        Block("x", "y", links, CONV.in_shape, CONV.in_shape),
+    )
     x = random(2, 3, 5, 5)
-    folded = fold(block, x, lambda leaf, v: leaf.mv(v), lambda terms: torch.stack(list(terms)).sum(0))
+    folded = fold(
+        block, x, lambda leaf, v: leaf.mv(v), lambda terms: torch.stack(list(terms)).sum(0)
+    )
     torch.testing.assert_close(folded, block.mv(x))
 
 
 def test_a_fold_counts_paths() -> None:
     one = Identity((2,))
     ladder = [Link(f"{i}", f"{i + 1}", one) for i in range(5) for _ in range(2)]
-    assert fold(Block("0", "5", tuple(ladder), (2,), (2,)), 1, lambda leaf, count: count, sum) == 2**5
+    assert (
+        fold(Block("0", "5", tuple(ladder), (2,), (2,)), 1, lambda leaf, count: count, sum) == 2**5
+    )
 
 
 def test_work_is_counted_once_per_product() -> None:
@@ -127,7 +142,8 @@ def test_work_is_counted_once_per_product() -> None:
 
 
 def test_terms_of_composites_cover_those_of_all_their_parts() -> None:
-    """An entry of A B x is a sum of as many rounded products as both factors have: errors of the factors add up."""
+    """An entry of A B x is a sum of as many rounded products as both factors have: errors of the
+    factors add up."""
     a, b = Dense(random(3, 5)), Dense(random(5, 4))
     links = (Link("x", "h", b), Link("h", "y", a), Link("x", "y", Dense(random(3, 4))))
     assert Composition((a, b)).terms >= a.terms + b.terms
@@ -143,10 +159,17 @@ def test_the_adjoint_of_inexact_entries_is_as_inexact() -> None:
 
 def test_diagonals_that_cancel_are_not_one_of_small_relative_error() -> None:
     """1 + 2^-60 - 1 is computed as 0: no relative error explains that."""
-    total = add(*(Diagonal(torch.tensor([value], dtype=torch.float64), (1,)) for value in (1.0, 2.0**-60, -1.0)))
+    total = add(
+        *(
+            Diagonal(torch.tensor([value], dtype=torch.float64), (1,))
+            for value in (1.0, 2.0**-60, -1.0)
+        )
+    )
     computed, size = total.matrix().item(), total.majorant()
     assert size is not None
-    allowed = total.relative_error * size.matrix().item() + total.terms * 2.0**-52 * size.matrix().item()
+    allowed = (
+        total.relative_error * size.matrix().item() + total.terms * 2.0**-52 * size.matrix().item()
+    )
     assert abs(computed - 2.0**-60) <= allowed
 
 
@@ -154,4 +177,6 @@ def test_an_entry_that_is_read_twice_makes_no_isometry() -> None:
     twice = Incidence(lambda x: x[[0, 0]], (2,))
     assert not twice.is_isometry
     kept = without_isometries(Composition((twice, Dense(random(2, 2)))))
-    assert torch.linalg.matrix_norm(kept.matrix(), 2) == pytest.approx(2**0.5 * random(2, 2)[0].norm().item())
+    assert torch.linalg.matrix_norm(kept.matrix(), 2) == pytest.approx(
+        2**0.5 * random(2, 2)[0].norm().item()
+    )

@@ -22,7 +22,8 @@ def numbers(*values: float) -> torch.Tensor:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_point_lies_between_the_ends_exactly(seed: int) -> None:
-    """Compared in rational arithmetic: the product of a matrix and a point, which float64 rounds."""
+    """Compared in rational arithmetic: the product of a matrix and a point, which float64
+    rounds."""
     generator = torch.Generator().manual_seed(seed)
     matrix = torch.randn(4, 30, dtype=torch.float64, generator=generator)
     x = torch.randn(30, dtype=torch.float64, generator=generator)
@@ -35,20 +36,28 @@ def test_a_point_lies_between_the_ends_exactly(seed: int) -> None:
 
 def test_the_ends_of_a_box_are_attained() -> None:
     found = image(Dense(numbers(1.0, -2.0)[None]), Interval(numbers(0.0, -1.0), numbers(3.0, 5.0)))
-    assert found.lo.item() == pytest.approx(-10.0, abs=1e-12) and found.hi.item() == pytest.approx(5.0, abs=1e-12)
+    assert found.lo.item() == pytest.approx(-10.0, abs=1e-12) and found.hi.item() == pytest.approx(
+        5.0, abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("composed", [False, True])
 def test_inexact_entries_widen_the_image(composed: bool) -> None:
     inexact = Dense(numbers(1.0, -2.0)[None], relative_error=0.01)
-    operator = compose(Diagonal(numbers(1.5), (1,)), Dense(numbers(1.0)[None]), inexact) if composed else inexact
+    operator = (
+        compose(Diagonal(numbers(1.5), (1,)), Dense(numbers(1.0)[None]), inexact)
+        if composed
+        else inexact
+    )
     scale = 1.5 if composed else 1.0
     found = image(operator, Interval(numbers(1.0, 1.0), numbers(1.0, 1.0)))
     assert found.lo.item() <= -1.03 * scale and found.hi.item() >= -0.97 * scale
 
 
 def test_half_lines_stay_where_no_infinite_end_is_scaled() -> None:
-    matrix = torch.tensor([[1.0, 2.0, 0.0], [1.0, -1.0, 0.0], [0.0, 0.0, 3.0], [-1.0, 0.0, 1.0]], dtype=torch.float64)
+    matrix = torch.tensor(
+        [[1.0, 2.0, 0.0], [1.0, -1.0, 0.0], [0.0, 0.0, 3.0], [-1.0, 0.0, 1.0]], dtype=torch.float64
+    )
     x = Interval(numbers(0.0, 1.0, -1.0), numbers(INF, INF, 2.0))
     found = image(Dense(matrix), x)
     assert found.lo.tolist() == pytest.approx([2.0, -INF, -3.0, -INF])
@@ -57,18 +66,24 @@ def test_half_lines_stay_where_no_infinite_end_is_scaled() -> None:
 
 
 def test_a_line_scaled_by_nothing_is_zero() -> None:
-    found = image(Diagonal(numbers(0.0, 1.0), (2,)), Interval(numbers(-INF, 0.0), numbers(INF, 1.0)))
+    found = image(
+        Diagonal(numbers(0.0, 1.0), (2,)), Interval(numbers(-INF, 0.0), numbers(INF, 1.0))
+    )
     assert found.lo[0] <= 0 <= found.hi[0] and found.hi[0] - found.lo[0] < 1e-300
 
 
 def test_a_mean_of_half_lines_is_a_half_line() -> None:
-    mean = compose(Diagonal(torch.tensor(1 / 3, dtype=torch.float64), ()), Incidence(lambda t: t.sum(), (3,)))
+    mean = compose(
+        Diagonal(torch.tensor(1 / 3, dtype=torch.float64), ()), Incidence(lambda t: t.sum(), (3,))
+    )
     found = image(mean, Interval(numbers(0.0, 0.0, 3.0), numbers(INF, 1.0, 4.0)))
     assert 0.99 < found.lo.item() <= 1.0 and found.hi.item() == INF
 
 
 def test_what_overflows_is_unbounded() -> None:
-    found = image(Dense(numbers(1e200, -1e200)[None]), Interval(numbers(1e200, 1e200), numbers(1e200, 1e200)))
+    found = image(
+        Dense(numbers(1e200, -1e200)[None]), Interval(numbers(1e200, 1e200), numbers(1e200, 1e200))
+    )
     assert found.lo.item() == -INF and found.hi.item() == INF
 
 

@@ -55,7 +55,9 @@ class Wrong(Dense):
         return Dense(function(self.weight) + (1e-9 if self.mistake == "entries" else 0.0))
 
 
-@pytest.mark.parametrize("mistake", ["adjoint", "majorant", "split", "terms", "magnitude", "T", "entries"])
+@pytest.mark.parametrize(
+    "mistake", ["adjoint", "majorant", "split", "terms", "magnitude", "T", "entries"]
+)
 def test_the_law_notices(mistake: str) -> None:
     check_operator(Wrong("none"))
     with pytest.raises(LawViolation):

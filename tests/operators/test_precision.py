@@ -13,7 +13,9 @@ DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_products_agree_within_the_format(operator: Operator, dtype: torch.dtype, device: str) -> None:
+def test_products_agree_within_the_format(
+    operator: Operator, dtype: torch.dtype, device: str
+) -> None:
     twin = in_precision(operator, dtype, torch.device(device))
     generator = torch.Generator().manual_seed(0)
     for shape, here, there in (
@@ -24,4 +26,9 @@ def test_products_agree_within_the_format(operator: Operator, dtype: torch.dtype
         product: Tensor = there(x.to(device, dtype))
         assert (product.dtype, product.device.type) == (dtype, device)
         expected = here(x)
-        assert torch.allclose(product.to("cpu", DTYPE), expected, rtol=0, atol=1e-5 * (1 + float(expected.abs().max())))
+        assert torch.allclose(
+            product.to("cpu", DTYPE),
+            expected,
+            rtol=0,
+            atol=1e-5 * (1 + float(expected.abs().max())),
+        )

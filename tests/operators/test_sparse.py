@@ -12,7 +12,9 @@ from autolip.operators.sparse import Sparse, sparse_matrix
 def extended(operator: Operator) -> np.ndarray:
     """The matrix, its leaves multiplied in extended precision."""
     units = np.eye(operator.in_size, dtype=np.longdouble)
-    return fold(operator, units, lambda leaf, x: leaf.matrix().numpy().astype(np.longdouble) @ x, sum)
+    return fold(
+        operator, units, lambda leaf, x: leaf.matrix().numpy().astype(np.longdouble) @ x, sum
+    )
 
 
 def test_entries_are_those_of_the_operator(operator: Operator) -> None:
@@ -29,7 +31,9 @@ def test_entries_are_those_of_the_operator(operator: Operator) -> None:
 def test_errors_of_the_entries_are_passed_on() -> None:
     """Both factors off by a millionth: their product by up to twice as much."""
     matrix = torch.tensor([[1.0, -2.0], [3.0, 0.5]], dtype=torch.float64)
-    found = sparse_matrix(compose(Dense(matrix, relative_error=1e-6), Dense(matrix.T, relative_error=1e-6)))
+    found = sparse_matrix(
+        compose(Dense(matrix, relative_error=1e-6), Dense(matrix.T, relative_error=1e-6))
+    )
     assert isinstance(found, Sparse)
     size = (matrix.abs() @ matrix.abs().T).numpy()
     error = found.error.toarray()
@@ -39,4 +43,6 @@ def test_errors_of_the_entries_are_passed_on() -> None:
 def test_entries_that_underflow_are_refused() -> None:
     tiny = Dense(torch.full((2, 2), 1e-170, dtype=torch.float64))
     assert isinstance(sparse_matrix(tiny), Sparse)
-    assert isinstance(sparse_matrix(compose(tiny, Diagonal(torch.tensor([1.0, 2.0]), (2,)), tiny)), Refusal)
+    assert isinstance(
+        sparse_matrix(compose(tiny, Diagonal(torch.tensor([1.0, 2.0]), (2,)), tiny)), Refusal
+    )

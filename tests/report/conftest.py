@@ -22,9 +22,21 @@ def bracket() -> Result:
     lower = row("ascent", "lower", 14.2087999, seconds=2.05, passes=812.0)
     confident = Row("lanczos", "upper", 30.1, "confident", 1e-9, seconds=0.1, passes=350.5)
     estimate = row("power", "estimate", 25.125, seconds=0.04, passes=20.0)
-    refusal = Row("lipsdp", "refusal", refusal="it holds for dense layers only, and there is a convolution")
+    refusal = Row(
+        "lipsdp", "refusal", refusal="it holds for dense layers only, and there is a convolution"
+    )
     rows = (upper, confident, estimate, refusal, lower)
-    return Result("digits-conv", Norm.L2, Norm.L2, {"kind": "everywhere"}, "all", rows, upper, lower, dict(ASSUMED))
+    return Result(
+        "digits-conv",
+        Norm.L2,
+        Norm.L2,
+        {"kind": "everywhere"},
+        "all",
+        rows,
+        upper,
+        lower,
+        dict(ASSUMED),
+    )
 
 
 @pytest.fixture
@@ -41,7 +53,15 @@ def pairs() -> Callable[[int], Result]:
         assert worst.upper and worst.lower
         rows = (worst.upper, worst.lower)
         return Result(
-            "net", Norm.LINF, Norm.L2, {"kind": "everywhere"}, "pairs", rows, *rows, dict(ASSUMED), pairs=found
+            "net",
+            Norm.LINF,
+            Norm.L2,
+            {"kind": "everywhere"},
+            "pairs",
+            rows,
+            *rows,
+            dict(ASSUMED),
+            pairs=found,
         )
 
     return make

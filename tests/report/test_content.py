@@ -14,10 +14,14 @@ def test_headline_rounds_outward(bracket: Result) -> None:
 
 
 def test_headline_says_what_is_missing(bracket: Result) -> None:
-    assert headline(replace(bracket, lower=None)).startswith("Lipschitz constant <= 28.0413 (l2 -> l2")
+    assert headline(replace(bracket, lower=None)).startswith(
+        "Lipschitz constant <= 28.0413 (l2 -> l2"
+    )
     assert headline(replace(bracket, lower=None)).endswith("; no lower bound")
     assert headline(replace(bracket, upper=None)).endswith("; no upper bound")
-    assert headline(replace(bracket, upper=None, lower=None)).startswith("no bound on the Lipschitz constant")
+    assert headline(replace(bracket, upper=None, lower=None)).startswith(
+        "no bound on the Lipschitz constant"
+    )
 
 
 def test_headline_says_infinite(bracket: Result) -> None:
@@ -28,7 +32,9 @@ def test_headline_says_infinite(bracket: Result) -> None:
 def test_headline_tells_the_probability_of_a_confident_bound(bracket: Result) -> None:
     assert bracket.upper
     confident = replace(bracket.upper, certainty="confident", delta=2.5e-10)
-    assert "everywhere; with probability >= 1 - 2.5e-10)" in headline(replace(bracket, upper=confident))
+    assert "everywhere; with probability >= 1 - 2.5e-10)" in headline(
+        replace(bracket, upper=confident)
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,7 +61,15 @@ def test_headline_names_the_region(bracket: Result) -> None:
 def test_rows_tell_kind_certainty_and_ratio(bracket: Result) -> None:
     (sheet,) = sheets(bracket)
     by_method = {cells[0]: cells for cells in sheet.rows}
-    assert by_method["autolip"] == ("autolip", "upper", "28.0413", "proved", "1.974", "0.31", "14.0")
+    assert by_method["autolip"] == (
+        "autolip",
+        "upper",
+        "28.0413",
+        "proved",
+        "1.974",
+        "0.31",
+        "14.0",
+    )
     assert by_method["lanczos"][3] == "confident 1 - 1e-9"
     assert by_method["power"][1:5] == ("estimate", "25.125", "not a bound", "1.768")
     assert by_method["ascent"][1:5] == ("lower", "14.2087", "attained", "1")
@@ -69,9 +83,17 @@ def test_without_a_lower_bound_there_is_no_ratio(bracket: Result) -> None:
 
 
 def test_remarks_give_refusals_notes_and_assumptions(bracket: Result) -> None:
-    culprit = Row("autolip", "upper", float("inf"), "proved", notes=("infinite through aten.sign at head (net.py:3)",))
+    culprit = Row(
+        "autolip",
+        "upper",
+        float("inf"),
+        "proved",
+        notes=("infinite through aten.sign at head (net.py:3)",),
+    )
     assumed = {**bracket.assumptions, "fixed": {"state": "zeros, shape (2, 1, 128)"}}
-    said = remarks(replace(bracket, bounds=(*bracket.bounds, culprit), assumptions=assumed, complete=False))
+    said = remarks(
+        replace(bracket, bounds=(*bracket.bounds, culprit), assumptions=assumed, complete=False)
+    )
     assert said[0].startswith("lipsdp refused: it holds for dense layers only")
     assert said[1].startswith("the time budget ended early")
     assert "autolip: infinite through aten.sign at head (net.py:3)" in said
@@ -80,7 +102,9 @@ def test_remarks_give_refusals_notes_and_assumptions(bracket: Result) -> None:
 
 
 def test_many_notes_are_cut_short(bracket: Result) -> None:
-    said = remarks(replace(bracket, bounds=(), notes=tuple(f"note {i}" for i in range(NOTES_SHOWN + 3))))
+    said = remarks(
+        replace(bracket, bounds=(), notes=tuple(f"note {i}" for i in range(NOTES_SHOWN + 3)))
+    )
     assert f"note {NOTES_SHOWN - 1}" in said and f"note {NOTES_SHOWN}" not in said
     assert "and 3 more such notes" in said
 

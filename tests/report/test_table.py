@@ -25,16 +25,28 @@ def test_html_is_golden(bracket: Result, golden) -> None:
 def test_terminal_table_is_golden(bracket: Result, golden) -> None:
     console = Console(width=100, force_terminal=False, record=True, file=io.StringIO())
     console.print(render_rich(bracket))
-    golden("result-terminal", "\n".join(line.rstrip() for line in console.export_text().splitlines()) + "\n")
+    golden(
+        "result-terminal",
+        "\n".join(line.rstrip() for line in console.export_text().splitlines()) + "\n",
+    )
 
 
 def test_words_are_whole_on_a_terminal_of_80_columns(bracket: Result) -> None:
     long = row("seqlip-published", "estimate", 1.8351e12, seconds=123.45, passes=590000)
-    confident = Row("eclipse-fast", "upper", 2.84e10, "confident", 1.3e-10, seconds=123.45, passes=590000)
+    confident = Row(
+        "eclipse-fast", "upper", 2.84e10, "confident", 1.3e-10, seconds=123.45, passes=590000
+    )
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(render_rich(replace(bracket, bounds=(*bracket.bounds, long, confident))))
     shown = console.export_text().split()
-    for word in ("seqlip-published", "eclipse-fast", "estimate", "confident", "certainty", "590000"):
+    for word in (
+        "seqlip-published",
+        "eclipse-fast",
+        "estimate",
+        "confident",
+        "certainty",
+        "590000",
+    ):
         assert word in shown
 
 

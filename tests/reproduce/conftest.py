@@ -41,5 +41,15 @@ def subjects() -> list[Subject]:
             layer.weight.data, layer.bias.data = torch.full((1, 1), gain), torch.zeros(1)
         model = nn.Sequential(*[m for layer in linear for m in (layer, nn.ReLU())][:-1]).eval()
         one, data = torch.ones(1, 1), torch.linspace(-1, 1, 5)[:, None, None]
-        found.append(Subject(f"{depth} layers", depth, model, torch.zeros(1, 1), Box(-one, one), data, {"loss": 0.5}))
+        found.append(
+            Subject(
+                f"{depth} layers",
+                depth,
+                model,
+                torch.zeros(1, 1),
+                Box(-one, one),
+                data,
+                {"loss": 0.5},
+            )
+        )
     return found

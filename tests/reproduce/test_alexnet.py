@@ -20,7 +20,11 @@ class Small(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Conv2d(4, 5, 3, padding=1), nn.ReLU()
+            nn.Conv2d(3, 4, 3, 2),
+            nn.ReLU(),
+            nn.MaxPool2d(3, 2),
+            nn.Conv2d(4, 5, 3, padding=1),
+            nn.ReLU(),
         )
         self.classifier = nn.Linear(5 * 3 * 3, 6)
 
@@ -46,9 +50,14 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "slice1.0": (64, 3, 11), "slice1.1": (64, 1, 3), "slice2.4": (64, 1, 3), "slice2.5": (192, 64, 5),
         "slice3.8": (192, 1, 3), "slice3.9": (384, 192, 3), "slice4.11": (256, 384, 3), "slice5.13": (256, 256, 3),
     }  # fmt: skip
-    stored = {"scaling_layer.shift": torch.zeros(1, 3, 1, 1), "lin0.model.1.weight": torch.zeros(1, 64, 1, 1)}
+    stored = {
+        "scaling_layer.shift": torch.zeros(1, 3, 1, 1),
+        "lin0.model.1.weight": torch.zeros(1, 64, 1, 1),
+    }
     for name, (out, into, side) in shapes.items():
-        weight = torch.randn(out, into, side, side, generator=generator) / (into * side * side) ** 0.5
+        weight = (
+            torch.randn(out, into, side, side, generator=generator) / (into * side * side) ** 0.5
+        )
         if into == 1:
             stored[f"net.{name}.filt"] = weight.abs()
         else:
@@ -63,16 +72,23 @@ def test_the_whole_table_with_each_kind(small: None, tmp_path: Path) -> None:
     experiment = AlexnetExperiment(rank=4, budget=1.0, seconds=0.05, side=15)
     outcome = experiment.run(Steps(tmp_path), 3, lambda *event: None)
     (network,) = outcome.networks
-    assert network.label == "AlexNet, random weights" and network.facts["weights"] == "random, seed 3"
+    assert (
+        network.label == "AlexNet, random weights" and network.facts["weights"] == "random, seed 3"
+    )
     kinds = {column: outcome.cells[column, network.label].kind for column in outcome.columns}
     assert [kinds[column] for column in ("Frobenius", "AutoLip", "SeqLip")] == ["upper"] * 3
     assert kinds["Greedy SeqLip"] == kinds["greedy with residual"] == "estimate"
     assert kinds["annealing"] == kinds["ascent"] == "lower"
-    assert outcome.published == {"AutoLip": {network.label: 3.62e7}, "Greedy SeqLip": {network.label: 5.45e6}}
+    assert outcome.published == {
+        "AutoLip": {network.label: 3.62e7},
+        "Greedy SeqLip": {network.label: 5.45e6},
+    }
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])
-def test_the_users_weights_come_first(small: None, tmp_path: Path, package: Path, suffix: str) -> None:
+def test_the_users_weights_come_first(
+    small: None, tmp_path: Path, package: Path, suffix: str
+) -> None:
     wanted, path = Small(), tmp_path / f"weights.{suffix}"
     (save_file if suffix == "safetensors" else torch.save)(wanted.state_dict(), path)
     subject = AlexnetExperiment(side=15).subject(path, 0)

@@ -35,7 +35,9 @@ def test_every_column_is_there_with_its_kind(
         "greedy with residual": kinds["greedy with residual"],
         **dict.fromkeys(("data set", "random points", "annealing", "ascent"), "lower"),
     }
-    assert kinds["greedy with residual"] in ("estimate", "upper"), "the product of norms where that is smaller"
+    assert kinds["greedy with residual"] in ("estimate", "upper"), (
+        "the product of norms where that is smaller"
+    )
     assert set(CNN) <= set(outcome.columns)
     value = {column: outcome.value(column, "4 layers") or 0.0 for column in outcome.columns}
     assert value["Greedy SeqLip"] < value["greedy with residual"] <= value["SeqLip"] * (1 + 1e-9)

@@ -15,10 +15,16 @@ from autolip.reproduce.steps import Steps
 from autolip.reproduce.subject import Subject
 from autolip.result import Row
 
-COLUMNS = [Column("AutoLip", AutoLip()), Column("data set", Dataset()), Column("grid", Grid(per_axis=3))]
+COLUMNS = [
+    Column("AutoLip", AutoLip()),
+    Column("data set", Dataset()),
+    Column("grid", Grid(per_axis=3)),
+]
 
 
-def test_cells_have_their_direction_and_enclose_the_constant(subjects: list[Subject], tmp_path: Path) -> None:
+def test_cells_have_their_direction_and_enclose_the_constant(
+    subjects: list[Subject], tmp_path: Path
+) -> None:
     seen: list[tuple[str, int, int]] = []
     cells = fill(subjects, COLUMNS, Steps(tmp_path), 0, lambda *event: seen.append(event))
     assert [(text, done, total) for text, done, total in seen[:2]] == [
@@ -27,8 +33,13 @@ def test_cells_have_their_direction_and_enclose_the_constant(subjects: list[Subj
     ]
     for label in ("2 layers", "3 layers"):
         assert [cells[c.title, label].kind for c in COLUMNS] == ["upper", "lower", "lower"]
-        assert cells["AutoLip", label].value == pytest.approx(2) and cells["AutoLip", label].value >= 2
-        assert cells["data set", label].value == pytest.approx(2) and cells["data set", label].value <= 2
+        assert (
+            cells["AutoLip", label].value == pytest.approx(2) and cells["AutoLip", label].value >= 2
+        )
+        assert (
+            cells["data set", label].value == pytest.approx(2)
+            and cells["data set", label].value <= 2
+        )
 
 
 def test_an_interrupted_table_goes_on_where_it_stopped(
@@ -54,7 +65,9 @@ def test_an_interrupted_table_goes_on_where_it_stopped(
 
 
 @pytest.mark.slow
-def test_other_weights_options_or_seeds_are_other_cells(subjects: list[Subject], tmp_path: Path) -> None:
+def test_other_weights_options_or_seeds_are_other_cells(
+    subjects: list[Subject], tmp_path: Path
+) -> None:
     def files() -> int:
         return len(list(tmp_path.iterdir()))
 
@@ -66,7 +79,13 @@ def test_other_weights_options_or_seeds_are_other_cells(subjects: list[Subject],
     doubled = replace(subjects[0], data=torch.ones(1, 1, 1))
     run(subject, column)
     for number, change in enumerate(
-        [(moved, column), (doubled, column), (subject, Column("grid", Grid(per_axis=4))), (subjects[1], column)], 2
+        [
+            (moved, column),
+            (doubled, column),
+            (subject, Column("grid", Grid(per_axis=4))),
+            (subjects[1], column),
+        ],
+        2,
     ):
         run(*change)
         assert files() == number
@@ -77,23 +96,41 @@ def test_other_weights_options_or_seeds_are_other_cells(subjects: list[Subject],
 
 
 def test_a_refusal_is_a_cell_too(subjects: list[Subject], tmp_path: Path) -> None:
-    cells = fill(subjects[:1], [Column("grid", Grid(per_axis=10**6))], Steps(tmp_path), 0, lambda *event: None)
+    cells = fill(
+        subjects[:1],
+        [Column("grid", Grid(per_axis=10**6))],
+        Steps(tmp_path),
+        0,
+        lambda *event: None,
+    )
     row = cells["grid", "2 layers"]
-    assert row.kind == "refusal" and row.value is None and "more than the 20000 allowed" in str(row.refusal)
+    assert (
+        row.kind == "refusal"
+        and row.value is None
+        and "more than the 20000 allowed" in str(row.refusal)
+    )
 
 
 def test_a_spent_budget_is_noted(subjects: list[Subject]) -> None:
-    hurried, patient = (evaluate(subjects[1], Column("x", Theorem3(seconds=s)), 0) for s in (1e-9, None))
+    hurried, patient = (
+        evaluate(subjects[1], Column("x", Theorem3(seconds=s)), 0) for s in (1e-9, None)
+    )
     assert ENDED_EARLY in hurried.notes and ENDED_EARLY not in patient.notes
 
 
-def test_norms_are_computed_once_for_all_columns(subjects: list[Subject], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_norms_are_computed_once_for_all_columns(
+    subjects: list[Subject], monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = evaluate(subjects[1], Column("AutoLip", AutoLip()), 0)
-    monkeypatch.setattr("autolip.methods.method.operator_norm", lambda *arguments: pytest.fail("computed again"))
+    monkeypatch.setattr(
+        "autolip.methods.method.operator_norm", lambda *arguments: pytest.fail("computed again")
+    )
     assert evaluate(subjects[1], Column("AutoLip", AutoLip()), 0).value == first.value
 
 
-@pytest.mark.parametrize("row", [Row("a", "upper", float("inf"), "proved"), Row("b", "refusal", refusal="no")])
+@pytest.mark.parametrize(
+    "row", [Row("a", "upper", float("inf"), "proved"), Row("b", "refusal", refusal="no")]
+)
 def test_rows_survive_the_way_through_plain_data(row: Row) -> None:
     assert row_of(row.to_dict()) == row
 

@@ -1,4 +1,5 @@
-"""Figures: valid files that name every column, the same for the same outcome, without traces in matplotlib."""
+"""Figures: valid files that name every column, the same for the same outcome, without traces in
+matplotlib."""
 
 import re
 from dataclasses import replace
@@ -18,7 +19,10 @@ from tests.reproduce.test_outcome import OUTCOME
 pytestmark = pytest.mark.slow
 
 SINGLE = replace(OUTCOME, networks=OUTCOME.networks[:1], published={"AutoLip": {"4 layers": 33.0}})
-FINITE = replace(OUTCOME, cells={**OUTCOME.cells, ("AutoLip", "5 layers"): OUTCOME.cells["Frobenius", "5 layers"]})
+FINITE = replace(
+    OUTCOME,
+    cells={**OUTCOME.cells, ("AutoLip", "5 layers"): OUTCOME.cells["Frobenius", "5 layers"]},
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +35,21 @@ def words(svg: bytes) -> str:
     return " ".join(re.findall(r">([^<>\n]+)<", svg.decode()))
 
 
-@pytest.mark.parametrize("outcome", [FINITE, OUTCOME, SINGLE], ids=["by depth", "with infinity", "one network"])
+@pytest.mark.parametrize(
+    "outcome", [FINITE, OUTCOME, SINGLE], ids=["by depth", "with infinity", "one network"]
+)
 def test_pictures_name_their_columns_and_kinds(outcome: Outcome) -> None:
     found = pictures(outcome)
     assert found["png"].startswith(b"\x89PNG") and len(found["png"]) > 5000
     text = words(found["svg"])
-    for word in ("AutoLip", "Greedy SeqLip", "data set", "upper bound", "estimate, not a bound", "published"):
+    for word in (
+        "AutoLip",
+        "Greedy SeqLip",
+        "data set",
+        "upper bound",
+        "estimate, not a bound",
+        "published",
+    ):
         assert word in text
 
 
@@ -70,4 +83,6 @@ def test_names_at_the_ends_do_not_overlap() -> None:
         if isinstance(text, Annotation)
     )
     assert len(heights) == 4
-    assert all(above - below >= 8 for below, above in pairwise(heights)), "in points, of a font of 8"
+    assert all(above - below >= 8 for below, above in pairwise(heights)), (
+        "in points, of a font of 8"
+    )

@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from autolip.methods.seqlip import ideal_network, pi_limit, relax, theorem3_bound
-from autolip.reproduce.ideal import FINITE, LIMIT, IdealExperiment, _Split, column, finite_limit, prefixes
+from autolip.reproduce.ideal import (
+    FINITE,
+    LIMIT,
+    IdealExperiment,
+    _Split,
+    column,
+    finite_limit,
+    prefixes,
+)
 from autolip.reproduce.outcome import Outcome
 from autolip.reproduce.steps import Steps
 
@@ -28,7 +36,10 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 def test_the_limit_at_finite_width_is_the_mean_over_unit_vectors() -> None:
     generator = torch.Generator().manual_seed(0)
     n, draws = 9, 200_000
-    u, v = (torch.nn.functional.normalize(torch.randn(draws, n, generator=generator).double(), dim=1) for _ in range(2))
+    u, v = (
+        torch.nn.functional.normalize(torch.randn(draws, n, generator=generator).double(), dim=1)
+        for _ in range(2)
+    )
     g = u * v
     largest = torch.maximum(g.clamp(min=0).sum(1), (-g).clamp(min=0).sum(1))
     error = largest.std().item() / draws**0.5
@@ -71,10 +82,13 @@ def test_without_a_second_singular_value_theorem_3_is_exact() -> None:
 def test_the_outcome_says_what_each_number_is(outcome: Outcome) -> None:
     for network in outcome.networks:
         proved, greedy, theorem = (
-            outcome.cells[column(measure, 0.3), network.label] for measure in ("SeqLip", "Greedy SeqLip", "Theorem 3")
+            outcome.cells[column(measure, 0.3), network.label]
+            for measure in ("SeqLip", "Greedy SeqLip", "Theorem 3")
         )
         assert (proved.kind, greedy.kind, theorem.kind) == ("upper", "estimate", "upper")
-        assert greedy.value <= proved.value * (1 + 1e-9) and proved.value <= theorem.value * (1 + 1e-9)
+        assert greedy.value <= proved.value * (1 + 1e-9) and proved.value <= theorem.value * (
+            1 + 1e-9
+        )
         assert outcome.value(LIMIT, network.label) == pytest.approx(math.pi ** (1 - network.depth))
         assert outcome.cells[FINITE, network.label].kind == "theory"
 
@@ -96,7 +110,9 @@ def test_means_are_means_and_deviations_their_standard_errors(outcome: Outcome) 
     assert proved <= outcome.value(column("SeqLip", 0.3), "3 layers") <= proved * (1 + 1e-12)
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_goes_on_where_it_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw, done = IdealExperiment.draw, []
 
     def counted(self: IdealExperiment, ratio: float, seed: int) -> dict[str, object]:

@@ -20,7 +20,9 @@ def idx(values: torch.Tensor) -> bytes:
 IMAGES = torch.arange(2 * 3 * 4, dtype=torch.uint8).reshape(2, 3, 4)
 
 
-@pytest.mark.parametrize("values", [IMAGES, IMAGES.flatten(), IMAGES[:0]], ids=["images", "labels", "empty"])
+@pytest.mark.parametrize(
+    "values", [IMAGES, IMAGES.flatten(), IMAGES[:0]], ids=["images", "labels", "empty"]
+)
 @pytest.mark.parametrize("compressed", [False, True])
 def test_what_was_written_is_read(values: torch.Tensor, compressed: bool, tmp_path: Path) -> None:
     path = tmp_path / ("images.gz" if compressed else "images")
@@ -37,7 +39,10 @@ DAMAGED = {
     "half a header": (struct.pack(">HBBI", 0, 8, 3, 2), "ends within its header"),
     "too short": (idx(IMAGES)[:-1], r"holds 23 bytes of data for the shape \(2, 3, 4\)"),
     "too long": (idx(IMAGES) + b"\0", "holds 25 bytes of data"),
-    "an enormous shape": (struct.pack(">HBB3I", 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1), "holds 0 bytes of data"),
+    "an enormous shape": (
+        struct.pack(">HBB3I", 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1),
+        "holds 0 bytes of data",
+    ),
 }
 
 
@@ -49,7 +54,9 @@ def test_a_damaged_file_is_refused(content: bytes, reason: str, tmp_path: Path) 
         read_idx(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(idx(IMAGES))[:-9]], ids=["empty", "text", "cut"])
+@pytest.mark.parametrize(
+    "content", [b"", b"no gzip", gzip.compress(idx(IMAGES))[:-9]], ids=["empty", "text", "cut"]
+)
 def test_a_damaged_gzip_file_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "images.gz"
     path.write_bytes(content)

@@ -31,14 +31,18 @@ def test_idx_files_are_read_as_images_between_zero_and_one(mnist: Callable[..., 
 def test_a_folder_without_the_files_says_where_to_get_them(mnist: Callable[..., Path]) -> None:
     folder = mnist()
     (folder / "t10k-images-idx3-ubyte").unlink()
-    with pytest.raises(InputError, match=r"lacks t10k-images-idx3-ubyte: put there the four files of MNIST \(https"):
+    with pytest.raises(
+        InputError, match=r"lacks t10k-images-idx3-ubyte: put there the four files of MNIST \(https"
+    ):
         load_images(folder)
     with pytest.raises(InputError, match="absent is not a folder: put there the four files"):
         load_images(folder / "absent")
 
 
 def test_images_of_another_size_are_refused(mnist: Callable[..., Path]) -> None:
-    with pytest.raises(InputError, match=r"train images of shape \(20, 27, 27\).*28 x 28 and one label each"):
+    with pytest.raises(
+        InputError, match=r"train images of shape \(20, 27, 27\).*28 x 28 and one label each"
+    ):
         load_images(mnist(side=27))
 
 

@@ -19,7 +19,9 @@ KINDS = {
 }
 
 
-def test_every_column_is_there_with_its_kind_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_column_is_there_with_its_kind_and_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     outcome = TINY.run(Steps(tmp_path), 0, lambda *event: None)
     assert set(outcome.columns) == set(KINDS) and set(MLP) <= set(KINDS)
     for (column, label), row in outcome.cells.items():

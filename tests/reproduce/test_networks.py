@@ -28,7 +28,13 @@ def test_five_convolutions_are_the_published_ones() -> None:
         for m in cnn(5)
         if isinstance(m, nn.Conv2d)
     ]
-    assert found == [(1, 32, 5, 2, 0), (32, 64, 3, 2, 0), (64, 64, 3, 1, 1), (64, 128, 3, 2, 0), (128, 10, 2, 1, 0)]
+    assert found == [
+        (1, 32, 5, 2, 0),
+        (32, 64, 3, 2, 0),
+        (64, 64, 3, 1, 1),
+        (64, 128, 3, 2, 0),
+        (128, 10, 2, 1, 0),
+    ]
 
 
 def test_three_convolutions_are_too_few() -> None:

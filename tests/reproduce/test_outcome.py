@@ -51,7 +51,8 @@ def test_published_numbers_stand_beside_ours() -> None:
     assert side["AutoLip"] == ["AutoLip", "33.04", "10.001", "134.4", "inf"]
     assert side["Greedy SeqLip"][2:] == ["21.47", "4", "-", "7"]
     assert (
-        side["AutoLip / Greedy SeqLip"][4:] == ["1.54", "2.5", "-", "inf"][: len(side["AutoLip / Greedy SeqLip"][4:])]
+        side["AutoLip / Greedy SeqLip"][4:]
+        == ["1.54", "2.5", "-", "inf"][: len(side["AutoLip / Greedy SeqLip"][4:])]
     )
 
 
@@ -69,20 +70,31 @@ def test_refusals_notes_facts_and_remarks_are_said() -> None:
 def test_json_and_csv_hold_every_cell_in_full() -> None:
     content = json.loads(OUTCOME.json(), parse_constant=pytest.fail)
     cells = {(cell["column"], cell["network"]): cell for cell in content["cells"]}
-    rows = {(row["column"], row["network"]): row for row in csv.DictReader(io.StringIO(OUTCOME.csv()))}
+    rows = {
+        (row["column"], row["network"]): row for row in csv.DictReader(io.StringIO(OUTCOME.csv()))
+    }
     assert set(cells) == set(rows) == set(OUTCOME.cells)
-    assert cells["AutoLip", "4 layers"]["value"] == 10.000001 == float(rows["AutoLip", "4 layers"]["value"])
+    assert (
+        cells["AutoLip", "4 layers"]["value"]
+        == 10.000001
+        == float(rows["AutoLip", "4 layers"]["value"])
+    )
     assert cells["AutoLip", "5 layers"]["value"] == "inf" == rows["AutoLip", "5 layers"]["value"]
     for key, row in OUTCOME.cells.items():
         assert cells[key]["kind"] == rows[key]["kind"] == row.kind
-    assert rows["AutoLip", "4 layers"]["published"] == "33.04" and rows["AutoLip", "4 layers"]["layers"] == "4"
+    assert (
+        rows["AutoLip", "4 layers"]["published"] == "33.04"
+        and rows["AutoLip", "4 layers"]["layers"] == "4"
+    )
     assert content["networks"][0] == {"label": "4 layers", "layers": 4, "loss": 0.123456}
     assert content["published"]["AutoLip"]["5 layers"] == 134.4
 
 
 def test_a_lower_bound_above_an_upper_one_is_never_reported() -> None:
     wrong = {**OUTCOME.cells, ("data set", "4 layers"): Row("dataset", "lower", 10.1)}
-    with pytest.raises(AutolipError, match=r"4 layers: 10\.1 is attained above the bound 10\.000001"):
+    with pytest.raises(
+        AutolipError, match=r"4 layers: 10\.1 is attained above the bound 10\.000001"
+    ):
         replace(OUTCOME, cells=wrong)
     above = {**OUTCOME.cells, ("Greedy SeqLip", "4 layers"): Row("seqlip", "estimate", 99.0)}
     assert replace(OUTCOME, cells=above), "an estimate contradicts nothing"
@@ -93,7 +105,10 @@ def test_what_is_missing_is_a_dash() -> None:
 
 
 def test_the_published_ratios_grow_with_depth_as_printed() -> None:
-    ratios = [CNN["AutoLip"][d] / CNN["Greedy SeqLip"][d] for d in ("4 layers", "5 layers", "7 layers", "10 layers")]
+    ratios = [
+        CNN["AutoLip"][d] / CNN["Greedy SeqLip"][d]
+        for d in ("4 layers", "5 layers", "7 layers", "10 layers")
+    ]
     assert [round(r, 1) for r in ratios] == pytest.approx([2.0, 2.4, 3.3, 5.5])
     grown = [MLP["AutoLip"][d] / MLP["SeqLip"][d] for d in MLP["AutoLip"]]
     assert grown == sorted(grown)

@@ -27,8 +27,13 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
 def test_five_files_are_written(stub: list[Request], tmp_path: Path) -> None:
     outcome, paths = reproduce("mlp", Request(tmp_path / "new" / "folder"))
     assert [path.name for path in paths] == ["mlp.txt", "mlp.json", "mlp.csv", "mlp.png", "mlp.svg"]
-    assert paths[0].read_text() == outcome.text() and json.loads(paths[1].read_text())["experiment"] == "mlp"
-    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == sorted(p.name for p in paths)
+    assert (
+        paths[0].read_text() == outcome.text()
+        and json.loads(paths[1].read_text())["experiment"] == "mlp"
+    )
+    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == sorted(
+        p.name for p in paths
+    )
 
 
 @pytest.mark.parametrize(
@@ -37,10 +42,19 @@ def test_five_files_are_written(stub: list[Request], tmp_path: Path) -> None:
         (
             "mlp",
             {"data": Path("x")},
-            "--data holds images for the experiments cnn and regularise; mlp reads none: leave it out",
+            "--data holds images for the experiments cnn and regularise; mlp reads none: "
+            "leave it out",
         ),
-        ("cnn", {"weights": Path("x")}, "--weights holds AlexNet's weights; the experiment cnn reads none"),
-        ("vgg", {}, "there is no experiment 'vgg': choose from alexnet, cnn, ideal, mlp, regularise"),
+        (
+            "cnn",
+            {"weights": Path("x")},
+            "--weights holds AlexNet's weights; the experiment cnn reads none",
+        ),
+        (
+            "vgg",
+            {},
+            "there is no experiment 'vgg': choose from alexnet, cnn, ideal, mlp, regularise",
+        ),
     ],
 )
 def test_options_nobody_reads_are_refused(
@@ -55,6 +69,8 @@ def test_without_matplotlib_the_remedy_is_named(
     stub: list[Request], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"figures need matplotlib: pip install 'autolip\[report\]'"):
+    with pytest.raises(
+        InputError, match=r"figures need matplotlib: pip install 'autolip\[report\]'"
+    ):
         reproduce("ideal", Request(tmp_path))
     assert not stub

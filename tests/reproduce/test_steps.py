@@ -1,4 +1,5 @@
-"""Steps: computed once for each setting, whatever interrupts, and never from a file that is not theirs."""
+"""Steps: computed once for each setting, whatever interrupts, and never from a file that is not
+theirs."""
 
 import json
 import pickle
@@ -29,8 +30,13 @@ def test_a_step_is_computed_once_for_each_setting(tmp_path: Path) -> None:
     again = Steps(tmp_path).numbers("A b", {"size": (2, 3), "seed": 0}, compute)
     assert first == again == {"value": 1.1}
     assert compute.times == 1
-    assert Steps(tmp_path).numbers("a/../'b, c", {"seed": 1, "size": (2, 3)}, compute) == {"value": 2.1}
-    assert sorted(file.name.rpartition("-")[0] for file in tmp_path.iterdir()) == ["a-..-b-c", "a-b"]
+    assert Steps(tmp_path).numbers("a/../'b, c", {"seed": 1, "size": (2, 3)}, compute) == {
+        "value": 2.1
+    }
+    assert sorted(file.name.rpartition("-")[0] for file in tmp_path.iterdir()) == [
+        "a-..-b-c",
+        "a-b",
+    ]
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"settings": {"seed": 0}}', "null"])

@@ -13,7 +13,9 @@ def test_training_finds_the_least_squares_solution() -> None:
     model = seeded(lambda: nn.Linear(3, 1), 0)
     loss = fit(model, x, x @ truth.T + 1, nn.functional.mse_loss, Recipe(600, 50, 0.05), seed=0)
     assert loss < 1e-6 and not model.training
-    assert torch.allclose(model.weight, truth, atol=1e-3) and torch.allclose(model.bias, torch.ones(1), atol=1e-3)
+    assert torch.allclose(model.weight, truth, atol=1e-3) and torch.allclose(
+        model.bias, torch.ones(1), atol=1e-3
+    )
     assert not any(parameter.requires_grad for parameter in model.parameters())
 
 

@@ -40,11 +40,19 @@ def test_rows_scaled_by_the_radius_of_a_slope() -> None:
         known = torch.maximum((moved - matrix).abs(), known)
         found = _scaled_rows(Rounded(matrix, known), radius)
         triples = zip(
-            rows(found.value), rows(found.error), rows(matrix), rows(known), radius[:, 0].tolist(), strict=True
+            rows(found.value),
+            rows(found.error),
+            rows(matrix),
+            rows(known),
+            radius[:, 0].tolist(),
+            strict=True,
         )
         for values, errors, entries, slips, r in triples:
             for v, e, x, slip in zip(values, errors, entries, slips, strict=True):
-                assert abs(v - (x + slip) * Fraction(r)) <= e and abs(v - (x - slip) * Fraction(r)) <= e
+                assert (
+                    abs(v - (x + slip) * Fraction(r)) <= e
+                    and abs(v - (x - slip) * Fraction(r)) <= e
+                )
 
 
 @pytest.mark.parametrize("norm", Norm)
@@ -80,7 +88,9 @@ def test_the_first_ellipsoid_contains_the_image_of_the_ball() -> None:
             moved = rows(weight + error)
             gram = [[sum(x * y for x, y in zip(a, b, strict=True)) for b in moved] for a in moved]
             raised = rows(found.matrix)
-            assert is_exactly_semidefinite([[scale * raised[i][j] - gram[i][j] for j in range(2)] for i in range(2)])
+            assert is_exactly_semidefinite(
+                [[scale * raised[i][j] - gram[i][j] for j in range(2)] for i in range(2)]
+            )
 
 
 @pytest.mark.parametrize("lowest", [0.0, -0.3])
@@ -94,14 +104,24 @@ def test_the_statement_of_a_layer_is_known_up_to_its_error(lowest: float) -> Non
             torch.rand(3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 0.5,
         )
         value, error = _statement(matrix, t, lo, hi, Layer(weight, zeros(2, 3)), raised)
-        meant = _exact_statement(rows(matrix), [Fraction(x) for x in t.tolist()], lo, hi, rows(weight), lowest != 0)
+        meant = _exact_statement(
+            rows(matrix), [Fraction(x) for x in t.tolist()], lo, hi, rows(weight), lowest != 0
+        )
         for i, row in enumerate(meant):
             for j, entry in enumerate(row):
-                assert abs(Fraction(value[i, j].item()) - entry) <= Fraction(error[i, j].item()), (i, j)
+                assert abs(Fraction(value[i, j].item()) - entry) <= Fraction(error[i, j].item()), (
+                    i,
+                    j,
+                )
 
 
 def _exact_statement(
-    a: list[list[Fraction]], t: list[Fraction], lo: Tensor, hi: Tensor, w: list[list[Fraction]], shifted: bool
+    a: list[list[Fraction]],
+    t: list[Fraction],
+    lo: Tensor,
+    hi: Tensor,
+    w: list[list[Fraction]],
+    shifted: bool,
 ) -> list[list[Fraction]]:
     """The rows above the last block, and the last one up to its diagonal block, which is given."""
     low, spread = (
@@ -117,7 +137,11 @@ def _exact_statement(
     twice = [[2 * t[i] * (i == j) for j in range(i + 1)] for i in range(n)]
     skewed = [[sum(row[k] * low[k] * a[k][j] for k in range(n)) for j in range(n)] for row in w]
     middle = [coupling[i] + twice[i] for i in range(n)]
-    return [a[i][: i + 1] for i in range(n)] + middle + [x + y for x, y in zip(skewed, forward, strict=True)]
+    return (
+        [a[i][: i + 1] for i in range(n)]
+        + middle
+        + [x + y for x, y in zip(skewed, forward, strict=True)]
+    )
 
 
 def test_weights_and_their_reciprocals() -> None:
@@ -151,9 +175,12 @@ def test_a_matrix_is_definite_only_with_all_within_its_error() -> None:
 
 
 def test_rounding_in_a_factorisation_does_not_make_a_matrix_definite() -> None:
-    """An arrow: the last pivot is 1 - n b^2 + e, and the sum of n equal squares is rounded the same way each time."""
+    """An arrow: the last pivot is 1 - n b^2 + e, and the sum of n equal squares is rounded the same
+    way each time."""
     for order, seed in ((200, k) for k in range(25)):
-        b = (torch.rand(1, generator=torch.Generator().manual_seed(seed)).item() * 0.2 + 0.9) / order**0.5
+        b = (
+            torch.rand(1, generator=torch.Generator().manual_seed(seed)).item() * 0.2 + 0.9
+        ) / order**0.5
         square = order * Fraction(b) ** 2
         matrix = torch.eye(order + 1, dtype=torch.float64)
         matrix[-1, :-1] = matrix[:-1, -1] = b
@@ -172,6 +199,10 @@ def test_deviations_from_a_mean() -> None:
         ends = zip(box.lo[0].tolist(), box.hi[0].tolist(), exact, strict=True)
         assert all(Fraction(lo) <= v - mean <= Fraction(hi) for lo, hi, v in ends)
         assert (
-            Fraction(_greatest_spread(Interval(x, x), centred=True).item()) >= sum((v - mean) ** 2 for v in exact) / 7
+            Fraction(_greatest_spread(Interval(x, x), centred=True).item())
+            >= sum((v - mean) ** 2 for v in exact) / 7
         )
-        assert Fraction(_greatest_spread(Interval(x, x), centred=False).item()) >= sum(v * v for v in exact) / 7
+        assert (
+            Fraction(_greatest_spread(Interval(x, x), centred=False).item())
+            >= sum(v * v for v in exact) / 7
+        )

@@ -12,7 +12,16 @@ from torch import Tensor
 from autolip.errors import Refusal
 from autolip.intervals import Interval
 from autolip.norms import Norm
-from autolip.operators import Composition, Dense, Diagonal, Incidence, Operator, Sum, Traced, compose
+from autolip.operators import (
+    Composition,
+    Dense,
+    Diagonal,
+    Incidence,
+    Operator,
+    Sum,
+    Traced,
+    compose,
+)
 from autolip.operators.algebra import add, compound_error
 from autolip.operators.image import image
 from autolip.operators.norms import NormOptions
@@ -54,9 +63,14 @@ def exact(matrix: Tensor | Sequence[Sequence[Fraction]]) -> list[list[Fraction]]
     return [[Fraction(x) for x in row] for row in rows]
 
 
-def product(a: Sequence[Sequence[Fraction]], b: Sequence[Sequence[Fraction]]) -> list[list[Fraction]]:
+def product(
+    a: Sequence[Sequence[Fraction]], b: Sequence[Sequence[Fraction]]
+) -> list[list[Fraction]]:
     return [
-        [sum((x * y for x, y in zip(row, column, strict=True)), Fraction(0)) for column in zip(*b, strict=True)]
+        [
+            sum((x * y for x, y in zip(row, column, strict=True)), Fraction(0))
+            for column in zip(*b, strict=True)
+        ]
         for row in a
     ]
 
@@ -72,7 +86,9 @@ def value(bound: Upper | Refusal) -> Fraction:
 
 def covers(rounded: Rounded, meant: Sequence[Sequence[Fraction]]) -> bool:
     """Whether a computed vector is within its error of the exact one."""
-    triples = zip(rounded.value.flatten().tolist(), rounded.error.flatten().tolist(), meant, strict=True)
+    triples = zip(
+        rounded.value.flatten().tolist(), rounded.error.flatten().tolist(), meant, strict=True
+    )
     return all(abs(Fraction(v) - row[0]) <= Fraction(e) for v, e, row in triples)
 
 
@@ -83,11 +99,14 @@ def test_products_of_moduli_are_raised() -> None:
             above = upper_product(Dense(matrix, relative_error=relative), x[None])[0]
             meant = product(exact(matrix), column(x))
             scale = 1 + Fraction(relative)
-            assert all(Fraction(v) >= row[0] * scale for v, row in zip(above.tolist(), meant, strict=True))
+            assert all(
+                Fraction(v) >= row[0] * scale for v, row in zip(above.tolist(), meant, strict=True)
+            )
 
 
 def test_products_of_moduli_leave_room_for_five_more_roundings() -> None:
-    """Every step of the first product is rounded down: its entries, 1 + e, the scale and the scaling."""
+    """Every step of the first product is rounded down: its entries, 1 + e, the scale and the
+    scaling."""
     scale, x = float.fromhex("0x1.31885e8db3736p+0"), float.fromhex("0x1.024680044ea5bp+0")
     cases = [(scale, x, 0.662), *((s, v, 1e-6) for s, v in pairwise((1 + rand(0, 300)).tolist()))]
     for scale, x, relative in cases:
@@ -100,12 +119,17 @@ def test_products_of_moduli_leave_room_for_five_more_roundings() -> None:
 def test_products_of_moduli_that_underflow_are_not_zero() -> None:
     tiny = torch.full((1, 1), 2.0**-600, dtype=torch.float64)
     assert upper_product(Dense(tiny), tiny).item() > 0
-    assert upper_product(Dense(torch.cat([tiny, tiny * 0], 1)), torch.cat([tiny, tiny], 1)).item() > 0
+    assert (
+        upper_product(Dense(torch.cat([tiny, tiny * 0], 1)), torch.cat([tiny, tiny], 1)).item() > 0
+    )
 
 
 def test_sums_of_copies_are_exact_for_small_integers_only() -> None:
     copies = Incidence(lambda x: x.expand(3, 4).contiguous(), (4,))
-    for x in (rand(0, 3, 4), torch.tensor([[2.0**53], [1.0], [1.0]], dtype=torch.float64).expand(3, 4)):
+    for x in (
+        rand(0, 3, 4),
+        torch.tensor([[2.0**53], [1.0], [1.0]], dtype=torch.float64).expand(3, 4),
+    ):
         above = upper_product(copies.T, x[None])[0]
         meant = [sum(map(Fraction, column)) for column in x.T.tolist()]
         assert all(Fraction(v) >= m for v, m in zip(above.tolist(), meant, strict=True))
@@ -123,13 +147,16 @@ def test_running_errors_of_products() -> None:
             meant = [[v * (1 + Fraction(relative)) for v in row] for row in exact(matrix)]
             assert covers(found, product(meant, column(x)))
             moved = rounded_product(operator, Rounded(x[None], zero[None] + 1.0))
-            assert isinstance(moved, Rounded) and covers(moved, product(meant, column(x + torch.sign(x))))
+            assert isinstance(moved, Rounded) and covers(
+                moved, product(meant, column(x + torch.sign(x)))
+            )
 
 
 def test_running_errors_of_products_with_unit_vectors() -> None:
     matrix, unit = randn(0, 5, 3), torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
     found = rounded_product(
-        Dense(matrix, relative_error=1e-6), Rounded(unit[None], torch.zeros(1, 3).double(), unit=True)
+        Dense(matrix, relative_error=1e-6),
+        Rounded(unit[None], torch.zeros(1, 3).double(), unit=True),
     )
     assert isinstance(found, Rounded)
     meant = [[Fraction(v) * (1 + Fraction(1e-6))] for v in matrix[:, 1].tolist()]
@@ -146,7 +173,10 @@ def test_running_errors_of_sums() -> None:
     for seed in SEEDS:
         parts = [randn(seed + 99 * k, 50) for k in range(3)]
         zero = torch.zeros(50, dtype=torch.float64)
-        meant = [[sum(map(Fraction, row))] for row in zip(*(part.tolist() for part in parts), strict=True)]
+        meant = [
+            [sum(map(Fraction, row))]
+            for row in zip(*(part.tolist() for part in parts), strict=True)
+        ]
         assert covers(rounded_sum([Rounded(part, zero) for part in parts]), meant)
         nudged = [[row[0] + 3 * Fraction(1, 2**20)] for row in meant]
         assert covers(rounded_sum([Rounded(part, zero + 2.0**-20) for part in parts]), nudged)
@@ -155,45 +185,77 @@ def test_running_errors_of_sums() -> None:
 def test_errors_of_sums_are_summed_upwards() -> None:
     for seed in SEEDS:
         errors = [rand(seed + 99 * k, 50) for k in range(3)]
-        found = rounded_sum([Rounded(torch.zeros(50, dtype=torch.float64), error) for error in errors])
-        meant = [sum(map(Fraction, row)) for row in zip(*(error.tolist() for error in errors), strict=True)]
+        found = rounded_sum(
+            [Rounded(torch.zeros(50, dtype=torch.float64), error) for error in errors]
+        )
+        meant = [
+            sum(map(Fraction, row))
+            for row in zip(*(error.tolist() for error in errors), strict=True)
+        ]
         assert all(Fraction(e) >= m for e, m in zip(found.error.tolist(), meant, strict=True))
 
 
 def matrices() -> list[tuple[str, Operator, list[list[Fraction]]]]:
-    """Operators with entries known in rational arithmetic, larger by a relative error where they have one."""
+    """Operators with entries known in rational arithmetic, larger by a relative error where they
+    have one."""
     a, b = randn(0, 40, 60), randn(1, 60, 30)
     inexact = [[v * (1 + Fraction(1e-6)) for v in row] for row in exact(a)]
     null = torch.linalg.svd(randn(2, 3, 8))
     small, kernel = (null[1].diag() @ null[2][:3]), null[2][3:].T.contiguous()
-    summed = [[x + y for x, y in zip(r, s, strict=True)] for r, s in zip(exact(a), exact(a.flip(0)), strict=True)]
+    summed = [
+        [x + y for x, y in zip(r, s, strict=True)]
+        for r, s in zip(exact(a), exact(a.flip(0)), strict=True)
+    ]
     return [
         ("dense", Dense(a), exact(a)),
         ("dense, inexact", Dense(a, relative_error=1e-6), inexact),
         ("positive", Dense(a.abs()), exact(a.abs())),
         ("composition", Composition((Dense(a), Dense(b))), product(exact(a), exact(b))),
-        ("inexact after", Composition((Dense(a, relative_error=1e-6), Dense(b))), product(inexact, exact(b))),
-        ("cancelling composition", Composition((Dense(small), Dense(kernel))), product(exact(small), exact(kernel))),
+        (
+            "inexact after",
+            Composition((Dense(a, relative_error=1e-6), Dense(b))),
+            product(inexact, exact(b)),
+        ),
+        (
+            "cancelling composition",
+            Composition((Dense(small), Dense(kernel))),
+            product(exact(small), exact(kernel)),
+        ),
         ("sum", Sum((Dense(a), Dense(a.flip(0)))), summed),
-        ("sum of three diagonals", add(*(Diagonal(rand(k, 9), (9,)) for k in range(3))), _diagonal_sum()),
+        (
+            "sum of three diagonals",
+            add(*(Diagonal(rand(k, 9), (9,)) for k in range(3))),
+            _diagonal_sum(),
+        ),
         ("scaled rows", compose(Diagonal(rand(5, 40), (40,)), Dense(a)), _scaled(rand(5, 40), a)),
         ("scaled twice", compose(Diagonal(rand(5, 9), (9,)), Diagonal(rand(6, 9), (9,))), _twice()),
-        ("scaled columns", compose(Dense(a), Diagonal(rand(5, 60), (60,))), _scaled(rand(5, 60), a.T, turned=True)),
+        (
+            "scaled columns",
+            compose(Dense(a), Diagonal(rand(5, 60), (60,))),
+            _scaled(rand(5, 60), a.T, turned=True),
+        ),
     ]
 
 
 def _diagonal_sum() -> list[list[Fraction]]:
-    totals = [sum(map(Fraction, row)) for row in zip(*(rand(k, 9).tolist() for k in range(3)), strict=True)]
+    totals = [
+        sum(map(Fraction, row))
+        for row in zip(*(rand(k, 9).tolist() for k in range(3)), strict=True)
+    ]
     return [[totals[i] * (i == j) for j in range(9)] for i in range(9)]
 
 
 def _twice() -> list[list[Fraction]]:
     pairs = list(zip(rand(5, 9).tolist(), rand(6, 9).tolist(), strict=True))
-    return [[Fraction(x) * Fraction(y) * (i == j) for j in range(9)] for i, (x, y) in enumerate(pairs)]
+    return [
+        [Fraction(x) * Fraction(y) * (i == j) for j in range(9)] for i, (x, y) in enumerate(pairs)
+    ]
 
 
 def _scaled(scale: Tensor, matrix: Tensor, turned: bool = False) -> list[list[Fraction]]:
-    rows = [[Fraction(s) * v for v in row] for s, row in zip(scale.tolist(), exact(matrix), strict=True)]
+    rows = [
+        [Fraction(s) * v for v in row] for s, row in zip(scale.tolist(), exact(matrix), strict=True)
+    ]
     return [list(row) for row in zip(*rows, strict=True)] if turned else rows
 
 
@@ -212,7 +274,9 @@ def test_sums_and_squares_of_entries(operator: Operator, meant: list[list[Fracti
     for found in candidates(operator, Norm.L1, Norm.L2, LOOK):
         assert isinstance(found.bound, Refusal) or value(found.bound) ** 2 >= max(squares), found
     for found in candidates(operator, Norm.L1, Norm.LINF, LOOK):
-        assert isinstance(found.bound, Refusal) or value(found.bound) >= max(max(map(abs, row)) for row in meant)
+        assert isinstance(found.bound, Refusal) or value(found.bound) >= max(
+            max(map(abs, row)) for row in meant
+        )
     for engine, least in ((total, sum(sizes)), (columns, max(sizes))):
         assert value(engine(operator, LOOK)) >= least
     assert value(sums_norm(operator, LOOK)) ** 2 >= sum(size * size for size in sizes)
@@ -232,7 +296,9 @@ def test_written_out_as_a_sparse_matrix(operator: Operator, meant: list[list[Fra
     assert isinstance(found, Sparse)
     values, errors = found.value.toarray().tolist(), found.error.toarray().tolist()
     for row, error, wanted in zip(values, errors, meant, strict=True):
-        assert all(abs(Fraction(v) - m) <= Fraction(e) for v, e, m in zip(row, error, wanted, strict=True))
+        assert all(
+            abs(Fraction(v) - m) <= Fraction(e) for v, e, m in zip(row, error, wanted, strict=True)
+        )
 
 
 @named
@@ -251,7 +317,8 @@ def test_images_of_sums_of_copies() -> None:
         box = image(copies, Interval(x, x))
         meant = [sum(map(Fraction, column)) for column in x.T.tolist()]
         assert all(
-            Fraction(lo) <= m <= Fraction(hi) for lo, m, hi in zip(box.lo.tolist(), meant, box.hi.tolist(), strict=True)
+            Fraction(lo) <= m <= Fraction(hi)
+            for lo, m, hi in zip(box.lo.tolist(), meant, box.hi.tolist(), strict=True)
         )
 
 
@@ -282,11 +349,14 @@ def test_norms_of_networks_of_moduli() -> None:
         for p in (Norm.LINF, Norm.L2):
             bound = nonnegative_norm(Dense(matrix), p, Norm.LINF)
             squares = [sum(Fraction(v) ** 2 for v in row) for row in matrix.tolist()]
-            assert value(bound) >= max(sums) if p is Norm.LINF else value(bound) ** 2 >= max(squares)
+            assert (
+                value(bound) >= max(sums) if p is Norm.LINF else value(bound) ** 2 >= max(squares)
+            )
 
 
 def test_the_quotients_of_collatz_and_wielandt() -> None:
-    """A column has one quotient, its squared length: nothing but rounding is between the bound and the norm."""
+    """A column has one quotient, its squared length: nothing but rounding is between the bound and
+    the norm."""
     for seed in range(40):
         matrix = rand(seed, 9, 1)
         bound = nonnegative_norm(Dense(matrix), Norm.L2, Norm.L2)
@@ -319,7 +389,9 @@ def test_entries_that_are_known_up_to_an_error_and_written_out() -> None:
     for entry in rand(0, 60).tolist():
         for relative in (1e-6, 1e-3):
             operator = Dense(torch.tensor([[entry]], dtype=torch.float64), relative_error=relative)
-            assert value(finite_entries(Adjoint(operator), LOOK)) >= Fraction(entry) * (1 + Fraction(relative))
+            assert value(finite_entries(Adjoint(operator), LOOK)) >= Fraction(entry) * (
+                1 + Fraction(relative)
+            )
             written = sparse_matrix(operator)
             assert isinstance(written, Sparse)
             assert Fraction(written.error.toarray()[0, 0]) >= Fraction(entry) * Fraction(relative)
@@ -331,10 +403,15 @@ def test_errors_of_sparse_products_and_sums_are_rounded_up() -> None:
         faint = csr_array(e.numpy() * 2.0**-70)
         found = _product(Dense(a, relative_error=1e-6), Sparse(faint, csr_array(e.numpy())))
         meant = [m * (1 + Fraction(1e-6)) for m in product(exact(a), exact(e))[0]]
-        assert all(Fraction(v) >= m for v, m in zip(found.error.toarray()[0].tolist(), meant, strict=True))
+        assert all(
+            Fraction(v) >= m for v, m in zip(found.error.toarray()[0].tolist(), meant, strict=True)
+        )
         parts = [csr_array(rand(seed + 9 * k, 1, 20).numpy()) for k in range(3)]
         total = _sum([Sparse(part * 0.0, part) for part in parts]).error.toarray()[0].tolist()
-        sums = [sum(map(Fraction, row)) for row in zip(*(part.toarray()[0].tolist() for part in parts), strict=True)]
+        sums = [
+            sum(map(Fraction, row))
+            for row in zip(*(part.toarray()[0].tolist() for part in parts), strict=True)
+        ]
         assert all(Fraction(v) >= m for v, m in zip(total, sums, strict=True))
 
 
@@ -343,7 +420,9 @@ def test_running_sums() -> None:
     for seed in SEEDS:
         x = rand(seed, 40)
         above = upper_product(traced, x[None])[0].tolist()
-        assert all(Fraction(v) >= sum(map(Fraction, x.tolist()[: k + 1])) for k, v in enumerate(above))
+        assert all(
+            Fraction(v) >= sum(map(Fraction, x.tolist()[: k + 1])) for k, v in enumerate(above)
+        )
 
 
 LONG = 20_000

@@ -1,4 +1,5 @@
-"""Proofs by factorisations and recurrences, asked for what is false by less than their rounding terms."""
+"""Proofs by factorisations and recurrences, asked for what is false by less than their rounding
+terms."""
 
 import math
 from fractions import Fraction
@@ -25,7 +26,8 @@ def rand(seed: int, *shape: int) -> Tensor:
 
 
 def test_a_norm_whose_factorisation_rounding_completes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """I - G is an arrow with the last pivot a - n b^2 < 0, and ||G|| the larger root of x (x - 1 + a) = n b^2."""
+    """I - G is an arrow with the last pivot a - n b^2 < 0, and ||G|| the larger root of x (x - 1 +
+    a) = n b^2."""
     monkeypatch.setattr(dense, "_increasing", lambda guess, excess: iter([torch.ones_like(guess)]))
     completed = 0
     for order, seed in ((200, 17), (400, 7), (400, 15), (400, 16), (400, 17)):
@@ -38,12 +40,15 @@ def test_a_norm_whose_factorisation_rounding_completes(monkeypatch: pytest.Monke
             gram[0, -1, -1] = 1 - a
             value = dense._factorised(gram, torch.zeros(1, dtype=torch.float64)).item()
             completed += math.isfinite(value)
-            assert value == math.inf or Fraction(value) * (Fraction(value) - 1 + Fraction(a)) >= square
+            assert (
+                value == math.inf or Fraction(value) * (Fraction(value) - 1 + Fraction(a)) >= square
+            )
     assert completed
 
 
 def test_a_form_whose_largest_terms_cancel() -> None:
-    """[[1, c], [c, w f - B]]: w f is rounded up to a double above B, and c^2 lies between both differences."""
+    """[[1, c], [c, w f - B]]: w f is rounded up to a double above B, and c^2 lies between both
+    differences."""
     asked = 0
     for seed in range(60):
         big, weight = (1 + rand(seed, 1).item()) * 2.0**30, 1 + rand(seed + 99, 1).item()
@@ -61,7 +66,8 @@ def test_a_form_whose_largest_terms_cancel() -> None:
 
 
 def test_the_products_of_a_recurrence_may_hide_an_eigenvalue() -> None:
-    """The largest eigenvalue has a share of 1e-8 in the start, and errors of the products keep it out of sight."""
+    """The largest eigenvalue has a share of 1e-8 in the start, and errors of the products keep it
+    out of sight."""
     scale = torch.linspace(0.1, 1.0, 30, dtype=torch.float64)
     start, hidden = rand(0, 31), 1e-8
     start[:-1] *= math.sqrt(1 - hidden**2) / start[:-1].norm()
@@ -76,16 +82,22 @@ def test_the_products_of_a_recurrence_may_hide_an_eigenvalue() -> None:
 
 
 def test_a_symbol_that_cancels() -> None:
-    """Taps 1 and -(1 - d): at frequency 0 the norm is d, and the entries of the Gram polynomial are 1 / d^2 larger."""
-    cells = Cells(torch.zeros(1, dtype=torch.int64), torch.zeros(1, 1, dtype=torch.int64), (1,), isolated=True)
+    """Taps 1 and -(1 - d): at frequency 0 the norm is d, and the entries of the Gram polynomial are
+    1 / d^2 larger."""
+    cells = Cells(
+        torch.zeros(1, dtype=torch.int64), torch.zeros(1, 1, dtype=torch.int64), (1,), isolated=True
+    )
     for d in (rand(0, 40) * 2.0**-27).tolist():
         taps = torch.tensor([1.0, d - 1.0], dtype=torch.float64)
         norm = 1 + Fraction(taps[1].item())
-        assert not bool(settled(SymbolGram(taps[None, None, None]), cells, float(norm) * 0.99).any())
+        assert not bool(
+            settled(SymbolGram(taps[None, None, None]), cells, float(norm) * 0.99).any()
+        )
 
 
 def test_defects_of_a_recurrence() -> None:
-    """B v_j = b_(j-1) v_(j-1) + a_j v_j + b_j v_(j+1) + F_j, where products with B = diag(1/2, 1, 2, ...) are exact."""
+    """B v_j = b_(j-1) v_(j-1) + a_j v_j + b_j v_(j+1) + F_j, where products with B = diag(1/2, 1,
+    2, ...) are exact."""
     for seed in range(6):
         scale = torch.exp2(torch.arange(-1.0, 6.0, dtype=torch.float64))
         space, vectors = Krylov(lambda v, s=scale: s * v, rand(seed, 7), 7), []

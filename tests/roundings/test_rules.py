@@ -17,7 +17,9 @@ SEEDS = range(12)
 
 
 def rand(seed: int, *shape: int) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 0.1
+    return (
+        torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 0.1
+    )
 
 
 def inside(box: Interval, meant: list[Fraction]) -> bool:

@@ -1,4 +1,5 @@
-"""Directed scalars, norms of vectors and intervals against rational arithmetic: each rounding has its input."""
+"""Directed scalars, norms of vectors and intervals against rational arithmetic: each rounding has
+its input."""
 
 import math
 import random
@@ -37,13 +38,18 @@ def test_sums_products_and_roots_of_bounds() -> None:
 
 @pytest.mark.parametrize("square", [math.nextafter(1.0, 2.0), float((2**28 + 3) ** 2), 0.25, 2.0])
 def test_a_root_is_exact_only_where_its_square_is(square: float) -> None:
-    """(2^28 + 3)^2 is rounded up, to a number whose root is rounded down to 2^28 + 3 and squared to itself again."""
+    """(2^28 + 3)^2 is rounded up, to a number whose root is rounded down to 2^28 + 3 and squared to
+    itself again."""
     assert Fraction(Upper(square).sqrt().value) ** 2 >= Fraction(square)
 
 
 def test_one_step_up_and_one_step_down() -> None:
     for a, b in PAIRS:
-        assert Fraction(round_up(a / b)) * Fraction(b) >= Fraction(a) >= Fraction(round_down(a / b)) * Fraction(b)
+        assert (
+            Fraction(round_up(a / b)) * Fraction(b)
+            >= Fraction(a)
+            >= Fraction(round_down(a / b)) * Fraction(b)
+        )
     assert upper(1.0, ulps=2).value == 1 + 2.0**-51
 
 
@@ -62,20 +68,25 @@ def test_intervals_are_rounded_outward() -> None:
     for a, b in PAIRS:
         x, y = Interval(doubles(-a), doubles(a)), Interval(doubles(b), doubles(b))
         product, total = x * y, x + y
-        assert min(Fraction(product.hi.item()), -Fraction(product.lo.item())) >= Fraction(a) * Fraction(b)
+        assert min(Fraction(product.hi.item()), -Fraction(product.lo.item())) >= Fraction(
+            a
+        ) * Fraction(b)
         assert Fraction(total.hi.item()) >= Fraction(a) + Fraction(b)
         assert Fraction(total.lo.item()) <= Fraction(b) - Fraction(a)
         wide = y.widen(relative=2.0**-30, absolute=a)
         reach = Fraction(b) * Fraction(2.0**-30) + Fraction(a)
-        assert Fraction(wide.lo.item()) <= Fraction(b) - reach and Fraction(wide.hi.item()) >= Fraction(b) + reach
+        assert (
+            Fraction(wide.lo.item()) <= Fraction(b) - reach
+            and Fraction(wide.hi.item()) >= Fraction(b) + reach
+        )
 
 
 def test_the_box_around_a_ball() -> None:
     for a, b in PAIRS:
         box = Ball(doubles(a), b).interval(torch.Size([1]))
-        assert Fraction(box.lo.item()) <= Fraction(a) - Fraction(b) and Fraction(box.hi.item()) >= Fraction(
-            a
-        ) + Fraction(b)
+        assert Fraction(box.lo.item()) <= Fraction(a) - Fraction(b) and Fraction(
+            box.hi.item()
+        ) >= Fraction(a) + Fraction(b)
 
 
 def test_the_norm_of_a_vector() -> None:
@@ -96,14 +107,20 @@ def test_scaling_into_the_subnormal_numbers() -> None:
 def test_sums_of_tensors() -> None:
     generator = torch.Generator().manual_seed(0)
     parts = [torch.rand(200, generator=generator, dtype=torch.float64) for _ in range(9)]
-    exact = [sum(map(Fraction, column)) for column in zip(*(part.tolist() for part in parts), strict=True)]
+    exact = [
+        sum(map(Fraction, column))
+        for column in zip(*(part.tolist() for part in parts), strict=True)
+    ]
     assert all(Fraction(v) >= e for v, e in zip(upper_sum(parts).tolist(), exact, strict=True))
 
 
 def test_the_run_of_a_secant_and_its_rise() -> None:
-    """x - y is rounded before its length is taken, and u (f(x) - f(y)) twice before it is summed."""
+    """x - y is rounded before its length is taken, and u (f(x) - f(y)) twice before it is
+    summed."""
     for seed in range(50):
-        x, y, u = torch.rand(3, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        x, y, u = torch.rand(
+            3, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+        )
         exact = [Fraction(a) - Fraction(b) for a, b in zip(x.tolist(), y.tolist(), strict=True)]
         assert Fraction(length_above(x - y, Norm.L1)) >= sum(map(abs, exact))
         assert Fraction(length_above(x - y, Norm.L2)) ** 2 >= sum(d * d for d in exact)
@@ -118,4 +135,6 @@ def test_the_radius_of_a_slope_set() -> None:
     hi = lo + span.abs()
     for c, r in (centre_and_radius(Between(lo, hi)), centred(lo, hi)):
         for a, b, x, y in zip(lo.tolist(), hi.tolist(), c.tolist(), r.tolist(), strict=True):
-            assert Fraction(x) - Fraction(y) <= Fraction(a) and Fraction(x) + Fraction(y) >= Fraction(b)
+            assert Fraction(x) - Fraction(y) <= Fraction(a) and Fraction(x) + Fraction(
+                y
+            ) >= Fraction(b)

@@ -18,7 +18,8 @@ from autolip.slopes import Exact
 
 @dataclass(frozen=True)
 class Call:
-    """An example with its constants drawn: the operation as a function of its variables, and the rule's answer."""
+    """An example with its constants drawn: the operation as a function of its variables, and the
+    rule's answer."""
 
     function: Callable[..., Tensor]
     operands: tuple[Operand, ...]
@@ -42,7 +43,9 @@ def call_of(target: Any, example: Example, seed: int = 0) -> Call:
             operands.append(Operand(f"x{i}", lo.shape, Interval(lo, hi.double())))
 
     def bound(values: Iterator[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return pytree.tree_unflatten([next(values) if isinstance(leaf, Variable) else leaf for leaf in filled], spec)
+        return pytree.tree_unflatten(
+            [next(values) if isinstance(leaf, Variable) else leaf for leaf in filled], spec
+        )
 
     def function(*values: Tensor) -> Tensor:
         args, kwargs = bound(iter(values))
@@ -56,7 +59,8 @@ def call_of(target: Any, example: Example, seed: int = 0) -> Call:
 
 
 def differences(call: Call, number: int) -> Tensor:
-    """The matrix of an affine function towards one of its variables, column by column: f(x + e_i) - f(x)."""
+    """The matrix of an affine function towards one of its variables, column by column: f(x + e_i) -
+    f(x)."""
     middles = [x.range.lo / 2 + x.range.hi / 2 for x in call.operands]
     start, columns = call.function(*middles).flatten(), []
     for i in range(middles[number].numel()):
@@ -68,9 +72,13 @@ def differences(call: Call, number: int) -> Tensor:
 
 
 def _check_affine(call: Call) -> None:
-    """Every matrix is that of the operation, its transpose the adjoint, and the ends of the image are attained."""
+    """Every matrix is that of the operation, its transpose the adjoint, and the ends of the image
+    are attained."""
     middles = [x.range.lo / 2 + x.range.hi / 2 for x in call.operands]
-    centre, reach = call.function(*middles), torch.zeros(call.action.image.shape, dtype=torch.float64)
+    centre, reach = (
+        call.function(*middles),
+        torch.zeros(call.action.image.shape, dtype=torch.float64),
+    )
     slopes = {operand.name: slope for operand, slope in call.action.slopes}
     for number, operand in enumerate(call.operands):
         matrix = differences(call, number)
@@ -91,7 +99,9 @@ def _affine_examples(group: str) -> Iterator[Any]:
     """Every example of a module on which its rule answers with exact slopes."""
     for rule in RULES.values():
         for i, example in enumerate(rule.examples if rule.group == group else ()):
-            open_mask = any(getattr(leaf, "boolean", False) for leaf in pytree.tree_leaves(example.args))
+            open_mask = any(
+                getattr(leaf, "boolean", False) for leaf in pytree.tree_leaves(example.args)
+            )
             if not open_mask:
                 call = call_of(rule.target, example)
                 if all(isinstance(slope, Exact) for _, slope in call.action.slopes):
@@ -117,8 +127,13 @@ def act() -> Callable[..., Action]:
     """A rule's answer to a call, operands given by their ranges."""
 
     def answer(target: Any, *args: Any, pick: int = 0, **kwargs: Any) -> Action:
-        leaves, spec = pytree.tree_flatten((args, kwargs), is_leaf=lambda leaf: isinstance(leaf, Interval))
-        named = [Operand(f"x{i}", v.shape, v) if isinstance(v, Interval) else v for i, v in enumerate(leaves)]
+        leaves, spec = pytree.tree_flatten(
+            (args, kwargs), is_leaf=lambda leaf: isinstance(leaf, Interval)
+        )
+        named = [
+            Operand(f"x{i}", v.shape, v) if isinstance(v, Interval) else v
+            for i, v in enumerate(leaves)
+        ]
         given, named_args = pytree.tree_unflatten(named, spec)
         action = RULES[target](*given, **named_args)[pick]
         return action if isinstance(action, Action) else action_of(action, torch.Size())

@@ -1,4 +1,5 @@
-"""Slopes of the activations: the known constants, tightness, and parameters and arguments at the edge."""
+"""Slopes of the activations: the known constants, tightness, and parameters and arguments at the
+edge."""
 
 import math
 from typing import Any
@@ -92,14 +93,18 @@ GLOBAL = [
 
 
 @pytest.mark.parametrize(("target", "parameters", "expected"), GLOBAL, ids=str)
-def test_global_slopes(target: Any, parameters: tuple[Any, ...], expected: tuple[float, float]) -> None:
+def test_global_slopes(
+    target: Any, parameters: tuple[Any, ...], expected: tuple[float, float]
+) -> None:
     lo, hi = slopes(target, -INF, INF, *parameters)
     assert lo <= expected[0]
     assert hi >= expected[1]
     assert (lo, hi) == pytest.approx(expected, rel=1e-11, abs=1e-14)
 
 
-@pytest.mark.parametrize("target", [aten.relu.default, aten.tanh.default, aten.elu.default, aten.log_sigmoid.default])
+@pytest.mark.parametrize(
+    "target", [aten.relu.default, aten.tanh.default, aten.elu.default, aten.log_sigmoid.default]
+)
 def test_a_slope_of_at_most_one_is_exactly_one(target: Any) -> None:
     assert slopes(target, -INF, INF) == (0.0, 1.0)
 
@@ -146,7 +151,9 @@ ON_BOXES = [
 ]
 
 
-def _interval(target: Any, box: tuple[float, float], parameters: tuple[Any, ...]) -> tuple[float, float]:
+def _interval(
+    target: Any, box: tuple[float, float], parameters: tuple[Any, ...]
+) -> tuple[float, float]:
     """The slope interval; a rule may also say that it is a constant."""
     slope = act(target, operand(*box), *parameters).slopes[0][1]
     return (slope.lo.item(), slope.hi.item()) if isinstance(slope, Between) else (0.0, 0.0)
@@ -154,7 +161,10 @@ def _interval(target: Any, box: tuple[float, float], parameters: tuple[Any, ...]
 
 @pytest.mark.parametrize(("target", "box", "parameters", "expected"), ON_BOXES, ids=str)
 def test_slopes_on_boxes(
-    target: Any, box: tuple[float, float], parameters: tuple[Any, ...], expected: tuple[float, float]
+    target: Any,
+    box: tuple[float, float],
+    parameters: tuple[Any, ...],
+    expected: tuple[float, float],
 ) -> None:
     assert _interval(target, box, parameters) == pytest.approx(expected, rel=1e-4, abs=1e-12)
 
@@ -185,7 +195,10 @@ IMAGES = [
 
 @pytest.mark.parametrize(("target", "box", "parameters", "expected"), IMAGES, ids=str)
 def test_images(
-    target: Any, box: tuple[float, float], parameters: tuple[Any, ...], expected: tuple[float, float]
+    target: Any,
+    box: tuple[float, float],
+    parameters: tuple[Any, ...],
+    expected: tuple[float, float],
 ) -> None:
     lo, hi = values(target, *box, *parameters)
     assert lo <= expected[0] + 2**-52
@@ -201,9 +214,12 @@ BOXES = [(-INF, INF), (-2.6, 0.7), (0.31, 4.1), (-0.55, 0.9), (0.2, 0.21)]
 
 
 def _grid(lo: float, hi: float) -> Tensor:
-    """Points of [lo, hi], close pairs at the ends and at the likely kinks, and far ones on an infinite side."""
+    """Points of [lo, hi], close pairs at the ends and at the likely kinks, and far ones on an
+    infinite side."""
     left, right = max(lo, -6.5), min(hi, 6.5)
-    kinks = torch.tensor([-3, -2, -1, -0.5, 0, 0.25, 0.5, 1, 2, 3, 6, left, right], dtype=torch.float64)
+    kinks = torch.tensor(
+        [-3, -2, -1, -0.5, 0, 0.25, 0.5, 1, 2, 3, 6, left, right], dtype=torch.float64
+    )
     near = torch.cat([kinks, kinks - 1e-7, kinks + 1e-7])
     far = torch.tensor([700.0, 800.0, 1e8, 1e9, 1e299, 1e300], dtype=torch.float64)
     far = torch.cat([far, -far])
@@ -259,10 +275,16 @@ def _apply(rule: Rule, bound: Any, x: Tensor, kwargs: dict[str, Any]) -> Tensor:
 
 
 def _assert_attained(lo: Tensor, hi: Tensor, found: Tensor, tolerance: float) -> None:
-    """No finite end is further out than what was found, but for the tolerance (relative above 1)."""
-    least, most = found.nan_to_num(INF, INF, -INF).amin(0), found.nan_to_num(-INF, INF, -INF).amax(0)
+    """No finite end is further out than what was found, but for the tolerance (relative above
+    1)."""
+    least, most = (
+        found.nan_to_num(INF, INF, -INF).amin(0),
+        found.nan_to_num(-INF, INF, -INF).amax(0),
+    )
     for end, extreme in ((lo, least), (hi, most)):
-        gap = ((end - extreme).abs() / end.abs().clamp(min=1.0))[end.isfinite() & extreme.isfinite()]
+        gap = ((end - extreme).abs() / end.abs().clamp(min=1.0))[
+            end.isfinite() & extreme.isfinite()
+        ]
         assert (gap <= tolerance).all(), (lo, hi, least, most)
 
 
@@ -313,7 +335,14 @@ def test_the_law_holds_for_every_parameter(target: Any, parameter: float) -> Non
     check_rule(Rule(rule.target, rule.group, rule.function, (Example(Variable(4), parameter),)))
 
 
-LARGE = [(1e300, 1e301), (-1e301, -1e300), (-INF, -1e300), (1e300, INF), (-1e307, 1e307), (745.0, 800.0)]
+LARGE = [
+    (1e300, 1e301),
+    (-1e301, -1e300),
+    (-INF, -1e300),
+    (1e300, INF),
+    (-1e307, 1e307),
+    (745.0, 800.0),
+]
 
 
 @pytest.mark.parametrize("box", LARGE, ids=str)
@@ -335,19 +364,28 @@ LARGE = [(1e300, 1e301), (-1e301, -1e300), (-INF, -1e300), (1e300, INF), (-1e307
     ],
     ids=str,
 )
-def test_large_arguments_give_finite_and_sound_slopes(target: Any, box: tuple[float, float]) -> None:
+def test_large_arguments_give_finite_and_sound_slopes(
+    target: Any, box: tuple[float, float]
+) -> None:
     lo, hi = slopes(target, *box)
     low, high = values(target, *box)
     ends = torch.tensor([end for end in box if math.isfinite(end)], dtype=torch.float64)
     assert -2 < lo <= hi < 2
     assert all(low <= value <= high for value in target(ends).tolist())
-    if box[0] > 700 and target in (aten.gelu.default, aten.silu.default, aten.mish.default, aten.elu.default):
+    if box[0] > 700 and target in (
+        aten.gelu.default,
+        aten.silu.default,
+        aten.mish.default,
+        aten.elu.default,
+    ):
         assert (lo, hi) == pytest.approx((1.0, 1.0))
 
 
 def test_gelu_by_tanh_is_not_nan_at_large_arguments() -> None:
     assert slopes(aten.gelu.default, 1e300, 1e301, approximate="tanh") == pytest.approx((1.0, 1.0))
-    assert slopes(aten.gelu.default, -1e301, -1e300, approximate="tanh") == pytest.approx((0.0, 0.0))
+    assert slopes(aten.gelu.default, -1e301, -1e300, approximate="tanh") == pytest.approx(
+        (0.0, 0.0)
+    )
 
 
 def test_an_overflowing_lower_end_stays_finite() -> None:

@@ -26,9 +26,16 @@ def on(lo: Any, hi: Any) -> Operand:
 
 
 def record(
-    x: Operand, value: Callable[[Tensor], Tensor], derivative: Callable[[Tensor], Tensor], **fields: Any
+    x: Operand,
+    value: Callable[[Tensor], Tensor],
+    derivative: Callable[[Tensor], Tensor],
+    **fields: Any,
 ) -> Pointwise:
-    defaults: dict[str, Any] = {"value_limits": (-INF, INF), "slope_limits": (-INF, INF), "error": 0.0}
+    defaults: dict[str, Any] = {
+        "value_limits": (-INF, INF),
+        "slope_limits": (-INF, INF),
+        "error": 0.0,
+    }
     return Pointwise(x, value, derivative, **(defaults | fields))
 
 
@@ -38,7 +45,8 @@ def cubic(x: Operand, **fields: Any) -> Pointwise:
         x,
         lambda x: x**3 - 3 * x,
         lambda x: 3 * x**2 - 3,
-        **{"slope_limits": (INF, INF), "value_turns": (-1.0, 1.0), "slope_turns": (Turn(0.0),)} | fields,
+        **{"slope_limits": (INF, INF), "value_turns": (-1.0, 1.0), "slope_turns": (Turn(0.0),)}
+        | fields,
     )
 
 
@@ -83,8 +91,16 @@ def test_turns_may_differ_between_entries() -> None:
 
 
 def test_at_the_end_of_a_range_only_the_inner_side_of_a_kink_counts() -> None:
-    kink = {"slope_turns": (Turn(0.0, -1.0, 1.0),), "slope_limits": (-1.0, 1.0), "value_turns": (0.0,)}
-    for box, slopes in (((0.0, 1.0), (1.0, 1.0)), ((-1.0, 0.0), (-1.0, -1.0)), ((-1.0, 1.0), (-1.0, 1.0))):
+    kink = {
+        "slope_turns": (Turn(0.0, -1.0, 1.0),),
+        "slope_limits": (-1.0, 1.0),
+        "value_turns": (0.0,),
+    }
+    for box, slopes in (
+        ((0.0, 1.0), (1.0, 1.0)),
+        ((-1.0, 0.0), (-1.0, -1.0)),
+        ((-1.0, 1.0), (-1.0, 1.0)),
+    ):
         assert ends(slope_range(record(on(*box), torch.abs, torch.sign, **kink))) == slopes
 
 
@@ -111,14 +127,21 @@ def step(box: tuple[float, float]) -> Pointwise:
         ((-INF, INF), (0.0, 1.0), (-INF, INF)),
     ],
 )
-def test_a_jump_counts_where_the_range_reaches_its_broken_side(box: Any, values: Any, slopes: Any) -> None:
+def test_a_jump_counts_where_the_range_reaches_its_broken_side(
+    box: Any, values: Any, slopes: Any
+) -> None:
     assert ends(value_range(step(box))) == values
     assert ends(slope_range(step(box))) == slopes
 
 
 @pytest.mark.parametrize(
     ("box", "slopes"),
-    [((-1.0, 0.0), (-INF, INF)), ((0.0, 1.0), (0.0, 0.0)), ((-1.0, 1.0), (-INF, INF)), ((-1.0, -0.5), (0.0, 0.0))],
+    [
+        ((-1.0, 0.0), (-INF, INF)),
+        ((0.0, 1.0), (0.0, 0.0)),
+        ((-1.0, 1.0), (-INF, INF)),
+        ((-1.0, -0.5), (0.0, 0.0)),
+    ],
 )
 def test_a_jump_may_be_broken_on_its_left_side(box: Any, slopes: Any) -> None:
     """0 before 0, 1 from 0 on."""
@@ -193,7 +216,9 @@ def test_an_empty_tensor_has_empty_slopes() -> None:
 def test_broadcasting_parameters_multiply_the_gain_by_copies() -> None:
     scale = torch.tensor([[1.0], [-4.0]], dtype=torch.float64)
     x = on([0.0, 0.0, 0.0], [1.0, 1.0, 1.0])
-    curve = record(x, lambda x: scale * x, lambda x: scale.expand(torch.broadcast_shapes(scale.shape, x.shape)))
+    curve = record(
+        x, lambda x: scale * x, lambda x: scale.expand(torch.broadcast_shapes(scale.shape, x.shape))
+    )
     action = action_of(curve, torch.Size([2, 3]))
     slope = action.slopes[0][1]
     assert isinstance(slope, Gain)

@@ -15,7 +15,9 @@ aten = torch.ops.aten
 Act = Callable[..., Action]
 
 
-def test_the_matrix_is_that_of_the_operation(affine_call: Any, check_affine: Callable[[Any], None]) -> None:
+def test_the_matrix_is_that_of_the_operation(
+    affine_call: Any, check_affine: Callable[[Any], None]
+) -> None:
     check_affine(affine_call)
 
 
@@ -24,7 +26,9 @@ def test_detach_is_the_identity_of_the_function(act: Act) -> None:
     assert isinstance(slope, Exact) and slope.operator.is_isometry
 
 
-@pytest.mark.parametrize("target", [aten.dropout.default, aten.native_dropout.default, aten.alpha_dropout.default])
+@pytest.mark.parametrize(
+    "target", [aten.dropout.default, aten.native_dropout.default, aten.alpha_dropout.default]
+)
 def test_dropout_in_training_mode_is_refused(act: Act, target: Any) -> None:
     with pytest.raises(InputError, match=r"model\.eval\(\)"):
         act(target, Interval.uniform(0.0, 1.0, (3,)), 0.3, True)
@@ -58,4 +62,6 @@ def test_a_constant_has_no_slope(act: Act) -> None:
 def test_what_is_overwritten_has_no_slope(act: Act) -> None:
     old, new = Interval.uniform(0.0, 1.0, (2,)), Interval.uniform(5.0, 6.0, (2,))
     action = act(aten.copy.default, old, new)
-    assert [operand.range for operand, _ in action.slopes] == [new] and action.image.lo.tolist() == [5.0, 5.0]
+    assert [operand.range for operand, _ in action.slopes] == [
+        new
+    ] and action.image.lo.tolist() == [5.0, 5.0]

@@ -17,13 +17,19 @@ aten = torch.ops.aten
 Act = Callable[..., Action]
 
 
-def test_the_matrix_is_that_of_the_operation(affine_call: Any, check_affine: Callable[[Any], None]) -> None:
+def test_the_matrix_is_that_of_the_operation(
+    affine_call: Any, check_affine: Callable[[Any], None]
+) -> None:
     check_affine(affine_call)
 
 
 def test_an_unknown_range_stays_unknown_and_is_not_nan(act: Act) -> None:
     x = Interval.everywhere((3,))
-    for action in (act(aten.add.Tensor, x, torch.ones(3)), act(aten.add.Tensor, x, x), act(aten.mul.Tensor, x, 0.5)):
+    for action in (
+        act(aten.add.Tensor, x, torch.ones(3)),
+        act(aten.add.Tensor, x, x),
+        act(aten.mul.Tensor, x, 0.5),
+    ):
         assert action.image.is_everywhere
     half = act(aten.add.Tensor, Interval.uniform(0.0, math.inf, (3,)), x)
     assert half.image.is_everywhere
@@ -32,7 +38,10 @@ def test_an_unknown_range_stays_unknown_and_is_not_nan(act: Act) -> None:
 def test_an_infinite_offset_masks(act: Act) -> None:
     mask = torch.tensor([0.0, -math.inf], dtype=torch.float64)
     image = act(aten.add.Tensor, Interval.everywhere((2,)), mask).image
-    assert image.lo.tolist() == [-math.inf, -math.inf] and image.hi.tolist() == [math.inf, -math.inf]
+    assert image.lo.tolist() == [-math.inf, -math.inf] and image.hi.tolist() == [
+        math.inf,
+        -math.inf,
+    ]
 
 
 def test_a_mean_keeps_a_half_line(act: Act) -> None:
@@ -44,7 +53,9 @@ def test_every_rounding_is_inside_the_image(act: Act) -> None:
     """0.1 * 3 is not a double: the image of a point contains both neighbours."""
     point = torch.tensor([0.1], dtype=torch.float64)
     image = act(aten.mul.Tensor, Interval(point, point), 3.0).image
-    assert image.lo.item() < 0.3 < image.hi.item() and image.lo.item() <= 0.1 * 3.0 <= image.hi.item()
+    assert (
+        image.lo.item() < 0.3 < image.hi.item() and image.lo.item() <= 0.1 * 3.0 <= image.hi.item()
+    )
 
 
 def test_division_by_zero_is_refused(act: Act) -> None:
@@ -56,7 +67,11 @@ def test_division_of_a_constant_is_infinite_where_the_divisor_meets_zero(act: Ac
     x = Interval(torch.tensor([-1.0, 1.0]).double(), torch.tensor([1.0, 2.0]).double())
     ((_, slope),) = act(aten.div.Tensor, torch.tensor(3.0), x).slopes
     assert isinstance(slope, Between)
-    assert slope.lo[0] == -math.inf and slope.lo[1].item() == pytest.approx(-3.0) and slope.hi[1] >= -0.75
+    assert (
+        slope.lo[0] == -math.inf
+        and slope.lo[1].item() == pytest.approx(-3.0)
+        and slope.hi[1] >= -0.75
+    )
 
 
 def test_powers_of_two_have_exact_reciprocals() -> None:

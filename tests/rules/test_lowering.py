@@ -24,7 +24,10 @@ IMAGE, LINE, VOLUME = (1, 2, 7, 6), (2, 3, 8), (1, 2, 4, 5, 4)
 MAXIMA: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
     "pool 2d": (lambda x: F.max_pool2d(x, 2), IMAGE),
     "pool 2d, overlap, padding": (lambda x: F.max_pool2d(x, 3, 2, 1), IMAGE),
-    "pool 2d, dilation, ceil": (lambda x: F.max_pool2d(x, (3, 2), (2, 1), (1, 1), (1, 2), True), IMAGE),
+    "pool 2d, dilation, ceil": (
+        lambda x: F.max_pool2d(x, (3, 2), (2, 1), (1, 1), (1, 2), True),
+        IMAGE,
+    ),
     "pool 1d": (lambda x: F.max_pool1d(x, 3, 2, 1, 2, True), LINE),
     "pool 3d": (lambda x: F.max_pool3d(x, (3, 2, 2), (2, 1, 3), (1, 1, 0)), VOLUME),
     "adaptive pool": (lambda x: F.adaptive_max_pool2d(x, (3, 4)), IMAGE),
@@ -34,7 +37,10 @@ MAXIMA: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
     "maximum": (lambda x: torch.maximum(x[:, 0], x[:, 1] - x[:, 2]), LINE),
     "minimum": (lambda x: torch.minimum(x[:, 0], x[:, 1] * 2), LINE),
     "maxmin": (lambda x: torch.sort(x.unflatten(-1, (4, 2)), -1)[0], LINE),
-    "maxmin, descending": (lambda x: torch.sort(x.unflatten(-1, (4, 2)), -1, descending=True)[0], LINE),
+    "maxmin, descending": (
+        lambda x: torch.sort(x.unflatten(-1, (4, 2)), -1, descending=True)[0],
+        LINE,
+    ),
     "maximum of itself": (lambda x: torch.maximum(x, x), LINE),
     "pool of one": (lambda x: F.max_pool1d(x, 1), LINE),
 }
@@ -69,7 +75,9 @@ def test_every_nonlinear_vertex_has_one_operand_and_bounds_hold(name: str) -> No
         for vertex in problem.lowered:
             kinds = [type(edge.slope) for edge in vertex.edges]
             assert kinds in ([Between], [Gain]) or set(kinds) <= {Exact}
-        assert not any(isinstance(edge.slope, Gain) for vertex in problem.lowered for edge in vertex.edges)
+        assert not any(
+            isinstance(edge.slope, Gain) for vertex in problem.lowered for edge in vertex.edges
+        )
         check_method(Lowered(), capture, region)
 
 

@@ -18,14 +18,20 @@ aten = torch.ops.aten
 Act = Callable[..., Action]
 
 
-def test_the_matrix_is_that_of_the_operation(affine_call: Any, check_affine: Callable[[Any], None]) -> None:
+def test_the_matrix_is_that_of_the_operation(
+    affine_call: Any, check_affine: Callable[[Any], None]
+) -> None:
     check_affine(affine_call)
 
 
 def test_a_linear_layer_is_one_dense_operator(act: Act) -> None:
-    ((_, slope),) = act(aten.linear.default, Interval.everywhere((2, 3)), torch.ones(4, 3).double(), None).slopes
+    ((_, slope),) = act(
+        aten.linear.default, Interval.everywhere((2, 3)), torch.ones(4, 3).double(), None
+    ).slopes
     assert isinstance(slope, Exact) and isinstance(slope.operator, Dense)
-    assert act(aten.linear.default, Interval.everywhere((2, 3)), torch.ones(4, 3).double(), None).image.is_everywhere
+    assert act(
+        aten.linear.default, Interval.everywhere((2, 3)), torch.ones(4, 3).double(), None
+    ).image.is_everywhere
 
 
 def test_a_varying_weight_is_refused(act: Act) -> None:
@@ -41,7 +47,9 @@ def test_a_factor_that_serves_several_batches_has_a_larger_gain(act: Act) -> Non
     (_, gain), _ = action.slopes
     assert isinstance(gain, Gain)
     assert gain.norms[Norm.L2].value >= 2**0.5 and gain.norms[Norm.L1].value >= 2.0
-    assert gain.norms[Norm.L2].value == pytest.approx(2**0.5) and gain.norms[Norm.LINF].value == pytest.approx(1.0)
+    assert gain.norms[Norm.L2].value == pytest.approx(2**0.5) and gain.norms[
+        Norm.LINF
+    ].value == pytest.approx(1.0)
 
 
 def test_along_applies_the_matrix_to_one_axis() -> None:

@@ -20,7 +20,9 @@ aten = torch.ops.aten
 Act = Callable[..., Action]
 
 
-def test_the_matrix_is_that_of_the_operation(affine_call: Any, check_affine: Callable[[Any], None]) -> None:
+def test_the_matrix_is_that_of_the_operation(
+    affine_call: Any, check_affine: Callable[[Any], None]
+) -> None:
     check_affine(affine_call)
 
 
@@ -59,28 +61,45 @@ def test_spreads_on_unbounded_boxes() -> None:
         assert _least_spread(everywhere, centred).tolist() == [0.0, 0.0]
         assert _greatest_spread(everywhere, centred).tolist() == [torch.inf, torch.inf]
     halves = Interval(
-        torch.tensor([[-torch.inf, 5.0, 0.0]]).double(), torch.tensor([[1.0, torch.inf, torch.inf]]).double()
+        torch.tensor([[-torch.inf, 5.0, 0.0]]).double(),
+        torch.tensor([[1.0, torch.inf, torch.inf]]).double(),
     )
     assert 0 < _least_spread(halves, True).item() <= (2 * 2.0**2) / 3 + 1e-12
 
 
 OPERATIONS = [
-    pytest.param(lambda t, n: aten.layer_norm.default(t, [n], None, None, 1e-2), aten.layer_norm.default, id="layer"),
-    pytest.param(lambda t, n: aten.rms_norm.default(t, [n], None, 1e-2), aten.rms_norm.default, id="rms"),
+    pytest.param(
+        lambda t, n: aten.layer_norm.default(t, [n], None, None, 1e-2),
+        aten.layer_norm.default,
+        id="layer",
+    ),
+    pytest.param(
+        lambda t, n: aten.rms_norm.default(t, [n], None, 1e-2), aten.rms_norm.default, id="rms"
+    ),
 ]
 
 
 @pytest.mark.parametrize(("function", "target"), OPERATIONS)
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 9, 25])
 @pytest.mark.parametrize("width", [0.05, torch.inf])
-def test_no_jacobian_exceeds_the_gains(act: Act, function: Any, target: Any, n: int, width: float) -> None:
+def test_no_jacobian_exceeds_the_gains(
+    act: Act, function: Any, target: Any, n: int, width: float
+) -> None:
     """Random points, and the worst cases of the proof: one entry against the others, two levels."""
-    x = Interval.everywhere((n,)) if width == torch.inf else Interval(*(e[0] for e in _ends(box(n, width, n))))
+    x = (
+        Interval.everywhere((n,))
+        if width == torch.inf
+        else Interval(*(e[0] for e in _ends(box(n, width, n))))
+    )
     parameters = (None, None, 1e-2) if target is aten.layer_norm.default else (None, 1e-2)
     allowed = gains(act(target, x, [n], *parameters))
     points = [x.lo + torch.rand(n).double() * (x.hi - x.lo) for _ in range(40)]
     if width == torch.inf:
-        tilts = [torch.linspace(-1, 1, n).double(), torch.eye(n)[0].double(), torch.ones(n).double()]
+        tilts = [
+            torch.linspace(-1, 1, n).double(),
+            torch.eye(n)[0].double(),
+            torch.ones(n).double(),
+        ]
         tilts += [(torch.arange(n) < k).double() for k in range(n)]
         points = [scale * tilt for scale in (0.0, 1e-3, 0.03, 0.1, 0.3, 1.0) for tilt in tilts]
         points += [0.2 * torch.randn(n).double() for _ in range(20)]
@@ -101,9 +120,13 @@ def _ends(x: Interval) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_a_region_makes_the_gain_smaller_and_weights_scale_it(act: Act) -> None:
-    x = Interval(torch.tensor([[-1.1, -0.1, 0.9]]).double(), torch.tensor([[-0.9, 0.1, 1.1]]).double())
+    x = Interval(
+        torch.tensor([[-1.1, -0.1, 0.9]]).double(), torch.tensor([[-0.9, 0.1, 1.1]]).double()
+    )
     weight = torch.tensor([1.0, -3.0, 2.0]).double()
-    everywhere = gains(act(aten.layer_norm.default, Interval.everywhere((1, 3)), [3], weight, None, 1e-5))
+    everywhere = gains(
+        act(aten.layer_norm.default, Interval.everywhere((1, 3)), [3], weight, None, 1e-5)
+    )
     near = gains(act(aten.layer_norm.default, x, [3], weight, None, 1e-5))
     assert everywhere[Norm.L2] == pytest.approx(3 / 1e-5**0.5)
     assert 3 / 0.8**0.5 <= near[Norm.L2] <= 3 / 0.5**0.5
@@ -114,18 +137,32 @@ def test_the_image_is_at_most_the_root_and_near_a_point_the_point(act: Act) -> N
     assert wide.hi.max().item() == pytest.approx(2.0) and wide.hi.max() >= 2.0
     x = torch.randn(2, 5, dtype=torch.float64)
     close = act(
-        aten.layer_norm.default, Interval(x - 1e-6, x + 1e-6), [5], torch.full((5,), 2.0).double(), None, 1e-5
+        aten.layer_norm.default,
+        Interval(x - 1e-6, x + 1e-6),
+        [5],
+        torch.full((5,), 2.0).double(),
+        None,
+        1e-5,
     ).image
     value = 2 * aten.layer_norm.default(x, [5])
     assert close.contains(value) and (close.hi - close.lo).max() < 1e-4
     one = act(
-        aten.layer_norm.default, Interval.everywhere((2, 1)), [1], None, torch.tensor([0.7], dtype=torch.float64)
+        aten.layer_norm.default,
+        Interval.everywhere((2, 1)),
+        [1],
+        None,
+        torch.tensor([0.7], dtype=torch.float64),
     ).image
-    assert one.contains(torch.full((2, 1), 0.7, dtype=torch.float64)) and (one.hi - one.lo).max() < 1e-12
+    assert (
+        one.contains(torch.full((2, 1), 0.7, dtype=torch.float64))
+        and (one.hi - one.lo).max() < 1e-12
+    )
 
 
 def test_blocks_of_one_entry_are_constant(act: Act) -> None:
-    assert set(gains(act(aten.layer_norm.default, Interval.everywhere((2, 1)), [1])).values()) == {0.0}
+    assert set(gains(act(aten.layer_norm.default, Interval.everywhere((2, 1)), [1])).values()) == {
+        0.0
+    }
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -136,7 +173,9 @@ def test_the_scale_of_batch_norm_is_known_up_to_its_relative_error(act: Act, see
     generator = torch.Generator().manual_seed(seed)
     weight, mean, variance = torch.rand(3, 40, dtype=torch.float64, generator=generator)
     x = Interval.uniform(at, at, (1, 40))
-    action = act(aten._native_batch_norm_legit_no_training.default, x, weight, None, mean, variance, 0.1, eps)
+    action = act(
+        aten._native_batch_norm_legit_no_training.default, x, weight, None, mean, variance, 0.1, eps
+    )
     ((_, slope),) = action.slopes
     assert isinstance(slope, Exact) and isinstance(slope.operator, Diagonal)
     columns = (weight, mean, variance, slope.operator.scale, action.image.lo[0], action.image.hi[0])
@@ -152,7 +191,9 @@ def test_groups_and_channels_are_normalised_apart(act: Act) -> None:
     x = Interval(lo, lo + 0.1)
     found = gains(act(aten.group_norm.default, x, 2, None, None, 1e-2))
     assert found[Norm.L2] == pytest.approx(10.0)
-    far = gains(act(aten.group_norm.default, x, 2, torch.tensor([0.0, 0.0, 1.0, 1.0]).double(), None, 1e-2))
+    far = gains(
+        act(aten.group_norm.default, x, 2, torch.tensor([0.0, 0.0, 1.0, 1.0]).double(), None, 1e-2)
+    )
     assert far[Norm.L2] < 0.26
     assert torch.equal(
         act(aten.group_norm.default, x, 4, None, None, 1e-2).image.hi,
@@ -175,6 +216,11 @@ def test_statistics_of_the_batch_and_varying_weights_are_refused(act: Act) -> No
 
 
 def test_a_zero_eps_is_infinite_unless_the_region_is_away_from_constants(act: Act) -> None:
-    assert gains(act(aten.layer_norm.default, Interval.everywhere((3,)), [3], None, None, 0.0))[Norm.L2] == torch.inf
+    assert (
+        gains(act(aten.layer_norm.default, Interval.everywhere((3,)), [3], None, None, 0.0))[
+            Norm.L2
+        ]
+        == torch.inf
+    )
     x = Interval(torch.tensor([1.0, 2.0, 5.0]).double(), torch.tensor([1.1, 2.1, 5.1]).double())
     assert gains(act(aten.layer_norm.default, x, [3], None, None, 0.0))[Norm.L2] < 1

@@ -19,7 +19,9 @@ aten = torch.ops.aten
 Act = Callable[..., Action]
 
 
-def test_the_matrix_is_that_of_the_operation(affine_call: Any, check_affine: Callable[[Any], None]) -> None:
+def test_the_matrix_is_that_of_the_operation(
+    affine_call: Any, check_affine: Callable[[Any], None]
+) -> None:
     check_affine(affine_call)
 
 
@@ -47,7 +49,9 @@ def test_windows_are_those_of_the_operation(
     size = 11
     peaks = torch.eye(size, dtype=torch.float64)[:, None]
     raised = F.max_pool1d(peaks, kernel, stride, padding, dilation, ceil_mode)[:, 0]
-    assert torch.equal(sliding(size, kernel, stride, padding, dilation, ceil_mode).members, raised.T)
+    assert torch.equal(
+        sliding(size, kernel, stride, padding, dilation, ceil_mode).members, raised.T
+    )
 
 
 @pytest.mark.parametrize(("size", "count"), [(7, 3), (6, 3), (5, 8), (4, 1)])
@@ -66,10 +70,14 @@ def test_overlapping_max_pool_has_l2_gain_two_and_attains_it(act: Act) -> None:
 
 
 def test_disjoint_windows_have_gain_one(act: Act) -> None:
-    assert set(gains(act(aten.max_pool2d.default, Interval.everywhere((1, 2, 6, 6)), [2, 2])).values()) == {1.0}
-    assert set(gains(act(aten.adaptive_max_pool2d.default, Interval.everywhere((1, 2, 6, 6)), [3, 2])).values()) == {
-        1.0
-    }
+    assert set(
+        gains(act(aten.max_pool2d.default, Interval.everywhere((1, 2, 6, 6)), [2, 2])).values()
+    ) == {1.0}
+    assert set(
+        gains(
+            act(aten.adaptive_max_pool2d.default, Interval.everywhere((1, 2, 6, 6)), [3, 2])
+        ).values()
+    ) == {1.0}
 
 
 def test_adaptive_windows_that_overlap_have_a_larger_gain(act: Act) -> None:
@@ -102,5 +110,11 @@ def test_a_mean_pool_of_disjoint_windows_has_norm_one_over_the_root(act: Act) ->
 
 
 def test_a_mean_pool_keeps_a_half_line(act: Act) -> None:
-    image = act(aten.avg_pool2d.default, Interval.uniform(0.0, torch.inf, (1, 1, 4, 4)), [3, 3], [1, 1], [1, 1]).image
+    image = act(
+        aten.avg_pool2d.default,
+        Interval.uniform(0.0, torch.inf, (1, 1, 4, 4)),
+        [3, 3],
+        [1, 1],
+        [1, 1],
+    ).image
     assert (image.lo >= -1e-300).all() and (image.hi == torch.inf).all()

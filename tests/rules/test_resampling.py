@@ -15,7 +15,9 @@ aten = torch.ops.aten
 Act = Callable[..., Action]
 
 
-def test_the_matrix_is_that_of_the_operation(affine_call: Any, check_affine: Callable[[Any], None]) -> None:
+def test_the_matrix_is_that_of_the_operation(
+    affine_call: Any, check_affine: Callable[[Any], None]
+) -> None:
     check_affine(affine_call)
 
 
@@ -34,5 +36,7 @@ def test_doubling_has_exact_weights() -> None:
 
 
 def test_a_constant_image_stays_in_its_range(act: Act) -> None:
-    image = act(aten.upsample_bilinear2d.vec, Interval.uniform(0.0, 1.0, (1, 1, 3, 3)), [7, 5], False, None).image
+    image = act(
+        aten.upsample_bilinear2d.vec, Interval.uniform(0.0, 1.0, (1, 1, 3, 3)), [7, 5], False, None
+    ).image
     assert image.lo.min() >= -1e-12 and image.hi.max() <= 1 + 1e-12

@@ -19,7 +19,9 @@ aten = torch.ops.aten
 Act = Callable[..., Action]
 
 
-def test_the_matrix_is_that_of_the_operation(affine_call: Any, check_affine: Callable[[Any], None]) -> None:
+def test_the_matrix_is_that_of_the_operation(
+    affine_call: Any, check_affine: Callable[[Any], None]
+) -> None:
     check_affine(affine_call)
 
 
@@ -34,7 +36,9 @@ def test_permutations_are_isometries_and_selections_select(act: Act) -> None:
     assert operator(act(aten.permute.default, x, [3, 1, 0, 2])).is_isometry
     assert operator(act(aten.pixel_shuffle.default, x, 2)).is_isometry
     assert operator(act(aten.slice.Tensor, x, 1, 1)).is_selection
-    assert not operator(act(aten.col2im.default, Interval.everywhere((1, 8, 6)), *COL2IM)).is_selection
+    assert not operator(
+        act(aten.col2im.default, Interval.everywhere((1, 8, 6)), *COL2IM)
+    ).is_selection
 
 
 COL2IM = ([3, 4], [2, 2], [1, 1], [0, 0], [1, 1])
@@ -50,7 +54,11 @@ def test_an_operand_used_twice_is_one_operator(act: Act) -> None:
 
 def test_an_unknown_range_stays_one_number(act: Act) -> None:
     x = Interval.everywhere((2, 6))
-    for action in (act(aten.view.default, x, [3, 4]), act(aten.t.default, x), act(aten.select.int, x, 0, 1)):
+    for action in (
+        act(aten.view.default, x, [3, 4]),
+        act(aten.t.default, x),
+        act(aten.select.int, x, 0, 1),
+    ):
         assert action.image.is_uniform and action.image.is_everywhere
 
 

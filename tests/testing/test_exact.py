@@ -40,4 +40,6 @@ def test_scales_beyond_floating_point() -> None:
 def test_the_certificate_of_a_singular_value_can_fail() -> None:
     a = rational(MATRIX)
     known = exact_norm(MATRIX, Norm.L2, Norm.L2)
-    assert is_above_norm(a, known.high) and not is_above_norm(a, known.low * (1 - Fraction(1, 10**9)))
+    assert is_above_norm(a, known.high) and not is_above_norm(
+        a, known.low * (1 - Fraction(1, 10**9))
+    )

@@ -33,7 +33,8 @@ class Residual(nn.Module):
 
 
 def conv(seed: int = 0) -> nn.Sequential:
-    """Convolutions with batch norm (statistics away from 0 and 1) and a max-pool, on 8 x 8 images."""
+    """Convolutions with batch norm (statistics away from 0 and 1) and a max-pool, on 8 x 8
+    images."""
     torch.manual_seed(seed)
     norm = nn.BatchNorm2d(4)
     model = nn.Sequential(

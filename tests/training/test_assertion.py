@@ -10,7 +10,9 @@ from autolip.training import NotLipschitz, assert_lipschitz
 
 def scaled(factor: float) -> nn.Module:
     """x -> factor relu(x)."""
-    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.ReLU(), nn.Linear(1, 1, bias=False)).double()
+    model = nn.Sequential(
+        nn.Linear(1, 1, bias=False), nn.ReLU(), nn.Linear(1, 1, bias=False)
+    ).double()
     with torch.no_grad():
         model[0].weight.copy_(torch.tensor([[1.0]]))
         model[2].weight.copy_(torch.tensor([[factor]]))
@@ -34,7 +36,9 @@ def test_violated_comes_with_a_witness() -> None:
 
 def test_not_proved_gives_the_bracket() -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2)).eval()
+    model = nn.Sequential(
+        nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2)
+    ).eval()
     result = assert_lipschitz(model, 1e3, torch.zeros(1, 4), method="autolip")
     between = (result.upper.value + result.lower.value) / 2
     with pytest.raises(NotLipschitz, match="not proved: the constant lies in") as caught:

@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-transformers = pytest.importorskip("transformers", reason="the extra `transformers` is not installed")
+transformers = pytest.importorskip(
+    "transformers", reason="the extra `transformers` is not installed"
+)
 pytest.importorskip("accelerate", reason="the extra `transformers` is not installed")
 
 from autolip.training.huggingface import LipschitzCallback  # noqa: E402
@@ -42,5 +44,9 @@ def test_records_reach_the_trainers_log(reports: bool, tmp_path: Path) -> None:
     trainer.train()
     assert callback.monitor is not None
     assert [record.epoch for record in callback.monitor.history] == [2, 4]
-    logged = [entry["lipschitz/upper"] for entry in trainer.state.log_history if "lipschitz/upper" in entry]
+    logged = [
+        entry["lipschitz/upper"]
+        for entry in trainer.state.log_history
+        if "lipschitz/upper" in entry
+    ]
     assert logged == pytest.approx([record.upper for record in callback.monitor.history])

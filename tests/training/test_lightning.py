@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-lightning = pytest.importorskip("lightning.pytorch", reason="the extra `lightning` is not installed")
+lightning = pytest.importorskip(
+    "lightning.pytorch", reason="the extra `lightning` is not installed"
+)
 
 from autolip.training.lightning import LipschitzMonitor  # noqa: E402
 
@@ -31,7 +33,9 @@ class Module(lightning.LightningModule):  # type: ignore[misc, name-defined]
 @pytest.mark.parametrize("network", ["network", lambda module: module.network])
 def test_records_reach_the_csv_logger(network: Any, tmp_path: Path) -> None:
     data = torch.utils.data.TensorDataset(torch.randn(16, 8), torch.randint(0, 3, (16,)))
-    callback = LipschitzMonitor(network, torch.zeros(1, 8), every=2, method="autolip", lower="random", time_budget=1.0)
+    callback = LipschitzMonitor(
+        network, torch.zeros(1, 8), every=2, method="autolip", lower="random", time_budget=1.0
+    )
     logger = lightning.loggers.CSVLogger(tmp_path)
     trainer = lightning.Trainer(
         max_epochs=3, logger=logger, callbacks=[callback], accelerator="cpu",

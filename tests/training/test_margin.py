@@ -35,7 +35,9 @@ def test_the_loss_is_cross_entropy_at_the_worst_logits() -> None:
                 shifted[row, other] += 0.3 * constants[label, other]
     found = MarginLoss(penalty, 0.3)(logits, y)
     assert found.item() == pytest.approx(F.cross_entropy(shifted, y).item(), rel=1e-3)
-    assert MarginLoss(penalty, 0.0)(logits, y).item() == pytest.approx(F.cross_entropy(logits, y).item())
+    assert MarginLoss(penalty, 0.0)(logits, y).item() == pytest.approx(
+        F.cross_entropy(logits, y).item()
+    )
 
 
 def test_a_step_against_it_lowers_it() -> None:

@@ -56,11 +56,15 @@ def test_certified_samples_are_those_whose_margin_no_change_uses_up() -> None:
 
 def test_only_every_nth_epoch_and_the_logger_is_told() -> None:
     told: list[tuple[dict[str, float], int]] = []
-    monitor = Monitor(mlp(), torch.zeros(1, 8), every=3, log=lambda d, e: told.append((d, e)), **QUICK)
+    monitor = Monitor(
+        mlp(), torch.zeros(1, 8), every=3, log=lambda d, e: told.append((d, e)), **QUICK
+    )
     records = [monitor(epoch) for epoch in range(7)]
     assert [record is not None for record in records] == [True, False, False] * 2 + [True]
     assert [epoch for _, epoch in told] == [0, 3, 6]
-    assert {"lipschitz/upper", "lipschitz/lower", "lipschitz/ratio", "lipschitz/seconds"} == set(told[0][0])
+    assert {"lipschitz/upper", "lipschitz/lower", "lipschitz/ratio", "lipschitz/seconds"} == set(
+        told[0][0]
+    )
 
 
 def test_a_failure_is_a_record_with_its_reason() -> None:

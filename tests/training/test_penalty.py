@@ -58,7 +58,9 @@ def test_the_gradient_is_that_of_the_settled_value(method: str) -> None:
             moved = Penalty(other, torch.zeros(1, 4).double(), method=method, columns=6)
             moved.load_state_dict(penalty.state_dict())
             values.append(moved.settle(4000, 1e-11))
-        assert gradient[index].item() == pytest.approx((values[0] - values[1]) / 2e-4, rel=5e-3, abs=1e-4)
+        assert gradient[index].item() == pytest.approx(
+            (values[0] - values[1]) / 2e-4, rel=5e-3, abs=1e-4
+        )
 
 
 def test_pairs_are_the_constants_of_the_differences() -> None:
@@ -120,14 +122,20 @@ def test_a_frozen_part_stays_in_evaluation_mode() -> None:
     assert model.training and model[0].training and not model[1].training
 
 
-@pytest.mark.parametrize("wrap", [nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm])
+@pytest.mark.parametrize(
+    "wrap", [nn.utils.parametrizations.weight_norm, nn.utils.parametrizations.spectral_norm]
+)
 def test_parametrised_weights_pass_their_gradient_on(wrap: object) -> None:
     model = mlp((4, 6, 2))
     model[0] = wrap(model[0])  # type: ignore[operator]
     penalty = Penalty(model.eval(), torch.zeros(1, 4))
-    assert penalty.settle(500) == pytest.approx(proved(model, torch.zeros(1, 4), "lipsdp"), rel=0.02)
+    assert penalty.settle(500) == pytest.approx(
+        proved(model, torch.zeros(1, 4), "lipsdp"), rel=0.02
+    )
     penalty().backward()
-    (original,) = [p for name, p in model.named_parameters() if name.endswith(("original", "original1"))]
+    (original,) = [
+        p for name, p in model.named_parameters() if name.endswith(("original", "original1"))
+    ]
     assert original.grad is not None and bool((original.grad != 0).any())
 
 
@@ -158,8 +166,13 @@ def test_an_interrupted_training_goes_on_with_the_same_state() -> None:
     resumed.load_state_dict(penalty.state_dict())
     trained(5, model, penalty)
     trained(5, again, resumed)
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
-    assert all(torch.equal(penalty.state_dict()[name], value) for name, value in resumed.state_dict().items())
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True)
+    )
+    assert all(
+        torch.equal(penalty.state_dict()[name], value)
+        for name, value in resumed.state_dict().items()
+    )
 
 
 def test_the_state_holds_no_weights() -> None:
@@ -213,8 +226,12 @@ def test_wrapped_models(tmp_path: object) -> None:
     """The user's own module inside `torch.compile` and DistributedDataParallel."""
     model = mlp()
     wanted = Penalty(model, torch.zeros(1, 8)).settle()
-    assert Penalty(torch.compile(model), torch.zeros(1, 8)).settle() == pytest.approx(wanted, rel=1e-4)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
+    assert Penalty(torch.compile(model), torch.zeros(1, 8)).settle() == pytest.approx(
+        wanted, rel=1e-4
+    )
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1
+    )
     try:
         parallel = nn.parallel.DistributedDataParallel(model)
         penalty = Penalty(parallel, torch.zeros(1, 8))

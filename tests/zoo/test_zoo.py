@@ -117,7 +117,10 @@ def test_digits_are_real_distinct_images_in_the_unit_interval() -> None:
     assert (images.min(), images.max()) == (0.0, 1.0)
     assert set(labels[:50].tolist()) == set(range(10))
     data = load_digits()
-    known = {(tuple(pixels), label) for pixels, label in zip(data.data.tolist(), data.target.tolist(), strict=True)}
+    known = {
+        (tuple(pixels), label)
+        for pixels, label in zip(data.data.tolist(), data.target.tolist(), strict=True)
+    }
     shipped = set(zip(map(tuple, (images.flatten(1) * 16).tolist()), labels.tolist(), strict=True))
     assert len(shipped) == len(images) == 360
     assert shipped <= known
@@ -125,14 +128,18 @@ def test_digits_are_real_distinct_images_in_the_unit_interval() -> None:
 
 @pytest.fixture(scope="module")
 def train_zoo(request: pytest.FixtureRequest) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("train_zoo", request.config.rootpath / "scripts/train_zoo.py")
+    spec = importlib.util.spec_from_file_location(
+        "train_zoo", request.config.rootpath / "scripts/train_zoo.py"
+    )
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def test_script_holds_out_the_shipped_images_and_trains_on_none_of_them(train_zoo: ModuleType) -> None:
+def test_script_holds_out_the_shipped_images_and_trains_on_none_of_them(
+    train_zoo: ModuleType,
+) -> None:
     split = train_zoo.split_digits()
     images, labels = zoo.held_out()
     assert torch.equal(train_zoo.to_input(split.test_images), images)

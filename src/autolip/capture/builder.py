@@ -1,4 +1,5 @@
-"""From an exported program to a graph: what does not depend on the varying input is evaluated, the rest recorded."""
+"""From an exported program to a graph: what does not depend on the varying input is evaluated, the
+rest recorded."""
 
 import operator
 import re
@@ -74,9 +75,15 @@ class Builder:
         if sum(size.numel() for _, size in outputs) == 0:
             raise InputError("the output is empty: nothing can be bounded")
         if not any(isinstance(value, Ref) for value, _ in outputs):
-            fixed = torch.cat([value.reshape(-1) for value, _ in outputs]) if len(outputs) > 1 else outputs[0][0]
+            fixed = (
+                torch.cat([value.reshape(-1) for value, _ in outputs])
+                if len(outputs) > 1
+                else outputs[0][0]
+            )
             if not bool(fixed.isfinite().all()):
-                raise InputError("the output is NaN or infinite, whatever the input: nothing can be bounded")
+                raise InputError(
+                    "the output is NaN or infinite, whatever the input: nothing can be bounded"
+                )
             return Graph(self.input, shape, (), self.input, fixed)
         output = outputs[0][0] if len(outputs) == 1 else self._joined(outputs)
         return Graph(self.input, shape, tuple(self.nodes), output.name).pruned()
@@ -100,7 +107,11 @@ class Builder:
         if spec.target is None:  # a token of side effects: it carries nothing
             return None
         program = self.program
-        return program.state_dict[spec.target] if spec.target in program.state_dict else program.constants[spec.target]
+        return (
+            program.state_dict[spec.target]
+            if spec.target in program.state_dict
+            else program.constants[spec.target]
+        )
 
     def _call(self, node: torch.fx.Node) -> None:
         several = node.args[0] if node.target is operator.getitem else None
@@ -121,7 +132,9 @@ class Builder:
         """The value of a call on constants alone."""
         place = _place(node)
         if any(isinstance(leaf, float) and leaf != leaf for leaf in _leaves((args, kwargs))):
-            raise InputError(f"a constant of {node.target} at {place} is NaN: repair the number it comes from")
+            raise InputError(
+                f"a constant of {node.target} at {place} is NaN: repair the number it comes from"
+            )
         with users_code(f"{node.target} at {place}, on constants,"):
             return pytree.tree_map(constant, node.target(*args, **kwargs))  # type: ignore[operator]
 
@@ -131,7 +144,8 @@ class Builder:
         value, place = result.meta.get("val"), _place(node)
         if not isinstance(value, Tensor) and value is not None and node.target in READS:
             raise InputError(
-                f"{node.target} at {place} reads a value that depends on the input as a number of Python's, which"
+                f"{node.target} at {place} reads a value that depends on the input as a "
+                "number of Python's, which"
                 " no graph follows: keep it a tensor"
             )
         shape = value.shape if isinstance(value, Tensor) else torch.Size()
@@ -143,7 +157,9 @@ class Builder:
 
     def _arguments(self, node: torch.fx.Node) -> tuple[tuple[Any, ...], dict[str, Any]]:
         def value(leaf: Any) -> Any:
-            return self.values.get(leaf.name) if isinstance(leaf, torch.fx.Node) else _argument(leaf)
+            return (
+                self.values.get(leaf.name) if isinstance(leaf, torch.fx.Node) else _argument(leaf)
+            )
 
         return torch.fx.node.map_aggregate((node.args, dict(node.kwargs)), value)
 
@@ -157,7 +173,9 @@ class Builder:
         return returned
 
     def _result_specs(self) -> list[Any]:
-        return [s for s in self.program.graph_signature.output_specs if s.kind.name == "USER_OUTPUT"]
+        return [
+            s for s in self.program.graph_signature.output_specs if s.kind.name == "USER_OUTPUT"
+        ]
 
     def _shape(self, value: Any) -> torch.Size:
         if isinstance(value, Tensor):
@@ -167,12 +185,14 @@ class Builder:
         return next(node.shape for node in self.nodes if node.name == value.name)
 
     def _output(self, one: Returned) -> tuple[Any, torch.Size]:
-        """The value of a returned tensor, and its shape; InputError unless it holds floating-point numbers."""
+        """The value of a returned tensor, and its shape; InputError unless it holds floating-point
+        numbers."""
         value = self.values[self._result_specs()[one.leaf].arg.name]
         dtype = value.dtype if isinstance(value, Tensor) else self.types.get(value.name, DTYPE)
         if not dtype.is_floating_point:
             raise InputError(
-                f"{one} is {dtype}: a Lipschitz constant needs floating-point numbers, so return the"
+                f"{one} is {dtype}: a Lipschitz constant needs floating-point numbers, so "
+                "return the"
                 " values before the comparison or the index"
             )
         return value, torch.Size(one.shape)
@@ -183,7 +203,9 @@ class Builder:
         for number, (value, shape) in enumerate(outputs):
             if isinstance(value, Ref):
                 name, size = f"output_{number}", shape.numel()
-                self.nodes.append(Node(name, aten.reshape.default, (value, [size]), torch.Size([size])))
+                self.nodes.append(
+                    Node(name, aten.reshape.default, (value, [size]), torch.Size([size]))
+                )
                 parts.append(Ref(name))
             else:
                 parts.append(value.reshape(-1))
@@ -192,15 +214,19 @@ class Builder:
         return Ref("outputs")
 
     def _check_masks(self, graph: Graph) -> None:
-        """InputError for NaN among the constants, and for infinities that fault or reach the output."""
-        masked = [n.place for n in graph.nodes if check_arguments(n.target, n.args, n.kwargs, n.place)]
+        """InputError for NaN among the constants, and for infinities that fault or reach the
+        output."""
+        masked = [
+            n.place for n in graph.nodes if check_arguments(n.target, n.args, n.kwargs, n.place)
+        ]
         if not masked:
             return
         example = self.inputs[self.varying].detach().cpu().to(DTYPE)
         values = [evaluate(graph, x) for x in (example, example + 0.125)]
         if bool((values[0].isinf() & (values[0] == values[1])).any()):
             raise InputError(
-                f"entries of the output are infinite whatever the input (a mask at {masked[-1]}): return the values"
+                "entries of the output are infinite whatever the input (a mask at "
+                f"{masked[-1]}): return the values"
                 " before the mask, or mask with a large finite number"
             )
 
@@ -210,28 +236,41 @@ def _check_call(node: torch.fx.Node) -> None:
     target, place, value = node.target, _place(node), node.meta.get("val")
     if f"{target}" == "with_effects":
         raise UnsupportedOperation(
-            f"{node.args[1]} at {place} acts beside what it computes: leave it out (a solution for a constant matrix as"
+            f"{node.args[1]} at {place} acts beside what it computes: leave it out (a "
+            "solution for a constant matrix as"
             " torch.linalg.inv(matrix) @ x, a print or an assertion altogether)"
         )
     if isinstance(target, torch._ops.HigherOrderOperator):
-        raise UnsupportedOperation(f"{target} at {place} is not supported: export the branch or the loop that is meant")
+        raise UnsupportedOperation(
+            f"{target} at {place} is not supported: export the branch or the loop that is meant"
+        )
     for leaf in pytree.tree_leaves(value):
         if isinstance(leaf, Tensor) and leaf.numel() > LARGEST:
             shape = tuple(leaf.shape)
-            raise InputError(f"{target} at {place} makes a tensor of shape {shape}: at most {LARGEST:.3g} entries")
+            raise InputError(
+                f"{target} at {place} makes a tensor of shape {shape}: at most "
+                f"{LARGEST:.3g} entries"
+            )
         if isinstance(leaf, Tensor) and leaf.layout is not torch.strided:
-            raise UnsupportedOperation(f"{target} at {place} makes a sparse tensor ({leaf.layout}): use dense ones")
+            raise UnsupportedOperation(
+                f"{target} at {place} makes a sparse tensor ({leaf.layout}): use dense ones"
+            )
 
 
 def _check_type(dtype: torch.dtype, target: Any, place: Place) -> None:
-    """UnsupportedOperation for a value that varies among complex numbers, or among the few of an eight-bit type."""
+    """UnsupportedOperation for a value that varies among complex numbers, or among the few of an
+    eight-bit type."""
     if dtype.is_complex:
         raise UnsupportedOperation(
-            f"{target} at {place} computes complex numbers: write the real and the imaginary part out"
+            f"{target} at {place} computes complex numbers: write the real and the "
+            "imaginary part out"
         )
-    if f"{target}".startswith("aten.quantize_per") or (dtype.is_floating_point and dtype.itemsize == 1):
+    if f"{target}".startswith("aten.quantize_per") or (
+        dtype.is_floating_point and dtype.itemsize == 1
+    ):
         raise UnsupportedOperation(
-            f"{target} at {place} rounds to the few numbers of {dtype}, which is a step and no rounding error: leave"
+            f"{target} at {place} rounds to the few numbers of {dtype}, which is a step "
+            "and no rounding error: leave"
             " the cast out"
         )
 
@@ -241,8 +280,10 @@ def _check_deterministic(graph: Graph) -> None:
     for node in graph.nodes:
         if _draws(node.target, node.args, node.kwargs):
             raise InputError(
-                f"{node.target} at {node.place} draws random numbers, so the output is no function of the input: call"
-                " model.eval(), or take the mean or the mode instead of a sample (deterministic=True of a policy)"
+                f"{node.target} at {node.place} draws random numbers, so the output is no "
+                "function of the input: call"
+                " model.eval(), or take the mean or the mode instead of a sample "
+                "(deterministic=True of a policy)"
             )
 
 
@@ -265,7 +306,8 @@ def _switched_off(target: Any, args: Any, kwargs: Any) -> bool:
 def _completed(
     node: torch.fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """An RMS norm without eps takes that of the stored precision, which float64 evaluation would not."""
+    """An RMS norm without eps takes that of the stored precision, which float64 evaluation would
+    not."""
     if node.target is aten.rms_norm.default and len(args) < 4 and kwargs.get("eps") is None:
         weight = args[2] if len(args) > 2 else kwargs.get("weight")
         return (*args[:2], weight, torch.finfo(node.meta["val"].dtype).eps), {}

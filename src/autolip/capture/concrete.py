@@ -1,7 +1,8 @@
 """A model run on numbers, so that what depends on constants alone is known while it is exported.
 
-The exporter traces without values: `x[:, mask]`, `adjacency.nonzero()` or `if self.flag > 0` have no shape or no
-truth for it.  Where no value of an input enters, one run on the example tells them, and they are constants.
+The exporter traces without values: `x[:, mask]`, `adjacency.nonzero()` or `if self.flag > 0` have
+no shape or no truth for it.  Where no value of an input enters, one run on the example tells them,
+and they are constants.
 """
 
 import contextlib
@@ -27,7 +28,15 @@ from autolip.errors import InputError
 READS = frozenset(
     {
         *("item", "tolist", "numpy", "equal", "allclose", "is_nonzero"),
-        *("__bool__", "__int__", "__float__", "__index__", "__complex__", "__array__", "__contains__"),
+        *(
+            "__bool__",
+            "__int__",
+            "__float__",
+            "__index__",
+            "__complex__",
+            "__array__",
+            "__contains__",
+        ),
     }
 )
 """Functions that turn a tensor's values into values of Python's."""
@@ -35,8 +44,27 @@ BRANCHES = frozenset({"__bool__", "__contains__", "is_nonzero", "equal", "allclo
 """Those of them that only ask a question."""
 SHAPES = frozenset(
     {
-        *("__get__", "__len__", "__repr__", "__format__", "dim", "size", "numel", "nelement", "stride", "ndimension"),
-        *("is_floating_point", "is_complex", "is_contiguous", "element_size", "storage_offset", "get_device", "type"),
+        *(
+            "__get__",
+            "__len__",
+            "__repr__",
+            "__format__",
+            "dim",
+            "size",
+            "numel",
+            "nelement",
+            "stride",
+            "ndimension",
+        ),
+        *(
+            "is_floating_point",
+            "is_complex",
+            "is_contiguous",
+            "element_size",
+            "storage_offset",
+            "get_device",
+            "type",
+        ),
     }
 )
 """Functions that the exporter knows the answer of: they look at no value."""
@@ -55,7 +83,8 @@ class Entry:
 
 
 class Recorder(TorchFunctionMode):
-    """Puts down every call of a run; what an input's values reach is told apart by the memory it lies in."""
+    """Puts down every call of a run; what an input's values reach is told apart by the memory it
+    lies in."""
 
     def __init__(self, inputs: list[Tensor], exact: bool) -> None:
         super().__init__()
@@ -71,8 +100,14 @@ class Recorder(TorchFunctionMode):
         if depends and name in READS:
             remedy = "use torch.where, or export the branch you mean"
             if name not in BRANCHES:
-                remedy = f"{name.strip('_')} takes numbers out of a tensor, use the functions of torch instead"
-            raise InputError(f"the model cannot be exported: its control flow depends on the data{_caller()}; {remedy}")
+                remedy = (
+                    f"{name.strip('_')} takes numbers out of a tensor, use the functions of "
+                    "torch instead"
+                )
+            raise InputError(
+                "the model cannot be exported: its control flow depends on the "
+                f"data{_caller()}; {remedy}"
+            )
         instead = self._instead(name, args, kwargs)
         result = func(*args, **kwargs)
         if depends:
@@ -110,7 +145,8 @@ class Recorder(TorchFunctionMode):
 
 
 def _caller() -> str:
-    """Where the user's code stands, in brackets; nothing where the function of another library is all there is."""
+    """Where the user's code stands, in brackets; nothing where the function of another library is
+    all there is."""
     for frame in reversed(traceback.extract_stack()):
         if f"{os.sep}torch{os.sep}" not in frame.filename and frame.filename != __file__:
             folder, file = os.path.split(frame.filename)
@@ -147,14 +183,17 @@ def _selected(index: tuple[Tensor, ...], shape: torch.Size) -> Rewrite:
 def _repeated(repeats: Tensor, args: Any, kwargs: Any) -> Rewrite:
     dim = args[2] if len(args) > 2 else kwargs.get("dim")
     size = args[0].numel() if dim is None else args[0].shape[dim]
-    index = torch.repeat_interleave(torch.arange(size), repeats.expand(size) if repeats.numel() == 1 else repeats)
+    index = torch.repeat_interleave(
+        torch.arange(size), repeats.expand(size) if repeats.numel() == 1 else repeats
+    )
     if dim is None:
         return lambda func, args, kwargs: args[0].reshape(-1).index_select(0, index)
     return lambda func, args, kwargs: args[0].index_select(dim, index)
 
 
 def _is_known(result: Any, exact: bool) -> bool:
-    """Whether a result may stand for the call: numbers of Python's in float64, indices, and what is true."""
+    """Whether a result may stand for the call: numbers of Python's in float64, indices, and what is
+    true."""
     leaves = pytree.tree_leaves(result)
     tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
     rounded = any(x.is_floating_point() or x.is_complex() for x in tensors) or (
@@ -164,7 +203,9 @@ def _is_known(result: Any, exact: bool) -> bool:
 
 
 def _kept(result: Any) -> Any:
-    return pytree.tree_map(lambda leaf: leaf.detach().clone() if isinstance(leaf, Tensor) else leaf, result)
+    return pytree.tree_map(
+        lambda leaf: leaf.detach().clone() if isinstance(leaf, Tensor) else leaf, result
+    )
 
 
 class ChangedCalls(InputError):
@@ -185,8 +226,10 @@ class Replayer(TorchFunctionMode):
         entry = next(self.entries, None)
         if entry is None or entry.name != name:
             raise ChangedCalls(
-                "the model cannot be exported: two runs on one input did not make the same calls, and shapes or"
-                " branches that depend on constants are known from a run alone; make them attributes of the model"
+                "the model cannot be exported: two runs on one input did not make the "
+                "same calls, and shapes or"
+                " branches that depend on constants are known from a run alone; make "
+                "them attributes of the model"
             )
         if entry.instead is not None:
             return entry.instead(func, args, kwargs)
@@ -197,11 +240,14 @@ def _name(func: Any) -> str:
     return getattr(func, "__name__", str(func))
 
 
-def recorded(module: nn.Module, arguments: tuple[Any, ...], varying: tuple[int, ...], exact: bool) -> list[Entry]:
-    """The calls of one run on these arguments, in float64 if `exact`, else in the model's own types.
+def recorded(
+    module: nn.Module, arguments: tuple[Any, ...], varying: tuple[int, ...], exact: bool
+) -> list[Entry]:
+    """The calls of one run on these arguments, in float64 if `exact`, else in the model's own
+    types.
 
-    `varying` are the places of the arguments that are no constants.  Raises InputError where a branch depends on
-    their values.
+    `varying` are the places of the arguments that are no constants.  Raises InputError where a
+    branch depends on their values.
     """
     model = in_double(module) if exact else module
     arguments = pytree.tree_map(wide_tensor, arguments) if exact else arguments
@@ -213,12 +259,16 @@ def recorded(module: nn.Module, arguments: tuple[Any, ...], varying: tuple[int, 
 
 
 def concretised(module: nn.Module, entries: list[Entry]) -> nn.Module:
-    """The module, answering every call on constants from the record; the given one stays as it is."""
+    """The module, answering every call on constants from the record; the given one stays as it
+    is."""
     forward = module.forward
 
     @functools.wraps(forward)
     def known(*args: Any, **kwargs: Any) -> Any:
-        with Replayer(entries), mock.patch.object(FakeTensor, "tolist", Tensor.tolist):  # its own asks for items
+        with (
+            Replayer(entries),
+            mock.patch.object(FakeTensor, "tolist", Tensor.tolist),
+        ):  # its own asks for items
             return forward(*args, **kwargs)
 
     twin = copy.copy(module)

@@ -27,11 +27,13 @@ SATURATING = frozenset(
         aten.elu.default,
     }
 )
-"""Functions whose tails libraries compute with an error that is small beside 1 and their argument, not their value."""
+"""Functions whose tails libraries compute with an error that is small beside 1 and their argument,
+not their value."""
 
 
 def sensitivity(graph: Graph, x: Tensor, eps: float, generator: torch.Generator) -> Tensor:
-    """For every output entry, the most it moved when every operand and result moved by eps, relatively.
+    """For every output entry, the most it moved when every operand and result moved by eps,
+    relatively.
 
     Signs are random and drawn afresh several times.  Costs five evaluations.
     """
@@ -56,7 +58,11 @@ def _evaluated(graph: Graph, x: Tensor, eps: float, generator: torch.Generator) 
 
 def _largest(args: Any) -> float:
     """The largest operand, at least 1."""
-    sizes = [leaf.abs().max().item() for leaf in pytree.tree_leaves(args) if isinstance(leaf, Tensor) and leaf.numel()]
+    sizes = [
+        leaf.abs().max().item()
+        for leaf in pytree.tree_leaves(args)
+        if isinstance(leaf, Tensor) and leaf.numel()
+    ]
     return max([1.0, *sizes])
 
 

@@ -13,21 +13,43 @@ from autolip.operators.operator import DTYPE
 
 MASKS = frozenset(
     {
-        *("add", "sub", "rsub", "masked_fill", "where", "cat", "stack", "copy", "fill", "full_like", "new_full"),
+        *(
+            "add",
+            "sub",
+            "rsub",
+            "masked_fill",
+            "where",
+            "cat",
+            "stack",
+            "copy",
+            "fill",
+            "full_like",
+            "new_full",
+        ),
         *("clamp", "clamp_min", "clamp_max", "hardtanh", "maximum", "minimum", "fmax", "fmin"),
-        *("constant_pad_nd", "pad", "index_put", "index_fill", "index_copy", "scatter", "scatter_reduce"),
+        *(
+            "constant_pad_nd",
+            "pad",
+            "index_put",
+            "index_fill",
+            "index_copy",
+            "scatter",
+            "scatter_reduce",
+        ),
         *("slice_scatter", "select_scatter", "eq", "ne", "lt", "le", "gt", "ge"),
         *("scaled_dot_product_attention", "_scaled_dot_product_attention_math"),
         "_scaled_dot_product_flash_attention_for_cpu",
     }
 )
-"""Operations on which an infinite constant is no fault: it masks an entry, or leaves an end open."""
+"""Operations on which an infinite constant is no fault: it masks an entry, or leaves an end
+open."""
 ORDERS = frozenset({"ord", "p"})
 """Arguments of a norm, for which infinity is the maximum norm."""
 
 
 def constant(value: Any) -> Any:
-    """A value held fixed: floating types of every width become float64 on the CPU, the others stay."""
+    """A value held fixed: floating types of every width become float64 on the CPU, the others
+    stay."""
     if not isinstance(value, Tensor):
         return value
     value = value.detach().cpu()
@@ -39,11 +61,15 @@ def check_stored(name: str, value: Tensor) -> None:
     if value.numel() > LARGEST:
         raise InputError(f"{name} has {value.numel():.3g} entries: {LARGEST:.3g} are supported")
     if value.is_floating_point() and bool(value.isnan().any()):
-        raise InputError(f"weights {name} have {int(value.isnan().sum())} NaN entries: repair or retrain the model")
+        raise InputError(
+            f"weights {name} have {int(value.isnan().sum())} NaN entries: repair or "
+            "retrain the model"
+        )
 
 
 def check_arguments(target: Any, args: Any, kwargs: Any, place: Place) -> bool:
-    """Whether an infinity masks something; InputError for NaN, and infinities that do not, among the constants."""
+    """Whether an infinity masks something; InputError for NaN, and infinities that do not, among
+    the constants."""
     operation = str(getattr(target, "_overloadpacket", target)).removeprefix("aten.")
     masked = False
     for name, value in _named(target, args, kwargs):
@@ -52,7 +78,8 @@ def check_arguments(target: Any, args: Any, kwargs: Any, place: Place) -> bool:
             continue
         if math.isnan(worst) or operation not in MASKS:
             raise InputError(
-                f"the constant {name!r} of {target} at {place} has the value {worst}: repair the weight or the"
+                f"the constant {name!r} of {target} at {place} has the value {worst}: "
+                "repair the weight or the"
                 " attribute that it comes from"
             )
         masked = True
@@ -69,7 +96,9 @@ def _named(target: Any, args: Any, kwargs: Any) -> list[tuple[str, Any]]:
 
 def _worst(value: Any) -> float | None:
     """NaN or an infinity somewhere in an argument, NaN first; None where all is finite."""
-    found = [_bad(leaf) for leaf in pytree.tree_leaves(value, is_leaf=lambda leaf: isinstance(leaf, Ref))]
+    found = [
+        _bad(leaf) for leaf in pytree.tree_leaves(value, is_leaf=lambda leaf: isinstance(leaf, Ref))
+    ]
     bad = [number for number in found if number is not None]
     return next((number for number in bad if math.isnan(number)), bad[0] if bad else None)
 

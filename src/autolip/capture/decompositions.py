@@ -1,4 +1,5 @@
-"""Composite operations without a slope set of their own: taken apart until every piece has a rule, or none can be."""
+"""Composite operations without a slope set of their own: taken apart until every piece has a rule,
+or none can be."""
 
 import operator
 import warnings
@@ -16,10 +17,11 @@ ROUNDS = 4
 
 
 def taken_apart(program: ExportedProgram) -> ExportedProgram:
-    """The program without mutation, its composites kept whole where they have a rule and decomposed where not.
+    """The program without mutation, its composites kept whole where they have a rule and decomposed
+    where not.
 
-    Attention is decomposed by its formula, not into a fused kernel.  What depends on no input stays as it is: it
-    will be evaluated.
+    Attention is decomposed by its formula, not into a fused kernel.  What depends on no input stays
+    as it is: it will be evaluated.
     """
     known = torch.export.default_decompositions()
     with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
@@ -35,12 +37,17 @@ def taken_apart(program: ExportedProgram) -> ExportedProgram:
 
 
 def _is_whole(program: ExportedProgram) -> bool:
-    """Whether every call on the inputs has a rule and none changes a tensor in place: nothing is left to do.
+    """Whether every call on the inputs has a rule and none changes a tensor in place: nothing is
+    left to do.
 
     Tracing the program once more to find that out costs most of the time of a capture.
     """
     calls = [node.target for node in program.graph.nodes if node.op == "call_function"]
-    known = all(isinstance(target, torch._ops.OpOverload) for target in calls if target is not operator.getitem)
+    known = all(
+        isinstance(target, torch._ops.OpOverload)
+        for target in calls
+        if target is not operator.getitem
+    )
     return known and not any(_changes(target) for target in calls) and not _targets(program)
 
 
@@ -50,10 +57,20 @@ def _changes(target: Any) -> bool:
 
 def _targets(program: ExportedProgram) -> set[Any]:
     """The operations on the program's inputs that have no rule."""
-    reached = {spec.arg.name for spec in program.graph_signature.input_specs if spec.kind is InputKind.USER_INPUT}
+    reached = {
+        spec.arg.name
+        for spec in program.graph_signature.input_specs
+        if spec.kind is InputKind.USER_INPUT
+    }
     targets = set()
     for node in program.graph.nodes:
-        if node.op == "call_function" and any(operand.name in reached for operand in node.all_input_nodes):
+        if node.op == "call_function" and any(
+            operand.name in reached for operand in node.all_input_nodes
+        ):
             reached.add(node.name)
             targets.add(node.target)
-    return {target for target in targets if isinstance(target, torch._ops.OpOverload) and target not in RULES}
+    return {
+        target
+        for target in targets
+        if isinstance(target, torch._ops.OpOverload) and target not in RULES
+    }

@@ -1,4 +1,5 @@
-"""A model named on the command line as `module:factory`: the user's own code, imported and called."""
+"""A model named on the command line as `module:factory`: the user's own code, imported and
+called."""
 
 import importlib
 import inspect
@@ -23,7 +24,9 @@ def make_model(spec: str) -> nn.Module:
     if isinstance(found, nn.Module):
         return found
     if not callable(found):
-        raise InputError(f"{spec} is a {type(found).__name__}: give an nn.Module, or a function that returns one")
+        raise InputError(
+            f"{spec} is a {type(found).__name__}: give an nn.Module, or a function that returns one"
+        )
     model = _called(found, spec)
     if not isinstance(model, nn.Module):
         raise InputError(f"{spec} returned a {type(model).__name__}: it must return an nn.Module")
@@ -40,7 +43,9 @@ def _imported(name: str, spec: str) -> Any:
     except InputError as error:
         missing = error.__cause__.name if isinstance(error.__cause__, ModuleNotFoundError) else None
         if missing is not None and (name == missing or name.startswith(f"{missing}.")):
-            raise InputError(f"{spec}: there is no module {name!r} here or among the installed ones") from error
+            raise InputError(
+                f"{spec}: there is no module {name!r} here or among the installed ones"
+            ) from error
         raise
 
 
@@ -58,7 +63,8 @@ def _called(factory: Callable[..., Any], spec: str) -> Any:
         inspect.signature(factory).bind()
     except TypeError as error:
         raise InputError(
-            f"{spec} cannot be called without arguments ({error}): write a function that fills them in"
+            f"{spec} cannot be called without arguments ({error}): write a function that "
+            "fills them in"
         ) from error
     except ValueError:
         pass  # a builtin without a signature: calling it will tell

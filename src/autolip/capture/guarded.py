@@ -11,9 +11,11 @@ LONGEST = 300
 
 @contextlib.contextmanager
 def users_code(doing: str) -> Iterator[None]:
-    """InputError for everything but an interrupt that is raised within; `doing` says what was tried.
+    """InputError for everything but an interrupt that is raised within; `doing` says what was
+    tried.
 
-    `sys.exit` must not end the program in silence, so SystemExit counts as a failure like any other.
+    `sys.exit` must not end the program in silence, so SystemExit counts as a failure like any
+    other.
     """
     try:
         yield
@@ -31,7 +33,9 @@ def unended() -> Iterator[None]:
     try:
         yield
     except SystemExit as error:
-        raise InputError(f"the model's own code called sys.exit({_code(error)}): take that call out") from error
+        raise InputError(
+            f"the model's own code called sys.exit({_code(error)}): take that call out"
+        ) from error
 
 
 def told(error: BaseException) -> str:

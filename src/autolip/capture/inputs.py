@@ -21,9 +21,9 @@ Shapes = Sequence[tuple[str | None, Shape]]
 class Request:
     """What was said about a network besides its name.
 
-    `varying` names the input that varies (default: the first); `values` gives the others' values (default: what the
-    network's file holds, else zeros); `evaluation` calls `model.eval()` first; `outputs` chooses among several
-    returned tensors, by name or number.
+    `varying` names the input that varies (default: the first); `values` gives the others' values
+    (default: what the network's file holds, else zeros); `evaluation` calls `model.eval()` first;
+    `outputs` chooses among several returned tensors, by name or number.
     """
 
     weights: Path | None = None
@@ -36,7 +36,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs a network takes, in order, and what is known of them: examples, or shapes and types."""
+    """The inputs a network takes, in order, and what is known of them: examples, or shapes and
+    types."""
 
     names: Sequence[str]
     examples: Mapping[str, Any]
@@ -54,13 +55,17 @@ class Inputs:
         return self.names.index(varying)
 
     def arguments(self, asked: Request) -> list[Any]:
-        """A value for every input: given, an example, zeros; random in [0, 1) for the one that varies."""
+        """A value for every input: given, an example, zeros; random in [0, 1) for the one that
+        varies."""
         varying = self.names[self.index(asked.varying)]
         if varying in asked.values:
             raise InputError(f"input {varying} varies: it cannot be held fixed as well")
         self._require_known(asked.values)
         shapes = self._shapes(asked)
-        return [self._argument(name, shapes, asked.values.get(name), name == varying) for name in self.names]
+        return [
+            self._argument(name, shapes, asked.values.get(name), name == varying)
+            for name in self.names
+        ]
 
     def fixed(self, arguments: Sequence[Any], asked: Request) -> dict[str, str]:
         """In words, what the inputs that do not vary are held at."""
@@ -77,11 +82,15 @@ class Inputs:
     def _require_known(self, names: Iterable[str]) -> None:
         for name in names:
             if name not in self.names:
-                raise InputError(f"there is no input {name!r}: the network has {', '.join(self.names)}")
+                raise InputError(
+                    f"there is no input {name!r}: the network has {', '.join(self.names)}"
+                )
 
     def _shapes(self, asked: Request) -> dict[str, Shape]:
         """The shape of every input that has one; a contradiction is an InputError."""
-        tensors = {name: value for name, value in self.examples.items() if isinstance(value, Tensor)}
+        tensors = {
+            name: value for name, value in self.examples.items() if isinstance(value, Tensor)
+        }
         known = {name: tuple(value.shape) for name, value in tensors.items()} | dict(self.shapes)
         given = named(asked.shapes, self.names)
         self._require_known(given)
@@ -90,23 +99,37 @@ class Inputs:
                 raise InputError(f"input {name} has shape {known[name]}, not {shape}")
         for name, shape in (known | given).items():
             if math.prod(shape) > LARGEST:
-                raise InputError(f"input {name} of shape {shape} is too large: at most {LARGEST:.3g} entries")
+                raise InputError(
+                    f"input {name} of shape {shape} is too large: at most {LARGEST:.3g} entries"
+                )
         return known | given
 
-    def _argument(self, name: str, shapes: Mapping[str, Shape], value: Tensor | float | None, varies: bool) -> Any:
+    def _argument(
+        self, name: str, shapes: Mapping[str, Shape], value: Tensor | float | None, varies: bool
+    ) -> Any:
         if value is not None and not isinstance(value, Tensor):
-            return torch.full(shapes[name], value, dtype=self.dtypes[name]) if name in self.dtypes else value
+            return (
+                torch.full(shapes[name], value, dtype=self.dtypes[name])
+                if name in self.dtypes
+                else value
+            )
         example = self.examples.get(name)
         dtype = example.dtype if isinstance(example, Tensor) else self.dtypes.get(name, self.dtype)
         if value is not None:
             if shapes.get(name, tuple(value.shape)) != tuple(value.shape):
-                raise InputError(f"the values for input {name} have shape {tuple(value.shape)}, not {shapes[name]}")
+                raise InputError(
+                    f"the values for input {name} have shape {tuple(value.shape)}, not "
+                    f"{shapes[name]}"
+                )
             known = name in self.examples or name in self.dtypes or value.is_floating_point()
             return value.to(dtype) if known else value
         if name in self.examples:
             return example
         if name not in shapes:
-            raise InputError(f"the shape of input {name} is not known: give it with --input-shape {name}=1,3,32,32")
+            raise InputError(
+                f"the shape of input {name} is not known: give it with --input-shape "
+                f"{name}=1,3,32,32"
+            )
         if varies and dtype.is_floating_point:
             return torch.rand(shapes[name], generator=torch.Generator().manual_seed(0), dtype=dtype)
         return torch.zeros(shapes[name], dtype=dtype)
@@ -117,12 +140,16 @@ def _in_words(value: Any, origin: str) -> str:
 
 
 def named(shapes: Shapes, names: Sequence[str]) -> dict[str, Shape]:
-    """Every shape under its input's name: unnamed ones go, in order, to the inputs that are not named."""
+    """Every shape under its input's name: unnamed ones go, in order, to the inputs that are not
+    named."""
     given = {name: shape for name, shape in shapes if name is not None}
     unnamed = [shape for name, shape in shapes if name is None]
     if not unnamed:
         return given
     free = [name for name in names if name not in given]
     if len(unnamed) > len(free):
-        raise InputError(f"{len(shapes)} input shapes for a network with {len(names)} inputs ({', '.join(names)})")
+        raise InputError(
+            f"{len(shapes)} input shapes for a network with {len(names)} inputs "
+            f"({', '.join(names)})"
+        )
     return given | dict(zip(free, unnamed, strict=False))

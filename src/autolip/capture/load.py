@@ -1,4 +1,5 @@
-"""A network named on the command line: a shipped one, an ONNX file, a torch.export archive, or `module:factory`."""
+"""A network named on the command line: a shipped one, an ONNX file, a torch.export archive, or
+`module:factory`."""
 
 import inspect
 import time
@@ -63,9 +64,12 @@ def _loaded(spec: str, asked: Request) -> Network:
     if factory:
         return _factory(spec, asked)
     if suffix in SUFFIXES:
-        raise InputError(f"{spec} holds weights without a network: give module:factory and --weights {spec}")
+        raise InputError(
+            f"{spec} holds weights without a network: give module:factory and --weights {spec}"
+        )
     raise InputError(
-        f"no network {spec!r}: {nearest(spec, zoo.names())}give an .onnx or .pt2 file, module:factory,"
+        f"no network {spec!r}: {nearest(spec, zoo.names())}give an .onnx or .pt2 file, "
+        "module:factory,"
         f" or a shipped network ({', '.join(zoo.names())})"
     )
 
@@ -85,22 +89,28 @@ def _factory(spec: str, asked: Request) -> Network:
     network = _captured(model, Inputs(_parameters(model, asked), {}, _dtype(model)), asked, spec)
     if stored is None:
         return network
-    return replace(network, capture=replace(network.capture, stored_dtype=str(stored).split(".")[-1]))
+    return replace(
+        network, capture=replace(network.capture, stored_dtype=str(stored).split(".")[-1])
+    )
 
 
 def _module(model: nn.Module) -> nn.Module:
-    """The module inside a compiled or replicated one: its weights have the names that they are stored under."""
+    """The module inside a compiled or replicated one: its weights have the names that they are
+    stored under."""
     inner = unwrapped(model)
     return inner if isinstance(inner, nn.Module) else model
 
 
 def _captured(model: nn.Module, inputs: Inputs, asked: Request, name: str) -> Network:
     arguments, index = inputs.arguments(asked), inputs.index(asked.varying)
-    return Network(capture_model(model, arguments, index, asked.outputs), name, inputs.fixed(arguments, asked))
+    return Network(
+        capture_model(model, arguments, index, asked.outputs), name, inputs.fixed(arguments, asked)
+    )
 
 
 class _Flat(nn.Module):
-    """A module as a function of the leaves of its arguments, named ones and nested ones included."""
+    """A module as a function of the leaves of its arguments, named ones and nested ones
+    included."""
 
     def __init__(self, module: nn.Module, structure: pytree.TreeSpec) -> None:
         super().__init__()
@@ -117,7 +127,9 @@ def _archive(path: Path, asked: Request) -> Network:
     names = [str(spec.arg.name) for spec in specs if spec.kind is InputKind.USER_INPUT]
     examples, structure = pytree.tree_flatten(program.example_inputs or ((), {}))
     if len(examples) != len(names):
-        raise InputError(f"{path} holds no example inputs, so their shapes are not known: write it again")
+        raise InputError(
+            f"{path} holds no example inputs, so their shapes are not known: write it again"
+        )
     check_inputs(examples)
     inputs = Inputs(names, dict(zip(names, examples, strict=True)))
     arguments = inputs.arguments(asked)
@@ -139,10 +151,13 @@ def _onnx(path: Path, asked: Request) -> Network:
     return Network(capture, path.name, inputs.fixed(arguments, asked))
 
 
-def _check_against_others(capture: Capture, onnx: OnnxModel, arguments: Sequence[Tensor], index: int) -> None:
+def _check_against_others(
+    capture: Capture, onnx: OnnxModel, arguments: Sequence[Tensor], index: int
+) -> None:
     """The graph against other software on the same file.
 
-    Where the one that decides disagrees, the error says by how much, and what the others make of it.
+    Where the one that decides disagrees, the error says by how much, and what the others make of
+    it.
     """
     dtype = onnx.narrowest
     points = [x.to(dtype).to(DTYPE) for x in points_of(capture)]
@@ -161,9 +176,14 @@ def _check_against_others(capture: Capture, onnx: OnnxModel, arguments: Sequence
         raise failed
     told = " and ".join(f"{name} by {gap.relative:.2g}" for name, gap in gaps.items())
     allowed = next(iter(gaps.values())).allowed
-    hint = "install onnxruntime to decide which is right" if RUNTIME not in gaps else "please report the file"
+    hint = (
+        "install onnxruntime to decide which is right"
+        if RUNTIME not in gaps
+        else "please report the file"
+    )
     raise CaptureMismatch(
-        f"autolip's reading of the ONNX file differs from {told} (relative) on an input, more than the {allowed:.2g}"
+        f"autolip's reading of the ONNX file differs from {told} (relative) on an input, "
+        f"more than the {allowed:.2g}"
         f" that rounding explains: {hint}"
     )
 
@@ -182,7 +202,11 @@ def _onnx_names(path: Path) -> list[str]:
 
 
 def _original(
-    reference: Reference, names: list[str], arguments: Sequence[Tensor], index: int, wanted: Sequence[Returned]
+    reference: Reference,
+    names: list[str],
+    arguments: Sequence[Tensor],
+    index: int,
+    wanted: Sequence[Returned],
 ) -> Callable[[Tensor], Tensor]:
     """The file evaluated by other software, as a function of the varying input."""
 
@@ -191,14 +215,18 @@ def _original(
         with users_code("evaluating the ONNX file by other software"):
             outputs = reference(values | {names[index]: x.numpy()})
         chosen = [outputs[one.leaf] for one in wanted]
-        return torch.cat([torch.as_tensor(np.asarray(output, np.float64)).reshape(-1) for output in chosen])
+        return torch.cat(
+            [torch.as_tensor(np.asarray(output, np.float64)).reshape(-1) for output in chosen]
+        )
 
     return function
 
 
 def _dtype(model: nn.Module) -> torch.dtype:
     """The floating type that the module computes in."""
-    return next((weight.dtype for weight in model.parameters() if weight.is_floating_point()), torch.float32)
+    return next(
+        (weight.dtype for weight in model.parameters() if weight.is_floating_point()), torch.float32
+    )
 
 
 def _parameters(model: nn.Module, asked: Request) -> list[str]:
@@ -211,5 +239,7 @@ def _parameters(model: nn.Module, asked: Request) -> list[str]:
     required = {p.name for p in known if p.default is p.empty}
     spoken = {name for name, _ in asked.shapes} | set(asked.values or ()) | {asked.varying}
     unnamed = sum(name is None for name, _ in asked.shapes)
-    last = max((i for i, name in enumerate(names) if name in required | spoken or i < unnamed), default=-1)
+    last = max(
+        (i for i, name in enumerate(names) if name in required | spoken or i < unnamed), default=-1
+    )
     return names[: last + 1]

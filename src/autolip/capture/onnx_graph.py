@@ -12,7 +12,8 @@ from autolip.capture.onnx_operators import Function
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """A tensor of the graph, as it is on the example; `known` if no value of the input reaches it."""
+    """A tensor of the graph, as it is on the example; `known` if no value of the input reaches
+    it."""
 
     name: str
     tensor: Tensor
@@ -36,21 +37,28 @@ PLACE = object()
 class OnnxNode(nn.Module):
     """An operator's function with everything but the tensors bound; `PLACE` marks where they go."""
 
-    def __init__(self, function: Function, positional: Sequence[object], keyword: Mapping[str, object]) -> None:
+    def __init__(
+        self, function: Function, positional: Sequence[object], keyword: Mapping[str, object]
+    ) -> None:
         super().__init__()
         self.function, self.positional, self.keyword = function, tuple(positional), dict(keyword)
 
     def forward(self, *tensors: Tensor) -> Tensor | tuple[Tensor, ...]:
         places = iter(tensors)
         positional = [next(places) if value is PLACE else value for value in self.positional]
-        keyword = {name: next(places) if value is PLACE else value for name, value in self.keyword.items()}
+        keyword = {
+            name: next(places) if value is PLACE else value for name, value in self.keyword.items()
+        }
         return self.function(*positional, **keyword)
 
 
 class OnnxGraph(nn.Module):
-    """The network `(inputs) -> outputs`: weights are buffers, nodes are submodules named as in the file."""
+    """The network `(inputs) -> outputs`: weights are buffers, nodes are submodules named as in the
+    file."""
 
-    def __init__(self, inputs: Sequence[Value], steps: Sequence[Step], outputs: Sequence[Value]) -> None:
+    def __init__(
+        self, inputs: Sequence[Value], steps: Sequence[Step], outputs: Sequence[Value]
+    ) -> None:
         super().__init__()
         slots = {value: slot for slot, value in enumerate(_all_values(inputs, steps, outputs))}
         produced = {*inputs, *(value for step in steps for value in step.outputs)}
@@ -64,21 +72,29 @@ class OnnxGraph(nn.Module):
             )
             for step in steps
         ]
-        self._constants = {slot: _keep(self, value) for value, slot in slots.items() if value not in produced}
+        self._constants = {
+            slot: _keep(self, value) for value, slot in slots.items() if value not in produced
+        }
 
     def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         values: dict[int | None, Tensor] = dict(zip(self._inputs, inputs, strict=True))
         values |= {slot: getattr(self, name) for slot, name in self._constants.items()}
         for name, arguments, results in self._schedule:
             computed = getattr(self, name)(*(values[slot] for slot in arguments))
-            values.update(zip(results, computed if isinstance(computed, tuple) else (computed,), strict=False))
+            values.update(
+                zip(results, computed if isinstance(computed, tuple) else (computed,), strict=False)
+            )
         outputs = tuple(values[slot] for slot in self._outputs)
         return outputs if len(outputs) > 1 else outputs[0]
 
 
-def _all_values(inputs: Sequence[Value], steps: Sequence[Step], outputs: Sequence[Value]) -> dict[Value, None]:
+def _all_values(
+    inputs: Sequence[Value], steps: Sequence[Step], outputs: Sequence[Value]
+) -> dict[Value, None]:
     """Every value once, in order of appearance."""
-    passing = (value for step in steps for value in (*step.inputs, *step.outputs) if value is not None)
+    passing = (
+        value for step in steps for value in (*step.inputs, *step.outputs) if value is not None
+    )
     return dict.fromkeys((*inputs, *passing, *outputs))
 
 
@@ -95,7 +111,8 @@ def _keep(module: nn.Module, value: Value) -> str:
 
 
 def _free_name(module: nn.Module, wanted: str, prefix: str) -> str:
-    """`wanted` (bytes if the file is not valid UTF-8) as an identifier that the module does not have yet."""
+    """`wanted` (bytes if the file is not valid UTF-8) as an identifier that the module does not
+    have yet."""
     name = re.sub(r"\W+", "_", str(wanted)).strip("_")
     name = name if name and not name[0].isdigit() else f"{prefix}_{name}"
     candidates = itertools.chain([name], (f"{name}_{count}" for count in itertools.count(2)))

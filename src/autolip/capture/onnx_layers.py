@@ -78,7 +78,9 @@ def _padding(
 
 
 def _pad(x: Tensor, before: Sequence[int], after: Sequence[int], value: float = 0.0) -> Tensor:
-    amounts = [amount for pair in zip(reversed(before), reversed(after), strict=True) for amount in pair]
+    amounts = [
+        amount for pair in zip(reversed(before), reversed(after), strict=True) for amount in pair
+    ]
     return F.pad(x, amounts, value=value) if any(amounts) else x
 
 
@@ -113,13 +115,16 @@ def _cropping(
 ) -> tuple[list[int], list[int]]:
     """What a transposed convolution cuts off at both ends of each axis of its full output.
 
-    An odd amount is refused: version 1 and version 11 of the operator put the odd element at opposite ends.
+    An odd amount is refused: version 1 and version 11 of the operator put the odd element at
+    opposite ends.
     """
     if target is None:
         return _padding(full, full, full, auto_pad, pads)
     totals = [size - wanted for size, wanted in zip(full, target, strict=True)]
     if any(total < 0 or total % 2 for total in totals):
-        raise UnsupportedOperation(f"it must cut {totals} elements in all, which is ambiguous; use explicit pads")
+        raise UnsupportedOperation(
+            f"it must cut {totals} elements in all, which is ambiguous; use explicit pads"
+        )
     return [total // 2 for total in totals], [total // 2 for total in totals]
 
 
@@ -162,7 +167,8 @@ def _overhang(
     after: Sequence[int],
     ceil_mode: int,
 ) -> list[int]:
-    """How far the last window of each axis reaches beyond the data: the padding that is really needed there.
+    """How far the last window of each axis reaches beyond the data: the padding that is really
+    needed there.
 
     In ceil mode a window is dropped if it would start in the padding at the end.
     """
@@ -222,8 +228,11 @@ def average_pool(
     return pool(_pad(x, before, tail), kernel_shape, strides) / pool(counted, kernel_shape, strides)
 
 
-def _counted(x: Tensor, before: list[int], after: list[int], tail: list[int], count_include_pad: int) -> Tensor:
-    """One where an element counts in its window's mean, else zero; `tail` cuts or extends the end."""
+def _counted(
+    x: Tensor, before: list[int], after: list[int], tail: list[int], count_include_pad: int
+) -> Tensor:
+    """One where an element counts in its window's mean, else zero; `tail` cuts or extends the
+    end."""
     data = torch.ones(1, 1, *x.shape[2:], dtype=x.dtype, device=x.device)
     ones = _pad(data, before, after, float(count_include_pad))
     beyond = [needed - given for needed, given in zip(tail, after, strict=True)]

@@ -28,7 +28,9 @@ def batch_norm_with_mode(
 ) -> Tensor:
     """Before opset 7 an attribute says whether the file was exported for inference."""
     if not is_test:
-        raise UnsupportedOperation("it is in training mode (is_test = 0); export the network in eval mode")
+        raise UnsupportedOperation(
+            "it is in training mode (is_test = 0); export the network in eval mode"
+        )
     return batch_norm(x, scale, bias, mean, variance, epsilon=epsilon, spatial=spatial)
 
 
@@ -45,7 +47,8 @@ def batch_norm(
     spatial: int = 1,
     training_mode: int = 0,
 ) -> Tensor:
-    """`(x - mean) / sqrt(variance + epsilon) * scale + bias`, per channel or, if not spatial, per feature."""
+    """`(x - mean) / sqrt(variance + epsilon) * scale + bias`, per channel or, if not spatial, per
+    feature."""
     if training_mode:
         raise UnsupportedOperation("it is in training mode; export the network in eval mode")
     if not spatial:
@@ -60,16 +63,26 @@ def instance_norm(x: Tensor, scale: Tensor, bias: Tensor, *, epsilon: float = 1e
 
 
 @onnx_operator("GroupNormalization", since=18)
-def group_norm_per_group(x: Tensor, scale: Tensor, bias: Tensor, *, num_groups: int, epsilon: float = 1e-5) -> Tensor:
+def group_norm_per_group(
+    x: Tensor, scale: Tensor, bias: Tensor, *, num_groups: int, epsilon: float = 1e-5
+) -> Tensor:
     """In opset 18 scale and bias are given per group."""
     size = x.shape[1] // num_groups
-    wide_scale, wide_bias = (v.unsqueeze(1).expand(num_groups, size).reshape(-1) for v in (scale, bias))
+    wide_scale, wide_bias = (
+        v.unsqueeze(1).expand(num_groups, size).reshape(-1) for v in (scale, bias)
+    )
     return F.group_norm(x, num_groups, wide_scale, wide_bias, epsilon)
 
 
 @onnx_operator("GroupNormalization", since=21)
 def group_norm(
-    x: Tensor, scale: Tensor, bias: Tensor, *, num_groups: int, epsilon: float = 1e-5, stash_type: int = 1
+    x: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    *,
+    num_groups: int,
+    epsilon: float = 1e-5,
+    stash_type: int = 1,
 ) -> Tensor:
     return F.group_norm(x, num_groups, scale, bias, epsilon)
 
@@ -85,10 +98,14 @@ def layer_norm(
     stash_type: int = 1,
 ) -> Tensor:
     shape = list(x.shape[axis:])
-    return F.layer_norm(x, shape, scale.expand(shape), None if bias is None else bias.expand(shape), epsilon)
+    return F.layer_norm(
+        x, shape, scale.expand(shape), None if bias is None else bias.expand(shape), epsilon
+    )
 
 
 @onnx_operator("RMSNormalization", since=23)
-def rms_norm(x: Tensor, scale: Tensor, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1) -> Tensor:
+def rms_norm(
+    x: Tensor, scale: Tensor, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
+) -> Tensor:
     shape = list(x.shape[axis:])
     return F.rms_norm(x, shape, scale.expand(shape), epsilon)

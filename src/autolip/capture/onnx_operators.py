@@ -1,15 +1,17 @@
-"""The table of ONNX operators: one decorated function per operator, whose signature is its ONNX schema.
+"""The table of ONNX operators: one decorated function per operator, whose signature is its ONNX
+schema.
 
-Positional parameters are the ONNX inputs, keyword parameters the attributes; what an old opset gave as an
-attribute and a new one as an input (`axes`, `pads`, `split`, `min`, ...) is one parameter of that name.
-An annotation says how an argument arrives:
+Positional parameters are the ONNX inputs, keyword parameters the attributes; what an old opset gave
+as an attribute and a new one as an input (`axes`, `pads`, `split`, `min`, ...) is one parameter of
+that name. An annotation says how an argument arrives:
 
 * `Tensor`: a tensor, which may depend on the network's input;
-* `Tensor | float`, `Tensor | int`: a Python number where the file gives a known scalar, a tensor otherwise;
+* `Tensor | float`, `Tensor | int`: a Python number where the file gives a known scalar, a tensor
+  otherwise;
 * anything else (`list[int]`, `float`, ...): a Python value, which the input must not influence.
 
-Two keyword parameters are filled in by the translation: `outputs`, how many outputs the node has, and `like`,
-a tensor of the network's floating type.
+Two keyword parameters are filled in by the translation: `outputs`, how many outputs the node has,
+and `like`, a tensor of the network's floating type.
 """
 
 import inspect
@@ -37,7 +39,8 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class OnnxOperator:
-    """`function` computes the ONNX operator in every opset from `since` to the next entry of its name."""
+    """`function` computes the ONNX operator in every opset from `since` to the next entry of its
+    name."""
 
     name: str
     since: int

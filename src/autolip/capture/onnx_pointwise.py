@@ -76,7 +76,8 @@ BINARY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def _aligned(b: Tensor, dims: int, axis: int | None) -> Tensor:
-    """Opset 6: the first axis of `b` stands at axis `axis` of `dims` axes (default: the last that fits)."""
+    """Opset 6: the first axis of `b` stands at axis `axis` of `dims` axes (default: the last that
+    fits)."""
     trailing = 0 if axis is None else dims - axis % dims - b.dim()
     return b.reshape(*b.shape, *[1] * trailing) if trailing else b
 
@@ -98,7 +99,9 @@ def mod(a: Tensor, b: Tensor, *, fmod: int = 0) -> Tensor:
 
 
 @onnx_operator("Pow")
-def power(a: Tensor, exponent: Tensor | float, *, axis: int | None = None, broadcast: int = 0) -> Tensor:
+def power(
+    a: Tensor, exponent: Tensor | float, *, axis: int | None = None, broadcast: int = 0
+) -> Tensor:
     if isinstance(exponent, Tensor):
         exponent = _aligned(exponent, a.dim(), axis)
     result = torch.pow(a, exponent)
@@ -152,7 +155,9 @@ def prelu_per_channel(x: Tensor, slope: Tensor) -> Tensor:
 @onnx_operator("PRelu", since=7)
 def prelu(x: Tensor, slope: Tensor) -> Tensor:
     """`max(x, 0) + slope min(x, 0)`, the slope broadcast to the shape of `x`."""
-    per_channel = slope.numel() == x.shape[1] and slope.dim() >= x.dim() - 1 and slope.shape[1 - x.dim()] != 1
+    per_channel = (
+        slope.numel() == x.shape[1] and slope.dim() >= x.dim() - 1 and slope.shape[1 - x.dim()] != 1
+    )
     if slope.numel() == 1 or per_channel:
         return F.prelu(x, slope.reshape(-1))
     return torch.relu(x) - slope * torch.relu(-x)
@@ -164,8 +169,11 @@ def elu(x: Tensor, *, alpha: float = 1.0) -> Tensor:
 
 
 @onnx_operator("Selu")
-def selu(x: Tensor, *, alpha: float = 1.67326319217681884765625, gamma: float = 1.05070102214813232421875) -> Tensor:
-    """`gamma elu(x)`: the file's constants are single precision and not exactly those of `torch.selu`."""
+def selu(
+    x: Tensor, *, alpha: float = 1.67326319217681884765625, gamma: float = 1.05070102214813232421875
+) -> Tensor:
+    """`gamma elu(x)`: the file's constants are single precision and not exactly those of
+    `torch.selu`."""
     return gamma * F.elu(x, alpha)
 
 
@@ -212,7 +220,9 @@ def identity(x: Tensor) -> Tensor:
 def dropout_with_mode(x: Tensor, *, is_test: int = 0, ratio: float = 0.5) -> Tensor:
     """Before opset 7 an attribute says whether the file was exported for inference."""
     if not is_test:
-        raise UnsupportedOperation("it is in training mode (is_test = 0); export the network in eval mode")
+        raise UnsupportedOperation(
+            "it is in training mode (is_test = 0); export the network in eval mode"
+        )
     return x
 
 
@@ -225,7 +235,8 @@ def dropout(x: Tensor, ratio: float = 0.5, training_mode: bool = False, *, seed:
 
 @onnx_operator("Cast")
 def cast(x: Tensor, *, to: torch.dtype, like: Tensor, saturate: int = 1) -> Tensor:
-    """A cast between floating types is the identity: the network is analysed in one floating type."""
+    """A cast between floating types is the identity: the network is analysed in one floating
+    type."""
     if to.is_floating_point:
         return x if x.is_floating_point() else x.to(like.dtype)
     return x.to(to)

@@ -1,8 +1,8 @@
 """ONNX RNN, GRU and LSTM, unrolled over the example's sequence.
 
-Shapes: `x` (time, batch, features); weights (directions, gates * hidden, features or hidden); outputs
-(time, directions, batch, hidden) and the last states (directions, batch, hidden). With `layout = 1` the batch
-comes first in all of them.
+Shapes: `x` (time, batch, features); weights (directions, gates * hidden, features or hidden);
+outputs (time, directions, batch, hidden) and the last states (directions, batch, hidden). With
+`layout = 1` the batch comes first in all of them.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,9 @@ class Weights:
         return F.linear(x, self.inputs, self.input_bias)
 
     def of_state(self, h: Tensor, rows: slice = slice(None)) -> Tensor:
-        return F.linear(h, self.states[rows], None if self.state_bias is None else self.state_bias[rows])
+        return F.linear(
+            h, self.states[rows], None if self.state_bias is None else self.state_bias[rows]
+        )
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ class GruCell:
 
 @dataclass(frozen=True)
 class LstmCell:
-    """`c = f c + i g(...)`, `h = o h(c)` with the gates `i, o, f`; peepholes let the gates see `c`."""
+    """`c = f c + i g(...)`, `h = o h(c)` with the gates `i, o, f`; peepholes let the gates see
+    `c`."""
 
     weights: Weights
     f: Activation
@@ -112,22 +115,32 @@ class LstmCell:
 
 
 def _directions(weight: Tensor, recurrence: Tensor, bias: Tensor | None) -> list[Weights]:
-    """The parameters of every direction; `bias` holds those of the input, then those of the state."""
+    """The parameters of every direction; `bias` holds those of the input, then those of the
+    state."""
     if bias is None:
-        return [Weights(w, r, None, None) for w, r in zip(weight.unbind(0), recurrence.unbind(0), strict=True)]
+        return [
+            Weights(w, r, None, None)
+            for w, r in zip(weight.unbind(0), recurrence.unbind(0), strict=True)
+        ]
     halves = zip(*(half.unbind(0) for half in bias.chunk(2, 1)), strict=True)
     parts = zip(weight.unbind(0), recurrence.unbind(0), halves, strict=True)
     return [Weights(w, r, b, c) for w, r, (b, c) in parts]
 
 
-def _activations(names: list[str] | None, default: list[str], directions: int) -> list[list[Activation]]:
+def _activations(
+    names: list[str] | None, default: list[str], directions: int
+) -> list[list[Activation]]:
     """The activations of every direction."""
     names = names or default * directions
     unknown = sorted(set(names) - set(ACTIVATIONS))
     if unknown:
-        raise UnsupportedOperation(f"the activation {unknown[0]}; supported are {', '.join(ACTIVATIONS)}")
+        raise UnsupportedOperation(
+            f"the activation {unknown[0]}; supported are {', '.join(ACTIVATIONS)}"
+        )
     functions = [ACTIVATIONS[name] for name in names]
-    return [functions[start : start + len(default)] for start in range(0, len(functions), len(default))]
+    return [
+        functions[start : start + len(default)] for start in range(0, len(functions), len(default))
+    ]
 
 
 def _run(
@@ -139,10 +152,13 @@ def _run(
     direction: str,
     layout: int,
 ) -> tuple[Tensor, ...]:
-    """All outputs, then the last states, of one cell per direction; a state not given starts at zero."""
+    """All outputs, then the last states, of one cell per direction; a state not given starts at
+    zero."""
     x = x.transpose(0, 1) if layout else x
     if lengths is not None and set(lengths) != {x.shape[0]}:
-        raise UnsupportedOperation("sequences of different lengths; give every sequence its full length")
+        raise UnsupportedOperation(
+            "sequences of different lengths; give every sequence its full length"
+        )
     zeros = torch.zeros(len(cells), x.shape[1], hidden, dtype=x.dtype, device=x.device)
     starts = [zeros if s is None else s.transpose(0, 1) if layout else s for s in given]
     states = zip(*(start.unbind(0) for start in starts), strict=True)
@@ -222,7 +238,11 @@ def lstm(
     layout: int = 0,
 ) -> tuple[Tensor, ...]:
     functions = _activations(activations, ["Sigmoid", "Tanh", "Tanh"], weight.shape[0])
-    seen = [None] * weight.shape[0] if peepholes is None else [p.chunk(3) for p in peepholes.unbind(0)]
+    seen = (
+        [None] * weight.shape[0] if peepholes is None else [p.chunk(3) for p in peepholes.unbind(0)]
+    )
     directions = zip(_directions(weight, recurrence, bias), functions, seen, strict=True)
-    cells: list[Cell] = [LstmCell(w, f, g, h, p, bool(input_forget)) for w, (f, g, h), p in directions]
+    cells: list[Cell] = [
+        LstmCell(w, f, g, h, p, bool(input_forget)) for w, (f, g, h), p in directions
+    ]
     return _run(x, cells, recurrence.shape[2], [initial_h, initial_c], lengths, direction, layout)

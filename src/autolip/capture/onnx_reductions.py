@@ -1,4 +1,5 @@
-"""ONNX operators that combine the elements along some axes: sums, extrema, norms, softmax, top-k."""
+"""ONNX operators that combine the elements along some axes: sums, extrema, norms, softmax,
+top-k."""
 
 from collections.abc import Callable
 
@@ -45,9 +46,17 @@ REDUCTIONS: dict[str, Callable[[Tensor, list[int], bool], Tensor]] = {
 
 
 def _reduction(function: Callable[[Tensor, list[int], bool], Tensor]) -> Callable[..., Tensor]:
-    def apply(x: Tensor, axes: list[int] | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Tensor:
+    def apply(
+        x: Tensor,
+        axes: list[int] | None = None,
+        *,
+        keepdims: int = 1,
+        noop_with_empty_axes: int = 0,
+    ) -> Tensor:
         if not axes and noop_with_empty_axes:
-            raise UnsupportedOperation("noop_with_empty_axes without axes; name the axes or remove the node")
+            raise UnsupportedOperation(
+                "noop_with_empty_axes without axes; name the axes or remove the node"
+            )
         return function(x, axes or list(range(x.dim())), bool(keepdims))
 
     return apply
@@ -65,25 +74,33 @@ def _last_extremum(x: Tensor, axis: int, largest: bool) -> Tensor:
 
 @onnx_operator("ArgMax")
 def argmax(x: Tensor, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Tensor:
-    index = _last_extremum(x, axis, True) if select_last_index else torch.argmax(x, axis, keepdim=True)
+    index = (
+        _last_extremum(x, axis, True) if select_last_index else torch.argmax(x, axis, keepdim=True)
+    )
     return index if keepdims else index.squeeze(axis)
 
 
 @onnx_operator("ArgMin")
 def argmin(x: Tensor, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Tensor:
-    index = _last_extremum(x, axis, False) if select_last_index else torch.argmin(x, axis, keepdim=True)
+    index = (
+        _last_extremum(x, axis, False) if select_last_index else torch.argmin(x, axis, keepdim=True)
+    )
     return index if keepdims else index.squeeze(axis)
 
 
 @onnx_operator("TopK")
-def top_k(x: Tensor, k: list[int] | int, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> tuple[Tensor, Tensor]:
+def top_k(
+    x: Tensor, k: list[int] | int, *, axis: int = -1, largest: int = 1, sorted: int = 1
+) -> tuple[Tensor, Tensor]:
     count = k if isinstance(k, int) else k[0]
     values, indices = torch.topk(x, count, axis, bool(largest), bool(sorted))
     return values, indices
 
 
 @onnx_operator("CumSum")
-def cumulative_sum(x: Tensor, axis: list[int] | int, *, exclusive: int = 0, reverse: int = 0) -> Tensor:
+def cumulative_sum(
+    x: Tensor, axis: list[int] | int, *, exclusive: int = 0, reverse: int = 0
+) -> Tensor:
     dim = axis if isinstance(axis, int) else axis[0]
     x = x.flip(dim) if reverse else x
     sums = torch.cumsum(x, dim)

@@ -29,7 +29,14 @@ def upsample(x: Tensor, scales: list[float], *, mode: str = "nearest") -> Tensor
 
 @onnx_operator("Resize", since=10)
 def resize_by_scales(x: Tensor, scales: list[float], *, mode: str = "nearest") -> Tensor:
-    return resize(x, None, scales, mode=mode, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+    return resize(
+        x,
+        None,
+        scales,
+        mode=mode,
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
 
 
 @onnx_operator("Resize", since=11)
@@ -49,9 +56,12 @@ def resize(
     mode: str = "nearest",
     nearest_mode: str = "round_prefer_floor",
 ) -> Tensor:
-    """Interpolation along each axis; what torch has under a name of its own is called by that name."""
+    """Interpolation along each axis; what torch has under a name of its own is called by that
+    name."""
     if antialias or keep_aspect_ratio_policy != "stretch":
-        raise UnsupportedOperation("antialias or keep_aspect_ratio_policy; resize before the network")
+        raise UnsupportedOperation(
+            "antialias or keep_aspect_ratio_policy; resize before the network"
+        )
     coordinates, plan = coordinate_transformation_mode, _plan(x, axes, scales, sizes)
     torch_mode = None if exclude_outside else _torch_mode(x, plan, mode, coordinates, nearest_mode)
     if torch_mode is not None:
@@ -67,13 +77,20 @@ def resize(
     return x
 
 
-def _plan(x: Tensor, axes: list[int] | None, scales: list[float] | None, sizes: list[int] | None) -> Plan:
+def _plan(
+    x: Tensor, axes: list[int] | None, scales: list[float] | None, sizes: list[int] | None
+) -> Plan:
     """The axes to resize, by which factor, and to which length."""
     axes = [axis % x.dim() for axis in axes] if axes else list(range(x.dim()))
     if sizes:
-        entries = [(axis, size / x.shape[axis], size) for axis, size in zip(axes, sizes, strict=True)]
+        entries = [
+            (axis, size / x.shape[axis], size) for axis, size in zip(axes, sizes, strict=True)
+        ]
     elif scales:
-        entries = [(axis, scale, _length(x.shape[axis], scale)) for axis, scale in zip(axes, scales, strict=True)]
+        entries = [
+            (axis, scale, _length(x.shape[axis], scale))
+            for axis, scale in zip(axes, scales, strict=True)
+        ]
     else:
         raise UnsupportedOperation("neither scales nor sizes are given")
     return [(axis, factor, length) for axis, factor, length in entries if factor != 1.0]
@@ -92,7 +109,11 @@ def _torch_mode(x: Tensor, plan: Plan, mode: str, coordinates: str, rounding: st
     if mode == "linear" and coordinates in ("half_pixel", "align_corners"):
         return LINEAR[x.dim() - 2]
     repeats = all(factor.is_integer() for _, factor, _ in plan)
-    return "nearest" if mode == "nearest" and repeats and (coordinates, rounding) in REPETITIONS else None
+    return (
+        "nearest"
+        if mode == "nearest" and repeats and (coordinates, rounding) in REPETITIONS
+        else None
+    )
 
 
 # Where an integer factor s makes output i of the nearest interpolation the input floor(i / s).
@@ -108,7 +129,9 @@ def _source(coordinates: str, size: int, length: int, factor: float) -> Callable
     stretched = factor * size
     if coordinates == "align_corners":
         if abs(stretched - length) > 1e-4:
-            raise UnsupportedOperation("align_corners with a fractional length is ambiguous; give sizes")
+            raise UnsupportedOperation(
+                "align_corners with a fractional length is ambiguous; give sizes"
+            )
         return lambda i: i * (size - 1) / max(length - 1, 1)
     if coordinates == "asymmetric":
         return lambda i: i / factor
@@ -131,7 +154,9 @@ def _weights(mode: str, rounding: str, a: float) -> Callable[[float], dict[int, 
     if mode == "linear":
         return lambda x: {math.floor(x) + k: 1 - abs(x - math.floor(x) - k) for k in (0, 1)}
     if mode == "cubic":
-        return lambda x: {math.floor(x) + k: _cubic(abs(x - math.floor(x) - k), a) for k in (-1, 0, 1, 2)}
+        return lambda x: {
+            math.floor(x) + k: _cubic(abs(x - math.floor(x) - k), a) for k in (-1, 0, 1, 2)
+        }
     raise UnsupportedOperation(f"the interpolation {mode}")
 
 
@@ -143,7 +168,8 @@ def _cubic(t: float, a: float) -> float:
 
 
 def _row(weights: dict[int, float], size: int, exclude_outside: int) -> list[float]:
-    """One row of the interpolation matrix: elements outside the data repeat its edge, or are left out."""
+    """One row of the interpolation matrix: elements outside the data repeat its edge, or are left
+    out."""
     if exclude_outside:
         inside = {j: w for j, w in weights.items() if 0 <= j < size}
         weights = {j: w / sum(inside.values()) for j, w in inside.items()}

@@ -1,9 +1,10 @@
 """From an ONNX graph to a module of plain torch functions.
 
-The graph is walked once on an example. A value is *known* when no value of the network's input reaches it: an
-initializer, a shape, whatever is computed from them. Known values become the Python numbers that Reshape,
-Slice and the like need, and decide the branch of an If. Floating-point arithmetic on weights stays in the
-module, so that it can be redone in another precision; everything else that is known is folded.
+The graph is walked once on an example. A value is *known* when no value of the network's input
+reaches it: an initializer, a shape, whatever is computed from them. Known values become the Python
+numbers that Reshape, Slice and the like need, and decide the branch of an If. Floating-point
+arithmetic on weights stays in the module, so that it can be redone in another precision; everything
+else that is known is folded.
 """
 
 import math
@@ -12,7 +13,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import (
+    AttributeProto,
+    FunctionProto,
+    GraphProto,
+    NodeProto,
+    TensorProto,
+    helper,
+    numpy_helper,
+)
 from torch import Tensor
 
 from autolip.capture import (  # noqa: F401 - they fill the table of operators
@@ -58,7 +67,8 @@ def torch_dtype(code: int, floating: torch.dtype) -> torch.dtype:
 
 
 def widest_float(graph: GraphProto) -> torch.dtype:
-    """float64 if any tensor or input of the graph is double, else float32: every number is exact in it."""
+    """float64 if any tensor or input of the graph is double, else float32: every number is exact in
+    it."""
     codes = {tensor.data_type for tensor in stored_tensors(graph)}
     codes |= {given.type.tensor_type.elem_type for given in graph.input}
     return torch.float64 if TensorProto.DOUBLE in codes else torch.float32
@@ -71,7 +81,9 @@ def narrowest_float(graph: GraphProto) -> torch.dtype:
     codes |= {a.i for node in nodes_of(graph) for a in node.attribute if a.name in ("to", "dtype")}
     narrow = (TensorProto.BFLOAT16, TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.DOUBLE)
     types = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
-    return next((dtype for code, dtype in zip(narrow, types, strict=True) if code in codes), torch.float32)
+    return next(
+        (dtype for code, dtype in zip(narrow, types, strict=True) if code in codes), torch.float32
+    )
 
 
 def nodes_of(graph: GraphProto | FunctionProto) -> Iterator[NodeProto]:
@@ -95,20 +107,28 @@ def stored_tensors(graph: GraphProto | FunctionProto) -> Iterator[TensorProto]:
                 yield from attribute.g.initializer
 
 
-def translate(graph: GraphProto, opset: int, floating: torch.dtype, example: Mapping[str, Tensor]) -> OnnxGraph:
-    """The module that computes the graph's outputs from the inputs in `example`, for inputs of those shapes.
+def translate(
+    graph: GraphProto, opset: int, floating: torch.dtype, example: Mapping[str, Tensor]
+) -> OnnxGraph:
+    """The module that computes the graph's outputs from the inputs in `example`, for inputs of
+    those shapes.
 
-    Raises UnsupportedOperation, naming every node without a rule, and InputError for an inconsistent graph.
+    Raises UnsupportedOperation, naming every node without a rule, and InputError for an
+    inconsistent graph.
     """
     inputs = [Value(name, tensor, known=False) for name, tensor in example.items()]
     scope = {value.name: value for value in inputs}
     walk = Walk(opset, floating)
     walk.graph(graph, scope)
     if walk.problems:
-        raise UnsupportedOperation("the ONNX file has nodes without a rule:\n  " + "\n  ".join(walk.problems))
+        raise UnsupportedOperation(
+            "the ONNX file has nodes without a rule:\n  " + "\n  ".join(walk.problems)
+        )
     missing = [output.name for output in graph.output if output.name not in scope]
     if missing:
-        raise InputError(f"nothing in the ONNX file computes its output '{missing[0]}'; export it again")
+        raise InputError(
+            f"nothing in the ONNX file computes its output '{missing[0]}'; export it again"
+        )
     outputs = [scope[output.name] for output in graph.output]
     return OnnxGraph(inputs, _live(walk.steps, outputs), outputs)
 
@@ -125,7 +145,8 @@ def _live(steps: Sequence[Step], outputs: Sequence[Value]) -> list[Step]:
 
 @dataclass
 class Arguments:
-    """The arguments of an operator's function, `PLACE` where the tensors go, and these tensors in order."""
+    """The arguments of an operator's function, `PLACE` where the tensors go, and these tensors in
+    order."""
 
     positional: list[object] = field(default_factory=list)
     keyword: dict[str, object] = field(default_factory=dict)
@@ -139,12 +160,15 @@ class Arguments:
             self.tensors.append(value)
             return PLACE
         if not value.known:
-            raise UnsupportedOperation(f"its argument '{name}' depends on the values of the network's input")
+            raise UnsupportedOperation(
+                f"its argument '{name}' depends on the values of the network's input"
+            )
         return value.tensor.tolist()
 
 
 class Walk:
-    """One pass over the graph on the example: `steps` is what remains, `problems` what has no rule."""
+    """One pass over the graph on the example: `steps` is what remains, `problems` what has no
+    rule."""
 
     def __init__(self, opset: int, floating: torch.dtype) -> None:
         self.opset = opset
@@ -183,9 +207,13 @@ class Walk:
     def _check_inputs(self, node: NodeProto, scope: Mapping[str, Value]) -> None:
         absent = [name for name in node.input if name and name not in scope]
         if self._unfilled.intersection(absent):
-            raise UnsupportedOperation(f"it reads '{absent[0]}', an optional output that is not supported")
+            raise UnsupportedOperation(
+                f"it reads '{absent[0]}', an optional output that is not supported"
+            )
         if absent:
-            raise InputError(f"{_label(node)} of the ONNX file reads '{absent[0]}', which nothing computes")
+            raise InputError(
+                f"{_label(node)} of the ONNX file reads '{absent[0]}', which nothing computes"
+            )
 
     def _branch(self, node: NodeProto, scope: dict[str, Value]) -> None:
         """Puts the branch that a known condition chooses in the place of the If."""
@@ -193,7 +221,9 @@ class Walk:
         if not condition.known:
             raise UnsupportedOperation("its condition depends on the values of the network's input")
         taken = "then_branch" if condition.tensor.item() else "else_branch"
-        branch = next((attribute.g for attribute in node.attribute if attribute.name == taken), GraphProto())
+        branch = next(
+            (attribute.g for attribute in node.attribute if attribute.name == taken), GraphProto()
+        )
         inner = dict(scope)
         self.graph(branch, inner)
         for name, result in zip(node.output, branch.output, strict=False):
@@ -202,7 +232,9 @@ class Walk:
             else:
                 self._skipped.add(name)
 
-    def _arguments(self, node: NodeProto, operator: OnnxOperator, scope: Mapping[str, Value]) -> Arguments:
+    def _arguments(
+        self, node: NodeProto, operator: OnnxOperator, scope: Mapping[str, Value]
+    ) -> Arguments:
         attributes = {attribute.name: self._attribute(attribute) for attribute in node.attribute}
         unknown = sorted(set(attributes) - operator.attributes)
         if unknown:
@@ -211,7 +243,9 @@ class Walk:
         inputs = [scope[name] if name else None for name in node.input]
         for value, parameter in zip(inputs, operator.slots(len(inputs)), strict=True):
             if value is None:
-                arguments.positional.append(None if parameter.default is parameter.empty else parameter.default)
+                arguments.positional.append(
+                    None if parameter.default is parameter.empty else parameter.default
+                )
             else:
                 place = arguments.place(value, operator.kinds[parameter.name], parameter.name)
                 arguments.positional.append(place)
@@ -221,14 +255,22 @@ class Walk:
             arguments.keyword["outputs"] = len(node.output)
         return arguments
 
-    def _step(self, node: NodeProto, arguments: Arguments, operator: OnnxOperator, scope: dict[str, Value]) -> None:
+    def _step(
+        self, node: NodeProto, arguments: Arguments, operator: OnnxOperator, scope: dict[str, Value]
+    ) -> None:
         module = OnnxNode(operator.function, arguments.positional, arguments.keyword)
         results = _evaluate(node, module, arguments.tensors)
         shape_only = node.op_type in SHAPE_ONLY
         known = shape_only or all(value.known for value in arguments.tensors)
         operands = [value.tensor for value in arguments.tensors if value is not self._like]
-        if known and not shape_only and any(x.is_floating_point() and bool(x.isnan().any()) for x in operands):
-            raise InputError(f"a constant of {_label(node)} is NaN: repair the number it comes from")
+        if (
+            known
+            and not shape_only
+            and any(x.is_floating_point() and bool(x.isnan().any()) for x in operands)
+        ):
+            raise InputError(
+                f"a constant of {_label(node)} is NaN: repair the number it comes from"
+            )
         inexact = not shape_only and any(tensor.is_floating_point() for tensor in operands)
         outputs: list[Value | None] = []
         for name, tensor in zip(node.output, results, strict=False):
@@ -260,11 +302,16 @@ class Walk:
             ) from error
         if math.prod(stored.dims) > LARGEST:
             shape = tuple(stored.dims)
-            raise InputError(f"the tensor '{stored.name}' of the ONNX file has shape {shape}: at most {LARGEST:.3g}")
+            raise InputError(
+                f"the tensor '{stored.name}' of the ONNX file has shape {shape}: at most "
+                f"{LARGEST:.3g}"
+            )
         try:
             array = numpy_helper.to_array(stored)
         except (ValueError, TypeError) as error:
-            raise InputError(f"the tensor '{stored.name}' of the ONNX file is corrupt: {error}") from error
+            raise InputError(
+                f"the tensor '{stored.name}' of the ONNX file is corrupt: {error}"
+            ) from error
         if dtype.is_floating_point:
             array = array.astype(np.float64 if dtype is torch.float64 else np.float32)
         return torch.from_numpy(np.array(array))
@@ -286,12 +333,15 @@ def _evaluate(node: NodeProto, module: OnnxNode, operands: Sequence[Value]) -> t
             results = module(*tensors)
     except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError) as error:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
-        raise InputError(f"{_label(node)} cannot be evaluated on inputs of shape {shapes}: {error}") from error
+        raise InputError(
+            f"{_label(node)} cannot be evaluated on inputs of shape {shapes}: {error}"
+        ) from error
     return results if isinstance(results, tuple) else (results,)
 
 
 def _check_sizes(node: NodeProto, module: OnnxNode, tensors: Sequence[Tensor]) -> None:
-    """InputError for results beyond `LARGEST`, by their shapes alone: a run without data tells them."""
+    """InputError for results beyond `LARGEST`, by their shapes alone: a run without data tells
+    them."""
     try:
         with torch.device("meta"):
             results = module(*(tensor.to("meta") for tensor in tensors))
@@ -300,4 +350,6 @@ def _check_sizes(node: NodeProto, module: OnnxNode, tensors: Sequence[Tensor]) -
     for result in results if isinstance(results, tuple) else (results,):
         if result.numel() > LARGEST:
             shape = tuple(result.shape)
-            raise InputError(f"{_label(node)} makes a tensor of shape {shape}: at most {LARGEST:.3g} entries")
+            raise InputError(
+                f"{_label(node)} makes a tensor of shape {shape}: at most {LARGEST:.3g} entries"
+            )

@@ -31,7 +31,9 @@ def constant(
 
 @onnx_operator("ConstantOfShape")
 def constant_of_shape(shape: list[int], *, value: Tensor | None = None, like: Tensor) -> Tensor:
-    return torch.zeros(shape, dtype=like.dtype) if value is None else value.reshape(()).repeat(shape)
+    return (
+        torch.zeros(shape, dtype=like.dtype) if value is None else value.reshape(()).repeat(shape)
+    )
 
 
 @onnx_operator("EyeLike")
@@ -97,7 +99,12 @@ def concatenate(*tensors: Tensor, axis: int = 1) -> Tensor:
 
 @onnx_operator("Split")
 def split(
-    x: Tensor, split: list[int] | None = None, *, axis: int = 0, num_outputs: int | None = None, outputs: int
+    x: Tensor,
+    split: list[int] | None = None,
+    *,
+    axis: int = 0,
+    num_outputs: int | None = None,
+    outputs: int,
 ) -> tuple[Tensor, ...]:
     """Parts of the given sizes, or as many equal parts as outputs, the last shorter if need be."""
     parts = num_outputs or outputs
@@ -130,7 +137,11 @@ def _slice_axis(x: Tensor, axis: int, kept: range) -> Tensor:
 @onnx_operator("Gather")
 def gather(x: Tensor, indices: Tensor | int, *, axis: int = 0) -> Tensor:
     axis = axis % x.dim()
-    return x.select(axis, indices) if isinstance(indices, int) else x[(slice(None),) * axis + (indices,)]
+    return (
+        x.select(axis, indices)
+        if isinstance(indices, int)
+        else x[(slice(None),) * axis + (indices,)]
+    )
 
 
 @onnx_operator("GatherElements")
@@ -146,7 +157,9 @@ def gather_nd(x: Tensor, indices: Tensor, *, batch_dims: int = 0) -> Tensor:
 
 
 @onnx_operator("ScatterElements")
-def scatter_elements(x: Tensor, indices: Tensor, updates: Tensor, *, axis: int = 0, reduction: str = "none") -> Tensor:
+def scatter_elements(
+    x: Tensor, indices: Tensor, updates: Tensor, *, axis: int = 0, reduction: str = "none"
+) -> Tensor:
     if reduction != "none":
         raise UnsupportedOperation(f"the reduction {reduction}")
     return torch.scatter(x, axis, (indices % x.shape[axis]).long(), updates)
@@ -201,7 +214,9 @@ def _pad_from_data(x: Tensor, trailing: list[tuple[int, int]], mode: str) -> Ten
     modes = {"reflect": "reflect", "edge": "replicate", "wrap": "circular"}
     padded = len(trailing)
     if mode not in modes or padded > 3:
-        raise UnsupportedOperation(f"the padding mode {mode} over {padded} axes; pad at most 3, from their data")
+        raise UnsupportedOperation(
+            f"the padding mode {mode} over {padded} axes; pad at most 3, from their data"
+        )
     rows = x if x.dim() - padded in (1, 2) else x.reshape(-1, *x.shape[-padded:])
     result = F.pad(rows, list(itertools.chain(*trailing)), mode=modes[mode])
     return result if rows is x else result.reshape(*x.shape[:-padded], *result.shape[-padded:])
@@ -209,7 +224,8 @@ def _pad_from_data(x: Tensor, trailing: list[tuple[int, int]], mode: str) -> Ten
 
 @onnx_operator("DepthToSpace")
 def depth_to_space(x: Tensor, *, blocksize: int, mode: str = "DCR") -> Tensor:
-    """Blocks of channels become squares of pixels; the block leads (DCR) or follows (CRD) the channel."""
+    """Blocks of channels become squares of pixels; the block leads (DCR) or follows (CRD) the
+    channel."""
     if mode == "CRD":
         return F.pixel_shuffle(x, blocksize)
     batch, channels, height, width = x.shape
@@ -222,5 +238,7 @@ def depth_to_space(x: Tensor, *, blocksize: int, mode: str = "DCR") -> Tensor:
 def space_to_depth(x: Tensor, *, blocksize: int) -> Tensor:
     batch, channels, height, width = x.shape
     rows, columns = height // blocksize, width // blocksize
-    blocks = x.reshape(batch, channels, rows, blocksize, columns, blocksize).permute(0, 3, 5, 1, 2, 4)
+    blocks = x.reshape(batch, channels, rows, blocksize, columns, blocksize).permute(
+        0, 3, 5, 1, 2, 4
+    )
     return blocks.reshape(batch, channels * blocksize**2, rows, columns)

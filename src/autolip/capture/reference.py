@@ -1,4 +1,5 @@
-"""The original model as a function of the input that varies: in float64 where it can be, else as it stands."""
+"""The original model as a function of the input that varies: in float64 where it can be, else as it
+stands."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -22,7 +23,8 @@ Function = Callable[[Tensor], Tensor]
 class Promoted(TorchFunctionMode):
     """Every floating-point number is computed in float64, whatever type the model asks for.
 
-    `x.float()` is x, weights that a function closes over are widened, `dtype=torch.float32` means float64.
+    `x.float()` is x, weights that a function closes over are widened, `dtype=torch.float32` means
+    float64.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -38,7 +40,11 @@ class Promoted(TorchFunctionMode):
 def _writes(name: str) -> bool:
     """Whether a function changes its first argument, which must then be that very tensor."""
     private = name.startswith("__") and name.endswith("__")
-    return name in ("__setitem__", "__set__", "copy_") or name.startswith("__i") or (name.endswith("_") and not private)
+    return (
+        name in ("__setitem__", "__set__", "copy_")
+        or name.startswith("__i")
+        or (name.endswith("_") and not private)
+    )
 
 
 def _widened(leaf: Any) -> Any:
@@ -77,7 +83,8 @@ def narrowest_type(function: Function, x: Tensor) -> torch.dtype:
 
 @dataclass(frozen=True)
 class Original:
-    """A model with its arguments as a flat list, one of which varies, and the returned tensors that are meant."""
+    """A model with its arguments as a flat list, one of which varies, and the returned tensors that
+    are meant."""
 
     model: Callable[..., Any]
     arguments: Sequence[Any]
@@ -86,7 +93,8 @@ class Original:
     wanted: Sequence[Returned]
 
     def references(self) -> tuple[Function, torch.dtype, Function | None]:
-        """A reference that runs, its precision, and the model in its own precision where that is another."""
+        """A reference that runs, its precision, and the model in its own precision where that is
+        another."""
         native, dtype = self._function(self.model, None), self.arguments[self.varying].dtype
         for make in (lambda: in_double(self.model), lambda: self.model):
             try:
@@ -102,21 +110,33 @@ class Original:
 
     def _function(self, model: Callable[..., Any], dtype: torch.dtype | None) -> Function:
         """x -> f(x), in float64 throughout or in the model's own types."""
-        fixed = list(self.arguments) if dtype is None else [wide_tensor(value) for value in self.arguments]
+        fixed = (
+            list(self.arguments)
+            if dtype is None
+            else [wide_tensor(value) for value in self.arguments]
+        )
         own = self.arguments[self.varying].dtype
 
         def function(x: Tensor) -> Tensor:
             values = list(fixed)
             values[self.varying] = x.to(dtype or own)
             arguments = pytree.tree_unflatten(values, self.structure)
-            with users_code("running the model"), torch.no_grad(), torch.compiler.set_stance("force_eager"):
+            with (
+                users_code("running the model"),
+                torch.no_grad(),
+                torch.compiler.set_stance("force_eager"),
+            ):
                 if dtype is None:
                     result = model(*arguments)
                 else:
                     with Promoted():
                         result = model(*arguments)
             tensors = [tensor.to(DTYPE) for tensor in picked(result, self.wanted)]
-            return tensors[0] if len(tensors) == 1 else torch.cat([tensor.reshape(-1) for tensor in tensors])
+            return (
+                tensors[0]
+                if len(tensors) == 1
+                else torch.cat([tensor.reshape(-1) for tensor in tensors])
+            )
 
         return function
 
@@ -128,5 +148,7 @@ def in_double(model: Any) -> nn.Module:
     double = copy.deepcopy(model).cpu()
     for child in double.modules():
         if isinstance(child, nn.RMSNorm) and child.eps is None:
-            child.eps = torch.finfo(child.weight.dtype if child.weight is not None else torch.float32).eps
+            child.eps = torch.finfo(
+                child.weight.dtype if child.weight is not None else torch.float32
+            ).eps
     return double.to(DTYPE)

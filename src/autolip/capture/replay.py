@@ -21,14 +21,17 @@ Function = Callable[[Tensor], Tensor]
 CLEAR = 4.0
 """Disagreements below so many units in the last place of the largest output need no explanation."""
 EXACT = 1e-8
-"""The same where everything is float64: constants such as the eps of a type are rounded elsewhere."""
+"""The same where everything is float64: constants such as the eps of a type are rounded
+elsewhere."""
 SLACK = 8.0
-"""How many times the movement that rounding was seen to cause is believed: sums round once a term."""
+"""How many times the movement that rounding was seen to cause is believed: sums round once a
+term."""
 
 
 @dataclass(frozen=True)
 class Gap:
-    """How far two evaluations of one network are apart: relative to the largest output, and what is allowed."""
+    """How far two evaluations of one network are apart: relative to the largest output, and what is
+    allowed."""
 
     relative: float = 0.0
     allowed: float = float("inf")
@@ -40,7 +43,8 @@ class Gap:
 
 
 def replay(capture: Capture, *, trials: int = 3, seed: int = 0) -> float:
-    """The largest relative disagreement seen; raises CaptureMismatch if it exceeds what rounding explains.
+    """The largest relative disagreement seen; raises CaptureMismatch if it exceeds what rounding
+    explains.
 
     Rounding is that of the least precise type met, amplified as the graph itself amplifies it.
     """
@@ -52,8 +56,10 @@ def replay(capture: Capture, *, trials: int = 3, seed: int = 0) -> float:
     if not gap.explained:
         _check_repeatable(capture.native or capture.reference, points[-1])
         raise CaptureMismatch(
-            f"the captured graph and the original model differ by {gap.relative:.2g} (relative) on an input, more"
-            f" than the {gap.allowed:.2g} that rounding in {_short(gap.dtype)} explains: if the model keeps no"
+            f"the captured graph and the original model differ by {gap.relative:.2g} "
+            "(relative) on an input, more"
+            f" than the {gap.allowed:.2g} that rounding in {_short(gap.dtype)} explains: "
+            "if the model keeps no"
             " state and treats every input alike, please report it"
         )
     return gap.relative
@@ -69,8 +75,11 @@ def points_of(capture: Capture, trials: int = 3, seed: int = 0) -> list[Tensor]:
     return [x.to(dtype).to(DTYPE) for x in points] if narrow and dtype.is_floating_point else points
 
 
-def widest_gap(graph: Graph, reference: Function, points: Sequence[Tensor], dtype: torch.dtype | None = None) -> Gap:
-    """The worst disagreement of a graph and a reference, or the first that rounding does not explain.
+def widest_gap(
+    graph: Graph, reference: Function, points: Sequence[Tensor], dtype: torch.dtype | None = None
+) -> Gap:
+    """The worst disagreement of a graph and a reference, or the first that rounding does not
+    explain.
 
     `dtype` is the least precise type (default: as observed).
     """
@@ -101,7 +110,9 @@ def _gap(graph: Graph, reference: Function, x: Tensor, dtype: torch.dtype | None
         return _explained(graph, x, difference, scale, narrowest)
 
 
-def _explained(graph: Graph, x: Tensor, difference: Tensor, scale: float, dtype: torch.dtype) -> Gap:
+def _explained(
+    graph: Graph, x: Tensor, difference: Tensor, scale: float, dtype: torch.dtype
+) -> Gap:
     """The entry that rounding explains least."""
     eps = torch.finfo(dtype).eps
     moved = sensitivity(graph, x, eps, torch.Generator().manual_seed(0))
@@ -122,7 +133,8 @@ def _check_repeatable(reference: Function, x: Tensor) -> None:
         first, second = reference(x), reference(x)
     if first.shape != second.shape or not torch.equal(first.nan_to_num(), second.nan_to_num()):
         raise InputError(
-            "the model gives different outputs for the same input, so it has no Lipschitz constant: call"
+            "the model gives different outputs for the same input, so it has no "
+            "Lipschitz constant: call"
             " model.eval(), and take the mean or the mode instead of a sample"
         )
 

@@ -1,4 +1,5 @@
-"""Which of the tensors that a model returns is looked at: its only one, one by name or number, or all as one vector."""
+"""Which of the tensors that a model returns is looked at: its only one, one by name or number, or
+all as one vector."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Returned:
-    """One tensor that a model returns: what it is called, and its place among everything that is returned."""
+    """One tensor that a model returns: what it is called, and its place among everything that is
+    returned."""
 
     name: str
     leaf: int
@@ -33,13 +35,20 @@ def names_of(structure: pytree.TreeSpec) -> list[str]:
 
 
 def _step(key: Any) -> str:
-    return str(next(value for name in ("key", "idx", "name") if (value := getattr(key, name, None)) is not None))
+    return str(
+        next(
+            value
+            for name in ("key", "idx", "name")
+            if (value := getattr(key, name, None)) is not None
+        )
+    )
 
 
 def chosen(returned: Sequence[Returned], choice: Choice) -> list[Returned]:
     """The tensors that are meant: one, unless the choice is "all".
 
-    Raises InputError where there are several and none is chosen, or where there is none of that name or number.
+    Raises InputError where there are several and none is chosen, or where there is none of that
+    name or number.
     """
     if not returned:
         raise InputError("the model returns no tensor: nothing can be bounded")
@@ -49,8 +58,10 @@ def chosen(returned: Sequence[Returned], choice: Choice) -> list[Returned]:
     if choice is None:
         first = returned[0].name
         raise InputError(
-            f"the model returns {len(returned)} tensors ({listed}): choose one by name or number with"
-            f" outputs={first!r} (on the command line --outputs {first}), or outputs='all' for all as one vector"
+            f"the model returns {len(returned)} tensors ({listed}): choose one by name or "
+            "number with"
+            f" outputs={first!r} (on the command line --outputs {first}), or "
+            "outputs='all' for all as one vector"
         )
     by_name = [one for one in returned if one.name == str(choice)]
     if by_name:

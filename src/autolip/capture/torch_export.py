@@ -45,9 +45,10 @@ SYMPTOMS = {
 class Capture:
     """A network as a graph of one varying input, and the original to compare it with.
 
-    `reference` is the original model as a function of the varying input: in float64 if it can be computed so, else
-    in the precision `reference_dtype`; `native` is the original in its own precision where that is another.
-    `returned` are the tensors it stands for, out of `choices` that the model returns.
+    `reference` is the original model as a function of the varying input: in float64 if it can be
+    computed so, else in the precision `reference_dtype`; `native` is the original in its own
+    precision where that is another. `returned` are the tensors it stands for, out of `choices` that
+    the model returns.
     """
 
     graph: Graph
@@ -81,12 +82,15 @@ def capture_model(
     outputs: Choice = None,
     output_names: Sequence[str] = (),
 ) -> Capture:
-    """Capture `model(*inputs)` as a function of one input, the others held fixed at the given values.
+    """Capture `model(*inputs)` as a function of one input, the others held fixed at the given
+    values.
 
-    Fixed arguments may be numbers of Python's, or nested.  `outputs` chooses among several returned tensors, by name
-    or number; "all" takes all as one vector.  `output_names` are their names where the model does not tell them.
+    Fixed arguments may be numbers of Python's, or nested.  `outputs` chooses among several returned
+    tensors, by name or number; "all" takes all as one vector.  `output_names` are their names where
+    the model does not tell them.
 
-    Raises InputError for what cannot be analysed (training mode, NaN weights, data-dependent control flow, ...).
+    Raises InputError for what cannot be analysed (training mode, NaN weights, data-dependent
+    control flow, ...).
     """
     started = time.monotonic()
     inner = unwrapped(model)
@@ -108,7 +112,8 @@ def _argument(value: Any) -> Any:
 
 
 def _places(module: nn.Module, inputs: tuple[Any, ...], varying: int | str) -> tuple[int, ...]:
-    """Which arguments may vary, for all that is known before the export: the others are constants."""
+    """Which arguments may vary, for all that is known before the export: the others are
+    constants."""
     function = module.function if isinstance(module, _FunctionModule) else module.forward
     with contextlib.suppress(ValueError, TypeError):  # a builtin without a signature
         names = list(inspect.signature(function).parameters)
@@ -121,8 +126,8 @@ def _places(module: nn.Module, inputs: tuple[Any, ...], varying: int | str) -> t
 def export(module: nn.Module, inputs: tuple[Any, ...], varying: tuple[int, ...]) -> ExportedProgram:
     """`torch.export`, its failures in one sentence.
 
-    Where shapes or branches depend on constants it needs their values: a second attempt knows them from a run.
-    `varying` are the places of the arguments that are no constants.
+    Where shapes or branches depend on constants it needs their values: a second attempt knows them
+    from a run. `varying` are the places of the arguments that are no constants.
     """
     try:
         program = _exported(module, inputs)
@@ -142,7 +147,8 @@ def export(module: nn.Module, inputs: tuple[Any, ...], varying: tuple[int, ...])
 
 
 def _known(module: nn.Module, inputs: tuple[Any, ...], varying: tuple[int, ...]) -> ExportedProgram:
-    """The program, with what a run in float64 told; by one in the model's own types where that makes other calls."""
+    """The program, with what a run in float64 told; by one in the model's own types where that
+    makes other calls."""
     try:
         return _by_run(module, inputs, varying, exact=True)
     except KeyboardInterrupt:
@@ -153,7 +159,9 @@ def _known(module: nn.Module, inputs: tuple[Any, ...], varying: tuple[int, ...])
         return _by_run(module, inputs, varying, exact=False)
 
 
-def _by_run(module: nn.Module, inputs: tuple[Any, ...], varying: tuple[int, ...], exact: bool) -> ExportedProgram:
+def _by_run(
+    module: nn.Module, inputs: tuple[Any, ...], varying: tuple[int, ...], exact: bool
+) -> ExportedProgram:
     with _silence(), _unchecked():
         entries = recorded(module, inputs, varying, exact)
     program = _exported(concretised(module, entries), inputs)
@@ -171,22 +179,32 @@ def _is_symbolic(program: ExportedProgram) -> bool:
     """Whether a shape or a number in the program is unknown."""
     leaves = pytree.tree_leaves([node.meta.get("val") for node in program.graph.nodes])
     sizes = [size for leaf in leaves if isinstance(leaf, Tensor) for size in leaf.shape]
-    return any(isinstance(x, torch.SymInt | torch.SymFloat | torch.SymBool) for x in (*leaves, *sizes))
+    return any(
+        isinstance(x, torch.SymInt | torch.SymFloat | torch.SymBool) for x in (*leaves, *sizes)
+    )
 
 
 def _refusal(first: BaseException, second: BaseException) -> AutolipError:
     """Why the model cannot be exported, by the attempt that says more."""
-    if isinstance(second, AutolipError) and (_on_data(first) or not isinstance(second, ChangedCalls)):
+    if isinstance(second, AutolipError) and (
+        _on_data(first) or not isinstance(second, ChangedCalls)
+    ):
         return second
     if isinstance(first, SystemExit):
-        return InputError(f"the model cannot be exported: it calls sys.exit({first.code!r}), take that call out")
-    known = next((said for pattern, said in SYMPTOMS.items() if re.search(pattern, f"{first}\n{second}")), None)
+        return InputError(
+            f"the model cannot be exported: it calls sys.exit({first.code!r}), take that call out"
+        )
+    known = next(
+        (said for pattern, said in SYMPTOMS.items() if re.search(pattern, f"{first}\n{second}")),
+        None,
+    )
     return InputError(f"the model cannot be exported: {known or _first_sentence(first)}")
 
 
 @contextlib.contextmanager
 def _unchecked() -> Iterator[None]:
-    """Distributions do not check their arguments: that would be control flow, and changes no value."""
+    """Distributions do not check their arguments: that would be control flow, and changes no
+    value."""
     before = Distribution._validate_args
     Distribution.set_default_validate_args(False)
     try:
@@ -197,7 +215,8 @@ def _unchecked() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """No warnings, no graph and no traceback of the exporter's own where it fails: one sentence tells it all."""
+    """No warnings, no graph and no traceback of the exporter's own where it fails: one sentence
+    tells it all."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
@@ -216,7 +235,8 @@ def capture_program(
     outputs: Choice = None,
     output_names: Sequence[str] = (),
 ) -> Capture:
-    """Capture an exported program; `module` is the original it came from (default: the program's own)."""
+    """Capture an exported program; `module` is the original it came from (default: the program's
+    own)."""
     try:
         program = taken_apart(program)
     except KeyboardInterrupt:
@@ -231,10 +251,13 @@ def capture_program(
     graph, wanted, count = Builder(program, leaves, index, outputs, output_names).build()
     graph = explicit_broadcasts(recognised(graph))
     cpu = [leaf.detach().cpu() if isinstance(leaf, Tensor) else leaf for leaf in leaves]
-    original = Original(module if module is not None else program.module(), cpu, structure, index, wanted)
+    original = Original(
+        module if module is not None else program.module(), cpu, structure, index, wanted
+    )
     reference, dtype, native = original.references()
     stored = next(
-        (str(p.dtype) for p in program.state_dict.values() if p.is_floating_point()), str(leaves[index].dtype)
+        (str(p.dtype) for p in program.state_dict.values() if p.is_floating_point()),
+        str(leaves[index].dtype),
     )
     return Capture(
         graph,
@@ -257,10 +280,14 @@ def _refuse_mutation(program: ExportedProgram) -> None:
                 " (batch norm in training mode?): call model.eval()"
             )
         if output.kind is OutputKind.USER_INPUT_MUTATION:
-            raise InputError(f"the model changes its input {output.target} in place: clone it first")
+            raise InputError(
+                f"the model changes its input {output.target} in place: clone it first"
+            )
 
 
-def _input_names(program: ExportedProgram, module: nn.Module | None, inputs: Sequence[Any]) -> list[str]:
+def _input_names(
+    program: ExportedProgram, module: nn.Module | None, inputs: Sequence[Any]
+) -> list[str]:
     """The inputs as the user names them, those inside a nested argument one by one."""
     specs = program.graph_signature.input_specs
     names = [str(spec.arg.name) for spec in specs if spec.kind is InputKind.USER_INPUT]
@@ -293,8 +320,14 @@ def _first_sentence(error: BaseException) -> str:
     if _on_data(error):
         place = re.search(r'File "([^"]*/)?([^"/]+)", line (\d+), in forward', text)
         where = f" ({place.group(2)}:{place.group(3)})" if place else ""
-        return f"its control flow depends on the data{where}; use torch.where, or export the branch you mean"
+        return (
+            f"its control flow depends on the data{where}; use torch.where, or export the "
+            "branch you mean"
+        )
     unknown = re.search(r"Found <class '([^']+)'> in output", text)
     if unknown:
-        return f"it returns a {unknown.group(1).rsplit('.', 1)[-1]}: return its tensors (its mean, its logits, ...)"
+        return (
+            f"it returns a {unknown.group(1).rsplit('.', 1)[-1]}: return its tensors (its "
+            "mean, its logits, ...)"
+        )
     return told(error)

@@ -15,8 +15,8 @@ SCRIPTED = (torch.jit.ScriptModule, torch.jit.ScriptFunction)
 def unwrapped(model: Any) -> nn.Module | Callable[..., Any]:
     """The module or function inside: a wrapper changes how it is run and not what it computes.
 
-    Raises InputError for what has no Python code to capture: a ScriptModule, a class, a state dictionary,
-    a module that was never initialised.
+    Raises InputError for what has no Python code to capture: a ScriptModule, a class, a state
+    dictionary, a module that was never initialised.
     """
     inner = model
     while (wrapped := _inside(inner)) is not None:
@@ -43,6 +43,9 @@ def _inside(model: Any) -> Any:
         return model.module
     if isinstance(model, nn.Module):
         if "_modules" not in vars(model):
-            raise InputError(f"{type(model).__name__} is made without super().__init__(): call it first in __init__")
+            raise InputError(
+                f"{type(model).__name__} is made without super().__init__(): call it "
+                "first in __init__"
+            )
         return model._modules.get("_orig_mod")
     return getattr(model, "_torchdynamo_orig_callable", None)

@@ -1,4 +1,5 @@
-"""Weights from a file into a module: safetensors, or a state dictionary saved by `torch.save`; nothing is unpickled."""
+"""Weights from a file into a module: safetensors, or a state dictionary saved by `torch.save`;
+nothing is unpickled."""
 
 import pickle
 import zipfile
@@ -15,7 +16,16 @@ from autolip.capture.checks import LARGEST
 from autolip.capture.guarded import users_code
 from autolip.errors import InputError
 
-WRAPPERS = ("state_dict", "model_state_dict", "net", "model", "module", "network", "params", "weights")
+WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "net",
+    "model",
+    "module",
+    "network",
+    "params",
+    "weights",
+)
 """Keys under which training scripts keep the state dictionary in a checkpoint."""
 INFLATED = 2**26
 """Bytes that an archive may inflate to beyond its own size: PyTorch stores weights as they are."""
@@ -26,44 +36,59 @@ NAMES_SHOWN = 3
 def load_weights(module: nn.Module, path: Path) -> torch.dtype:
     """Fill `module` with the weights in the file; returns the floating type they are stored in.
 
-    Every stored number is kept: half precision is widened, and the module becomes float64 if anything in the file
-    is.  Raises InputError if the file cannot be read without unpickling objects, does not fit the module, or holds
-    numbers that the module's types cannot.
+    Every stored number is kept: half precision is widened, and the module becomes float64 if
+    anything in the file is.  Raises InputError if the file cannot be read without unpickling
+    objects, does not fit the module, or holds numbers that the module's types cannot.
     """
     weights = _without_prefix(read_weights(path), module.state_dict())
     _check_fit(module.state_dict(), weights, path)
     if any(weight.dtype is torch.float64 for weight in weights.values()):
         module.double()
-    elif any(weight.dtype in (torch.float16, torch.bfloat16) for weight in module.state_dict().values()):
+    elif any(
+        weight.dtype in (torch.float16, torch.bfloat16) for weight in module.state_dict().values()
+    ):
         module.float()
     _check_kept(module.state_dict(), weights, path)
     with users_code(f"loading {path} into the network"):
         module.load_state_dict(weights)
-    return next((weight.dtype for weight in weights.values() if weight.is_floating_point()), torch.float32)
+    return next(
+        (weight.dtype for weight in weights.values() if weight.is_floating_point()), torch.float32
+    )
 
 
 def _without_prefix(given: dict[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights under the network's own names, where all stand below one more name (`module.`, `_orig_mod.`)."""
+    """The weights under the network's own names, where all stand below one more name (`module.`,
+    `_orig_mod.`)."""
     first = next(iter(wanted), None)
     if first is None or first in given:
         return given
     for name in given:
         prefix = name.removesuffix(first)
-        if prefix != name and prefix.endswith(".") and all(other.startswith(prefix) for other in given):
+        if (
+            prefix != name
+            and prefix.endswith(".")
+            and all(other.startswith(prefix) for other in given)
+        ):
             return {other.removeprefix(prefix): value for other, value in given.items()}
     return given
 
 
 def _check_kept(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], path: Path) -> None:
-    """InputError where a number would not be the same in the network's type: an imaginary part, a fraction."""
+    """InputError where a number would not be the same in the network's type: an imaginary part, a
+    fraction."""
     for name, value in given.items():
         if value.is_quantized or value.layout is not torch.strided or name not in wanted:
-            raise InputError(f"{path} holds {name} quantized or sparse: store the dense floating-point weights")
+            raise InputError(
+                f"{path} holds {name} quantized or sparse: store the dense floating-point weights"
+            )
         kept = value.to(wanted[name].dtype)
-        same = torch.equal(kept.to(torch.complex128).nan_to_num(), value.to(torch.complex128).nan_to_num())
+        same = torch.equal(
+            kept.to(torch.complex128).nan_to_num(), value.to(torch.complex128).nan_to_num()
+        )
         if not same:
             raise InputError(
-                f"{path} holds {name} as {value.dtype}, which {wanted[name].dtype} cannot hold: store weights of the"
+                f"{path} holds {name} as {value.dtype}, which {wanted[name].dtype} cannot "
+                "hold: store weights of the"
                 " network's own kind"
             )
 
@@ -87,13 +112,16 @@ def _load(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"{path} holds pickled Python objects, or is not a weights file; objects are never unpickled: save"
+            f"{path} holds pickled Python objects, or is not a weights file; objects are "
+            "never unpickled: save"
             " model.state_dict() instead of the model"
         ) from error
     except (OSError, MemoryError):
         raise
     except Exception as error:  # the reader of damaged bytes fails as it happens to
-        raise InputError(f"{path} is empty or damaged: it is not a file written by torch.save") from error
+        raise InputError(
+            f"{path} is empty or damaged: it is not a file written by torch.save"
+        ) from error
 
 
 def _unwrapped(stored: Any) -> Any:
@@ -102,7 +130,11 @@ def _unwrapped(stored: Any) -> Any:
         if isinstance(stored, list | tuple) and len(stored) == 1:
             stored = stored[0]
             continue
-        inner = [stored[key] for key in WRAPPERS if isinstance(stored, Mapping) and _is_nested(stored.get(key))]
+        inner = [
+            stored[key]
+            for key in WRAPPERS
+            if isinstance(stored, Mapping) and _is_nested(stored.get(key))
+        ]
         if not inner:
             return stored
         stored = inner[0]
@@ -110,11 +142,14 @@ def _unwrapped(stored: Any) -> Any:
 
 def _is_nested(value: Any) -> bool:
     """A dictionary, or a list of one."""
-    return isinstance(value, Mapping) or (isinstance(value, list | tuple) and len(value) == 1 and _is_nested(value[0]))
+    return isinstance(value, Mapping) or (
+        isinstance(value, list | tuple) and len(value) == 1 and _is_nested(value[0])
+    )
 
 
 def check_inflated(path: Path) -> None:
-    """InputError for an archive whose records say that they are much larger than the file, before they are read."""
+    """InputError for an archive whose records say that they are much larger than the file, before
+    they are read."""
     try:
         with zipfile.ZipFile(path) as archive:
             declared = sum(entry.file_size for entry in archive.infolist())
@@ -122,7 +157,8 @@ def check_inflated(path: Path) -> None:
         return  # no archive, or a damaged one: reading it will tell
     if declared > path.stat().st_size + INFLATED:
         raise InputError(
-            f"{path} would inflate from {path.stat().st_size:.3g} to {declared:.3g} bytes: PyTorch does not compress"
+            f"{path} would inflate from {path.stat().st_size:.3g} to {declared:.3g} "
+            "bytes: PyTorch does not compress"
             " what it stores, so write it again"
         )
 
@@ -132,18 +168,27 @@ def _tensors(stored: Any, path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path} holds no state dictionary: save model.state_dict()")
     strange = [str(name) for name, value in stored.items() if not isinstance(value, Tensor)]
     if strange:
-        raise InputError(f"{path} holds {_some(strange)}, not a tensor each: save model.state_dict()")
+        raise InputError(
+            f"{path} holds {_some(strange)}, not a tensor each: save model.state_dict()"
+        )
     for name, value in stored.items():
         if value.is_meta:
-            raise InputError(f"{path} holds {name} without its numbers (a meta tensor): save the weights themselves")
+            raise InputError(
+                f"{path} holds {name} without its numbers (a meta tensor): save the "
+                "weights themselves"
+            )
         if value.numel() > LARGEST or (value.numel() > 2**24 and 0 in value.stride()):
-            raise InputError(f"{path} holds {name} of shape {tuple(value.shape)}, more than it stores: refused")
+            raise InputError(
+                f"{path} holds {name} of shape {tuple(value.shape)}, more than it stores: refused"
+            )
     return {str(name): value.detach() for name, value in stored.items()}
 
 
 def _check_fit(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], path: Path) -> None:
     """One sentence for missing, unexpected and misshapen weights together."""
-    missing = [name for name in wanted if name not in given and not name.endswith("num_batches_tracked")]
+    missing = [
+        name for name in wanted if name not in given and not name.endswith("num_batches_tracked")
+    ]
     unexpected = [name for name in given if name not in wanted]
     misfit = [
         f"{name} {tuple(given[name].shape)} for {tuple(weight.shape)}"
@@ -152,11 +197,17 @@ def _check_fit(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], path: 
     ]
     complaints = [
         f"{what} {_some(names)}"
-        for what, names in (("lacks", missing), ("has no place for", unexpected), ("has the shapes", misfit))
+        for what, names in (
+            ("lacks", missing),
+            ("has no place for", unexpected),
+            ("has the shapes", misfit),
+        )
         if names
     ]
     if complaints:
-        raise InputError(f"the weights in {path} do not fit the network: the file {_joined(complaints)}")
+        raise InputError(
+            f"the weights in {path} do not fit the network: the file {_joined(complaints)}"
+        )
 
 
 def _joined(complaints: list[str]) -> str:

@@ -1,6 +1,25 @@
 """Certificates: what a bound claims and why, in a file that a separate small program checks."""
 
 from autolip.certificates.certificate import Certificate
-from autolip.certificates.proof import CasesFact, EntriesFact, Fact, Fork, Leaf, NormFact, Proof, QuadraticFact
+from autolip.certificates.proof import (
+    CasesFact,
+    EntriesFact,
+    Fact,
+    Fork,
+    Leaf,
+    NormFact,
+    Proof,
+    QuadraticFact,
+)
 
-__all__ = ["CasesFact", "Certificate", "EntriesFact", "Fact", "Fork", "Leaf", "NormFact", "Proof", "QuadraticFact"]
+__all__ = [
+    "CasesFact",
+    "Certificate",
+    "EntriesFact",
+    "Fact",
+    "Fork",
+    "Leaf",
+    "NormFact",
+    "Proof",
+    "QuadraticFact",
+]

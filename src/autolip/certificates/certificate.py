@@ -12,7 +12,16 @@ from torch import Tensor
 
 from autolip.certificates.conclusion import concluded
 from autolip.certificates.encode import Document, Tensors, admitted, encode_graph
-from autolip.certificates.proof import CasesFact, EntriesFact, Fact, Fork, Leaf, NormFact, Proof, QuadraticFact
+from autolip.certificates.proof import (
+    CasesFact,
+    EntriesFact,
+    Fact,
+    Fork,
+    Leaf,
+    NormFact,
+    Proof,
+    QuadraticFact,
+)
 from autolip.errors import InputError
 from autolip.files import write
 from autolip.graph.graph import Graph
@@ -25,7 +34,8 @@ REGIONS = ("everywhere", "box", "ball")
 
 @dataclass(frozen=True)
 class Certificate:
-    """A claim ||f(x) - f(y)||_q <= value ||x - y||_p on a region, and its proof, as canonical JSON and tensors."""
+    """A claim ||f(x) - f(y)||_q <= value ||x - y||_p on a region, and its proof, as canonical JSON
+    and tensors."""
 
     document: Document
     tensors: Tensors = field(repr=False)
@@ -40,7 +50,8 @@ class Certificate:
         graph: Graph | None,
         provenance: Document,
     ) -> "Certificate":
-        """The certificate of a bound (value, delta), its value raised to what the facts show: they leave some room.
+        """The certificate of a bound (value, delta), its value raised to what the facts show: they
+        leave some room.
 
         Raises InputError where the bound is infinite, or rests on what the format cannot say.
         """
@@ -48,10 +59,14 @@ class Certificate:
         if math.isinf(value):
             raise InputError("an infinite bound has no certificate")
         if region.get("kind") not in REGIONS:
-            raise InputError("a certificate speaks of everywhere, a box or a ball: this region is none of them")
+            raise InputError(
+                "a certificate speaks of everywhere, a box or a ball: this region is none of them"
+            )
         shown = concluded(proof, p, q).value * (1 + 2.0**-48)
         if math.isinf(shown):
-            raise InputError("a certificate cannot say why this bound holds: an operation mixes kinds of slopes")
+            raise InputError(
+                "a certificate cannot say why this bound holds: an operation mixes kinds of slopes"
+            )
         tensors = Tensors()
         encoded = encode_graph(proof.graph, region, graph, tensors)
         claim = {
@@ -84,7 +99,8 @@ class Certificate:
     def save(self, path: str | Path, model: str | Path | None = None) -> None:
         """Write the file: tensors as safetensors, the document as canonical JSON in its metadata.
 
-        Weights that an ONNX `model` holds as they are, or transposed, are left out: they are found there by their hash.
+        Weights that an ONNX `model` holds as they are, or transposed, are left out: they are found
+        there by their hash.
         """
         from safetensors.numpy import save
 
@@ -112,7 +128,9 @@ def _held(model: Path) -> Tensors:
 
 def canonical(value: Any) -> str:
     """JSON with sorted keys, no spaces and the shortest digits."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
 
 
 def _step(fact: Fact, tensors: Tensors) -> Document:
@@ -129,12 +147,22 @@ def _step(fact: Fact, tensors: Tensors) -> Document:
     if isinstance(fact, CasesFact):
         return step | {"step": "cases", "tree": _tree(fact.tree, tensors)}
     if isinstance(fact, EntriesFact):
-        return step | {"step": "entries", "entries": [_form(entry, tensors) for entry in fact.entries]}
-    return step | {"step": "quadratic", "outputs": _weights(fact.outputs, tensors)} | _form(fact, tensors)
+        return step | {
+            "step": "entries",
+            "entries": [_form(entry, tensors) for entry in fact.entries],
+        }
+    return (
+        step
+        | {"step": "quadratic", "outputs": _weights(fact.outputs, tensors)}
+        | _form(fact, tensors)
+    )
 
 
 def _form(fact: QuadraticFact, tensors: Tensors) -> Document:
-    return {"multipliers": _multipliers(fact.multipliers, tensors), "inputs": _weights(fact.inputs, tensors)}
+    return {
+        "multipliers": _multipliers(fact.multipliers, tensors),
+        "inputs": _weights(fact.inputs, tensors),
+    }
 
 
 def _tree(tree: Fork | Leaf, tensors: Tensors) -> Document:

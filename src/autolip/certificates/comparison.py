@@ -1,4 +1,5 @@
-"""Whether the graph of a certificate is that of a network captured again: operation by operation, number by number."""
+"""Whether the graph of a certificate is that of a network captured again: operation by operation,
+number by number."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,20 +25,26 @@ class Written:
 
 
 def differences(claimed: Written, again: Written) -> list[str]:
-    """Sentences on all that the claimed graph has otherwise than the one captured again; what is wider holds as well.
+    """Sentences on all that the claimed graph has otherwise than the one captured again; what is
+    wider holds as well.
 
-    A claimed interval of slopes may contain that of the capture, a claimed gain may be larger, and numbers that are
-    known up to a relative error may be claimed with a larger one that covers them.
+    A claimed interval of slopes may contain that of the capture, a claimed gain may be larger, and
+    numbers that are known up to a relative error may be claimed with a larger one that covers them.
     """
     ours, theirs = claimed.vertices(), again.vertices()
-    found = [f"{end}: {claimed.graph[end]!a}, the model's is {again.graph[end]!a}" for end in _ends(claimed, again)]
+    found = [
+        f"{end}: {claimed.graph[end]!a}, the model's is {again.graph[end]!a}"
+        for end in _ends(claimed, again)
+    ]
     found += [f"{name!a} is no operation of the model" for name in ours if name not in theirs]
     found += [f"{name!a} of the model is missing" for name in theirs if name not in ours]
     if [name for name in ours if name in theirs] != [name for name in theirs if name in ours]:
         found.append("the operations come in another order")
     for name in ours:
         if name in theirs:
-            found += [f"{name!a}: {text}" for text in _of_vertex(ours[name], theirs[name], claimed, again)]
+            found += [
+                f"{name!a}: {text}" for text in _of_vertex(ours[name], theirs[name], claimed, again)
+            ]
     return found
 
 
@@ -72,24 +79,36 @@ def _kind(edge: Document) -> tuple[str, str]:
 def _of_map(ours: Document, theirs: Document, mine: Arrays, yours: Arrays) -> Iterator[str]:
     """A linear map: the same primitive, wired alike, of the same numbers."""
     inexact = {"weight", "error"}
-    if {k: v for k, v in ours.items() if k not in inexact} != {k: v for k, v in theirs.items() if k not in inexact}:
+    if {k: v for k, v in ours.items() if k not in inexact} != {
+        k: v for k, v in theirs.items() if k not in inexact
+    }:
         yield f"the map is a {_short(_plain(ours))}, the model's is a {_short(_plain(theirs))}"
     elif "weight" in ours:
         if ours["weight"] == theirs["weight"] and ours["error"] >= theirs["error"]:
             return
         a, b = _values(ours["weight"], mine), _values(theirs["weight"], yours)
         if a is None or b is None or a.shape != b.shape:
-            yield f"the numbers are {_short(ours['weight'])}, the model's are {_short(theirs['weight'])}"
+            yield (
+                f"the numbers are {_short(ours['weight'])}, the model's are "
+                f"{_short(theirs['weight'])}"
+            )
             return
         off = np.abs(a - b) + theirs["error"] * np.abs(b) > ours["error"] * np.abs(a)
         if bool(off.any()):
-            yield f"{_count(off)} differ, the first {_first(a, off)} where the model has {_first(b, off)}"
+            yield (
+                f"{_count(off)} differ, the first {_first(a, off)} where the model has "
+                f"{_first(b, off)}"
+            )
 
 
-def _of_slopes(ours: Document, theirs: Document, claimed: Written, again: Written, shape: list[int]) -> Iterator[str]:
+def _of_slopes(
+    ours: Document, theirs: Document, claimed: Written, again: Written, shape: list[int]
+) -> Iterator[str]:
     """Intervals of slopes: they must contain the model's."""
     lo, hi = (np.broadcast_to(_known(ours[end], claimed.tensors), shape) for end in ("lo", "hi"))
-    least, most = (np.broadcast_to(_known(theirs[end], again.tensors), shape) for end in ("lo", "hi"))
+    least, most = (
+        np.broadcast_to(_known(theirs[end], again.tensors), shape) for end in ("lo", "hi")
+    )
     narrow = ~((lo <= least) & (most <= hi))
     if bool(narrow.any()):
         mine, yours = ([_first(end, narrow) for end in ends] for ends in ((lo, hi), (least, most)))
@@ -103,7 +122,10 @@ def _of_gain(ours: Document, theirs: Document) -> Iterator[str]:
     for norm, gain in ours["norms"].items():
         known = theirs["norms"].get(norm)
         if known is None or gain < known:
-            yield f"the {norm} gain is {gain!r}, the model's is {'not known' if known is None else repr(known)}"
+            yield (
+                f"the {norm} gain is {gain!r}, the model's is "
+                f"{'not known' if known is None else repr(known)}"
+            )
 
 
 def _values(weight: str | float, tensors: Arrays) -> NDArray[Any] | None:

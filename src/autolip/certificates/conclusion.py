@@ -1,4 +1,5 @@
-"""From facts to the claim, as the check draws it: gains added over operands and multiplied along paths."""
+"""From facts to the claim, as the check draws it: gains added over operands and multiplied along
+paths."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -16,7 +17,8 @@ UNKNOWN = Upper(math.inf)
 
 
 def concluded(proof: Proof, p: Norm, q: Norm) -> Upper:
-    """What the facts of a proof show of the whole network, with the roundings of this sum: infinite, or a bound."""
+    """What the facts of a proof show of the whole network, with the roundings of this sum:
+    infinite, or a bound."""
     tracked = tuple(dict.fromkeys((p, q)))
     gains, reach = dict[str, Gains](), dict[str, frozenset[str]]()
     for vertex in proof.graph:
@@ -26,7 +28,9 @@ def concluded(proof: Proof, p: Norm, q: Norm) -> Upper:
             at = {r: _through(vertex, facts, gains, reach, r) for r in tracked}
         else:
             at = {r: p.equivalence(r, size) for r in tracked}
-        gains[vertex.name] = {r: _least(at[s] * s.equivalence(r, size) for s in tracked) for r in tracked}
+        gains[vertex.name] = {
+            r: _least(at[s] * s.equivalence(r, size) for s in tracked) for r in tracked
+        }
         read = [reach[edge.source] for edge in vertex.edges]
         affine = vertex.is_affine and vertex.edges
         reach[vertex.name] = frozenset[str]().union(*read) if affine else frozenset([vertex.name])
@@ -34,14 +38,22 @@ def concluded(proof: Proof, p: Norm, q: Norm) -> Upper:
 
 
 def _through(
-    vertex: Vertex, facts: Sequence[Fact], gains: dict[str, Gains], reach: dict[str, frozenset[str]], r: Norm
+    vertex: Vertex,
+    facts: Sequence[Fact],
+    gains: dict[str, Gains],
+    reach: dict[str, frozenset[str]],
+    r: Norm,
 ) -> Upper:
-    """Operand by operand, for an affine vertex source by source; or by one fact about the whole stretch."""
+    """Operand by operand, for an affine vertex source by source; or by one fact about the whole
+    stretch."""
     whole = [_by_facts([fact], gains, r) for fact in facts if not isinstance(fact, NormFact)]
     if vertex.is_affine:
         norms = [fact for fact in facts if isinstance(fact, NormFact)]
         sources = frozenset[str]().union(*(reach[edge.source] for edge in vertex.edges))
-        parts = [_by_facts([fact for fact in norms if fact.source == s], gains, r) for s in sorted(sources)]
+        parts = [
+            _by_facts([fact for fact in norms if fact.source == s], gains, r)
+            for s in sorted(sources)
+        ]
     else:
         parts = [_along(edge, gains[edge.source], r) for edge in vertex.edges]
     total = Upper(0.0)

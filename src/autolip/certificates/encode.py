@@ -1,4 +1,5 @@
-"""A graph of slope sets as plain data: a closed set of linear primitives, tensors by the hash of their content."""
+"""A graph of slope sets as plain data: a closed set of linear primitives, tensors by the hash of
+their content."""
 
 import hashlib
 import math
@@ -26,22 +27,27 @@ from autolip.slopes import Between, Exact, Gain
 Document = dict[str, Any]
 
 LEAST, LARGEST = 2.0**-250, 2.0**250
-"""Sizes between which every number of a certificate lies, or it is 0: no product in the check underflows."""
+"""Sizes between which every number of a certificate lies, or it is 0: no product in the check
+underflows."""
 
 LARGEST_WIRING = 2**30
-"""Greatest number of entries of a wiring that is materialised because its inputs and its outputs overlap."""
+"""Greatest number of entries of a wiring that is materialised because its inputs and its outputs
+overlap."""
 
 
 def admitted(numbers: Tensor) -> Tensor:
     """The same numbers, float64; InputError where the check would not take them."""
     values = numbers.detach().to("cpu", DTYPE)
     if not values.isfinite().all():
-        raise InputError("a certificate holds finite numbers only: some slope or weight is infinite")
+        raise InputError(
+            "a certificate holds finite numbers only: some slope or weight is infinite"
+        )
     sizes = values.abs()
     odd = values[(sizes > LARGEST) | ((sizes < LEAST) & (sizes > 0))]
     if odd.numel():
         raise InputError(
-            f"a certificate holds numbers between 2^-250 and 2^250 in size: {odd.reshape(-1)[0].item():.3g} is none"
+            "a certificate holds numbers between 2^-250 and 2^250 in size: "
+            f"{odd.reshape(-1)[0].item():.3g} is none"
         )
     return values
 
@@ -61,7 +67,8 @@ class Tensors:
         return name
 
     def floats(self, values: Tensor) -> str | float:
-        """A tensor by name, as float32 where that is exact; one number where all entries are equal."""
+        """A tensor by name, as float32 where that is exact; one number where all entries are
+        equal."""
         values = admitted(values)
         if values.numel() and bool((values == values.reshape(-1)[0]).all()):
             return float(values.reshape(-1)[0])
@@ -98,7 +105,9 @@ class Encoder:
         }
         self._append(vertex.name, tuple(vertex.shape), edges, origin)
 
-    def _append(self, name: str, shape: tuple[int, ...], edges: list[Document], origin: Document) -> None:
+    def _append(
+        self, name: str, shape: tuple[int, ...], edges: list[Document], origin: Document
+    ) -> None:
         self.vertices.append({"name": name, "shape": list(shape), "edges": edges, "origin": origin})
 
     def _edge(self, edge: Edge) -> list[Document]:
@@ -112,11 +121,17 @@ class Encoder:
 
     @staticmethod
     def _gain(source: str, slope: Gain) -> Document:
-        norms = {norm.value: upper.value for norm, upper in slope.norms.items() if upper.value < float("inf")}
+        norms = {
+            norm.value: upper.value
+            for norm, upper in slope.norms.items()
+            if upper.value < float("inf")
+        }
         if any(upper.events for upper in slope.norms.values()):
             raise InputError("a gain that is only probably valid cannot be certified")
         admitted(torch.tensor(list(norms.values()), dtype=DTYPE))
-        dims = None if slope.dims is None else sorted(dim % len(slope.out_shape) for dim in slope.dims)
+        dims = (
+            None if slope.dims is None else sorted(dim % len(slope.out_shape) for dim in slope.dims)
+        )
         return {"source": source, "kind": "gain", "norms": norms, "dims": dims}
 
     def _exact(self, source: str, operator: Operator) -> list[Document]:
@@ -130,7 +145,9 @@ class Encoder:
         if isinstance(operator, Sum):
             return [entry for part in operator.parts for entry in self._exact(source, part)]
         if isinstance(operator, Block):
-            raise InputError("a fused graph is not certified: give the graph operation by operation")
+            raise InputError(
+                "a fused graph is not certified: give the graph operation by operation"
+            )
         return [{"source": source, "kind": "exact", "map": self._leaf(operator)}]
 
     def _between(self, source: str, factor: Operator) -> str:
@@ -140,13 +157,17 @@ class Encoder:
         return name
 
     def _leaf(self, operator: Operator) -> Document:
-        base, adjoint = (operator.operator, True) if isinstance(operator, Adjoint) else (operator, False)
+        base, adjoint = (
+            (operator.operator, True) if isinstance(operator, Adjoint) else (operator, False)
+        )
         if isinstance(base, Convolution):
             return self._convolution(base, adjoint)
         if isinstance(base, Incidence):
             return self._wiring(base, adjoint)
         if isinstance(base, Zero):
-            return self._pairs(operator, torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))
+            return self._pairs(
+                operator, torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
+            )
         leaf = base.T if adjoint else base
         if isinstance(leaf, Dense):
             weight = self.tensors.full(leaf.weight)
@@ -155,7 +176,12 @@ class Encoder:
         else:
             raise InputError(f"{operator} has no place in a certificate: its entries are unknown")
         kind = "dense" if isinstance(leaf, Dense) else "diagonal"
-        return {"op": kind, "weight": weight, "in": list(leaf.in_shape), "error": leaf.relative_error}
+        return {
+            "op": kind,
+            "weight": weight,
+            "in": list(leaf.in_shape),
+            "error": leaf.relative_error,
+        }
 
     def _convolution(self, conv: Convolution, adjoint: bool) -> Document:
         geometry = conv.geometry
@@ -173,12 +199,21 @@ class Encoder:
 
     def _wiring(self, wiring: Incidence, adjoint: bool) -> Document:
         operator = Adjoint(wiring) if adjoint else wiring
-        counts = (wiring.in_counts, wiring.out_counts) if adjoint else (wiring.out_counts, wiring.in_counts)
+        counts = (
+            (wiring.in_counts, wiring.out_counts)
+            if adjoint
+            else (wiring.out_counts, wiring.in_counts)
+        )
         if not counts[0].numel() or counts[0].max().item() <= 1:
             places = _sources(operator)
             strides = _strides(places)
             index = self.tensors.indices(places) if strides is None else strides
-            return {"op": "gather", "in": list(operator.in_shape), "out": list(operator.out_shape), "index": index}
+            return {
+                "op": "gather",
+                "in": list(operator.in_shape),
+                "out": list(operator.out_shape),
+                "index": index,
+            }
         if counts[1].max().item() <= 1:
             rows = _sources(operator.T).reshape(-1)
             used = rows >= 0
@@ -213,16 +248,27 @@ def _strides(places: Tensor) -> list[int] | None:
     for axis, size in enumerate(places.shape):
         step = int(places.select(axis, 1)[(0,) * (places.dim() - 1)] - first) if size > 1 else 0
         strides.append(step)
-        grid = grid + step * torch.arange(size).reshape([-1 if i == axis else 1 for i in range(places.dim())])
-    return [int(first), *strides] if bool((grid == places).all()) and int(places.min()) >= 0 else None
+        grid = grid + step * torch.arange(size).reshape(
+            [-1 if i == axis else 1 for i in range(places.dim())]
+        )
+    return (
+        [int(first), *strides] if bool((grid == places).all()) and int(places.min()) >= 0 else None
+    )
 
 
-def encode_graph(slopes: SlopeGraph, region: Document, graph: Graph | None, tensors: Tensors) -> Document:
+def encode_graph(
+    slopes: SlopeGraph, region: Document, graph: Graph | None, tensors: Tensors
+) -> Document:
     """The graph as plain data; numbers among the arguments of its operations are kept with them."""
     encoder = Encoder(tensors, _numbers(graph) if graph is not None else {})
     for vertex in slopes:
         encoder.vertex(vertex)
-    return {"input": slopes.input, "output": slopes.output, "region": region, "vertices": encoder.vertices}
+    return {
+        "input": slopes.input,
+        "output": slopes.output,
+        "region": region,
+        "vertices": encoder.vertices,
+    }
 
 
 def _numbers(graph: Graph) -> dict[str, Document]:
@@ -231,7 +277,9 @@ def _numbers(graph: Graph) -> dict[str, Document]:
     for node in graph:
         names = (argument.name for argument in node.target._schema.arguments)  # type: ignore[attr-defined]
         given = dict(zip(names, node.args, strict=False)) | node.kwargs
-        found[node.name] = {k: _plain(v) for k, v in given.items() if isinstance(v, int | float | str)}
+        found[node.name] = {
+            k: _plain(v) for k, v in given.items() if isinstance(v, int | float | str)
+        }
     return found
 
 

@@ -1,4 +1,5 @@
-"""The closed set of proof steps: facts about stretches of a network, each of which can be checked afresh.
+"""The closed set of proof steps: facts about stretches of a network, each of which can be checked
+afresh.
 
 From them the claim follows by adding gains over operands and multiplying them along paths.
 """
@@ -23,21 +24,25 @@ from autolip.operators.operator import DTYPE, Operator
 from autolip.values import Upper
 
 FACTORISED = 4096
-"""Largest smaller side of an affine map whose norm is certified by factorisation whatever engine gave it."""
+"""Largest smaller side of an affine map whose norm is certified by factorisation whatever engine
+gave it."""
 
 NOTHING = 2.0**-200
-"""What stands for a norm of 0, which no sum in floating point shows: far below the rounding of any other."""
+"""What stands for a norm of 0, which no sum in floating point shows: far below the rounding of any
+other."""
 
 ABOVE = {(Norm.LINF, Norm.L1), (Norm.L2, Norm.L1), (Norm.LINF, Norm.L2)}
 """Pairs in which sums of absolute entries are not the norm of a matrix, but may be above it."""
 
 CANCELLING = 2.0**12
-"""How much larger than a map's norm that of its absolute paths is where its paths cancel but for rounding."""
+"""How much larger than a map's norm that of its absolute paths is where its paths cancel but for
+rounding."""
 
 
 @dataclass(frozen=True)
 class NormFact:
-    """||A||_{p -> q} <= value for the affine map A from source to sink, all paths through affine operations."""
+    """||A||_{p -> q} <= value for the affine map A from source to sink, all paths through affine
+    operations."""
 
     source: str
     sink: str
@@ -46,18 +51,27 @@ class NormFact:
     value: float
     """Raised a little above the bound that a method used, to leave the check some margin."""
     by: str
-    """entries, majorant, symbol, cholesky or lanczos: how it is to be checked; the last three through l2 norms."""
+    """entries, majorant, symbol, cholesky or lanczos: how it is to be checked; the last three
+    through l2 norms."""
 
     @staticmethod
     def of(
-        operator: Operator, source: str, sink: str, p: Norm, q: Norm, bound: Upper, l2: Upper | Refusal
+        operator: Operator,
+        source: str,
+        sink: str,
+        p: Norm,
+        q: Norm,
+        bound: Upper,
+        l2: Upper | Refusal,
     ) -> "NormFact":
         """The fact behind a bound on an operator's norm; `l2` is what is known of its l2 norm."""
         if bound.value == 0:
             return NormFact(source, sink, p, q, NOTHING, "majorant")
         by = _check_for(operator, p, q, bound, l2)
         if by == "symbol":
-            return NormFact(source, sink, p, q, bound.value * (1 + _above_wrapped(operator, bound, l2)), by)
+            return NormFact(
+                source, sink, p, q, bound.value * (1 + _above_wrapped(operator, bound, l2)), by
+            )
         value, around = bound.value * (1 + _margin(operator, by)), _around(operator, p, q)
         if by == "cholesky":
             value = math.hypot(value, 2.0**-24 * math.sqrt(operator.terms + 16) * around)
@@ -72,8 +86,9 @@ class NormFact:
 class QuadraticFact:
     """||sink - sink'||_q <= value ||source - source'||_p because a quadratic form is not negative.
 
-    With z the results of the nonlinear vertices (the keys of `multipliers`) and v their operands, the form is
-    sum inputs x^2 - sum y^2 / outputs - sum multipliers (z - a v)(b v - z), of a gain g multipliers (g^2 v^2 - z^2).
+    With z the results of the nonlinear vertices (the keys of `multipliers`) and v their operands,
+    the form is sum inputs x^2 - sum y^2 / outputs - sum multipliers (z - a v)(b v - z), of a gain g
+    multipliers (g^2 v^2 - z^2).
     """
 
     source: str
@@ -90,9 +105,11 @@ class QuadraticFact:
 
 @dataclass(frozen=True)
 class EntriesFact:
-    """||sink - sink'||_inf <= value ||source - source'||_p, by a quadratic form for every entry of sink, in order.
+    """||sink - sink'||_inf <= value ||source - source'||_p, by a quadratic form for every entry of
+    sink, in order.
 
-    A form is that of its entry alone, its sink the result of reading it; what counts are its multipliers and inputs.
+    A form is that of its entry alone, its sink the result of reading it; what counts are its
+    multipliers and inputs.
     """
 
     source: str
@@ -123,7 +140,8 @@ class Fork:
 
 @dataclass(frozen=True)
 class CasesFact:
-    """||sink - sink'||_2 <= value ||source - source'||_2, by a quadratic form in every case of the tree.
+    """||sink - sink'||_2 <= value ||source - source'||_2, by a quadratic form in every case of the
+    tree.
 
     The norm is convex in every single slope, and so largest with each slope at one of its ends.
     """
@@ -156,7 +174,9 @@ class Proof:
 def _check_for(operator: Operator, p: Norm, q: Norm, bound: Upper, l2: Upper | Refusal) -> str:
     """A check that can succeed on the bound that an engine gave."""
     side = min(operator.in_size, operator.out_size)
-    sums = p is q and all(isinstance(factor, Diagonal) or _moves(factor) for factor in factors(operator))
+    sums = p is q and all(
+        isinstance(factor, Diagonal) or _moves(factor) for factor in factors(operator)
+    )
     exact = p is not Norm.L2 or (sums and _around(operator, p, q) <= bound.value * (1 + 2.0**-40))
     if sums and exact:  # of several wirings Schur's test may be above the l2 norm
         return "majorant"
@@ -172,15 +192,19 @@ def _check_for(operator: Operator, p: Norm, q: Norm, bound: Upper, l2: Upper | R
 
 
 def _through_l2(operator: Operator, p: Norm, q: Norm, bound: Upper, l2: Upper | Refusal) -> bool:
-    """Whether the bound is what the l2 norm shows of it; where the time had ended, that may have been a stand-in."""
+    """Whether the bound is what the l2 norm shows of it; where the time had ended, that may have
+    been a stand-in."""
     if isinstance(l2, Refusal):
         return False
-    around = p.equivalence(Norm.L2, operator.in_size) * l2 * Norm.L2.equivalence(q, operator.out_size)
+    around = (
+        p.equivalence(Norm.L2, operator.in_size) * l2 * Norm.L2.equivalence(q, operator.out_size)
+    )
     return around.value <= bound.value * (1 + 2.0**-30)
 
 
 def _above_wrapped(operator: Operator, bound: Upper, l2: Upper | Refusal) -> float:
-    """How far the supremum of the symbol lies above a bound that made use of a small image, and the usual margin."""
+    """How far the supremum of the symbol lies above a bound that made use of a small image, and the
+    usual margin."""
     margin, core = _margin(operator, "symbol"), without_isometries(operator)
     if not isinstance(core, Convolution) or not_wrapped(core) is not None:
         return margin
@@ -192,7 +216,8 @@ def _above_wrapped(operator: Operator, bound: Upper, l2: Upper | Refusal) -> flo
 
 
 def _around(operator: Operator, p: Norm, q: Norm) -> float:
-    """About ||  |A|  ||_{p -> q}, paths added without regard to signs: what rounding errors are relative to."""
+    """About ||  |A|  ||_{p -> q}, paths added without regard to signs: what rounding errors are
+    relative to."""
     majorant = operator.majorant()
     if majorant is None:
         return 0.0
@@ -211,7 +236,9 @@ def _by_entries(operator: Operator, p: Norm, q: Norm, value: float, around: floa
 
 def _moves(operator: Operator) -> bool:
     """Whether Schur's test gives the norm of this wiring exactly."""
-    return isinstance(operator, Incidence) and (operator.is_selection or operator.in_counts.max().item() <= 1)
+    return isinstance(operator, Incidence) and (
+        operator.is_selection or operator.in_counts.max().item() <= 1
+    )
 
 
 def _margin(operator: Operator, by: str) -> float:

@@ -1,4 +1,5 @@
-"""`autolip check`: re-check a certificate with the separate small program, and the graph in it against the model."""
+"""`autolip check`: re-check a certificate with the separate small program, and the graph in it
+against the model."""
 
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,23 @@ HOLDS, REJECTED = 0, 1
 @click.option(
     "--model",
     metavar="MODEL",
-    help="The model, as for estimate: it is captured again, and the graphs are compared entry by entry.",
+    help="The model, as for estimate: it is captured again, and the graphs are compared entry "
+    "by entry.",
 )
 @network_options
-@click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON, with all of the region.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the verdict as JSON, with all of the region."
+)
 def check(file: Path, as_json: bool, **options: Any) -> int:
     """Re-check the certificate FILE from scratch, and print what it proves under which assumptions.
 
-    The same as `python -m autolip_check FILE`: a separate program, numpy and the standard library only, that shares
-    no code with this one.  With a model, this program then captures it again, of the input and the shape that the
-    certificate names, and compares: all that the certificate has otherwise is listed, and it is rejected.
+    The same as `python -m autolip_check FILE`: a separate program, numpy and the standard library
+    only, that shares no code with this one.  With a model, this program then captures it again, of
+    the input and the shape that the certificate names, and compares: all that the certificate has
+    otherwise is listed, and it is rejected.
 
-    Exit codes: 0 the certificate holds, 1 it is rejected, 2 it is no certificate, or cannot be read.
+    Exit codes: 0 the certificate holds, 1 it is rejected, 2 it is no certificate, or cannot be
+    read.
     """
     from autolip_check.__main__ import judged, told
 
@@ -41,7 +47,9 @@ def check(file: Path, as_json: bool, **options: Any) -> int:
         if found:
             heading = f"rejected: the graph in {file} is not that of {asked.model}"
             return told("\n  - ".join([heading, *found]), REJECTED)
-        verdict = verdict.captured(f"f is {asked.model}, captured again: its graph is that of the certificate")
+        verdict = verdict.captured(
+            f"f is {asked.model}, captured again: its graph is that of the certificate"
+        )
     return told(verdict.to_json() if as_json else str(verdict), HOLDS)
 
 
@@ -52,5 +60,9 @@ def _differences(file: Path, referred: Path | None, asked: AskedNetwork) -> list
     from autolip_check.onnx import initializers
 
     document, tensors = read(file)
-    held = {} if referred is None else {name: stored.values for name, stored in initializers(referred).items()}
+    held = (
+        {}
+        if referred is None
+        else {name: stored.values for name, stored in initializers(referred).items()}
+    )
     return compared(document, held | tensors, asked)

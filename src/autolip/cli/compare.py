@@ -9,7 +9,14 @@ import click
 
 from autolip.cli.estimate import exit_code, show
 from autolip.cli.network import AskedNetwork
-from autolip.cli.options import OutFile, SecondsType, network_options, norm_option, random_options, region_options
+from autolip.cli.options import (
+    OutFile,
+    SecondsType,
+    network_options,
+    norm_option,
+    random_options,
+    region_options,
+)
 from autolip.cli.progress import progress
 from autolip.errors import InputError
 from autolip.files import check_writable, write
@@ -25,24 +32,47 @@ FIGURE = Path("comparison.png")
 @click.argument("model")
 @network_options
 @norm_option
-@click.option("--output", default="all", show_default=True, help="all, one component I, or a difference I-J.")
+@click.option(
+    "--output", default="all", show_default=True, help="all, one component I, or a difference I-J."
+)
 @region_options
 @random_options
-@click.option("--each", type=SecondsType(), default="60", show_default=True, help="Time for each method: 90, 90s, 2m.")
 @click.option(
-    "--figure", type=OutFile(".png", ".svg"), metavar="FILE", help="The figure, .png or .svg. [comparison.png]"
+    "--each",
+    type=SecondsType(),
+    default="60",
+    show_default=True,
+    help="Time for each method: 90, 90s, 2m.",
 )
-@click.option("--json", "as_json", type=OutFile(".json"), metavar="FILE", help="The same as -o FILE.json.")
 @click.option(
-    "-o", "file", type=OutFile(*FORMATS), metavar="FILE", help="Write the table too: .txt, .json, .csv, .html."
+    "--figure",
+    type=OutFile(".png", ".svg"),
+    metavar="FILE",
+    help="The figure, .png or .svg. [comparison.png]",
+)
+@click.option(
+    "--json", "as_json", type=OutFile(".json"), metavar="FILE", help="The same as -o FILE.json."
+)
+@click.option(
+    "-o",
+    "file",
+    type=OutFile(*FORMATS),
+    metavar="FILE",
+    help="Write the table too: .txt, .json, .csv, .html.",
 )
 def compare(
-    each: float, output: str, figure: Path | None, as_json: Path | None, file: Path | None, **options: Any
+    each: float,
+    output: str,
+    figure: Path | None,
+    as_json: Path | None,
+    file: Path | None,
+    **options: Any,
 ) -> int:
     """Run every method on MODEL, each on its own, and compare bounds and seconds.
 
-    One table, smallest upper bound first, with the methods that refuse and why; one figure, bound against seconds,
-    where matplotlib is installed (extra: report).  Below the upper bounds, a lower one by gradient ascent.
+    One table, smallest upper bound first, with the methods that refuse and why; one figure, bound
+    against seconds, where matplotlib is installed (extra: report).  Below the upper bounds, a lower
+    one by gradient ascent.
     """
     drawn = _checked_figure(figure)
     network = AskedNetwork.taken(options)
@@ -54,7 +84,9 @@ def compare(
         region = AskedRegion.taken(options)
         question = Question.asked(output=output, **options)
         if question.output == "pairs":
-            raise InputError("a comparison is of one constant: give one output or a difference instead of pairs")
+            raise InputError(
+                "a comparison is of one constant: give one output or a difference instead of pairs"
+            )
         say(f"capturing {network.model}")
         found = network.load()
         result = compared(
@@ -75,7 +107,8 @@ def compare(
 
 
 def _checked_figure(figure: Path | None) -> Path | None:
-    """Where the figure goes, None where it cannot be drawn and nobody asked for it; looked at before the work."""
+    """Where the figure goes, None where it cannot be drawn and nobody asked for it; looked at
+    before the work."""
     drawable = find_spec("matplotlib") is not None
     if figure is not None and not drawable:
         raise InputError("the figure needs matplotlib: pip install 'autolip[report]'")
@@ -86,7 +119,9 @@ def _checked_figure(figure: Path | None) -> Path | None:
 
 def _write(result: "Result", figure: Path | None, files: list[Path]) -> None:
     """The figure, and the table where that is asked for."""
-    contents: dict[Path, bytes | str] = {path: FORMATS[suffix_of(path, tuple(FORMATS))](result) for path in files}
+    contents: dict[Path, bytes | str] = {
+        path: FORMATS[suffix_of(path, tuple(FORMATS))](result) for path in files
+    }
     if figure is not None:
         from autolip.report.comparison import comparison
 

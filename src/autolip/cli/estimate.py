@@ -57,30 +57,50 @@ class Asked:
 @click.argument("model", required=False)
 @network_options
 @norm_option
-@click.option("--output", default="all", show_default=True, help="all, one component I, a difference I-J, or pairs.")
-@region_options
-@click.option("--method", multiple=True, metavar="NAME", help="Upper bound; may be repeated. [auto]")
-@click.option("--lower", multiple=True, metavar="NAME", help="Search for a lower bound; may be repeated. [ascent]")
 @click.option(
-    "--data", type=InFile(), metavar="FILE.npy", help="Inputs (.npy, one a row) for the lower bound named dataset."
+    "--output",
+    default="all",
+    show_default=True,
+    help="all, one component I, a difference I-J, or pairs.",
+)
+@region_options
+@click.option(
+    "--method", multiple=True, metavar="NAME", help="Upper bound; may be repeated. [auto]"
+)
+@click.option(
+    "--lower",
+    multiple=True,
+    metavar="NAME",
+    help="Search for a lower bound; may be repeated. [ascent]",
+)
+@click.option(
+    "--data",
+    type=InFile(),
+    metavar="FILE.npy",
+    help="Inputs (.npy, one a row) for the lower bound named dataset.",
 )
 @random_options
-@click.option("--time-budget", type=SecondsType(), help="Stop after so long, with what is known: 90, 90s, 2m.")
+@click.option(
+    "--time-budget", type=SecondsType(), help="Stop after so long, with what is known: 90, 90s, 2m."
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON (docs/json.md).")
 @click.option(
     "-o",
     "file",
     type=OutFile(*FORMATS, CERTIFICATE),
     metavar="FILE",
-    help="Write to a file instead: text (.txt), .json, .csv, .html, or the upper bound's certificate (.cert).",
+    help="Write to a file instead: text (.txt), .json, .csv, .html, or the upper bound's "
+    "certificate (.cert).",
 )
-@click.option("--refer", is_flag=True, help="In a .cert, leave out the weights that the .onnx file holds.")
+@click.option(
+    "--refer", is_flag=True, help="In a .cert, leave out the weights that the .onnx file holds."
+)
 def estimate(**options: Any) -> int:
     """Bracket the Lipschitz constant of MODEL.
 
-    MODEL is an .onnx file, a torch.export archive (.pt2), module:factory (a function without arguments that returns
-    an nn.Module, looked for in the current folder first), or the name of a shipped network.  Without MODEL, the
-    shipped networks are listed.
+    MODEL is an .onnx file, a torch.export archive (.pt2), module:factory (a function without
+    arguments that returns an nn.Module, looked for in the current folder first), or the name of a
+    shipped network.  Without MODEL, the shipped networks are listed.
 
     Exit codes: 0 a bracket, 2 bad input or unsupported, 3 the time budget ended early.
     """
@@ -103,12 +123,16 @@ def _check(asked: Asked, network: AskedNetwork) -> None:
     """What the options say about the file, before the work."""
     suffix = None if asked.file is None else suffix_of(asked.file, (*FORMATS, CERTIFICATE))
     if asked.refer and not (suffix == CERTIFICATE and network.model.endswith(".onnx")):
-        raise InputError("--refer goes with a certificate (-o FILE.cert) of an .onnx file: leave it out")
+        raise InputError(
+            "--refer goes with a certificate (-o FILE.cert) of an .onnx file: leave it out"
+        )
     if asked.as_json and suffix not in (None, ".json"):
         raise InputError(f"--json and {asked.file} are two formats: leave one of them out")
 
 
-def _bracket(asked: Asked, network: AskedNetwork, region: "AskedRegion", say: Callable[[str], None]) -> "Result":
+def _bracket(
+    asked: Asked, network: AskedNetwork, region: "AskedRegion", say: Callable[[str], None]
+) -> "Result":
     """Read what was asked, capture, bound."""
     from autolip.estimate import answered
 
@@ -121,7 +145,9 @@ def _bracket(asked: Asked, network: AskedNetwork, region: "AskedRegion", say: Ca
         region=region.around(found.capture.example) or question.region,
         lowers=_searches(question.lowers, data, asked, tuple(found.capture.graph.input_shape)),
     )
-    result = answered(found.capture, question, model=found.name, time_budget=asked.time_budget, progress=say)
+    result = answered(
+        found.capture, question, model=found.name, time_budget=asked.time_budget, progress=say
+    )
     return replace(
         result,
         notes=(*region.notes, *result.notes),
@@ -163,13 +189,17 @@ def _searches(
     from autolip.lower import Dataset
 
     if data.dim() == 0 or data.numel() != len(data) * math.prod(shape) or len(data) == 0:
-        raise InputError(f"{asked.data} has shape {tuple(data.shape)}: each row must be an input of shape {shape}")
+        raise InputError(
+            f"{asked.data} has shape {tuple(data.shape)}: each row must be an input of "
+            f"shape {shape}"
+        )
     others = [search for search in lowers if not isinstance(search, Dataset)]
     return (*others, Dataset(data.reshape(len(data), *shape)))
 
 
 def _deliver(result: "Result", asked: Asked, network: AskedNetwork) -> None:
-    """Give the result to its file or the standard output: where the file fails, the bracket is printed all the same."""
+    """Give the result to its file or the standard output: where the file fails, the bracket is
+    printed all the same."""
     if asked.file is None:
         show(result, asked.as_json)
         return
@@ -190,7 +220,9 @@ def _certify(result: "Result", file: Path, model: Path | None) -> None:
 
     certificate = result.certificate()
     certificate.save(file, model)
-    click.echo(f"{result!r}\n\n{file} certifies {digits_up(certificate.value)}, by {certificate.method}")
+    click.echo(
+        f"{result!r}\n\n{file} certifies {digits_up(certificate.value)}, by {certificate.method}"
+    )
 
 
 def show(result: "Result", as_json: bool = False) -> None:
@@ -207,7 +239,9 @@ def show(result: "Result", as_json: bool = False) -> None:
 
 def exit_code(result: "Result") -> int:
     """0 for a bracket, 3 where the time budget ended early with a bound, else 2."""
-    missing = [side for side, row in (("upper", result.upper), ("lower", result.lower)) if row is None]
+    missing = [
+        side for side, row in (("upper", result.upper), ("lower", result.lower)) if row is None
+    ]
     if not missing:
         return 0 if result.complete else ENDED_EARLY
     click.echo(f"autolip: no {' and no '.join(missing)} bound: see the reasons above", err=True)

@@ -19,7 +19,8 @@ FLIPPED = {"<=": ">=", ">=": "<=", "<": ">", ">": "<", "=": "="}
 
 @dataclass
 class Hull:
-    """lower[i] <= x_i <= upper[i] for every input that is bounded; `joined` is the most boxes that an `or` joins."""
+    """lower[i] <= x_i <= upper[i] for every input that is bounded; `joined` is the most boxes that
+    an `or` joins."""
 
     lower: dict[int, Decimal] = field(default_factory=dict)
     upper: dict[int, Decimal] = field(default_factory=dict)
@@ -55,17 +56,22 @@ class Hull:
     def ends(self, count: int, name: Callable[[int], str]) -> tuple[list[float], list[float]]:
         """The doubles of `count` inputs, rounded outward: the box is never too small.
 
-        Raises InputError for an input without a bound, named by `name`, and for one that no double bounds.
+        Raises InputError for an input without a bound, named by `name`, and for one that no double
+        bounds.
         """
         for side, known in (("lower", self.lower), ("upper", self.upper)):
             missing = next((index for index in range(count) if index not in known), None)
             if missing is not None:
                 raise InputError(f"{name(missing)} has no {side} bound: a box needs both")
         indices = range(count)
-        return [_below(self.lower[index]) for index in indices], [_above(self.upper[index]) for index in indices]
+        return [_below(self.lower[index]) for index in indices], [
+            _above(self.upper[index]) for index in indices
+        ]
 
 
-def _common(bounds: Sequence[dict[int, Decimal]], furthest: Callable[..., Decimal]) -> dict[int, Decimal]:
+def _common(
+    bounds: Sequence[dict[int, Decimal]], furthest: Callable[..., Decimal]
+) -> dict[int, Decimal]:
     """The furthest of the bounds on every input that all of them bound."""
     shared = set(bounds[0]).intersection(*bounds[1:])
     return {index: furthest(bound[index] for bound in bounds) for index in shared}
@@ -80,7 +86,9 @@ def decimal(text: str) -> Decimal | None:
     if match is not None and abs(int(match[4] or 0)) <= EXPONENT:
         return Decimal(text)
     if re.match(r"[-+]?\.?[0-9]", text):
-        raise InputError(f"{_short(text)} is no decimal number, or has more digits than any double: write fewer")
+        raise InputError(
+            f"{_short(text)} is no decimal number, or has more digits than any double: write fewer"
+        )
     return None
 
 

@@ -1,4 +1,5 @@
-"""`autolip rules`, `autolip methods`, and the list of shipped networks: what there is to choose from."""
+"""`autolip rules`, `autolip methods`, and the list of shipped networks: what there is to choose
+from."""
 
 import inspect
 import shutil
@@ -16,9 +17,13 @@ def rules() -> None:
     from autolip.rules import RULES
 
     rows = sorted((rule.group, rule.name, rule.claim) for rule in RULES.values())
-    sheet = Sheet("", ("operation", "group", "slope set"), tuple((n, g, c) for g, n, c in rows), left=3)
+    sheet = Sheet(
+        "", ("operation", "group", "slope set"), tuple((n, g, c) for g, n, c in rows), left=3
+    )
     click.echo(aligned(sheet))
-    click.echo(f"\n{len(rows)} operations. Any other is refused by name, with its place in the model.")
+    click.echo(
+        f"\n{len(rows)} operations. Any other is refused by name, with its place in the model."
+    )
 
 
 @click.command()
@@ -48,7 +53,8 @@ def shipped_networks() -> str:
 
 
 def _entry(name: str, method: Any, refusing: str, default: bool) -> str:
-    """A method in a few lines: claim, source, what the docstring of `refusing` says it refuses, its name in Python."""
+    """A method in a few lines: claim, source, what the docstring of `refusing` says it refuses, its
+    name in Python."""
     claim = (inspect.getdoc(type(method)) or "").split("\n")[0]
     told = (inspect.getdoc(getattr(type(method), refusing)) or "").split("\n")[0]
     refuses = [told] if told.startswith("Refuses") else []

@@ -16,14 +16,22 @@ from autolip.cli.estimate import estimate
 from autolip.cli.listing import methods, rules
 from autolip.cli.norm import norm
 from autolip.cli.reproduce import reproduce
-from autolip.errors import AutolipError, InputError, InternalError, OutputError, UnsupportedOperation, printable
+from autolip.errors import (
+    AutolipError,
+    InputError,
+    InternalError,
+    OutputError,
+    UnsupportedOperation,
+    printable,
+)
 
 BAD_INPUT, DEFECT, NOT_WRITTEN, INTERRUPTED, CLOSED = 2, 70, 74, 130, 141
 DEBUG = "--debug"
 
 
 class _App(click.Group):
-    """What ends a command reaches `main` as it is: click would answer interruptions and closed pipes itself."""
+    """What ends a command reaches `main` as it is: click would answer interruptions and closed
+    pipes itself."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -33,16 +41,27 @@ class _App(click.Group):
         except BrokenPipeError as error:
             raise _Closed() from error
         except SystemExit as error:
-            raise InputError("the model's own code ended the program (sys.exit): there is no result") from error
+            raise InputError(
+                "the model's own code ended the program (sys.exit): there is no result"
+            ) from error
 
 
 class _Closed(Exception):
     """Whoever read the standard output has gone."""
 
 
-@click.group(cls=_App, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(None, "-V", "--version", package_name="autolip", message="autolip %(version)s")
-@click.option(DEBUG, is_flag=True, expose_value=False, help="After an error, show where in the program it arose.")
+@click.group(
+    cls=_App, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(
+    None, "-V", "--version", package_name="autolip", message="autolip %(version)s"
+)
+@click.option(
+    DEBUG,
+    is_flag=True,
+    expose_value=False,
+    help="After an error, show where in the program it arose.",
+)
 def app() -> None:
     """Certified brackets on the Lipschitz constant of a neural network."""
 
@@ -59,7 +78,8 @@ app.add_command(methods)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code, as docs/command-line.md explains it.
 
-    Whatever goes wrong is one sentence on the standard error; `--debug`, anywhere, adds the traceback.
+    Whatever goes wrong is one sentence on the standard error; `--debug`, anywhere, adds the
+    traceback.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = DEBUG in given
@@ -112,10 +132,14 @@ def _answer(error: Exception) -> int:
         case OSError():
             _abandoned()
             where = "" if error.filename is None else f" {error.filename}"
-            return _told(f"reading or writing{where} failed: {error.strerror or error}", code=NOT_WRITTEN)
+            return _told(
+                f"reading or writing{where} failed: {error.strerror or error}", code=NOT_WRITTEN
+            )
     said = " ".join(str(error).split())
     about = type(error).__name__ + (f" ({said})" if said else "")
-    return _told(f"a defect of autolip, {about}: please report it with what {DEBUG} adds", code=DEFECT)
+    return _told(
+        f"a defect of autolip, {about}: please report it with what {DEBUG} adds", code=DEFECT
+    )
 
 
 def _told(*lines: str, code: int) -> int:
@@ -126,7 +150,8 @@ def _told(*lines: str, code: int) -> int:
 
 
 def _abandoned() -> None:
-    """What the standard output could not take goes nowhere, instead of failing again when Python ends."""
+    """What the standard output could not take goes nowhere, instead of failing again when Python
+    ends."""
     if sys.stdout is None:
         return
     try:
@@ -138,7 +163,8 @@ def _abandoned() -> None:
 
 @contextmanager
 def _streams() -> Iterator[None]:
-    """Characters that a stream cannot show are escaped; a standard error that is closed takes what it is given."""
+    """Characters that a stream cannot show are escaped; a standard error that is closed takes what
+    it is given."""
     streams = sys.stdout, sys.stderr
     changed: list[tuple[Callable[..., None], str | None]] = []
     if sys.stderr is None:

@@ -30,7 +30,9 @@ class AskedNetwork:
         """From all of a command's options; InputError where the model's file cannot be read."""
         if Path(options["model"]).suffix in FILES:
             check_readable(options["model"])
-        return AskedNetwork(**{name: options.pop(name) for name in AskedNetwork.__dataclass_fields__})
+        return AskedNetwork(
+            **{name: options.pop(name) for name in AskedNetwork.__dataclass_fields__}
+        )
 
     def load(self) -> "Network":
         """Capture it; PyTorch is imported here."""
@@ -38,6 +40,11 @@ class AskedNetwork:
         from autolip.capture.load import load_network
         from autolip.cli.regions import read_array
 
-        values = {name: read_array(value) if isinstance(value, Path) else value for name, value in self.fix}
-        asked = Request(self.weights, self.input_shape, self.varying, values, self.evaluation, self.outputs)
+        values = {
+            name: read_array(value) if isinstance(value, Path) else value
+            for name, value in self.fix
+        }
+        asked = Request(
+            self.weights, self.input_shape, self.varying, values, self.evaluation, self.outputs
+        )
         return load_network(self.model, asked)

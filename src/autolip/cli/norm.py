@@ -18,17 +18,29 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model")
-@click.option("--module", metavar="PATH", help="Only the affine blocks that end in this module, such as features.3.")
+@click.option(
+    "--module",
+    metavar="PATH",
+    help="Only the affine blocks that end in this module, such as features.3.",
+)
 @network_options
 @norm_option
-@click.option("--tolerance", type=float, default=1e-3, show_default=True, help="Relative excess the engines aim at.")
+@click.option(
+    "--tolerance",
+    type=float,
+    default=1e-3,
+    show_default=True,
+    help="Relative excess the engines aim at.",
+)
 @random_options
-def norm(module: str | None, norm: str, tolerance: float, seed: int | None, delta: float, **options: Any) -> int:
+def norm(
+    module: str | None, norm: str, tolerance: float, seed: int | None, delta: float, **options: Any
+) -> int:
     """Bound the operator norm of every affine block of MODEL, by every engine that takes it.
 
-    Affine neighbours (convolution, batch norm, average pooling, ...) are one block, and the norm is that of the
-    composed map.  The smallest bound is marked; below it the power method after 10 and 100 iterations shows how far
-    from below it is: it is not a bound.
+    Affine neighbours (convolution, batch norm, average pooling, ...) are one block, and the norm is
+    that of the composed map.  The smallest bound is marked; below it the power method after 10 and
+    100 iterations shows how far from below it is: it is not a bound.
     """
     network = AskedNetwork.taken(options)
     with progress() as say:
@@ -50,7 +62,9 @@ def norm(module: str | None, norm: str, tolerance: float, seed: int | None, delt
         for block in block_norms(problem, module):
             _show(block)
     if seed is not None:
-        click.echo(f"seed {seed}: what is confident is so for networks made without knowledge of it")
+        click.echo(
+            f"seed {seed}: what is confident is so for networks made without knowledge of it"
+        )
     return 0
 
 
@@ -80,10 +94,18 @@ def sheet(block: "BlockNorms") -> "Sheet":
         value, passes = digits_near(power.value.value), f"{power.work / block.work:.0f}"
         name = f"power method, {power.iterations} iterations"
         rows.append((name, "estimate, from below", value, f"{power.seconds:.2f}", passes))
-    into, out = (" x ".join(map(str, shape)) for shape in (block.operator.in_shape, block.operator.out_shape))
+    into, out = (
+        " x ".join(map(str, shape)) for shape in (block.operator.in_shape, block.operator.out_shape)
+    )
     caption = f"{block.place}: {into} -> {out}, {block.weights} weights"
     bold = tuple(number for number, found in enumerate(block.engines) if found is winner)
-    return Sheet(caption, ("engine", "certainty", "value", "seconds", "passes"), tuple(rows), left=2, bold=bold)
+    return Sheet(
+        caption,
+        ("engine", "certainty", "value", "seconds", "passes"),
+        tuple(rows),
+        left=2,
+        bold=bold,
+    )
 
 
 def _row(found: "Candidate", work: float, best: bool) -> tuple[str, ...]:

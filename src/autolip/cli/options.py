@@ -44,7 +44,9 @@ class ShapeType(click.ParamType):
         if numbers == 0:
             self.fail(f"{value!r} is empty: every size must be at least 1", param, ctx)
         if numbers > LARGEST_INPUT:
-            self.fail(f"{value!r} has {numbers:.3g} numbers, more than an input may have", param, ctx)
+            self.fail(
+                f"{value!r} has {numbers:.3g} numbers, more than an input may have", param, ctx
+            )
         return (name or None, shape)
 
 
@@ -95,7 +97,11 @@ class FixType(click.ParamType):
             return value
         name, separator, file = value.partition("=")
         if not (separator and name and file):
-            self.fail(f"{value!r} names no file: write name=values.npy, or name=2.5 for a number", param, ctx)
+            self.fail(
+                f"{value!r} names no file: write name=values.npy, or name=2.5 for a number",
+                param,
+                ctx,
+            )
         number = _number(file)
         if number is not None:
             return (name, number)
@@ -124,7 +130,11 @@ class SecondsType(click.ParamType):
         match = re.fullmatch(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-z]*)", value.strip())
         seconds = 0.0 if match is None else float(match[1]) * UNITS.get(match[2], 0.0)
         if seconds == 0:
-            self.fail(f"{value!r} is not a duration: write seconds > 0, such as 90, 90s, 2m or 1h", param, ctx)
+            self.fail(
+                f"{value!r} is not a duration: write seconds > 0, such as 90, 90s, 2m or 1h",
+                param,
+                ctx,
+            )
         if seconds > LONGEST:
             self.fail(f"{value!r} is longer than thirty years", param, ctx)
         return seconds
@@ -146,7 +156,8 @@ network_options = together(
         "--input-shape",
         type=ShapeType(),
         multiple=True,
-        help="Shape of the input, batch included: 1,3,32,32. Several inputs: give it once for each, as NAME=1,3.",
+        help="Shape of the input, batch included: 1,3,32,32. Several inputs: give it once for "
+        "each, as NAME=1,3.",
     ),
     click.option(
         "--input",
@@ -166,32 +177,61 @@ network_options = together(
         metavar="FILE",
         help="Weights for module:factory: .safetensors, or a state dict (.pth).",
     ),
-    click.option("--eval", "evaluation", is_flag=True, help="Call model.eval() on what module:factory returns."),
+    click.option(
+        "--eval",
+        "evaluation",
+        is_flag=True,
+        help="Call model.eval() on what module:factory returns.",
+    ),
     click.option(
         "--outputs",
         metavar="NAME",
-        help="Which of several tensors that the network returns: a name, a number, or all as one vector.",
+        help="Which of several tensors that the network returns: a name, a number, or all as "
+        "one vector.",
     ),
 )
 """How the network is read."""
 
 norm_option = click.option(
-    "--norm", default="l2", show_default=True, help="l1, l2 or linf, or a pair input:output such as linf:l2."
+    "--norm",
+    default="l2",
+    show_default=True,
+    help="l1, l2 or linf, or a pair input:output such as linf:l2.",
 )
 
 region_options = together(
-    click.option("--center", type=CenterType(), metavar="FILE.npy", help="Centre of a ball to stay in, or: example."),
+    click.option(
+        "--center",
+        type=CenterType(),
+        metavar="FILE.npy",
+        help="Centre of a ball to stay in, or: example.",
+    ),
     click.option("--radius", type=float, help="Radius of the ball."),
     click.option(
-        "--ball", type=click.Choice(["l2", "linf"]), default="l2", show_default=True, help="Norm of the ball."
+        "--ball",
+        type=click.Choice(["l2", "linf"]),
+        default="l2",
+        show_default=True,
+        help="Norm of the ball.",
     ),
     click.option(
-        "--box", type=InFile(), metavar="FILE", help="Box to stay in: VNN-LIB bounds, or .npy of shape (2, n)."
+        "--box",
+        type=InFile(),
+        metavar="FILE",
+        help="Box to stay in: VNN-LIB bounds, or .npy of shape (2, n).",
     ),
 )
 """Where the input may lie."""
 
 random_options = together(
-    click.option("--seed", type=int, help="Seed of everything random. [bounds: the system's randomness]"),
-    click.option("--delta", type=float, default=1e-9, show_default=True, help="Failure probability of random bounds."),
+    click.option(
+        "--seed", type=int, help="Seed of everything random. [bounds: the system's randomness]"
+    ),
+    click.option(
+        "--delta",
+        type=float,
+        default=1e-9,
+        show_default=True,
+        help="Failure probability of random bounds.",
+    ),
 )

@@ -9,7 +9,8 @@ from contextlib import contextmanager, redirect_stdout
 def progress() -> Iterator[Callable[[str], None]]:
     """A function that shows a line with a spinner and the time taken; it leaves nothing behind.
 
-    What the model's own code prints meanwhile goes the same way: the standard output is the answer's.
+    What the model's own code prints meanwhile goes the same way: the standard output is the
+    answer's.
     """
     with redirect_stdout(sys.stderr), _spinner() as say:
         yield say
@@ -36,10 +37,19 @@ def step_progress() -> Iterator[Callable[[str, int, int], None]]:
         yield lambda text, done, total: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
     text = TextColumn("{task.description}", markup=False)
     columns = SpinnerColumn(), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn(), text
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("loading PyTorch", total=None)
-        yield lambda text, done, total: bar.update(task, description=text, completed=done, total=total)
+        yield lambda text, done, total: bar.update(
+            task, description=text, completed=done, total=total
+        )

@@ -24,12 +24,16 @@ from autolip.regions import Ball, Box, Everywhere, Region
 
 
 def compared(document: Document, tensors: Arrays, asked: AskedNetwork) -> list[str]:
-    """What the graph of a certificate has otherwise than the model, captured again; empty where it is the model's."""
+    """What the graph of a certificate has otherwise than the model, captured again; empty where it
+    is the model's."""
     provenance, graph, claim = document["provenance"], document["graph"], document["claim"]
     shape = graph["vertices"][0]["shape"]
     network = _as_certified(asked, provenance, shape).load()
     if list(network.capture.graph.input_shape) != shape:
-        return [f"the input has shape {shape}, the model's has {list(network.capture.graph.input_shape)}"]
+        return [
+            f"the input has shape {shape}, the model's has "
+            f"{list(network.capture.graph.input_shape)}"
+        ]
     region = region_of(graph["region"], shape)
     p, q = (Norm(name) for name in claim["norms"])
     problem = Problem.pose(network.capture.graph, region, p, q, NormOptions())
@@ -47,11 +51,16 @@ def compared(document: Document, tensors: Arrays, asked: AskedNetwork) -> list[s
 
 
 def _as_certified(asked: AskedNetwork, provenance: Document, shape: list[int]) -> AskedNetwork:
-    """The input and the shape that the certificate is about, unless something else was asked for."""
+    """The input and the shape that the certificate is about, unless something else was asked
+    for."""
     told = provenance.get("input")
     varying = asked.varying or (told if isinstance(told, str) else None)
     known = asked.input_shape or asked.model in zoo.names() or Path(asked.model).suffix == ".pt2"
-    return replace(asked, varying=varying, input_shape=asked.input_shape if known else ((varying, tuple(shape)),))
+    return replace(
+        asked,
+        varying=varying,
+        input_shape=asked.input_shape if known else ((varying, tuple(shape)),),
+    )
 
 
 def region_of(entry: Document, shape: list[int]) -> Region:
@@ -71,24 +80,32 @@ def region_of(entry: Document, shape: list[int]) -> Region:
 
 
 def _views(problem: Problem, claimed: Written) -> Iterator[SlopeGraph]:
-    """The graphs that methods certify: operation by operation, lowered, with the layers of a chain cut."""
+    """The graphs that methods certify: operation by operation, lowered, with the layers of a chain
+    cut."""
     vertices, names = claimed.vertices(), problem.slopes.by_name
-    cuts = {name: cut for name in names if (cut := _cut(name, vertices, claimed.tensors)) is not None}
+    cuts = {
+        name: cut for name in names if (cut := _cut(name, vertices, claimed.tensors)) is not None
+    }
     if all(source in names for source, _ in cuts.values()):
         yield with_cuts(problem.slopes, cuts)
     yield without_fixed(problem.lowered)
 
 
 def _cut(layer: str, claimed: dict[str, Document], tensors: Arrays) -> tuple[str, Cut] | None:
-    """W = [P, g I] [Q; (W - P Q) / g] as the certificate cuts a layer: any P, Q and power of two g do.
+    """W = [P, g I] [Q; (W - P Q) / g] as the certificate cuts a layer: any P, Q and power of two g
+    do.
 
-    Only these three are read off, and the steps made again with them: what else is there must agree.
+    Only these three are read off, and the steps made again with them: what else is there must
+    agree.
     """
     try:
         (to_q,), (_, from_q) = claimed[f"{layer}:q"]["edges"], claimed[f"{layer}:rest"]["edges"]
         (read,), (_, shrunk) = claimed[to_q["source"]]["edges"], claimed[f"{layer}:cut"]["edges"]
         (shrink,) = claimed[shrunk["source"]]["edges"]
-        right, left = (torch.from_numpy(tensors[edge["map"]["weight"]].astype("float64")) for edge in (to_q, from_q))
+        right, left = (
+            torch.from_numpy(tensors[edge["map"]["weight"]].astype("float64"))
+            for edge in (to_q, from_q)
+        )
         gain = 1 / float(shrink["map"]["weight"])
     except (LookupError, ValueError, TypeError, ArithmeticError):
         return None

@@ -21,7 +21,8 @@ LARGEST_TEXT = 2**26
 
 @dataclass(frozen=True)
 class AskedRegion:
-    """The region that `region_options` describe, None for everywhere, and what must be said about it.
+    """The region that `region_options` describe, None for everywhere, and what must be said about
+    it.
 
     Where `at_example`, the ball is to be put around the network's own example.
     """
@@ -42,7 +43,9 @@ class AskedRegion:
         return read_region(*(options.pop(name) for name in ("center", "radius", "ball", "box")))
 
 
-def read_region(center: Path | str | None, radius: float | None, ball: str, box: Path | None) -> AskedRegion:
+def read_region(
+    center: Path | str | None, radius: float | None, ball: str, box: Path | None
+) -> AskedRegion:
     """The ball or box asked for on the command line.
 
     Raises InputError for options that contradict each other and files that cannot be read.
@@ -56,7 +59,9 @@ def read_region(center: Path | str | None, radius: float | None, ball: str, box:
     if center is None or radius is None:
         raise InputError("a ball needs both --center and --radius")
     at_example = center == EXAMPLE
-    return AskedRegion(Ball(0.0 if at_example else read_array(Path(center)), radius, Norm(ball)), at_example)
+    return AskedRegion(
+        Ball(0.0 if at_example else read_array(Path(center)), radius, Norm(ball)), at_example
+    )
 
 
 def read_array(path: Path) -> Tensor:
@@ -64,9 +69,12 @@ def read_array(path: Path) -> Tensor:
     check_readable(path)
     try:
         array = np.load(path, allow_pickle=False)
-    except Exception as error:  # a file that says what it is not: each part of NumPy's reader fails in its own way
+    except (
+        Exception
+    ) as error:  # a file that says what it is not: each part of NumPy's reader fails in its own way
         raise InputError(
-            f"{_name(path)} is not a .npy file of numbers, or it is damaged: write it with numpy.save"
+            f"{_name(path)} is not a .npy file of numbers, or it is damaged: write it "
+            "with numpy.save"
         ) from error
     if not isinstance(array, np.ndarray):
         raise InputError(f"{_name(path)} holds several arrays: give a .npy file with one")
@@ -78,7 +86,10 @@ def read_array(path: Path) -> Tensor:
 def _array_box(path: Path) -> AskedRegion:
     ends = read_array(path)
     if ends.dim() < 1 or ends.shape[0] != 2:
-        raise InputError(f"{_name(path)} has shape {tuple(ends.shape)}: a box is (2, n), lower ends and upper ends")
+        raise InputError(
+            f"{_name(path)} has shape {tuple(ends.shape)}: a box is (2, n), lower ends "
+            "and upper ends"
+        )
     return AskedRegion(Box(ends[0], ends[1]))
 
 
@@ -86,10 +97,16 @@ def _text_box(path: Path) -> AskedRegion:
     text = read_text(path, "VNN-LIB text", LARGEST_TEXT)
     try:
         found = read_box(text)
-        box = Box(torch.tensor(found.lower, dtype=torch.float64), torch.tensor(found.upper, dtype=torch.float64))
+        box = Box(
+            torch.tensor(found.lower, dtype=torch.float64),
+            torch.tensor(found.upper, dtype=torch.float64),
+        )
     except InputError as error:
         raise InputError(f"{_name(path)}: {printable(str(error))}") from error
-    note = f"{_name(path)} joins {found.joined} boxes by `or`: the region is the box around all of them"
+    note = (
+        f"{_name(path)} joins {found.joined} boxes by `or`: the region is the box around all "
+        "of them"
+    )
     return AskedRegion(box, notes=(note,) if found.joined > 1 else ())
 
 

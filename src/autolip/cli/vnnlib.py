@@ -1,8 +1,9 @@
 """Boxes from VNN-LIB files: the bounds that the assertions put on the inputs.
 
-A property is a list of s-expressions.  Bounds on single inputs, joined by `and` and `or`, have a box around them;
-anything else that speaks of an input is refused, and what speaks of outputs alone is ignored.  Files of version 1.0,
-where inputs are called X_0, X_1, ..., are read here; those of version 2.0 by the package vnnlib.
+A property is a list of s-expressions.  Bounds on single inputs, joined by `and` and `or`, have a
+box around them; anything else that speaks of an input is refused, and what speaks of outputs alone
+is ignored.  Files of version 1.0, where inputs are called X_0, X_1, ..., are read here; those of
+version 2.0 by the package vnnlib.
 """
 
 import re
@@ -27,7 +28,8 @@ DEEPEST = 100
 
 @dataclass(frozen=True)
 class FoundBox:
-    """The ends of a box, in the order of the inputs; `joined` > 1 boxes where it is the one around alternatives."""
+    """The ends of a box, in the order of the inputs; `joined` > 1 boxes where it is the one around
+    alternatives."""
 
     lower: list[float]
     upper: list[float]
@@ -37,7 +39,8 @@ class FoundBox:
 def read_box(text: str) -> FoundBox:
     """The box that the text's assertions put the inputs in.
 
-    Raises InputError where the text is no VNN-LIB, an input lacks a bound, or the inputs are bound by more than boxes.
+    Raises InputError where the text is no VNN-LIB, an input lacks a bound, or the inputs are bound
+    by more than boxes.
     """
     plain = COMMENT.sub("", text)
     try:
@@ -57,7 +60,9 @@ def _first(expressions: list[Expression], text: str) -> FoundBox:
             case ["assert", condition]:
                 hull.narrow(_hull(condition))
             case _:
-                raise InputError(f"{_written(expression)} is not understood: declare-const and assert are")
+                raise InputError(
+                    f"{_written(expression)} is not understood: declare-const and assert are"
+                )
     inputs = {int(found[1]) for found in map(INPUT.fullmatch, TOKEN.findall(text)) if found}
     if not inputs:
         raise InputError("there is no bound on an input X_0, X_1, ...")
@@ -70,7 +75,9 @@ def _second(text: str) -> FoundBox:
     try:
         from autolip.cli.vnnlib2 import read_second
     except ImportError as error:
-        raise InputError("files of version 2.0 need vnnlib: pip install 'autolip[vnnlib]'") from error
+        raise InputError(
+            "files of version 2.0 need vnnlib: pip install 'autolip[vnnlib]'"
+        ) from error
     return read_second(text)
 
 

@@ -1,4 +1,5 @@
-"""VNN-LIB 2.0: networks with declared inputs; the package vnnlib reads the text and checks its types."""
+"""VNN-LIB 2.0: networks with declared inputs; the package vnnlib reads the text and checks its
+types."""
 
 import json
 import math
@@ -6,7 +7,19 @@ from decimal import Decimal
 from typing import Any
 
 import vnnlib
-from vnnlib import And, Comparison, Equal, GreaterEqual, GreaterThan, LessEqual, LessThan, Literal, Negate, Or, Var
+from vnnlib import (
+    And,
+    Comparison,
+    Equal,
+    GreaterEqual,
+    GreaterThan,
+    LessEqual,
+    LessThan,
+    Literal,
+    Negate,
+    Or,
+    Var,
+)
 
 from autolip.cli.hull import FLIPPED, Hull, decimal
 from autolip.cli.vnnlib import FoundBox
@@ -16,21 +29,27 @@ RELATIONS = {LessEqual: "<=", LessThan: "<", GreaterEqual: ">=", GreaterThan: ">
 
 
 def read_second(text: str) -> FoundBox:
-    """The box around the one input of the one network that the text declares, in the order of its entries."""
+    """The box around the one input of the one network that the text declares, in the order of its
+    entries."""
     try:
         query = vnnlib.parse_query_string(text)
     except Exception as error:
         raise InputError(f"version 2.0: {_told(error)}") from error
     inputs = [(network.name, one) for network in query.networks for one in network.inputs]
     if len(inputs) != 1:
-        raise InputError(f"{len(inputs)} inputs are declared: only properties of one network with one input are read")
+        raise InputError(
+            f"{len(inputs)} inputs are declared: only properties of one network with one "
+            "input are read"
+        )
     (_, declared), hull = inputs[0], Hull()
     for assertion in query.assertions:
         hull.narrow(_hull(assertion.expr))
     shape = [int(size) for size in declared.shape]
 
     def name(index: int) -> str:
-        places = [str(index // math.prod(shape[axis + 1 :]) % shape[axis]) for axis in range(len(shape))]
+        places = [
+            str(index // math.prod(shape[axis + 1 :]) % shape[axis]) for axis in range(len(shape))
+        ]
         return f"{declared.name}[{','.join(places)}]"
 
     return FoundBox(*hull.ends(math.prod(shape), name), hull.joined)
@@ -50,7 +69,10 @@ def _hull(condition: Any) -> Hull:
         if bound is not None:
             return bound
     if _speaks_of_inputs(condition):
-        raise InputError(f"{' '.join(str(condition).split())[:60]} is not a bound on one input: only boxes are read")
+        raise InputError(
+            f"{' '.join(str(condition).split())[:60]} is not a bound on one input: only "
+            "boxes are read"
+        )
     return Hull()
 
 
@@ -88,7 +110,14 @@ def _told(error: Exception) -> str:
     """The package's first complaint in one line: it answers with JSON or with text."""
     try:
         first = json.loads(str(error))["errors"][0]
-        return f"line {first['line']}: {first['message']} at {first['offendingSymbol']}: {first['hint']}"
+        return (
+            f"line {first['line']}: {first['message']} at {first['offendingSymbol']}: "
+            f"{first['hint']}"
+        )
     except (ValueError, LookupError, TypeError):
         text = " ".join(str(error).split())
-        return "a number is larger than every double" if text == "stod" else text or type(error).__name__
+        return (
+            "a number is larger than every double"
+            if text == "stod"
+            else text or type(error).__name__
+        )

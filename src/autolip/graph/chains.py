@@ -1,4 +1,5 @@
-"""Sequential stretches of a network: affine, pointwise, affine, ..., affine, with nothing joining in between."""
+"""Sequential stretches of a network: affine, pointwise, affine, ..., affine, with nothing joining
+in between."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,8 @@ from autolip.slopes import Between, Exact
 
 @dataclass(frozen=True)
 class Stretch:
-    """sink - sink' = blocks[-1] s[-1] blocks[-2] ... s[0] blocks[0] (source - source'), s[k] in slopes[k]."""
+    """sink - sink' = blocks[-1] s[-1] blocks[-2] ... s[0] blocks[0] (source - source'), s[k] in
+    slopes[k]."""
 
     source: str
     sink: str
@@ -22,7 +24,8 @@ class Stretch:
 
 
 def parted(fused: SlopeGraph) -> SlopeGraph:
-    """The same function, each summand of an affine vertex a vertex of its own: branches become stretches."""
+    """The same function, each summand of an affine vertex a vertex of its own: branches become
+    stretches."""
     vertices: list[Vertex] = []
     for vertex in fused:
         if not vertex.is_affine or len(vertex.edges) < 2:
@@ -31,14 +34,17 @@ def parted(fused: SlopeGraph) -> SlopeGraph:
         edges = []
         for number, edge in enumerate(vertex.edges):
             name = f"{vertex.name}+{number}"
-            vertices.append(replace(vertex, name=name, edges=(edge,), range=Interval.everywhere(vertex.shape)))
+            vertices.append(
+                replace(vertex, name=name, edges=(edge,), range=Interval.everywhere(vertex.shape))
+            )
             edges.append(Edge(name, Exact(Identity(vertex.shape))))
         vertices.append(replace(vertex, edges=tuple(edges)))
     return replace(fused, vertices=tuple(vertices))
 
 
 def stretches(fused: SlopeGraph) -> tuple[Stretch, ...]:
-    """The longest sequential stretches of a fused view that contain a nonlinearity, each as long as it can be."""
+    """The longest sequential stretches of a fused view that contain a nonlinearity, each as long as
+    it can be."""
     found = [stretch for vertex in fused if (stretch := _ending_at(fused, vertex)) is not None]
     inner = {stretch.source: {_before_last(fused, stretch)} for stretch in found}
     for stretch in found:
@@ -53,7 +59,8 @@ def _before_last(fused: SlopeGraph, stretch: Stretch) -> str:
 
 
 def _ending_at(fused: SlopeGraph, sink: Vertex) -> Stretch | None:
-    """The longest stretch that ends at an affine vertex, walking back while each vertex has one operand."""
+    """The longest stretch that ends at an affine vertex, walking back while each vertex has one
+    operand."""
     blocks: list[Operator] = []
     slopes: list[Between] = []
     vertex = sink
@@ -68,7 +75,9 @@ def _ending_at(fused: SlopeGraph, sink: Vertex) -> Stretch | None:
         vertex = before
     if not slopes:
         return None
-    return Stretch(vertex.edges[0].source, sink.name, tuple(reversed(blocks)), tuple(reversed(slopes)))
+    return Stretch(
+        vertex.edges[0].source, sink.name, tuple(reversed(blocks)), tuple(reversed(slopes))
+    )
 
 
 def _only_operator(vertex: Vertex) -> Operator | None:
@@ -82,7 +91,9 @@ def _only_slopes(vertex: Vertex) -> Between | None:
     if len(vertex.edges) != 1:
         return None
     slope = vertex.edges[0].slope
-    finite = isinstance(slope, Between) and bool(slope.lo.isfinite().all() and slope.hi.isfinite().all())
+    finite = isinstance(slope, Between) and bool(
+        slope.lo.isfinite().all() and slope.hi.isfinite().all()
+    )
     return slope if finite and isinstance(slope, Between) else None
 
 
@@ -96,11 +107,14 @@ def alone(fused: SlopeGraph, stretch: Stretch) -> SlopeGraph:
 
 
 def runs(fused: SlopeGraph, stretch: Stretch) -> Iterator[Stretch]:
-    """The whole stretch, its runs of convolutions, and those of other blocks between: each of two blocks or more."""
+    """The whole stretch, its runs of convolutions, and those of other blocks between: each of two
+    blocks or more."""
     sinks = [stretch.sink]
     while len(sinks) < len(stretch.blocks):
         sinks.insert(0, fused[fused[sinks[0]].edges[0].source].edges[0].source)
-    kinds = [isinstance(block, Convolution) and not block.geometry.transposed for block in stretch.blocks]
+    kinds = [
+        isinstance(block, Convolution) and not block.geometry.transposed for block in stretch.blocks
+    ]
     ranges = list(_equal_runs(kinds))
     if len(ranges) > 1:
         ranges.insert(0, (0, len(kinds)))

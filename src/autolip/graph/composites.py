@@ -1,8 +1,8 @@
 """Activations that arrive in pieces, recognised and put together again.
 
-Taken apart, the pieces use the same value several times, and their slopes multiply and add to far more than the
-whole has: x / (1 + |x|) has slopes in [0, 1], its parts have none that is finite for all x; the modulus
-sqrt(x^2 + y^2) is 1-Lipschitz, the root alone is not at 0.
+Taken apart, the pieces use the same value several times, and their slopes multiply and add to far
+more than the whole has: x / (1 + |x|) has slopes in [0, 1], its parts have none that is finite for
+all x; the modulus sqrt(x^2 + y^2) is 1-Lipschitz, the root alone is not at 0.
 """
 
 from collections.abc import Callable, Iterator
@@ -67,7 +67,11 @@ PATTERNS: tuple[tuple[Part, Any, tuple[Hole, ...]], ...] = (
     (Part(aten.div.Tensor, X, Part(aten.add.Tensor, _SIZE, 1)), softsign, (X,)),
     (Part(aten.sub.Tensor, X, Part(aten.tanh.default, X)), tanhshrink, (X,)),
     (Part(aten.mul.Tensor, X, Part(aten.sigmoid.default, X)), aten.silu.default, (X,)),
-    (Part(aten.mul.Tensor, X, Part(aten.tanh.default, Part(aten.softplus.default, X))), aten.mish.default, (X,)),
+    (
+        Part(aten.mul.Tensor, X, Part(aten.tanh.default, Part(aten.softplus.default, X))),
+        aten.mish.default,
+        (X,),
+    ),
     (
         Part(
             aten.where.self,
@@ -109,7 +113,9 @@ def _recognised(node: Node, nodes: dict[str, Node]) -> Node:
     return node
 
 
-def _matches(pattern: Any, value: Any, nodes: dict[str, Node], found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _matches(
+    pattern: Any, value: Any, nodes: dict[str, Node], found: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
     """Every way to fill the pattern's holes, given those filled so far, so that it is the value."""
     if isinstance(pattern, Part):
         yield from _matches_call(pattern, value, nodes, found)
@@ -122,9 +128,16 @@ def _matches(pattern: Any, value: Any, nodes: dict[str, Node], found: dict[str, 
         yield found
 
 
-def _matches_call(pattern: Part, value: Any, nodes: dict[str, Node], found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _matches_call(
+    pattern: Part, value: Any, nodes: dict[str, Node], found: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
     node = nodes.get(value.name) if isinstance(value, Ref) else None
-    if node is None or node.target != pattern.target or node.kwargs or len(node.args) != len(pattern.args):
+    if (
+        node is None
+        or node.target != pattern.target
+        or node.kwargs
+        or len(node.args) != len(pattern.args)
+    ):
         return
     orders = [node.args, node.args[::-1]] if node.target in _COMMUTATIVE else [node.args]
     for args in orders:

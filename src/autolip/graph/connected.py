@@ -1,4 +1,5 @@
-"""Which entries a path connects with the input and with the output: the others carry no difference that matters."""
+"""Which entries a path connects with the input and with the output: the others carry no difference
+that matters."""
 
 import torch
 from torch import Tensor
@@ -29,7 +30,9 @@ def heard(graph: SlopeGraph) -> Connected:
     found[graph.output] = torch.ones(graph.output_shape, dtype=torch.bool)
     for vertex in reversed(graph.vertices):
         for edge in vertex.edges:
-            found[edge.source] = found[edge.source] | _passed(edge, found[vertex.name], forward=False)
+            found[edge.source] = found[edge.source] | _passed(
+                edge, found[vertex.name], forward=False
+            )
     return found
 
 

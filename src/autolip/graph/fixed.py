@@ -1,6 +1,8 @@
-"""Entries of a nonlinear operation whose slope is known, or nearly, are affine: stable neurons on a region.
+"""Entries of a nonlinear operation whose slope is known, or nearly, are affine: stable neurons on a
+region.
 
-So are entries that no path connects with the input or with the output: their slope may be taken as zero.
+So are entries that no path connects with the input or with the output: their slope may be taken as
+zero.
 """
 
 from dataclasses import replace
@@ -20,10 +22,12 @@ NARROW = 2.0**-10
 
 
 def without_fixed(graph: SlopeGraph) -> SlopeGraph:
-    """The same function, or a larger set of functions by rounding; narrow slopes are centred at zero.
+    """The same function, or a larger set of functions by rounding; narrow slopes are centred at
+    zero.
 
-    A vertex with one operand and slopes in [lo, hi] becomes diag(c), where they are narrow, plus the rest: a selection,
-    a nonlinearity with slopes in [-r, r] (where they are narrow, r > 0) or [lo, hi], and the wiring back to its place.
+    A vertex with one operand and slopes in [lo, hi] becomes diag(c), where they are narrow, plus
+    the rest: a selection, a nonlinearity with slopes in [-r, r] (where they are narrow, r > 0) or
+    [lo, hi], and the wiring back to its place.
     """
     vertices: list[Vertex] = []
     before, after = reached(graph), heard(graph)
@@ -41,7 +45,11 @@ def without_fixed(graph: SlopeGraph) -> SlopeGraph:
 
 def _cut(slope: Between, dead: Tensor) -> Between:
     """The slopes with zero for entries that do not matter."""
-    return Between(torch.where(dead, 0.0, slope.lo), torch.where(dead, 0.0, slope.hi)) if bool(dead.any()) else slope
+    return (
+        Between(torch.where(dead, 0.0, slope.lo), torch.where(dead, 0.0, slope.hi))
+        if bool(dead.any())
+        else slope
+    )
 
 
 def _narrow(slope: Between) -> Tensor:
@@ -52,7 +60,9 @@ def _narrow(slope: Between) -> Tensor:
 def _split(vertex: Vertex, slope: Between, narrow: Tensor) -> list[Vertex]:
     centre = torch.where(narrow & (slope.lo != slope.hi), slope.lo / 2 + slope.hi / 2, slope.lo)
     radius = torch.maximum(slope.hi - centre, centre - slope.lo)
-    radius = torch.where(slope.lo == slope.hi, 0.0, radius.nextafter(torch.full_like(radius, torch.inf)))
+    radius = torch.where(
+        slope.lo == slope.hi, 0.0, radius.nextafter(torch.full_like(radius, torch.inf))
+    )
     source = vertex.edges[0].source
     straight = Edge(source, Exact(Diagonal(torch.where(narrow, centre, 0.0), vertex.shape)))
     places = (~(narrow & (radius == 0))).reshape(-1).nonzero().reshape(-1)
@@ -66,7 +76,14 @@ def _split(vertex: Vertex, slope: Between, narrow: Tensor) -> list[Vertex]:
     rest = Between(lo.reshape(-1)[places], hi.reshape(-1)[places])
     back = Edge(bent, Exact(put))
     return [
-        Vertex(read, free.lo.shape, (Edge(source, Exact(pick)),), free, vertex.place, "the entries that bend"),
+        Vertex(
+            read,
+            free.lo.shape,
+            (Edge(source, Exact(pick)),),
+            free,
+            vertex.place,
+            "the entries that bend",
+        ),
         Vertex(bent, free.lo.shape, (Edge(read, rest),), free, vertex.place, vertex.operation),
         replace(vertex, edges=(straight, back) if bool(centre[narrow].any()) else (back,)),
     ]

@@ -85,13 +85,24 @@ class Graph:
     def output_shape(self) -> torch.Size:
         if self.constant is not None:
             return self.constant.shape
-        return next((node.shape for node in reversed(self.nodes) if node.name == self.output), self.input_shape)
+        return next(
+            (node.shape for node in reversed(self.nodes) if node.name == self.output),
+            self.input_shape,
+        )
 
-    def then(self, target: Callable[..., Any], *args: Any, shape: tuple[int, ...], name: str) -> "Graph":
+    def then(
+        self, target: Callable[..., Any], *args: Any, shape: tuple[int, ...], name: str
+    ) -> "Graph":
         """This graph followed by `target(output, *args)`."""
         if self.constant is not None:
             return replace(self, constant=target(self.constant, *args))
-        node = Node(name, target, (Ref(self.output), *args), torch.Size(shape), place=Place("the chosen output"))
+        node = Node(
+            name,
+            target,
+            (Ref(self.output), *args),
+            torch.Size(shape),
+            place=Place("the chosen output"),
+        )
         return replace(self, nodes=(*self.nodes, node), output=name)
 
     def pruned(self) -> "Graph":

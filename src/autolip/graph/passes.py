@@ -28,10 +28,20 @@ def explicit_broadcasts(graph: Graph) -> Graph:
     nodes: list[Node] = []
     for node in graph.nodes:
         if node.target in BROADCASTING and len(node.operands()) > 1:
-            grown = {name: f"{node.name}_{name}_expanded" for name in node.operands() if shapes[name] != node.shape}
+            grown = {
+                name: f"{node.name}_{name}_expanded"
+                for name in node.operands()
+                if shapes[name] != node.shape
+            }
             for name, new in grown.items():
                 nodes.append(
-                    Node(new, aten.expand.default, (Ref(name), list(node.shape)), node.shape, place=node.place)
+                    Node(
+                        new,
+                        aten.expand.default,
+                        (Ref(name), list(node.shape)),
+                        node.shape,
+                        place=node.place,
+                    )
                 )
             node = _renamed(node, grown)
         nodes.append(node)
@@ -42,5 +52,7 @@ def _renamed(node: Node, names: dict[str, str]) -> Node:
     def rename(leaf: object) -> object:
         return Ref(names.get(leaf.name, leaf.name)) if isinstance(leaf, Ref) else leaf
 
-    args, kwargs = pytree.tree_map(rename, (node.args, node.kwargs), is_leaf=lambda leaf: isinstance(leaf, Ref))
+    args, kwargs = pytree.tree_map(
+        rename, (node.args, node.kwargs), is_leaf=lambda leaf: isinstance(leaf, Ref)
+    )
     return replace(node, args=args, kwargs=kwargs)

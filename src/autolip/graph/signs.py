@@ -21,10 +21,12 @@ Parts = tuple[Tensor, Tensor]
 
 
 def consistent_signs(graph: SlopeGraph) -> Signs | None:
-    """Signs s with s_v M_vu s_u >= 0 for every operation M from u to v, slopes by their end of larger modulus.
+    """Signs s with s_v M_vu s_u >= 0 for every operation M from u to v, slopes by their end of
+    larger modulus.
 
-    Found by passing signs along the graph both ways from the first input, and from further ones where the network
-    falls apart; None where there are no such signs, or some operation does not tell the signs of its entries.
+    Found by passing signs along the graph both ways from the first input, and from further ones
+    where the network falls apart; None where there are no such signs, or some operation does not
+    tell the signs of its entries.
     """
     signs = {vertex.name: torch.zeros(vertex.shape, dtype=DTYPE) for vertex in graph}
     for _ in range(SWEEPS):
@@ -46,11 +48,15 @@ def _swept(graph: SlopeGraph, signs: Signs) -> bool:
     for edge, name in edges:
         if not _pass(edge, signs[edge.source], signs[name], transposed=False):
             return False
-    return all(_pass(edge, signs[name], signs[edge.source], transposed=True) for edge, name in reversed(edges))
+    return all(
+        _pass(edge, signs[name], signs[edge.source], transposed=True)
+        for edge, name in reversed(edges)
+    )
 
 
 def _pass(edge: Edge, source: Tensor, target: Tensor, transposed: bool) -> bool:
-    """Write into `target` what the signs at the source imply; False if they contradict each other or what is there."""
+    """Write into `target` what the signs at the source imply; False if they contradict each other
+    or what is there."""
     parts = _parts(edge, source, transposed)
     if parts is None:
         return False
@@ -63,7 +69,8 @@ def _pass(edge: Edge, source: Tensor, target: Tensor, transposed: bool) -> bool:
 
 
 def _parts(edge: Edge, signs: Tensor, transposed: bool) -> Parts | None:
-    """The sizes of the positive and of the negative contributions to every entry at the other end of an edge."""
+    """The sizes of the positive and of the negative contributions to every entry at the other end
+    of an edge."""
     start = (signs.clamp(min=0).unsqueeze(0), (-signs).clamp(min=0).unsqueeze(0))
     if isinstance(edge.slope, Exact):
         operator = edge.slope.operator.T if transposed else edge.slope.operator

@@ -1,4 +1,5 @@
-"""The network as a graph of slope sets on a region, and the view of it with affine subgraphs fused."""
+"""The network as a graph of slope sets on a region, and the view of it with affine subgraphs
+fused."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -26,7 +27,8 @@ class Edge:
 
 @dataclass(frozen=True)
 class Vertex:
-    """An operation on a region: f(x) - f(y) = sum over edges of M_i (x_i - y_i); its values lie in `range`."""
+    """An operation on a region: f(x) - f(y) = sum over edges of M_i (x_i - y_i); its values lie in
+    `range`."""
 
     name: str
     shape: torch.Size
@@ -76,19 +78,24 @@ class SlopeGraph:
         """This function followed by a linear operator on its output."""
         last = self[self.output]
         if last.is_affine and last.edges:
-            edges = tuple(Edge(edge.source, Exact(compose(operator, _operator(edge)))) for edge in last.edges)
+            edges = tuple(
+                Edge(edge.source, Exact(compose(operator, _operator(edge)))) for edge in last.edges
+            )
         else:
             edges = (Edge(last.name, Exact(operator)),)
         values = image(operator, last.range)
-        read = Vertex("readout", operator.out_shape, edges, values, Place("the chosen output"), "affine")
+        read = Vertex(
+            "readout", operator.out_shape, edges, values, Place("the chosen output"), "affine"
+        )
         return SlopeGraph(self.input, (*self.vertices, read), read.name)
 
 
 def fused(graph: SlopeGraph) -> SlopeGraph:
     """The same function with every maximal affine subgraph as one operator per (source, sink) pair.
 
-    What remains: the input, the operations that are not affine, the values they read (their pre-activations) and
-    the output, each affine one with edges straight from the input and the non-affine operations it depends on.
+    What remains: the input, the operations that are not affine, the values they read (their
+    pre-activations) and the output, each affine one with edges straight from the input and the
+    non-affine operations it depends on.
     """
     kept = _sinks(graph)
     reaching: dict[str, tuple[str, ...]] = {}
@@ -102,14 +109,18 @@ def fused(graph: SlopeGraph) -> SlopeGraph:
         reaching[vertex.name] = tuple(dict.fromkeys(sources))
         if vertex.name in kept:
             edges = tuple(
-                Edge(source, Exact(affine_map(graph, source, vertex.name))) for source in reaching[vertex.name]
+                Edge(source, Exact(affine_map(graph, source, vertex.name)))
+                for source in reaching[vertex.name]
             )
-            vertices.append(Vertex(vertex.name, vertex.shape, edges, vertex.range, vertex.place, "affine"))
+            vertices.append(
+                Vertex(vertex.name, vertex.shape, edges, vertex.range, vertex.place, "affine")
+            )
     return SlopeGraph(graph.input, tuple(vertices), graph.output)
 
 
 def separated(graph: SlopeGraph) -> SlopeGraph:
-    """The same function with one operand for every vertex that is not affine; the same graph where that is so already.
+    """The same function with one operand for every vertex that is not affine; the same graph where
+    that is so already.
 
     An operation with several operands becomes the sum of its parts, each part a vertex of its own.
     """
@@ -133,7 +144,9 @@ def separated(graph: SlopeGraph) -> SlopeGraph:
                 edge = Edge(part.name, Exact(Identity(vertex.shape)))
             edges.append(edge)
         vertices.append(replace(vertex, edges=tuple(edges)))
-    return graph if len(vertices) == len(graph.vertices) else replace(graph, vertices=tuple(vertices))
+    return (
+        graph if len(vertices) == len(graph.vertices) else replace(graph, vertices=tuple(vertices))
+    )
 
 
 def _operator(edge: Edge) -> Operator:
@@ -143,7 +156,8 @@ def _operator(edge: Edge) -> Operator:
 
 
 def affine_map(graph: SlopeGraph, source: str, sink: str) -> Operator:
-    """The linear part of `sink` as a function of `source` through affine operations only, composed."""
+    """The linear part of `sink` as a function of `source` through affine operations only,
+    composed."""
     links = [
         Link(edge.source, vertex.name, edge.slope.operator)
         for vertex in graph
@@ -151,7 +165,9 @@ def affine_map(graph: SlopeGraph, source: str, sink: str) -> Operator:
         for edge in vertex.edges
         if isinstance(edge.slope, Exact)
     ]
-    return Block.of(between(links, source, sink), source, sink, graph[source].shape, graph[sink].shape)
+    return Block.of(
+        between(links, source, sink), source, sink, graph[source].shape, graph[sink].shape
+    )
 
 
 def _sinks(graph: SlopeGraph) -> set[str]:

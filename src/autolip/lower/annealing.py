@@ -26,10 +26,11 @@ POWER_STEPS = 2
 class Annealing(LowerMethod):
     """Lower bound on the Lipschitz constant: the largest Jacobian norm met by simulated annealing.
 
-    `chains` random walks with Gaussian steps; a step from norm s to norm t is taken with probability
-    min(1, exp((t - s) / T)).  The temperature T starts at `temperature` times the mean norm at the starts and falls by
-    the factor `cooling` each of at most `steps` times; `stride` is the standard deviation of a step, relative to the
-    scale of the region, and shrinks as 1/sqrt(number of records).  Planned for about `seconds` on two ordinary cores.
+    `chains` random walks with Gaussian steps; a step from norm s to norm t is taken with
+    probability min(1, exp((t - s) / T)).  The temperature T starts at `temperature` times the mean
+    norm at the starts and falls by the factor `cooling` each of at most `steps` times; `stride` is
+    the standard deviation of a step, relative to the scale of the region, and shrinks as
+    1/sqrt(number of records).  Planned for about `seconds` on two ordinary cores.
     """
 
     chains: int = 128
@@ -46,24 +47,36 @@ class Annealing(LowerMethod):
         passes = self.seconds / problem.seconds_per_pass
         chains = max(1, min(self.chains, int(passes / (2 * POWER_STEPS * 20))))
         steps = max(1, min(self.steps, int(passes / (2 * POWER_STEPS * chains))))
-        return certified(problem, polished(problem, self._walk(problem, chains, steps), passes / 10))
+        return certified(
+            problem, polished(problem, self._walk(problem, chains, steps), passes / 10)
+        )
 
     def _walk(self, problem: LowerProblem, chains: int, steps: int) -> Pairs:
         """The steepest pair about each chain's points."""
         generator = problem.generator()
         points = problem.region.sample(chains, problem.example, generator)
         here = _about(problem, points, random_directions(problem, chains, generator))
-        best, records, temperature = here, 0, self.temperature * float(here.slope.clamp(min=0.0).mean())
+        best, records, temperature = (
+            here,
+            0,
+            self.temperature * float(here.slope.clamp(min=0.0).mean()),
+        )
         for _ in range(steps):
             if problem.expired:
                 break
-            noise = torch.randn(points.shape, generator=generator, dtype=torch.float64) * problem.spread
+            noise = (
+                torch.randn(points.shape, generator=generator, dtype=torch.float64) * problem.spread
+            )
             proposed = problem.region.project(points + self.stride / math.sqrt(1 + records) * noise)
             there = _about(problem, proposed, here.direction(problem.p))
             taken = _accepted(here.slope, there.slope, temperature, generator)
             points = torch.where(column(taken, points), proposed, points)
             records += int(there.slope.max() > best.slope.max())
-            here, best, temperature = here.replaced(taken, there), best.better(there), temperature * self.cooling
+            here, best, temperature = (
+                here.replaced(taken, there),
+                best.better(there),
+                temperature * self.cooling,
+            )
         return best
 
 
@@ -72,7 +85,10 @@ def _about(problem: LowerProblem, points: Tensor, direction: Tensor) -> Pairs:
 
 
 def _accepted(
-    here: Float[Tensor, " k"], there: Float[Tensor, " k"], temperature: float, generator: torch.Generator
+    here: Float[Tensor, " k"],
+    there: Float[Tensor, " k"],
+    temperature: float,
+    generator: torch.Generator,
 ) -> Bool[Tensor, " k"]:
     """Boltzmann acceptance: always uphill, downhill with probability exp(-loss / T)."""
     chance = torch.rand(len(here), generator=generator, dtype=torch.float64)

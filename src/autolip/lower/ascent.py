@@ -1,4 +1,5 @@
-"""The default search: many pairs of points climb at once, while the distance between the points shrinks."""
+"""The default search: many pairs of points climb at once, while the distance between the points
+shrinks."""
 
 import math
 from dataclasses import dataclass
@@ -13,19 +14,31 @@ from autolip.lower.method import LowerMethod, lower_method
 from autolip.lower.polish import polished
 from autolip.lower.problem import LowerProblem
 from autolip.lower.scouts import scattered, scouted, uphill
-from autolip.lower.secants import Pairs, Pull, column, ends, maximiser, pull, random_directions, turned
+from autolip.lower.secants import (
+    Pairs,
+    Pull,
+    column,
+    ends,
+    maximiser,
+    pull,
+    random_directions,
+    turned,
+)
 from autolip.norms import Norm
 from autolip.regions import Everywhere
 from autolip.values import Lower
 
 LONGEST, SHORTEST = (-1.5, 0.5), -4.0
-"""log10 of the first half distances (one per chain, in this range) and of the last, relative to the scale about it."""
+"""log10 of the first half distances (one per chain, in this range) and of the last, relative to the
+scale about it."""
 
 LIVELIEST = (-0.5, 0.3)
-"""log10 of how far the midpoint moves per step, relative to the half distance; one per chain, in this range."""
+"""log10 of how far the midpoint moves per step, relative to the half distance; one per chain, in
+this range."""
 
 SCOUTING = 0.04
-"""Part of the passes for random points, the steepest of which are climbed from in a last, shorter round."""
+"""Part of the passes for random points, the steepest of which are climbed from in a last, shorter
+round."""
 
 INERTIA, MEMORY = 0.7, 0.95
 """Decay rates of the means of the gradient and of its square (Kingma and Ba, ICLR 2015)."""
@@ -40,16 +53,18 @@ LAST = 0.1
 class Ascent(LowerMethod):
     """Lower bound on the Lipschitz constant by multi-start ascent on secants.
 
-    A chain is a pair c + h v, c - h v.  With u the dual vector of f(c + h v) - f(c - h v), each step turns v by a power
-    step, v <- argmax <(J(c + h v) + J(c - h v))^T u, v>, and moves c along (J(c + h v) - J(c - h v))^T u, the gradient
-    of the slope, which for ReLU networks does not vanish as that of the Jacobian's norm does.  The distance h shrinks
-    geometrically from the scale of the region to a small one.  Later rounds start half of the chains from the best
-    pairs so far; a last one from the steepest of many random points: inside, at edges and corners, and far out.
+    A chain is a pair c + h v, c - h v.  With u the dual vector of f(c + h v) - f(c - h v), each
+    step turns v by a power step, v <- argmax <(J(c + h v) + J(c - h v))^T u, v>, and moves c along
+    (J(c + h v) - J(c - h v))^T u, the gradient of the slope, which for ReLU networks does not
+    vanish as that of the Jacobian's norm does.  The distance h shrinks geometrically from the scale
+    of the region to a small one.  Later rounds start half of the chains from the best pairs so far;
+    a last one from the steepest of many random points: inside, at edges and corners, and far out.
     The best pairs are polished by power steps at a fixed midpoint, and then by small steps of it.
 
-    Rounds end when the last `patience` of them together raised the best slope by less than `gain`, relatively.
-    Their number and size are bounded from the number of operations in the graph, for at most about `seconds` on two
-    ordinary cores and `passes` passes; the clock has no say, so that a seed determines the result.
+    Rounds end when the last `patience` of them together raised the best slope by less than `gain`,
+    relatively. Their number and size are bounded from the number of operations in the graph, for at
+    most about `seconds` on two ordinary cores and `passes` passes; the clock has no say, so that a
+    seed determines the result.
     """
 
     seconds: float = 3.0
@@ -60,7 +75,9 @@ class Ascent(LowerMethod):
     gain: float = 2e-3
 
     name: ClassVar[str] = "ascent"
-    source: ClassVar[str] = "power steps: Boyd, Linear Algebra Appl. 1974; moments: Kingma and Ba, ICLR 2015"
+    source: ClassVar[str] = (
+        "power steps: Boyd, Linear Algebra Appl. 1974; moments: Kingma and Ba, ICLR 2015"
+    )
 
     def _search(self, problem: LowerProblem) -> Lower | Refusal:
         passes = min(self.passes, self.seconds / problem.seconds_per_pass)
@@ -80,7 +97,9 @@ class Ascent(LowerMethod):
             short = max(3, min(steps // 2, int(LAST * passes / (2 * last))))
             found = _Climb.starting(problem, last, short, generator, scouts).run()
             leaders = leaders.joined(scouts).joined(found)
-        return certified(problem, uphill(problem, polished(problem, leaders, passes / 10), passes / 50))
+        return certified(
+            problem, uphill(problem, polished(problem, leaders, passes / 10), passes / 50)
+        )
 
     def _stands_still(self, best: list[float]) -> bool:
         """Whether the last `patience` rounds hardly raised the best slope so far."""
@@ -105,25 +124,44 @@ class _Climb:
         problem: LowerProblem, starts: int, steps: int, generator: torch.Generator, leaders: Pairs
     ) -> "_Climb":
         """Half of the chains from the leaders if there are any, the others from fresh points."""
-        centre, direction = scattered(problem, starts, generator), random_directions(problem, starts, generator)
+        centre, direction = (
+            scattered(problem, starts, generator),
+            random_directions(problem, starts, generator),
+        )
         if not len(leaders.slope):
             centre[0] = problem.region.project(problem.example[None])[0]
         else:
             again = torch.arange(starts // 2) % len(leaders.slope)
-            centre[: len(again)], direction[: len(again)] = leaders.centre[again], leaders.direction(problem.p)[again]
+            centre[: len(again)], direction[: len(again)] = (
+                leaders.centre[again],
+                leaders.direction(problem.p)[again],
+            )
         low, high = LIVELIEST
-        liveliness = 10 ** (low + (high - low) * torch.rand(starts, generator=generator, dtype=torch.float64))
+        liveliness = 10 ** (
+            low + (high - low) * torch.rand(starts, generator=generator, dtype=torch.float64)
+        )
         factor = 10 ** torch.linspace(*LONGEST, starts, dtype=torch.float64)
         if len(leaders.slope):
             factor = factor[torch.randperm(starts, generator=generator)]
         zeros = torch.zeros_like(centre)
-        return _Climb(problem, centre, direction, factor * _scale(problem, centre), liveliness, steps, zeros, zeros)
+        return _Climb(
+            problem,
+            centre,
+            direction,
+            factor * _scale(problem, centre),
+            liveliness,
+            steps,
+            zeros,
+            zeros,
+        )
 
     def run(self) -> Pairs:
         """The steepest pair that each chain met."""
         best = Pairs.at(self.centre)
         for number in range(self.steps):
-            shrink = (self.problem.reach * 10**SHORTEST / self.longest) ** (number / max(1, self.steps - 1))
+            shrink = (self.problem.reach * 10**SHORTEST / self.longest) ** (
+                number / max(1, self.steps - 1)
+            )
             step = self.longest * shrink
             pulled = pull(self.problem, *ends(self.problem, self.centre, self.direction, step))
             best = best.better(pulled.pairs)
@@ -133,7 +171,8 @@ class _Climb:
         return best
 
     def _move(self, pulled: Pull, step: Tensor) -> None:
-        """Turn the directions, and move the midpoints by a fraction of the distance between the points."""
+        """Turn the directions, and move the midpoints by a fraction of the distance between the
+        points."""
         length = step * self.liveliness * Norm.L2.of_rows(self.direction)
         self.direction = turned(self.problem, pulled, self.direction)
         uphill = maximiser(pulled.moving, Norm.L2)

@@ -1,4 +1,5 @@
-"""From pairs of points to a lower bound that holds: the distance, the original model, the rounding."""
+"""From pairs of points to a lower bound that holds: the distance, the original model, the
+rounding."""
 
 import math
 from dataclasses import replace
@@ -31,10 +32,12 @@ CLOSE = 1e-6
 
 
 def certified(problem: LowerProblem, found: Pairs) -> Lower | Refusal:
-    """The lower bound on the Lipschitz constant that these pairs prove; a Refusal where they prove none.
+    """The lower bound on the Lipschitz constant that these pairs prove; a Refusal where they prove
+    none.
 
-    About each midpoint, along its direction, several distances are tried: short ones reach the derivative, long ones
-    lose less to rounding.  The most promising pairs are then evaluated afresh, by the original model.
+    About each midpoint, along its direction, several distances are tried: short ones reach the
+    derivative, long ones lose less to rounding.  The most promising pairs are then evaluated
+    afresh, by the original model.
     """
     candidates, score = _ranked(problem, found)
     best: Lower | None = None
@@ -45,17 +48,21 @@ def certified(problem: LowerProblem, found: Pairs) -> Lower | Refusal:
         if lower is not None and (best is None or lower.value > best.value):
             best = lower
     return best or Refusal(
-        "no two different points of the region with finite outputs were found: choose a region on which the network"
+        "no two different points of the region with finite outputs were found: choose a "
+        "region on which the network"
         " is defined, and wide enough to hold several doubles"
     )
 
 
-def evaluated(problem: LowerProblem, x: Float[Tensor, "*shape"], y: Float[Tensor, "*shape"]) -> Lower | None:
-    """||f(x) - f(y)||_q / ||x - y||_p from below, by the original model; None unless both are finite in the region.
+def evaluated(
+    problem: LowerProblem, x: Float[Tensor, "*shape"], y: Float[Tensor, "*shape"]
+) -> Lower | None:
+    """||f(x) - f(y)||_q / ||x - y||_p from below, by the original model; None unless both are
+    finite in the region.
 
-    With ||u|| <= 1 in the dual norm of q, ||f(x) - f(y)||_q >= <u, f(x)> - <u, f(y)>, and each of the two numbers is
-    known up to its `rounding_error`.  Both the original and the captured graph are evaluated; the smaller rise counts.
-    Costs six passes.
+    With ||u|| <= 1 in the dual norm of q, ||f(x) - f(y)||_q >= <u, f(x)> - <u, f(y)>, and each of
+    the two numbers is known up to its `rounding_error`.  Both the original and the captured graph
+    are evaluated; the smaller rise counts. Costs six passes.
     """
     if not (inside(problem.region, x) and inside(problem.region, y)) or torch.equal(x, y):
         return None
@@ -75,7 +82,8 @@ def evaluated(problem: LowerProblem, x: Float[Tensor, "*shape"], y: Float[Tensor
 
 
 def inside(region: Region, x: Float[Tensor, "*shape"]) -> bool:
-    """Whether the region says that x is one of its points, and its interval does not contradict it."""
+    """Whether the region says that x is one of its points, and its interval does not contradict
+    it."""
     return region.contains(x) and bool(x.isfinite().all()) and region.interval(x.shape).contains(x)
 
 
@@ -101,7 +109,8 @@ def _gain(u: Tensor, values: Float[Tensor, "2 *out"], margin: float) -> float:
 
 
 def _ranked(problem: LowerProblem, found: Pairs) -> tuple[Pairs, Float[Tensor, " k"]]:
-    """The pairs and their ladders, best first, by the slope less what rounding may explain of it."""
+    """The pairs and their ladders, best first, by the slope less what rounding may explain of
+    it."""
     x, y = _ladder(problem, found)
     pairs = found.joined(measured(problem, x, y))
     pairs = replace(pairs, x=problem.region.inward(pairs.x), y=problem.region.inward(pairs.y))
@@ -109,7 +118,9 @@ def _ranked(problem: LowerProblem, found: Pairs) -> tuple[Pairs, Float[Tensor, "
     rise = problem.values(best.x) - problem.values(best.y)
     noise = 2 * rounding_error(problem, best.centre[0], maximiser(rise, problem.q.dual)[0])
     run = problem.p.of_rows(pairs.x - pairs.y)
-    score = (pairs.slope - noise / run).nan_to_num(nan=0.0).clamp(min=0.0).where(pairs.slope >= 0, -1.0)
+    score = (
+        (pairs.slope - noise / run).nan_to_num(nan=0.0).clamp(min=0.0).where(pairs.slope >= 0, -1.0)
+    )
     order = score.argsort(descending=True, stable=True)[: int((score >= 0).sum())]
     return Pairs(pairs.x[order], pairs.y[order], pairs.slope[order]), score[order]
 

@@ -10,7 +10,9 @@ aten = torch.ops.aten
 
 CONVOLUTIONS = frozenset({aten.convolution, aten.conv1d, aten.conv2d, aten.conv3d})
 TRANSPOSED = frozenset({aten.conv_transpose1d, aten.conv_transpose2d, aten.conv_transpose3d})
-PRODUCTS = frozenset({aten.linear, aten.mm, aten.bmm, aten.matmul, aten.mv, aten.dot, aten.vdot, aten.inner})
+PRODUCTS = frozenset(
+    {aten.linear, aten.mm, aten.bmm, aten.matmul, aten.mv, aten.dot, aten.vdot, aten.inner}
+)
 PRODUCTS_ADDED = frozenset({aten.addmm, aten.baddbmm, aten.addmv})
 MULTIPLYING = CONVOLUTIONS | TRANSPOSED | PRODUCTS | PRODUCTS_ADDED
 SUMMING = frozenset(
@@ -34,7 +36,8 @@ def packet_of(node: Node) -> object:
 
 
 def terms(node: Node, shapes: dict[str, torch.Size]) -> int:
-    """At most this many numbers are added into one entry of the result; 1 for what is no sum of products."""
+    """At most this many numbers are added into one entry of the result; 1 for what is no sum of
+    products."""
     packet = packet_of(node)
     operands = _operands(node, shapes)
     if packet in SUMMING:
@@ -52,7 +55,13 @@ def terms(node: Node, shapes: dict[str, torch.Size]) -> int:
 def multiply_adds(graph: Graph) -> float:
     """Multiply-adds of one forward pass."""
     shapes = shapes_of(graph)
-    return float(sum(node.shape.numel() * terms(node, shapes) for node in graph if packet_of(node) in MULTIPLYING))
+    return float(
+        sum(
+            node.shape.numel() * terms(node, shapes)
+            for node in graph
+            if packet_of(node) in MULTIPLYING
+        )
+    )
 
 
 def numbers(graph: Graph) -> int:
@@ -66,6 +75,8 @@ def shapes_of(graph: Graph) -> dict[str, torch.Size]:
 
 
 def _operands(node: Node, shapes: dict[str, torch.Size]) -> list[torch.Size]:
-    leaves = pytree.tree_leaves((node.args, node.kwargs), is_leaf=lambda leaf: isinstance(leaf, Ref))
+    leaves = pytree.tree_leaves(
+        (node.args, node.kwargs), is_leaf=lambda leaf: isinstance(leaf, Ref)
+    )
     tensors = (leaf for leaf in leaves if isinstance(leaf, (Ref, Tensor)))
     return [shapes[leaf.name] if isinstance(leaf, Ref) else leaf.shape for leaf in tensors]

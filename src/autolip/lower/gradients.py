@@ -1,4 +1,5 @@
-"""The captured graph, rewritten so that automatic differentiation and `torch.vmap` see all of it."""
+"""The captured graph, rewritten so that automatic differentiation and `torch.vmap` see all of
+it."""
 
 from dataclasses import replace
 
@@ -18,9 +19,10 @@ RENAMED = {
 def differentiable(graph: Graph) -> Graph:
     """The same function without operations that hide a derivative or lack a batching rule.
 
-    `x.detach()` is x: it changes what backpropagation reports, not the function.  Batch norm in evaluation mode is
-    written as a product and a sum, and attention as matrix products, since `torch.vmap` runs the fused operations
-    one sample at a time; these lay out their results in memory differently, hence no views.
+    `x.detach()` is x: it changes what backpropagation reports, not the function.  Batch norm in
+    evaluation mode is written as a product and a sum, and attention as matrix products, since
+    `torch.vmap` runs the fused operations one sample at a time; these lay out their results in
+    memory differently, hence no views.
     """
     return replace(graph, nodes=tuple(new for node in graph for new in _rewritten(node)))
 
@@ -36,7 +38,8 @@ def _rewritten(node: Node) -> list[Node]:
 
 
 def _batch_norm(node: Node) -> list[Node]:
-    """x * scale + shift, with scale = weight / sqrt(var + eps) and shift = bias - mean * scale, per channel."""
+    """x * scale + shift, with scale = weight / sqrt(var + eps) and shift = bias - mean * scale, per
+    channel."""
     x, weight, bias, mean, var, _, eps = node.args
     if any(isinstance(constant, Ref) for constant in (weight, bias, mean, var)):
         return [node]
@@ -46,12 +49,19 @@ def _batch_norm(node: Node) -> list[Node]:
     scaled = f"{node.name}_scaled"
     return [
         Node(scaled, aten.mul.Tensor, (x, scale.view(shape)), node.shape, place=node.place),
-        Node(node.name, aten.add.Tensor, (Ref(scaled), shift.view(shape)), node.shape, place=node.place),
+        Node(
+            node.name,
+            aten.add.Tensor,
+            (Ref(scaled), shift.view(shape)),
+            node.shape,
+            place=node.place,
+        ),
     ]
 
 
 def _attention(node: Node) -> Node:
-    """softmax(Q K^T * scale + mask) V, as the library itself writes it for want of a fused kernel."""
+    """softmax(Q K^T * scale + mask) V, as the library itself writes it for want of a fused
+    kernel."""
     query, key, value, *rest = node.args
     kwargs = dict(node.kwargs)
     mask = kwargs.pop("attn_mask", None)

@@ -1,4 +1,5 @@
-"""Many sequential searches at once: each in a thread, their function values computed together in one batch."""
+"""Many sequential searches at once: each in a thread, their function values computed together in
+one batch."""
 
 import contextlib
 import threading
@@ -23,10 +24,12 @@ class _Ended(Exception):
 
 @dataclass(frozen=True)
 class Lockstep:
-    """Searches that wait for one another: values are computed when every live search has asked for one.
+    """Searches that wait for one another: values are computed when every live search has asked for
+    one.
 
-    What a batch holds depends on the searches alone, not on the timing of threads, so that results repeat.  Each
-    search waits on a queue of its own: a round of n questions wakes n threads, not n^2.
+    What a batch holds depends on the searches alone, not on the timing of threads, so that results
+    repeat.  Each search waits on a queue of its own: a round of n questions wakes n threads, not
+    n^2.
     """
 
     evaluate: Evaluate
@@ -34,7 +37,8 @@ class Lockstep:
     """What the searches ask, None from one that has ended."""
 
     def run(self, searches: Sequence[Search]) -> None:
-        """Run all searches to their ends, or until `evaluate` returns None; an error of any of them is raised here."""
+        """Run all searches to their ends, or until `evaluate` returns None; an error of any of them
+        is raised here."""
         answers: list[SimpleQueue[float | None]] = [SimpleQueue() for _ in searches]
         errors: list[BaseException] = []
         threads = [
@@ -76,7 +80,11 @@ class Lockstep:
         return asked
 
     def _one(
-        self, number: int, search: Search, answers: "SimpleQueue[float | None]", errors: list[BaseException]
+        self,
+        number: int,
+        search: Search,
+        answers: "SimpleQueue[float | None]",
+        errors: list[BaseException],
     ) -> None:
         def ask(point: Point) -> float:
             self.heard.put((number, np.array(point)))

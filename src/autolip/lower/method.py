@@ -11,7 +11,8 @@ from autolip.values import Lower
 
 
 class LowerMethod(ABC):
-    """A way to find two inputs with a large slope. Subclasses are frozen dataclasses of their options."""
+    """A way to find two inputs with a large slope. Subclasses are frozen dataclasses of their
+    options."""
 
     name: ClassVar[str]
     source: ClassVar[str]
@@ -40,7 +41,8 @@ def lower_method(cls: type[LowerMethod]) -> type[LowerMethod]:
 
 
 def lower_named(name: str) -> LowerMethod:
-    """The search registered under a name, with its default options; InputError lists the names otherwise."""
+    """The search registered under a name, with its default options; InputError lists the names
+    otherwise."""
     if name not in LOWER_METHODS:
         raise unknown("lower-bound search", name, LOWER_METHODS)
     return LOWER_METHODS[name]()

@@ -18,7 +18,8 @@ PASSES_PER_PAIR, MOST_PAIRS = 50, 4
 
 
 def polished(problem: LowerProblem, leaders: Pairs, passes: float) -> Pairs:
-    """The best few pairs, and what halving and power steps make of them, in about `passes` passes."""
+    """The best few pairs, and what halving and power steps make of them, in about `passes`
+    passes."""
     best = leaders.steepest(max(1, min(MOST_PAIRS, int(passes / PASSES_PER_PAIR))))
     steps = min(POWER_STEPS, int(passes / (2 * len(best.slope))))
     if problem.expired or not steps:
@@ -32,8 +33,8 @@ def polished(problem: LowerProblem, leaders: Pairs, passes: float) -> Pairs:
 def bisected(problem: LowerProblem, pairs: Pairs, levels: int) -> Pairs:
     """The steeper halves, level by level, until they are short.
 
-    One half is at least as steep as the whole: ||f(x) - f(y)|| <= ||f(x) - f(m)|| + ||f(m) - f(y)||.  Costs 2k passes
-    a level.
+    One half is at least as steep as the whole: ||f(x) - f(y)|| <= ||f(x) - f(m)|| + ||f(m) -
+    f(y)||.  Costs 2k passes a level.
     """
     for _ in range(levels):
         long = problem.p.of_rows(pairs.x - pairs.y) > 4 * problem.short
@@ -46,14 +47,18 @@ def bisected(problem: LowerProblem, pairs: Pairs, levels: int) -> Pairs:
 
 
 def _enumerated(problem: LowerProblem, centre: Tensor, passes: float) -> Pairs:
-    """The directions among which the best one is, where they can be listed: inputs for p = 1, outputs for q = inf.
+    """The directions among which the best one is, where they can be listed: inputs for p = 1,
+    outputs for q = inf.
 
     ||J||_{1 -> q} is the largest column norm, ||J||_{p -> inf} the largest dual norm of a row.
     """
     directions, size = [centre[:0]], problem.example.numel()
     outputs = problem.values(centre)
     if problem.p is Norm.L1 and size <= passes:
-        directions.append(torch.eye(size, dtype=torch.float64).reshape(size, *problem.example.shape) * problem.free)
+        directions.append(
+            torch.eye(size, dtype=torch.float64).reshape(size, *problem.example.shape)
+            * problem.free
+        )
     if problem.q is Norm.LINF and outputs.numel() <= passes:
         units = torch.eye(outputs.numel(), dtype=torch.float64).reshape(-1, *outputs.shape[1:])
         rows = [pulled_back(problem, centre, unit[None]) for unit in units]

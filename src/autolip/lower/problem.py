@@ -1,4 +1,5 @@
-"""What a search for a lower bound works on: the network as a batched function, and the original to check it."""
+"""What a search for a lower bound works on: the network as a batched function, and the original to
+check it."""
 
 import math
 import time
@@ -26,20 +27,23 @@ PAUSE = 0.2
 """Seconds between two reports of a search."""
 
 DERIVATIVE, ROUNDED = 1e-5, 1e-8
-"""A secant counts as a derivative at 1e-5 of the reach, or at 1e-8 of the largest inputs if that is longer."""
+"""A secant counts as a derivative at 1e-5 of the reach, or at 1e-8 of the largest inputs if that is
+longer."""
 
 WIDE = 100.0
-"""How far from the example a search goes where the region is unbounded, relative to the example's scale."""
+"""How far from the example a search goes where the region is unbounded, relative to the example's
+scale."""
 
 
 @dataclass
 class LowerProblem:
     """Find x, y in a region with a large ||f(x) - f(y)||_q / ||x - y||_p.
 
-    `graph` is the captured network, `original` the model it came from (in float64 where `exact`), `readout` a
-    linear map applied to the output; inputs and outputs that are single numbers are vectors of one entry.  `passes`
-    counts forward plus backward passes at batch 1: a forward pass alone counts a half.  `say` hears, several times a
-    second, the steepest slope met and the passes made.
+    `graph` is the captured network, `original` the model it came from (in float64 where `exact`),
+    `readout` a linear map applied to the output; inputs and outputs that are single numbers are
+    vectors of one entry.  `passes` counts forward plus backward passes at batch 1: a forward pass
+    alone counts a half.  `say` hears, several times a second, the steepest slope met and the passes
+    made.
     """
 
     graph: Graph
@@ -59,7 +63,13 @@ class LowerProblem:
 
     @staticmethod
     def of(
-        capture: Capture, region: Region, p: Norm, q: Norm, *, seed: int = 0, deadline: float | None = None
+        capture: Capture,
+        region: Region,
+        p: Norm,
+        q: Norm,
+        *,
+        seed: int = 0,
+        deadline: float | None = None,
     ) -> "LowerProblem":
         """The problem for a captured network; `deadline` is a value of `time.monotonic()`."""
         exact = capture.reference_dtype is DTYPE
@@ -85,7 +95,8 @@ class LowerProblem:
         return self.read(evaluate_batch(self.graph, x) if self.batched else self._one_by_one(x))
 
     def met(self, slope: Float[Tensor, " k"]) -> None:
-        """Keep the steepest of the slopes that a search meets, and say so where some time has passed."""
+        """Keep the steepest of the slopes that a search meets, and say so where some time has
+        passed."""
         self.steepest = max(self.steepest, slope.max().item()) if len(slope) else self.steepest
         if time.monotonic() > self.said + PAUSE:
             self.said = time.monotonic()
@@ -99,7 +110,11 @@ class LowerProblem:
     def reference(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*out"]:
         """f(x) by the original model. Costs half a pass."""
         self.passes += 0.5
-        output = self.original(x.reshape(self.graph.input_shape)).to(DTYPE).reshape(1, *self.graph.output_shape)
+        output = (
+            self.original(x.reshape(self.graph.input_shape))
+            .to(DTYPE)
+            .reshape(1, *self.graph.output_shape)
+        )
         return self.read(output)[0]
 
     def read(self, output: Float[Tensor, "k *full"]) -> Float[Tensor, "k *out"]:
@@ -118,7 +133,8 @@ class LowerProblem:
 
     @cached_property
     def batched(self) -> bool:
-        """Whether `torch.vmap` runs every operation of the graph; otherwise inputs are evaluated one by one."""
+        """Whether `torch.vmap` runs every operation of the graph; otherwise inputs are evaluated
+        one by one."""
         try:
             with torch.no_grad():
                 evaluate_batch(self.graph, self.example[None])
@@ -141,8 +157,11 @@ class LowerProblem:
 
     @cached_property
     def seconds_per_pass(self) -> float:
-        """A forecast for batches on two ordinary cores, from counting operations: the same on every machine."""
-        return 4e-10 * multiply_adds(self.graph) + 5e-9 * self.numbers + 1e-6 * len(self.graph.nodes)
+        """A forecast for batches on two ordinary cores, from counting operations: the same on every
+        machine."""
+        return (
+            4e-10 * multiply_adds(self.graph) + 5e-9 * self.numbers + 1e-6 * len(self.graph.nodes)
+        )
 
     @cached_property
     def free(self) -> Bool[Tensor, "*shape"]:
@@ -154,7 +173,8 @@ class LowerProblem:
 
     @cached_property
     def spread(self) -> Float[Tensor, "*shape"]:
-        """How far each entry of the input typically varies; by the example's scale if the region is unbounded."""
+        """How far each entry of the input typically varies; by the example's scale if the region is
+        unbounded."""
         shape = self.example.shape
         if isinstance(self.region, Ball):
             balanced = math.sqrt(max(1, shape.numel())) if self.region.norm is Norm.L2 else 1.0
@@ -166,7 +186,8 @@ class LowerProblem:
 
     @cached_property
     def domain(self) -> Region:
-        """Where searches move: the region, or a box of `WIDE` times the example's scale if it is unbounded.
+        """Where searches move: the region, or a box of `WIDE` times the example's scale if it is
+        unbounded.
 
         Farther out, rounding would decide which pair is the steepest.
         """
@@ -181,7 +202,8 @@ class LowerProblem:
 
     @cached_property
     def short(self) -> float:
-        """The half distance at which a secant counts as a derivative, yet rounding of the points does not show."""
+        """The half distance at which a secant counts as a derivative, yet rounding of the points
+        does not show."""
         box = self.domain.interval(self.example.shape)
         magnitude = float(self.p.of_rows(box.magnitude()[None]))
         return max(DERIVATIVE * self.reach, min(self.reach / 10, ROUNDED * magnitude))

@@ -1,9 +1,10 @@
 """How far rounding can move a network's value: a first-order bound by one backward pass.
 
-An evaluation in floating point is the exact one with an error delta_k added to the result of each operation k.  To
-first order the error of the number <u, f(x)> is sum_k <a_k, delta_k>, with a_k the derivative of <u, f> with respect
-to that result, which backpropagation gives for all operations at once.  Hence the bound sum_k <|a_k|, |delta_k|>
-(Linnainmaa, BIT 1976), with for each kind of operation
+An evaluation in floating point is the exact one with an error delta_k added to the result of each
+operation k.  To first order the error of the number <u, f(x)> is sum_k <a_k, delta_k>, with a_k the
+derivative of <u, f> with respect to that result, which backpropagation gives for all operations at
+once.  Hence the bound sum_k <|a_k|, |delta_k|> (Linnainmaa, BIT 1976), with for each kind of
+operation
 
     moving and choosing numbers        0
     one correctly rounded operation    4 u |result|
@@ -71,10 +72,23 @@ MOVING = frozenset(
         aten.max_pool3d,
     }
 )
-ROUNDED = frozenset({aten.add, aten.sub, aten.mul, aten.div, aten.leaky_relu, aten.prelu, aten.sqrt, aten.reciprocal})
+ROUNDED = frozenset(
+    {
+        aten.add,
+        aten.sub,
+        aten.mul,
+        aten.div,
+        aten.leaky_relu,
+        aten.prelu,
+        aten.sqrt,
+        aten.reciprocal,
+    }
+)
 
 
-def rounding_error(problem: LowerProblem, x: Float[Tensor, "*shape"], u: Float[Tensor, "*out"]) -> float:
+def rounding_error(
+    problem: LowerProblem, x: Float[Tensor, "*shape"], u: Float[Tensor, "*out"]
+) -> float:
     """Bound on |<u, f(x)> computed - <u, f(x)>| for one input, to first order. Costs two passes."""
     tally = _Tally(problem.graph)
     point = x.detach().to(DTYPE).reshape(problem.graph.input_shape).requires_grad_()
@@ -87,7 +101,8 @@ def rounding_error(problem: LowerProblem, x: Float[Tensor, "*shape"], u: Float[T
 
 
 class _Tally:
-    """One evaluation, and the sum of <|a_k|, |delta_k|> that backpropagation through it collects."""
+    """One evaluation, and the sum of <|a_k|, |delta_k|> that backpropagation through it
+    collects."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -109,14 +124,17 @@ class _Tally:
             return node.call(values.__getitem__)
         if packet in MULTIPLYING | SUMMING:
             result = node.call(values.__getitem__)
-            return self._moved(result, gamma(terms(node, self.shapes) + 8) * _of_magnitudes(node, values))
+            return self._moved(
+                result, gamma(terms(node, self.shapes) + 8) * _of_magnitudes(node, values)
+            )
         if packet in ROUNDED and not node.kwargs:
             result = node.call(values.__getitem__)
             return self._moved(result, 4 * UNIT * result.detach().abs())
         return self._other(node, values)
 
     def _other(self, node: Node, values: dict[str, Any]) -> Any:
-        """An operation of which nothing is known: stable in the sense of mixed forward and backward errors."""
+        """An operation of which nothing is known: stable in the sense of mixed forward and backward
+        errors."""
 
         def operand(name: str) -> Tensor:
             value = values[name]
@@ -125,16 +143,25 @@ class _Tally:
             return self._moved(value.view_as(value), 8 * UNIT * _largest(value))
 
         result = node.call(operand)
-        return self._moved(result, 8 * UNIT * _largest(result)) if result.is_floating_point() else result
+        return (
+            self._moved(result, 8 * UNIT * _largest(result))
+            if result.is_floating_point()
+            else result
+        )
 
     def _moved(self, tensor: Tensor, error: Tensor) -> Tensor:
         """The tensor, of which rounding moves each entry by at most `error`."""
         if tensor.requires_grad and error.numel():
             top = float(error.max()) + UNDERFLOW
-            bound = (error / top).float()  # a bound needs no more digits, and they would double the memory
+            bound = (
+                error / top
+            ).float()  # a bound needs no more digits, and they would double the memory
 
             def collect(gradient: Tensor) -> None:
-                self.total += float((gradient.abs() * bound).sum()) * top + float(gradient.abs().sum()) * UNDERFLOW
+                self.total += (
+                    float((gradient.abs() * bound).sum()) * top
+                    + float(gradient.abs().sum()) * UNDERFLOW
+                )
 
             tensor.register_hook(collect)
         return tensor
@@ -148,7 +175,9 @@ def _of_magnitudes(node: Node, values: dict[str, Any]) -> Tensor:
         return leaf.abs() if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf
 
     args = pytree.tree_map(magnitude, args)
-    kwargs = {key: abs(value) if key in ("alpha", "beta") else value for key, value in kwargs.items()}
+    kwargs = {
+        key: abs(value) if key in ("alpha", "beta") else value for key, value in kwargs.items()
+    }
     with torch.no_grad():
         result = node.target(*args, **pytree.tree_map(magnitude, kwargs))
     return result if node.pick is None else result[node.pick]

@@ -32,9 +32,11 @@ BLOCK = 1000
 @lower_method
 @dataclass(frozen=True)
 class Dataset(LowerMethod):
-    """Lower bound on the Lipschitz constant: the largest Jacobian norm at, or slope between, data points.
+    """Lower bound on the Lipschitz constant: the largest Jacobian norm at, or slope between, data
+    points.
 
-    `data` holds inputs, one per entry of its first axis; those outside the region are moved to its nearest point.
+    `data` holds inputs, one per entry of its first axis; those outside the region are moved to its
+    nearest point.
     """
 
     data: Float[Tensor, "k *shape"] | None = None
@@ -44,16 +46,22 @@ class Dataset(LowerMethod):
 
     def _search(self, problem: LowerProblem) -> Lower | Refusal:
         if self.data is None:
-            return Refusal("no data were given: pass Dataset(data=inputs), or --data FILE.npy on the command line")
+            return Refusal(
+                "no data were given: pass Dataset(data=inputs), or --data FILE.npy on "
+                "the command line"
+            )
         points = problem.region.project(self._points(problem))
-        found = steepest_at(problem, points).joined(steepest_between(problem, points)).steepest(KEPT)
+        found = (
+            steepest_at(problem, points).joined(steepest_between(problem, points)).steepest(KEPT)
+        )
         return certified(problem, polished(problem, found, len(points)))
 
     def _points(self, problem: LowerProblem) -> Tensor:
         shape, given = problem.example.shape, array(self.data, "the data")
         if given.dim() == 0 or given.numel() == 0 or given[0].numel() != shape.numel():
             raise InputError(
-                f"the data have shape {tuple(given.shape)}: give inputs of shape {tuple(shape)}, one per entry of the"
+                f"the data have shape {tuple(given.shape)}: give inputs of shape "
+                f"{tuple(shape)}, one per entry of the"
                 " first axis"
             )
         if not bool(given.isfinite().all()):
@@ -64,9 +72,11 @@ class Dataset(LowerMethod):
 @lower_method
 @dataclass(frozen=True)
 class Random(LowerMethod):
-    """Lower bound on the Lipschitz constant: the largest Jacobian norm at random points of the region.
+    """Lower bound on the Lipschitz constant: the largest Jacobian norm at random points of the
+    region.
 
-    At most `points` of them, and as many as are planned to take about `seconds` on two ordinary cores.
+    At most `points` of them, and as many as are planned to take about `seconds` on two ordinary
+    cores.
     """
 
     points: int = 10_000
@@ -86,8 +96,9 @@ class Random(LowerMethod):
 class Grid(LowerMethod):
     """Lower bound on the Lipschitz constant: the largest Jacobian norm on a regular grid.
 
-    The grid has `per_axis` points along every input that may vary (as many as `limit` and `seconds` allow, if not
-    given), over the region, or over the example's scale about the example where the region is unbounded.
+    The grid has `per_axis` points along every input that may vary (as many as `limit` and `seconds`
+    allow, if not given), over the region, or over the example's scale about the example where the
+    region is unbounded.
     """
 
     per_axis: int | None = None
@@ -101,12 +112,17 @@ class Grid(LowerMethod):
         axes = int(problem.free.sum())
         if self.per_axis is not None and self.per_axis < 2:
             raise InputError(f"a grid has at least 2 points along each input, not {self.per_axis}")
-        budget = self.limit if self.per_axis is not None else min(self.limit, affordable(problem, self.seconds))
+        budget = (
+            self.limit
+            if self.per_axis is not None
+            else min(self.limit, affordable(problem, self.seconds))
+        )
         count = self.per_axis or math.floor(budget ** (1 / axes) + 1e-9)
         if count < 2 or axes * math.log(count) > math.log(budget) + 1e-9:
             wanted = max(2, count)
             return Refusal(
-                f"a grid of {wanted} points along each of {axes} inputs has 10^{axes * math.log10(wanted):.1f} points,"
+                f"a grid of {wanted} points along each of {axes} inputs has "
+                f"10^{axes * math.log10(wanted):.1f} points,"
                 f" more than the {budget} allowed: use ascent or random"
             )
         points = problem.region.project(_grid(problem, count))
@@ -119,7 +135,8 @@ def affordable(problem: LowerProblem, seconds: float) -> int:
 
 
 def steepest_at(problem: LowerProblem, points: Float[Tensor, "k *shape"]) -> Pairs:
-    """Short pairs about the points with the largest Jacobian norms, by a few power steps at each."""
+    """Short pairs about the points with the largest Jacobian norms, by a few power steps at
+    each."""
     generator, found = problem.generator(), Pairs.at(points[:0])
     for part in points.split(max(1, problem.rows)):
         direction = random_directions(problem, len(part), generator)

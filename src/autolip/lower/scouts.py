@@ -1,10 +1,21 @@
-"""Where a search begins: points inside, at the edges and far out; and how it ends: small steps uphill."""
+"""Where a search begins: points inside, at the edges and far out; and how it ends: small steps
+uphill."""
 
 import torch
 from torch import Tensor
 
 from autolip.lower.problem import LowerProblem
-from autolip.lower.secants import Pairs, column, ends, maximiser, measured, power, pull, random_directions, turned
+from autolip.lower.secants import (
+    Pairs,
+    column,
+    ends,
+    maximiser,
+    measured,
+    power,
+    pull,
+    random_directions,
+    turned,
+)
 from autolip.norms import Norm
 from autolip.regions import Everywhere
 
@@ -15,25 +26,30 @@ AT_ONCE = 256
 """Points between two looks at the clock."""
 
 STRETCH = (0.0, 1.5)
-"""log10 of how far from the middle of a region points are pushed, to the edges that they meet; one for each."""
+"""log10 of how far from the middle of a region points are pushed, to the edges that they meet; one
+for each."""
 
 FAR = 10.0
 """How much further from the example every other point is where the region is unbounded."""
 
 LENGTHS = 10.0 ** torch.linspace(0.5, -7.5, 17, dtype=torch.float64)
-"""Steps uphill that are tried at once, relative to the reach of the region: the longest end at its edge."""
+"""Steps uphill that are tried at once, relative to the reach of the region: the longest end at its
+edge."""
 
 CLIMBERS, ROUNDS = 2, 40
 """How many pairs take such steps, and how often at most."""
 
 
 def scouted(problem: LowerProblem, passes: float, kept: int) -> Pairs:
-    """The steepest short pairs about the example and random points, by two power steps, in about so many passes."""
+    """The steepest short pairs about the example and random points, by two power steps, in about so
+    many passes."""
     count = int(passes / (2 * POWER_STEPS))
     found = Pairs.at(problem.example[None][:0])
     if not count or problem.expired:
         return found
-    generator = torch.Generator().manual_seed(problem.seed + 1)  # not the points that are climbed from
+    generator = torch.Generator().manual_seed(
+        problem.seed + 1
+    )  # not the points that are climbed from
     points = scattered(problem, count, generator)
     points[0] = problem.region.project(problem.example[None])[0]
     for part in points.split(max(1, min(AT_ONCE, problem.rows // 2))):
@@ -46,13 +62,16 @@ def scouted(problem: LowerProblem, passes: float, kept: int) -> Pairs:
 
 
 def scattered(problem: LowerProblem, count: int, generator: torch.Generator) -> Tensor:
-    """Random points of the region, every other one pushed outward, to a face, an edge or a corner; or far out."""
+    """Random points of the region, every other one pushed outward, to a face, an edge or a corner;
+    or far out."""
     points = problem.region.sample(count, problem.example, generator)
     if isinstance(problem.region, Everywhere):
         centre, factor = problem.example, torch.full((count,), FAR, dtype=torch.float64)
     else:
         low, high = STRETCH
-        factor = 10 ** (low + (high - low) * torch.rand(count, generator=generator, dtype=torch.float64))
+        factor = 10 ** (
+            low + (high - low) * torch.rand(count, generator=generator, dtype=torch.float64)
+        )
         around = problem.region.interval(problem.example.shape)
         centre = (around.lo + around.hi) / 2
     factor[::2] = 1.0
@@ -60,20 +79,25 @@ def scattered(problem: LowerProblem, count: int, generator: torch.Generator) -> 
 
 
 def uphill(problem: LowerProblem, pairs: Pairs, passes: float) -> Pairs:
-    """The steepest pairs, and what steps of many lengths along the gradient of their slopes make of them."""
+    """The steepest pairs, and what steps of many lengths along the gradient of their slopes make of
+    them."""
     best = pairs.steepest(CLIMBERS)
     for _ in range(min(ROUNDS, int(passes / (len(best.slope) * (len(LENGTHS) + 2))))):
         if problem.expired:
             break
         pulled = pull(problem, best.x, best.y)
         heading = maximiser(pulled.moving, Norm.L2).repeat_interleave(len(LENGTHS), 0)
-        direction = turned(problem, pulled, best.direction(problem.p)).repeat_interleave(len(LENGTHS), 0)
+        direction = turned(problem, pulled, best.direction(problem.p)).repeat_interleave(
+            len(LENGTHS), 0
+        )
         length = problem.reach * LENGTHS.repeat(len(best.slope))
         middle = best.centre.repeat_interleave(len(LENGTHS), 0)
         centre = problem.domain.project(middle + column(length, heading) * heading)
         steps = torch.full((len(centre),), problem.short, dtype=torch.float64)
         tried = measured(problem, *ends(problem, centre, direction, steps))
-        chosen = tried.slope.reshape(-1, len(LENGTHS)).argmax(1) + len(LENGTHS) * torch.arange(len(best.slope))
+        chosen = tried.slope.reshape(-1, len(LENGTHS)).argmax(1) + len(LENGTHS) * torch.arange(
+            len(best.slope)
+        )
         after = best.better(Pairs(tried.x[chosen], tried.y[chosen], tried.slope[chosen]))
         if bool((after.slope == best.slope).all()):
             break

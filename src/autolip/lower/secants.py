@@ -12,7 +12,8 @@ from autolip.norms import Norm
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of points of the region and their slopes ||f(x) - f(y)||_q / ||x - y||_p by the captured graph.
+    """Pairs of points of the region and their slopes ||f(x) - f(y)||_q / ||x - y||_p by the
+    captured graph.
 
     A slope of -1 says that there is none: the points coincide, or f is not finite at one of them.
     """
@@ -38,7 +39,12 @@ class Pairs:
 
     def joined(self, other: "Pairs") -> "Pairs":
         """Both sets of pairs."""
-        return Pairs(*(torch.cat(ends) for ends in ((self.x, other.x), (self.y, other.y), (self.slope, other.slope))))
+        return Pairs(
+            *(
+                torch.cat(ends)
+                for ends in ((self.x, other.x), (self.y, other.y), (self.slope, other.slope))
+            )
+        )
 
     def steepest(self, count: int) -> "Pairs":
         """The `count` steepest pairs, in falling order of slope."""
@@ -76,11 +82,16 @@ def maximiser(g: Float[Tensor, "k *shape"], norm: Norm) -> Float[Tensor, "k *sha
         length = scaled.norm(dim=1, keepdim=True)
         return (scaled / length.where(length > 0, 1.0)).reshape(g.shape)
     winner = flat.abs().argmax(1, keepdim=True)
-    return torch.zeros_like(flat).scatter_(1, winner, flat.gather(1, winner).sign()).reshape(g.shape)
+    return (
+        torch.zeros_like(flat).scatter_(1, winner, flat.gather(1, winner).sign()).reshape(g.shape)
+    )
 
 
-def ends(problem: LowerProblem, centre: Tensor, direction: Tensor, step: Float[Tensor, " k"]) -> tuple[Tensor, Tensor]:
-    """The points centre + step * direction and centre - step * direction, moved into the problem's domain."""
+def ends(
+    problem: LowerProblem, centre: Tensor, direction: Tensor, step: Float[Tensor, " k"]
+) -> tuple[Tensor, Tensor]:
+    """The points centre + step * direction and centre - step * direction, moved into the problem's
+    domain."""
     offset = column(step, centre) * direction
     return problem.domain.project(centre + offset), problem.domain.project(centre - offset)
 
@@ -93,7 +104,9 @@ def random_directions(problem: LowerProblem, count: int, generator: torch.Genera
     return noise / column(length.where(length > 0, 1.0), noise)
 
 
-def measured(problem: LowerProblem, x: Float[Tensor, "k *shape"], y: Float[Tensor, "k *shape"]) -> Pairs:
+def measured(
+    problem: LowerProblem, x: Float[Tensor, "k *shape"], y: Float[Tensor, "k *shape"]
+) -> Pairs:
     """The pairs with their slopes; see `Pairs`. Costs k passes."""
     values = problem.values(torch.cat([x, y]))
     return Pairs(x, y, _slope(problem, values[: len(x)] - values[len(x) :], x - y))
@@ -126,7 +139,8 @@ class Pull:
 
 
 def pull(problem: LowerProblem, x: Float[Tensor, "k *shape"], y: Float[Tensor, "k *shape"]) -> Pull:
-    """Slopes and their gradients, as many pairs at a time as memory allows. Costs 2k passes (3k if one is too many)."""
+    """Slopes and their gradients, as many pairs at a time as memory allows. Costs 2k passes (3k if
+    one is too many)."""
     size = max(1, problem.rows // 2)
     parts = [_pull(problem, a, b) for a, b in zip(x.split(size), y.split(size), strict=True)]
     slope, at_x, at_y = (torch.cat(column) for column in zip(*parts, strict=True))
@@ -142,18 +156,23 @@ def _pull(problem: LowerProblem, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, 
     if together:
         gradient = transposed(problem, values, points, u)
     else:
-        gradient = torch.cat([pulled_back(problem, *row) for row in zip(points.split(1), u.split(1), strict=True)])
+        gradient = torch.cat(
+            [pulled_back(problem, *row) for row in zip(points.split(1), u.split(1), strict=True)]
+        )
     return _slope(problem, rise, x - y), gradient[: len(x)], gradient[len(x) :]
 
 
-def pulled_back(problem: LowerProblem, x: Float[Tensor, "k *shape"], u: Float[Tensor, "k *out"]) -> Tensor:
+def pulled_back(
+    problem: LowerProblem, x: Float[Tensor, "k *shape"], u: Float[Tensor, "k *out"]
+) -> Tensor:
     """J(x_i)^T u_i. Costs k passes."""
     points = x.detach().requires_grad_()
     return transposed(problem, problem.function(points), points, u)
 
 
 def transposed(problem: LowerProblem, values: Tensor, points: Tensor, u: Tensor) -> Tensor:
-    """J^T u from values computed at points, zero where there is no derivative (rounding, comparisons)."""
+    """J^T u from values computed at points, zero where there is no derivative (rounding,
+    comparisons)."""
     if not values.requires_grad:
         return torch.zeros_like(points)
     problem.passes += len(points) / 2
@@ -163,12 +182,15 @@ def transposed(problem: LowerProblem, values: Tensor, points: Tensor, u: Tensor)
     return gradient.nan_to_num(posinf=0.0, neginf=0.0) * problem.free
 
 
-def power(problem: LowerProblem, centre: Tensor, direction: Tensor, step: float, count: int) -> Pairs:
-    """Pairs about each centre along a dominant direction of the Jacobian there, by `count` power steps.
+def power(
+    problem: LowerProblem, centre: Tensor, direction: Tensor, step: float, count: int
+) -> Pairs:
+    """Pairs about each centre along a dominant direction of the Jacobian there, by `count` power
+    steps.
 
-    v <- argmax <J^T u, v> over ||v||_p = 1, with u the dual vector of J v: for p = q = 2 the power iteration on
-    J^T J (Boyd, Linear Algebra Appl. 1974; Higham, Numer. Math. 1992); J v is a secant of length 2 `step`.
-    Costs 2k passes a step.
+    v <- argmax <J^T u, v> over ||v||_p = 1, with u the dual vector of J v: for p = q = 2 the power
+    iteration on J^T J (Boyd, Linear Algebra Appl. 1974; Higham, Numer. Math. 1992); J v is a secant
+    of length 2 `step`. Costs 2k passes a step.
     """
     steps = torch.full((len(centre),), step, dtype=torch.float64)
     best = Pairs.at(centre)

@@ -1,6 +1,8 @@
-"""The published searches that SciPy does: Nelder-Mead, and basin-hopping with it, on the norm of the Jacobian.
+"""The published searches that SciPy does: Nelder-Mead, and basin-hopping with it, on the norm of
+the Jacobian.
 
-Many of them at once, from random points, so that the network is evaluated in batches (see `lockstep`).
+Many of them at once, from random points, so that the network is evaluated in batches (see
+`lockstep`).
 """
 
 from collections.abc import Sequence
@@ -24,13 +26,16 @@ from autolip.lower.secants import Pairs, power, random_directions
 from autolip.values import Lower
 
 POWER_STEPS = 2
-"""Power steps at every point that SciPy asks about, from the direction where its search was steepest so far."""
+"""Power steps at every point that SciPy asks about, from the direction where its search was
+steepest so far."""
 
 ROUNDS = 20
-"""Evaluations that each search should have at least: there are fewer of them on expensive networks."""
+"""Evaluations that each search should have at least: there are fewer of them on expensive
+networks."""
 
 NODE, POINT = 3e-4, 1.5e-4
-"""Seconds of one power step for each operation of the network, however small the batch, and of SciPy at one point."""
+"""Seconds of one power step for each operation of the network, however small the batch, and of
+SciPy at one point."""
 
 SHARE = 0.9
 """Part of the passes that the searches take; the rest polishes what they found."""
@@ -42,10 +47,12 @@ UNLIMITED = 10**9
 @lower_method
 @dataclass(frozen=True)
 class NelderMead(LowerMethod):
-    """Lower bound on the Lipschitz constant: the largest Jacobian norm met by Nelder-Mead simplices.
+    """Lower bound on the Lipschitz constant: the largest Jacobian norm met by Nelder-Mead
+    simplices.
 
-    At most `starts` of them, at random points, each with steps of `size` relative to the scale of the region, until it
-    has shrunk below `tolerance`.  Planned for about `seconds` on two ordinary cores.
+    At most `starts` of them, at random points, each with steps of `size` relative to the scale of
+    the region, until it has shrunk below `tolerance`.  Planned for about `seconds` on two ordinary
+    cores.
     """
 
     starts: int = 64
@@ -54,7 +61,9 @@ class NelderMead(LowerMethod):
     seconds: float = 3.0
 
     name: ClassVar[str] = "nelder-mead"
-    source: ClassVar[str] = "Nelder and Mead, Computer J. 1965; Virmaux and Scaman, NeurIPS 2018, section 6"
+    source: ClassVar[str] = (
+        "Nelder and Mead, Computer J. 1965; Virmaux and Scaman, NeurIPS 2018, section 6"
+    )
 
     def _search(self, problem: LowerProblem) -> Lower | Refusal:
         slopes = _Slopes.planned(problem, self.starts, self.seconds)
@@ -73,9 +82,10 @@ class NelderMead(LowerMethod):
 class BasinHopping(LowerMethod):
     """Lower bound on the Lipschitz constant: the largest Jacobian norm met by basin-hopping.
 
-    At most `starts` random walks of steps up to `stride` along every input, relative to the scale of the region; each
-    step is followed by `evaluations` of Nelder-Mead and taken by Boltzmann's rule, at `temperature` times the mean norm
-    at the starts.  Planned for about `seconds` on two ordinary cores.
+    At most `starts` random walks of steps up to `stride` along every input, relative to the scale
+    of the region; each step is followed by `evaluations` of Nelder-Mead and taken by Boltzmann's
+    rule, at `temperature` times the mean norm at the starts.  Planned for about `seconds` on two
+    ordinary cores.
     """
 
     starts: int = 32
@@ -85,7 +95,9 @@ class BasinHopping(LowerMethod):
     seconds: float = 3.0
 
     name: ClassVar[str] = "basin-hopping"
-    source: ClassVar[str] = "Wales and Doye, J. Phys. Chem. A 1997; Virmaux and Scaman, NeurIPS 2018, section 6"
+    source: ClassVar[str] = (
+        "Wales and Doye, J. Phys. Chem. A 1997; Virmaux and Scaman, NeurIPS 2018, section 6"
+    )
 
     def _search(self, problem: LowerProblem) -> Lower | Refusal:
         slopes = _Slopes.planned(problem, self.starts, self.seconds)
@@ -103,7 +115,9 @@ class BasinHopping(LowerMethod):
                 rng=np.random.default_rng([problem.seed, number]),
             )
 
-        return slopes.searched([search(number, start) for number, start in enumerate(slopes.starts)])
+        return slopes.searched(
+            [search(number, start) for number, start in enumerate(slopes.starts)]
+        )
 
 
 @dataclass
@@ -125,14 +139,21 @@ class _Slopes:
 
     @staticmethod
     def planned(problem: LowerProblem, starts: int, seconds: float) -> "_Slopes":
-        """Random points, and how many passes are for them, for a round costs `whole + count * each` seconds."""
+        """Random points, and how many passes are for them, for a round costs `whole + count * each`
+        seconds."""
         generator, each = problem.generator(), POINT + 2 * POWER_STEPS * problem.seconds_per_pass
         whole = POWER_STEPS * NODE * len(problem.graph.nodes)
         count = max(1, min(starts, int((seconds / ROUNDS - whole) / each)))
         passes = 2 * POWER_STEPS * count * seconds / (whole + count * each)
         until = problem.passes + SHARE * passes
         points = problem.region.sample(count, problem.example, generator)
-        here = power(problem, points, random_directions(problem, count, generator), problem.short, 2 * POWER_STEPS)
+        here = power(
+            problem,
+            points,
+            random_directions(problem, count, generator),
+            problem.short,
+            2 * POWER_STEPS,
+        )
         return _Slopes(problem, here, until, (1 - SHARE) * passes)
 
     @property
@@ -141,7 +162,8 @@ class _Slopes:
         return [x.numpy() for x in scaled[:, self.axes]]
 
     def searched(self, searches: Sequence[Search]) -> Lower | Refusal:
-        """Run the searches until the budget ends, then polish and certify the steepest pairs met."""
+        """Run the searches until the budget ends, then polish and certify the steepest pairs
+        met."""
         Lockstep(self._values).run(searches)
         return certified(self.problem, polished(self.problem, self.met, self.rest))
 
@@ -154,7 +176,13 @@ class _Slopes:
         if problem.expired or problem.passes >= self.until:
             return None
         directions = self.here.direction(problem.p)[chosen]
-        found = power(problem, problem.region.project(self._points(places)), directions, problem.short, POWER_STEPS)
+        found = power(
+            problem,
+            problem.region.project(self._points(places)),
+            directions,
+            problem.short,
+            POWER_STEPS,
+        )
         self.met = self.met.joined(found).steepest(KEPT)
         self.here = self.here.better(_scattered(found, chosen, self.here))
         return [-slope for slope in found.slope.tolist()]

@@ -11,10 +11,12 @@ from autolip.norms import Norm
 
 @dataclass(frozen=True, eq=False)
 class Witness:
-    """Two inputs x, y of the region between which the network's output changes by at least `rise` in the norm q.
+    """Two inputs x, y of the region between which the network's output changes by at least `rise`
+    in the norm q.
 
-    `run` is at least ||x - y||_p, so that rise / run is a lower bound; `margin` is what was subtracted for the
-    rounding of the evaluation, relative to the slope; `evaluated` says by what the outputs were computed.
+    `run` is at least ||x - y||_p, so that rise / run is a lower bound; `margin` is what was
+    subtracted for the rounding of the evaluation, relative to the slope; `evaluated` says by what
+    the outputs were computed.
     """
 
     x: Float[Tensor, "*shape"]
@@ -44,6 +46,8 @@ class Witness:
     def describe(self) -> str:
         """One sentence."""
         return (
-            f"two inputs {self.run:.4g} apart ({self.p.value}) with outputs at least {self.rise:.6g} apart"
-            f" ({self.q.value}), by {self.evaluated}; allowed for rounding: {self.margin:.1g} of the slope"
+            f"two inputs {self.run:.4g} apart ({self.p.value}) with outputs at least "
+            f"{self.rise:.6g} apart"
+            f" ({self.q.value}), by {self.evaluated}; allowed for rounding: "
+            f"{self.margin:.1g} of the slope"
         )

@@ -13,12 +13,15 @@ from autolip.methods.through_l2 import ThroughL2
 from autolip.norms import Norm
 
 AUTO = ("autolip", "nonnegative", "layerwise", "rescaled", "liplt", "through-l2", "lipsdp")
-"""What `method="auto"` runs where they accept the network, cheapest first; the smallest bound wins."""
+"""What `method="auto"` runs where they accept the network, cheapest first; the smallest bound
+wins."""
 
 
 def automatic(p: Norm, q: Norm) -> list[Method]:
     """The methods of AUTO for these norms: the way through l2 leads nowhere from l2 to l2."""
-    return [method_named(name) for name in AUTO if name != ThroughL2.name or not (p is q is Norm.L2)]
+    return [
+        method_named(name) for name in AUTO if name != ThroughL2.name or not (p is q is Norm.L2)
+    ]
 
 
 __all__ = [

@@ -24,11 +24,12 @@ Gains = dict[Norm, Upper]
 class AutoLip(Method):
     """Upper bound on the Lipschitz constant: gains added over operands, multiplied along paths.
 
-    Walks the graph once: L_0 = 1, L_k = sum_i ||M_ki|| L_i, with M_ki the slope set of operation k towards its
-    operand i on the region (Virmaux and Scaman, NeurIPS 2018, Algorithm 1).  With `fuse`, every affine subgraph is
-    one operator and the norm is that of the composed map, never worse up to the tolerance of the norm engines;
-    without, the graph is walked operation by operation, as published.  Where input and output norms differ, both
-    are tracked and the cheapest change of norm is made along the way.
+    Walks the graph once: L_0 = 1, L_k = sum_i ||M_ki|| L_i, with M_ki the slope set of operation k
+    towards its operand i on the region (Virmaux and Scaman, NeurIPS 2018, Algorithm 1).  With
+    `fuse`, every affine subgraph is one operator and the norm is that of the composed map, never
+    worse up to the tolerance of the norm engines; without, the graph is walked operation by
+    operation, as published.  Where input and output norms differ, both are tracked and the cheapest
+    change of norm is made along the way.
     """
 
     fuse: bool = True
@@ -50,7 +51,9 @@ class Shortcut:
     gain: Upper
 
 
-def walk(problem: Problem, graph: SlopeGraph, shortcuts: Sequence[Shortcut] = ()) -> Bound | Refusal:
+def walk(
+    problem: Problem, graph: SlopeGraph, shortcuts: Sequence[Shortcut] = ()
+) -> Bound | Refusal:
     """The product bound over a graph, better bounds of stretches taken where they are given."""
     return infinite(problem, graph) or _Walk(problem, graph, shortcuts).run()
 
@@ -63,16 +66,22 @@ def gains_of(problem: Problem, graph: SlopeGraph) -> dict[str, Gains] | Refusal:
 
 
 def infinite(problem: Problem, graph: SlopeGraph) -> Bound | None:
-    """The product bound, where slopes make it infinite whatever the norms are: found before any norm is.
+    """The product bound, where slopes make it infinite whatever the norms are: found before any
+    norm is.
 
-    By the norms that cost next to nothing: a factor of 0 among them would be a proof that nothing passes there.
+    By the norms that cost next to nothing: a factor of 0 among them would be a proof that nothing
+    passes there.
     """
     if not any(_is_infinite(edge.slope) for vertex in graph for edge in vertex.edges):
         return None
     late = replace(problem.options, deadline=-math.inf, proved_only=True)
     cheap = _Walk(replace(problem.with_own_norms(), options=late), graph, ())
     found = cheap.run()
-    if isinstance(found, Refusal) or not isinstance(found.value, Upper) or math.isfinite(found.value.value):
+    if (
+        isinstance(found, Refusal)
+        or not isinstance(found.value, Upper)
+        or math.isfinite(found.value.value)
+    ):
         return None
     return replace(found, notes=tuple(cheap.culprits), complete=True)
 
@@ -98,29 +107,39 @@ class _Walk:
 
     def run(self) -> Bound | Refusal:
         for vertex in self.graph:
-            gains = self._start(vertex) if vertex.name == self.graph.input else self._through(vertex)
+            gains = (
+                self._start(vertex) if vertex.name == self.graph.input else self._through(vertex)
+            )
             if isinstance(gains, Refusal):
                 return gains
             self.gains[vertex.name] = self._exchanged(gains, vertex.shape.numel())
         total = self.gains[self.graph.output][self.problem.q]
         notes = (*self.culprits, *self._hurried())
-        return Bound(total, tuple(self.contributions), notes, not notes[len(self.culprits) :], self._proof)
+        return Bound(
+            total, tuple(self.contributions), notes, not notes[len(self.culprits) :], self._proof
+        )
 
     def _hurried(self) -> Iterator[str]:
         """Says of which norms the time budget left only a part."""
         keys = {(id(operator), s, r) for _, _, operator, s, r, _ in self.used}
         count = len(keys & self.problem.hurried)
         if count:
-            yield f"the time had ended: {count} of {len(keys)} norms are cheap stand-ins, more time makes them smaller"
+            yield (
+                f"the time had ended: {count} of {len(keys)} norms are cheap stand-ins, more "
+                "time makes them smaller"
+            )
 
     def _proof(self) -> Proof | None:
-        """The norms used, which are of composed affine maps, as facts on the graph operation by operation."""
+        """The norms used, which are of composed affine maps, as facts on the graph operation by
+        operation."""
         composed = self.graph is self.problem.fused and not self.shortcuts
         return Proof(self.problem.slopes, tuple(map(self._fact, self.used))) if composed else None
 
     def _fact(self, used: tuple[Vertex, Edge, Operator, Norm, Norm, Upper]) -> NormFact:
         vertex, edge, operator, s, r, bound = used
-        patient = replace(self.problem.options, deadline=None)  # a proof is put down when the time may be over
+        patient = replace(
+            self.problem.options, deadline=None
+        )  # a proof is put down when the time may be over
         l2 = replace(self.problem, options=patient).norm(operator, Norm.L2, Norm.L2)
         return NormFact.of(operator, edge.source, vertex.name, s, r, bound, l2)
 
@@ -133,7 +152,9 @@ class _Walk:
 
     def _exchanged(self, gains: Gains, size: int) -> Gains:
         """Each gain against the others times the constant of norm equivalence."""
-        return {r: Upper.least(gains[s] * s.equivalence(r, max(size, 1)) for s in gains) for r in gains}
+        return {
+            r: Upper.least(gains[s] * s.equivalence(r, max(size, 1)) for s in gains) for r in gains
+        }
 
     def _through(self, vertex: Vertex) -> Gains | Refusal:
         total: Gains = {r: Upper(0.0) for r in self.tracked}
@@ -160,7 +181,9 @@ class _Walk:
                 routes.append((gain * self.gains[edge.source][s], gain, s))
         if not routes:
             return Refusal(f"{vertex.operation} at {vertex.place}: {refusals[0]}")
-        self._remember(vertex, edge, next((gain for _, gain, s in routes if s is r), routes[0][1]), r)
+        self._remember(
+            vertex, edge, next((gain for _, gain, s in routes if s is r), routes[0][1]), r
+        )
         return Upper.least(product for product, _, _ in routes)
 
     def _norm(self, vertex: Vertex, edge: Edge, s: Norm, r: Norm) -> Upper | Refusal:

@@ -1,4 +1,5 @@
-"""The affine blocks of a network one by one: what every norm engine says about each, and what it costs."""
+"""The affine blocks of a network one by one: what every norm engine says about each, and what it
+costs."""
 
 import time
 from collections.abc import Iterator
@@ -32,9 +33,11 @@ class Iterated:
 
 @dataclass(frozen=True)
 class BlockNorms:
-    """One affine block: where it ends, how many weights it holds, what the engines and the power method say.
+    """One affine block: where it ends, how many weights it holds, what the engines and the power
+    method say.
 
-    `work` is the multiply-adds of one forward and one backward pass of the block (1 for pure wiring).
+    `work` is the multiply-adds of one forward and one backward pass of the block (1 for pure
+    wiring).
     """
 
     place: str
@@ -46,7 +49,8 @@ class BlockNorms:
 
 
 def block_norms(problem: Problem, module: str | None = None) -> Iterator[BlockNorms]:
-    """Every engine on every affine block of the fused view; only blocks that end inside `module`, if it is given.
+    """Every engine on every affine block of the fused view; only blocks that end inside `module`,
+    if it is given.
 
     Raises InputError where no block does.
     """
@@ -54,17 +58,25 @@ def block_norms(problem: Problem, module: str | None = None) -> Iterator[BlockNo
         (str(vertex.place), edge.slope.operator)
         for vertex in problem.fused
         for edge in vertex.edges
-        if vertex.is_affine and isinstance(edge.slope, Exact) and _inside(vertex.place.module, module)
+        if vertex.is_affine
+        and isinstance(edge.slope, Exact)
+        and _inside(vertex.place.module, module)
     ]
     if not blocks and module is None:
         raise InputError("the network has no affine block: no operation of it is linear")
     if not blocks:
-        known = sorted({vertex.place.module for vertex in problem.fused if vertex.is_affine and vertex.edges})
-        raise InputError(f"no affine block ends in module {module!r}: there are {', '.join(known) or 'none'}")
+        known = sorted(
+            {vertex.place.module for vertex in problem.fused if vertex.is_affine and vertex.edges}
+        )
+        raise InputError(
+            f"no affine block ends in module {module!r}: there are {', '.join(known) or 'none'}"
+        )
     for place, operator in blocks:
         engines = tuple(candidates(operator, problem.p, problem.q, problem.options))
         powers = tuple(_powers(operator, problem))
-        yield BlockNorms(place, operator, weights_in(operator), engines, powers, _one_pass(operator))
+        yield BlockNorms(
+            place, operator, weights_in(operator), engines, powers, _one_pass(operator)
+        )
 
 
 def _inside(path: str, module: str | None) -> bool:

@@ -1,8 +1,9 @@
 """A network through the centres of its slopes, and the norms of its linear pieces.
 
-With slopes in [a, b] write z = c v + r psi(v), c = (a + b)/2, r = (b - a)/2, psi entrywise 1-Lipschitz.  Replacing
-every nonlinear vertex z by c v leaves a linear network; what r psi(v) adds at z, the remainder, travels through it as
-well.  `Centres` holds both; `Maps` knows the norms of the linear maps from any vertex to any later one.
+With slopes in [a, b] write z = c v + r psi(v), c = (a + b)/2, r = (b - a)/2, psi entrywise
+1-Lipschitz.  Replacing every nonlinear vertex z by c v leaves a linear network; what r psi(v) adds
+at z, the remainder, travels through it as well.  `Centres` holds both; `Maps` knows the norms of
+the linear maps from any vertex to any later one.
 """
 
 from abc import ABC, abstractmethod
@@ -24,7 +25,13 @@ from autolip.operators.norms.columns import columns
 from autolip.operators.norms.dense import proved_norms
 from autolip.operators.norms.engine import upper
 from autolip.operators.norms.lanczos import lanczos
-from autolip.operators.norms.rounding import SMALLEST, Rounded, rounded_product, rounded_sum, upper_norm
+from autolip.operators.norms.rounding import (
+    SMALLEST,
+    Rounded,
+    rounded_product,
+    rounded_sum,
+    upper_norm,
+)
 from autolip.operators.operator import DTYPE, Meter, Operator, flat
 from autolip.slopes import Between, Exact, Gain
 from autolip.values import INFINITE, ONE, ZERO, Upper
@@ -44,7 +51,8 @@ LOOSE = 3e-2
 
 @dataclass(frozen=True)
 class Remainder:
-    """At vertex `at`, at most `gain` times |diag(radius) (v - v')|, v the value at `source` (radius 1 if None)."""
+    """At vertex `at`, at most `gain` times |diag(radius) (v - v')|, v the value at `source` (radius
+    1 if None)."""
 
     at: str
     source: str
@@ -62,7 +70,8 @@ class Remainder:
 
 @dataclass(frozen=True)
 class Centres:
-    """The fused graph of slope sets with one operand for every nonlinear vertex, split into centres and remainders."""
+    """The fused graph of slope sets with one operand for every nonlinear vertex, split into centres
+    and remainders."""
 
     graph: SlopeGraph
 
@@ -89,13 +98,18 @@ class Centres:
 
     @cached_property
     def dominators(self) -> dict[str, tuple[str, ...]]:
-        """For every vertex the input and the nonlinear vertices that all paths to it go through, nearest last."""
+        """For every vertex the input and the nonlinear vertices that all paths to it go through,
+        nearest last."""
         found: dict[str, tuple[str, ...]] = {self.graph.input: (self.graph.input,)}
         for vertex in self.graph:
             if vertex.name == self.graph.input:
                 continue
             before = [found[edge.source] for edge in vertex.edges]
-            shared = tuple(name for name in before[0] if all(name in other for other in before)) if before else ()
+            shared = (
+                tuple(name for name in before[0] if all(name in other for other in before))
+                if before
+                else ()
+            )
             found[vertex.name] = shared if vertex.is_affine else (*shared, vertex.name)
         return found
 
@@ -104,13 +118,18 @@ class Centres:
         """For every vertex the nonlinear vertices that it depends on."""
         found: dict[str, frozenset[str]] = {}
         for vertex in self.graph:
-            own = frozenset() if vertex.is_affine or vertex.name == self.graph.input else frozenset({vertex.name})
+            own = (
+                frozenset()
+                if vertex.is_affine or vertex.name == self.graph.input
+                else frozenset({vertex.name})
+            )
             found[vertex.name] = own.union(*(found[edge.source] for edge in vertex.edges))
         return found
 
 
 def centre_of(slope: Exact | Between | Gain) -> Operator | None:
-    """The linear map that stands for a slope set; None where there is no finite one, or a gain is all that is known."""
+    """The linear map that stands for a slope set; None where there is no finite one, or a gain is
+    all that is known."""
     if isinstance(slope, Exact):
         return slope.operator
     if isinstance(slope, Gain):
@@ -124,7 +143,9 @@ def centre_and_radius(slope: Between) -> tuple[Tensor, Tensor]:
     centre = slope.lo / 2 + slope.hi / 2
     radius = torch.maximum(slope.hi - centre, centre - slope.lo)
     exact = (centre - radius == slope.lo) & (centre + radius == slope.hi)
-    return centre, torch.where(exact, radius, radius.nextafter(torch.full_like(radius, float("inf"))))
+    return centre, torch.where(
+        exact, radius, radius.nextafter(torch.full_like(radius, float("inf")))
+    )
 
 
 def _compact(values: Tensor) -> Tensor:
@@ -163,10 +184,12 @@ class Maps(ABC):
 
 @dataclass
 class MatrixFree(Maps):
-    """Every map by its products; single operators from the problem's norms, compositions by Lanczos.
+    """Every map by its products; single operators from the problem's norms, compositions by
+    Lanczos.
 
-    `meter` counts the work of the surroundings; from `allowed` multiply-adds on, what is known has to do.  At most one
-    random start for every operation of the network: the problem's `delta` is shared out among four times as many.
+    `meter` counts the work of the surroundings; from `allowed` multiply-adds on, what is known has
+    to do.  At most one random start for every operation of the network: the problem's `delta` is
+    shared out among four times as many.
     """
 
     problem: Problem
@@ -183,7 +206,9 @@ class MatrixFree(Maps):
     def norm(self, source: str, sink: str, norm: Norm) -> Upper:
         key = (source, sink, norm, False)
         if key not in self._known:
-            self._known[key] = self._bound(between(self.centres.links, source, sink), source, sink, norm)
+            self._known[key] = self._bound(
+                between(self.centres.links, source, sink), source, sink, norm
+            )
         return self._known[key]
 
     def added(self, remainder: Remainder, sink: str, norm: Norm) -> Upper:
@@ -194,8 +219,12 @@ class MatrixFree(Maps):
             links = between(self.centres.links, remainder.at, sink)
             shape = self.centres.graph[remainder.at].shape
             assert remainder.radius is not None
-            radius = Link("radius of " + remainder.at, remainder.at, Diagonal(remainder.radius, shape))
-            self._known[key] = self._bound([radius, *links] if links else [], radius.source, sink, norm)
+            radius = Link(
+                "radius of " + remainder.at, remainder.at, Diagonal(remainder.radius, shape)
+            )
+            self._known[key] = self._bound(
+                [radius, *links] if links else [], radius.source, sink, norm
+            )
         return self._known[key]
 
     def _bound(self, links: list[Link], source: str, sink: str, norm: Norm) -> Upper:
@@ -204,7 +233,9 @@ class MatrixFree(Maps):
         known = self._product(links, source, sink, norm)
         if len(links) == 1 or self.exhausted:
             return known
-        operator = Block.of(links, source, sink, links[0].operator.in_shape, self.centres.graph[sink].shape)
+        operator = Block.of(
+            links, source, sink, links[0].operator.in_shape, self.centres.graph[sink].shape
+        )
         found = self._composed(operator, norm, known)
         return known if isinstance(found, Refusal) else Upper.least([known, found])
 
@@ -221,17 +252,24 @@ class MatrixFree(Maps):
         options = self.problem.options
         if norm is not Norm.L2:
             return columns(operator if norm is Norm.L1 else operator.T, options)
-        if max(operator.in_size, operator.out_size) <= 1024 and min(operator.in_size, operator.out_size) <= 256:
+        if (
+            max(operator.in_size, operator.out_size) <= 1024
+            and min(operator.in_size, operator.out_size) <= 256
+        ):
             return self.problem.norm(operator, norm, norm)
         if options.proved_only or self._draws >= len(self.problem.graph.nodes):
             return Refusal("no further random start is allowed")
         self._draws += 1
-        return lanczos(operator, replace(options, tolerance=max(LOOSE, options.tolerance), known=known.value))
+        return lanczos(
+            operator, replace(options, tolerance=max(LOOSE, options.tolerance), known=known.value)
+        )
 
 
 def matrices_suffice(centres: Centres, limit: float = DENSE_WORK) -> bool:
     """Whether every map can be held as a matrix within about `limit` multiply-adds."""
-    sizes = [centres.graph[name].shape.numel() for name in (centres.graph.input, *centres.remainders)]
+    sizes = [
+        centres.graph[name].shape.numel() for name in (centres.graph.input, *centres.remainders)
+    ]
     total, work = sum(sizes), sum(link.operator.work for link in centres.links)
     widest = max(vertex.shape.numel() for vertex in centres.graph)
     small = total <= MATERIALISED and total * widest <= HELD
@@ -239,7 +277,8 @@ def matrices_suffice(centres: Centres, limit: float = DENSE_WORK) -> bool:
 
 
 class Matrices(Maps):
-    """Every map as a matrix with its rounding: one forward pass for all vertices' unit vectors together.
+    """Every map as a matrix with its rounding: one forward pass for all vertices' unit vectors
+    together.
 
     Refused (`Matrices.of`) where some operator's entries are unknown.
     """
@@ -274,7 +313,8 @@ Images = dict[str, Rounded]
 
 
 def _forward(centres: Centres) -> Iterator[tuple[Vertex, Images | Refusal]]:
-    """Every vertex with the images of the unit vectors of the input and of all nonlinear vertices before it."""
+    """Every vertex with the images of the unit vectors of the input and of all nonlinear vertices
+    before it."""
     images: dict[str, Images] = {}
     last = {edge.source: vertex.name for vertex in centres.graph for edge in vertex.edges}
     for vertex in centres.graph:
@@ -289,7 +329,8 @@ def _forward(centres: Centres) -> Iterator[tuple[Vertex, Images | Refusal]]:
                 for source, image in moved.items():
                     terms.setdefault(source, []).append(image)
         images[vertex.name] = {
-            source: parts[0] if len(parts) == 1 else rounded_sum(parts) for source, parts in terms.items()
+            source: parts[0] if len(parts) == 1 else rounded_sum(parts)
+            for source, parts in terms.items()
         }
         yield vertex, images[vertex.name]
         if vertex.name == centres.graph.input or not vertex.is_affine:
@@ -305,7 +346,8 @@ def _units(shape: torch.Size) -> Rounded:
 
 
 def _moved(operator: Operator, images: Images) -> Images | Refusal:
-    """The images after an operator: those of unit vectors by themselves (they are exact), the others in one batch."""
+    """The images after an operator: those of unit vectors by themselves (they are exact), the
+    others in one batch."""
     moved: Images = {}
     for exact in (True, False):
         chosen = {source: image for source, image in images.items() if image.unit == exact}
@@ -336,7 +378,9 @@ def _norms_of(
         groups.setdefault(rows.value.shape, []).append(((source, sink, False), rows))
         remainder = centres.remainders.get(source)
         if remainder is not None and remainder.uniform is None and remainder.radius is not None:
-            groups[rows.value.shape].append(((source, sink, True), _scaled_rows(rows, remainder.radius.reshape(-1, 1))))
+            groups[rows.value.shape].append(
+                ((source, sink, True), _scaled_rows(rows, remainder.radius.reshape(-1, 1)))
+            )
     found: dict[tuple[str, str, bool], dict[Norm, Upper]] = {}
     for members in groups.values():
         matrices = [matrix for _, matrix in members]

@@ -1,6 +1,7 @@
 """AutoLip's bound of every difference of two outputs at once.
 
-Let the last operation be affine, f = sum_e A_e u_e + b. Then, with l(u_e) the gain to u_e in a norm s,
+Let the last operation be affine, f = sum_e A_e u_e + b. Then, with l(u_e) the gain to u_e in a norm
+s,
 
     |(f_i - f_j)(x) - (f_i - f_j)(y)| <= sum_e ||row_i(A_e) - row_j(A_e)||_{s*} l(u_e) ||x - y||:
 
@@ -58,7 +59,8 @@ def _apart(q: Norm) -> Upper:
 
 
 def _along(edge: Edge, gains: Gains) -> list[tuple[tuple[int, int], Upper]] | None:
-    """What one operand of the last operation adds to every pair, by the best of the norms at its source."""
+    """What one operand of the last operation adds to every pair, by the best of the norms at its
+    source."""
     if not isinstance(edge.slope, Exact):
         return None
     operator = edge.slope.operator
@@ -74,7 +76,8 @@ def _along(edge: Edge, gains: Gains) -> list[tuple[tuple[int, int], Upper]] | No
 
 
 def _rows(operator: Operator) -> tuple[Tensor, Tensor] | None:
-    """The rows of a map, with their errors; None where it is too large, or its entries are not known."""
+    """The rows of a map, with their errors; None where it is too large, or its entries are not
+    known."""
     if operator.in_size * operator.out_size > LARGEST:
         return None
     parts = list(rounded_rows(operator.T))
@@ -84,7 +87,9 @@ def _rows(operator: Operator) -> tuple[Tensor, Tensor] | None:
     return torch.cat([part.value for part in known]), torch.cat([part.error for part in known])
 
 
-def _distances(value: Float[Tensor, "m n"], error: Float[Tensor, "m n"], norm: Norm) -> Iterator[float]:
+def _distances(
+    value: Float[Tensor, "m n"], error: Float[Tensor, "m n"], norm: Norm
+) -> Iterator[float]:
     """At least the distance between any two rows, i < j in order; every rounding is upward."""
     for i in range(len(value) - 1):
         computed = (value[i] - value[i + 1 :]).abs()
@@ -101,7 +106,9 @@ def _lengths(rows: Float[Tensor, "k n"], norm: Norm) -> Float[Tensor, " k"]:
         return rows.amax(1)
     if norm is Norm.L1:
         return rows.sum(1) * (1 + 2 * gamma(n))
-    scale = torch.exp2(torch.frexp(rows.amax(1, keepdim=True).clamp(min=2.0**-900))[1].sub(1).to(rows.dtype))
+    scale = torch.exp2(
+        torch.frexp(rows.amax(1, keepdim=True).clamp(min=2.0**-900))[1].sub(1).to(rows.dtype)
+    )
     shares = rows / scale
     root = (shares * shares).sum(1).sqrt() * (1 + 2 * gamma(n + 4)) + n * 2.0**-500
     return root * scale[:, 0] * (1 + 4 * UNIT)

@@ -22,8 +22,9 @@ from autolip.values import Upper
 class Frobenius(Method):
     """Upper bound on the l2 constant: AutoLip with ||A||_F for the norm of every affine block A.
 
-    The norm of the operator (for a convolution that of its whole matrix, not of its kernel); blocks are fused.  Where a
-    composed block is too large to be formed, ||A||_F <= sqrt(min(m, n)) ||A||_2.
+    The norm of the operator (for a convolution that of its whole matrix, not of its kernel); blocks
+    are fused.  Where a composed block is too large to be formed, ||A||_F <= sqrt(min(m, n))
+    ||A||_2.
     """
 
     name: ClassVar[str] = "frobenius"
@@ -37,7 +38,9 @@ class Frobenius(Method):
 
     def bound(self, problem: Problem) -> Bound | Refusal:
         edges = (edge.slope for vertex in problem.fused for edge in vertex.edges)
-        norms = _norms((slope.operator for slope in edges if isinstance(slope, Exact)), problem.options)
+        norms = _norms(
+            (slope.operator for slope in edges if isinstance(slope, Exact)), problem.options
+        )
         return walk(replace(problem, norms=norms, hurried=set()), problem.fused)
 
 
@@ -48,7 +51,8 @@ def _norms(
 
 
 def frobenius_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
-    """Upper bound on ||A||_F: from the squared entries where they are known, from the matrix where it is small."""
+    """Upper bound on ||A||_F: from the squared entries where they are known, from the matrix where
+    it is small."""
     core = without_isometries(operator)
     known = frobenius(core, options)
     if isinstance(known, Upper):

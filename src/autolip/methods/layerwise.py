@@ -1,4 +1,5 @@
-"""Closed-form layerwise bounds: ECLipsE-Fast and its relatives, glued to the rest of the graph by AutoLip."""
+"""Closed-form layerwise bounds: ECLipsE-Fast and its relatives, glued to the rest of the graph by
+AutoLip."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -43,25 +44,30 @@ LARGEST_WIDTH = 2048
 """Greatest number of neurons in a layer whose ellipsoid is kept as a matrix."""
 
 A_MATRIX, OPERATIONS = 2e-3, 100.0
-"""Seconds of reference for every layer, and floating-point operations for its width cubed, measured."""
+"""Seconds of reference for every layer, and floating-point operations for its width cubed,
+measured."""
 
 
 @method("layerwise")
 @method("eclipse-fast", closed_form="norm")
 @dataclass(frozen=True)
 class Layerwise(Method):
-    """Upper bound on the l2 constant: along chains the ellipsoids of the layerwise recursion, elsewhere products.
+    """Upper bound on the l2 constant: along chains the ellipsoids of the layerwise recursion,
+    elsewhere products.
 
-    Multipliers in closed form: "norm" T = I / lambda_max(A) (ECLipsE-Fast), "rows" T_i = 1 / sum_j |A_ij|,
-    "diagonal" T proportional to 1 / A_ii, "correlations" T_i = q_i / sum_j |A_ij| q_j with q_i = A_ii^-1/2, or "best":
-    the smallest of these for every stretch.  Chains of convolutions go frequency by frequency.  Every step is proved
-    by a Cholesky factorisation; O(sum n^3) for widths n, O(sum positions c^3) for c channels.
+    Multipliers in closed form: "norm" T = I / lambda_max(A) (ECLipsE-Fast), "rows" T_i = 1 / sum_j
+    |A_ij|, "diagonal" T proportional to 1 / A_ii, "correlations" T_i = q_i / sum_j |A_ij| q_j with
+    q_i = A_ii^-1/2, or "best": the smallest of these for every stretch.  Chains of convolutions go
+    frequency by frequency.  Every step is proved by a Cholesky factorisation; O(sum n^3) for widths
+    n, O(sum positions c^3) for c channels.
     """
 
     closed_form: Literal["best", "norm", "rows", "diagonal", "correlations"] = "best"
 
     name: ClassVar[str] = "layerwise"
-    source: ClassVar[str] = "Xu and Sivaranjani, NeurIPS 2024 (ECLipsE-Fast); Syed and Hu, arXiv 2503.14297"
+    source: ClassVar[str] = (
+        "Xu and Sivaranjani, NeurIPS 2024 (ECLipsE-Fast); Syed and Hu, arXiv 2503.14297"
+    )
 
     def accepts(self, problem: Problem) -> Refusal | None:
         """Refuses norms other than l2 at input and output."""
@@ -71,12 +77,18 @@ class Layerwise(Method):
 
     def price(self, problem: Problem) -> float:
         """By the orders of the matrices that are factorised."""
-        found = (run for stretch in stretches(problem.fused) for run in runs(problem.fused, stretch))
+        found = (
+            run for stretch in stretches(problem.fused) for run in runs(problem.fused, stretch)
+        )
         forms = len(CLOSED_FORMS) if self.closed_form == "best" else 1
         return forms * sum(_by_frequencies_price(run) + _by_matrices_price(run) for run in found)
 
     def bound(self, problem: Problem) -> Bound | Refusal:
-        chosen = CLOSED_FORMS if self.closed_form == "best" else {self.closed_form: CLOSED_FORMS[self.closed_form]}
+        chosen = (
+            CLOSED_FORMS
+            if self.closed_form == "best"
+            else {self.closed_form: CLOSED_FORMS[self.closed_form]}
+        )
         hopeless = infinite(problem, problem.fused)
         if hopeless is not None:
             return hopeless
@@ -89,16 +101,25 @@ class Layerwise(Method):
                 else:
                     shortcuts.append(Shortcut(run.source, run.sink, Norm.L2, gain))
         if not shortcuts:
-            return Refusal("; ".join(reasons) or "the network has no sequential stretch of two affine blocks")
+            return Refusal(
+                "; ".join(reasons) or "the network has no sequential stretch of two affine blocks"
+            )
         return walk(problem, problem.fused, shortcuts)
 
 
-def closed_form_bound(stretch: Stretch, choices: Sequence[Multipliers], options: NormOptions) -> Upper | Refusal:
-    """The least of the recursion's bounds over several closed forms, by matrices and by frequencies."""
+def closed_form_bound(
+    stretch: Stretch, choices: Sequence[Multipliers], options: NormOptions
+) -> Upper | Refusal:
+    """The least of the recursion's bounds over several closed forms, by matrices and by
+    frequencies."""
     bounds = [_by_matrices(stretch, choices, options)]
     convolutions = [block for block in stretch.blocks if isinstance(block, Convolution)]
     if len(convolutions) == len(stretch.blocks):
-        bounds.append(_least(lambda choice: torus_bound(convolutions, stretch.slopes, choice), choices, options))
+        bounds.append(
+            _least(
+                lambda choice: torus_bound(convolutions, stretch.slopes, choice), choices, options
+            )
+        )
     proved = [bound for bound in bounds if isinstance(bound, Upper)]
     return Upper.least(proved) if proved else bounds[-1]
 
@@ -117,7 +138,9 @@ def _by_frequencies_price(stretch: Stretch) -> float:
     return torus_price(blocks) if len(blocks) == len(stretch.blocks) else 0.0
 
 
-def _by_matrices(stretch: Stretch, choices: Sequence[Multipliers], options: NormOptions) -> Upper | Refusal:
+def _by_matrices(
+    stretch: Stretch, choices: Sequence[Multipliers], options: NormOptions
+) -> Upper | Refusal:
     layers = dense_layers(stretch.blocks)
     if isinstance(layers, Refusal):
         return layers
@@ -126,7 +149,9 @@ def _by_matrices(stretch: Stretch, choices: Sequence[Multipliers], options: Norm
 
 
 def _least(
-    bound: Callable[[Multipliers], Upper | Refusal], choices: Sequence[Multipliers], options: NormOptions
+    bound: Callable[[Multipliers], Upper | Refusal],
+    choices: Sequence[Multipliers],
+    options: NormOptions,
 ) -> Upper | Refusal:
     """The smallest bound of several choices, of as many as there is time for."""
     bounds: list[Upper | Refusal] = []
@@ -136,11 +161,16 @@ def _least(
             break
         bounds.append(bound(choice))
     proved = [bound for bound in bounds if isinstance(bound, Upper)]
-    return Upper.least(proved) if proved else next(bound for bound in bounds if isinstance(bound, Refusal))
+    return (
+        Upper.least(proved)
+        if proved
+        else next(bound for bound in bounds if isinstance(bound, Refusal))
+    )
 
 
 def dense_layers(blocks: Sequence[Operator], width: int = LARGEST_WIDTH) -> list[Layer] | Refusal:
-    """Every affine block as a matrix with its rounding; refused where a hidden layer is too wide."""
+    """Every affine block as a matrix with its rounding; refused where a hidden layer is too
+    wide."""
     refused = too_wide(blocks, width)
     if refused is not None:
         return refused
@@ -150,7 +180,10 @@ def dense_layers(blocks: Sequence[Operator], width: int = LARGEST_WIDTH) -> list
         if isinstance(layer, Refusal):
             return layer
         if not is_moderate(layer.weight):
-            return Refusal(f"the entries of {block} are so large or so small that their squares leave floating point")
+            return Refusal(
+                f"the entries of {block} are so large or so small that their squares "
+                "leave floating point"
+            )
         layers.append(layer)
     return layers
 
@@ -159,7 +192,9 @@ def too_wide(blocks: Sequence[Operator], width: int = LARGEST_WIDTH) -> Refusal 
     """Refuses a chain with a hidden layer whose ellipsoid cannot be kept as a matrix."""
     for block in blocks[:-1]:
         if block.out_size > (width if isinstance(factors(block)[0], Dense) else width // 4):
-            return Refusal(f"a layer of {block.out_size} neurons is too wide to keep its ellipsoid as a matrix")
+            return Refusal(
+                f"a layer of {block.out_size} neurons is too wide to keep its ellipsoid as a matrix"
+            )
     return None
 
 

@@ -1,4 +1,5 @@
-"""LipLT: loop transformation, a linear part through the centres of the slopes plus small remainders."""
+"""LipLT: loop transformation, a linear part through the centres of the slopes plus small
+remainders."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,7 +9,14 @@ from autolip.errors import Refusal
 from autolip.graph.chains import runs, stretches
 from autolip.graph.views import SlopeGraph, Vertex, fused
 from autolip.methods.autolip import Shortcut, infinite, walk
-from autolip.methods.centres import DENSE_WORK, Centres, Maps, Matrices, MatrixFree, matrices_suffice
+from autolip.methods.centres import (
+    DENSE_WORK,
+    Centres,
+    Maps,
+    Matrices,
+    MatrixFree,
+    matrices_suffice,
+)
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.methods.torus_liplt import torus_looped
 from autolip.norms import Norm
@@ -20,7 +28,8 @@ from autolip.slopes import Between, Exact
 from autolip.values import INFINITE, ONE, ZERO, Upper
 
 NEAREST = 8
-"""How many of the nearest vertices that all paths go through a stretch may start at, beside the input."""
+"""How many of the nearest vertices that all paths go through a stretch may start at, beside the
+input."""
 
 LITTLE = 1e11
 """Multiply-adds that are always allowed: some seconds."""
@@ -32,14 +41,17 @@ LOWERED = 1e9
 @method("liplt")
 @dataclass(frozen=True)
 class LipLT(Method):
-    """Upper bound on the Lipschitz constant: ||through the centres|| + sum of ||remainders, through the centres||.
+    """Upper bound on the Lipschitz constant: ||through the centres|| + sum of ||remainders, through
+    the centres||.
 
-    With slopes in [a, b] write z = c v + r psi(v), c = (a + b)/2, r = (b - a)/2, psi entrywise 1-Lipschitz.  Then
-    l(v_k) <= ||x -> v_k|| + sum_j ||r_j z_j -> v_k|| l(v_j), all maps taken through the centres (Fazlyab, Entesari,
-    Roy and Chellappa, NeurIPS 2023, Theorem 1).  The same holds from any vertex that all paths to v_k go through in
-    place of x; the least over such stretches and over AutoLip's products is taken, so that it is never above AutoLip.
-    Small networks hold every map as a matrix (and are tried with maxima written with relu, too); in others composed
-    norms come from Lanczos, short stretches first, until `passes` forward and backward passes are spent.
+    With slopes in [a, b] write z = c v + r psi(v), c = (a + b)/2, r = (b - a)/2, psi entrywise
+    1-Lipschitz.  Then l(v_k) <= ||x -> v_k|| + sum_j ||r_j z_j -> v_k|| l(v_j), all maps taken
+    through the centres (Fazlyab, Entesari, Roy and Chellappa, NeurIPS 2023, Theorem 1).  The same
+    holds from any vertex that all paths to v_k go through in place of x; the least over such
+    stretches and over AutoLip's products is taken, so that it is never above AutoLip. Small
+    networks hold every map as a matrix (and are tried with maxima written with relu, too); in
+    others composed norms come from Lanczos, short stretches first, until `passes` forward and
+    backward passes are spent.
     """
 
     passes: float = 100.0
@@ -54,12 +66,18 @@ class LipLT(Method):
         bounds = [self._on(problem, centres) for centres in _views(problem)]
         if problem.separated is not problem.fused:
             bounds.append(walk(problem, problem.fused))
-        found = [bound for bound in bounds if isinstance(bound, Bound) and isinstance(bound.value, Upper)]
+        found = [
+            bound for bound in bounds if isinstance(bound, Bound) and isinstance(bound.value, Upper)
+        ]
         if not found:
             return bounds[0]
         least = Upper.least(bound.value for bound in found if isinstance(bound.value, Upper))
-        chosen = next(b for b in found if isinstance(b.value, Upper) and b.value.value == least.value)
-        return Bound(least, chosen.contributions, chosen.notes, all(bound.complete for bound in found))
+        chosen = next(
+            b for b in found if isinstance(b.value, Upper) and b.value.value == least.value
+        )
+        return Bound(
+            least, chosen.contributions, chosen.notes, all(bound.complete for bound in found)
+        )
 
     def _on(self, problem: Problem, centres: Centres) -> Bound | Refusal:
         norms = tuple(dict.fromkeys((problem.p, problem.q)))
@@ -69,15 +87,22 @@ class LipLT(Method):
             for norm in norms:
                 circular = list(_by_frequencies(centres.graph)) if norm is Norm.L2 else []
                 done = {cut.sink for cut in circular}
-                shortcuts += [*circular, *_Stretches(problem, centres, maps, norm, done).shortcuts()]
+                shortcuts += [
+                    *circular,
+                    *_Stretches(problem, centres, maps, norm, done).shortcuts(),
+                ]
         return walk(problem, centres.graph, shortcuts)
 
-    def _maps(self, problem: Problem, centres: Centres, norms: tuple[Norm, ...], meter: Meter) -> Maps:
+    def _maps(
+        self, problem: Problem, centres: Centres, norms: tuple[Norm, ...], meter: Meter
+    ) -> Maps:
         if matrices_suffice(centres, limit=_affordable(problem.options)):
             held = Matrices.of(centres, _read(centres.graph), norms)
             if isinstance(held, Matrices):
                 return held
-        return MatrixFree(problem, centres, meter, max(self.passes * problem.work_of_one_pass, LITTLE))
+        return MatrixFree(
+            problem, centres, meter, max(self.passes * problem.work_of_one_pass, LITTLE)
+        )
 
 
 def _affordable(options: NormOptions) -> float:
@@ -90,14 +115,19 @@ def _affordable(options: NormOptions) -> float:
 def _views(problem: Problem) -> Iterator[Centres]:
     """The network as it is, and with maxima written with relu where that is small enough."""
     yield Centres(problem.separated)
-    if any(not isinstance(edge.slope, Exact | Between) for vertex in problem.slopes for edge in vertex.edges):
+    if any(
+        not isinstance(edge.slope, Exact | Between)
+        for vertex in problem.slopes
+        for edge in vertex.edges
+    ):
         lowered = Centres(fused(problem.lowered))
         if matrices_suffice(lowered, limit=LOWERED) and not problem.options.expired:
             yield lowered
 
 
 def _by_frequencies(graph: SlopeGraph) -> Iterator[Shortcut]:
-    """The same along chains of convolutions, on the torus: from the start of each to all its ends."""
+    """The same along chains of convolutions, on the torus: from the start of each to all its
+    ends."""
     for stretch in stretches(graph):
         for run in runs(graph, stretch):
             blocks = [block for block in run.blocks if isinstance(block, Convolution)]
@@ -116,7 +146,8 @@ def _read(graph: SlopeGraph) -> list[str]:
 
 @dataclass
 class _Stretches:
-    """Bounds on the gain from a vertex that all paths go through to a later affine one, in one norm."""
+    """Bounds on the gain from a vertex that all paths go through to a later affine one, in one
+    norm."""
 
     problem: Problem
     centres: Centres
@@ -127,12 +158,15 @@ class _Stretches:
     gains: dict[tuple[str, str], Upper] = field(default_factory=dict)
 
     def shortcuts(self) -> Iterator[Shortcut]:
-        """Every stretch with something nonlinear inside, short ones first, while there is budget."""
+        """Every stretch with something nonlinear inside, short ones first, while there is
+        budget."""
         for start, sink in self._stretches():
             if self.maps.exhausted:
                 return
             gain = self._looped(start, sink)
-            self.gains[start, sink] = Upper.least([gain, self._product(start, self.centres.graph[sink])])
+            self.gains[start, sink] = Upper.least(
+                [gain, self._product(start, self.centres.graph[sink])]
+            )
             yield Shortcut(start, sink, self.norm, self.gains[start, sink])
 
     def _stretches(self) -> Iterator[tuple[str, str]]:
@@ -149,10 +183,15 @@ class _Stretches:
     def _inside(self, start: str, sink: str) -> list[str]:
         """The nonlinear vertices strictly between a start and a vertex that it dominates."""
         before = self.centres.ancestors[start]
-        return [name for name in self.centres.remainders if name in self.centres.ancestors[sink] and name not in before]
+        return [
+            name
+            for name in self.centres.remainders
+            if name in self.centres.ancestors[sink] and name not in before
+        ]
 
     def _looped(self, start: str, sink: str) -> Upper:
-        """||start -> sink|| + sum_j ||r_j z_j -> sink|| l_j, l_j the gain from the start to what drives z_j."""
+        """||start -> sink|| + sum_j ||r_j z_j -> sink|| l_j, l_j the gain from the start to what
+        drives z_j."""
         total = self.maps.norm(start, sink, self.norm)
         for name in self._inside(start, sink):
             remainder = self.centres.remainders[name]
@@ -178,7 +217,9 @@ class _Stretches:
                 own = found if isinstance(found, Upper) else INFINITE
             else:
                 own = (
-                    edge.slope.norm() if isinstance(edge.slope, Between) else edge.slope.norms.get(self.norm, INFINITE)
+                    edge.slope.norm()
+                    if isinstance(edge.slope, Between)
+                    else edge.slope.norms.get(self.norm, INFINITE)
                 )
             total = total + own * self._gain(start, edge.source)
         return total

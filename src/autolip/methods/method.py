@@ -1,4 +1,5 @@
-"""What a method is: a frozen dataclass of its options that bounds a problem, or says why it refuses."""
+"""What a method is: a frozen dataclass of its options that bounds a problem, or says why it
+refuses."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -43,15 +44,17 @@ class Bound:
     complete: bool = True
     """False where the time budget ended the work early (the value is still a bound)."""
     proof: Callable[[], Proof | None] = field(default=lambda: None, repr=False)
-    """Why the value is a bound, in steps that can be checked without this program; None: not put down."""
+    """Why the value is a bound, in steps that can be checked without this program; None: not put
+    down."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Bound sup ||f(x) - f(y)||_q / ||x - y||_p over x, y in a region, f given by its slope sets there.
+    """Bound sup ||f(x) - f(y)||_q / ||x - y||_p over x, y in a region, f given by its slope sets
+    there.
 
-    `slopes` is the graph operation by operation, `fused` the same with affine subgraphs composed; `readouts` are the
-    linear operators that follow the captured network.
+    `slopes` is the graph operation by operation, `fused` the same with affine subgraphs composed;
+    `readouts` are the linear operators that follow the captured network.
     """
 
     graph: Graph
@@ -62,9 +65,12 @@ class Problem:
     q: Norm
     options: NormOptions = NormOptions()
     readouts: tuple[Operator, ...] = ()
-    norms: dict[tuple[int, Norm, Norm], tuple[Operator, Upper | Refusal]] = field(default_factory=dict, repr=False)
+    norms: dict[tuple[int, Norm, Norm], tuple[Operator, Upper | Refusal]] = field(
+        default_factory=dict, repr=False
+    )
     hurried: set[tuple[int, Norm, Norm]] = field(default_factory=set, repr=False)
-    """Which of the norms were found when the time had ended: by the cheap engines alone, or by halves."""
+    """Which of the norms were found when the time had ended: by the cheap engines alone, or by
+    halves."""
     say: Callable[[str], None] = field(default=lambda text: None, repr=False)
     """Told how far a method is, while it works."""
 
@@ -85,7 +91,8 @@ class Problem:
 
     @cached_property
     def separated(self) -> SlopeGraph:
-        """`fused` with one operand for every vertex that is not affine; `fused` itself where that is so already."""
+        """`fused` with one operand for every vertex that is not affine; `fused` itself where that
+        is so already."""
         parts = separated(self.slopes)
         return self.fused if parts is self.slopes else fused(parts)
 
@@ -100,7 +107,8 @@ class Problem:
 
     @property
     def work_of_one_pass(self) -> float:
-        """Multiply-adds of one forward and one backward pass of the network, 1 where there are none."""
+        """Multiply-adds of one forward and one backward pass of the network, 1 where there are
+        none."""
         return self.slopes.work or 1.0
 
     @property
@@ -108,10 +116,13 @@ class Problem:
         """How many affine parts have a norm that takes a search."""
         slopes = [edge.slope for vertex in self.fused for edge in vertex.edges]
         plain = (Incidence, Diagonal, Zero)
-        return sum(isinstance(slope, Exact) and not isinstance(slope.operator, plain) for slope in slopes)
+        return sum(
+            isinstance(slope, Exact) and not isinstance(slope.operator, plain) for slope in slopes
+        )
 
     def norm(self, operator: Operator, p: Norm, q: Norm) -> Upper | Refusal:
-        """||A||_{p -> q} from the norm engines, each operator once; again where there is more time than there was."""
+        """||A||_{p -> q} from the norm engines, each operator once; again where there is more time
+        than there was."""
         key = (id(operator), p, q)
         known = self.norms.get(key)
         if known is None or (key in self.hurried and not self.options.expired):
@@ -142,15 +153,18 @@ class Method(ABC):
 
     @property
     def title(self) -> str:
-        """The name that these very options are registered under; the method's own name where there is none."""
+        """The name that these very options are registered under; the method's own name where there
+        is none."""
         return next((name for name, make in METHODS.items() if make() == self), self.name)
 
     def price(self, problem: Problem) -> float:
-        """About the seconds of reference that it takes, where that is known beforehand; 0 where it keeps to little."""
+        """About the seconds of reference that it takes, where that is known beforehand; 0 where it
+        keeps to little."""
         return 0.0
 
     def shared(self, count: int) -> "Method":
-        """The same method for each of several problems, in the time that it would take by default for one."""
+        """The same method for each of several problems, in the time that it would take by default
+        for one."""
         return self
 
     @abstractmethod

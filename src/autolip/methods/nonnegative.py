@@ -29,22 +29,27 @@ FORMED = 2**20
 """Most entries of an affine block whose matrix is formed before the absolute value is taken."""
 
 NEARLY = 1e-9
-"""How far below their largest values the slopes around a point may be for the bound to be called exact."""
+"""How far below their largest values the slopes around a point may be for the bound to be called
+exact."""
 
 
 @method("nonnegative")
 @dataclass(frozen=True)
 class Nonnegative(Method):
-    """Upper bound: the norm of the network with |W| for every block W and the largest modulus for every slope.
+    """Upper bound: the norm of the network with |W| for every block W and the largest modulus for
+    every slope.
 
     |sum over paths of products of W and slopes| <= the same with moduli, entrywise, and all norms here are monotone
-    on non-negative matrices: one norm, whatever the depth.  Where signs of the neurons exist that make every block
-    non-negative, the pattern with all slopes at their largest has exactly this norm; where that pattern is found at
-    some input of the region the bound is the constant, and the notes say so.
+    on non-negative matrices: one norm, whatever the depth.  Where signs of the neurons exist that
+    make every block non-negative, the pattern with all slopes at their largest has exactly this
+    norm; where that pattern is found at some input of the region the bound is the constant, and the
+    notes say so.
     """
 
     name: ClassVar[str] = "nonnegative"
-    source: ClassVar[str] = "Perron 1907, Frobenius 1912, Collatz 1942; for networks of one sign elementary"
+    source: ClassVar[str] = (
+        "Perron 1907, Frobenius 1912, Collatz 1942; for networks of one sign elementary"
+    )
 
     def accepts(self, problem: Problem) -> Refusal | None:
         """Refuses maps of which only a gain is known (max-pool, softmax), and infinite slopes."""
@@ -52,8 +57,12 @@ class Nonnegative(Method):
             for edge in vertex.edges:
                 if isinstance(edge.slope, Exact):
                     continue
-                if not isinstance(edge.slope, Between) or not bool(largest_slope(edge.slope).isfinite().all()):
-                    return Refusal(f"{vertex.operation} at {vertex.place} has no bounded slopes entry by entry")
+                if not isinstance(edge.slope, Between) or not bool(
+                    largest_slope(edge.slope).isfinite().all()
+                ):
+                    return Refusal(
+                        f"{vertex.operation} at {vertex.place} has no bounded slopes entry by entry"
+                    )
         return None
 
     def price(self, problem: Problem) -> float:
@@ -62,7 +71,9 @@ class Nonnegative(Method):
         formed = (s.operator for s in slopes if isinstance(s, Exact) and _is_formed(s.operator))
         ends = (problem.fused.input_shape.numel(), problem.fused.output_shape.numel())
         products = products_of_norm(*ends, problem.p, problem.q)
-        work = products * problem.fused.work + sum(operator.in_size * operator.work for operator in formed)
+        work = products * problem.fused.work + sum(
+            operator.in_size * operator.work for operator in formed
+        )
         return 2 * IN_DOUBLE * work
 
     def bound(self, problem: Problem) -> Bound | Refusal:
@@ -81,13 +92,17 @@ def majorant(fused: SlopeGraph) -> Operator | Refusal:
     for vertex in fused:
         for edge in vertex.edges:
             if isinstance(edge.slope, Between):
-                operator: Operator | None = Diagonal(_compact(largest_slope(edge.slope).abs()), vertex.shape)
+                operator: Operator | None = Diagonal(
+                    _compact(largest_slope(edge.slope).abs()), vertex.shape
+                )
             elif isinstance(edge.slope, Exact):
                 operator = _modulus(edge.slope.operator)
             else:
                 operator = None
             if operator is None:
-                return Refusal(f"no bound on the entries of {vertex.operation} at {vertex.place} is known")
+                return Refusal(
+                    f"no bound on the entries of {vertex.operation} at {vertex.place} is known"
+                )
             links.append(Link(edge.source, vertex.name, operator))
     paths = between(links, fused.input, fused.output)
     return Block.of(paths, fused.input, fused.output, fused.input_shape, fused.output_shape)
@@ -126,8 +141,14 @@ def exactness(problem: Problem, value: Upper) -> tuple[str, ...]:
         return ()
     start = signs[problem.fused.input]
     if any(_all_largest(problem, box) for box in _boxes(problem, start)):
-        return ("exact: all slopes reach their largest values at once, and no sign works against another",)
-    return ("no sign works against another, but no input was found where all slopes are largest at once",)
+        return (
+            "exact: all slopes reach their largest values at once, and no sign works "
+            "against another",
+        )
+    return (
+        "no sign works against another, but no input was found where all slopes are "
+        "largest at once",
+    )
 
 
 def _all_largest(problem: Problem, box: Box) -> bool:

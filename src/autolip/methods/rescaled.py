@@ -23,8 +23,8 @@ RANK = 12
 """Singular directions of every block that are followed."""
 
 LARGE, FEW = 1e9, 3
-"""From so many multiply-adds a pass on, only a few directions are; and norms are found again only where the bound was
-seen to fall after the first look."""
+"""From so many multiply-adds a pass on, only a few directions are; and norms are found again only
+where the bound was seen to fall after the first look."""
 
 SETTLING = 3
 """Steps before the singular values are taken seriously."""
@@ -39,24 +39,33 @@ LITTLE = 2e10
 @method("rescaled")
 @dataclass(frozen=True)
 class Rescaled(Method):
-    """Upper bound: the product bound in weighted norms, ||D_k W_k D_{k-1}^-1|| in place of ||W_k||, any D > 0 diagonal.
+    """Upper bound: the product bound in weighted norms, ||D_k W_k D_{k-1}^-1|| in place of ||W_k||,
+    any D > 0 diagonal.
 
-    Entrywise slopes commute with diagonals (relu(D v) = D relu(v) is the best known case), maps that act on blocks
-    apart with those that are constant on every block.  Input and output keep weight 1.  For l2 the weights follow the
-    gradient of the bound, from the leading singular vectors of every block; for linf and l1 the optimum is known: the
-    weights that |W_K| ... |W_1| prescribes.  Never above AutoLip; the graph may be any.
+    Entrywise slopes commute with diagonals (relu(D v) = D relu(v) is the best known case), maps
+    that act on blocks apart with those that are constant on every block.  Input and output keep
+    weight 1.  For l2 the weights follow the gradient of the bound, from the leading singular
+    vectors of every block; for linf and l1 the optimum is known: the weights that |W_K| ... |W_1|
+    prescribes.  Never above AutoLip; the graph may be any.
     """
 
     steps: int = 60
     passes: float = 40.0
 
     name: ClassVar[str] = "rescaled"
-    source: ClassVar[str] = "Kuang et al., arXiv 2603.28113 (2026); Stoer and Witzgall, Numer. Math. 4 (1962) for linf"
+    source: ClassVar[str] = (
+        "Kuang et al., arXiv 2603.28113 (2026); Stoer and Witzgall, Numer. Math. 4 (1962) for linf"
+    )
 
     def bound(self, problem: Problem) -> Bound | Refusal:
         plain = walk(problem, problem.fused)
         weights = Weights.of(problem.fused)
-        if isinstance(plain, Refusal) or not weights.values or problem.options.expired or _infinite(plain):
+        if (
+            isinstance(plain, Refusal)
+            or not weights.values
+            or problem.options.expired
+            or _infinite(plain)
+        ):
             return plain
         if infinite(problem, problem.fused) is not None:
             return plain
@@ -75,13 +84,15 @@ class Rescaled(Method):
 
 
 def _infinite(plain: Bound) -> bool:
-    """Whether operations without a finite gain made the bound infinite: weights leave their gains as they are."""
+    """Whether operations without a finite gain made the bound infinite: weights leave their gains
+    as they are."""
     return math.isinf(plain.value.value) and bool(plain.notes)
 
 
 @dataclass
 class _Singular:
-    """A few leading singular vectors of a weighted block, improved by one step of subspace iteration at a time."""
+    """A few leading singular vectors of a weighted block, improved by one step of subspace
+    iteration at a time."""
 
     edge: Edge
     vertex: Vertex
@@ -92,7 +103,8 @@ class _Singular:
     values: Tensor = field(default_factory=lambda: torch.ones(1))
 
     def step(self, weights: Weights) -> bool:
-        """B = D_v A D_u^-1: from an orthonormal basis X to the singular vectors of B on it, and X <- B^T B X.
+        """B = D_v A D_u^-1: from an orthonormal basis X to the singular vectors of B on it, and X
+        <- B^T B X.
 
         False where that left the range of floating-point numbers.
         """
@@ -124,7 +136,8 @@ class _Search:
     steps: int
     passes: float
     foreseen: float = 0.0
-    """About the bound that the weights found will give, from below; 0 where nothing is known of it."""
+    """About the bound that the weights found will give, from below; 0 where nothing is known of
+    it."""
 
     def run(self) -> Weights | None:
         """The best weights; None where there are none that may be used."""
@@ -169,11 +182,14 @@ class _Search:
                     operator = edge.slope.operator
                     count = min(FEW if self._large else RANK, operator.in_size, operator.out_size)
                     generator = torch.Generator().manual_seed(self.problem.options.search_seed)
-                    start = torch.randn((count, *operator.in_shape), generator=generator, dtype=DTYPE)
+                    start = torch.randn(
+                        (count, *operator.in_shape), generator=generator, dtype=DTYPE
+                    )
                     yield _Singular(edge, vertex, operator, start)
 
     def _gradient(self, blocks: list[_Singular], power: float) -> tuple[float, dict[str, Tensor]]:
-        """The bound, and for every free group the step that balances what its entries receive and send on."""
+        """The bound, and for every free group the step that balances what its entries receive and
+        send on."""
         singular = {(block.vertex.name, id(block.edge)): block for block in blocks}
         levels, shares = self._levels(lambda v, e: singular[v.name, id(e)].values[0].item())
         received = {root: torch.zeros_like(value) for root, value in self.weights.values.items()}
@@ -199,14 +215,18 @@ class _Search:
         floor = (received + sent).mean() * 0.1 + 1e-300
         return ((received + floor) / (sent + floor)).log() / (2 * power)
 
-    def _levels(self, norm: Callable[[Vertex, Edge], float]) -> tuple[float, dict[tuple[str, int], float]]:
+    def _levels(
+        self, norm: Callable[[Vertex, Edge], float]
+    ) -> tuple[float, dict[tuple[str, int], float]]:
         """The product bound from norms of the blocks, and the share of every edge in it."""
         graph = self.problem.fused
         levels = {graph.input: 1.0}
         gains = {(v.name, id(e)): self._gain(v, e, norm) for v in graph for e in v.edges}
         for vertex in graph:
             if vertex.name != graph.input:
-                levels[vertex.name] = sum(gains[vertex.name, id(e)] * levels[e.source] for e in vertex.edges)
+                levels[vertex.name] = sum(
+                    gains[vertex.name, id(e)] * levels[e.source] for e in vertex.edges
+                )
         parts = dict.fromkeys(levels, 0.0) | {graph.output: 1.0}
         shares: dict[tuple[str, int], float] = {}
         for vertex in reversed(graph.vertices):
@@ -220,11 +240,14 @@ class _Search:
     def _gain(self, vertex: Vertex, edge: Edge, norm: Callable[[Vertex, Edge], float]) -> float:
         if isinstance(edge.slope, Exact):
             return norm(vertex, edge)
-        gain = edge.slope.norm() if isinstance(edge.slope, Between) else edge.slope.norms.get(Norm.L2)
+        gain = (
+            edge.slope.norm() if isinstance(edge.slope, Between) else edge.slope.norms.get(Norm.L2)
+        )
         return math.inf if gain is None else gain.value
 
     def _prescribed(self, forward: bool) -> Weights | None:
-        """Weights 1 / (|W_k| ... |W_1| 1) where linf comes in, |W_K| ... |W_k|^T 1 where l1 goes out."""
+        """Weights 1 / (|W_k| ... |W_1| 1) where linf comes in, |W_K| ... |W_k|^T 1 where l1 goes
+        out."""
         graph = self.problem.fused
         edges = [(vertex.name, edge) for vertex in graph for edge in vertex.edges]
         start = graph.input if forward else graph.output
@@ -252,14 +275,18 @@ def _moduli(edge: Edge, size: Tensor, shape: torch.Size, forward: bool) -> Tenso
     if isinstance(slope, Gain):
         if slope.dims is None or len(shape) != size.dim():
             return torch.full(shape, size.max().item(), dtype=DTYPE)
-        return size.amax([axis % (len(shape) - 1) + 1 for axis in slope.dims], keepdim=True).expand(shape)
+        return size.amax([axis % (len(shape) - 1) + 1 for axis in slope.dims], keepdim=True).expand(
+            shape
+        )
     majorant = (slope.operator if forward else slope.operator.T).majorant()
     return None if majorant is None else upper_product(majorant, size)
 
 
 def _spread(size: Tensor, shape: torch.Size, forward: bool) -> Tensor:
     """One weight for all entries that share it: the largest size decides."""
-    axes = [axis for axis, (full, kept) in enumerate(zip(size.shape, shape, strict=True)) if kept < full]
+    axes = [
+        axis for axis, (full, kept) in enumerate(zip(size.shape, shape, strict=True)) if kept < full
+    ]
     top = size.amax(axes, keepdim=True) if axes else size
     top = top.clamp(min=top.max().clamp(min=1e-150) * 1e-9)
     return top.reciprocal() if forward else top

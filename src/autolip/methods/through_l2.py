@@ -46,9 +46,19 @@ class ThroughL2(Method):
                 answers.append((name, answer))
         if not answers:
             return refusals[0]
-        least = Upper.least(answer.value for _, answer in answers if isinstance(answer.value, Upper))
-        name, best = next((n, a) for n, a in answers if isinstance(a.value, Upper) and a.value.value == least.value)
+        least = Upper.least(
+            answer.value for _, answer in answers if isinstance(answer.value, Upper)
+        )
+        name, best = next(
+            (n, a)
+            for n, a in answers
+            if isinstance(a.value, Upper) and a.value.value == least.value
+        )
         n, m = problem.fused.input_shape.numel(), problem.fused.output_shape.numel()
-        value = problem.p.equivalence(Norm.L2, max(n, 1)) * least * Norm.L2.equivalence(problem.q, max(m, 1))
+        value = (
+            problem.p.equivalence(Norm.L2, max(n, 1))
+            * least
+            * Norm.L2.equivalence(problem.q, max(m, 1))
+        )
         complete = not problem.options.expired and all(answer.complete for _, answer in answers)
         return Bound(value, best.contributions, (f"l2 bound by {name}", *best.notes), complete)

@@ -1,17 +1,21 @@
-"""The layerwise recursion along chains of convolutions, one small Hermitian matrix per frequency of a torus.
+"""The layerwise recursion along chains of convolutions, one small Hermitian matrix per frequency of
+a torus.
 
-A zero-padded convolution of an image of N points (per axis), padding p, is the restriction to the output image of the
-circular one on a torus of M points, once no tap wraps around onto the image: M >= N + p, and M larger than the last
-position that is read.  Place the signal on the torus with zeros beside it.  Then an activation followed by the crop is
-an activation whose slopes are 0 off the image: slopes in [0, b] there and here, b the largest over the positions of a
-channel.  So the cropped chain is contained in one of circular convolutions with slopes in [0, b_c] at every position,
-and its ellipsoids and multipliers may be taken shift-invariant: c x c matrices A(w), one T for all positions,
+A zero-padded convolution of an image of N points (per axis), padding p, is the restriction to the
+output image of the circular one on a torus of M points, once no tap wraps around onto the image: M
+>= N + p, and M larger than the last position that is read.  Place the signal on the torus with
+zeros beside it.  Then an activation followed by the crop is an activation whose slopes are 0 off
+the image: slopes in [0, b] there and here, b the largest over the positions of a channel.  So the
+cropped chain is contained in one of circular convolutions with slopes in [0, b_c] at every
+position, and its ellipsoids and multipliers may be taken shift-invariant: c x c matrices A(w), one
+T for all positions,
 
     A'(w) = K(w) D (2 T - T A(w) T)^-1 D K(w)^*,
 
-each step proved frequency by frequency as in `recursion` (of which this is the block-diagonal case after a unitary
-Fourier transform).  Keeping every s-th position folds frequencies together: A'(s w) is the mean of A' over the
-frequencies that fold into one, for the map x -> x[s n] is sum_j X(w_j) / sqrt(s) in unitary transforms.
+each step proved frequency by frequency as in `recursion` (of which this is the block-diagonal case
+after a unitary Fourier transform).  Keeping every s-th position folds frequencies together: A'(s w)
+is the mean of A' over the frequencies that fold into one, for the map x -> x[s n] is sum_j X(w_j) /
+sqrt(s) in unitary transforms.
 """
 
 import math
@@ -37,7 +41,8 @@ ENTRIES = 2**25
 """Most complex entries of the ellipsoids of all frequencies together."""
 
 WORK = 1e9
-"""Most frequencies times channels cubed of all layers together; the real work is some hundred times that."""
+"""Most frequencies times channels cubed of all layers together; the real work is some hundred times
+that."""
 
 CHUNK = 2**22
 """Complex entries of the statements that are proved at a time."""
@@ -45,7 +50,8 @@ CHUNK = 2**22
 
 @dataclass(frozen=True)
 class Circular:
-    """K(w) of one convolution at every frequency of its torus, each entry known up to `error`; and its stride."""
+    """K(w) of one convolution at every frequency of its torus, each entry known up to `error`; and
+    its stride."""
 
     symbol: Complex[Tensor, "f m n"]
     error: Float[Tensor, "m n"]
@@ -68,13 +74,17 @@ def circular_layers(
     if _too_many(count, width, len(blocks)):
         return Refusal(f"{count} frequencies of {width} channels are too many")
     if not all(is_moderate(block.weight) for block in blocks):
-        return Refusal("the entries of a kernel are so large or so small that their squares leave floating point")
+        return Refusal(
+            "the entries of a kernel are so large or so small that their squares leave "
+            "floating point"
+        )
     layers = [_circular(block, torus) for block, torus in zip(blocks, tori, strict=True)]
     return layers, [gain for gain in gains if gain is not None]
 
 
 A_FREQUENCY = (3e-5, 2.5e-7, 1.5e-8)
-"""Seconds of reference for one frequency of a layer: for each, for its channels squared and cubed, measured."""
+"""Seconds of reference for one frequency of a layer: for each, for its channels squared and cubed,
+measured."""
 
 
 def torus_price(blocks: Sequence[Convolution]) -> float:
@@ -124,7 +134,9 @@ def _fits(block: Convolution, axis: int, size: int) -> bool:
     geometry, at = block.geometry, axis - block.geometry.dims
     image, outputs, padding = block.in_shape[at], block.out_shape[at], geometry.padding[axis]
     last = (
-        geometry.stride[axis] * (outputs - 1) + geometry.dilation[axis] * (block.weight.shape[axis + 2] - 1) - padding
+        geometry.stride[axis] * (outputs - 1)
+        + geometry.dilation[axis] * (block.weight.shape[axis + 2] - 1)
+        - padding
     )
     return size >= image + padding and size > last and size // geometry.stride[axis] >= outputs
 
@@ -138,7 +150,9 @@ def _gain(block: Convolution, slope: Between) -> Float[Tensor, " c"] | None:
 def _circular(block: Convolution, torus: tuple[int, ...]) -> Circular:
     """The symbol on the torus's frequencies, axes in row-major order."""
     weight = _ungrouped(block)
-    taps = torch.cartesian_prod(*(torch.arange(size) for size in weight.shape[2:])).reshape(-1, len(torus))
+    taps = torch.cartesian_prod(*(torch.arange(size) for size in weight.shape[2:])).reshape(
+        -1, len(torus)
+    )
     points = torch.cartesian_prod(*(torch.arange(size) for size in torus)).reshape(-1, len(torus))
     wave = waves(2 * points, torus, taps * torch.tensor(block.geometry.dilation))
     flat = weight.flatten(2).movedim(2, 0)
@@ -167,7 +181,9 @@ class _Ellipsoids:
     exponent: int
 
 
-def torus_bound(blocks: Sequence[Convolution], slopes: Sequence[Between], choice: Multipliers) -> Upper | Refusal:
+def torus_bound(
+    blocks: Sequence[Convolution], slopes: Sequence[Between], choice: Multipliers
+) -> Upper | Refusal:
     """Upper bound on the l2 constant of a chain of convolutions."""
     chain = circular_layers(blocks, slopes)
     if isinstance(chain, Refusal):
@@ -186,7 +202,11 @@ def _first(layer: Circular) -> Tensor:
     """K K^*, raised by its rounding: |K| is at most `sizes` at every frequency."""
     gram = layer.symbol @ layer.symbol.mH
     sizes = layer.sizes + layer.error
-    slack = sizes @ sizes.T * gamma(8 * (sizes.shape[1] + 2)) + layer.error @ sizes.T + sizes @ layer.error.T
+    slack = (
+        sizes @ sizes.T * gamma(8 * (sizes.shape[1] + 2))
+        + layer.error @ sizes.T
+        + sizes @ layer.error.T
+    )
     return _raised(gram, slack.sum(1) * (1 + gamma(len(slack) + 8)) + 2.0**-900)
 
 
@@ -194,11 +214,18 @@ def _raised(matrices: Tensor, amounts: Tensor) -> Tensor:
     """Hermitian, with more on the diagonal; the addition's own rounding included."""
     lower = torch.tril(matrices, -1)
     diagonal = matrices.diagonal(dim1=-2, dim2=-1).real
-    return lower + lower.mH + torch.diag_embed((diagonal + amounts) * (1 + 4 * UNIT)).to(matrices.dtype)
+    return (
+        lower
+        + lower.mH
+        + torch.diag_embed((diagonal + amounts) * (1 + 4 * UNIT)).to(matrices.dtype)
+    )
 
 
-def _next(current: _Ellipsoids, multipliers: Tensor, gain: Tensor, layer: Circular) -> Tensor | None:
-    """The proved A'(w) before positions are dropped; None where the multipliers cannot be made to work."""
+def _next(
+    current: _Ellipsoids, multipliers: Tensor, gain: Tensor, layer: Circular
+) -> Tensor | None:
+    """The proved A'(w) before positions are dropped; None where the multipliers cannot be made to
+    work."""
     t = _feasible(current.matrices, multipliers)
     if t is None:
         return None
@@ -206,7 +233,13 @@ def _next(current: _Ellipsoids, multipliers: Tensor, gain: Tensor, layer: Circul
     parts = []
     step = max(1, CHUNK // (n + m) ** 2)
     for start in range(0, len(current.matrices), step):
-        part = _proved(current.matrices[start : start + step], t, gain, layer, layer.symbol[start : start + step])
+        part = _proved(
+            current.matrices[start : start + step],
+            t,
+            gain,
+            layer,
+            layer.symbol[start : start + step],
+        )
         if part is None:
             return None
         parts.append(part)
@@ -225,7 +258,9 @@ def _feasible(matrices: Tensor, t: Tensor, margin: float = 1e-6) -> Tensor | Non
     return t if top <= limit else t * (limit / top)
 
 
-def _proved(a: Tensor, t: Tensor, gain: Tensor, layer: Circular, symbol: Tensor, attempts: int = 12) -> Tensor | None:
+def _proved(
+    a: Tensor, t: Tensor, gain: Tensor, layer: Circular, symbol: Tensor, attempts: int = 12
+) -> Tensor | None:
     """A' with [[2 T - T A T, D K^*], [K D, A']] >= 0 proved at every one of these frequencies."""
     inner = t.unsqueeze(1) * a * t
     s = torch.diag(2 * t) - inner
@@ -235,8 +270,16 @@ def _proved(a: Tensor, t: Tensor, gain: Tensor, layer: Circular, symbol: Tensor,
         return None
     solved = torch.linalg.solve_triangular(factor, forward.mH, upper=False)
     candidate = solved.mH @ solved
-    charge(len(a) * 4 * (len(t) ** 3 / 3 + len(t) ** 2 * symbol.shape[1] + len(t) * symbol.shape[1] ** 2))
-    s_error = inner.abs().amax(0) * 8 * UNIT + torch.diag(s.abs().amax(0).diagonal() + 2 * t) * 2 * UNIT + LOST
+    charge(
+        len(a)
+        * 4
+        * (len(t) ** 3 / 3 + len(t) ** 2 * symbol.shape[1] + len(t) * symbol.shape[1] ** 2)
+    )
+    s_error = (
+        inner.abs().amax(0) * 8 * UNIT
+        + torch.diag(s.abs().amax(0).diagonal() + 2 * t) * 2 * UNIT
+        + LOST
+    )
     forward_error = (layer.sizes * 4 * UNIT + layer.error * (1 + 4 * UNIT)) * gain + LOST
     for attempt in range(attempts):
         diagonal = candidate.diagonal(dim1=-2, dim2=-1).real
@@ -245,7 +288,9 @@ def _proved(a: Tensor, t: Tensor, gain: Tensor, layer: Circular, symbol: Tensor,
         error = torch.cat(
             [
                 torch.cat([s_error, forward_error.T], 1),
-                torch.cat([forward_error, torch.zeros(len(raised[0]), len(raised[0]), dtype=t.dtype)], 1),
+                torch.cat(
+                    [forward_error, torch.zeros(len(raised[0]), len(raised[0]), dtype=t.dtype)], 1
+                ),
             ]
         )
         if bool(are_semidefinite(statement, error).all()):
@@ -260,7 +305,9 @@ def _folded(matrices: Tensor, layer: Circular, exponent: int) -> _Ellipsoids:
         pairs = [(step, size // step) for size, step in zip(layer.torus, layer.stride, strict=True)]
         grid = matrices.reshape(*(length for pair in pairs for length in pair), n, n)
         folded = list(range(0, 2 * dims, 2))
-        rounding = grid.abs().mean(folded).sum(-1).reshape(-1, n) * (4 * gamma(math.prod(layer.stride) + n + 4))
+        rounding = grid.abs().mean(folded).sum(-1).reshape(-1, n) * (
+            4 * gamma(math.prod(layer.stride) + n + 4)
+        )
         matrices = _raised(grid.mean(folded).reshape(-1, n, n), rounding)
     top = matrices.diagonal(dim1=-2, dim2=-1).real.max().item()
     if top <= 0 or not math.isfinite(top):

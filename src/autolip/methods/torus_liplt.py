@@ -1,8 +1,10 @@
-"""LipLT along chains of convolutions, one small matrix per frequency of the torus on which the chain is contained.
+"""LipLT along chains of convolutions, one small matrix per frequency of the torus on which the
+chain is contained.
 
-With slopes in [0, b] at every position of the torus (see `torus`) the centres are diag(b / 2), the same everywhere, so
-that the linear network through the centres is a circular convolution, and so is every remainder's: all norms are
-maxima over frequencies, proved by Cholesky factorisations of c x c matrices.
+With slopes in [0, b] at every position of the torus (see `torus`) the centres are diag(b / 2), the
+same everywhere, so that the linear network through the centres is a circular convolution, and so is
+every remainder's: all norms are maxima over frequencies, proved by Cholesky factorisations of c x c
+matrices.
 """
 
 from collections.abc import Sequence
@@ -26,7 +28,8 @@ from autolip.values import INFINITE, Upper
 
 @dataclass(frozen=True)
 class _Symbols:
-    """Matrices of all frequencies, within `error` of the exact ones in spectral norm, which `norm` bounds."""
+    """Matrices of all frequencies, within `error` of the exact ones in spectral norm, which `norm`
+    bounds."""
 
     value: Complex[Tensor, "f m n"]
     error: Upper
@@ -72,13 +75,18 @@ def _largest_norm(value: Complex[Tensor, "f m n"]) -> Upper:
         square = guess * (1 + 2.0 ** (3 * attempt - 44)) + 2.0**-900
         statement = square * torch.eye(order, dtype=gram.dtype) - gram
         rounding = torch.diag(statement.abs().amax(0).diagonal() + square) * 2 * UNIT
-        if bool(are_semidefinite(statement, rounding + slack * torch.eye(order, dtype=rounding.dtype)).all()):
+        if bool(
+            are_semidefinite(
+                statement, rounding + slack * torch.eye(order, dtype=rounding.dtype)
+            ).all()
+        ):
             return Upper(square).sqrt()
     return INFINITE
 
 
 def torus_looped(blocks: Sequence[Convolution], slopes: Sequence[Between]) -> list[Upper] | Refusal:
-    """All l_k = ||x -> v_k|| + sum_j ||r_j z_j -> v_k|| l_j on the torus; refused where some stride is not 1."""
+    """All l_k = ||x -> v_k|| + sum_j ||r_j z_j -> v_k|| l_j on the torus; refused where some stride
+    is not 1."""
     if any(step > 1 for block in blocks for step in block.geometry.stride):
         return Refusal("strides change the torus")
     chain = circular_layers(blocks, slopes)

@@ -1,4 +1,5 @@
-"""Positive weights on the entries of a network's values, such that every operation that is not affine keeps them."""
+"""Positive weights on the entries of a network's values, such that every operation that is not
+affine keeps them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,16 +18,19 @@ from autolip.operators.operator import DTYPE, Adjoint, Operator
 from autolip.slopes import Exact, Gain
 
 SAFE = 2.0**400
-"""Weights lie in [1 / SAFE, SAFE]: reciprocals have relative errors only, and quotients of two weights do."""
+"""Weights lie in [1 / SAFE, SAFE]: reciprocals have relative errors only, and quotients of two
+weights do."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """For every vertex its group, for every free group a positive tensor that broadcasts to the vertices' shapes.
+    """For every vertex its group, for every free group a positive tensor that broadcasts to the
+    vertices' shapes.
 
-    A nonlinear vertex shares the group of what it reads: an entrywise slope commutes with any diagonal, a gain whose
-    blocks act apart with a diagonal that is constant on every block.  The groups of input and output, and of gains
-    that act on everything at once, are not free: their weights are 1.
+    A nonlinear vertex shares the group of what it reads: an entrywise slope commutes with any
+    diagonal, a gain whose blocks act apart with a diagonal that is constant on every block.  The
+    groups of input and output, and of gains that act on everything at once, are not free: their
+    weights are 1.
     """
 
     groups: dict[str, str]
@@ -39,13 +43,18 @@ class Weights:
         frozen = {groups[graph.input], groups[graph.output]}
         values: dict[str, Tensor] = {}
         for root in dict.fromkeys(groups.values()):
-            shape = None if root in frozen else _pattern(graph, [v for v in graph if groups[v.name] == root])
+            shape = (
+                None
+                if root in frozen
+                else _pattern(graph, [v for v in graph if groups[v.name] == root])
+            )
             if shape is not None:
                 values[root] = torch.ones(shape, dtype=DTYPE)
         return Weights(groups, values)
 
     def moved(self, values: dict[str, Tensor]) -> "Weights | None":
-        """Other weights for the free groups; None where one is not a number within the safe range."""
+        """Other weights for the free groups; None where one is not a number within the safe
+        range."""
         safe = all(bool(((value >= 1 / SAFE) & (value <= SAFE)).all()) for value in values.values())
         return replace(self, values=values) if safe else None
 
@@ -67,7 +76,8 @@ def _groups(graph: SlopeGraph) -> dict[str, str]:
 
 
 def _pattern(graph: SlopeGraph, members: list[Vertex]) -> tuple[int, ...] | None:
-    """The shape of a group's weights: along all axes for vectors, along channels or features else; None if not free."""
+    """The shape of a group's weights: along all axes for vectors, along channels or features else;
+    None if not free."""
     rank = len(members[0].shape)
     if any(len(vertex.shape) != rank for vertex in members):
         return None
@@ -84,7 +94,8 @@ def _pattern(graph: SlopeGraph, members: list[Vertex]) -> tuple[int, ...] | None
 
 
 def _feature_axis(graph: SlopeGraph, members: list[Vertex], rank: int) -> int:
-    """The channels of a convolution on the way to or from one of the vertices; the last axis otherwise."""
+    """The channels of a convolution on the way to or from one of the vertices; the last axis
+    otherwise."""
     names = {vertex.name for vertex in members}
     for vertex in graph:
         for edge in vertex.edges:
@@ -110,19 +121,24 @@ def _leaves(operator: Operator) -> Iterator[Operator]:
 
 
 def weighted(graph: SlopeGraph, weights: Weights) -> SlopeGraph:
-    """The graph of D_v v in place of v: every affine operator D_v A D_u^-1, all other slopes as they are."""
+    """The graph of D_v v in place of v: every affine operator D_v A D_u^-1, all other slopes as
+    they are."""
 
     def turned(vertex: Vertex, edge: Edge) -> Edge:
         if not isinstance(edge.slope, Exact):
             return edge
-        return replace(edge, slope=Exact(scaled(edge.slope.operator, weights[vertex.name], weights[edge.source])))
+        return replace(
+            edge,
+            slope=Exact(scaled(edge.slope.operator, weights[vertex.name], weights[edge.source])),
+        )
 
     vertices = (replace(v, edges=tuple(turned(v, edge) for edge in v.edges)) for v in graph)
     return replace(graph, vertices=tuple(vertices))
 
 
 def scaled(operator: Operator, after: Tensor | None, before: Tensor | None) -> Operator:
-    """diag(after) A diag(before)^-1, the reciprocals' rounding included; diagonals moved past wiring at the ends."""
+    """diag(after) A diag(before)^-1, the reciprocals' rounding included; diagonals moved past
+    wiring at the ends."""
     inner = list(factors(operator))
     right: list[Operator] = []
     left: list[Operator] = []

@@ -101,7 +101,8 @@ def add(*parts: Operator) -> Operator:
 
 
 def compose(*operators: Operator) -> Operator:
-    """operators[0] @ operators[1] @ ..., with neighbours merged while the product is a known kind."""
+    """operators[0] @ operators[1] @ ..., with neighbours merged while the product is a known
+    kind."""
     merged: list[Operator] = []
     for operator in _flatten(operators):
         if merged and merged[-1].in_shape != operator.out_shape:
@@ -141,7 +142,11 @@ def _merge(left: Operator, right: Operator) -> Operator | None:
         return left
     if isinstance(left, Diagonal) and isinstance(right, Diagonal):
         scale = _product(left.scale, right.scale)
-        return None if scale is None else Diagonal(scale, left.in_shape, compound_error(left, right, roundings=1))
+        return (
+            None
+            if scale is None
+            else Diagonal(scale, left.in_shape, compound_error(left, right, roundings=1))
+        )
     if isinstance(left, Diagonal) and isinstance(right, Convolution):
         return _scale_outputs(left, right)
     if isinstance(left, Convolution) and isinstance(right, Diagonal):
@@ -154,7 +159,11 @@ def _merge(left: Operator, right: Operator) -> Operator | None:
 
 
 def _is_identity(operator: Operator) -> bool:
-    return isinstance(operator, Diagonal) and operator.relative_error == 0 and bool((operator.scale == 1).all())
+    return (
+        isinstance(operator, Diagonal)
+        and operator.relative_error == 0
+        and bool((operator.scale == 1).all())
+    )
 
 
 def compound_error(*parts: Operator, roundings: int = 0) -> float:
@@ -183,7 +192,11 @@ def _scale_outputs(left: Diagonal, right: Convolution) -> Operator | None:
     if scale is None:
         return None
     weight = _scale_kernel(right, scale, grouped=right.geometry.transposed)
-    return None if weight is None else right.with_weight(weight, compound_error(left, right, roundings=1))
+    return (
+        None
+        if weight is None
+        else right.with_weight(weight, compound_error(left, right, roundings=1))
+    )
 
 
 def _scale_inputs(left: Convolution, right: Diagonal) -> Operator | None:
@@ -191,11 +204,16 @@ def _scale_inputs(left: Convolution, right: Diagonal) -> Operator | None:
     if scale is None:
         return None
     weight = _scale_kernel(left, scale, grouped=not left.geometry.transposed)
-    return None if weight is None else left.with_weight(weight, compound_error(left, right, roundings=1))
+    return (
+        None
+        if weight is None
+        else left.with_weight(weight, compound_error(left, right, roundings=1))
+    )
 
 
 def _scale_kernel(conv: Convolution, scale: Tensor, grouped: bool) -> Tensor | None:
-    """The kernel with each slice along its first axis scaled, or along its second, which counts within groups."""
+    """The kernel with each slice along its first axis scaled, or along its second, which counts
+    within groups."""
     ones = [1] * conv.geometry.dims
     if not grouped:
         return _product(conv.weight, scale.reshape(-1, 1, *ones))
@@ -207,13 +225,21 @@ def _scale_kernel(conv: Convolution, scale: Tensor, grouped: bool) -> Tensor | N
 def _scale_rows(left: Diagonal, right: Dense) -> Operator | None:
     scale = _along(left.scale, right.out_shape, -1)
     weight = None if scale is None else _product(right.weight, scale.unsqueeze(-1))
-    return None if weight is None else Dense(weight, right.in_shape, compound_error(left, right, roundings=1))
+    return (
+        None
+        if weight is None
+        else Dense(weight, right.in_shape, compound_error(left, right, roundings=1))
+    )
 
 
 def _scale_columns(left: Dense, right: Diagonal) -> Operator | None:
     scale = _along(right.scale, left.in_shape, -1)
     weight = None if scale is None else _product(left.weight, scale)
-    return None if weight is None else Dense(weight, left.in_shape, compound_error(left, right, roundings=1))
+    return (
+        None
+        if weight is None
+        else Dense(weight, left.in_shape, compound_error(left, right, roundings=1))
+    )
 
 
 def zero(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> Operator:
@@ -246,4 +272,14 @@ class Zero(Operator):
         return self
 
 
-__all__ = ["DTYPE", "Composition", "Sum", "Zero", "add", "compose", "factors", "without_isometries", "zero"]
+__all__ = [
+    "DTYPE",
+    "Composition",
+    "Sum",
+    "Zero",
+    "add",
+    "compose",
+    "factors",
+    "without_isometries",
+    "zero",
+]

@@ -40,12 +40,21 @@ class Block(Operator):
 
     @staticmethod
     def of(
-        links: list[Link], source: str, sink: str, in_shape: tuple[int, ...], out_shape: tuple[int, ...]
+        links: list[Link],
+        source: str,
+        sink: str,
+        in_shape: tuple[int, ...],
+        out_shape: tuple[int, ...],
     ) -> Operator:
-        """The map of these links: a composition where they form one path, 0 where there are none."""
+        """The map of these links: a composition where they form one path, 0 where there are
+        none."""
         if not links and source != sink:
             return Zero(in_shape, out_shape)
-        if len(links) == len({link.target for link in links}) == len({link.source for link in links}):
+        if (
+            len(links)
+            == len({link.target for link in links})
+            == len({link.source for link in links})
+        ):
             return compose(*(link.operator for link in reversed(links)))
         return Block(source, sink, tuple(links), in_shape, out_shape)
 

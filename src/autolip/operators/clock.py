@@ -14,7 +14,8 @@ import torch
 from autolip.operators.operator import Meter, metered
 
 SLOWEST = 10.0
-"""How many processor seconds one of counted work may take before they end what counted work would have ended."""
+"""How many processor seconds one of counted work may take before they end what counted work would
+have ended."""
 
 
 class Clock(ABC):
@@ -46,7 +47,8 @@ WALL = WallClock()
 
 @dataclass(frozen=True)
 class WorkClock(Clock):
-    """The seconds of reference that a meter has counted; the processor's, where those are `SLOWEST` times as many."""
+    """The seconds of reference that a meter has counted; the processor's, where those are `SLOWEST`
+    times as many."""
 
     meter: Meter
     started: float

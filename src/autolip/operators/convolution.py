@@ -45,8 +45,9 @@ class Geometry:
 class Convolution(Operator):
     """Zero-padded cross-correlation x -> w * x, or its transpose.
 
-    `weight` is laid out as in torch: (c_out, c_in / groups, *kernel), transposed (c_in, c_out / groups, *kernel);
-    `in_shape` is (*batch, c_in, *space) with at most one batch axis; `relative_error` as in `Dense`.
+    `weight` is laid out as in torch: (c_out, c_in / groups, *kernel), transposed (c_in, c_out /
+    groups, *kernel); `in_shape` is (*batch, c_in, *space) with at most one batch axis;
+    `relative_error` as in `Dense`.
     """
 
     def __init__(
@@ -78,25 +79,38 @@ class Convolution(Operator):
         return pulled.reshape(-1, *self.in_shape)
 
     def rows_of(self, units: Float[Tensor, "b *out"]) -> Float[Tensor, "b *in"]:
-        """A^T y for vectors y that are unit vectors or 0: the kernel's entries, put where they belong."""
+        """A^T y for vectors y that are unit vectors or 0: the kernel's entries, put where they
+        belong."""
         geometry, flat = self.geometry, units.flatten(1)
         if geometry.transposed or math.prod(self._lead) != 1:
             return self.rmv(units)
         at = flat.argmax(1)
         channel, *places = torch.unravel_index(at, self.out_shape[len(self._lead) :])
-        padded = [size + 2 * pad for size, pad in zip(self.image_shape[1:], geometry.padding, strict=True)]
-        steps = [math.prod(padded[axis:]) for axis in range(geometry.dims + 1)]  # of the channel, then of every axis
+        padded = [
+            size + 2 * pad for size, pad in zip(self.image_shape[1:], geometry.padding, strict=True)
+        ]
+        steps = [
+            math.prod(padded[axis:]) for axis in range(geometry.dims + 1)
+        ]  # of the channel, then of every axis
         width = self.weight.shape[1]
         base = channel * geometry.groups // self.weight.shape[0] * width * steps[0]
         offsets = torch.arange(width) * steps[0]
         for axis, place in enumerate(places):
             base = base + place * (geometry.stride[axis] * steps[axis + 1])
-            taps = torch.arange(self.weight.shape[axis + 2]) * (geometry.dilation[axis] * steps[axis + 1])
+            taps = torch.arange(self.weight.shape[axis + 2]) * (
+                geometry.dilation[axis] * steps[axis + 1]
+            )
             offsets = (offsets[:, None] + taps).flatten()
         image = units.new_zeros(len(units), self.image_shape[0] * steps[0])
-        image.scatter_(1, base[:, None] + offsets, self.weight[channel].flatten(1) * flat.gather(1, at[:, None]))
+        image.scatter_(
+            1,
+            base[:, None] + offsets,
+            self.weight[channel].flatten(1) * flat.gather(1, at[:, None]),
+        )
         image = image.reshape(-1, self.image_shape[0], *padded)
-        for axis, (size, pad) in enumerate(zip(self.image_shape[1:], geometry.padding, strict=True)):
+        for axis, (size, pad) in enumerate(
+            zip(self.image_shape[1:], geometry.padding, strict=True)
+        ):
             image = image.narrow(axis + 2, pad, size)
         return image.reshape(-1, *self.in_shape)
 
@@ -121,7 +135,8 @@ class Convolution(Operator):
 
     @property
     def magnitude(self) -> float:
-        """The largest entry of the kernel that meets the image: taps that only see padding do not count."""
+        """The largest entry of the kernel that meets the image: taps that only see padding do not
+        count."""
         kernel = self.weight
         for axis in range(self.geometry.dims):
             kernel = kernel[(slice(None),) * (axis + 2) + (self._taps_that_meet_the_image(axis),)]
@@ -133,8 +148,14 @@ class Convolution(Operator):
         ends = self.in_shape[space][axis], self.out_shape[space][axis]
         fine, coarse = ends[::-1] if geometry.transposed else ends
         places = torch.arange(coarse) * geometry.stride[axis] - geometry.padding[axis]
-        offsets = range(0, self.weight.shape[axis + 2] * geometry.dilation[axis], geometry.dilation[axis])
-        return [tap for tap, offset in enumerate(offsets) if ((places + offset >= 0) & (places + offset < fine)).any()]
+        offsets = range(
+            0, self.weight.shape[axis + 2] * geometry.dilation[axis], geometry.dilation[axis]
+        )
+        return [
+            tap
+            for tap, offset in enumerate(offsets)
+            if ((places + offset >= 0) & (places + offset < fine)).any()
+        ]
 
     def entrywise(self, function: Callable[[Tensor], Tensor]) -> Operator:
         return Convolution(function(self.weight), self.in_shape, self.geometry, self.relative_error)

@@ -13,8 +13,8 @@ from autolip.operators.operator import DTYPE, Operator, largest
 class Dense(Operator):
     """x -> W x along the last axis, with one matrix for all leading positions or one for each.
 
-    `weight` is (*batch, m, n), its batch broadcast against the leading axes of `in_shape` (*lead, n).
-    `relative_error` says how far each entry may be from the exact one (from folding constants).
+    `weight` is (*batch, m, n), its batch broadcast against the leading axes of `in_shape` (*lead,
+    n). `relative_error` says how far each entry may be from the exact one (from folding constants).
     """
 
     def __init__(
@@ -25,8 +25,14 @@ class Dense(Operator):
     ) -> None:
         shape = tuple(in_shape) if in_shape is not None else (*weight.shape[:-2], weight.shape[-1])
         if shape[-1] != weight.shape[-1]:
-            raise ValueError(f"a matrix {tuple(weight.shape)} does not act on the last axis of {shape}")
-        lead = torch.broadcast_shapes(weight.shape[:-2], shape[:-1]) if weight.dim() > 2 else shape[:-1]
+            raise ValueError(
+                f"a matrix {tuple(weight.shape)} does not act on the last axis of {shape}"
+            )
+        lead = (
+            torch.broadcast_shapes(weight.shape[:-2], shape[:-1])
+            if weight.dim() > 2
+            else shape[:-1]
+        )
         if tuple(lead) != tuple(shape[:-1]):
             raise ValueError(f"matrices {tuple(weight.shape)} do not broadcast against {shape}")
         super().__init__(shape, (*shape[:-1], weight.shape[-2]))

@@ -13,7 +13,9 @@ class Diagonal(Operator):
 
     def __init__(self, scale: Tensor, shape: tuple[int, ...], relative_error: float = 0.0) -> None:
         if torch.broadcast_shapes(scale.shape, shape) != torch.Size(shape):
-            raise ValueError(f"a scale of shape {tuple(scale.shape)} does not broadcast to {tuple(shape)}")
+            raise ValueError(
+                f"a scale of shape {tuple(scale.shape)} does not broadcast to {tuple(shape)}"
+            )
         super().__init__(shape, shape)
         self.scale = scale.to(DTYPE)
         self.relative_error = relative_error

@@ -13,10 +13,13 @@ COMPOSITES = (Block, Composition, Sum)
 """Operators made of others."""
 
 
-def fold(operator: Operator, x: V, leaf: Callable[[Operator, V], V], add: Callable[[Sequence[V]], V]) -> V:
+def fold(
+    operator: Operator, x: V, leaf: Callable[[Operator, V], V], add: Callable[[Sequence[V]], V]
+) -> V:
     """What the operator makes of x, if its leaves act by `leaf` and sums of images are `add`.
 
-    With products and sums of vectors this is A x; with norms it is the triangle inequality over all paths.
+    With products and sums of vectors this is A x; with norms it is the triangle inequality over all
+    paths.
     """
     if isinstance(operator, Adjoint) and isinstance(operator.operator, COMPOSITES):
         return fold(operator.operator.T, x, leaf, add)
@@ -31,7 +34,9 @@ def fold(operator: Operator, x: V, leaf: Callable[[Operator, V], V], add: Callab
     return leaf(operator, x)
 
 
-def _fold_block(block: Block, x: V, leaf: Callable[[Operator, V], V], add: Callable[[Sequence[V]], V]) -> V:
+def _fold_block(
+    block: Block, x: V, leaf: Callable[[Operator, V], V], add: Callable[[Sequence[V]], V]
+) -> V:
     values = {block.source: x}
     for link in block.links:
         term = fold(link.operator, values[link.source], leaf, add)

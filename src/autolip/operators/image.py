@@ -37,7 +37,8 @@ def _in_turn(operator: Composition, x: Interval) -> Interval:
 
 
 def _wired(operator: Incidence, x: Interval) -> Interval:
-    """Sums of entries: no entry is scaled, so infinities need no care; a selection does not even round.
+    """Sums of entries: no entry is scaled, so infinities need no care; a selection does not even
+    round.
 
     t terms lose t - 1 units, and gamma_t has t + 2: enough for both roundings of each end.
     """
@@ -49,7 +50,8 @@ def _wired(operator: Incidence, x: Interval) -> Interval:
 
 
 def _half_bounded(operator: Operator, x: Interval) -> Interval:
-    """Infinite wherever an infinite end is scaled by a non-zero entry; else every entry counts with its finite end."""
+    """Infinite wherever an infinite end is scaled by a non-zero entry; else every entry counts with
+    its finite end."""
     parts = operator.split()
     if parts is None:
         return Interval.everywhere(operator.out_shape)
@@ -62,11 +64,14 @@ def _half_bounded(operator: Operator, x: Interval) -> Interval:
     lo = torch.where(no_lo, torch.where(no_hi, 0.0, x.hi), x.lo)
     hi = torch.where(no_hi, torch.where(no_lo, 0.0, x.lo), x.hi)
     inside = _bounded(operator, Interval(lo, hi))
-    return Interval(torch.where(below, -math.inf, inside.lo), torch.where(above, math.inf, inside.hi))
+    return Interval(
+        torch.where(below, -math.inf, inside.lo), torch.where(above, math.inf, inside.hi)
+    )
 
 
 def _touches(operator: Operator, mask: Tensor) -> Tensor:
-    """Which outputs have a positive entry at a masked input: sums of positive numbers do not round to zero."""
+    """Which outputs have a positive entry at a masked input: sums of positive numbers do not round
+    to zero."""
     if not bool(mask.any()):
         return torch.zeros(operator.out_shape, dtype=torch.bool)
     return _apply(operator, mask.to(torch.float64)) > 0
@@ -75,8 +80,9 @@ def _touches(operator: Operator, mask: Tensor) -> Tensor:
 def _bounded(operator: Operator, x: Interval) -> Interval:
     """A c +- |A| r with centre c and radius r; the slack covers all roundings and inexact entries.
 
-    In units of |A| r and of |A| |x|: the radius takes 1 and 0, the centre's image 0 and t, the reach t + 3 and 0, the
-    ends 1 and 1: fewer than the t + 10 of both.  TINY is for what underflows, before A and in every factor of it.
+    In units of |A| r and of |A| |x|: the radius takes 1 and 0, the centre's image 0 and t, the
+    reach t + 3 and 0, the ends 1 and 1: fewer than the t + 10 of both.  TINY is for what
+    underflows, before A and in every factor of it.
     """
     if not x.is_bounded:
         return Interval.everywhere(operator.out_shape)
@@ -84,7 +90,9 @@ def _bounded(operator: Operator, x: Interval) -> Interval:
     radius = torch.maximum(x.hi - center, center - x.lo)
     error = gamma(operator.terms + 8) + 2 * operator.relative_error
     around = radius + (x.magnitude() + radius) * error + TINY
-    reach = fold(operator, around.unsqueeze(0), _reach, lambda parts: torch.stack(list(parts)).sum(0))[0]
+    reach = fold(
+        operator, around.unsqueeze(0), _reach, lambda parts: torch.stack(list(parts)).sum(0)
+    )[0]
     middle = _apply(operator, center)
     lo, hi = middle - reach, middle + reach
     lo, hi = torch.where(lo.isfinite(), lo, -math.inf), torch.where(hi.isfinite(), hi, math.inf)
@@ -92,7 +100,8 @@ def _bounded(operator: Operator, x: Interval) -> Interval:
 
 
 def _reach(leaf: Operator, radius: Tensor) -> Tensor:
-    """|A| r and what underflows in a product with A: nothing where entries are only copied or added."""
+    """|A| r and what underflows in a product with A: nothing where entries are only copied or
+    added."""
     bound = leaf.majorant()
     if bound is None:
         return radius.new_full((len(radius), *leaf.out_shape), math.inf)

@@ -19,14 +19,18 @@ class _Wires:
 
     def on(self, device: torch.device) -> "_Wires":
         """The same table on a device."""
-        return _Wires(*(None if table is None else table.to(device) for table in (self.sources, self.targets)))
+        return _Wires(
+            *(None if table is None else table.to(device) for table in (self.sources, self.targets))
+        )
 
 
 class Incidence(Operator):
-    """A linear map with a 0/1 matrix, given as a function of one tensor: reshapes, slices, padding, sums.
+    """A linear map with a 0/1 matrix, given as a function of one tensor: reshapes, slices, padding,
+    sums.
 
-    Where every output copies at most one input, products are made by the table of copies; elsewhere the function is
-    mapped over a batch by `torch.vmap`, and the adjoint is its vector-Jacobian product.
+    Where every output copies at most one input, products are made by the table of copies; elsewhere
+    the function is mapped over a batch by `torch.vmap`, and the adjoint is its vector-Jacobian
+    product.
     """
 
     def __init__(
@@ -80,8 +84,12 @@ class Incidence(Operator):
         image = self.function(numbers).reshape(-1).long()
         targets = image.nonzero().flatten()
         sources = image[targets] - 1
-        in_order = len(sources) == self.in_size and bool((sources == torch.arange(self.in_size)).all())
-        return _Wires(None if in_order else sources, None if len(targets) == self.out_size else targets)
+        in_order = len(sources) == self.in_size and bool(
+            (sources == torch.arange(self.in_size)).all()
+        )
+        return _Wires(
+            None if in_order else sources, None if len(targets) == self.out_size else targets
+        )
 
     @functools.cached_property
     def out_counts(self) -> Tensor:
@@ -105,7 +113,9 @@ class Incidence(Operator):
 
     @functools.cached_property
     def is_isometry(self) -> bool:
-        return self.in_size == self.out_size and bool((self.out_counts == 1).all() and (self.in_counts == 1).all())
+        return self.in_size == self.out_size and bool(
+            (self.out_counts == 1).all() and (self.in_counts == 1).all()
+        )
 
     @property
     def magnitude(self) -> float:

@@ -17,13 +17,14 @@ DTYPE = torch.float64
 
 
 A_MULTIPLY_ADD, IN_DOUBLE, A_CALL = 5e-11, 2e-10, 3.5e-5
-"""Seconds that one multiply-add in float32, one in float64, and one product beside them take on a processor core of
-the kind that the forecasts were measured on."""
+"""Seconds that one multiply-add in float32, one in float64, and one product beside them take on a
+processor core of the kind that the forecasts were measured on."""
 
 
 @dataclass
 class Meter:
-    """Counts the work of operator products in multiply-adds, and in seconds of a machine of reference.
+    """Counts the work of operator products in multiply-adds, and in seconds of a machine of
+    reference.
 
     Those seconds depend on what is done alone: not on the machine, nor on what else runs there.
     """
@@ -49,8 +50,8 @@ def metered() -> Iterator[Meter]:
 
 
 def charge(multiply_adds: float, seconds: float | None = None) -> None:
-    """Count work done outside an operator's products: a factorisation, a Gram matrix; in `seconds` of reference where
-    its multiply-adds do not say how long it takes."""
+    """Count work done outside an operator's products: a factorisation, a Gram matrix; in `seconds`
+    of reference where its multiply-adds do not say how long it takes."""
     if seconds is None:
         seconds = A_CALL + multiply_adds * IN_DOUBLE
     meter = _meter.get()
@@ -63,14 +64,14 @@ def charge(multiply_adds: float, seconds: float | None = None) -> None:
 class Operator(ABC):
     """A linear map A from tensors of `in_shape` to tensors of `out_shape`.
 
-    A subclass says `_mv` and `_rmv`, for batches; everything else is derived.  `terms` bounds the number of
-    products that are added into one entry of A x or A^T y (it enters the rounding bounds), and `split` gives
-    A = P - N with P, N >= 0 entrywise where the entries are known.
+    A subclass says `_mv` and `_rmv`, for batches; everything else is derived.  `terms` bounds the
+    number of products that are added into one entry of A x or A^T y (it enters the rounding
+    bounds), and `split` gives A = P - N with P, N >= 0 entrywise where the entries are known.
     """
 
     relative_error: float = 0.0
-    """How far each entry may be from the exact one, relatively (from folding constants); for a composite operator,
-    relatively to its majorant."""
+    """How far each entry may be from the exact one, relatively (from folding constants); for a
+    composite operator, relatively to its majorant."""
 
     def __init__(self, in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> None:
         self.in_shape = torch.Size(in_shape)
@@ -110,14 +111,17 @@ class Operator(ABC):
         return self._rmv(y)
 
     def entrywise(self, function: Callable[[Tensor], Tensor]) -> "Operator | None":
-        """The operator with entries function(a_ij), for a function with f(0) = 0; None where entries are unknown.
+        """The operator with entries function(a_ij), for a function with f(0) = 0; None where
+        entries are unknown.
 
-        Known entries are single stored numbers: the product with a unit vector gives them without rounding.
+        Known entries are single stored numbers: the product with a unit vector gives them without
+        rounding.
         """
         return None
 
     def majorant(self) -> "Operator | None":
-        """An operator M with M_ij >= |A_ij|; exactly |A| for the operators that know their entries."""
+        """An operator M with M_ij >= |A_ij|; exactly |A| for the operators that know their
+        entries."""
         return self.entrywise(torch.abs)
 
     def split(self) -> "tuple[Operator, Operator] | None":
@@ -129,7 +133,9 @@ class Operator(ABC):
     def matrix(self, chunk: int = 512) -> Float[Tensor, "m n"]:
         """The dense matrix, by applying A (or A^T, if it is wider than tall) to the identity."""
         n, m = self.in_size, self.out_size
-        product, size, shape = (self.mv, n, self.in_shape) if n <= m else (self.rmv, m, self.out_shape)
+        product, size, shape = (
+            (self.mv, n, self.in_shape) if n <= m else (self.rmv, m, self.out_shape)
+        )
         rows = [
             flat(product(_unit_rows(start, min(start + chunk, size), size).reshape(-1, *shape)))
             for start in range(0, size, chunk)
@@ -143,8 +149,8 @@ class Operator(ABC):
         return None
 
     def deviation(self, norm: float) -> Upper | None:
-        """At least ||A - A'||_2, A' being the map that is meant, where ||A||_2 <= norm; None where no more is known of
-        it than `relative_error` and the entries say."""
+        """At least ||A - A'||_2, A' being the map that is meant, where ||A||_2 <= norm; None where
+        no more is known of it than `relative_error` and the entries say."""
         return None
 
     @property
@@ -168,7 +174,10 @@ class Operator(ABC):
     def _charge(self, x: Tensor) -> None:
         if self.work:
             multiply_adds = x.shape[0] * self.work
-            charge(multiply_adds, A_CALL + multiply_adds * (IN_DOUBLE if x.dtype == DTYPE else A_MULTIPLY_ADD))
+            charge(
+                multiply_adds,
+                A_CALL + multiply_adds * (IN_DOUBLE if x.dtype == DTYPE else A_MULTIPLY_ADD),
+            )
 
     def _check(self, x: Tensor, shape: torch.Size, what: str) -> None:
         if x.shape[1:] != shape:

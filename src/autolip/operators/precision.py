@@ -1,4 +1,5 @@
-"""Operators in another format or on another device, for searches whose results are checked afterwards."""
+"""Operators in another format or on another device, for searches whose results are checked
+afterwards."""
 
 import copy
 
@@ -17,7 +18,8 @@ CPU = torch.device("cpu")
 
 
 def in_precision(operator: Operator, dtype: torch.dtype, device: torch.device = CPU) -> Operator:
-    """The operator with its numbers rounded to `dtype`, for products with vectors of that type on that device."""
+    """The operator with its numbers rounded to `dtype`, for products with vectors of that type on
+    that device."""
     if isinstance(operator, Zero) or (dtype == DTYPE and device == CPU):
         return operator
     if isinstance(operator, Incidence):
@@ -25,18 +27,27 @@ def in_precision(operator: Operator, dtype: torch.dtype, device: torch.device = 
     if isinstance(operator, Adjoint):
         return Adjoint(in_precision(operator.operator, dtype, device))
     if isinstance(operator, Composition):
-        return Composition(tuple(in_precision(factor, dtype, device) for factor in operator.factors))
+        return Composition(
+            tuple(in_precision(factor, dtype, device) for factor in operator.factors)
+        )
     if isinstance(operator, Sum):
         return Sum(tuple(in_precision(part, dtype, device) for part in operator.parts))
     if isinstance(operator, Block):
-        links = tuple(Link(x.source, x.target, in_precision(x.operator, dtype, device)) for x in operator.links)
+        links = tuple(
+            Link(x.source, x.target, in_precision(x.operator, dtype, device))
+            for x in operator.links
+        )
         return Block(operator.source, operator.sink, links, operator.in_shape, operator.out_shape)
     if isinstance(operator, Dense | Convolution | Diagonal):
-        return _rounded(operator, "scale" if isinstance(operator, Diagonal) else "weight", dtype, device)
+        return _rounded(
+            operator, "scale" if isinstance(operator, Diagonal) else "weight", dtype, device
+        )
     return _Converted(operator)
 
 
-def _rounded(operator: Operator, attribute: str, dtype: torch.dtype, device: torch.device) -> Operator:
+def _rounded(
+    operator: Operator, attribute: str, dtype: torch.dtype, device: torch.device
+) -> Operator:
     """A copy with one tensor in another format."""
     twin = copy.copy(operator)
     setattr(twin, attribute, getattr(operator, attribute).to(device, dtype))

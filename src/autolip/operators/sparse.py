@@ -44,10 +44,11 @@ class Sparse:
 
 
 def sparse_matrix(operator: Operator) -> Sparse | Refusal:
-    """The matrix (outputs x inputs, both flat); refused where entries are unknown or too small for the analysis.
+    """The matrix (outputs x inputs, both flat); refused where entries are unknown or too small for
+    the analysis.
 
-    Leaves are written out, and their products made with running errors: gamma |A| |B| for every product but those
-    in which nothing is added and one factor moves entries only.
+    Leaves are written out, and their products made with running errors: gamma |A| |B| for every
+    product but those in which nothing is added and one factor moves entries only.
     """
     try:
         return fold(operator, Sparse.identity(operator.in_size), _product, _sum)
@@ -63,7 +64,12 @@ def _product(leaf: Operator, x: Sparse) -> Sparse:
     """A x."""
     a = _entries(leaf)
     if x.unit:
-        return Sparse(a, abs(a) * (leaf.relative_error * (1 + 4 * UNIT)) if leaf.relative_error else _none(a.shape))
+        return Sparse(
+            a,
+            abs(a) * (leaf.relative_error * (1 + 4 * UNIT))
+            if leaf.relative_error
+            else _none(a.shape),
+        )
     if not a.nnz or not x.value.nnz:
         return Sparse(*(_none((leaf.out_size, x.value.shape[1])) for _ in range(2)))
     if _least(a) * min(_least(x.value), _least(x.error)) < SMALLEST_PRODUCT:
@@ -74,7 +80,9 @@ def _product(leaf: Operator, x: Sparse) -> Sparse:
     share = leaf.relative_error + (0.0 if exact else gamma(terms))
     size = abs(a)
     error = size @ x.error * (1 + leaf.relative_error) + (size @ abs(x.value)) * share
-    return Sparse(a @ x.value, error * (1 + gamma(rows + 8)))  # sums of `rows` terms and six roundings
+    return Sparse(
+        a @ x.value, error * (1 + gamma(rows + 8))
+    )  # sums of `rows` terms and six roundings
 
 
 def _sum(parts: Sequence[Sparse]) -> Sparse:
@@ -82,7 +90,9 @@ def _sum(parts: Sequence[Sparse]) -> Sparse:
     values = [part.value for part in parts]
     sizes = reduce(lambda a, b: a + b, [abs(value) for value in values])
     errors = reduce(lambda a, b: a + b, [part.error for part in parts])
-    return Sparse(reduce(lambda a, b: a + b, values), (errors + sizes * rounding) * (1 + 2 * rounding))
+    return Sparse(
+        reduce(lambda a, b: a + b, values), (errors + sizes * rounding) * (1 + 2 * rounding)
+    )
 
 
 def _none(shape: tuple[int, int]) -> Matrix:
@@ -96,7 +106,9 @@ def _entries(leaf: Operator) -> Matrix:
     if isinstance(leaf, Zero):
         return sparse.csr_array((leaf.out_size, leaf.in_size))
     if isinstance(leaf, Diagonal):
-        return sparse.diags_array(leaf.scale.broadcast_to(leaf.in_shape).reshape(-1).numpy(), format="csr")
+        return sparse.diags_array(
+            leaf.scale.broadcast_to(leaf.in_shape).reshape(-1).numpy(), format="csr"
+        )
     if isinstance(leaf, Dense) and leaf.weight.dim() == 2:
         return _repeated(sparse.csr_array(leaf.weight.numpy()), math.prod(leaf.in_shape[:-1]))
     if isinstance(leaf, Convolution):
@@ -113,7 +125,9 @@ def _selection(wiring: Incidence) -> Matrix:
     numbers = torch.arange(1, wiring.in_size + 1, dtype=DTYPE).reshape(1, *wiring.in_shape)
     sources = wiring.mv(numbers).reshape(-1).long().numpy()
     (rows,) = sources.nonzero()
-    return sparse.csr_array((np.ones(len(rows)), (rows, sources[rows] - 1)), shape=(wiring.out_size, wiring.in_size))
+    return sparse.csr_array(
+        (np.ones(len(rows)), (rows, sources[rows] - 1)), shape=(wiring.out_size, wiring.in_size)
+    )
 
 
 def _convolution(conv: Convolution) -> Matrix:
@@ -122,14 +136,20 @@ def _convolution(conv: Convolution) -> Matrix:
     A transposed one is the transpose of the convolution from its outputs to its inputs.
     """
     geometry, dims = conv.geometry, conv.geometry.dims
-    shapes = (conv.out_shape, conv.in_shape) if geometry.transposed else (conv.in_shape, conv.out_shape)
+    shapes = (
+        (conv.out_shape, conv.in_shape) if geometry.transposed else (conv.in_shape, conv.out_shape)
+    )
     image, out = (shape[-dims:] for shape in shapes)
     groups = conv.weight.unflatten(0, (geometry.groups, -1)).numpy()
     total = None
     for tap in itertools.product(*map(range, conv.weight.shape[2:])):
         channels = sparse.block_diag([group[(..., *tap)] for group in groups], format="csr")
-        axes = zip(tap, image, out, geometry.stride, geometry.padding, geometry.dilation, strict=True)
-        term = sparse.kron(channels, reduce(sparse.kron, [_reads(*axis) for axis in axes]), format="csr")
+        axes = zip(
+            tap, image, out, geometry.stride, geometry.padding, geometry.dilation, strict=True
+        )
+        term = sparse.kron(
+            channels, reduce(sparse.kron, [_reads(*axis) for axis in axes]), format="csr"
+        )
         total = term if total is None else total + term
     assert total is not None
     lead = math.prod(conv.in_shape[: -dims - 1])
@@ -141,7 +161,9 @@ def _reads(tap: int, image: int, out: int, stride: int, padding: int, dilation: 
     outputs = np.arange(out)
     places = outputs * stride - padding + tap * dilation
     inside = (places >= 0) & (places < image)
-    return sparse.csr_array((np.ones(inside.sum()), (outputs[inside], places[inside])), shape=(out, image))
+    return sparse.csr_array(
+        (np.ones(inside.sum()), (outputs[inside], places[inside])), shape=(out, image)
+    )
 
 
 def _repeated(matrix: Matrix, times: int) -> Matrix:

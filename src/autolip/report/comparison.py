@@ -21,7 +21,8 @@ def comparison(result: "Result") -> dict[str, bytes]:
 
 
 def drawn(result: "Result") -> "Figure":
-    """Upper bounds and estimates by seconds and value, both on logarithmic scales; lower bounds as lines."""
+    """Upper bounds and estimates by seconds and value, both on logarithmic scales; lower bounds as
+    lines."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.5, 4.8), layout="constrained")
@@ -33,8 +34,16 @@ def drawn(result: "Result") -> "Figure":
     _points(axes, [row for row in _drawable(result) if row.kind != "lower"])
     for row in _drawable(result):
         if row.kind == "lower":
-            axes.axhline(row.value or 0.0, color=COLOURS["lower"], linewidth=1, linestyle="--", label=MEANING["lower"])
-    figure.suptitle(f"{result.model}: {headline(result)}", x=0.01, ha="left", fontsize=9, fontweight="bold")
+            axes.axhline(
+                row.value or 0.0,
+                color=COLOURS["lower"],
+                linewidth=1,
+                linestyle="--",
+                label=MEANING["lower"],
+            )
+    figure.suptitle(
+        f"{result.model}: {headline(result)}", x=0.01, ha="left", fontsize=9, fontweight="bold"
+    )
     seen = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     if seen:
         axes.legend(seen.values(), seen.keys(), loc="best", fontsize=8, markerscale=0.6)
@@ -47,11 +56,29 @@ def _drawable(result: "Result") -> Iterator["Row"]:
 
 
 def _points(axes: "Axes", rows: list["Row"]) -> None:
-    """A numbered dot for each row, smallest value first, and the list of what the numbers stand for."""
+    """A numbered dot for each row, smallest value first, and the list of what the numbers stand
+    for."""
     for place, row in enumerate(sorted(rows, key=lambda row: row.value or 0.0)):
         at = max(row.seconds, 1e-3), row.value or 0.0
-        axes.plot(*([x] for x in at), "o", color=COLOURS[row.kind], label=MEANING[row.kind], markersize=12, alpha=0.85)
+        axes.plot(
+            *([x] for x in at),
+            "o",
+            color=COLOURS[row.kind],
+            label=MEANING[row.kind],
+            markersize=12,
+            alpha=0.85,
+        )
         axes.annotate(str(place + 1), at, ha="center", va="center", fontsize=7, color="white")
-        line = f"{place + 1:2d}  {row.method}  {digits_up(at[1]) if row.kind == 'upper' else digits_near(at[1])}"
-        axes.text(1.03, 0.97 - 0.055 * place, line, transform=axes.transAxes, fontsize=8, color=COLOURS[row.kind])
+        line = (
+            f"{place + 1:2d}  {row.method}  "
+            f"{digits_up(at[1]) if row.kind == 'upper' else digits_near(at[1])}"
+        )
+        axes.text(
+            1.03,
+            0.97 - 0.055 * place,
+            line,
+            transform=axes.transAxes,
+            fontsize=8,
+            color=COLOURS[row.kind],
+        )
     axes.margins(x=0.1, y=0.15)

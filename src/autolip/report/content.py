@@ -1,4 +1,5 @@
-"""What is said about a result: the bracket in a sentence, tables of cells, remarks. Renderers only lay it out."""
+"""What is said about a result: the bracket in a sentence, tables of cells, remarks. Renderers only
+lay it out."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 HEADINGS = ("method", "kind", "value", "certainty", "ratio", "seconds", "passes")
 LARGEST_MATRIX = 12
-"""Outputs up to which all pairs are shown as a matrix; beyond, only the pairs with the largest bounds."""
+"""Outputs up to which all pairs are shown as a matrix; beyond, only the pairs with the largest
+bounds."""
 PAIRS_SHOWN = 10
 NOTES_SHOWN = 5
 PAIR_DIGITS = 5
@@ -28,7 +30,8 @@ PAIR_DIGITS = 5
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table: a caption (or none), headings, rows of cells; the first `left` columns are words, the rest numbers.
+    """A table: a caption (or none), headings, rows of cells; the first `left` columns are words,
+    the rest numbers.
 
     Rows whose numbers are in `bold` stand out on a terminal.
     """
@@ -64,14 +67,20 @@ def sheets(result: "Result") -> list[Sheet]:
 
 def remarks(result: "Result") -> list[str]:
     """Refusals with their reasons, notes, and what the numbers are about."""
-    refusals = [f"{row.method} refused: {row.refusal}" for row in result.bounds if row.kind == "refusal"]
+    refusals = [
+        f"{row.method} refused: {row.refusal}" for row in result.bounds if row.kind == "refusal"
+    ]
     notes = list(result.notes)
     for row in result.bounds:
         notes += [f"{row.method}: {note}" for note in row.notes if note not in result.notes]
     if len(notes) > NOTES_SHOWN:
         more = len(notes) - NOTES_SHOWN
         notes = [*notes[:NOTES_SHOWN], f"and {more} more such {'note' if more == 1 else 'notes'}"]
-    budget = [] if result.complete else ["the time budget ended early: the bounds hold, tighter ones may exist"]
+    budget = (
+        []
+        if result.complete
+        else ["the time budget ended early: the bounds hold, tighter ones may exist"]
+    )
     return [*refusals, *budget, *notes, *_assumptions(result)]
 
 
@@ -104,7 +113,11 @@ def place(result: "Result") -> str:
 def _caveat(result: "Result") -> str:
     """The probability, where the upper bound rests on random vectors."""
     row = result.upper
-    return "" if row is None or row.certainty != "confident" else f"; with probability >= {_probability(row)}"
+    return (
+        ""
+        if row is None or row.certainty != "confident"
+        else f"; with probability >= {_probability(row)}"
+    )
 
 
 def _probability(row: "Row") -> str:
@@ -119,7 +132,9 @@ def _cells(row: "Row", best: float | None) -> tuple[str, ...]:
     value = row.value or 0.0
     ratio: Callable[[float, float], str] = ratio_near
     if row.kind == "upper":
-        certainty = f"confident {_probability(row)}" if row.certainty == "confident" else str(row.certainty)
+        certainty = (
+            f"confident {_probability(row)}" if row.certainty == "confident" else str(row.certainty)
+        )
         shown, ratio = digits_up(_number(row)), ratio_up
     elif row.kind == "lower":
         certainty, shown, ratio = "attained", digits_down(value), ratio_down
@@ -141,7 +156,10 @@ def _assumptions(result: "Result") -> Iterator[str]:
         yield f"of all that is returned: {known['returned']}"
     if "time_budget" in result.options:
         budget = result.options["time_budget"]
-        yield f"the time budget of {budget:.4g} s began after {result.capture_seconds:.2g} s of capturing"
+        yield (
+            f"the time budget of {budget:.4g} s began after {result.capture_seconds:.2g} s of "
+            "capturing"
+        )
     for name, value in known.get("fixed", {}).items():
         yield f"held fixed: {name}, {value}"
     if result.region.get("kind") == "box" and {"lo", "hi"} <= result.region.keys():
@@ -174,7 +192,13 @@ def _matrix(pairs: tuple["Pair", ...], count: int) -> Sheet:
 
 
 def _largest(pairs: tuple["Pair", ...]) -> Sheet:
-    worst = sorted(pairs, key=lambda pair: float("inf") if pair.upper is None else -_number(pair.upper))
-    rows = tuple((f"{pair.i}-{pair.j}", _lower_of(pair), _upper_of(pair)) for pair in worst[:PAIRS_SHOWN])
-    caption = f"differences of two outputs: the {len(rows)} of {len(pairs)} with the largest upper bounds"
+    worst = sorted(
+        pairs, key=lambda pair: float("inf") if pair.upper is None else -_number(pair.upper)
+    )
+    rows = tuple(
+        (f"{pair.i}-{pair.j}", _lower_of(pair), _upper_of(pair)) for pair in worst[:PAIRS_SHOWN]
+    )
+    caption = (
+        f"differences of two outputs: the {len(rows)} of {len(pairs)} with the largest upper bounds"
+    )
     return Sheet(caption, ("pair", "lower", "upper"), rows)

@@ -15,22 +15,26 @@ def digits_up(value: float, digits: int = VALUE_DIGITS) -> str:
 
 
 def digits_down(value: float, digits: int = VALUE_DIGITS) -> str:
-    """The largest decimal number of so many significant digits that is <= value: for lower bounds."""
+    """The largest decimal number of so many significant digits that is <= value: for lower
+    bounds."""
     return _written(value, digits, ROUND_FLOOR)
 
 
 def digits_near(value: float, digits: int = VALUE_DIGITS) -> str:
-    """The nearest decimal number of so many significant digits: for estimates, which are no bounds."""
+    """The nearest decimal number of so many significant digits: for estimates, which are no
+    bounds."""
     return _written(value, digits, ROUND_HALF_EVEN)
 
 
 def delta_up(delta: float) -> str:
-    """A failure probability, its shortest decimal form rounded up to two digits: 1e-9 stays 1e-9."""
+    """A failure probability, its shortest decimal form rounded up to two digits: 1e-9 stays
+    1e-9."""
     return _plain(Context(prec=2, rounding=ROUND_CEILING).create_decimal(repr(delta)))
 
 
 def ratio_up(upper: float, lower: float) -> str:
-    """upper / lower, rounded up from the exact quotient; "inf" where lower is 0 and upper is not."""
+    """upper / lower, rounded up from the exact quotient; "inf" where lower is 0 and upper is
+    not."""
     return _ratio(upper, lower, ROUND_CEILING)
 
 
@@ -51,7 +55,9 @@ def _ratio(value: float, lower: float, rounding: str) -> str:
         return "inf"
     if math.isinf(lower):
         return "0"
-    return _plain(Context(prec=RATIO_DIGITS, rounding=rounding).divide(Decimal(value), Decimal(lower)))
+    return _plain(
+        Context(prec=RATIO_DIGITS, rounding=rounding).divide(Decimal(value), Decimal(lower))
+    )
 
 
 def _written(value: float, digits: int, rounding: str) -> str:

@@ -44,7 +44,8 @@ def json_file(result: "Result") -> str:
 
 
 def csv_file(result: "Result") -> str:
-    """A line for every row of the table, then two for every pair of outputs; numbers with all their digits."""
+    """A line for every row of the table, then two for every pair of outputs; numbers with all their
+    digits."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -52,14 +53,28 @@ def csv_file(result: "Result") -> str:
         value = "" if row.value is None else repr(row.value)
         about = (result.model, result.p.value, result.q.value, place(result), output)
         cost = (f"{row.seconds:.3f}", f"{row.passes:.1f}")
-        writer.writerow((*about, row.method, row.kind, value, row.certainty or "", row.delta, *cost, row.refusal or ""))
+        writer.writerow(
+            (
+                *about,
+                row.method,
+                row.kind,
+                value,
+                row.certainty or "",
+                row.delta,
+                *cost,
+                row.refusal or "",
+            )
+        )
     return file.getvalue()
 
 
 def html_file(result: "Result") -> str:
     """A page of its own."""
     title = html.escape(printable(result.model))
-    head = f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title></head>'
+    head = (
+        '<!doctype html>\n<html lang="en">\n<head><meta '
+        f'charset="utf-8"><title>{title}</title></head>'
+    )
     return f"{head}\n<body>{render_html(result)}</body>\n</html>\n"
 
 
@@ -76,7 +91,9 @@ def suffix_of(path: Path, known: tuple[str, ...]) -> str:
     suffix = path.suffix.lower()
     if suffix not in known:
         listed = " or ".join([", ".join(known[:-1]), known[-1]] if len(known) > 1 else known)
-        raise InputError(f"{printable(str(path))} does not say its format: let the name end in {listed}")
+        raise InputError(
+            f"{printable(str(path))} does not say its format: let the name end in {listed}"
+        )
     return suffix
 
 
@@ -86,4 +103,6 @@ def _rows(result: "Result") -> Iterator[tuple[str, "Row"]]:
         shown = "largest pair"
     yield from ((shown, row) for row in result.bounds)
     for pair in result.pairs:
-        yield from ((f"{pair.i}-{pair.j}", row) for row in (pair.upper, pair.lower) if row is not None)
+        yield from (
+            (f"{pair.i}-{pair.j}", row) for row in (pair.upper, pair.lower) if row is not None
+        )

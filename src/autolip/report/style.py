@@ -10,7 +10,11 @@ if TYPE_CHECKING:
 
 INK, FAINT, PAPER = "#222222", "#d9d9d9", "#8a8a8a"
 COLOURS = {"upper": "#1f5fa8", "estimate": "#d9731a", "lower": "#2e8b57"}
-MEANING = {"upper": "upper bound", "estimate": "estimate, not a bound", "lower": "lower bound, attained"}
+MEANING = {
+    "upper": "upper bound",
+    "estimate": "estimate, not a bound",
+    "lower": "lower bound, attained",
+}
 
 STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -43,6 +47,8 @@ def rendered(draw: "Callable[[], Figure]") -> dict[str, bytes]:
         figure = draw()
         for suffix in ("png", "svg"):
             file = io.BytesIO()
-            figure.savefig(file, format=suffix, metadata={"Date": None} if suffix == "svg" else None)
+            figure.savefig(
+                file, format=suffix, metadata={"Date": None} if suffix == "svg" else None
+            )
             found[suffix] = file.getvalue()
     return found

@@ -32,7 +32,9 @@ def aligned(sheet: Sheet) -> str:
     flush = ["<" if _is_text(sheet, column) else ">" for column in range(len(widths))]
 
     def line(cells: tuple[str, ...]) -> str:
-        padded = (f"{cell:{side}{width}}" for cell, side, width in zip(cells, flush, widths, strict=True))
+        padded = (
+            f"{cell:{side}{width}}" for cell, side, width in zip(cells, flush, widths, strict=True)
+        )
         return "  ".join(padded).rstrip()
 
     return "\n".join(chain([sheet.caption] if sheet.caption else [], map(line, lines)))
@@ -59,20 +61,27 @@ class TerminalTable:
 
 
 def rich_table(sheet: Sheet, width: int) -> "Table":
-    """A sheet in so many columns: lines are broken between words, within them where not even the words fit."""
+    """A sheet in so many columns: lines are broken between words, within them where not even the
+    words fit."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(
-        title=sheet.caption or None, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+        title=sheet.caption or None,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
     )
     longest = [_longest_word(sheet, column) for column in range(len(sheet.headings))]
     fits = sum(longest) + 2 * len(longest) + 1 <= width
     for column, heading in enumerate(sheet.headings):
         side: Literal["left", "right"] = "left" if _is_text(sheet, column) else "right"
         whole = fits and not any(" " in row[column] for row in sheet.rows)
-        table.add_column(heading, justify=side, overflow="fold", no_wrap=whole, min_width=longest[column] * fits)
+        table.add_column(
+            heading, justify=side, overflow="fold", no_wrap=whole, min_width=longest[column] * fits
+        )
     for number, row in enumerate(sheet.rows):
         table.add_row(*map(Text, row), style="bold" if number in sheet.bold else None)
     return table
@@ -87,7 +96,8 @@ def render_html(result: "Result") -> str:
     """The same for a notebook: a paragraph, tables, a list of remarks."""
     said = "".join(f"<li>{html.escape(remark)}</li>" for remark in remarks(result))
     return (
-        f"<div><p>{html.escape(printable(result.model))}: <strong>{html.escape(headline(result))}</strong></p>"
+        f"<div><p>{html.escape(printable(result.model))}: "
+        f"<strong>{html.escape(headline(result))}</strong></p>"
         + "".join(map(_html_table, sheets(result)))
         + (f"<ul>{said}</ul>" if said else "")
         + "</div>"
@@ -97,14 +107,17 @@ def render_html(result: "Result") -> str:
 def _html_table(sheet: Sheet) -> str:
     def line(cells: tuple[str, ...], tag: str) -> str:
         styled = (
-            f'<{tag} style="text-align:{"left" if _is_text(sheet, column) else "right"}">{html.escape(cell)}</{tag}>'
+            f"<{tag} "
+            f'style="text-align:{"left" if _is_text(sheet, column) else "right"}">{html.escape(cell)}</{tag}>'
             for column, cell in enumerate(cells)
         )
         return f"<tr>{''.join(styled)}</tr>"
 
     caption = f"<caption>{html.escape(sheet.caption)}</caption>" if sheet.caption else ""
     body = "".join(line(row, "td") for row in sheet.rows)
-    return f"<table>{caption}<thead>{line(sheet.headings, 'th')}</thead><tbody>{body}</tbody></table>"
+    return (
+        f"<table>{caption}<thead>{line(sheet.headings, 'th')}</thead><tbody>{body}</tbody></table>"
+    )
 
 
 def _is_text(sheet: Sheet, column: int) -> bool:

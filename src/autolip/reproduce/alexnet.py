@@ -1,4 +1,5 @@
-"""AlexNet: the user's weights, a trained convolutional trunk where one is installed, or random weights."""
+"""AlexNet: the user's weights, a trained convolutional trunk where one is installed, or random
+weights."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,10 +27,11 @@ PACKAGE, STORED = "stlpips_pytorch", "weights/vST0.0/alex_shift_tolerant.pth"
 
 @dataclass(frozen=True)
 class AlexnetExperiment:
-    """How many singular vectors are taken; seconds for every SeqLip and for every search of a lower bound.
+    """How many singular vectors are taken; seconds for every SeqLip and for every search of a lower
+    bound.
 
-    `trunk_side`, `side`: of the input images.  At 114 the trunk's first layer has as many neurons, 64 x 55 x 55, as
-    AlexNet's at 224.
+    `trunk_side`, `side`: of the input images.  At 114 the trunk's first layer has as many neurons,
+    64 x 55 x 55, as AlexNet's at 224.
     """
 
     rank: int = 200
@@ -46,7 +48,10 @@ class AlexnetExperiment:
     def columns(self) -> list[Column]:
         """The paper's columns, and ours."""
         greedy = SeqLip("greedy", rank=self.rank, restarts=1, residual=False, seconds=self.budget)
-        searches = {"annealing": Annealing(seconds=self.seconds), "ascent": Ascent(seconds=self.seconds)}
+        searches = {
+            "annealing": Annealing(seconds=self.seconds),
+            "ascent": Ascent(seconds=self.seconds),
+        }
         return paper_columns(SeqLip(rank=self.rank, seconds=self.budget), greedy, searches)
 
     def run(self, steps: Steps, seed: int, track: Track, weights: Path | None = None) -> Outcome:
@@ -65,13 +70,17 @@ class AlexnetExperiment:
         )
 
     def subject(self, weights: Path | None, seed: int) -> Subject:
-        """AlexNet with the weights in the file, else the installed trunk, else AlexNet with random weights."""
+        """AlexNet with the weights in the file, else the installed trunk, else AlexNet with random
+        weights."""
         trunk = None if weights is not None else installed_trunk()
         model: nn.Module
         if trunk is not None:
             side = self.trunk_side
             label, depth, model = "AlexNet's trunk, trained", 5, trunk_network(trunk)
-            facts = {"weights": f"{PACKAGE}, 5 convolutions, anti-aliased pooling", "images": f"{side} x {side}"}
+            facts = {
+                "weights": f"{PACKAGE}, 5 convolutions, anti-aliased pooling",
+                "images": f"{side} x {side}",
+            }
         else:
             side = self.side
             label = "AlexNet, random weights" if weights is None else "AlexNet, given weights"
@@ -104,11 +113,14 @@ class Blur(nn.Module):
         self.pad = nn.ReflectionPad2d(2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return nn.functional.conv2d(self.pad(x), self.get_buffer("filt"), stride=2, groups=x.shape[1])
+        return nn.functional.conv2d(
+            self.pad(x), self.get_buffer("filt"), stride=2, groups=x.shape[1]
+        )
 
 
 def trunk_network(path: Path) -> nn.Sequential:
-    """The shift-tolerant AlexNet trunk of A. Ghildyal and F. Liu (ECCV 2022), five convolutions, from a file of theirs.
+    """The shift-tolerant AlexNet trunk of A. Ghildyal and F. Liu (ECCV 2022), five convolutions,
+    from a file of theirs.
 
     Raises InputError where the weights do not fit.
     """
@@ -121,7 +133,10 @@ def trunk_network(path: Path) -> nn.Sequential:
     weights = dict(_numbered(read_weights(path)))
     wanted = {name: value.shape for name, value in model.state_dict().items()}
     if {name: value.shape for name, value in weights.items()} != wanted:
-        raise InputError(f"{path} does not hold the five convolutions of AlexNet's trunk: reinstall stlpips-pytorch")
+        raise InputError(
+            f"{path} does not hold the five convolutions of AlexNet's trunk: reinstall "
+            "stlpips-pytorch"
+        )
     model.load_state_dict(weights)
     return model
 

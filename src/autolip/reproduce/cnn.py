@@ -1,4 +1,5 @@
-"""The paper's convolutional networks: 4 to 10 layers on MNIST, Fashion-MNIST or scikit-learn's digits."""
+"""The paper's convolutional networks: 4 to 10 layers on MNIST, Fashion-MNIST or scikit-learn's
+digits."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,8 @@ from autolip.reproduce.training import Recipe, fit, seeded
 
 @dataclass(frozen=True)
 class CnnExperiment:
-    """What is trained and how hard it is searched: seconds for every SeqLip (`budget`) and for every lower bound.
+    """What is trained and how hard it is searched: seconds for every SeqLip (`budget`) and for
+    every lower bound.
 
     `points` training images are the data set of the lower bounds.
     """
@@ -36,7 +38,9 @@ class CnnExperiment:
     @staticmethod
     def quick() -> "CnnExperiment":
         """Two depths, less training, fewer singular vectors, shorter searches."""
-        return CnnExperiment((4, 5), rank=20, points=20, recipe=Recipe(200, 64, 1e-3), budget=20.0, seconds=0.5)
+        return CnnExperiment(
+            (4, 5), rank=20, points=20, recipe=Recipe(200, 64, 1e-3), budget=20.0, seconds=0.5
+        )
 
     def columns(self) -> list[Column]:
         """The paper's columns, and ours."""
@@ -61,7 +65,13 @@ class CnnExperiment:
         return Outcome(
             "cnn",
             f"Convolutional networks on {images.label}, l2 -> l2",
-            {"seed": seed, "images": images.label, "rank": self.rank, "points": self.points, **vars(self.recipe)},
+            {
+                "seed": seed,
+                "images": images.label,
+                "rank": self.rank,
+                "points": self.points,
+                **vars(self.recipe),
+            },
             tuple(Network(s.label, s.depth, s.facts) for s in subjects),
             tuple(column.title for column in columns),
             fill(subjects, columns, steps, seed, track),
@@ -74,7 +84,10 @@ class CnnExperiment:
 
         def train() -> Facts:
             loss = fit(model, images.x, images.y, nn.functional.cross_entropy, self.recipe, seed)
-            return {"cross-entropy": loss, "accuracy": accuracy(model, images.test_x, images.test_y)}
+            return {
+                "cross-entropy": loss,
+                "accuracy": accuracy(model, images.test_x, images.test_y),
+            }
 
         data = digest([images.x, images.y, images.test_x, images.test_y])
         settings = {**vars(self.recipe), "depth": depth, "data": data, "seed": seed}
@@ -82,11 +95,16 @@ class CnnExperiment:
         model.eval().requires_grad_(False)
         corner = torch.zeros(1, 1, SIDE, SIDE)
         points = images.x[: self.points, None]
-        return Subject(f"{depth} layers", depth, model, images.x[:1], Box(corner, corner + 1), points, facts)
+        return Subject(
+            f"{depth} layers", depth, model, images.x[:1], Box(corner, corner + 1), points, facts
+        )
 
 
 def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
     """The share of images classified correctly."""
     with torch.no_grad():
-        right = sum((model(a).argmax(1) == b).sum().item() for a, b in zip(x.split(500), y.split(500), strict=True))
+        right = sum(
+            (model(a).argmax(1) == b).sum().item()
+            for a, b in zip(x.split(500), y.split(500), strict=True)
+        )
     return right / len(y)

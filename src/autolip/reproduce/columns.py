@@ -1,4 +1,5 @@
-"""The columns of a table: each a method with its options, evaluated on each network, one cached step a cell."""
+"""The columns of a table: each a method with its options, evaluated on each network, one cached
+step a cell."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -32,9 +33,11 @@ class Column:
 
 
 def paper_columns(sound: SeqLip, greedy: SeqLip, searches: dict[str, LowerMethod]) -> list[Column]:
-    """The paper's columns in its order and ours between them: bounds, SeqLip proved and greedy, searches from below.
+    """The paper's columns in its order and ours between them: bounds, SeqLip proved and greedy,
+    searches from below.
 
-    Where the greedy one is the published truncation, the same follows with what it leaves out accounted for.
+    Where the greedy one is the published truncation, the same follows with what it leaves out
+    accounted for.
     """
     columns = [
         Column("Frobenius", Frobenius()),
@@ -48,7 +51,9 @@ def paper_columns(sound: SeqLip, greedy: SeqLip, searches: dict[str, LowerMethod
     return [*columns, *(Column(title, search) for title, search in searches.items())]
 
 
-def fill(subjects: Sequence[Subject], columns: Sequence[Column], steps: Steps, seed: int, track: Track) -> Cells:
+def fill(
+    subjects: Sequence[Subject], columns: Sequence[Column], steps: Steps, seed: int, track: Track
+) -> Cells:
     """Every column on every network; finished cells come from disk."""
     cells: Cells = {}
     total = len(subjects) * len(columns)
@@ -57,20 +62,34 @@ def fill(subjects: Sequence[Subject], columns: Sequence[Column], steps: Steps, s
             track(f"{subject.label}: {column.title}", len(cells), total)
             settings = {"network": subject.fingerprint, "column": column.describe(), "seed": seed}
             name = f"{subject.label} {column.method.name}"
-            found = steps.numbers(name, settings, lambda s=subject, c=column: evaluate(s, c, seed).to_dict())  # type: ignore[misc]
+            found = steps.numbers(
+                name, settings, lambda s=subject, c=column: evaluate(s, c, seed).to_dict()
+            )  # type: ignore[misc]
             cells[column.title, subject.label] = row_of(found)
     track("writing", total, total)
     return cells
 
 
 def evaluate(subject: Subject, column: Column, seed: int) -> Row:
-    """One cell: an upper bound or an estimate everywhere, or a lower bound attained in the network's region."""
+    """One cell: an upper bound or an estimate everywhere, or a lower bound attained in the
+    network's region."""
     method = column.method
     if isinstance(method, Method):
         row, bound = upper_row(method, subject.problem(seed))
-        return row if bound is None or bound.complete else replace(row, notes=(*row.notes, ENDED_EARLY))
+        return (
+            row
+            if bound is None or bound.complete
+            else replace(row, notes=(*row.notes, ENDED_EARLY))
+        )
     search = replace(method, data=subject.data) if isinstance(method, Dataset) else method
-    result = bracket(subject.capture, model=subject.label, region=subject.region, method=[], lower=[search], seed=seed)
+    result = bracket(
+        subject.capture,
+        model=subject.label,
+        region=subject.region,
+        method=[],
+        lower=[search],
+        seed=seed,
+    )
     return result.bounds[-1]
 
 

@@ -32,7 +32,8 @@ def drawn(outcome: Outcome) -> "Figure":
 
 
 def depth_figure(outcome: Outcome) -> "Figure":
-    """Left, every column against the number of layers; right, AutoLip over greedy SeqLip, ours and the paper's."""
+    """Left, every column against the number of layers; right, AutoLip over greedy SeqLip, ours and
+    the paper's."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.6), layout="constrained")
@@ -55,10 +56,19 @@ def _bounds_by_depth(axes: "Axes", outcome: Outcome) -> None:
         if not shown:
             continue
         kind, strong = next(row.kind for row in rows if row.value), name in STRONG
-        mark, line = ("o", "-") if kind == "upper" else ("s", "--") if kind == "estimate" else ("^", "-")
+        mark, line = (
+            ("o", "-") if kind == "upper" else ("s", "--") if kind == "estimate" else ("^", "-")
+        )
         x, y = zip(*shown, strict=True)
         axes.plot(
-            x, y, line, marker=mark, ms=4, color=COLOURS[kind], lw=1.6 if strong else 0.8, alpha=1 if strong else 0.7
+            x,
+            y,
+            line,
+            marker=mark,
+            ms=4,
+            color=COLOURS[kind],
+            lw=1.6 if strong else 0.8,
+            alpha=1 if strong else 0.7,
         )
         ends.append((x[-1], y[-1], name, COLOURS[kind]))
     axes.set_yscale("log")
@@ -115,10 +125,20 @@ def _ratios_by_depth(axes: "Axes", outcome: Outcome) -> None:
         (COLOURS["upper"], "ours", [outcome.ratio(label) for label in labels]),
         (PAPER, "published", [outcome.published_ratio(label) for label in labels]),
     ):
-        shown = [(depth, value) for depth, value in zip(depths, values, strict=True) if _finite(value)]
+        shown = [
+            (depth, value) for depth, value in zip(depths, values, strict=True) if _finite(value)
+        ]
         if shown:
             x, y = zip(*shown, strict=True)
-            axes.plot(x, y, "o-", color=colour, ms=5, mfc=colour if whose == "ours" else "white", label=whose)
+            axes.plot(
+                x,
+                y,
+                "o-",
+                color=colour,
+                ms=5,
+                mfc=colour if whose == "ours" else "white",
+                label=whose,
+            )
     axes.axhline(1, color=INK, lw=0.8)
     axes.set_ylim(bottom=0)
     axes.set_xticks(depths, [str(depth) for depth in depths])
@@ -134,17 +154,46 @@ def ideal_figure(outcome: Outcome) -> "Figure":
     figure = Figure(figsize=(7.6, 5), layout="constrained")
     axes = figure.subplots()
     depths, ends = _depths(outcome), []
-    ratios = [name.removeprefix("SeqLip, r = ") for name in outcome.columns if name.startswith("SeqLip, r = ")]
+    ratios = [
+        name.removeprefix("SeqLip, r = ")
+        for name in outcome.columns
+        if name.startswith("SeqLip, r = ")
+    ]
     for colour, ratio in zip(RATIO_COLOURS, ratios, strict=False):
         proved, greedy = column("SeqLip", float(ratio)), column(PART, float(ratio))
         y = _values(outcome, proved)
-        axes.errorbar(depths, y, _errors(outcome, proved), color=colour, marker="o", ms=4, lw=1.5, capsize=2)
+        axes.errorbar(
+            depths, y, _errors(outcome, proved), color=colour, marker="o", ms=4, lw=1.5, capsize=2
+        )
         if greedy in outcome.columns:
-            axes.plot(depths, _values(outcome, greedy), "x", color=COLOURS["estimate"], ms=5, mew=1.2)
+            axes.plot(
+                depths, _values(outcome, greedy), "x", color=COLOURS["estimate"], ms=5, mew=1.2
+            )
         ends.append((depths[-1], y[-1], f"r = {ratio}", colour))
-    axes.plot(depths, _values(outcome, FINITE), ":", color=INK, lw=1.4, label="expected as r → 0 at this width")
-    axes.plot(depths, _values(outcome, LIMIT), "--", color=INK, lw=1.4, label="limit at infinite width, π^−(k−1)")
-    axes.plot([], [], "o-", color=RATIO_COLOURS[-2], ms=4, label="SeqLip, upper bound (bars: two standard errors)")
+    axes.plot(
+        depths,
+        _values(outcome, FINITE),
+        ":",
+        color=INK,
+        lw=1.4,
+        label="expected as r → 0 at this width",
+    )
+    axes.plot(
+        depths,
+        _values(outcome, LIMIT),
+        "--",
+        color=INK,
+        lw=1.4,
+        label="limit at infinite width, π^−(k−1)",
+    )
+    axes.plot(
+        [],
+        [],
+        "o-",
+        color=RATIO_COLOURS[-2],
+        ms=4,
+        label="SeqLip, upper bound (bars: two standard errors)",
+    )
     axes.plot([], [], "x", color=COLOURS["estimate"], ms=5, label="greedy SeqLip, estimate")
     axes.set_yscale("log")
     axes.set_xticks(depths)
@@ -170,14 +219,23 @@ def single_figure(outcome: Outcome) -> "Figure":
     from matplotlib.figure import Figure
 
     network = outcome.networks[0]
-    names = [name for name in reversed(outcome.columns) if _finite(outcome.cells[name, network.label].value)]
+    names = [
+        name
+        for name in reversed(outcome.columns)
+        if _finite(outcome.cells[name, network.label].value)
+    ]
     figure = Figure(figsize=(7.2, 1.6 + 0.38 * len(names)), layout="constrained")
     axes = figure.subplots()
     for y, name in enumerate(names):
         row = outcome.cells[name, network.label]
         axes.plot([row.value or 0.0], [y], "o", ms=7, color=COLOURS[row.kind])
         axes.annotate(
-            written(row), (row.value or 0.0, y), (0, 7), textcoords="offset points", ha="center", fontsize=7.5
+            written(row),
+            (row.value or 0.0, y),
+            (0, 7),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7.5,
         )
         known = outcome.published.get(name, {}).get(network.label)
         if known is not None:
@@ -196,7 +254,8 @@ def single_figure(outcome: Outcome) -> "Figure":
 
 
 def certified_figure(outcome: Regularised) -> "Figure":
-    """Certified accuracy against radius, one curve a trained network: darker for larger weights of a penalty."""
+    """Certified accuracy against radius, one curve a trained network: darker for larger weights of
+    a penalty."""
     from matplotlib.colors import to_rgba
     from matplotlib.figure import Figure
 
@@ -204,7 +263,9 @@ def certified_figure(outcome: Regularised) -> "Figure":
     axes = figure.subplots()
     colours = {PRODUCT: COLOURS["estimate"], TIGHT: COLOURS["upper"]}
     for name, colour in (("none", INK), *colours.items()):
-        labels = [network.label for network in outcome.networks if network.label.split(",")[0] == name]
+        labels = [
+            network.label for network in outcome.networks if network.label.split(",")[0] == name
+        ]
         for number, label in enumerate(labels):
             shade = to_rgba(colour, 0.3 + 0.7 * (number + 1) / len(labels))
             axes.plot(CURVE, outcome.curves[label], color=shade, lw=1.5, label=label)

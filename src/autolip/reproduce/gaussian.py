@@ -1,4 +1,5 @@
-"""A function of two variables drawn from a Gaussian process: the synthetic data of the paper's MLPs."""
+"""A function of two variables drawn from a Gaussian process: the synthetic data of the paper's
+MLPs."""
 
 import math
 from dataclasses import dataclass
@@ -13,14 +14,16 @@ TERMS = 96
 
 @dataclass(frozen=True)
 class GaussianProcess:
-    """A draw f ~ GP(0, k), k(x, y) = exp(-|x - y|^2 / (2 length^2)), as a function that can be evaluated anywhere.
+    """A draw f ~ GP(0, k), k(x, y) = exp(-|x - y|^2 / (2 length^2)), as a function that can be
+    evaluated anywhere.
 
-    The kernel is a product of one for each axis, and exp(-(s - t)^2 / 2) = sum_n phi_n(s) phi_n(t) with
-    phi_n(t) = exp(-t^2 / 2) t^n / sqrt(n!), so that
+    The kernel is a product of one for each axis, and exp(-(s - t)^2 / 2) = sum_n phi_n(s) phi_n(t)
+    with phi_n(t) = exp(-t^2 / 2) t^n / sqrt(n!), so that
 
         f(x) = sum_mn Z_mn phi_m(x_1 / length) phi_n(x_2 / length),      Z_mn independent, standard normal,
 
-    has exactly this covariance; the terms left out are smaller than rounding where |x_i| <= 4 length.
+    has exactly this covariance; the terms left out are smaller than rounding where |x_i| <= 4
+    length.
     """
 
     seed: int
@@ -37,7 +40,9 @@ class GaussianProcess:
 def features(t: Float[Tensor, " k"]) -> Float[Tensor, "k terms"]:
     """phi_n(t): the inner product of two rows is exp(-(s - t)^2 / 2)."""
     n = torch.arange(TERMS, dtype=torch.float64)
-    logarithm = n * t.abs().clamp(min=1e-300).log()[:, None] - torch.lgamma(n + 1) / 2 - t[:, None] ** 2 / 2
+    logarithm = (
+        n * t.abs().clamp(min=1e-300).log()[:, None] - torch.lgamma(n + 1) / 2 - t[:, None] ** 2 / 2
+    )
     sign = torch.where((t[:, None] < 0) & (n % 2 == 1), -1.0, 1.0)
     return sign * logarithm.exp()
 

@@ -9,7 +9,14 @@ from statistics import fmean, stdev
 import torch
 from torch import Tensor
 
-from autolip.methods.seqlip import IdealLayer, ideal_network, maximise_greedy, pi_limit, relax, theorem3_bound
+from autolip.methods.seqlip import (
+    IdealLayer,
+    ideal_network,
+    maximise_greedy,
+    pi_limit,
+    relax,
+    theorem3_bound,
+)
 from autolip.norms import Norm
 from autolip.operators.dense import Dense
 from autolip.operators.norms import operator_norm
@@ -25,10 +32,12 @@ MEASURES = ("SeqLip", "Greedy SeqLip", "Theorem 3")
 
 @dataclass(frozen=True)
 class IdealExperiment:
-    """Layers U diag(1, r, ..., r) V^T; every draw is one network, whose first k layers are the network of depth k.
+    """Layers U diag(1, r, ..., r) V^T; every draw is one network, whose first k layers are the
+    network of depth k.
 
-    AutoLip is 1 for all of them: the norm of each layer.  The values are means over the draws, in units of it.  At
-    r = 0 the maxima are closed (Theorem 3 is exact), so that many more draws cost little.
+    AutoLip is 1 for all of them: the norm of each layer.  The values are means over the draws, in
+    units of it.  At r = 0 the maxima are closed (Theorem 3 is exact), so that many more draws cost
+    little.
     """
 
     depths: int = 10
@@ -48,7 +57,12 @@ class IdealExperiment:
         tasks = list(self.tasks(seed))
         for number, (ratio, seeds) in enumerate(tasks):
             track(f"r = {ratio:g}, draw {seeds[0] - seed + 1}", number, len(tasks))
-            settings = {"depths": self.depths, "width": self.width, "ratio": ratio, "seeds": [seeds[0], seeds[-1]]}
+            settings = {
+                "depths": self.depths,
+                "width": self.width,
+                "ratio": ratio,
+                "seeds": [seeds[0], seeds[-1]],
+            }
             found[ratio] += steps.numbers(
                 f"ideal-r{ratio:g}",
                 settings,
@@ -63,13 +77,20 @@ class IdealExperiment:
             if ratio == 0:
                 yield ratio, range(seed, seed + self.limit_draws)
             else:
-                yield from ((ratio, range(seed + draw, seed + draw + 1)) for draw in range(self.draws))
+                yield from (
+                    (ratio, range(seed + draw, seed + draw + 1)) for draw in range(self.draws)
+                )
 
     def draw(self, ratio: float, seed: int) -> Facts:
-        """SeqLip (proved), greedy SeqLip and Theorem 3 of the first k layers of one random network, k = 1, 2, ..."""
-        layers = [_Split.of(layer) for layer in ideal_network(self.depths, self.width, ratio, seed=seed)]
+        """SeqLip (proved), greedy SeqLip and Theorem 3 of the first k layers of one random network,
+        k = 1, 2, ..."""
+        layers = [
+            _Split.of(layer) for layer in ideal_network(self.depths, self.width, ratio, seed=seed)
+        ]
         values: dict[str, Iterator[float]] = {
-            "SeqLip": (bound.value for bound in prefixes(layers, relax if ratio else theorem3_bound)),
+            "SeqLip": (
+                bound.value for bound in prefixes(layers, relax if ratio else theorem3_bound)
+            ),
         }
         if ratio:
             values["Greedy SeqLip"] = greedy_prefixes(layers, seed)
@@ -91,11 +112,15 @@ class IdealExperiment:
                 for network in networks:
                     values = [draw[measure][network.depth - 1] for draw in draws]
                     key = (column(measure, ratio), network.label)
-                    cells[key] = _mean(measure, values, sum(draw["seconds"][measure] for draw in draws))
+                    cells[key] = _mean(
+                        measure, values, sum(draw["seconds"][measure] for draw in draws)
+                    )
                     if len(values) > 1:
                         spread[key] = stdev(values) / math.sqrt(len(values))
         for network in networks:
-            cells[FINITE, network.label] = Row(FINITE, "theory", finite_limit(network.depth, self.width))
+            cells[FINITE, network.label] = Row(
+                FINITE, "theory", finite_limit(network.depth, self.width)
+            )
             cells[LIMIT, network.label] = Row(LIMIT, "theory", pi_limit(network.depth))
         return Outcome(
             "ideal",
@@ -106,7 +131,8 @@ class IdealExperiment:
             cells,
             {},
             (
-                f"means of {self.draws} network{'s'[: self.draws > 1]}, {self.limit_draws} at r = 0",
+                f"means of {self.draws} network{'s'[: self.draws > 1]}, "
+                f"{self.limit_draws} at r = 0",
                 *self.remarks(cells, spread, networks),
             ),
             spread,
@@ -121,8 +147,10 @@ class IdealExperiment:
             if key in spread and (value := cells[key].value) is not None:
                 limit = finite_limit(network.depth, self.width)
                 yield (
-                    f"{network.label}, r = 0: {value:.4g} +- {spread[key]:.2g}, expected at this width {limit:.4g}:"
-                    f" {(value - limit) / spread[key]:+.1f} standard errors away; {pi_limit(network.depth):.4g} at"
+                    f"{network.label}, r = 0: {value:.4g} +- {spread[key]:.2g}, expected "
+                    f"at this width {limit:.4g}:"
+                    f" {(value - limit) / spread[key]:+.1f} standard errors away; "
+                    f"{pi_limit(network.depth):.4g} at"
                     " infinite width"
                 )
 
@@ -133,11 +161,12 @@ def column(measure: str, ratio: float) -> str:
 
 
 def finite_limit(layers: int, width: int) -> float:
-    """The expectation of SeqLip over AutoLip as r -> 0 at a finite width; tends to pi^-(layers - 1).
+    """The expectation of SeqLip over AutoLip as r -> 0 at a finite width; tends to pi^-(layers -
+    1).
 
-    For independent uniform unit vectors u, v of R^n,  max over s in [0, 1]^n of |<s v, u>|  is
-    (sum |u_i v_i| + |<u, v>|) / 2, whose expectation is (n e^2 + e) / 2 with e = E |u_1| = Gamma(n/2) / (sqrt(pi)
-    Gamma((n + 1)/2)); and the layers are independent.
+    For independent uniform unit vectors u, v of R^n,  max over s in [0, 1]^n of |<s v, u>|  is (sum
+    |u_i v_i| + |<u, v>|) / 2, whose expectation is (n e^2 + e) / 2 with e = E |u_1| = Gamma(n/2) /
+    (sqrt(pi) Gamma((n + 1)/2)); and the layers are independent.
     """
     e = math.exp(math.lgamma(width / 2) - math.lgamma((width + 1) / 2)) / math.sqrt(math.pi)
     return float(((width * e * e + e) / 2) ** (layers - 1))
@@ -145,9 +174,11 @@ def finite_limit(layers: int, width: int) -> float:
 
 @dataclass(frozen=True)
 class _Split:
-    """A layer as products of stored factors: (U S) V^T = (U S^1/2) (S^1/2 V^T) = U (S V^T), up to rounding.
+    """A layer as products of stored factors: (U S) V^T = (U S^1/2) (S^1/2 V^T) = U (S V^T), up to
+    rounding.
 
-    The network meant is, in real arithmetic, the one with (U S) V^T first, U (S V^T) last, and the middle one between.
+    The network meant is, in real arithmetic, the one with (U S) V^T first, U (S V^T) last, and the
+    middle one between.
     """
 
     whole_below: Tensor
@@ -161,7 +192,9 @@ class _Split:
     def of(layer: IdealLayer) -> "_Split":
         s, v = layer.values, layer.v.T
         left, right = norm_of(layer.u), norm_of(v)
-        return _Split(layer.u * s, layer.u * s.sqrt(), s.sqrt()[:, None] * v, s[:, None] * v, left, right)
+        return _Split(
+            layer.u * s, layer.u * s.sqrt(), s.sqrt()[:, None] * v, s[:, None] * v, left, right
+        )
 
 
 def norm_of(matrix: Tensor) -> Upper:
@@ -180,7 +213,10 @@ def prefixes(layers: list[_Split], inner: Inner) -> Iterator[Upper]:
     product = ONE
     for k, layer in enumerate(layers[1:], 1):
         below = first.whole_below if k == 1 else layers[k - 1].half_below
-        box = torch.zeros(below.shape[0], dtype=below.dtype), torch.ones(below.shape[0], dtype=below.dtype)
+        box = (
+            torch.zeros(below.shape[0], dtype=below.dtype),
+            torch.ones(below.shape[0], dtype=below.dtype),
+        )
         yield first.right * product * inner(layer.whole_above, below, *box) * layer.left
         if k + 1 < len(layers):
             product = product * inner(layer.half_above, below, *box)
@@ -197,7 +233,10 @@ def greedy_prefixes(layers: list[_Split], seed: int) -> Iterator[float]:
     product = 1.0
     for k, layer in enumerate(layers[1:], 1):
         below = first.whole_below if k == 1 else layers[k - 1].half_below
-        box = torch.zeros(below.shape[0], dtype=below.dtype), torch.ones(below.shape[0], dtype=below.dtype)
+        box = (
+            torch.zeros(below.shape[0], dtype=below.dtype),
+            torch.ones(below.shape[0], dtype=below.dtype),
+        )
         yield product * inner(layer.whole_above, below, *box)
         if k + 1 < len(layers):
             product *= inner(layer.half_above, below, *box)

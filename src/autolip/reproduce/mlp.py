@@ -1,4 +1,5 @@
-"""The paper's MLPs: 4 to 10 layers of 20 neurons on a function of two variables drawn from a Gaussian process."""
+"""The paper's MLPs: 4 to 10 layers of 20 neurons on a function of two variables drawn from a
+Gaussian process."""
 
 from dataclasses import dataclass
 
@@ -20,8 +21,8 @@ from autolip.reproduce.training import Recipe, fit, seeded
 
 @dataclass(frozen=True)
 class MlpExperiment:
-    """What is trained and how hard it is searched; `half` is the half-width of the square of inputs,
-    in lengths of the kernel."""
+    """What is trained and how hard it is searched; `half` is the half-width of the square of
+    inputs, in lengths of the kernel."""
 
     depths: tuple[int, ...] = (4, 5, 7, 10)
     width: int = 20
@@ -76,8 +77,22 @@ class MlpExperiment:
             loss = fit(model, x.float(), y.float(), nn.functional.mse_loss, self.recipe, seed)
             return {"squared error": loss, "variance of the data": y.var().item()}
 
-        settings = {**vars(self.recipe), "depth": depth, "width": self.width, "points": self.points, "half": self.half}
+        settings = {
+            **vars(self.recipe),
+            "depth": depth,
+            "width": self.width,
+            "points": self.points,
+            "half": self.half,
+        }
         facts = steps.weights(f"mlp-{depth}-layers", {**settings, "seed": seed}, model, train)
         model.eval().requires_grad_(False)
         square = torch.full((1, 2), self.half)
-        return Subject(f"{depth} layers", depth, model, torch.zeros(1, 2), Box(-square, square), x[:, None], facts)
+        return Subject(
+            f"{depth} layers",
+            depth,
+            model,
+            torch.zeros(1, 2),
+            Box(-square, square),
+            x[:, None],
+            facts,
+        )

@@ -15,10 +15,11 @@ def mlp(layers: int, width: int = 20) -> nn.Sequential:
 
 
 def cnn(layers: int) -> nn.Sequential:
-    """Strided ReLU network on 28 x 28 grey images with so many convolutions, then flat: 28, 12, 5, ..., 5, 2, 1.
+    """Strided ReLU network on 28 x 28 grey images with so many convolutions, then flat: 28, 12, 5,
+    ..., 5, 2, 1.
 
-    At 5 layers the paper's: Conv(1,32,5,s2) Conv(32,64,3,s2) Conv(64,64,3,p1) Conv(64,128,3,s2) Conv(128,10,2).  Other
-    depths, which it does not list, have more or fewer of the third.
+    At 5 layers the paper's: Conv(1,32,5,s2) Conv(32,64,3,s2) Conv(64,64,3,p1) Conv(64,128,3,s2)
+    Conv(128,10,2).  Other depths, which it does not list, have more or fewer of the third.
     """
     if layers < 4:
         raise InputError(f"the convolutional networks have at least 4 layers, not {layers}")

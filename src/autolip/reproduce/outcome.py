@@ -22,7 +22,18 @@ SCHEMA = 1
 WHOLE, PART = "AutoLip", "Greedy SeqLip"
 """The paper compares these two: their ratio is what SeqLip gains."""
 
-HEADINGS = ("network", "layers", "column", "kind", "value", "certainty", "delta", "seconds", "published", "refusal")
+HEADINGS = (
+    "network",
+    "layers",
+    "column",
+    "kind",
+    "value",
+    "certainty",
+    "delta",
+    "seconds",
+    "published",
+    "refusal",
+)
 
 
 @dataclass(frozen=True)
@@ -52,10 +63,19 @@ class Outcome:
     def __post_init__(self) -> None:
         for network in self.networks:
             rows = [row for (_, label), row in self.cells.items() if label == network.label]
-            lower = max((row.value for row in rows if row.kind == "lower" and row.value is not None), default=0.0)
-            upper = min((row.value for row in rows if row.kind == "upper" and row.value is not None), default=lower)
+            lower = max(
+                (row.value for row in rows if row.kind == "lower" and row.value is not None),
+                default=0.0,
+            )
+            upper = min(
+                (row.value for row in rows if row.kind == "upper" and row.value is not None),
+                default=lower,
+            )
             if lower > upper:
-                raise AutolipError(f"{network.label}: {lower} is attained above the bound {upper}; please report this")
+                raise AutolipError(
+                    f"{network.label}: {lower} is attained above the bound {upper}; "
+                    "please report this"
+                )
 
     def value(self, column: str, label: str) -> float | None:
         """The number in a cell, where there is one."""
@@ -72,7 +92,9 @@ class Outcome:
         parts = [self.title, aligned(self.table())]
         if self.published:
             parts.append(aligned(self.side_by_side()))
-        parts.append("\n".join([*filter(None, map(_about, self.networks)), *self._said(), *self.remarks]))
+        parts.append(
+            "\n".join([*filter(None, map(_about, self.networks)), *self._said(), *self.remarks])
+        )
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def table(self) -> Sheet:
@@ -84,8 +106,16 @@ class Outcome:
             rows.append((column, ", ".join(kinds), *(written(cell) for cell in cells)))
         if any(self.ratio(network.label) for network in self.networks):
             ratios = (self.ratio(network.label) for network in self.networks)
-            rows.append((f"{WHOLE} / {PART}", "ratio", *("-" if r is None else digits_near(r, 3) for r in ratios)))
-        return Sheet("", ("", "kind", *(network.label for network in self.networks)), tuple(rows), left=2)
+            rows.append(
+                (
+                    f"{WHOLE} / {PART}",
+                    "ratio",
+                    *("-" if r is None else digits_near(r, 3) for r in ratios),
+                )
+            )
+        return Sheet(
+            "", ("", "kind", *(network.label for network in self.networks)), tuple(rows), left=2
+        )
 
     def side_by_side(self) -> Sheet:
         """Published and ours, network by network."""
@@ -93,9 +123,15 @@ class Outcome:
         headings = [heading for label in labels for heading in (label, "ours")]
         rows = []
         for column, known in self.published.items():
-            pairs = ((_plain(known.get(label)), written(self.cells.get((column, label)))) for label in labels)
+            pairs = (
+                (_plain(known.get(label)), written(self.cells.get((column, label))))
+                for label in labels
+            )
             rows.append((column, *(cell for pair in pairs for cell in pair)))
-        pairs = ((_plain(self.published_ratio(label), 3), _plain(self.ratio(label), 3)) for label in labels)
+        pairs = (
+            (_plain(self.published_ratio(label), 3), _plain(self.ratio(label), 3))
+            for label in labels
+        )
         rows.append((f"{WHOLE} / {PART}", *(cell for pair in pairs for cell in pair)))
         return Sheet("Published, and ours beside it", ("", *headings), tuple(rows))
 
@@ -136,8 +172,23 @@ class Outcome:
                 row = self.cells[column, network.label]
                 known = self.published.get(column, {}).get(network.label)
                 value = "" if row.value is None else repr(row.value)
-                start = (network.label, network.depth, column, row.kind, value, row.certainty or "", row.delta)
-                writer.writerow((*start, f"{row.seconds:.3f}", "" if known is None else known, row.refusal or ""))
+                start = (
+                    network.label,
+                    network.depth,
+                    column,
+                    row.kind,
+                    value,
+                    row.certainty or "",
+                    row.delta,
+                )
+                writer.writerow(
+                    (
+                        *start,
+                        f"{row.seconds:.3f}",
+                        "" if known is None else known,
+                        row.refusal or "",
+                    )
+                )
         return file.getvalue()
 
     def _said(self) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """The tables of Virmaux and Scaman (NeurIPS 2018), by column and number of layers.
 
-Their spectral norms are power iterations and their greedy search is a local one, both from below, so the first columns
-are estimates of upper bounds; the last ones are norms of Jacobians at points, attained up to rounding.
+Their spectral norms are power iterations and their greedy search is a local one, both from below,
+so the first columns are estimates of upper bounds; the last ones are norms of Jacobians at points,
+attained up to rounding.
 """
 
 Table = dict[str, dict[str, float]]

@@ -1,4 +1,5 @@
-"""The regulariser that the paper ends with: each penalty at several weights, and what the networks are worth."""
+"""The regulariser that the paper ends with: each penalty at several weights, and what the networks
+are worth."""
 
 import math
 import time
@@ -40,9 +41,11 @@ def certified(radius: float) -> str:
 
 @dataclass(frozen=True)
 class RegulariseExperiment:
-    """An MLP on digits (or MNIST), trained with cross-entropy + weight x log K, K one of the penalties.
+    """An MLP on digits (or MNIST), trained with cross-entropy + weight x log K, K one of the
+    penalties.
 
-    Certified with the global l2 constant: a sample whose margin is above sqrt(2) K r, K proved by LipSDP afterwards.
+    Certified with the global l2 constant: a sample whose margin is above sqrt(2) K r, K proved by
+    LipSDP afterwards.
     """
 
     widths: tuple[int, ...] = (128, 128, 128)
@@ -97,7 +100,9 @@ class RegulariseExperiment:
         key = f"regularise {name} {weight:g}"
         facts = steps.weights(f"{key} seed {seed}", settings, layers, train)
         layers.eval().requires_grad_(False)
-        return steps.numbers(f"{key} bounds", settings, lambda: {**facts, **measured(layers, images, seed)})
+        return steps.numbers(
+            f"{key} bounds", settings, lambda: {**facts, **measured(layers, images, seed)}
+        )
 
     def fit(self, model: nn.Module, name: str, weight: float, images: Images, seed: int) -> None:
         """Minimise the cross-entropy plus weight x log K."""
@@ -124,7 +129,8 @@ def _mlp(sizes: list[int]) -> nn.Sequential:
 
 
 def measured(model: nn.Module, images: Images, seed: int) -> Facts:
-    """Accuracy, the bracket (LipSDP, AutoLip, ascent) and the share of test samples certified at each radius."""
+    """Accuracy, the bracket (LipSDP, AutoLip, ascent) and the share of test samples certified at
+    each radius."""
     x, y = images.test_x.flatten(1), images.test_y
     result = lipschitz(model, x[:1], method=["autolip", "lipsdp"], seed=seed)
     bounds = {row.method: row.value for row in result.bounds if row.kind == "upper"}
@@ -160,14 +166,18 @@ def rows_of(found: Facts) -> dict[str, Row]:
         UPPER: Row(UPPER, "upper", found["lipsdp"], "proved"),
         WHOLE: Row(WHOLE, "upper", found["autolip"], "proved"),
         LOWER: Row(LOWER, "lower", found["attained"]),
-        **{certified(radius): Row(certified(radius), "measured", share) for radius, share in shares.items()},
+        **{
+            certified(radius): Row(certified(radius), "measured", share)
+            for radius, share in shares.items()
+        },
         SECONDS: Row(SECONDS, "measured", found["seconds"]),
     }
 
 
 @dataclass(frozen=True)
 class Regularised(Outcome):
-    """One network a row: penalties below each other; `curves` are certified accuracies at the radii of `CURVE`."""
+    """One network a row: penalties below each other; `curves` are certified accuracies at the radii
+    of `CURVE`."""
 
     curves: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
@@ -175,7 +185,10 @@ class Regularised(Outcome):
         """A row for every network, a column for every number."""
         headings = tuple(column.removeprefix("certified ") for column in self.columns)
         rows = tuple(
-            (network.label, *(_written(self.cells[column, network.label]) for column in self.columns))
+            (
+                network.label,
+                *(_written(self.cells[column, network.label]) for column in self.columns),
+            )
             for network in self.networks
         )
         return Sheet("", ("penalty, weight", *headings), rows)

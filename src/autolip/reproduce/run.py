@@ -20,7 +20,8 @@ from autolip.reproduce.steps import Steps, written
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for: the folder for everything written, the seed, the small settings, the user's files."""
+    """What is asked for: the folder for everything written, the seed, the small settings, the
+    user's files."""
 
     out: Path
     seed: int = 0
@@ -63,10 +64,13 @@ EXPERIMENTS: dict[str, Callable[[Request, Steps, Track], Outcome]] = {
 }
 
 
-def reproduce(name: str, request: Request, track: Track = lambda text, done, total: None) -> tuple[Outcome, list[Path]]:
+def reproduce(
+    name: str, request: Request, track: Track = lambda text, done, total: None
+) -> tuple[Outcome, list[Path]]:
     """Run an experiment; the outcome, and the files written: text, JSON, CSV, PNG and SVG.
 
-    Raises InputError, before any work, for options the experiment does not read, and without matplotlib.
+    Raises InputError, before any work, for options the experiment does not read, and without
+    matplotlib.
     """
     _check(name, request)
     outcome = EXPERIMENTS[name](request, Steps(request.out / "steps"), track)
@@ -89,9 +93,14 @@ def _check(name: str, request: Request) -> None:
     if name not in EXPERIMENTS:
         raise unknown("experiment", name, EXPERIMENTS)
     if request.data is not None and name not in ("cnn", "regularise"):
-        raise InputError(f"--data holds images for the experiments cnn and regularise; {name} reads none: leave it out")
+        raise InputError(
+            f"--data holds images for the experiments cnn and regularise; {name} reads "
+            "none: leave it out"
+        )
     if request.weights is not None and name != "alexnet":
-        raise InputError(f"--weights holds AlexNet's weights; the experiment {name} reads none: leave it out")
+        raise InputError(
+            f"--weights holds AlexNet's weights; the experiment {name} reads none: leave it out"
+        )
     check_folder(request.out)
     if find_spec("matplotlib") is None:
         raise InputError("the figures need matplotlib: pip install 'autolip[report]'")

@@ -26,32 +26,42 @@ DIGEST = 16
 class Steps:
     """Results of finished steps in a folder, each found by the settings it came from.
 
-    Numbers are JSON, weights are safetensors with the settings and facts as metadata; nothing is unpickled.  A file
-    whose settings differ, or that is damaged, counts as absent and is written anew.
+    Numbers are JSON, weights are safetensors with the settings and facts as metadata; nothing is
+    unpickled.  A file whose settings differ, or that is damaged, counts as absent and is written
+    anew.
     """
 
     folder: Path
 
-    def numbers(self, name: str, settings: Mapping[str, Any], compute: Callable[[], Facts]) -> Facts:
+    def numbers(
+        self, name: str, settings: Mapping[str, Any], compute: Callable[[], Facts]
+    ) -> Facts:
         """The result of `compute`, from disk if it was computed with these settings before."""
         key = _key(settings)
         path = self._path(name, key, ".json")
         found = _stored_numbers(path, key)
         if found is None:
             found = compute()
-            content = json.dumps({"settings": json.loads(key), "result": found}, indent=1, allow_nan=False)
+            content = json.dumps(
+                {"settings": json.loads(key), "result": found}, indent=1, allow_nan=False
+            )
             written(path, content.encode())
         return found
 
-    def weights(self, name: str, settings: Mapping[str, Any], model: nn.Module, train: Callable[[], Facts]) -> Facts:
-        """Fill `model` with weights trained with these settings before, or by `train`; the facts that it returned."""
+    def weights(
+        self, name: str, settings: Mapping[str, Any], model: nn.Module, train: Callable[[], Facts]
+    ) -> Facts:
+        """Fill `model` with weights trained with these settings before, or by `train`; the facts
+        that it returned."""
         key = _key(settings)
         path = self._path(name, key, ".safetensors")
         found = _stored_weights(path, key)
         if found is None:
             facts = train()
             tensors = {key: value.contiguous() for key, value in model.state_dict().items()}
-            written(path, save(tensors, {"settings": key, "facts": json.dumps(facts, allow_nan=False)}))
+            written(
+                path, save(tensors, {"settings": key, "facts": json.dumps(facts, allow_nan=False)})
+            )
             return facts
         weights, facts = found
         model.load_state_dict(weights)
@@ -67,7 +77,9 @@ def written(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror}): choose another folder with --out") from error
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}): choose another folder with --out"
+        ) from error
     write(path, content)
 
 
@@ -99,6 +111,8 @@ def _stored_weights(path: Path, key: str) -> tuple[dict[str, Tensor], Facts] | N
             metadata = file.metadata() or {}
             if metadata.get("settings") != key:
                 return None
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(metadata["facts"])  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(
+                metadata["facts"]
+            )  # noqa: SIM118
     except (OSError, SafetensorError, ValueError, KeyError):
         return None

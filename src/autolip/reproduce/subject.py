@@ -20,8 +20,8 @@ from autolip.reproduce.steps import Facts
 class Subject:
     """A network in evaluation mode and an example input.
 
-    `region` is where lower bounds are searched (what is attained there holds everywhere), `data` the inputs of the
-    data set, `facts` what is known about the training; `depth` counts its layers.
+    `region` is where lower bounds are searched (what is attained there holds everywhere), `data`
+    the inputs of the data set, `facts` what is known about the training; `depth` counts its layers.
     """
 
     label: str
@@ -31,7 +31,9 @@ class Subject:
     region: Region
     data: Tensor | None = None
     facts: Facts = field(default_factory=dict)
-    _problems: dict[int, Problem] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _problems: dict[int, Problem] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @cached_property
     def capture(self) -> Capture:
@@ -41,7 +43,8 @@ class Subject:
         return capture
 
     def problem(self, seed: int) -> Problem:
-        """What upper bounds are asked for: l2 to l2, everywhere; norms are remembered from one column to the next."""
+        """What upper bounds are asked for: l2 to l2, everywhere; norms are remembered from one
+        column to the next."""
         if seed not in self._problems:
             graph = self.capture.graph
             options = NormOptions(delta=1e-9 / (4 * len(graph.nodes)), seed=seed)
@@ -53,7 +56,10 @@ class Subject:
         """A digest of the weights, the example, the region and the data."""
         tensors = [*self.model.state_dict().values(), self.example]
         tensors += [value for value in vars(self.region).values() if isinstance(value, Tensor)]
-        return digest([*tensors, *([] if self.data is None else [self.data])], f"{self.model}{type(self.region)}")
+        return digest(
+            [*tensors, *([] if self.data is None else [self.data])],
+            f"{self.model}{type(self.region)}",
+        )
 
 
 def digest(tensors: Iterable[Tensor], text: str = "") -> str:

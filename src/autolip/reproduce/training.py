@@ -1,4 +1,5 @@
-"""Training as simple as it gets: Adam, the rate falling to zero along half a cosine, everything seeded."""
+"""Training as simple as it gets: Adam, the rate falling to zero along half a cosine, everything
+seeded."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ class Recipe:
 
 
 def fit(model: nn.Module, x: Tensor, y: Tensor, loss: Loss, recipe: Recipe, seed: int) -> float:
-    """Minimise the mean loss in place, then evaluation mode; the mean loss over the last tenth of the steps."""
+    """Minimise the mean loss in place, then evaluation mode; the mean loss over the last tenth of
+    the steps."""
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(model.parameters(), recipe.rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.steps)
@@ -39,7 +41,8 @@ def fit(model: nn.Module, x: Tensor, y: Tensor, loss: Loss, recipe: Recipe, seed
 
 
 def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """A network with the same random weights every time; the caller's random state is left alone."""
+    """A network with the same random weights every time; the caller's random state is left
+    alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build().eval()

@@ -1,7 +1,8 @@
 """Smooth activations: value, derivative, and the turning points and limits of both.
 
-Turning points without closed form were found once to forty digits and rounded to double: the error of at most one
-unit in the last place moves a value at an extreme by its square, far below the records' allowance for rounding.
+Turning points without closed form were found once to forty digits and rounded to double: the error
+of at most one unit in the last place moves a value at an extreme by its square, far below the
+records' allowance for rounding.
 """
 
 import math
@@ -107,8 +108,9 @@ def log_sigmoid(self: Operand) -> Pointwise:
 def softplus(self: Operand, beta: float, threshold: float) -> Pointwise:
     """Between(0, 1); infinite where the range crosses a threshold below 20.
 
-    PyTorch computes x itself where beta x > threshold.  From 20 on, the default, that is a way to evaluate softplus,
-    off by at most log(1 + exp(-threshold)) / |beta| (2.1e-9): part of the evaluation error.  Below it is a jump.
+    PyTorch computes x itself where beta x > threshold.  From 20 on, the default, that is a way to
+    evaluate softplus, off by at most log(1 + exp(-threshold)) / |beta| (2.1e-9): part of the
+    evaluation error.  Below it is a jump.
     """
     if beta == 0:
         raise InputError("softplus with beta = 0 divides by zero: give a beta that is not")
@@ -169,7 +171,8 @@ def _gelu_slope(x: Tensor) -> Tensor:
 
 
 def _gelu_tanh_slope(x: Tensor) -> Tensor:
-    """(1 + tanh u)/2 + x u' / (2 cosh(u)^2), u = sqrt(2/pi) (x + 0.044715 x^3); beyond 40 it is 0 or 1."""
+    """(1 + tanh u)/2 + x u' / (2 cosh(u)^2), u = sqrt(2/pi) (x + 0.044715 x^3); beyond 40 it is 0
+    or 1."""
     x = x.clamp(-40, 40)
     inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
     slope = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x**2)
@@ -235,7 +238,8 @@ def hardswish(self: Operand) -> Pointwise:
     Example(Variable(3), 0.0),
 )
 def elu(self: Operand, alpha: float, scale: float, input_scale: float) -> Pointwise:
-    """Between(0, scale max(1, alpha input_scale)) for positive parameters, Between(0, 1) by default."""
+    """Between(0, scale max(1, alpha input_scale)) for positive parameters, Between(0, 1) by
+    default."""
     return _exponential_below(
         self, float(scale), scale * alpha, float(input_scale), _product(scale, alpha, input_scale)
     )
@@ -270,10 +274,13 @@ def _product(*factors: float) -> tuple[float, float]:
     return round_down(round_down(product)), round_up(round_up(product))
 
 
-def _exponential_below(x: Operand, above: float, height: float, rate: float, corner: tuple[float, float]) -> Pointwise:
+def _exponential_below(
+    x: Operand, above: float, height: float, rate: float, corner: tuple[float, float]
+) -> Pointwise:
     """above * x for x > 0, height (exp(rate x) - 1) below, whose slope at 0- lies in `corner`.
 
-    The argument rate x rounds: a relative error of up to 745 u where the exponential grows (rate < 0).
+    The argument rate x rounds: a relative error of up to 745 u where the exponential grows (rate <
+    0).
     """
     grows, steep = rate < 0, sum(corner) / 2
     return Pointwise(
@@ -286,7 +293,9 @@ def _exponential_below(x: Operand, above: float, height: float, rate: float, cor
         slope_turns=(Turn(0.0, steep, above),),
         error=2.0**-40 if grows else ROUNDING,
         absolute=ROUNDING * max(1.0, abs(height), abs(steep)),
-        slopes_within=(-INF, INF) if grows else (min(0.0, above, corner[0]), max(0.0, above, corner[1])),
+        slopes_within=(-INF, INF)
+        if grows
+        else (min(0.0, above, corner[0]), max(0.0, above, corner[1])),
     )
 
 

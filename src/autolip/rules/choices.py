@@ -1,4 +1,5 @@
-"""Entrywise choices between two tensors by a mask: wiring where the mask is constant or decided by the region."""
+"""Entrywise choices between two tensors by a mask: wiring where the mask is constant or decided by
+the region."""
 
 import math
 from collections.abc import Callable
@@ -32,7 +33,8 @@ VARYING = Variable(3, 4, boolean=True)
 @rule(aten.where.ScalarSelf, Example(MASK, 0.7, X), Example(VARYING, 0.7, Variable(4)))
 @rule(aten.where.Scalar, Example(VARYING, 0.7, -2.0))
 def where(condition: Value, self: Value, other: Value) -> Action:
-    """Exact by a decided mask: copies of entries; infinite by a mask that the region leaves open."""
+    """Exact by a decided mask: copies of entries; infinite by a mask that the region leaves
+    open."""
     return _chosen(condition, self, other)
 
 
@@ -49,7 +51,8 @@ def where(condition: Value, self: Value, other: Value) -> Action:
     Example(X, VARYING, Variable()),
 )
 def masked_fill(self: Value, mask: Value, value: Value) -> Action:
-    """Exact by a decided mask: copies of entries; infinite by a mask that the region leaves open."""
+    """Exact by a decided mask: copies of entries; infinite by a mask that the region leaves
+    open."""
     return _chosen(mask, value, self)
 
 
@@ -86,4 +89,8 @@ def _open(*arguments: Value) -> Action:
 
 
 def _end(value: Value, end: Callable[[Interval], Tensor]) -> Tensor:
-    return end(value.range) if isinstance(value, Operand) else torch.as_tensor(value, dtype=torch.float64)
+    return (
+        end(value.range)
+        if isinstance(value, Operand)
+        else torch.as_tensor(value, dtype=torch.float64)
+    )

@@ -20,13 +20,20 @@ Sizes = Sequence[int]
 
 
 def convolved(
-    input: Operand, weight: Tensor, bias: Tensor | None, geometry: Geometry, extra: Sequence[int] = ()
+    input: Operand,
+    weight: Tensor,
+    bias: Tensor | None,
+    geometry: Geometry,
+    extra: Sequence[int] = (),
 ) -> Action:
-    """The convolution by `weight` plus the bias of each channel; `extra` zeros follow the end of each axis."""
+    """The convolution by `weight` plus the bias of each channel; `extra` zeros follow the end of
+    each axis."""
     pad = _zeros_after(input.shape, extra)
     convolution = Convolution(weight, pad.out_shape, geometry)
     per_channel = None if bias is None else bias.reshape(-1, *[1] * geometry.dims)
-    return combination(convolution.out_shape, (compose(convolution, pad), input), (1.0, per_channel))
+    return combination(
+        convolution.out_shape, (compose(convolution, pad), input), (1.0, per_channel)
+    )
 
 
 def _zeros_after(shape: Sequence[int], extra: Sequence[int]) -> Operator:
@@ -54,11 +61,25 @@ def sizes(value: Sizes, dims: int) -> tuple[int, ...]:
 )
 @rule(
     aten.conv3d.default,
-    Example(Variable(1, 2, 5, 4, 6), Constant(4, 1, 2, 3, 2), Constant(4), [2, 1, 2], [1, 1, 0], [2, 1, 1], 2),
+    Example(
+        Variable(1, 2, 5, 4, 6),
+        Constant(4, 1, 2, 3, 2),
+        Constant(4),
+        [2, 1, 2],
+        [1, 1, 0],
+        [2, 1, 1],
+        2,
+    ),
     Example(Variable(1, 3, 4, 3), Constant(2, 1, 2, 2, 2), None, [1], [1]),
 )
 def conv(
-    input: Operand, weight: Tensor, bias: Tensor | None, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
+    input: Operand,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    groups: int,
 ) -> Action:
     """Exact: the convolution by a constant kernel."""
     return convolution(input, weight, bias, stride, padding, dilation, False, [0], groups)
@@ -76,27 +97,48 @@ def conv(
 )
 @rule(
     aten.conv3d.padding,
-    Example(Variable(1, 2, 5, 4, 6), Constant(4, 1, 2, 3, 2), Constant(4), [1], "same", [1, 1, 2], 2),
+    Example(
+        Variable(1, 2, 5, 4, 6), Constant(4, 1, 2, 3, 2), Constant(4), [1], "same", [1, 1, 2], 2
+    ),
     Example(Variable(1, 3, 4, 3), Constant(2, 1, 2, 2, 2), None, [1, 2, 1], "valid"),
 )
 def conv_padded_by_name(
-    input: Operand, weight: Tensor, bias: Tensor | None, stride: Sizes, padding: str, dilation: Sizes, groups: int
+    input: Operand,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sizes,
+    padding: str,
+    dilation: Sizes,
+    groups: int,
 ) -> Action:
-    """Exact: the convolution by a constant kernel; "same" pads one more zero after the end where the total is odd."""
+    """Exact: the convolution by a constant kernel; "same" pads one more zero after the end where
+    the total is odd."""
     if padding == "valid":
         return convolution(input, weight, bias, stride, [0], dilation, False, [0], groups)
     require_constant(weight=weight, bias=bias)
     dims = weight.dim() - 2
     spread = sizes(dilation, dims)
     totals = [step * (kernel - 1) for step, kernel in zip(spread, weight.shape[2:], strict=True)]
-    geometry = Geometry(sizes(stride, dims), tuple(total // 2 for total in totals), spread, groups=groups)
+    geometry = Geometry(
+        sizes(stride, dims), tuple(total // 2 for total in totals), spread, groups=groups
+    )
     return convolved(input, weight, bias, geometry, extra=[total % 2 for total in totals])
 
 
 @rule(
     aten.convolution.default,
     Example(Variable(2, 4, 7), Constant(6, 2, 3), Constant(6), [2], [1], [2], False, [0], 2),
-    Example(Variable(2, 4, 5, 4), Constant(4, 3, 3, 2), Constant(6), [2, 3], [1, 0], [1, 2], True, [1, 0], 2),
+    Example(
+        Variable(2, 4, 5, 4),
+        Constant(4, 3, 3, 2),
+        Constant(6),
+        [2, 3],
+        [1, 0],
+        [1, 2],
+        True,
+        [1, 0],
+        2,
+    ),
 )
 def convolution(
     input: Operand,
@@ -130,12 +172,22 @@ def convolution(
 )
 @rule(
     aten.conv_transpose2d.input,
-    Example(Variable(2, 4, 5, 4), Constant(4, 3, 3, 2), Constant(6), [2, 3], [1, 0], [1, 2], 2, [3, 1]),
+    Example(
+        Variable(2, 4, 5, 4), Constant(4, 3, 3, 2), Constant(6), [2, 3], [1, 0], [1, 2], 2, [3, 1]
+    ),
     Example(Variable(3, 4, 3), Constant(3, 2, 2, 3), None, [2, 1], [1, 1]),
 )
 @rule(
     aten.conv_transpose3d.input,
-    Example(Variable(1, 2, 3, 2, 3), Constant(2, 2, 2, 3, 2), Constant(4), [2, 1, 2], [1, 0, 0], [1, 0, 0], 2),
+    Example(
+        Variable(1, 2, 3, 2, 3),
+        Constant(2, 2, 2, 3, 2),
+        Constant(4),
+        [2, 1, 2],
+        [1, 0, 0],
+        [1, 0, 0],
+        2,
+    ),
     Example(Variable(2, 3, 2, 3), Constant(2, 1, 2, 2, 2), None),
 )
 def conv_transpose(

@@ -1,4 +1,5 @@
-"""From a rule's outcome to slopes and image: affine maps and pointwise functions need to say no more than they are."""
+"""From a rule's outcome to slopes and image: affine maps and pointwise functions need to say no
+more than they are."""
 
 import math
 import sys
@@ -46,8 +47,11 @@ def _pointwise(curve: Pointwise, shape: torch.Size) -> Action:
     return entrywise(curve.operand, slope_range(curve), value_range(curve), shape)
 
 
-def entrywise(x: Operand, slopes: Interval, values: Interval, shape: torch.Size | None = None) -> Action:
-    """A function of the entries of x with these slopes and values; `shape` if parameters broadcast x to it."""
+def entrywise(
+    x: Operand, slopes: Interval, values: Interval, shape: torch.Size | None = None
+) -> Action:
+    """A function of the entries of x with these slopes and values; `shape` if parameters broadcast
+    x to it."""
     shape = x.shape if shape is None else shape
     values = Interval(values.lo.expand(shape), values.hi.expand(shape))
     if shape == x.shape:
@@ -56,14 +60,16 @@ def entrywise(x: Operand, slopes: Interval, values: Interval, shape: torch.Size 
 
 
 def _repeated(shape: torch.Size, out_shape: torch.Size, norm: Upper) -> Gain:
-    """Every entry is used k times, with slopes of at most `norm`: the p -> p gain is at most k^(1/p) norm."""
+    """Every entry is used k times, with slopes of at most `norm`: the p -> p gain is at most
+    k^(1/p) norm."""
     copies = Upper(float(out_shape.numel() // max(shape.numel(), 1)))
     gains = {Norm.L1: copies * norm, Norm.L2: copies.sqrt() * norm, Norm.LINF: norm}
     return Gain(shape, out_shape, gains)
 
 
 def value_range(curve: Pointwise) -> Interval:
-    """Extremes of a function that is monotone between its turns: at the ends, at the turns inside, beside the jumps."""
+    """Extremes of a function that is monotone between its turns: at the ends, at the turns inside,
+    beside the jumps."""
     lo, hi = curve.operand.range.ends()
     low, high = lo.clamp(*curve.domain), hi.clamp(*curve.domain)
     found = [_Found(_at(curve, curve.value, curve.value_limits, end)) for end in (low, high)]
@@ -80,7 +86,8 @@ def value_range(curve: Pointwise) -> Interval:
 
 
 def slope_range(curve: Pointwise) -> Interval:
-    """Secant slopes lie within the range of the derivative (mean value theorem, kinks by both one-sided slopes)."""
+    """Secant slopes lie within the range of the derivative (mean value theorem, kinks by both
+    one-sided slopes)."""
     lo, hi = curve.operand.range.ends()
     low, high = lo.clamp(*curve.domain), hi.clamp(*curve.domain)
     at_low = _at(curve, curve.derivative, curve.slope_limits, low)
@@ -105,7 +112,8 @@ def _sides(curve: Pointwise, turn: Turn) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _is_singular(curve: Pointwise, lo: Tensor, hi: Tensor) -> Tensor:
-    """Where the range leaves the domain or extends to the broken side of a jump: no finite slope."""
+    """Where the range leaves the domain or extends to the broken side of a jump: no finite
+    slope."""
     singular = (lo < curve.domain[0]) | (hi > curve.domain[1])
     for jump in curve.jumps:
         point = _number(jump.at)
@@ -151,11 +159,14 @@ class _Found(NamedTuple):
 def _hull(found: list[_Found], curve: Pointwise) -> Interval:
     """The least interval around all that counts, allowing for rounding.
 
-    A NaN (overflow inside a formula) makes it infinite.  A lower end that overflowed is brought back to the largest
-    double: the true one is beyond it, but not infinite; an upper end alike.
+    A NaN (overflow inside a formula) makes it infinite.  A lower end that overflowed is brought
+    back to the largest double: the true one is beyond it, but not infinite; an upper end alike.
     """
     shape = torch.broadcast_shapes(*(side.shape for entry in found for side in entry))
-    lo, hi = torch.full(shape, INF, dtype=torch.float64), torch.full(shape, -INF, dtype=torch.float64)
+    lo, hi = (
+        torch.full(shape, INF, dtype=torch.float64),
+        torch.full(shape, -INF, dtype=torch.float64),
+    )
     for value, inside in found:
         lo = torch.where(inside, torch.minimum(lo, value.nan_to_num(-INF, INF, -INF)), lo)
         hi = torch.where(inside, torch.maximum(hi, value.nan_to_num(INF, INF, -INF)), hi)

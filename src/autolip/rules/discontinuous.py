@@ -1,4 +1,5 @@
-"""Rounding, remainders, comparisons and logic: constant where the range decides them, else infinite."""
+"""Rounding, remainders, comparisons and logic: constant where the range decides them, else
+infinite."""
 
 import math
 from collections.abc import Callable
@@ -14,7 +15,16 @@ from autolip.norms import Norm
 from autolip.operators.algebra import Zero
 from autolip.operators.diagonal import Identity
 from autolip.rules.derive import entrywise
-from autolip.rules.rule import Action, Affine, Constant, Example, Operand, Variable, require_constant, rule
+from autolip.rules.rule import (
+    Action,
+    Affine,
+    Constant,
+    Example,
+    Operand,
+    Variable,
+    require_constant,
+    rule,
+)
 from autolip.slopes import Between, Exact, Gain, Slope
 from autolip.values import INFINITE
 
@@ -24,7 +34,8 @@ Argument = Operand | Tensor | float
 
 
 def _steps(x: Operand, function: Callable[[Tensor], Tensor]) -> Action:
-    """A monotone piecewise constant function: constant where it agrees at both ends (NaN: nothing is known)."""
+    """A monotone piecewise constant function: constant where it agrees at both ends (NaN: nothing
+    is known)."""
     lo, hi = (function(end).double() for end in x.range.ends())
     slopes = Interval(torch.where(lo <= hi, 0.0, -INF), torch.where(lo >= hi, 0.0, INF))
     low, high = torch.minimum(lo, hi), torch.maximum(lo, hi)
@@ -64,14 +75,22 @@ def round_to_integer(self: Operand) -> Action:
     return _steps(self, torch.round)
 
 
-@rule(aten.round.decimals, Example(Variable(2, 5), decimals=1), Example(Variable(3, lo=-99.0, hi=99.0), decimals=-1))
+@rule(
+    aten.round.decimals,
+    Example(Variable(2, 5), decimals=1),
+    Example(Variable(3, lo=-99.0, hi=99.0), decimals=-1),
+)
 @rule(aten.special_round.default, Example(Variable(3), decimals=0))
 def round_to_decimals(self: Operand, decimals: int) -> Action:
     """Infinite where two ends of the range round differently, else Between(0, 0)."""
     return _steps(self, lambda x: torch.round(x, decimals=decimals))
 
 
-@rule(aten.floor_divide.default, Example(Variable(2, 5), Constant(5)), Example(Variable(3), Constant()))
+@rule(
+    aten.floor_divide.default,
+    Example(Variable(2, 5), Constant(5)),
+    Example(Variable(3), Constant()),
+)
 def floor_divide(self: Operand, other: Tensor) -> Action:
     """Infinite where both ends of the range have different quotients, else Between(0, 0)."""
     require_constant(other=other)
@@ -93,7 +112,9 @@ def divide(self: Operand, other: Tensor, rounding_mode: str | None) -> Action:
     """Infinite where both ends of the range have different quotients, else Between(0, 0)."""
     require_constant(other=other)
     if rounding_mode is None:
-        raise UnsupportedOperation("division without rounding is torch.div(x, y): leave `rounding_mode` out")
+        raise UnsupportedOperation(
+            "division without rounding is torch.div(x, y): leave `rounding_mode` out"
+        )
     return _steps(self, lambda x: torch.div(x, other, rounding_mode=rounding_mode))
 
 
@@ -111,7 +132,8 @@ def remainder(self: Operand, other: float) -> Action:
 
 
 def _remainder(x: Operand, period: Tensor) -> Action:
-    """x - p floor(x / p): an interval shorter than p lies within one period if the remainders keep their order."""
+    """x - p floor(x / p): an interval shorter than p lies within one period if the remainders keep
+    their order."""
     lo, hi = x.range.ends()
     first, last = torch.remainder(lo, period), torch.remainder(hi, period)
     inside = (hi - lo < period.abs()) & ((first < last) | (lo == hi))
@@ -139,7 +161,8 @@ def frac(self: Operand) -> Action:
 
 
 def _fmod(x: Operand, period: Tensor) -> Action:
-    """x - p trunc(x / p), exact in floating point; the period around 0 is (-p, p), and there it is x itself."""
+    """x - p trunc(x / p), exact in floating point; the period around 0 is (-p, p), and there it is
+    x itself."""
     lo, hi = x.range.ends()
     size = period.abs()
     first, last = torch.fmod(lo, size), torch.fmod(hi, size)
@@ -149,8 +172,11 @@ def _fmod(x: Operand, period: Tensor) -> Action:
     return _sawtooth(x, inside, Interval(first, last), ends, period)
 
 
-def _sawtooth(x: Operand, inside: Tensor, values: Interval, ends: Interval, period: Tensor) -> Action:
-    """x minus a constant where `inside` one period, else anything between the `ends`; undefined for period 0."""
+def _sawtooth(
+    x: Operand, inside: Tensor, values: Interval, ends: Interval, period: Tensor
+) -> Action:
+    """x minus a constant where `inside` one period, else anything between the `ends`; undefined for
+    period 0."""
     slopes = Interval(torch.where(inside, 1.0, -INF), torch.where(inside, 1.0, INF))
     values, defined = values.widen(4 * UNIT), period != 0
     lo = torch.where(inside, values.lo, torch.where(defined, ends.lo, -INF))
@@ -171,14 +197,18 @@ def _decided(arguments: tuple[Argument, ...], values: Interval, shape: torch.Siz
     image = Interval(values.lo.double().expand(shape), values.hi.double().expand(shape))
     undecided = image.lo != image.hi
     operands = [argument for argument in arguments if isinstance(argument, Operand)]
-    return Action(tuple((operand, _blocked(operand.shape, undecided)) for operand in operands), image)
+    return Action(
+        tuple((operand, _blocked(operand.shape, undecided)) for operand in operands), image
+    )
 
 
 def _blocked(shape: torch.Size, undecided: Tensor) -> Slope:
     if not undecided.any():
         return Exact(Zero(shape, undecided.shape))
     if shape == undecided.shape:
-        return Between(torch.where(undecided, -INF, 0.0).double(), torch.where(undecided, INF, 0.0).double())
+        return Between(
+            torch.where(undecided, -INF, 0.0).double(), torch.where(undecided, INF, 0.0).double()
+        )
     return Gain(shape, undecided.shape, dict.fromkeys(Norm, INFINITE))
 
 
@@ -188,7 +218,8 @@ def _shape(*arguments: Argument) -> torch.Size:
 
 
 def _compare(operation: Callable[..., Tensor], self: Argument, other: Argument) -> Action:
-    """>, >=, <, <= are monotone in each argument: extreme where one is highest and the other lowest."""
+    """>, >=, <, <= are monotone in each argument: extreme where one is highest and the other
+    lowest."""
     a, b = _interval(self), _interval(other)
     one, two = operation(a.lo, b.hi), operation(a.hi, b.lo)
     return _decided((self, other), Interval(one & two, one | two), _shape(self, other))
@@ -231,7 +262,9 @@ def _equality(name: str, negated: bool) -> None:
         return _decided((self, other), values, _shape(self, other))
 
     rule(operation.Scalar, Example(Variable(2, 5), 0.5))(compare)
-    rule(operation.Tensor, Example(Variable(2, 5), Constant(5)), Example(Variable(2, 3), Variable(3)))(compare)
+    rule(
+        operation.Tensor, Example(Variable(2, 5), Constant(5)), Example(Variable(2, 3), Variable(3))
+    )(compare)
 
 
 for _name, _negated in (("eq", False), ("ne", True), ("not_equal", True)):
@@ -288,8 +321,14 @@ for _name, _operation in (
         Example(Variable(2, 3), Variable(3)),
         Example(_MASK, _MASK),
     )
-    _bits(getattr(aten, f"bitwise_{_name}").Tensor, _operation, Example(_MASK, Variable(3, boolean=True)))
-    _bits(getattr(aten, f"__{_name}__").Tensor, _operation, Example(_MASK, Variable(3, boolean=True)))
+    _bits(
+        getattr(aten, f"bitwise_{_name}").Tensor,
+        _operation,
+        Example(_MASK, Variable(3, boolean=True)),
+    )
+    _bits(
+        getattr(aten, f"__{_name}__").Tensor, _operation, Example(_MASK, Variable(3, boolean=True))
+    )
     _bits(getattr(aten, f"__{_name}__").Scalar, _operation, Example(_MASK, True))
 
 
@@ -346,20 +385,31 @@ def _position(x: Operand, dim: int | None, keepdim: bool) -> Action:
     return _decided((x,), Interval.uniform(0.0, size - 1.0, shape), shape)
 
 
-@rule(aten.argmax.default, Example(Variable(2, 5), -1), Example(Variable(2, 3), 0, True), Example(Variable(3)))
+@rule(
+    aten.argmax.default,
+    Example(Variable(2, 5), -1),
+    Example(Variable(2, 3), 0, True),
+    Example(Variable(3)),
+)
 def argmax(self: Operand, dim: int | None, keepdim: bool) -> Action:
     """Infinite (a Gain)."""
     return _position(self, dim, keepdim)
 
 
-@rule(aten.argmin.default, Example(Variable(2, 5), -1), Example(Variable(2, 3), 0, True), Example(Variable(3)))
+@rule(
+    aten.argmin.default,
+    Example(Variable(2, 5), -1),
+    Example(Variable(2, 3), 0, True),
+    Example(Variable(3)),
+)
 def argmin(self: Operand, dim: int | None, keepdim: bool) -> Action:
     """Infinite (a Gain)."""
     return _position(self, dim, keepdim)
 
 
 def _classified(x: Operand, finite: bool) -> Action:
-    """What a test for NaN or infinity says: decided only where the range is bounded, so that nothing overflows."""
+    """What a test for NaN or infinity says: decided only where the range is bounded, so that
+    nothing overflows."""
     lo, hi = x.range.ends()
     bounded = lo.isfinite() & hi.isfinite()
     certain = torch.full_like(bounded, finite)
@@ -382,6 +432,8 @@ def isnan(self: Operand) -> Action:
 
 
 @rule(aten.nan_to_num.default, Example(Variable(2, 5)), Example(Variable(3), 1.0, 2.0, -2.0))
-def nan_to_num(self: Operand, nan: float | None, posinf: float | None, neginf: float | None) -> Affine:
+def nan_to_num(
+    self: Operand, nan: float | None, posinf: float | None, neginf: float | None
+) -> Affine:
     """Exact: the identity on real numbers."""
     return Affine(((self, Identity(self.shape)),))

@@ -1,6 +1,8 @@
-"""Elementary functions: exponentials, logarithms, trigonometric and hyperbolic functions and their inverses.
+"""Elementary functions: exponentials, logarithms, trigonometric and hyperbolic functions and their
+inverses.
 
-Most of them are evaluated to a few units in the last place, whatever their size: `absolute=TINY` says so.
+Most of them are evaluated to a few units in the last place, whatever their size: `absolute=TINY`
+says so.
 """
 
 import math
@@ -56,11 +58,19 @@ def exp2(self: Operand) -> Pointwise:
     return _exponential(self, 2.0, torch.exp2)
 
 
-@rule(aten.pow.Scalar, Example(2, Variable(2, 5)), Example(0.3, Variable(3)), Example(1.0, Variable(3)))
+@rule(
+    aten.pow.Scalar,
+    Example(2, Variable(2, 5)),
+    Example(0.3, Variable(3)),
+    Example(1.0, Variable(3)),
+)
 def exponential(self: float, exponent: Operand) -> Pointwise:
-    """Between(0, inf) for a base above 1, Between(-inf, 0) below; finite where the range is bounded on that side."""
+    """Between(0, inf) for a base above 1, Between(-inf, 0) below; finite where the range is bounded
+    on that side."""
     if self <= 0:
-        raise InputError(f"the base of the power is {self}: only a positive one is defined for every exponent")
+        raise InputError(
+            f"the base of the power is {self}: only a positive one is defined for every exponent"
+        )
     return _exponential(exponent, float(self), lambda x: torch.pow(self, x))
 
 
@@ -81,7 +91,9 @@ def _exponential(x: Operand, base: float, value: Callable[[Tensor], Tensor]) -> 
     )
 
 
-def _logarithm(x: Operand, value: Callable[[Tensor], Tensor], unit: float, start: float = 0.0) -> Pointwise:
+def _logarithm(
+    x: Operand, value: Callable[[Tensor], Tensor], unit: float, start: float = 0.0
+) -> Pointwise:
     """log(x - start) / unit, slope 1 / (unit (x - start))."""
     return Pointwise(
         x,
@@ -121,10 +133,11 @@ def log1p(self: Operand) -> Pointwise:
 
 
 def _wave(x: Interval, function: Callable[[Tensor], Tensor], peak: float) -> Interval:
-    """Range of a sine whose maxima are at peak + 2 pi k: its ends, and 1 or -1 where an extreme may lie inside.
+    """Range of a sine whose maxima are at peak + 2 pi k: its ends, and 1 or -1 where an extreme may
+    lie inside.
 
-    Positions count in turns, blurred by far more than they are rounded; a peak beyond the end by that much adds
-    less than 1e-15 to the range.
+    Positions count in turns, blurred by far more than they are rounded; a peak beyond the end by
+    that much adds less than 1e-15 to the range.
     """
     lo, hi = function(x.lo), function(x.hi)
     top, bottom = _meets(x, peak, 2 * math.pi), _meets(x, peak + math.pi, 2 * math.pi)
@@ -151,7 +164,9 @@ def sin(self: Operand) -> Action:
 def cos(self: Operand) -> Action:
     """Between(-1, 1)."""
     x = Interval(*self.range.ends())
-    return entrywise(self, _wave(x, lambda x: -torch.sin(x), -math.pi / 2), _wave(x, torch.cos, 0.0))
+    return entrywise(
+        self, _wave(x, lambda x: -torch.sin(x), -math.pi / 2), _wave(x, torch.cos, 0.0)
+    )
 
 
 @rule(aten.tan.default, Example(Variable(2, 5, lo=-1.5, hi=1.5)))
@@ -161,7 +176,9 @@ def tan(self: Operand) -> Action:
     lo, hi = torch.tan(x.lo), torch.tan(x.hi)
     pole, flat = _meets(x, math.pi / 2, math.pi), _meets(x, 0.0, math.pi)
     ends = torch.stack([1 + lo**2, 1 + hi**2])
-    values = Interval(torch.where(pole, -INF, lo), torch.where(pole, INF, hi)).widen(2.0**-48, 2.0**-48)
+    values = Interval(torch.where(pole, -INF, lo), torch.where(pole, INF, hi)).widen(
+        2.0**-48, 2.0**-48
+    )
     least = torch.where(flat, 1.0, ends.amin(0) * (1 - 2.0**-47)).clamp(min=1.0)
     most = ends.amax(0) * (1 + 2.0**-47)
     slopes = Interval(torch.where(pole, -INF, least), torch.where(pole, INF, most))

@@ -1,4 +1,5 @@
-"""Operations that change nothing (copies, casts, dropout in evaluation mode), and constants in a tensor's shape."""
+"""Operations that change nothing (copies, casts, dropout in evaluation mode), and constants in a
+tensor's shape."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -44,7 +45,8 @@ identity(aten.detach.default)  # changes what autograd sees, not the function
 identity(aten.lift_fresh_copy.default)
 
 
-# Casts ----------------------------------------------------------------------------------------------------------
+# Casts
+# --------------------------------------------------------------------------------------------------
 
 
 @rule(
@@ -63,32 +65,44 @@ def to_copy(
     non_blocking: bool,
     memory_format: torch.memory_format | None,
 ) -> Action:
-    """Exact between floating types: the identity; to integers and masks infinite unless the range decides it."""
+    """Exact between floating types: the identity; to integers and masks infinite unless the range
+    decides it."""
     return cast(self, dtype)
 
 
 @rule(aten.to.dtype, Example(X, torch.float64), Example(X, torch.int32))
 def to_dtype(
-    self: Operand, dtype: torch.dtype, non_blocking: bool, copy: bool, memory_format: torch.memory_format | None
+    self: Operand,
+    dtype: torch.dtype,
+    non_blocking: bool,
+    copy: bool,
+    memory_format: torch.memory_format | None,
 ) -> Action:
-    """Exact between floating types: the identity; to integers and masks infinite unless the range decides it."""
+    """Exact between floating types: the identity; to integers and masks infinite unless the range
+    decides it."""
     return cast(self, dtype)
 
 
 @rule(aten.type_as.default, Example(X, Constant(3)), Example(X, torch.tensor([1])))
 def type_as(self: Value, other: Value) -> Action:
-    """Exact between floating types: the identity; to integers and masks infinite unless the range decides it."""
+    """Exact between floating types: the identity; to integers and masks infinite unless the range
+    decides it."""
     dtype = other.dtype if isinstance(other, Tensor) else None
-    return cast(self, dtype) if isinstance(self, Operand) else combination(shape_of(self), (1.0, self))
+    return (
+        cast(self, dtype) if isinstance(self, Operand) else combination(shape_of(self), (1.0, self))
+    )
 
 
 def cast(x: Operand, dtype: torch.dtype | None) -> Action:
-    """The identity between floating types; a cast to integers truncates, one to a mask asks for non-zeros."""
+    """The identity between floating types; a cast to integers truncates, one to a mask asks for
+    non-zeros."""
     if dtype is None or dtype.is_floating_point:
         return unchanged(x)
     if dtype.is_complex:
         raise UnsupportedOperation(f"a cast to {dtype}: only real tensors are supported")
-    values = _truth(x.range) if dtype == torch.bool else Interval(x.range.lo.trunc(), x.range.hi.trunc())
+    values = (
+        _truth(x.range) if dtype == torch.bool else Interval(x.range.lo.trunc(), x.range.hi.trunc())
+    )
     steepest = torch.where(values.lo == values.hi, 0.0, math.inf).double()
     return entrywise(x, Interval(-steepest, steepest), values)
 
@@ -98,7 +112,8 @@ def _truth(x: Interval) -> Interval:
     return Interval(always, ((x.lo != 0) | (x.hi != 0)).double())
 
 
-# Dropout --------------------------------------------------------------------------------------------------------
+# Dropout
+# --------------------------------------------------------------------------------------------------
 
 
 @rule(aten.dropout.default, Example(X, 0.3, False), Example(X, 0.0, True))
@@ -110,12 +125,14 @@ def dropout(input: Operand, p: float, train: bool | None) -> Action:
     """Exact: the identity in evaluation mode."""
     if p > 0 and train is not False:
         raise InputError(
-            f"dropout with p = {p} is random here: call model.eval(), and F.dropout(x, training=self.training)"
+            f"dropout with p = {p} is random here: call model.eval(), and F.dropout(x, "
+            "training=self.training)"
         )
     return unchanged(input)
 
 
-# Constants in the shape of a varying tensor, and what is written over it ----------------------------------------
+# Constants in the shape of a varying tensor, and what is written over it
+# ----------------------------------------
 
 
 def _constantly(value: float, shape: Sequence[int]) -> Action:
@@ -123,7 +140,8 @@ def _constantly(value: float, shape: Sequence[int]) -> Action:
 
 
 def constant(target: Callable[..., Any], value: float | None, example: Example) -> None:
-    """Enter an operation that fills a new tensor with `value` (its argument `fill_value`, if None) into the table."""
+    """Enter an operation that fills a new tensor with `value` (its argument `fill_value`, if None)
+    into the table."""
 
     def function(**arguments: Any) -> Action:
         """No slope: does not depend on the values of its argument."""
@@ -148,7 +166,12 @@ def fill(self: Value, value: Value) -> Action:
     return combination(shape_of(self), (1.0, value))
 
 
-@rule(aten.copy.default, Example(X, Variable(5)), Example(Constant(2, 5), X), Example(X, Constant(2, 1)))
+@rule(
+    aten.copy.default,
+    Example(X, Variable(5)),
+    Example(Constant(2, 5), X),
+    Example(X, Constant(2, 1)),
+)
 def copy(self: Value, src: Value, non_blocking: bool) -> Action:
     """Exact: copies of the source; nothing towards what is overwritten."""
     return combination(shape_of(self), (1.0, src))

@@ -26,14 +26,15 @@ Value = Operand | Tensor | float
 Shape = tuple[int, ...]
 
 
-# Sums of scaled operands ----------------------------------------------------------------------------------------
+# Sums of scaled operands
+# ----------------------------------------------------------------------------------------
 
 
 def combination(shape: Shape, *terms: tuple[Operator | Tensor | float, Value | None]) -> Action:
     """sum_i A_i x_i, broadcast to `shape`: exact slopes, and an image that covers every rounding.
 
-    Each term is a factor (an operator, or a constant that scales entrywise) and a value, varying or constant; None
-    counts as zero.
+    Each term is a factor (an operator, or a constant that scales entrywise) and a value, varying or
+    constant; None counts as zero.
     """
     parts: list[tuple[Operand, Operator]] = []
     offset: Interval | None = None
@@ -65,7 +66,9 @@ def expansion(in_shape: Shape, out_shape: Shape) -> Operator:
 
 def _factor(factor: Operator | Tensor | float, in_shape: Shape, out_shape: Shape) -> Operator:
     if isinstance(factor, Operator):
-        return compose(expansion(factor.out_shape, out_shape), factor, expansion(in_shape, factor.in_shape))
+        return compose(
+            expansion(factor.out_shape, out_shape), factor, expansion(in_shape, factor.in_shape)
+        )
     return compose(Diagonal(tensor_of(factor), out_shape), expansion(in_shape, out_shape))
 
 
@@ -129,13 +132,21 @@ def sub(self: Value, other: Value, alpha: float) -> Action:
 
 
 @rule(aten.rsub.Scalar, Example(Variable(2, 5), 1.5, 0.3))
-@rule(aten.rsub.Tensor, Example(Variable(2, 5), Variable(3, 2, 1), alpha=0.3), Example(Variable(5), Constant(2, 5)))
+@rule(
+    aten.rsub.Tensor,
+    Example(Variable(2, 5), Variable(3, 2, 1), alpha=0.3),
+    Example(Variable(5), Constant(2, 5)),
+)
 def rsub(self: Value, other: Value, alpha: float) -> Action:
     """Exact: -alpha times the identity towards self, the identity towards other, broadcast."""
     return combination(_broadcast(self, other), (-alpha, self), (1.0, other))
 
 
-@rule(aten.lerp.Scalar, Example(Variable(2, 5), Variable(5), 0.3), Example(Constant(2, 5), Variable(5), -0.7))
+@rule(
+    aten.lerp.Scalar,
+    Example(Variable(2, 5), Variable(5), 0.3),
+    Example(Constant(2, 5), Variable(5), -0.7),
+)
 @rule(
     aten.lerp.Tensor,
     Example(Variable(2, 5), Variable(5), Constant(5)),
@@ -151,10 +162,13 @@ def lerp(self: Value, end: Value, weight: Value) -> Action:
         raise UnsupportedOperation(
             "lerp by a varying weight between varying ends: write start + weight * (end - start)"
         )
-    return combination(shape, (1.0, self), (Diagonal(tensor_of(end) - tensor_of(self), shape, UNIT), weight))
+    return combination(
+        shape, (1.0, self), (Diagonal(tensor_of(end) - tensor_of(self), shape, UNIT), weight)
+    )
 
 
-# Scalings -------------------------------------------------------------------------------------------------------
+# Scalings
+# --------------------------------------------------------------------------------------------------
 
 
 @rule(
@@ -168,7 +182,8 @@ def lerp(self: Value, end: Value, weight: Value) -> Action:
 @rule(aten.multiply.Tensor, Example(Variable(2, 5), Constant(2, 5)))
 @rule(aten.multiply.Scalar, Example(Variable(2, 5), -0.3))
 def mul(self: Value, other: Value) -> Action:
-    """Exact by a constant: the diagonal of it; of two varying factors: Between the other's range."""
+    """Exact by a constant: the diagonal of it; of two varying factors: Between the other's
+    range."""
     if isinstance(self, Operand) and isinstance(other, Operand):
         return elementwise_product(self, other)
     varying, constant = (self, other) if isinstance(self, Operand) else (other, self)
@@ -188,7 +203,8 @@ def mul(self: Value, other: Value) -> Action:
 @rule(aten.true_divide.Tensor, Example(Variable(2, 5), Constant(5)))
 @rule(aten.true_divide.Scalar, Example(Variable(2, 5), 3))
 def div(self: Value, other: Value) -> Action:
-    """Exact by a constant: the diagonal of its reciprocal; by a varying divisor: Between, by both ranges."""
+    """Exact by a constant: the diagonal of its reciprocal; by a varying divisor: Between, by both
+    ranges."""
     if isinstance(other, Operand):
         return quotient(self, other) if isinstance(self, Operand) else _over(tensor_of(self), other)
     shape = _broadcast(self, other)
@@ -199,9 +215,16 @@ def div(self: Value, other: Value) -> Action:
 def _over(constant: Tensor, x: Operand) -> Action:
     """c / x, as a quotient of two varying tensors, one of which does not vary."""
     shape = torch.broadcast_shapes(constant.shape, x.shape)
-    above, below = constant.expand(shape), Interval(x.range.lo.expand(shape), x.range.hi.expand(shape))
-    action = quotient(Operand("numerator", shape, Interval(above, above)), Operand(x.name, shape, below))
-    slopes = [Interval(slope.lo, slope.hi) for _, slope in action.slopes if isinstance(slope, Between)]
+    above, below = (
+        constant.expand(shape),
+        Interval(x.range.lo.expand(shape), x.range.hi.expand(shape)),
+    )
+    action = quotient(
+        Operand("numerator", shape, Interval(above, above)), Operand(x.name, shape, below)
+    )
+    slopes = [
+        Interval(slope.lo, slope.hi) for _, slope in action.slopes if isinstance(slope, Between)
+    ]
     return entrywise(x, slopes[-1], action.image, shape)
 
 
@@ -210,7 +233,9 @@ def reciprocal(divisor: Tensor | float) -> tuple[Tensor, float]:
     constant = tensor_of(divisor)
     inverse = 1 / constant
     if not (inverse.isfinite() & (inverse.abs() >= TINY)).all():
-        raise InputError("a divisor is zero or beyond the range of float64: divide by non-zero constants")
+        raise InputError(
+            "a divisor is zero or beyond the range of float64: divide by non-zero constants"
+        )
     powers = bool((constant.frexp().mantissa.abs() == 0.5).all())
     return inverse, 0.0 if powers else UNIT
 
@@ -241,7 +266,8 @@ def _scaled_slope(slope: Slope, alpha: float) -> Slope:
     return Gain(slope.in_shape, slope.out_shape, norms, slope.dims)
 
 
-# Sums and means along axes --------------------------------------------------------------------------------------
+# Sums and means along axes
+# --------------------------------------------------------------------------------------
 
 
 @rule(aten.sum.default, Example(Variable(2, 3, 4)))
@@ -256,7 +282,9 @@ def sum_all(self: Operand, dtype: torch.dtype | None) -> Affine:
     Example(Variable(2, 3, 4), [1], True),
     Example(Variable(2, 3, 4), None, True),
 )
-def sum_along(self: Operand, dim: Sequence[int] | None, keepdim: bool, dtype: torch.dtype | None) -> Affine:
+def sum_along(
+    self: Operand, dim: Sequence[int] | None, keepdim: bool, dtype: torch.dtype | None
+) -> Affine:
     """Exact: sums along axes."""
     _floating(dtype)
     return Affine(((self, _sums(self, dim, keepdim)),))
@@ -274,7 +302,9 @@ def mean_all(self: Operand, dtype: torch.dtype | None) -> Affine:
     Example(Variable(2, 3, 4), [-1], True),
     Example(Variable(2, 3, 4), None, True),
 )
-def mean_along(self: Operand, dim: Sequence[int] | None, keepdim: bool, dtype: torch.dtype | None) -> Affine:
+def mean_along(
+    self: Operand, dim: Sequence[int] | None, keepdim: bool, dtype: torch.dtype | None
+) -> Affine:
     """Exact: means along axes."""
     _floating(dtype)
     sums = _sums(self, dim, keepdim)
@@ -290,7 +320,13 @@ def cumsum(self: Operand, dim: int, dtype: torch.dtype | None) -> Affine:
 
 
 def _sums(operand: Operand, dim: Sequence[int] | int | None, keepdim: bool) -> Incidence:
-    axes = list(range(operand.dim)) if dim is None or dim == [] else [dim] if isinstance(dim, int) else list(dim)
+    axes = (
+        list(range(operand.dim))
+        if dim is None or dim == []
+        else [dim]
+        if isinstance(dim, int)
+        else list(dim)
+    )
     return Incidence(lambda t: t.sum(axes, keepdim), operand.shape)
 
 

@@ -1,8 +1,9 @@
 """Maxima in terms of relu: max(a, b) = a + relu(b - a).
 
-A maximum over a window is a Gain, which says how much it can grow a difference and nothing else.  Written with relu it
-is wiring and Between(0, 1), of which tighter methods can make more.  Windows are taken axis by axis, as a running
-maximum of their members (a short window repeats its last one), so that no padding value enters.
+A maximum over a window is a Gain, which says how much it can grow a difference and nothing else.
+Written with relu it is wiring and Between(0, 1), of which tighter methods can make more.  Windows
+are taken axis by axis, as a running maximum of their members (a short window repeats its last one),
+so that no padding value enters.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +24,8 @@ LONGEST = 64
 
 
 def lowered(graph: Graph) -> Graph:
-    """The same function with maxima, minima, max-pools and sorted pairs written with relu; other nodes as they are.
+    """The same function with maxima, minima, max-pools and sorted pairs written with relu; other
+    nodes as they are.
 
     A node that is taken apart keeps its name, so that what is known of its value still applies.
     """
@@ -66,13 +68,17 @@ class _Writer:
     def larger(self, a: Ref, b: Ref) -> Ref:
         """max(a, b)."""
         shape = self.shapes[a.name]
-        rest = self.call(aten.relu.default, self.call(aten.sub.Tensor, b, a, shape=shape), shape=shape)
+        rest = self.call(
+            aten.relu.default, self.call(aten.sub.Tensor, b, a, shape=shape), shape=shape
+        )
         return self.call(aten.add.Tensor, a, rest, shape=shape)
 
     def smaller(self, a: Ref, b: Ref) -> Ref:
         """min(a, b) = a - relu(a - b)."""
         shape = self.shapes[a.name]
-        rest = self.call(aten.relu.default, self.call(aten.sub.Tensor, a, b, shape=shape), shape=shape)
+        rest = self.call(
+            aten.relu.default, self.call(aten.sub.Tensor, a, b, shape=shape), shape=shape
+        )
         return self.call(aten.sub.Tensor, a, rest, shape=shape)
 
     def picked(self, x: Ref, axis: int, places: Tensor) -> Ref:
@@ -91,7 +97,8 @@ class _Writer:
 
 
 def _members(windows: Windows) -> Iterator[Tensor]:
-    """The first member of every window, the second, and so on; the last one again where a window is short."""
+    """The first member of every window, the second, and so on; the last one again where a window is
+    short."""
     order = windows.members.cumsum(1) * windows.members
     counts = windows.members.sum(1)
     for number in range(1, int(counts.max().item()) + 1):
@@ -111,10 +118,18 @@ def _pool(writer: _Writer, x: Ref, windows: Sequence[Windows]) -> Ref | None:
 
 
 def _max_pool(
-    writer: _Writer, self: Ref, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+    writer: _Writer,
+    self: Ref,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool,
 ) -> Ref | None:
     dims = writer.node.target._schema.name.split("max_pool")[1][0]  # type: ignore[attr-defined]
-    kernel, steps, pads, gaps = (sizes(v, int(dims)) for v in (kernel_size, stride or kernel_size, padding, dilation))
+    kernel, steps, pads, gaps = (
+        sizes(v, int(dims)) for v in (kernel_size, stride or kernel_size, padding, dilation)
+    )
     space = writer.shapes[self.name][-int(dims) :]
     settings = zip(space, kernel, steps, pads, gaps, strict=True)
     return _pool(writer, self, [sliding(*setting, ceil_mode) for setting in settings])
@@ -122,7 +137,11 @@ def _max_pool(
 
 def _adaptive_max_pool(writer: _Writer, self: Ref, output_size: Sequence[int]) -> Ref | None:
     space = writer.shapes[self.name][-len(output_size) :]
-    return _pool(writer, self, [adaptive(size, count) for size, count in zip(space, output_size, strict=True)])
+    return _pool(
+        writer,
+        self,
+        [adaptive(size, count) for size, count in zip(space, output_size, strict=True)],
+    )
 
 
 def _maximum(writer: _Writer, self: Any, other: Any) -> Ref | None:

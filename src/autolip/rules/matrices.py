@@ -1,4 +1,5 @@
-"""Matrix products: exact by a constant on either side, a gain towards each of two varying factors."""
+"""Matrix products: exact by a constant on either side, a gain towards each of two varying
+factors."""
 
 import torch
 from torch import Tensor
@@ -11,7 +12,17 @@ from autolip.operators.dense import Dense
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.index import Incidence
 from autolip.operators.operator import Operator
-from autolip.rules.linear import Shape, Value, combination, constant_of, expansion, scaled, shape_of, shifted, tensor_of
+from autolip.rules.linear import (
+    Shape,
+    Value,
+    combination,
+    constant_of,
+    expansion,
+    scaled,
+    shape_of,
+    shifted,
+    tensor_of,
+)
 from autolip.rules.products import matrix_product
 from autolip.rules.rule import Action, Constant, Example, Operand, Variable, rule
 from autolip.slopes import Gain, Slope
@@ -54,7 +65,9 @@ def along(matrix: Tensor, shape: Shape, axis: int, relative_error: float = 0.0) 
     return compose(Incidence(lambda t: t.movedim(-1, axis), dense.out_shape), dense, last)
 
 
-def product(left: Value, right: Value, addend: Value | None = None, beta: float = 1.0, alpha: float = 1.0) -> Action:
+def product(
+    left: Value, right: Value, addend: Value | None = None, beta: float = 1.0, alpha: float = 1.0
+) -> Action:
     """beta * addend + alpha * left @ right: exact where one factor is constant."""
     if isinstance(left, Operand) and isinstance(right, Operand):
         return _varying_product(left, right, addend, beta, alpha)
@@ -67,16 +80,25 @@ def product(left: Value, right: Value, addend: Value | None = None, beta: float 
     return combination(operator.out_shape, (compose(scaling, operator), value), (beta, addend))
 
 
-def _varying_product(left: Operand, right: Operand, addend: Value | None, beta: float, alpha: float) -> Action:
-    """Both factors as batches of matrices of one shape; a factor that serves k of them has k^(1/p) times the gain."""
+def _varying_product(
+    left: Operand, right: Operand, addend: Value | None, beta: float, alpha: float
+) -> Action:
+    """Both factors as batches of matrices of one shape; a factor that serves k of them has k^(1/p)
+    times the gain."""
     probes = (torch.empty(factor.shape, device="meta") for factor in (left, right))
     shape = torch.matmul(*probes).shape
     rows = left.shape if left.dim > 1 else torch.Size((1, *left.shape))
     columns = right.shape if right.dim > 1 else torch.Size((*right.shape, 1))
     batch = torch.broadcast_shapes(rows[:-2], columns[:-2])
-    factors = (_viewed(left, rows, (*batch, *rows[-2:])), _viewed(right, columns, (*batch, *columns[-2:])))
+    factors = (
+        _viewed(left, rows, (*batch, *rows[-2:])),
+        _viewed(right, columns, (*batch, *columns[-2:])),
+    )
     inner = matrix_product(*factors, torch.Size((*batch, rows[-2], columns[-1])))
-    slopes = [(x, _through(gain, x, shape)) for x, (_, gain) in zip((left, right), inner.slopes, strict=True)]
+    slopes = [
+        (x, _through(gain, x, shape))
+        for x, (_, gain) in zip((left, right), inner.slopes, strict=True)
+    ]
     image = Interval(inner.image.lo.reshape(shape), inner.image.hi.reshape(shape))
     action = scaled(Action(tuple(slopes), image), alpha)
     if addend is None:
@@ -95,7 +117,9 @@ def _through(gain: Slope, x: Operand, out_shape: torch.Size) -> Gain:
         raise TypeError("a product of two matrices has a gain towards each")
     copies = Upper(float(gain.in_shape.numel() // max(x.shape.numel(), 1)))
     more = {Norm.L1: copies, Norm.L2: copies.sqrt(), Norm.LINF: Upper(1.0)}
-    return Gain(x.shape, out_shape, {norm: bound * more[norm] for norm, bound in gain.norms.items()})
+    return Gain(
+        x.shape, out_shape, {norm: bound * more[norm] for norm, bound in gain.norms.items()}
+    )
 
 
 @rule(
@@ -107,7 +131,9 @@ def _through(gain: Slope, x: Operand, out_shape: torch.Size) -> Gain:
 def linear(input: Value, weight: Value, bias: Value | None) -> Action:
     """Exact: the weight matrix along the last axis."""
     if isinstance(weight, Operand):
-        raise UnsupportedOperation("the weight of a linear layer depends on the input: write it as a product, x @ w.T")
+        raise UnsupportedOperation(
+            "the weight of a linear layer depends on the input: write it as a product, x @ w.T"
+        )
     matrix = tensor_of(weight)
     return product(input, matrix.mT if matrix.dim() > 1 else matrix, bias)
 

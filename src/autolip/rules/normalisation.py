@@ -1,18 +1,23 @@
-"""Normalisation: by stored statistics a diagonal map; by the input's own statistics a gain, sharper on a region.
+"""Normalisation: by stored statistics a diagonal map; by the input's own statistics a gain, sharper
+on a region.
 
-Block by block of n entries, y = w (x - m) / s + b with s^2 = v + eps, m the mean and v the variance (or, without
-centring, m = 0 and v the mean square).  With t = v / s^2 < 1 and u = (x - m) / s, sum u^2 = n t, the derivative is
+Block by block of n entries, y = w (x - m) / s + b with s^2 = v + eps, m the mean and v the variance
+(or, without centring, m = 0 and v the mean square).  With t = v / s^2 < 1 and u = (x - m) / s, sum
+u^2 = n t, the derivative is
 
     J = (I - 1 1^T / n - u u^T / n) / s          (without centring the second term is missing).
 
-* l2: J s is symmetric with eigenvalues 1, 0 (on the constants, if centred) and 1 - t (along u): at most 1.
-* l1 and linf (J is symmetric): the absolute sum of row i, with a = u_i^2 <= n - 1 if centred and sum_j u_j = 0, is by
-  the inequality of Cauchy and Schwarz over j != i at most
-      (n - 1 - a + sqrt((n - 1) (n - 1 - a) (1 + a))) / n <= (1 + sqrt(n)) / 2,  and 2 - 2/n (a = 0) where n <= 4.
-  Without centring it is 1 - a/n + sqrt(a (n - 1) (n t - a)) / n <= 1 + t (sqrt(n) - 1) / 2 <= (1 + sqrt(n)) / 2.
+* l2: J s is symmetric with eigenvalues 1, 0 (on the constants, if centred) and 1 - t (along u): at
+  most 1.
+* l1 and linf (J is symmetric): the absolute sum of row i, with a = u_i^2 <= n - 1 if centred and
+  sum_j u_j = 0, is by the inequality of Cauchy and Schwarz over j != i at most
+      (n - 1 - a + sqrt((n - 1) (n - 1 - a) (1 + a))) / n <= (1 + sqrt(n)) / 2,  and 2 - 2/n (a = 0)
+      where n <= 4.
+  Without centring it is 1 - a/n + sqrt(a (n - 1) (n t - a)) / n <= 1 + t (sqrt(n) - 1) / 2 <= (1 +
+  sqrt(n)) / 2.
 
-A secant is the mean of J along a segment, so a gain at the least s of a convex region holds for it; and globally
-s >= sqrt(eps).
+A secant is the mean of J along a segment, so a gain at the least s of a convex region holds for it;
+and globally s >= sqrt(eps).
 """
 
 import math
@@ -40,27 +45,40 @@ SLACK = 2.0**-48
 """Relative error allowed for a dozen float64 operations, generously."""
 
 
-# By stored statistics -------------------------------------------------------------------------------------------
+# By stored statistics
+# -------------------------------------------------------------------------------------------
 
 
 def by_statistics(
-    x: Operand, weight: Tensor | None, bias: Tensor | None, mean: Tensor, variance: Tensor, eps: float
+    x: Operand,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mean: Tensor,
+    variance: Tensor,
+    eps: float,
 ) -> Action:
     """Exact: w / sqrt(var + eps) for each channel (axis 1)."""
     require_constant(weight=weight, bias=bias, running_mean=mean, running_var=variance)
     if not bool((variance + eps > 0).all()):
-        raise InputError("a running variance plus eps is not positive: the stored statistics are damaged")
+        raise InputError(
+            "a running variance plus eps is not positive: the stored statistics are damaged"
+        )
     weight = torch.ones_like(variance) if weight is None else weight
     scale = weight / torch.sqrt(variance + eps)
     if not bool((scale.isfinite() & ((scale.abs() >= TINY) | (weight == 0))).all()):
-        raise InputError("a weight over its standard deviation is beyond the range of float64: rescale the layer")
-    # The sum, the root and the quotient err by u each, the first one halved by the root: 2.5 u, and less than 4 u.
+        raise InputError(
+            "a weight over its standard deviation is beyond the range of float64: rescale the layer"
+        )
+    # The sum, the root and the quotient err by u each, the first one halved by the root: 2.5 u, and
+    # less than 4 u.
     error = 4 * UNIT
     columns = [1] * (x.dim - 2)
     diagonal = Diagonal(scale.reshape(-1, *columns), x.shape, error)
     negative = Interval(-mean, -mean) * Interval(scale, scale).widen(relative=error)
     offset = negative if bias is None else negative + Interval(bias, bias)
-    spread = Interval(*(end.reshape(-1, *columns).expand(x.shape) for end in (offset.lo, offset.hi)))
+    spread = Interval(
+        *(end.reshape(-1, *columns).expand(x.shape) for end in (offset.lo, offset.hi))
+    )
     return Action(((x, Exact(diagonal)),), shifted(image(diagonal, x.range), spread))
 
 
@@ -104,18 +122,21 @@ def batch_norm(
     """Exact: weight / sqrt(running variance + eps) for each channel."""
     if training or running_mean is None or running_var is None:
         raise InputError(
-            "batch norm by the statistics of the batch couples the samples: call model.eval(), with "
+            "batch norm by the statistics of the batch couples the samples: call "
+            "model.eval(), with "
             "track_running_stats=True"
         )
     return by_statistics(input, weight, bias, running_mean, running_var, eps)
 
 
-# By the input's own statistics ----------------------------------------------------------------------------------
+# By the input's own statistics
+# ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """How a tensor falls into blocks that are normalised apart: `rows(t)` is (blocks, n); each lies along `dims`."""
+    """How a tensor falls into blocks that are normalised apart: `rows(t)` is (blocks, n); each lies
+    along `dims`."""
 
     shape: torch.Size
     count: int
@@ -132,12 +153,17 @@ class Blocks:
 
 
 def by_itself(x: Operand, blocks: Blocks, weight: Tensor | None, bias: Tensor | None) -> Action:
-    """Gain(l2: max |w| / s, l1 and linf: (1 + sqrt(n)) / 2 times as much), s the least on the region; see above."""
+    """Gain(l2: max |w| / s, l1 and linf: (1 + sqrt(n)) / 2 times as much), s the least on the
+    region; see above."""
     require_constant(weight=weight, bias=bias)
     values = Interval(blocks.rows(x.range.lo), blocks.rows(x.range.hi))
     least = _least_spread(values, blocks.centred)
-    largest_weight = torch.ones((), dtype=DTYPE) if weight is None else blocks.rows(weight).abs().amax(1)
-    steepest = _quotient_above(largest_weight, least, blocks.eps).max().item() if blocks.count else 0.0
+    largest_weight = (
+        torch.ones((), dtype=DTYPE) if weight is None else blocks.rows(weight).abs().amax(1)
+    )
+    steepest = (
+        _quotient_above(largest_weight, least, blocks.eps).max().item() if blocks.count else 0.0
+    )
     gain = Gain(x.shape, x.shape, _norms(steepest, blocks), blocks.dims)
     unit = _image(values, least, blocks)
     result = Interval(unit.lo.reshape(x.shape), unit.hi.reshape(x.shape))
@@ -169,10 +195,10 @@ def _quotient_above(w: Tensor, spread: Tensor, eps: float) -> Tensor:
 def _least_spread(x: Interval, centred: bool) -> Float[Tensor, " blocks"]:
     """A lower bound on the variance (on the mean square) over a box.
 
-    The variance is min_c v(c; x), v the mean of (x_i - c)^2, so its minimum over the box is that of the mean of
-    dist(c, [lo_i, hi_i])^2 over c.  This is convex, and its minimiser lies between min hi and max lo (if these cross,
-    all intervals share a point and the minimum is 0), so at any c between them
-    v(c) - |v'(c)| (max lo - min hi) is a lower bound; bisection makes v'(c) small.
+    The variance is min_c v(c; x), v the mean of (x_i - c)^2, so its minimum over the box is that of
+    the mean of dist(c, [lo_i, hi_i])^2 over c.  This is convex, and its minimiser lies between min
+    hi and max lo (if these cross, all intervals share a point and the minimum is 0), so at any c
+    between them v(c) - |v'(c)| (max lo - min hi) is a lower bound; bisection makes v'(c) small.
     """
     if not centred:
         return _distances(x, torch.zeros(len(x.lo), dtype=DTYPE))[0]
@@ -192,7 +218,8 @@ def _least_spread(x: Interval, centred: bool) -> Float[Tensor, " blocks"]:
 
 
 def _distances(x: Interval, c: Float[Tensor, " blocks"]) -> tuple[Tensor, Tensor, Tensor]:
-    """The mean of dist(c, [lo_i, hi_i])^2 rounded down, its derivative, and the rounding error of that."""
+    """The mean of dist(c, [lo_i, hi_i])^2 rounded down, its derivative, and the rounding error of
+    that."""
     n = x.lo.shape[1]
     below, above = (x.lo - c[:, None]).clamp(min=0), (c[:, None] - x.hi).clamp(min=0)
     error = gamma(n + 8)
@@ -203,14 +230,18 @@ def _distances(x: Interval, c: Float[Tensor, " blocks"]) -> tuple[Tensor, Tensor
 
 
 def _greatest_spread(x: Interval, centred: bool) -> Float[Tensor, " blocks"]:
-    """An upper bound on the variance (on the mean square): the mean of (x_i - c)^2 is one for every c."""
-    centre = (x.lo / 2 + x.hi / 2).mean(1, keepdim=True).nan_to_num(0.0, 0.0, 0.0) if centred else 0.0
+    """An upper bound on the variance (on the mean square): the mean of (x_i - c)^2 is one for every
+    c."""
+    centre = (
+        (x.lo / 2 + x.hi / 2).mean(1, keepdim=True).nan_to_num(0.0, 0.0, 0.0) if centred else 0.0
+    )
     far = torch.maximum((x.lo - centre).abs(), (x.hi - centre).abs())
     return (far**2).mean(1) * (1 + gamma(x.lo.shape[1] + 8)) + TINY
 
 
 def _image(x: Interval, least: Tensor, blocks: Blocks) -> Interval:
-    """u = d / s with d = x_i - m: s^2 >= max(least v, d^2 / (n - 1)) + eps, s^2 <= greatest v + eps."""
+    """u = d / s with d = x_i - m: s^2 >= max(least v, d^2 / (n - 1)) + eps, s^2 <= greatest v +
+    eps."""
     n = blocks.size - 1 if blocks.centred else blocks.size
     if n == 0 or not x.lo.numel():
         return Interval.uniform(0.0, 0.0, x.shape)
@@ -228,7 +259,9 @@ def _deviations(x: Interval) -> Interval:
     size = torch.where(x.magnitude().isfinite(), x.magnitude(), 0.0)
     slack = (size + size.sum(1, keepdim=True) / n) * gamma(n + 8)
     lo, hi = lo - slack, hi + slack
-    return Interval(torch.where(lo.isnan(), -math.inf, lo), torch.where(hi.isnan(), math.inf, hi)).widen()
+    return Interval(
+        torch.where(lo.isnan(), -math.inf, lo), torch.where(hi.isnan(), math.inf, hi)
+    ).widen()
 
 
 def _ratio(d: Tensor, least: Tensor, greatest: Tensor, eps: float, n: int) -> Tensor:
@@ -257,7 +290,8 @@ def layer_norm(
     eps: float,
     cudnn_enable: bool,
 ) -> Action:
-    """Gain(l2: max |w| / s, l1 and linf: (1 + sqrt(n)) / 2 times that), s = sqrt(least variance + eps)."""
+    """Gain(l2: max |w| / s, l1 and linf: (1 + sqrt(n)) / 2 times that), s = sqrt(least variance +
+    eps)."""
     return by_itself(input, _trailing(input, len(normalized_shape), True, eps), weight, bias)
 
 
@@ -267,8 +301,11 @@ def layer_norm(
     Example(Variable(2, 3, 4), [3, 4], None, 0.5),
     Example(Variable(3, 1), [1], Constant(1), 1e-5),
 )
-def rms_norm(input: Operand, normalized_shape: Sequence[int], weight: Tensor | None, eps: float | None) -> Action:
-    """Gain(l2: max |w| / s, l1 and linf: (1 + sqrt(n)) / 2 times that), s = sqrt(least mean square + eps)."""
+def rms_norm(
+    input: Operand, normalized_shape: Sequence[int], weight: Tensor | None, eps: float | None
+) -> Action:
+    """Gain(l2: max |w| / s, l1 and linf: (1 + sqrt(n)) / 2 times that), s = sqrt(least mean square
+    + eps)."""
     if eps is None:
         raise InputError("an RMS norm without eps depends on the precision it runs in: give eps")
     return by_itself(input, _trailing(input, len(normalized_shape), False, eps), weight, None)
@@ -286,9 +323,15 @@ def _trailing(x: Operand, axes: int, centred: bool, eps: float) -> Blocks:
     Example(Variable(2, 4, 2, 2), 1, Constant(4)),
 )
 def group_norm(
-    input: Operand, num_groups: int, weight: Tensor | None, bias: Tensor | None, eps: float, cudnn_enabled: bool
+    input: Operand,
+    num_groups: int,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    cudnn_enabled: bool,
 ) -> Action:
-    """Gain(l2: max |w| / s, l1 and linf: (1 + sqrt(n)) / 2 times that), s = sqrt(least variance + eps)."""
+    """Gain(l2: max |w| / s, l1 and linf: (1 + sqrt(n)) / 2 times that), s = sqrt(least variance +
+    eps)."""
     blocks = Blocks(input.shape, input.shape[0] * num_groups, tuple(range(1, input.dim)), True, eps)
     return by_itself(input, blocks, _channelwise(weight, input), _channelwise(bias, input))
 
@@ -310,7 +353,8 @@ def instance_norm(
     eps: float,
     cudnn_enabled: bool,
 ) -> Action:
-    """Gain as layer norm, for each channel of each sample; by stored statistics Exact, as batch norm."""
+    """Gain as layer norm, for each channel of each sample; by stored statistics Exact, as batch
+    norm."""
     if not use_input_stats and running_mean is not None and running_var is not None:
         return by_statistics(input, weight, bias, running_mean, running_var, eps)
     blocks = Blocks(input.shape, math.prod(input.shape[:2]), tuple(range(2, input.dim)), True, eps)

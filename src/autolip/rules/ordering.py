@@ -18,11 +18,16 @@ aten = torch.ops.aten
 INF = math.inf
 
 
-def _monotone(x: Operand, function: Callable[[Tensor], Tensor], dims: Sequence[int] | None) -> Action:
-    """An operation whose every output is an order statistic of its block: monotone, and |f(x) - f(y)| <= max |x - y|
-    within the block.  Then it is 1-Lipschitz in every p-norm (at most one output per block, or a rearrangement)."""
+def _monotone(
+    x: Operand, function: Callable[[Tensor], Tensor], dims: Sequence[int] | None
+) -> Action:
+    """An operation whose every output is an order statistic of its block: monotone, and |f(x) -
+    f(y)| <= max |x - y| within the block.  Then it is 1-Lipschitz in every p-norm (at most one
+    output per block, or a rearrangement)."""
     image = Interval(function(x.range.lo), function(x.range.hi))
-    gain = Gain(x.shape, image.shape, dict.fromkeys(Norm, Upper(1.0)), None if dims is None else tuple(dims))
+    gain = Gain(
+        x.shape, image.shape, dict.fromkeys(Norm, Upper(1.0)), None if dims is None else tuple(dims)
+    )
     return Action(((x, gain),), image)
 
 
@@ -85,11 +90,17 @@ def sort_stable(self: Operand, stable: bool | None, dim: int, descending: bool) 
     return _with_positions(self, lambda x: aten.sort.default(x, dim, descending)[0], dim)
 
 
-@rule(aten.topk.default, Example(Variable(2, 5), 3, 1, False, pick=0), Example(Variable(2, 5), 2, pick=0))
+@rule(
+    aten.topk.default,
+    Example(Variable(2, 5), 3, 1, False, pick=0),
+    Example(Variable(2, 5), 2, pick=0),
+)
 def topk(self: Operand, k: int, dim: int, largest: bool, sorted: bool) -> list[Action]:
     """Gain(1): some of the sorted values; the positions jump."""
     if not sorted:
-        raise InputError("topk(sorted=False) returns its values in no particular order: use sorted=True")
+        raise InputError(
+            "topk(sorted=False) returns its values in no particular order: use sorted=True"
+        )
     return _with_positions(self, lambda x: aten.topk.default(x, k, dim, largest, True)[0], dim)
 
 
@@ -124,17 +135,24 @@ def minimum(self: Operand | Tensor, other: Operand | Tensor) -> Action | Pointwi
 
 
 def _larger(a: Operand, b: Operand) -> Action:
-    """max(a, b) = b + relu(a - b): the slopes are s and 1 - s, s in [0, 1]; fixed where the ranges are apart."""
+    """max(a, b) = b + relu(a - b): the slopes are s and 1 - s, s in [0, 1]; fixed where the ranges
+    are apart."""
     image = Interval(torch.maximum(a.range.lo, b.range.lo), torch.maximum(a.range.hi, b.range.hi))
-    return Action(_shares(a, b, first=a.range.lo >= b.range.hi, second=b.range.lo >= a.range.hi), image)
+    return Action(
+        _shares(a, b, first=a.range.lo >= b.range.hi, second=b.range.lo >= a.range.hi), image
+    )
 
 
 def _smaller(a: Operand, b: Operand) -> Action:
     image = Interval(torch.minimum(a.range.lo, b.range.lo), torch.minimum(a.range.hi, b.range.hi))
-    return Action(_shares(a, b, first=a.range.hi <= b.range.lo, second=b.range.hi <= a.range.lo), image)
+    return Action(
+        _shares(a, b, first=a.range.hi <= b.range.lo, second=b.range.hi <= a.range.lo), image
+    )
 
 
-def _shares(a: Operand, b: Operand, first: Tensor, second: Tensor) -> tuple[tuple[Operand, Between], ...]:
+def _shares(
+    a: Operand, b: Operand, first: Tensor, second: Tensor
+) -> tuple[tuple[Operand, Between], ...]:
     second = second & ~first
     return (
         (a, Between(first.double(), (~second).double())),
@@ -176,11 +194,14 @@ def linalg_vector_norm(
     axes = list(range(self.dim)) if dim is None else dim
     size = math.prod(self.shape[axis] for axis in axes)
     norms = {norm: _equivalence(norm.p, float(ord), size) for norm in Norm}
-    return _norm_action(self, lambda x: aten.linalg_vector_norm.default(x, ord, dim, keepdim), norms, axes, size)
+    return _norm_action(
+        self, lambda x: aten.linalg_vector_norm.default(x, ord, dim, keepdim), norms, axes, size
+    )
 
 
 def _equivalence(r: float, p: float, size: int) -> Upper:
-    """||x||_p <= size^max(0, 1/p - 1/r) ||x||_r, for p >= 1; below 1 there is no Lipschitz constant."""
+    """||x||_p <= size^max(0, 1/p - 1/r) ||x||_r, for p >= 1; below 1 there is no Lipschitz
+    constant."""
     if p < 1:
         return Upper(INF)
     if p >= r:
@@ -190,7 +211,11 @@ def _equivalence(r: float, p: float, size: int) -> Upper:
 
 
 def _norm_action(
-    x: Operand, function: Callable[[Tensor], Tensor], norms: dict[Norm, Upper], axes: list[int], size: int
+    x: Operand,
+    function: Callable[[Tensor], Tensor],
+    norms: dict[Norm, Upper],
+    axes: list[int],
+    size: int,
 ) -> Action:
     image = Interval(function(_distance_to_zero(x.range)), function(x.range.magnitude())).widen(
         relative=gamma(size + 8)
@@ -199,21 +224,34 @@ def _norm_action(
     return Action(((x, Gain(x.shape, image.shape, norms, tuple(axes))),), image)
 
 
-@rule(aten.hypot.default, Example(Variable(2, 3), Variable(2, 3)), Example(ConstantTensor(2, 3), Variable(2, 3)))
+@rule(
+    aten.hypot.default,
+    Example(Variable(2, 3), Variable(2, 3)),
+    Example(ConstantTensor(2, 3), Variable(2, 3)),
+)
 def hypot(self: Operand | Tensor, other: Operand | Tensor) -> Action:
     """Between(-1, 1) towards each operand: the gradient of the modulus r is (x / r, y / r)."""
-    ranges = [x.range if isinstance(x, Operand) else Interval(x.double(), x.double()) for x in (self, other)]
+    ranges = [
+        x.range if isinstance(x, Operand) else Interval(x.double(), x.double())
+        for x in (self, other)
+    ]
     sizes = [_distance_to_zero(x) for x in ranges]
     least = torch.hypot(*sizes) * (1 - gamma(4))
-    image = Interval(least, torch.hypot(ranges[0].magnitude(), ranges[1].magnitude())).widen(relative=gamma(4))
+    image = Interval(least, torch.hypot(ranges[0].magnitude(), ranges[1].magnitude())).widen(
+        relative=gamma(4)
+    )
     towards = [
-        (x, _share(span, least)) for x, span in zip((self, other), ranges, strict=True) if isinstance(x, Operand)
+        (x, _share(span, least))
+        for x, span in zip((self, other), ranges, strict=True)
+        if isinstance(x, Operand)
     ]
     return Action(tuple(towards), Interval(image.lo.clamp(min=0.0), image.hi))
 
 
 def _distance_to_zero(x: Interval) -> Tensor:
-    return torch.where((x.lo <= 0) & (x.hi >= 0), torch.zeros_like(x.lo), torch.minimum(x.lo.abs(), x.hi.abs()))
+    return torch.where(
+        (x.lo <= 0) & (x.hi >= 0), torch.zeros_like(x.lo), torch.minimum(x.lo.abs(), x.hi.abs())
+    )
 
 
 def _share(x: Interval, least: Tensor) -> Between:

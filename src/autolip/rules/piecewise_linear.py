@@ -1,4 +1,5 @@
-"""Piecewise linear activations: the relu family, clipping, shrinkage, thresholds, the absolute value."""
+"""Piecewise linear activations: the relu family, clipping, shrinkage, thresholds, the absolute
+value."""
 
 import math
 from collections.abc import Callable
@@ -73,11 +74,17 @@ def _clipped(x: Operand, low: Number | None, high: Number | None) -> Pointwise:
     """min(max(x, low), high); constant where low >= high."""
     low = -INF if low is None else low
     high = INF if high is None else high
-    bottom, top = torch.broadcast_tensors(*(torch.as_tensor(end, dtype=torch.float64) for end in (low, high)))
+    bottom, top = torch.broadcast_tensors(
+        *(torch.as_tensor(end, dtype=torch.float64) for end in (low, high))
+    )
     first = torch.minimum(bottom, top)
     middle = (bottom < top).double()
     return _piecewise(
-        x, lambda x: torch.minimum(torch.maximum(x, bottom), top), (first, top), (first, top), (0.0, middle, 0.0)
+        x,
+        lambda x: torch.minimum(torch.maximum(x, bottom), top),
+        (first, top),
+        (first, top),
+        (0.0, middle, 0.0),
     )
 
 
@@ -137,7 +144,11 @@ def clamp_max(self: Operand, max: float) -> Pointwise:
     return _clipped(self, None, max)
 
 
-@rule(aten.clamp_min.Tensor, Example(Variable(2, 5), Constant(5)), Example(Variable(2, 1), Constant(2, 3)))
+@rule(
+    aten.clamp_min.Tensor,
+    Example(Variable(2, 5), Constant(5)),
+    Example(Variable(2, 1), Constant(2, 3)),
+)
 def clamp_min_by_tensor(self: Operand, min: Tensor) -> Pointwise:
     """Between(0, 1)."""
     require_constant(min=min)
@@ -194,7 +205,9 @@ def prelu(self: Operand, weight: Tensor) -> Pointwise:
 
 
 @rule(aten.rrelu.default, Example(Variable(2, 5)), Example(Variable(3), -2.0, 0.5))
-def rrelu(self: Operand, lower: float, upper: float, training: bool, generator: object) -> Pointwise:
+def rrelu(
+    self: Operand, lower: float, upper: float, training: bool, generator: object
+) -> Pointwise:
     """Between(min(1, s), max(1, s)) with the mean slope s = (lower + upper) / 2, in eval mode."""
     if training:
         raise InputError("rrelu draws random slopes in training mode: call model.eval()")
@@ -216,7 +229,12 @@ def hardsigmoid(self: Operand) -> Pointwise:
     )
 
 
-@rule(aten.softshrink.default, Example(Variable(2, 5)), Example(Variable(3), 0.0), Example(Variable(3), 1.75))
+@rule(
+    aten.softshrink.default,
+    Example(Variable(2, 5)),
+    Example(Variable(3), 0.0),
+    Example(Variable(3), 1.75),
+)
 def softshrink(self: Operand, lambd: float) -> Pointwise:
     """Between(0, 1)."""
     return _piecewise(
@@ -270,7 +288,9 @@ def threshold(self: Operand, threshold: float, value: float) -> Pointwise:
     )
 
 
-@rule(aten.heaviside.default, Example(Variable(2, 5), Constant(5)), Example(Variable(3), Constant()))
+@rule(
+    aten.heaviside.default, Example(Variable(2, 5), Constant(5)), Example(Variable(3), Constant())
+)
 def heaviside(self: Operand, values: Tensor) -> Pointwise:
     """Infinite where the range crosses 0, else Between(0, 0)."""
     require_constant(values=values)

@@ -27,12 +27,14 @@ IMAGE = Variable(2, 2, 7, 6)
 VOLUME = Variable(1, 2, 5, 4, 5)
 
 
-# Windows --------------------------------------------------------------------------------------------------------
+# Windows
+# --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Windows:
-    """The windows of a pool along one axis: which inputs each holds, and how long it is with its padding."""
+    """The windows of a pool along one axis: which inputs each holds, and how long it is with its
+    padding."""
 
     members: Float[Tensor, "windows inputs"]
     lengths: Float[Tensor, " windows"]
@@ -43,8 +45,11 @@ class Windows:
         return int(self.members.sum(0).max().item()) if self.members.numel() else 0
 
 
-def sliding(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> Windows:
-    """Windows `stride` apart; with `ceil_mode` also a last one that starts inside but ends beyond the padding."""
+def sliding(
+    size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool
+) -> Windows:
+    """Windows `stride` apart; with `ceil_mode` also a last one that starts inside but ends beyond
+    the padding."""
     reach = size + 2 * padding - dilation * (kernel - 1) - 1
     count = (reach + (stride - 1 if ceil_mode else 0)) // stride + 1
     if ceil_mode and (count - 1) * stride >= size + padding:
@@ -57,7 +62,8 @@ def sliding(size: int, kernel: int, stride: int, padding: int, dilation: int, ce
 
 
 def adaptive(size: int, count: int) -> Windows:
-    """Window i holds the inputs from floor(i n / m) to ceil((i + 1) n / m); they overlap where m does not divide n."""
+    """Window i holds the inputs from floor(i n / m) to ceil((i + 1) n / m); they overlap where m
+    does not divide n."""
     number = torch.arange(count)[:, None]
     starts, stops = number * size // count, -(-(number + 1) * size // count)
     places = torch.arange(size)
@@ -76,17 +82,25 @@ def _sliding(
     """The windows along each of the last axes, as many as the operation has dimensions."""
     dims = len(padding)
     steps = sizes(stride if len(stride) else kernel, dims)
-    settings = zip(x.shape[-dims:], sizes(kernel, dims), steps, padding, sizes(dilation, dims), strict=True)
+    settings = zip(
+        x.shape[-dims:], sizes(kernel, dims), steps, padding, sizes(dilation, dims), strict=True
+    )
     return [sliding(*setting, ceil) for setting in settings]
 
 
-# Means ----------------------------------------------------------------------------------------------------------
+# Means
+# --------------------------------------------------------------------------------------------------
 
 
-def _mean(x: Operand, windows: Sequence[Windows], counts: Sequence[Tensor], divisor: int | None = None) -> Affine:
-    """Sums along one axis after the other, each divided by its counts, or all at once by `divisor`."""
+def _mean(
+    x: Operand, windows: Sequence[Windows], counts: Sequence[Tensor], divisor: int | None = None
+) -> Affine:
+    """Sums along one axis after the other, each divided by its counts, or all at once by
+    `divisor`."""
     operator: Operator = Diagonal(torch.ones(()), x.shape)
-    for axis, (window, count) in enumerate(zip(windows, counts, strict=True), start=x.dim - len(windows)):
+    for axis, (window, count) in enumerate(
+        zip(windows, counts, strict=True), start=x.dim - len(windows)
+    ):
         inverse, error = reciprocal(count) if divisor is None else (torch.ones_like(count), 0.0)
         matrix = window.members * inverse.unsqueeze(-1)
         operator = compose(along(matrix, operator.out_shape, axis, error), operator)
@@ -154,7 +168,9 @@ def avg_pool2d(
 ) -> Affine:
     """Exact: means over windows, or their sums over a given divisor."""
     padding = sizes(padding, 2)
-    return _mean_sliding(self, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return _mean_sliding(
+        self, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+    )
 
 
 @rule(aten.avg_pool3d.default, *_SETTINGS_3D)
@@ -169,7 +185,9 @@ def avg_pool3d(
 ) -> Affine:
     """Exact: means over windows, or their sums over a given divisor."""
     padding = sizes(padding, 3)
-    return _mean_sliding(self, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return _mean_sliding(
+        self, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+    )
 
 
 @rule(aten.adaptive_avg_pool1d.default, Example(Variable(2, 3, 7), [3]))
@@ -184,18 +202,22 @@ def adaptive_avg_pool(self: Operand, output_size: Sequence[int]) -> Affine:
 
 
 def _adaptive(x: Operand, counts: Sequence[int]) -> list[Windows]:
-    return [adaptive(size, count) for size, count in zip(x.shape[-len(counts) :], counts, strict=True)]
+    return [
+        adaptive(size, count) for size, count in zip(x.shape[-len(counts) :], counts, strict=True)
+    ]
 
 
-# Maxima ---------------------------------------------------------------------------------------------------------
+# Maxima
+# --------------------------------------------------------------------------------------------------
 
 
 def _maximum(x: Operand, windows: Sequence[Windows], pool: Callable[[Tensor], Tensor]) -> Action:
-    """max over w of x minus the same of y is m (x - y) with m >= 0 summing to one (Lebourg's mean value theorem).
+    """max over w of x minus the same of y is m (x - y) with m >= 0 summing to one (Lebourg's mean
+    value theorem).
 
-    So f(x) - f(y) = M (x - y) with rows that sum to 1 and columns to at most c, the largest number of windows that
-    share an input: ||M||_inf <= 1, ||M||_1 <= c, ||M||_2 <= sqrt(||M||_1 ||M||_inf).  Windows are boxes, so c is the
-    product over the axes.
+    So f(x) - f(y) = M (x - y) with rows that sum to 1 and columns to at most c, the largest number
+    of windows that share an input: ||M||_inf <= 1, ||M||_1 <= c, ||M||_2 <= sqrt(||M||_1
+    ||M||_inf).  Windows are boxes, so c is the product over the axes.
     """
     lo, hi = x.range.ends()
     shape = (*x.shape[: -len(windows)], *(len(window.members) for window in windows))
@@ -243,7 +265,8 @@ def _max_rule(target: Callable[..., Any], dims: int, *examples: Example) -> None
         dilation: Sequence[int],
         ceil_mode: bool,
     ) -> list[Action]:
-        """Gain(l1: c, l2: sqrt(c), linf: 1), c the largest number of windows that share an input."""
+        """Gain(l1: c, l2: sqrt(c), linf: 1), c the largest number of windows that share an
+        input."""
         return _max_sliding(target, self, kernel_size, stride, padding, dilation, ceil_mode, dims)
 
 
@@ -279,7 +302,8 @@ _max_rule(aten.max_pool3d_with_indices.default, 3, *_picked(_MAX_3D))
 def _adaptive_max_rule(target: Callable[..., Any], *examples: Example) -> None:
     @rule(target, *examples)
     def adaptive_max_pool(self: Operand, output_size: Sequence[int]) -> list[Action]:
-        """Gain(l1: c, l2: sqrt(c), linf: 1), c the largest number of windows that share an input."""
+        """Gain(l1: c, l2: sqrt(c), linf: 1), c the largest number of windows that share an
+        input."""
         windows = _adaptive(self, output_size)
         values = _maximum(self, windows, lambda end: target(end.contiguous(), output_size)[0])
         return [values, _positions(self, values, len(windows))]
@@ -287,6 +311,8 @@ def _adaptive_max_rule(target: Callable[..., Any], *examples: Example) -> None:
 
 _adaptive_max_rule(aten.adaptive_max_pool1d.default, Example(Variable(2, 3, 7), [3], pick=0))
 _adaptive_max_rule(
-    aten.adaptive_max_pool2d.default, Example(IMAGE, [3, 4], pick=0), Example(Variable(2, 7, 6), [1, 9], pick=0)
+    aten.adaptive_max_pool2d.default,
+    Example(IMAGE, [3, 4], pick=0),
+    Example(Variable(2, 7, 6), [1, 9], pick=0),
 )
 _adaptive_max_rule(aten.adaptive_max_pool3d.default, Example(VOLUME, [2, 3, 4], pick=0))

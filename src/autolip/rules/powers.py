@@ -1,4 +1,5 @@
-"""Powers, roots and reciprocals, evaluated to a few units in the last place whatever their size: `absolute=TINY`."""
+"""Powers, roots and reciprocals, evaluated to a few units in the last place whatever their size:
+`absolute=TINY`."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +13,17 @@ from autolip.errors import InputError, UnsupportedOperation
 from autolip.intervals import TINY, Interval
 from autolip.rules.derive import entrywise, slope_range, value_range
 from autolip.rules.elementary import exponential
-from autolip.rules.rule import Action, Constant, Example, Jump, Operand, Pointwise, Turn, Variable, rule
+from autolip.rules.rule import (
+    Action,
+    Constant,
+    Example,
+    Jump,
+    Operand,
+    Pointwise,
+    Turn,
+    Variable,
+    rule,
+)
 
 aten = torch.ops.aten
 INF = math.inf
@@ -76,7 +87,8 @@ def power(self: Operand, exponent: float) -> Pointwise:
 def _power(
     x: Operand, p: float, value: Callable[[Tensor], Tensor], derivative: Callable[[Tensor], Tensor]
 ) -> Pointwise:
-    """x^p for p != 0: on both signs for an integer p, with a pole at 0 for p < 0; else for x >= 0."""
+    """x^p for p != 0: on both signs for an integer p, with a pole at 0 for p < 0; else for x >=
+    0."""
     limits = (INF if p > 0 else 0.0, INF if p > 1 else 1.0 if p == 1 else 0.0)
     whole, even = p.is_integer(), p % 2 == 0
     at_zero, slope_at_zero = (0.0 if p > 0 else INF), (0.0 if p > 1 else 1.0 if p == 1 else INF)
@@ -133,7 +145,10 @@ def _by_entry(x: Operand, parameters: Tensor, law: Callable[[Operand, float], Po
     slopes, values = Interval.everywhere(shape), Interval.everywhere(shape)
     for parameter in parameters.unique().tolist():
         curve, here = law(x, parameter), parameters == parameter
-        slopes, values = _where(here, slope_range(curve), slopes), _where(here, value_range(curve), values)
+        slopes, values = (
+            _where(here, slope_range(curve), slopes),
+            _where(here, value_range(curve), values),
+        )
     return entrywise(x, slopes, values, shape)
 
 

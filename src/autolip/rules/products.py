@@ -22,7 +22,10 @@ def elementwise_product(left: Operand, right: Operand) -> Action:
     """Between(range of the other factor); a square is Between(2 lo, 2 hi)."""
     if left.name == right.name:
         return _square(left)
-    slopes = ((left, Between(right.range.lo, right.range.hi)), (right, Between(left.range.lo, left.range.hi)))
+    slopes = (
+        (left, Between(right.range.lo, right.range.hi)),
+        (right, Between(left.range.lo, left.range.hi)),
+    )
     return Action(slopes, left.range * right.range)
 
 
@@ -39,7 +42,10 @@ def quotient(left: Operand, right: Operand) -> Action:
     """x1/y1 - x2/y2 = (1/y1) dx - (x2/(y1 y2)) dy; infinite where the divisor's range meets 0."""
     inverse = _reciprocal(right.range)
     towards_right = left.range * inverse * inverse
-    slopes = ((left, Between(inverse.lo, inverse.hi)), (right, Between(-towards_right.hi, -towards_right.lo)))
+    slopes = (
+        (left, Between(inverse.lo, inverse.hi)),
+        (right, Between(-towards_right.hi, -towards_right.lo)),
+    )
     return Action(slopes, left.range * inverse)
 
 
@@ -47,31 +53,39 @@ def _reciprocal(y: Interval) -> Interval:
     """1 / y, everything where y meets 0."""
     crosses = (y.lo <= 0) & (y.hi >= 0)
     safe = Interval(
-        torch.where(crosses, torch.ones_like(y.lo), y.lo), torch.where(crosses, torch.ones_like(y.hi), y.hi)
+        torch.where(crosses, torch.ones_like(y.lo), y.lo),
+        torch.where(crosses, torch.ones_like(y.hi), y.hi),
     )
     inverse = Interval(1 / safe.hi, 1 / safe.lo).widen()
     infinite = torch.full_like(y.lo, math.inf)
-    return Interval(torch.where(crosses, -infinite, inverse.lo), torch.where(crosses, infinite, inverse.hi))
+    return Interval(
+        torch.where(crosses, -infinite, inverse.lo), torch.where(crosses, infinite, inverse.hi)
+    )
 
 
 def matrix_product(left: Operand, right: Operand, shape: torch.Size) -> Action:
-    """Gain towards each factor: the largest norm that the other factor has on its range, batch by batch.
+    """Gain towards each factor: the largest norm that the other factor has on its range, batch by
+    batch.
 
     ||dL R||_F <= ||dL||_F ||R||_2; entrywise l1 and linf gains are row and column sums of |R|, and alike for L dR.
     """
     by_left = _gain(left, right.range.magnitude().mT, shape)
     by_right = _gain(right, left.range.magnitude(), shape)
-    return Action(((left, by_left), (right, by_right)), _product_range(left.range, right.range, shape))
+    return Action(
+        ((left, by_left), (right, by_right)), _product_range(left.range, right.range, shape)
+    )
 
 
 def _gain(operand: Operand, other: Tensor, shape: torch.Size) -> Gain:
-    """Gains of X -> M X for all |M| <= other entrywise (of the transposed product, for the left factor)."""
+    """Gains of X -> M X for all |M| <= other entrywise (of the transposed product, for the left
+    factor)."""
     norms = {norm: _largest(other, norm) for norm in Norm}
     return Gain(operand.shape, shape, norms)
 
 
 def _largest(magnitudes: Tensor, norm: Norm) -> Upper:
-    """||M||_{p -> p} over the batch, for every matrix dominated entrywise: that of the dominating one."""
+    """||M||_{p -> p} over the batch, for every matrix dominated entrywise: that of the dominating
+    one."""
     if not magnitudes.isfinite().all():
         return INFINITE
     bound = operator_norm(Dense(magnitudes.contiguous()), norm, norm, NormOptions())
@@ -81,8 +95,8 @@ def _largest(magnitudes: Tensor, norm: Norm) -> Upper:
 def _product_range(left: Interval, right: Interval, shape: torch.Size) -> Interval:
     """Centre and radius: L R lies in Lc Rc +- (|Lc| Rr + Lr |Rc| + Lr Rr).
 
-    Of n terms, the centre loses n units of (|Lc| + Lr) (|Rc| + Rr), the spread n + 2 and the ends 4: fewer than the
-    slack has.
+    Of n terms, the centre loses n units of (|Lc| + Lr) (|Rc| + Rr), the spread n + 2 and the ends
+    4: fewer than the slack has.
     """
     if not (left.is_bounded and right.is_bounded):
         return Interval.everywhere(shape)
@@ -92,7 +106,9 @@ def _product_range(left: Interval, right: Interval, shape: torch.Size) -> Interv
     size = (left_middle.abs() + left_radius) @ (right_middle.abs() + right_radius)
     spread = left_middle.abs() @ right_radius + left_radius @ (right_middle.abs() + right_radius)
     slack = size * gamma(4 * left.shape[-1] + 8) + left.shape[-1] * TINY
-    return Interval((centre - spread - slack).expand(shape), (centre + spread + slack).expand(shape))
+    return Interval(
+        (centre - spread - slack).expand(shape), (centre + spread + slack).expand(shape)
+    )
 
 
 def _middle(x: Interval) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,9 @@ from autolip.rules.derive import action_of
 from autolip.rules.rule import RULES, Action, Operand
 
 
-def slopes_on(graph: Graph, region: Region, known: Mapping[str, Interval] | None = None) -> SlopeGraph:
+def slopes_on(
+    graph: Graph, region: Region, known: Mapping[str, Interval] | None = None
+) -> SlopeGraph:
     """The slope sets of every operation of the network, for inputs in the region.
 
     `known` holds intervals that are already known to contain the values of some nodes.
@@ -24,7 +26,9 @@ def slopes_on(graph: Graph, region: Region, known: Mapping[str, Interval] | None
     for node in graph.nodes:
         action = _act(node, operands)
         edges = tuple(Edge(operand.name, slope) for operand, slope in action.slopes)
-        image = action.image.meet(known[node.name]) if known and node.name in known else action.image
+        image = (
+            action.image.meet(known[node.name]) if known and node.name in known else action.image
+        )
         vertices.append(Vertex(node.name, node.shape, edges, image, node.place, str(node.target)))
         operands[node.name] = Operand(node.name, node.shape, image)
     return SlopeGraph(graph.input, tuple(vertices), graph.output)
@@ -37,7 +41,8 @@ def require_rules(graph: Graph) -> None:
         lines = "\n".join(f"  {node.target} at {node.place}" for node in missing)
         raise UnsupportedOperation(
             f"no rule for {len(missing)} operation{'s' * (len(missing) > 1)}:\n{lines}\n"
-            "`autolip rules` lists what is supported; write a rule with `@rule`, or replace the operation"
+            "`autolip rules` lists what is supported; write a rule with `@rule`, or "
+            "replace the operation"
         )
 
 
@@ -54,7 +59,9 @@ def _act(node: Node, operands: dict[str, Operand]) -> Action:
 
 def _check_shapes(node: Node, action: Action) -> None:
     shapes: list[Any] = [(slope.in_shape, operand.shape) for operand, slope in action.slopes]
-    shapes += [(slope.out_shape, node.shape) for _, slope in action.slopes] + [(action.image.shape, node.shape)]
+    shapes += [(slope.out_shape, node.shape) for _, slope in action.slopes] + [
+        (action.image.shape, node.shape)
+    ]
     if any(tuple(got) != tuple(wanted) for got, wanted in shapes):
         raise AutolipError(
             f"the rule for {node.target} disagrees with its operation's shapes at {node.place}: "

@@ -1,4 +1,5 @@
-"""Enlarging by linear and cubic interpolation: one matrix along each axis, with exact rational weights."""
+"""Enlarging by linear and cubic interpolation: one matrix along each axis, with exact rational
+weights."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -28,10 +29,11 @@ VOLUME = Variable(1, 2, 3, 2, 4)
 def interpolation(
     size: int, count: int, kernel: Kernel, align_corners: bool, scale: float | None
 ) -> tuple[Float[Tensor, "count size"], float]:
-    """The matrix that samples `size` entries at `count` places, and its relative error: each weight is rounded once.
+    """The matrix that samples `size` entries at `count` places, and its relative error: each weight
+    is rounded once.
 
-    Place i is at i (n - 1) / (m - 1) with aligned corners, else at (i + 1/2) r - 1/2 with r the step: the reciprocal
-    of the scale factor where one was given, else n / m.
+    Place i is at i (n - 1) / (m - 1) with aligned corners, else at (i + 1/2) r - 1/2 with r the
+    step: the reciprocal of the scale factor where one was given, else n / m.
     """
     matrix, exact = torch.zeros(count, size, dtype=DTYPE), True
     step = 1 / Fraction(scale) if scale is not None and scale > 0 else Fraction(size, count)
@@ -60,7 +62,8 @@ def linear(place: Fraction, size: int) -> Weights:
 
 
 def cubic(place: Fraction, size: int) -> Weights:
-    """Weights of four neighbours by Keys's cubic with A = -3/4 (Keys 1981); the end entries repeat beyond the ends."""
+    """Weights of four neighbours by Keys's cubic with A = -3/4 (Keys 1981); the end entries repeat
+    beyond the ends."""
     left = math.floor(place)
     for j in range(left - 1, left + 3):
         yield min(max(j, 0), size - 1), _keys(abs(place - j))
@@ -74,9 +77,14 @@ def _keys(x: Fraction) -> Fraction:
 
 
 def _resampled(
-    x: Operand, counts: Sequence[int], kernel: Kernel, align_corners: bool, scales: Sequence[float | None]
+    x: Operand,
+    counts: Sequence[int],
+    kernel: Kernel,
+    align_corners: bool,
+    scales: Sequence[float | None],
 ) -> Affine:
-    """Along one axis after the other; PyTorch's linear kernel leaves an axis whose size stays as it is."""
+    """Along one axis after the other; PyTorch's linear kernel leaves an axis whose size stays as it
+    is."""
     operator: Operator = Identity(x.shape)
     axes = range(x.dim - len(counts), x.dim)
     for axis, count, scale in zip(axes, counts, scales, strict=True):
@@ -88,7 +96,11 @@ def _resampled(
 
 
 def _resampled_vec(
-    x: Operand, counts: Sequence[int] | None, kernel: Kernel, align_corners: bool, scales: Sequence[float] | None
+    x: Operand,
+    counts: Sequence[int] | None,
+    kernel: Kernel,
+    align_corners: bool,
+    scales: Sequence[float] | None,
 ) -> Affine:
     """Sizes or scale factors: given factors, an axis has floor(n factor) entries."""
     if counts is None:
@@ -97,7 +109,11 @@ def _resampled_vec(
     return _resampled(x, counts, kernel, align_corners, scales or [None] * len(counts))
 
 
-@rule(aten.upsample_linear1d.vec, Example(SIGNAL, None, False, [1.7]), Example(SIGNAL, [8], True, None))
+@rule(
+    aten.upsample_linear1d.vec,
+    Example(SIGNAL, None, False, [1.7]),
+    Example(SIGNAL, [8], True, None),
+)
 @rule(
     aten.upsample_bilinear2d.vec,
     Example(IMAGE, None, False, [2.0, 1.7]),
@@ -106,10 +122,15 @@ def _resampled_vec(
     Example(IMAGE, None, False, [1.2, 0.5]),
 )
 @rule(
-    aten.upsample_trilinear3d.vec, Example(VOLUME, None, False, [2.0, 1.7, 0.6]), Example(VOLUME, [1, 5, 4], True, None)
+    aten.upsample_trilinear3d.vec,
+    Example(VOLUME, None, False, [2.0, 1.7, 0.6]),
+    Example(VOLUME, [1, 5, 4], True, None),
 )
 def upsample_linear_vec(
-    input: Operand, output_size: Sequence[int] | None, align_corners: bool, scale_factors: Sequence[float] | None
+    input: Operand,
+    output_size: Sequence[int] | None,
+    align_corners: bool,
+    scale_factors: Sequence[float] | None,
 ) -> Affine:
     """Exact: linear interpolation along each axis."""
     return _resampled_vec(input, output_size, linear, align_corners, scale_factors)
@@ -122,14 +143,19 @@ def upsample_linear_vec(
     Example(IMAGE, None, False, [1.2, 0.5]),
 )
 def upsample_bicubic2d_vec(
-    input: Operand, output_size: Sequence[int] | None, align_corners: bool, scale_factors: Sequence[float] | None
+    input: Operand,
+    output_size: Sequence[int] | None,
+    align_corners: bool,
+    scale_factors: Sequence[float] | None,
 ) -> Affine:
     """Exact: cubic interpolation along each axis."""
     return _resampled_vec(input, output_size, cubic, align_corners, scale_factors)
 
 
 @rule(aten.upsample_linear1d.default, Example(SIGNAL, [8], False, 1.7), Example(SIGNAL, [3], True))
-def upsample_linear1d(self: Operand, output_size: Sequence[int], align_corners: bool, scales: float | None) -> Affine:
+def upsample_linear1d(
+    self: Operand, output_size: Sequence[int], align_corners: bool, scales: float | None
+) -> Affine:
     """Exact: linear interpolation."""
     return _resampled(self, output_size, linear, align_corners, [scales])
 
@@ -140,7 +166,11 @@ def upsample_linear1d(self: Operand, output_size: Sequence[int], align_corners: 
     Example(IMAGE, [5, 9], True),
 )
 def upsample_bilinear2d(
-    self: Operand, output_size: Sequence[int], align_corners: bool, scales_h: float | None, scales_w: float | None
+    self: Operand,
+    output_size: Sequence[int],
+    align_corners: bool,
+    scales_h: float | None,
+    scales_w: float | None,
 ) -> Affine:
     """Exact: linear interpolation along each axis."""
     return _resampled(self, output_size, linear, align_corners, [scales_h, scales_w])
@@ -152,7 +182,11 @@ def upsample_bilinear2d(
     Example(IMAGE, [5, 9], True),
 )
 def upsample_bicubic2d(
-    self: Operand, output_size: Sequence[int], align_corners: bool, scales_h: float | None, scales_w: float | None
+    self: Operand,
+    output_size: Sequence[int],
+    align_corners: bool,
+    scales_h: float | None,
+    scales_w: float | None,
 ) -> Affine:
     """Exact: cubic interpolation along each axis."""
     return _resampled(self, output_size, cubic, align_corners, [scales_h, scales_w])

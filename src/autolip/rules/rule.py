@@ -1,8 +1,8 @@
 """What a rule says about an operation, and the table of rules.
 
-A rule is one function, decorated with the ATen overload it is for.  Its parameters are the overload's; those that
-vary with the network's input arrive as `Operand`s, all others as constants.  It answers one question: which linear
-maps can the operation act as on differences?
+A rule is one function, decorated with the ATen overload it is for.  Its parameters are the
+overload's; those that vary with the network's input arrive as `Operand`s, all others as constants.
+It answers one question: which linear maps can the operation act as on differences?
 """
 
 import inspect
@@ -42,7 +42,8 @@ class Affine:
 
 @dataclass(frozen=True)
 class Turn:
-    """A point where a derivative stops being monotone; at a kink or jump of it, the slopes on both sides."""
+    """A point where a derivative stops being monotone; at a kink or jump of it, the slopes on both
+    sides."""
 
     at: Tensor | float
     left: Tensor | float | None = None
@@ -51,7 +52,8 @@ class Turn:
 
 @dataclass(frozen=True)
 class Jump:
-    """A point where a function is discontinuous, and its limits from the left and from the right."""
+    """A point where a function is discontinuous, and its limits from the left and from the
+    right."""
 
     at: Tensor | float
     left: Tensor | float
@@ -60,13 +62,15 @@ class Jump:
 
 @dataclass(frozen=True)
 class Pointwise:
-    """A scalar function applied entrywise; slope interval and image are derived from this one record.
+    """A scalar function applied entrywise; slope interval and image are derived from this one
+    record.
 
-    Between consecutive `value_turns` and `jumps` the value is monotone, between consecutive `slope_turns` the
-    derivative is; `value_limits` and `slope_limits` are their limits at the two ends of the `domain`, outside of
-    which the function is undefined.  `error` is what float64 evaluation of either may be off by, relatively, and
-    `absolute` what it may be off by absolutely (by default as much; both 0 for functions such as relu, whose values
-    are exact).  `values_within` and `slopes_within` are known bounds that need no such allowance.
+    Between consecutive `value_turns` and `jumps` the value is monotone, between consecutive
+    `slope_turns` the derivative is; `value_limits` and `slope_limits` are their limits at the two
+    ends of the `domain`, outside of which the function is undefined.  `error` is what float64
+    evaluation of either may be off by, relatively, and `absolute` what it may be off by absolutely
+    (by default as much; both 0 for functions such as relu, whose values are exact).
+    `values_within` and `slopes_within` are known bounds that need no such allowance.
     """
 
     operand: Operand
@@ -91,7 +95,8 @@ class Pointwise:
 
 @dataclass(frozen=True)
 class Action:
-    """Slopes towards each operand, f(x) - f(y) = sum_i M_i (x_i - y_i), and an interval that contains the values."""
+    """Slopes towards each operand, f(x) - f(y) = sum_i M_i (x_i - y_i), and an interval that
+    contains the values."""
 
     slopes: tuple[tuple[Operand, Slope], ...]
     image: Interval
@@ -111,7 +116,9 @@ class Variable:
     hi: float = 3.0
     boolean: bool = False
 
-    def __init__(self, *shape: int, lo: float = -3.0, hi: float = 3.0, boolean: bool = False) -> None:
+    def __init__(
+        self, *shape: int, lo: float = -3.0, hi: float = 3.0, boolean: bool = False
+    ) -> None:
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "lo", 0.0 if boolean else lo)
         object.__setattr__(self, "hi", 1.0 if boolean else hi)
@@ -120,7 +127,8 @@ class Variable:
 
 @dataclass(frozen=True)
 class Constant:
-    """In an example: a constant tensor argument, drawn from a normal distribution (or positive: its absolute value)."""
+    """In an example: a constant tensor argument, drawn from a normal distribution (or positive: its
+    absolute value)."""
 
     shape: tuple[int, ...]
     positive: bool = False
@@ -169,7 +177,9 @@ class Rule:
         schema = self.target._schema.arguments  # type: ignore[attr-defined]
         bound = dict(zip((argument.name for argument in schema), args, strict=False)) | kwargs
         defaults = {a.name: a.default_value for a in schema if a.name not in bound}
-        outcome = self.function(**{_parameter(name): value for name, value in (defaults | bound).items()})
+        outcome = self.function(
+            **{_parameter(name): value for name, value in (defaults | bound).items()}
+        )
         return tuple(outcome) if isinstance(outcome, Sequence) else (outcome,)
 
 
@@ -187,21 +197,28 @@ def rule(target: Callable[..., Any], *examples: Example) -> Callable[[Function],
     return register
 
 
-def add_rule(target: Callable[..., Any], function: RuleFunction, examples: tuple[Example, ...]) -> None:
-    """Enter a rule into the table; a second rule for the same overload is an error, and so is one without example."""
+def add_rule(
+    target: Callable[..., Any], function: RuleFunction, examples: tuple[Example, ...]
+) -> None:
+    """Enter a rule into the table; a second rule for the same overload is an error, and so is one
+    without example."""
     if target in RULES:
-        raise AutolipError(f"two rules for {target}: {RULES[target].function.__module__} and {function.__module__}")
+        raise AutolipError(
+            f"two rules for {target}: {RULES[target].function.__module__} and {function.__module__}"
+        )
     if not examples:
         raise AutolipError(f"the rule for {target} has no example: give one, it is its test")
     RULES[target] = Rule(target, function.__module__.rsplit(".", 1)[-1], function, examples)
 
 
 def require_constant(**arguments: object) -> None:
-    """Raise UnsupportedOperation where an argument varies with the network's input that must not."""
+    """Raise UnsupportedOperation where an argument varies with the network's input that must
+    not."""
     for name, value in arguments.items():
         if isinstance(value, Operand):
             raise UnsupportedOperation(
-                f"its argument `{name}` depends on the network's input: only a constant one is supported"
+                f"its argument `{name}` depends on the network's input: only a constant "
+                "one is supported"
             )
 
 
@@ -214,4 +231,6 @@ def _check_signature(target: Callable[..., Any], function: RuleFunction) -> None
     wanted = [_parameter(a.name) for a in target._schema.arguments]  # type: ignore[attr-defined]
     given = list(inspect.signature(function).parameters)
     if wanted != given:
-        raise AutolipError(f"the rule for {target} takes {given}, its ATen schema {wanted}: they must be equal")
+        raise AutolipError(
+            f"the rule for {target} takes {given}, its ATen schema {wanted}: they must be equal"
+        )

@@ -13,7 +13,8 @@ from autolip.values import Upper, round_up
 
 aten = torch.ops.aten
 SLACK = 2.0**-44
-"""Relative error allowed for exp, log and sums of float64 here (thousands of terms, a few ulps each)."""
+"""Relative error allowed for exp, log and sums of float64 here (thousands of terms, a few ulps
+each)."""
 
 
 @rule(
@@ -39,8 +40,9 @@ def _safe_softmax(self: Operand, dim: int, dtype: torch.dtype | None) -> Action:
 
 
 def _softmax(x: Operand, dim: int) -> Action:
-    """J = diag(p) - p p^T is symmetric with absolute row sums 2 p_i (1 - p_i), so every p -> p norm is at most the
-    largest of these (Schur for l2); p (1 - p) is largest at the point of its range nearest to 1/2."""
+    """J = diag(p) - p p^T is symmetric with absolute row sums 2 p_i (1 - p_i), so every p -> p norm
+    is at most the largest of these (Schur for l2); p (1 - p) is largest at the point of its range
+    nearest to 1/2."""
     image = softmax_range(x.range, dim)
     nearest = image.lo.clamp(max=0.5).maximum(image.hi.clamp(max=0.5))
     largest = (2 * nearest * (1 - nearest)).max().item() if x.shape.numel() else 0.0
@@ -82,11 +84,15 @@ def _log_softmax_default(self: Operand, dim: int, half_to_float: bool) -> Action
 
 
 def _log_softmax(x: Operand, dim: int) -> Action:
-    """J = I - 1 p^T: column sums 1 + (n - 2) p_j, row sums 2 (1 - p_i); an oblique projection, so its l2 norm is that
-    of 1 p^T, sqrt(n) ||p||_2 (n > 1)."""
+    """J = I - 1 p^T: column sums 1 + (n - 2) p_j, row sums 2 (1 - p_i); an oblique projection, so
+    its l2 norm is that of 1 p^T, sqrt(n) ||p||_2 (n > 1)."""
     n = x.shape[dim] if x.dim else 1
     p = softmax_range(x.range, dim)
-    largest = min(1.0, torch.linalg.vector_norm(p.hi, dim=dim).max().item() * (1 + SLACK)) if x.shape.numel() else 0.0
+    largest = (
+        min(1.0, torch.linalg.vector_norm(p.hi, dim=dim).max().item() * (1 + SLACK))
+        if x.shape.numel()
+        else 0.0
+    )
     norms = {
         Norm.L1: Upper(float(max(n - 1, 1))),
         Norm.L2: Upper(round_up(math.sqrt(n) * largest * (1 + SLACK))),
@@ -113,9 +119,13 @@ def logsumexp(self: Operand, dim: list[int], keepdim: bool) -> Action:
     """Gain(1) in l1, l2, linf: the gradient is a probability vector."""
     span = 0.0
     if self.range.is_bounded:
-        span = (self.range.magnitude().amax() + math.log(max(self.shape.numel(), 1)) + 1).item() * SLACK
+        span = (
+            self.range.magnitude().amax() + math.log(max(self.shape.numel(), 1)) + 1
+        ).item() * SLACK
     lo = aten.logsumexp.default(self.range.lo, dim, keepdim) - span
     hi = aten.logsumexp.default(self.range.hi, dim, keepdim) + span
-    image = Interval(lo.nan_to_num(nan=-math.inf, neginf=-math.inf, posinf=math.inf), hi.nan_to_num(nan=math.inf))
+    image = Interval(
+        lo.nan_to_num(nan=-math.inf, neginf=-math.inf, posinf=math.inf), hi.nan_to_num(nan=math.inf)
+    )
     gain = Gain(self.shape, image.shape, dict.fromkeys(Norm, Upper(1.0)), tuple(dim))
     return Action(((self, gain),), image)

@@ -1,7 +1,9 @@
-"""Wiring: operations that copy entries (and sometimes add them), so that their matrices have entries 0 and 1.
+"""Wiring: operations that copy entries (and sometimes add them), so that their matrices have
+entries 0 and 1.
 
-An operation of this kind is entered by one line of the table: the ATen call itself, applied to the ends of the
-ranges, gives the image; applied to one operand with everything else at zero, it is the linear map towards it.
+An operation of this kind is entered by one line of the table: the ATen call itself, applied to the
+ends of the ranges, gives the image; applied to one operand with everything else at zero, it is the
+linear map towards it.
 """
 
 from collections.abc import Callable
@@ -15,7 +17,15 @@ from torch.utils import _pytree as pytree
 from autolip.intervals import Interval, gamma
 from autolip.operators.index import Incidence
 from autolip.operators.operator import DTYPE
-from autolip.rules.rule import Action, Constant, Example, Operand, Variable, add_rule, require_constant
+from autolip.rules.rule import (
+    Action,
+    Constant,
+    Example,
+    Operand,
+    Variable,
+    add_rule,
+    require_constant,
+)
 from autolip.slopes import Exact
 
 aten = torch.ops.aten
@@ -33,8 +43,9 @@ Substitution = Callable[[Any], Any]
 class Call:
     """A call whose results are sums of entries of its numerical arguments.
 
-    Numerical are the operands, the floating-point tensors, and the plain numbers named in `scalars`.  `by` computes
-    the same from the same positional arguments, whatever the layout in memory.
+    Numerical are the operands, the floating-point tensors, and the plain numbers named in
+    `scalars`.  `by` computes the same from the same positional arguments, whatever the layout in
+    memory.
     """
 
     target: Callable[..., Any]
@@ -54,7 +65,9 @@ class Call:
         argument = self.arguments[name]
         if name in self.scalars:
             return argument if argument is None else substitute(argument)
-        return pytree.tree_map(lambda leaf: substitute(leaf) if _is_numerical(leaf) else leaf, argument)
+        return pytree.tree_map(
+            lambda leaf: substitute(leaf) if _is_numerical(leaf) else leaf, argument
+        )
 
     @property
     def operands(self) -> tuple[Operand, ...]:
@@ -83,15 +96,20 @@ def wired(call: Call) -> list[Action]:
     highs = call.results(lambda leaf: leaf.range.hi if isinstance(leaf, Operand) else leaf)
     counts = call.results(_one)
     images = [_rounded(call, *each) for each in enumerate(zip(lows, highs, counts, strict=True))]
-    return [Action(_slopes(call, number, values.shape), values) for number, values in enumerate(images)]
+    return [
+        Action(_slopes(call, number, values.shape), values) for number, values in enumerate(images)
+    ]
 
 
 def _slopes(call: Call, number: int, shape: torch.Size) -> tuple[tuple[Operand, Exact], ...]:
-    return tuple((x, Exact(Incidence(call.linear_part(x, number), x.shape, shape))) for x in call.operands)
+    return tuple(
+        (x, Exact(Incidence(call.linear_part(x, number), x.shape, shape))) for x in call.operands
+    )
 
 
 def _rounded(call: Call, number: int, values: tuple[Tensor, Tensor, Tensor]) -> Interval:
-    """The image between the ends' results: exact where entries are copied, widened where they are added."""
+    """The image between the ends' results: exact where entries are copied, widened where they are
+    added."""
     lo, hi, count = values
     if not count.numel() or count.max() <= 1:
         return Interval(lo, hi)
@@ -100,7 +118,11 @@ def _rounded(call: Call, number: int, values: tuple[Tensor, Tensor, Tensor]) -> 
 
 
 def _one(leaf: Operand | Tensor | float) -> Tensor | float:
-    return torch.ones((), dtype=DTYPE).expand(leaf.shape) if isinstance(leaf, (Operand, Tensor)) else 1.0
+    return (
+        torch.ones((), dtype=DTYPE).expand(leaf.shape)
+        if isinstance(leaf, (Operand, Tensor))
+        else 1.0
+    )
 
 
 def _size(leaf: Operand | Tensor | float) -> Tensor | float:
@@ -141,10 +163,13 @@ def _with_positions(arguments: dict[str, Any]) -> dict[str, Any]:
     return arguments | {"indices": expanded}
 
 
-# The same calls in a form that torch.vmap and its derivative get right ------------------------------------------
+# The same calls in a form that torch.vmap and its derivative get right
+# ------------------------------------------
 
 
-def _slice_scatter(x: Tensor, src: Tensor, dim: int, start: int | None, end: int | None, step: int) -> Tensor:
+def _slice_scatter(
+    x: Tensor, src: Tensor, dim: int, start: int | None, end: int | None, step: int
+) -> Tensor:
     return x.index_copy(dim, torch.arange(x.shape[dim])[start:end:step], src)
 
 
@@ -160,19 +185,42 @@ def _scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     return x.scatter_add(dim, index, src[tuple(slice(size) for size in index.shape)])
 
 
-# Shapes ---------------------------------------------------------------------------------------------------------
+# Shapes
+# --------------------------------------------------------------------------------------------------
 
 X = Variable(2, 3, 4)
 
-wiring(aten.view.default, Example(X, [4, -1]), by=torch.reshape, claim="the same entries in another shape")
-wiring(aten._unsafe_view.default, Example(X, [6, 4]), by=torch.reshape, claim="the same entries in another shape")
+wiring(
+    aten.view.default,
+    Example(X, [4, -1]),
+    by=torch.reshape,
+    claim="the same entries in another shape",
+)
+wiring(
+    aten._unsafe_view.default,
+    Example(X, [6, 4]),
+    by=torch.reshape,
+    claim="the same entries in another shape",
+)
 wiring(aten.reshape.default, Example(X, [3, 8]), claim="the same entries in another shape")
-wiring(aten.flatten.using_ints, Example(X, 1, -1), Example(X), claim="the same entries in another shape")
+wiring(
+    aten.flatten.using_ints,
+    Example(X, 1, -1),
+    Example(X),
+    claim="the same entries in another shape",
+)
 wiring(aten.unflatten.int, Example(X, -1, [2, 2]), claim="the same entries in another shape")
 wiring(aten.unsqueeze.default, Example(X, -2), claim="the same entries in another shape")
 wiring(aten.squeeze.default, Example(Variable(1, 3, 1)), claim="the same entries in another shape")
-wiring(aten.squeeze.dim, Example(Variable(1, 3, 1), -1), Example(X, 1), claim="the same entries in another shape")
-wiring(aten.squeeze.dims, Example(Variable(1, 3, 1), [0, 1]), claim="the same entries in another shape")
+wiring(
+    aten.squeeze.dim,
+    Example(Variable(1, 3, 1), -1),
+    Example(X, 1),
+    claim="the same entries in another shape",
+)
+wiring(
+    aten.squeeze.dims, Example(Variable(1, 3, 1), [0, 1]), claim="the same entries in another shape"
+)
 wiring(aten.permute.default, Example(X, [2, 0, -2]), claim="a permutation")
 wiring(aten.transpose.int, Example(X, 0, -1), claim="a permutation")
 wiring(aten.t.default, Example(Variable(3, 4)), Example(Variable(3)), claim="a permutation")
@@ -182,7 +230,8 @@ wiring(aten.movedim.int, Example(X, 0, -1), claim="a permutation")
 wiring(aten.movedim.intlist, Example(X, [0, 2], [1, 0]), claim="a permutation")
 wiring(aten.swapaxes.default, Example(X, 0, -1), claim="a permutation")
 
-# Reordering and repeating ---------------------------------------------------------------------------------------
+# Reordering and repeating
+# ---------------------------------------------------------------------------------------
 
 wiring(aten.roll.default, Example(X, [1, -2], [0, 2]), Example(X, [5]), claim="a permutation")
 wiring(aten.flip.default, Example(X, [0, -1]), claim="a permutation")
@@ -198,7 +247,8 @@ wiring(aten.repeat.default, Example(X, [2, 1, 1, 3]))
 wiring(aten.tile.default, Example(X, [2, 3]))
 wiring(aten.repeat_interleave.self_int, Example(X, 2, 1), Example(X, 3))
 
-# Selecting ------------------------------------------------------------------------------------------------------
+# Selecting
+# --------------------------------------------------------------------------------------------------
 
 wiring(aten.slice.Tensor, Example(X, 1, 1), Example(X, -1, -3, 2**63 - 1, 2))
 wiring(aten.select.int, Example(X, 1, -1))
@@ -228,7 +278,8 @@ wiring(aten.diag_embed.default, Example(X, 1, 0, -1))
 wiring(aten.diag.default, Example(Variable(3), 1), Example(Variable(3, 4), -1))
 wiring(aten.embedding.default, Example(Variable(4, 3), torch.tensor([[2, 0], [2, 1]])))
 
-# Joining varying and constant parts -----------------------------------------------------------------------------
+# Joining varying and constant parts
+# -----------------------------------------------------------------------------
 
 wiring(aten.cat.default, Example([X, Constant(2, 1, 4), X], 1), Example([Constant(3), Variable(2)]))
 wiring(aten.stack.default, Example([X, Constant(2, 3, 4), X], -1))
@@ -261,7 +312,8 @@ wiring(aten.scatter.value, Example(X, 1, torch.tensor([[[2, 0]]]), 0.7), scalars
 wiring(aten.index_copy.default, Example(X, 1, torch.tensor([2, 0]), Variable(2, 2, 4)))
 wiring(aten.index_fill.int_Scalar, Example(X, 1, torch.tensor([2, 0]), 0.7), scalars=("value",))
 
-# Padding --------------------------------------------------------------------------------------------------------
+# Padding
+# --------------------------------------------------------------------------------------------------
 
 wiring(
     aten.pad.default,
@@ -280,7 +332,8 @@ wiring(aten.replication_pad1d.default, Example(X, [1, 2]))
 wiring(aten.replication_pad2d.default, Example(X, [1, 2, 0, 2]))
 wiring(aten.replication_pad3d.default, Example(Variable(2, 3, 2, 4), [1, 2, 0, 1, 2, 1]))
 
-# Enlarging by the nearest entry ---------------------------------------------------------------------------------
+# Enlarging by the nearest entry
+# ---------------------------------------------------------------------------------
 
 IMAGE = Variable(1, 2, 3, 4)
 VOLUME = Variable(1, 2, 2, 3, 2)
@@ -292,14 +345,23 @@ wiring(aten.upsample_nearest2d.vec, Example(IMAGE, None, [2.0, 1.5]), Example(IM
 wiring(aten.upsample_nearest3d.default, Example(VOLUME, [3, 5, 1]))
 wiring(aten.upsample_nearest3d.vec, Example(VOLUME, None, [2.0, 1.5, 0.5]))
 wiring(aten._upsample_nearest_exact1d.vec, Example(X, None, [1.5]))
-wiring(aten._upsample_nearest_exact2d.vec, Example(IMAGE, None, [2.0, 1.5]), Example(IMAGE, [7, 2], None))
+wiring(
+    aten._upsample_nearest_exact2d.vec,
+    Example(IMAGE, None, [2.0, 1.5]),
+    Example(IMAGE, [7, 2], None),
+)
 wiring(aten._upsample_nearest_exact3d.vec, Example(VOLUME, None, [2.0, 1.5, 0.5]))
 
-# Adding entries -------------------------------------------------------------------------------------------------
+# Adding entries
+# -------------------------------------------------------------------------------------------------
 
 SUMS = "sums of entries"
 
-wiring(aten.col2im.default, Example(Variable(1, 8, 6), [3, 4], [2, 2], [1, 1], [0, 0], [1, 1]), claim=SUMS)
+wiring(
+    aten.col2im.default,
+    Example(Variable(1, 8, 6), [3, 4], [2, 2], [1, 1], [0, 0], [1, 1]),
+    claim=SUMS,
+)
 wiring(
     aten.scatter_add.default,
     Example(X, 1, torch.tensor([[[2], [2]]]), Variable(2, 2, 4)),

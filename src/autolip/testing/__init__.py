@@ -1,4 +1,5 @@
-"""Laws of rules, operators, methods and regions for your own tests: each raises LawViolation with a counterexample."""
+"""Laws of rules, operators, methods and regions for your own tests: each raises LawViolation with a
+counterexample."""
 
 from autolip.testing.exact import Known, exact_norm
 from autolip.testing.laws import (

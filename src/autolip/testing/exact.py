@@ -1,4 +1,5 @@
-"""||A||_{p -> q} of a small matrix in rational arithmetic, for all nine pairs of the norms l1, l2 and linf."""
+"""||A||_{p -> q} of a small matrix in rational arithmetic, for all nine pairs of the norms l1, l2
+and linf."""
 
 import itertools
 import math
@@ -58,10 +59,12 @@ class Known:
 
 
 def exact_norm(matrix: Tensor | Matrix, p: Norm, q: Norm) -> Known:
-    """||A||_{p -> q}: by columns, rows or sign vectors, for l2 -> l2 by a Rayleigh quotient and a factorisation.
+    """||A||_{p -> q}: by columns, rows or sign vectors, for l2 -> l2 by a Rayleigh quotient and a
+    factorisation.
 
-    The unit ball of l1 has the unit vectors for vertices and that of linf the sign vectors, and a convex function is
-    largest at a vertex; ||A||_{p -> q} = ||A^T||_{q* -> p*} leaves l2 -> l2 only.
+    The unit ball of l1 has the unit vectors for vertices and that of linf the sign vectors, and a
+    convex function is largest at a vertex; ||A||_{p -> q} = ||A^T||_{q* -> p*} leaves l2 -> l2
+    only.
     """
     fractions = rational(matrix)
     if not fractions or not fractions[0]:
@@ -109,14 +112,17 @@ def _images(a: Integers) -> Iterable[list[int]]:
     """A s for all sign vectors s, up to the common sign."""
     width = len(a[0])
     if width > MOST_SIGNS:
-        raise ValueError(f"{2 ** (width - 1)} sign vectors are too many to enumerate: take a smaller matrix")
+        raise ValueError(
+            f"{2 ** (width - 1)} sign vectors are too many to enumerate: take a smaller matrix"
+        )
     for rest in itertools.product((1, -1), repeat=width - 1):
         signs = (1, *rest)
         yield [sum(s * x for s, x in zip(signs, row, strict=True)) for row in a]
 
 
 def _singular(a: Integers) -> Known:
-    """The largest singular value: a vector that attains it nearly, and a proof that it is hardly larger."""
+    """The largest singular value: a vector that attains it nearly, and a proof that it is hardly
+    larger."""
     size = max(abs(x) for row in a for x in row)
     if size == 0:
         return Known.of(0)
@@ -131,15 +137,20 @@ def _singular(a: Integers) -> Known:
 
 
 def is_above_norm(a: Matrix | Integers, square: Fraction) -> bool:
-    """Whether square * I - A^T A is positive semidefinite, by elimination in rational arithmetic."""
+    """Whether square * I - A^T A is positive semidefinite, by elimination in rational
+    arithmetic."""
     rows = a if len(a) >= len(a[0]) else list(zip(*a, strict=True))
     n = len(rows[0])
-    s = [[square * (i == j) - sum(row[i] * row[j] for row in rows) for j in range(n)] for i in range(n)]
+    s = [
+        [square * (i == j) - sum(row[i] * row[j] for row in rows) for j in range(n)]
+        for i in range(n)
+    ]
     return is_exactly_semidefinite(s)
 
 
 def is_exactly_semidefinite(matrix: Sequence[Sequence[Fraction]]) -> bool:
-    """Whether a symmetric matrix is positive semidefinite, by elimination in rational arithmetic."""
+    """Whether a symmetric matrix is positive semidefinite, by elimination in rational
+    arithmetic."""
     n, s = len(matrix), [list(row) for row in matrix]
     for k in range(n):
         if s[k][k] < 0 or (s[k][k] == 0 and any(s[k][k + 1 :])):

@@ -1,4 +1,5 @@
-"""The laws of rules, operators and methods: each is tried where it may break, and fails with a counterexample."""
+"""The laws of rules, operators and methods: each is tried where it may break, and fails with a
+counterexample."""
 
 import itertools
 import math
@@ -22,7 +23,16 @@ from autolip.operators.norms import NormOptions
 from autolip.operators.operator import Operator, flat
 from autolip.regions import Region
 from autolip.rules.derive import action_of
-from autolip.rules.rule import Action, Constant, Example, Operand, Outcome, Pointwise, Rule, Variable
+from autolip.rules.rule import (
+    Action,
+    Constant,
+    Example,
+    Operand,
+    Outcome,
+    Pointwise,
+    Rule,
+    Variable,
+)
 from autolip.slopes import Between, Exact, Gain
 from autolip.values import Upper
 
@@ -34,19 +44,25 @@ class LawViolation(AssertionError):
 def check_rule(rule: Rule, *, seed: int = 0, points: int = 14) -> None:
     """f(x) - f(y) lies in the sum of a rule's slope sets applied to x - y, and f(x) in its image.
 
-    For every example of the rule and a dozen kinds of regions (points, tiny, wide, one-sided, unbounded, touching the
-    example's constants), the operation itself is evaluated in float64 at `points` random places of the region,
-    corners, kinks and close neighbours among them, and all their pairs are compared with what the rule says.
-    Raises LawViolation with example, region and pair.
+    For every example of the rule and a dozen kinds of regions (points, tiny, wide, one-sided,
+    unbounded, touching the example's constants), the operation itself is evaluated in float64 at
+    `points` random places of the region, corners, kinks and close neighbours among them, and all
+    their pairs are compared with what the rule says. Raises LawViolation with example, region and
+    pair.
     """
     generator = torch.Generator().manual_seed(seed)
     for example in rule.examples:
-        refusals = [_check_on(kind, rule, example, points, generator) for kind in (*_KINDS, "mixed", "mixed")]
+        refusals = [
+            _check_on(kind, rule, example, points, generator)
+            for kind in (*_KINDS, "mixed", "mixed")
+        ]
         if all(refusals):
             raise LawViolation(f"{rule.name} refuses its own example {example}: {refusals[0]}")
 
 
-def _check_on(kind: str, rule: Rule, example: Example, points: int, generator: torch.Generator) -> str:
+def _check_on(
+    kind: str, rule: Rule, example: Example, points: int, generator: torch.Generator
+) -> str:
     """Check one example on one kind of region; the reason if the rule refuses it."""
     call = _Call.draw(rule, example, generator)
     marks = call.marks
@@ -57,12 +73,17 @@ def _check_on(kind: str, rule: Rule, example: Example, points: int, generator: t
         outcome = rule(*args, **kwargs)[example.pick or 0]
     except UnsupportedOperation as refusal:
         return str(refusal)
-    xs = [_points(box, v, marks, points, generator) for box, v in zip(boxes, call.variables, strict=True)]
+    xs = [
+        _points(box, v, marks, points, generator)
+        for box, v in zip(boxes, call.variables, strict=True)
+    ]
     values = torch.stack([call.value([x[i] for x in xs]) for i in range(points)])
     try:
         _Trial(outcome, operands, xs, values).check()
     except LawViolation as violation:
-        raise LawViolation(f"{rule.name}, example {example}, region {kind} {boxes}: {violation}") from None
+        raise LawViolation(
+            f"{rule.name}, example {example}, region {kind} {boxes}: {violation}"
+        ) from None
     return ""
 
 
@@ -92,9 +113,12 @@ class _Call:
 
     @property
     def marks(self) -> Tensor:
-        """Numbers where the operation may kink or jump: its constants, their quotients and negatives, 0, 1 and 3."""
+        """Numbers where the operation may kink or jump: its constants, their quotients and
+        negatives, 0, 1 and 3."""
         numbers = [float(leaf) for leaf in self.leaves if isinstance(leaf, int | float)]
-        numbers += [a / b for a, b in itertools.permutations(numbers, 2) if b and math.isfinite(a / b)]
+        numbers += [
+            a / b for a, b in itertools.permutations(numbers, 2) if b and math.isfinite(a / b)
+        ]
         tensors = [leaf.double().flatten() for leaf in self.leaves if isinstance(leaf, Tensor)]
         marks = torch.cat([torch.tensor([0.0, 1.0, 3.0, *numbers], dtype=torch.float64), *tensors])
         marks = marks[marks.isfinite()]
@@ -129,26 +153,42 @@ class _Trial:
         self._check_image(action.image, tolerance)
         self._check_domain(action)
         first, second = torch.triu_indices(len(self.values), len(self.values), 1)
-        steps = {operand: x[first] - x[second] for operand, x in zip(self.operands, self.xs, strict=True)}
+        steps = {
+            operand: x[first] - x[second] for operand, x in zip(self.operands, self.xs, strict=True)
+        }
         rise = self.values[first] - self.values[second]
         surplus = _surplus(action, steps, rise, tolerance[first] + tolerance[second])
         for norm, excess in _excesses(action, steps, surplus):
             if (excess > 0).any():
                 worst = int(excess.argmax())
-                self._fail(f"the slopes do not explain a difference ({norm})", int(first[worst]), int(second[worst]))
+                self._fail(
+                    f"the slopes do not explain a difference ({norm})",
+                    int(first[worst]),
+                    int(second[worst]),
+                )
 
     def _check_shapes(self, action: Action) -> None:
         shape = self.values.shape[1:]
-        wrong = [slope for x, slope in action.slopes if (slope.in_shape, slope.out_shape) != (x.shape, shape)]
+        wrong = [
+            slope
+            for x, slope in action.slopes
+            if (slope.in_shape, slope.out_shape) != (x.shape, shape)
+        ]
         if wrong or action.image.shape != shape:
-            raise LawViolation(f"the shapes are not those of the operation, {tuple(shape)}: {action}")
+            raise LawViolation(
+                f"the shapes are not those of the operation, {tuple(shape)}: {action}"
+            )
 
     def _tolerance(self) -> Tensor:
         """What float64 evaluation of the operation may be off by."""
         size = self.values.abs().nan_to_num(0.0, 0.0, 0.0)
         if isinstance(self.outcome, Pointwise):
             return self.outcome.slack + (self.outcome.error + 4 * UNIT) * size
-        largest = max([size.max().item()] + [x.abs().max().item() for x in self.xs if x.numel()]) if size.numel() else 0
+        largest = (
+            max([size.max().item()] + [x.abs().max().item() for x in self.xs if x.numel()])
+            if size.numel()
+            else 0
+        )
         return torch.full_like(size, 1e-12 * (1 + largest))
 
     def _check_image(self, image: Interval, tolerance: Tensor) -> None:
@@ -165,16 +205,23 @@ class _Trial:
                 undefined = self.values.isnan() & slope.lo.isfinite() & slope.hi.isfinite()
                 if undefined.any():
                     worst = int(flat(undefined).any(1).nonzero()[0])
-                    self._fail("the slopes are finite where the operation is undefined", worst, worst)
+                    self._fail(
+                        "the slopes are finite where the operation is undefined", worst, worst
+                    )
 
     def _fail(self, what: str, i: int, j: int) -> None:
         pair = [(x[i].tolist(), x[j].tolist()) for x in self.xs]
         values = self.values[i].tolist(), self.values[j].tolist()
-        raise LawViolation(f"{what}\n  (x, y) = {pair}\n  (f(x), f(y)) = {values}\n  rule: {self.outcome}")
+        raise LawViolation(
+            f"{what}\n  (x, y) = {pair}\n  (f(x), f(y)) = {values}\n  rule: {self.outcome}"
+        )
 
 
-def _surplus(action: Action, steps: dict[Operand, Tensor], rise: Tensor, tolerance: Tensor) -> Tensor:
-    """How far f(x) - f(y) is from what the exact and the diagonal slopes explain, beyond rounding."""
+def _surplus(
+    action: Action, steps: dict[Operand, Tensor], rise: Tensor, tolerance: Tensor
+) -> Tensor:
+    """How far f(x) - f(y) is from what the exact and the diagonal slopes explain, beyond
+    rounding."""
     lo, hi = torch.zeros_like(rise), torch.zeros_like(rise)
     for operand, slope in action.slopes:
         step = steps[operand]
@@ -194,7 +241,9 @@ def _scaled(slope: Tensor, step: Tensor) -> Tensor:
     return torch.where(step == 0, 0.0, torch.where(slope == 0, 0.0, slope * step))
 
 
-def _excesses(action: Action, steps: dict[Operand, Tensor], surplus: Tensor) -> Iterator[tuple[str, Tensor]]:
+def _excesses(
+    action: Action, steps: dict[Operand, Tensor], surplus: Tensor
+) -> Iterator[tuple[str, Tensor]]:
     """By how much the unexplained part exceeds what the gains allow, for every norm, per pair."""
     gains = [(operand, slope) for operand, slope in action.slopes if isinstance(slope, Gain)]
     if not gains:
@@ -206,7 +255,9 @@ def _excesses(action: Action, steps: dict[Operand, Tensor], surplus: Tensor) -> 
             whole = surplus.new_zeros(len(surplus))
             for operand, _, bound in bounds:
                 length = norm.of_rows(steps[operand].unsqueeze(1))
-                whole += torch.where(length == 0, 0.0, (bound.value if bound else math.inf) * length)
+                whole += torch.where(
+                    length == 0, 0.0, (bound.value if bound else math.inf) * length
+                )
             yield norm.value, norm.of_rows(surplus.unsqueeze(1)) - whole * (1 + 1e-12)
     yield from _block_excesses(gains, steps, surplus)
 
@@ -220,7 +271,9 @@ def _block_excesses(
         return
     inner = _blocks(steps[operand], gain.dims)
     outer = (
-        surplus.reshape(*inner.shape[:2], -1) if surplus.dim() < steps[operand].dim() else _blocks(surplus, gain.dims)
+        surplus.reshape(*inner.shape[:2], -1)
+        if surplus.dim() < steps[operand].dim()
+        else _blocks(surplus, gain.dims)
     )
     for norm, bound in gain.norms.items():
         into = torch.linalg.vector_norm(inner, norm.p, dim=-1)
@@ -238,7 +291,10 @@ def _blocks(x: Tensor, dims: tuple[int, ...]) -> Tensor:
 
 
 _KINDS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]] = {
-    "everywhere": lambda a, b, mark, width: (torch.full_like(a, -math.inf), torch.full_like(a, math.inf)),
+    "everywhere": lambda a, b, mark, width: (
+        torch.full_like(a, -math.inf),
+        torch.full_like(a, math.inf),
+    ),
     "box": lambda a, b, mark, width: (torch.minimum(a, b), torch.maximum(a, b)),
     "tiny": lambda a, b, mark, width: (a, a + 1e-6 * width),
     "point": lambda a, b, mark, width: (a, a),
@@ -249,7 +305,8 @@ _KINDS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tenso
     "left of a mark": lambda a, b, mark, width: (mark - width, mark),
     "around a mark": lambda a, b, mark, width: (mark - width / 8, mark + width),
 }
-"""Regions, by two random points of the variable's own range, a number where the operation may kink, and a width."""
+"""Regions, by two random points of the variable's own range, a number where the operation may kink,
+and a width."""
 
 
 def _box(kind: str, variable: Variable, marks: Tensor, generator: torch.Generator) -> Interval:
@@ -269,7 +326,9 @@ def _box(kind: str, variable: Variable, marks: Tensor, generator: torch.Generato
     return Interval(lo.gather(0, chosen)[0], hi.gather(0, chosen)[0])
 
 
-def _points(box: Interval, variable: Variable, marks: Tensor, count: int, generator: torch.Generator) -> Tensor:
+def _points(
+    box: Interval, variable: Variable, marks: Tensor, count: int, generator: torch.Generator
+) -> Tensor:
     """Points of a box: random ones, corners, next to the marks, and close neighbours of those."""
 
     def draw() -> Tensor:
@@ -289,11 +348,13 @@ def _points(box: Interval, variable: Variable, marks: Tensor, count: int, genera
 
 
 def check_operator(operator: Operator, *, seed: int = 0) -> None:
-    """An operator is one matrix, whichever way it is asked: products, adjoint, entries, majorant, split.
+    """An operator is one matrix, whichever way it is asked: products, adjoint, entries, majorant,
+    split.
 
-    The matrix is built from products with unit vectors, and everything else compared with it: batches of random
-    vectors, the adjoint (dot test), `T`, `entrywise`, `magnitude`, `terms`, `majorant`, `split`.  For operators of at
-    most a few thousand entries per side.  Raises LawViolation with the law and the largest deviation.
+    The matrix is built from products with unit vectors, and everything else compared with it:
+    batches of random vectors, the adjoint (dot test), `T`, `entrywise`, `magnitude`, `terms`,
+    `majorant`, `split`.  For operators of at most a few thousand entries per side.  Raises
+    LawViolation with the law and the largest deviation.
     """
     matrix = _matrix(operator)
     bound = operator.majorant()
@@ -316,12 +377,16 @@ def _matrix(operator: Operator) -> Tensor:
     return operator.mv(units).reshape(operator.in_size, operator.out_size).T
 
 
-def _check_products(operator: Operator, matrix: Tensor, size: Tensor, generator: torch.Generator) -> None:
+def _check_products(
+    operator: Operator, matrix: Tensor, size: Tensor, generator: torch.Generator
+) -> None:
     x = torch.randn((3, *operator.in_shape), generator=generator, dtype=torch.float64)
     y = torch.randn((3, *operator.out_shape), generator=generator, dtype=torch.float64)
     image, pulled = operator.mv(x), operator.rmv(y)
     if (image.shape[1:], pulled.shape[1:]) != (operator.out_shape, operator.in_shape):
-        raise LawViolation(f"{operator}: products have shapes {tuple(image.shape)} and {tuple(pulled.shape)}")
+        raise LawViolation(
+            f"{operator}: products have shapes {tuple(image.shape)} and {tuple(pulled.shape)}"
+        )
     a, b = flat(x), flat(y)
     _same(f"{operator}: A x", flat(image), a @ matrix.T, a.abs() @ size.T)
     _same(f"{operator}: A^T y", flat(pulled), b @ matrix, b.abs() @ size)
@@ -337,17 +402,24 @@ def _check_entries(operator: Operator, matrix: Tensor) -> None:
     if not torch.equal(_matrix(doubled), matrix + matrix.abs()):
         raise LawViolation(f"{operator}: entrywise does not map every entry of the matrix")
     if operator.magnitude is None or (matrix.abs() > operator.magnitude).any():
-        raise LawViolation(f"{operator}: its magnitude {operator.magnitude} is below an entry of the matrix")
+        raise LawViolation(
+            f"{operator}: its magnitude {operator.magnitude} is below an entry of the matrix"
+        )
     used = max([*(matrix != 0).sum(0).tolist(), *(matrix != 0).sum(1).tolist()], default=0)
     if used > operator.terms:
-        raise LawViolation(f"{operator}: a row or column has {used} entries, more than its terms, {operator.terms}")
+        raise LawViolation(
+            f"{operator}: a row or column has {used} entries, more than its terms, {operator.terms}"
+        )
 
 
 def _same(what: str, value: Tensor, wanted: Tensor, size: Tensor) -> None:
     """Equality up to the rounding of a few thousand terms of the given sizes."""
     excess = ((value - wanted).abs() - size * gamma(10_000) - TINY).flatten()
     if not (excess <= 0).all():
-        raise LawViolation(f"{what} deviates from the matrix by {excess.max().item():.3g} more than rounding explains")
+        raise LawViolation(
+            f"{what} deviates from the matrix by {excess.max().item():.3g} more than "
+            "rounding explains"
+        )
 
 
 def check_method(
@@ -362,8 +434,8 @@ def check_method(
 ) -> None:
     """A method's upper bound is at least every slope that a captured network attains in the region.
 
-    `attained`: a slope that is known (see `attained_slope`, which finds one otherwise).  A refusal passes.
-    `seconds`: the time budget of the method.  Raises LawViolation.
+    `attained`: a slope that is known (see `attained_slope`, which finds one otherwise).  A refusal
+    passes. `seconds`: the time budget of the method.  Raises LawViolation.
     """
     p, q = parse_norms(norm)
     deadline = None if seconds is None else time.monotonic() + seconds
@@ -374,22 +446,27 @@ def check_method(
     if attained is None:
         attained = attained_slope(capture, region, norm=norm, seed=seed)
     if attained > bound.value.value * (1 + 1e-9):
-        raise LawViolation(f"{method.name} claims {bound.value.value}, but the network attains {attained} ({norm})")
+        raise LawViolation(
+            f"{method.name} claims {bound.value.value}, but the network attains {attained} ({norm})"
+        )
 
 
 def attained_slope(capture: Capture, region: Region, *, norm: str = "l2", seed: int = 0) -> float:
     """The largest of some slopes that a captured network attains in a region, up to rounding.
 
-    They are norms of Jacobians of the captured graph at 8 random points of the region (for l2 -> l2), and difference
-    quotients between 20 random points and close neighbours.
+    They are norms of Jacobians of the captured graph at 8 random points of the region (for l2 ->
+    l2), and difference quotients between 20 random points and close neighbours.
     """
     p, q = parse_norms(norm)
     points = region.sample(20, capture.example, torch.Generator().manual_seed(seed))
-    return max(_secants(capture.graph, region, points, p, q), _jacobians(capture.graph, points, p, q))
+    return max(
+        _secants(capture.graph, region, points, p, q), _jacobians(capture.graph, points, p, q)
+    )
 
 
 def _secants(graph: Graph, region: Region, points: Tensor, p: Norm, q: Norm) -> float:
-    """The largest difference quotient between the points, and between each and a close neighbour in the region."""
+    """The largest difference quotient between the points, and between each and a close neighbour in
+    the region."""
     near = region.project(points + 1e-4 * points.roll(1, 0))
     best = 0.0
     for other in (points.roll(1, 0), near):
@@ -404,5 +481,8 @@ def _jacobians(graph: Graph, points: Tensor, p: Norm, q: Norm) -> float:
     """The largest l2 norm of a Jacobian at the points."""
     if (p, q) != (Norm.L2, Norm.L2):
         return 0.0
-    matrices = [torch.func.jacrev(lambda x: evaluate(graph, x).reshape(-1))(x).flatten(1) for x in points[:8]]
+    matrices = [
+        torch.func.jacrev(lambda x: evaluate(graph, x).reshape(-1))(x).flatten(1)
+        for x in points[:8]
+    ]
     return max(torch.linalg.matrix_norm(matrix, 2).item() for matrix in matrices)

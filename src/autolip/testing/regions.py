@@ -10,10 +10,11 @@ from autolip.testing.laws import LawViolation
 
 
 def check_region(region: Region, shape: torch.Size, *, seed: int = 0, points: int = 100) -> None:
-    """What a region samples and moves inwards it contains; what it contains lies in its interval, and is finite.
+    """What a region samples and moves inwards it contains; what it contains lies in its interval,
+    and is finite.
 
-    Tried at samples, at projections of points near and far from it, and at points beside these.  Raises LawViolation
-    with the point.
+    Tried at samples, at projections of points near and far from it, and at points beside these.
+    Raises LawViolation with the point.
     """
     generator = torch.Generator().manual_seed(seed)
     example = torch.zeros(shape, dtype=torch.float64)
@@ -24,10 +25,18 @@ def check_region(region: Region, shape: torch.Size, *, seed: int = 0, points: in
     for x in inward:
         _require(region.contains(x), "what it moves inwards it must contain", x)
     box = region.interval(shape)
-    for x in torch.cat([samples, inward, inward + 1e-3 * noise.repeat(2, *[1] * len(shape)), scale * noise]):
-        _require(not region.contains(x) or box.contains(x), "what it contains must lie in its interval", x)
+    for x in torch.cat(
+        [samples, inward, inward + 1e-3 * noise.repeat(2, *[1] * len(shape)), scale * noise]
+    ):
+        _require(
+            not region.contains(x) or box.contains(x),
+            "what it contains must lie in its interval",
+            x,
+        )
     for value in (float("nan"), float("inf")):
-        _require(not region.contains(torch.full(shape, value)), "only finite points are inputs", value)
+        _require(
+            not region.contains(torch.full(shape, value)), "only finite points are inputs", value
+        )
     described = region.describe()
     _require("kind" in described, "its description must have a kind", described)
     json.dumps(described, allow_nan=False)

@@ -1,7 +1,8 @@
 """Networks and operators whose constants are known, and what every bound has to say about them.
 
-A bound is refuted by an attained slope only where it is nearly tight.  These networks are small enough for their
-constant to be known exactly, and made so that methods reach it: a bound that lost a few per cent is then too small.
+A bound is refuted by an attained slope only where it is nearly tight.  These networks are small
+enough for their constant to be known exactly, and made so that methods reach it: a bound that lost
+a few per cent is then too small.
 """
 
 import functools
@@ -31,12 +32,14 @@ PAIRS = tuple((p, q) for p in Norm for q in Norm)
 
 @dataclass(frozen=True, eq=False)
 class Tight:
-    """A network on a region, and the linear maps of which the largest norm is its Lipschitz constant.
+    """A network on a region, and the linear maps of which the largest norm is its Lipschitz
+    constant.
 
-    `maps`: matrices (out, in), limits of Jacobians in the region, such that every Jacobian there is a convex
-    combination of them; then the constant is the largest of their norms, for every pair of norms.  A `number`
-    instead is the constant for all `norms`.  `within` states by which factor a method, or the default search for a
-    lower bound ("lower"), may miss the constant: "liplt" for l2 -> l2, "liplt linf" for linf -> linf.
+    `maps`: matrices (out, in), limits of Jacobians in the region, such that every Jacobian there is
+    a convex combination of them; then the constant is the largest of their norms, for every pair of
+    norms.  A `number` instead is the constant for all `norms`.  `within` states by which factor a
+    method, or the default search for a lower bound ("lower"), may miss the constant: "liplt" for l2
+    -> l2, "liplt linf" for linf -> linf.
     """
 
     name: str
@@ -45,7 +48,17 @@ class Tight:
     maps: tuple[Tensor, ...] = ()
     region: Region = field(default_factory=Everywhere)
     number: Known | None = None
-    norms: tuple[str, ...] = ("l2", "linf", "l1", "linf:l2", "l2:linf", "l1:l2", "linf:l1", "l1:linf", "l2:l1")
+    norms: tuple[str, ...] = (
+        "l2",
+        "linf",
+        "l1",
+        "linf:l2",
+        "l2:linf",
+        "l1:l2",
+        "linf:l1",
+        "l1:linf",
+        "l2:l1",
+    )
     within: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -61,7 +74,8 @@ class Tight:
         return Known.largest(exact_norm(matrix, p, q) for matrix in self.maps)
 
     def stated(self, title: str, norm: str) -> float:
-        """By which factor a method of this title may miss the constant; infinite where nothing is stated."""
+        """By which factor a method of this title may miss the constant; infinite where nothing is
+        stated."""
         return self.within.get(title if norm == "l2" else f"{title} {norm}", math.inf)
 
 
@@ -73,7 +87,8 @@ def _captured(model: Callable[[Tensor], Tensor], shape: torch.Size) -> Capture:
 def pieces(model: Callable[[Tensor], Tensor], points: Tensor) -> tuple[Tensor, ...]:
     """The Jacobians of a network at points (k, *shape), as matrices (out, in); each once.
 
-    Exact where no product or sum on the way is rounded, as for weights that are small integers over powers of two.
+    Exact where no product or sum on the way is rounded, as for weights that are small integers over
+    powers of two.
     """
     found: dict[tuple[float, ...], Tensor] = {}
     for point in points.double():
@@ -83,27 +98,37 @@ def pieces(model: Callable[[Tensor], Tensor], points: Tensor) -> tuple[Tensor, .
     return tuple(found.values())
 
 
-def check_tight(method: Method, network: Tight, norm: str = "l2", *, seconds: float | None = None) -> float | None:
-    """A method's bound is at least the known constant, without tolerance, and within the ratio stated for it.
+def check_tight(
+    method: Method, network: Tight, norm: str = "l2", *, seconds: float | None = None
+) -> float | None:
+    """A method's bound is at least the known constant, without tolerance, and within the ratio
+    stated for it.
 
-    `seconds` is the time budget.  Returns the bound; None where the method refuses or only estimates.  Raises
-    LawViolation.
+    `seconds` is the time budget.  Returns the bound; None where the method refuses or only
+    estimates.  Raises LawViolation.
     """
     p, q = parse_norms(norm)
     deadline = None if seconds is None else time.monotonic() + seconds
-    problem = Problem.pose(network.capture.graph, network.region, p, q, NormOptions(deadline=deadline))
+    problem = Problem.pose(
+        network.capture.graph, network.region, p, q, NormOptions(deadline=deadline)
+    )
     said = method.accepts(problem) or method.bound(problem)
     ratio = network.stated(method.title, norm)
     if not isinstance(said, Bound) or not isinstance(said.value, Upper):
         if math.isfinite(ratio):
             raise LawViolation(f"{method.title} says nothing about {network.name} ({norm}): {said}")
         return None
-    _compare(method.title, said.value.value, network.constant(norm), ratio, f"{network.name} ({norm})")
+    _compare(
+        method.title, said.value.value, network.constant(norm), ratio, f"{network.name} ({norm})"
+    )
     return said.value.value
 
 
-def check_tight_search(search: LowerMethod, network: Tight, norm: str = "l2", *, ratio: float = math.inf) -> float:
-    """A search finds at most the known constant, without tolerance, and at least the constant divided by `ratio`.
+def check_tight_search(
+    search: LowerMethod, network: Tight, norm: str = "l2", *, ratio: float = math.inf
+) -> float:
+    """A search finds at most the known constant, without tolerance, and at least the constant
+    divided by `ratio`.
 
     Returns the lower bound, 0 where the search refuses.  Raises LawViolation.
     """
@@ -113,15 +138,20 @@ def check_tight_search(search: LowerMethod, network: Tight, norm: str = "l2", *,
     constant = network.constant(norm)
     where = f"{network.name} ({norm})"
     if not constant.is_at_least(value):
-        raise LawViolation(f"{search.name} claims {value}, but the constant of {where} is {float(constant)}")
+        raise LawViolation(
+            f"{search.name} claims {value}, but the constant of {where} is {float(constant)}"
+        )
     if math.isfinite(ratio) and not constant.is_at_most(value * ratio):
-        raise LawViolation(f"{search.name} finds {value} of {float(constant)} on {where}: below 1/{ratio} of it")
+        raise LawViolation(
+            f"{search.name} finds {value} of {float(constant)} on {where}: below 1/{ratio} of it"
+        )
     return value
 
 
 @dataclass(frozen=True, eq=False)
 class TightOperator:
-    """A small operator; its matrix is read off from products with unit vectors, exact for the weights here."""
+    """A small operator; its matrix is read off from products with unit vectors, exact for the
+    weights here."""
 
     name: str
     operator: Operator
@@ -136,9 +166,11 @@ class TightOperator:
 
 
 def check_tight_engine(engine: Engine, tight: TightOperator) -> float | None:
-    """A norm engine's bounds are at least the norm, without tolerance, for every pair of norms that lead to it.
+    """A norm engine's bounds are at least the norm, without tolerance, for every pair of norms that
+    lead to it.
 
-    Returns by which factor the nearest of them is above; None where the engine does not take the operator or refuses.
+    Returns by which factor the nearest of them is above; None where the engine does not take the
+    operator or refuses.
     """
     takers = [
         (core, p, q)
@@ -162,6 +194,11 @@ def check_tight_engine(engine: Engine, tight: TightOperator) -> float | None:
 def _compare(who: str, value: float, constant: Known, ratio: float, where: str) -> None:
     """constant <= value <= ratio * constant."""
     if not constant.is_at_most(value):
-        raise LawViolation(f"{who} claims {value}, but the constant of {where} is {float(constant)}")
+        raise LawViolation(
+            f"{who} claims {value}, but the constant of {where} is {float(constant)}"
+        )
     if math.isfinite(ratio) and not constant.is_within(value, ratio):
-        raise LawViolation(f"{who} says {value} for {where}, more than {ratio} times the constant {float(constant)}")
+        raise LawViolation(
+            f"{who} says {value} for {where}, more than {ratio} times the constant "
+            f"{float(constant)}"
+        )

@@ -1,4 +1,5 @@
-"""Activations on intervals on both sides of each of their constants, and the steepest slope there."""
+"""Activations on intervals on both sides of each of their constants, and the steepest slope
+there."""
 
 import itertools
 import math
@@ -25,7 +26,8 @@ Derivative = Callable[[mpmath.mpf], mpmath.mpf]
 
 @dataclass(frozen=True)
 class _Function:
-    """An activation, its derivative, the numbers where the derivative turns or jumps, intervals to try it on."""
+    """An activation, its derivative, the numbers where the derivative turns or jumps, intervals to
+    try it on."""
 
     name: str
     function: Callable[[Tensor], Tensor]
@@ -39,7 +41,11 @@ class _Function:
             step = mpmath.mpf(10) ** (5 - DIGITS)
             inside = [t for t in self.turns if lo <= t <= hi]
             beside = [mpmath.mpf(t) + side for t in inside for side in (-step, 0, step)]
-            places = [mpmath.mpf(lo) + step, mpmath.mpf(hi) - step, *(x for x in beside if lo < x < hi)]
+            places = [
+                mpmath.mpf(lo) + step,
+                mpmath.mpf(hi) - step,
+                *(x for x in beside if lo < x < hi),
+            ]
             best = max(abs(self.derivative(x)) for x in places)
             number = Fraction(int(mpmath.nint(mpmath.ldexp(best, 120))), 2**120)
         return Known.of(number, Fraction(1, 10**30))
@@ -60,7 +66,9 @@ def _networks() -> Iterator[Tight]:
             middle = torch.tensor([[0.0 if whole else (lo + hi) / 2]], dtype=torch.float64)
             number = f.steepest(*ends)
             within = {} if f.name in LOOSE or not number.low else dict.fromkeys(METHODS, EXACT)
-            yield Tight(f"{f.name} {where}", f.function, middle, (), region, number, ("l2",), within)
+            yield Tight(
+                f"{f.name} {where}", f.function, middle, (), region, number, ("l2",), within
+            )
 
 
 METHODS = "autolip", "autolip-raw", "frobenius", "liplt", "rescaled", "nonnegative"
@@ -100,22 +108,44 @@ def _bent() -> Iterator[_Function]:
     yield _Function("leaky relu 0.25", nn.LeakyReLU(0.25), _step(0.25, 0, 1), (0,), _around(0))
     yield _Function("leaky relu -3", nn.LeakyReLU(-3.0), _step(-3, 0, 1), (0,), _around(0))
     yield _Function("prelu", lambda x: F.prelu(x, two), _step(0.25, 0, 1), (0,), _around(0))
-    yield _Function("hardtanh [-0.5, 2]", nn.Hardtanh(-0.5, 2.0), _step(0, -0.5, 1, 2, 0), (-0.5, 2), _around(-0.5, 2))
+    yield _Function(
+        "hardtanh [-0.5, 2]",
+        nn.Hardtanh(-0.5, 2.0),
+        _step(0, -0.5, 1, 2, 0),
+        (-0.5, 2),
+        _around(-0.5, 2),
+    )
     yield _Function("relu6", F.relu6, _step(0, 0, 1, 6, 0), (0, 6), _around(0, 6))
     yield _Function("clamp above 1", lambda x: x.clamp(max=1.0), _step(1, 1, 0), (1,), _around(1))
-    yield _Function("clamp below -1", lambda x: x.clamp(min=-1.0), _step(0, -1, 1), (-1,), _around(-1))
-    yield _Function("clamp [2, 1]", lambda x: x.clamp(2.0, 1.0), _step(0), (), (WHOLE, (0, 1.5), (1.25, 1.75)))
+    yield _Function(
+        "clamp below -1", lambda x: x.clamp(min=-1.0), _step(0, -1, 1), (-1,), _around(-1)
+    )
+    yield _Function(
+        "clamp [2, 1]", lambda x: x.clamp(2.0, 1.0), _step(0), (), (WHOLE, (0, 1.5), (1.25, 1.75))
+    )
     yield _Function("abs", lambda x: torch.abs(x), _step(-1, 0, 1), (0,), _around(0))
     yield _Function("-2 relu", lambda x: -2 * F.relu(x), _step(0, 0, -2), (0,), _around(0))
     yield _Function(
-        "softshrink 0.75", nn.Softshrink(0.75), _step(1, -0.75, 0, 0.75, 1), (-0.75, 0.75), _around(-0.75, 0.75)
+        "softshrink 0.75",
+        nn.Softshrink(0.75),
+        _step(1, -0.75, 0, 0.75, 1),
+        (-0.75, 0.75),
+        _around(-0.75, 0.75),
     )
     inside = (-3, 3)
-    yield _Function("hardsigmoid", F.hardsigmoid, lambda x: mpmath.mpf(abs(x) < 3) / 6, inside, _around(*inside))
-    yield _Function("hardswish", F.hardswish, _hardswish, inside, (*_around(*inside), (-2, -1), (2, 2.5)))
+    yield _Function(
+        "hardsigmoid", F.hardsigmoid, lambda x: mpmath.mpf(abs(x) < 3) / 6, inside, _around(*inside)
+    )
+    yield _Function(
+        "hardswish", F.hardswish, _hardswish, inside, (*_around(*inside), (-2, -1), (2, 2.5))
+    )
     beside = ((0.75, 2.0), (-1.0, 0.25))
     yield _Function(
-        "hardshrink 0.5", nn.Hardshrink(0.5), _step(1, -0.5, 0, 0.5, 1), (-0.5, 0.5), (beside[0], (-0.25, 0.25))
+        "hardshrink 0.5",
+        nn.Hardshrink(0.5),
+        _step(1, -0.5, 0, 0.5, 1),
+        (-0.5, 0.5),
+        (beside[0], (-0.25, 0.25)),
     )
     yield _Function("threshold 0.5", nn.Threshold(0.5, 3.0), _step(0, 0.5, 1), (0.5,), beside)
 
@@ -153,26 +183,70 @@ def _gelu_tanh(x: mpmath.mpf) -> mpmath.mpf:
 
 
 def _turn(derivative: Derivative, near: float) -> float:
-    """Where the derivative turns, near a number: to double precision, which its flat top forgives."""
+    """Where the derivative turns, near a number: to double precision, which its flat top
+    forgives."""
     with mpmath.workdps(DIGITS):
         return float(mpmath.findroot(lambda x: mpmath.diff(derivative, x), near))
 
 
 def _smooth() -> Iterator[_Function]:
     """Functions whose derivatives turn somewhere, or only tend to their limits."""
-    selu = mpmath.mpf("1.0507009873554804934193349852946"), mpmath.mpf("1.6732632423543772848170429916717")
-    yield _Function("elu 2", nn.ELU(2.0), lambda x: 2 * mpmath.exp(x) if x < 0 else mpmath.mpf(1), (0,), _around(0))
-    yield _Function("elu 0.5", nn.ELU(0.5), lambda x: mpmath.exp(x) / 2 if x < 0 else mpmath.mpf(1), (0,), _around(0))
-    yield _Function("celu 2", nn.CELU(2.0), lambda x: mpmath.exp(x / 2) if x < 0 else mpmath.mpf(1), (0,), _around(0))
-    yield _Function("selu", nn.SELU(), lambda x: selu[0] * (selu[1] * mpmath.exp(x) if x < 0 else 1), (0,), _around(0))
-    yield _Function("sigmoid", lambda x: torch.sigmoid(x), lambda x: _sigmoid(x) * _sigmoid(-x), (0,), _around(0))
-    yield _Function(
-        "1 - sigmoid", lambda x: 1 - torch.sigmoid(x), lambda x: -_sigmoid(x) * _sigmoid(-x), (0,), _around(0)
+    selu = (
+        mpmath.mpf("1.0507009873554804934193349852946"),
+        mpmath.mpf("1.6732632423543772848170429916717"),
     )
-    yield _Function("tanh", lambda x: torch.tanh(x), lambda x: 1 / mpmath.cosh(x) ** 2, (0,), _around(0))
+    yield _Function(
+        "elu 2",
+        nn.ELU(2.0),
+        lambda x: 2 * mpmath.exp(x) if x < 0 else mpmath.mpf(1),
+        (0,),
+        _around(0),
+    )
+    yield _Function(
+        "elu 0.5",
+        nn.ELU(0.5),
+        lambda x: mpmath.exp(x) / 2 if x < 0 else mpmath.mpf(1),
+        (0,),
+        _around(0),
+    )
+    yield _Function(
+        "celu 2",
+        nn.CELU(2.0),
+        lambda x: mpmath.exp(x / 2) if x < 0 else mpmath.mpf(1),
+        (0,),
+        _around(0),
+    )
+    yield _Function(
+        "selu",
+        nn.SELU(),
+        lambda x: selu[0] * (selu[1] * mpmath.exp(x) if x < 0 else 1),
+        (0,),
+        _around(0),
+    )
+    yield _Function(
+        "sigmoid",
+        lambda x: torch.sigmoid(x),
+        lambda x: _sigmoid(x) * _sigmoid(-x),
+        (0,),
+        _around(0),
+    )
+    yield _Function(
+        "1 - sigmoid",
+        lambda x: 1 - torch.sigmoid(x),
+        lambda x: -_sigmoid(x) * _sigmoid(-x),
+        (0,),
+        _around(0),
+    )
+    yield _Function(
+        "tanh", lambda x: torch.tanh(x), lambda x: 1 / mpmath.cosh(x) ** 2, (0,), _around(0)
+    )
     yield _Function("logsigmoid", lambda x: F.logsigmoid(x), lambda x: _sigmoid(-x), (), _around(0))
-    yield _Function("softsign", lambda x: F.softsign(x), lambda x: 1 / (1 + abs(x)) ** 2, (0,), _around(0))
-    yield _Function("tanhshrink", lambda x: F.tanhshrink(x), lambda x: mpmath.tanh(x) ** 2, (0,), _around(0))
+    yield _Function(
+        "softsign", lambda x: F.softsign(x), lambda x: 1 / (1 + abs(x)) ** 2, (0,), _around(0)
+    )
+    yield _Function(
+        "tanhshrink", lambda x: F.tanhshrink(x), lambda x: mpmath.tanh(x) ** 2, (0,), _around(0)
+    )
     soft = nn.Softplus(beta=2.0, threshold=1e9)
     yield _Function("softplus 2", soft, lambda x: _sigmoid(2 * x), (), _around(0))
     cut = nn.Softplus(beta=2.0, threshold=1.0)
@@ -190,18 +264,40 @@ def _smooth() -> Iterator[_Function]:
         ("gelu by tanh", nn.GELU("tanh"), _gelu_tanh, (1.4, -1.4)),
     ):
         turns = tuple(_turn(derivative, near) for near in tops)
-        yield _Function(name, function, derivative, turns, (WHOLE, (-4.0, -1.0), (-1.0, 1.0), (1.0, 4.0), (3.0, 3.5)))
+        yield _Function(
+            name,
+            function,
+            derivative,
+            turns,
+            (WHOLE, (-4.0, -1.0), (-1.0, 1.0), (1.0, 4.0), (3.0, 3.5)),
+        )
 
 
 def _growing() -> Iterator[_Function]:
     """Functions that are steep somewhere: finite on intervals alone."""
     yield _Function("exp", lambda x: torch.exp(x), mpmath.exp, (), ((-2.0, -1.0), (0.0, 1.5)))
-    yield _Function("square", lambda x: torch.square(x), lambda x: 2 * x, (0,), ((-2.0, 1.0), (0.5, 3.0)))
-    yield _Function("x^3", lambda x: x**3, lambda x: 3 * x * x, (0,), ((-2.0, 1.0), (0.5, 1.0)))
-    yield _Function("x^0.5", lambda x: x**0.5, lambda x: 1 / (2 * mpmath.sqrt(x)), (), ((0.25, 1.0),))
-    yield _Function("log", lambda x: torch.log(x), lambda x: 1 / x, (), ((0.25, 1.0), (2.0, 5.0)))
-    yield _Function("reciprocal", lambda x: torch.reciprocal(x), lambda x: -1 / x**2, (), ((0.5, 3.0), (-2.0, -1.0)))
-    yield _Function("sin", lambda x: torch.sin(x), mpmath.cos, (0,), (WHOLE, (0.25, 1.0), (-1.0, 1.0)))
     yield _Function(
-        "logit", lambda x: torch.logit(x, eps=0.125), lambda x: 1 / (x - x * x), (), ((0.25, 0.5), (0.5, 0.75))
+        "square", lambda x: torch.square(x), lambda x: 2 * x, (0,), ((-2.0, 1.0), (0.5, 3.0))
+    )
+    yield _Function("x^3", lambda x: x**3, lambda x: 3 * x * x, (0,), ((-2.0, 1.0), (0.5, 1.0)))
+    yield _Function(
+        "x^0.5", lambda x: x**0.5, lambda x: 1 / (2 * mpmath.sqrt(x)), (), ((0.25, 1.0),)
+    )
+    yield _Function("log", lambda x: torch.log(x), lambda x: 1 / x, (), ((0.25, 1.0), (2.0, 5.0)))
+    yield _Function(
+        "reciprocal",
+        lambda x: torch.reciprocal(x),
+        lambda x: -1 / x**2,
+        (),
+        ((0.5, 3.0), (-2.0, -1.0)),
+    )
+    yield _Function(
+        "sin", lambda x: torch.sin(x), mpmath.cos, (0,), (WHOLE, (0.25, 1.0), (-1.0, 1.0))
+    )
+    yield _Function(
+        "logit",
+        lambda x: torch.logit(x, eps=0.125),
+        lambda x: 1 / (x - x * x),
+        (),
+        ((0.25, 0.5), (0.5, 0.75)),
     )

@@ -1,4 +1,5 @@
-"""Networks with known constants: weights are small integers and powers of two, so that Jacobians are exact."""
+"""Networks with known constants: weights are small integers and powers of two, so that Jacobians
+are exact."""
 
 import itertools
 import math
@@ -37,8 +38,21 @@ def tight_networks() -> tuple[Tight, ...]:
 
 def tight_compositions() -> tuple[Tight, ...]:
     """The networks that are more than one activation."""
-    makers = (_neurons, _one_sign, _two_layers, _pools, _orders, _residuals, _degenerate, _scales, _products, _balls)
-    return tuple(replace(network, within=stated(network.name)) for make in makers for network in make())
+    makers = (
+        _neurons,
+        _one_sign,
+        _two_layers,
+        _pools,
+        _orders,
+        _residuals,
+        _degenerate,
+        _scales,
+        _products,
+        _balls,
+    )
+    return tuple(
+        replace(network, within=stated(network.name)) for make in makers for network in make()
+    )
 
 
 def linear(rows: Rows, bias: Sequence[float] | float = 0.0) -> nn.Linear:
@@ -78,23 +92,39 @@ def _neurons() -> Iterator[Tight]:
     for name, layers in {
         "one neuron": (linear([[3.0]], 1.0), nn.ReLU(), linear([[-2.0]])),
         "one leaky neuron of slope -3": (linear([[1.0]]), nn.LeakyReLU(-3.0), linear([[1.0]])),
-        "one leaky neuron of slope 1/4": (linear([[-2.0]], 1.0), nn.LeakyReLU(0.25), linear([[1.5]])),
-        "five neurons in a row": [layer for _ in range(5) for layer in (linear([[-1.5]]), nn.LeakyReLU(-2.0))],
-        "alternating neurons": (linear([[2.0]]), nn.LeakyReLU(-2.0), linear([[-1.0]]), nn.LeakyReLU(-0.5)),
+        "one leaky neuron of slope 1/4": (
+            linear([[-2.0]], 1.0),
+            nn.LeakyReLU(0.25),
+            linear([[1.5]]),
+        ),
+        "five neurons in a row": [
+            layer for _ in range(5) for layer in (linear([[-1.5]]), nn.LeakyReLU(-2.0))
+        ],
+        "alternating neurons": (
+            linear([[2.0]]),
+            nn.LeakyReLU(-2.0),
+            linear([[-1.0]]),
+            nn.LeakyReLU(-0.5),
+        ),
     }.items():
         model = chain(*layers)
         yield Tight(name, model, zeros(1, 1), pieces(model, both[:, None]))
 
 
 def _one_sign() -> Iterator[Tight]:
-    """Weights of one sign, up to signs of the neurons: all neurons at their steepest are the steepest pattern."""
+    """Weights of one sign, up to signs of the neurons: all neurons at their steepest are the
+    steepest pattern."""
     a, b, c = [[1.0, 2.0], [3.0, 1.0], [0.5, 0.0]], [[1.0, 0.0, 2.0], [0.5, 1.0, 1.0]], [[2.0, 1.0]]
     ones, point = chain(linear(a), nn.ReLU(), linear(b), nn.ReLU(), linear(c)), torch.ones(1, 1, 2)
     yield Tight("one sign", ones, zeros(1, 2), pieces(ones, point))
     layers = linear([[1.0, -2.0], [3.0, -1.0]]), nn.ReLU(), linear([[-1.0, -2.0], [2.0, 1.0]])
     signed = chain(*layers)
-    yield Tight("one sign behind signs", signed, zeros(1, 2), pieces(signed, torch.tensor([[[2.0, -2.0]]])))
-    leaky = chain(linear([[1.0, 2.0], [3.0, 1.0]]), nn.LeakyReLU(-3.0), linear([[1.0, 1.0], [2.0, 1.0]]))
+    yield Tight(
+        "one sign behind signs", signed, zeros(1, 2), pieces(signed, torch.tensor([[[2.0, -2.0]]]))
+    )
+    leaky = chain(
+        linear([[1.0, 2.0], [3.0, 1.0]]), nn.LeakyReLU(-3.0), linear([[1.0, 1.0], [2.0, 1.0]])
+    )
     yield Tight("one sign, steepest below 0", leaky, zeros(1, 2), pieces(leaky, -point))
 
 
@@ -114,15 +144,20 @@ def _two_layers() -> Iterator[Tight]:
     }.items():
         model = chain(linear(rows), activation, linear(last))
         yield Tight(f"two layers, {name}", model, zeros(1, 3), pieces(model, points))
-    diagonals = chain(linear(diagonal(4.0, 1.0).tolist()), nn.LeakyReLU(-3.0), linear(diagonal(0.5, 2.0).tolist()))
-    yield Tight("diagonal layers, slope -3", diagonals, zeros(1, 2), pieces(diagonals, orthants(2)[:, None]))
+    diagonals = chain(
+        linear(diagonal(4.0, 1.0).tolist()), nn.LeakyReLU(-3.0), linear(diagonal(0.5, 2.0).tolist())
+    )
+    yield Tight(
+        "diagonal layers, slope -3", diagonals, zeros(1, 2), pieces(diagonals, orthants(2)[:, None])
+    )
     turn = [[3.0, -4.0], [4.0, 3.0]]
     turns = chain(linear(turn), nn.LeakyReLU(-1.0), linear([[0.0, 2.0], [-2.0, 0.0]]))
     yield Tight("turns and reflections", turns, zeros(1, 2), pieces(turns, orthants(2)[:, None]))
 
 
 def _pools() -> Iterator[Tight]:
-    """Max-pools whose windows overlap: an entry that is the largest of several windows counts in each."""
+    """Max-pools whose windows overlap: an entry that is the largest of several windows counts in
+    each."""
     line = orders(5)[:, None, None]
     for name, pool in {
         "pool 3/1": nn.MaxPool1d(3, 1),
@@ -138,7 +173,9 @@ def _pools() -> Iterator[Tight]:
     square = chain(kernel, nn.MaxPool2d(3, 1))
     noise = torch.linspace(0, 0.25, 25, dtype=torch.float64).reshape(1, 1, 5, 5)
     at_peaks = pieces(square, noise - peaks)
-    yield Tight("convolution, pool 3/1", square, zeros(1, 1, 5, 5), at_peaks, norms=("l2", "l1", "linf"))
+    yield Tight(
+        "convolution, pool 3/1", square, zeros(1, 1, 5, 5), at_peaks, norms=("l2", "l1", "linf")
+    )
     doubled = chain(nn.MaxPool1d(2, 1), nn.MaxPool1d(2, 1))
     yield Tight("two pools", doubled, zeros(1, 1, 5), pieces(doubled, line))
 
@@ -195,15 +232,26 @@ def _degenerate() -> Iterator[Tight]:
     rank_one = chain(linear([[1.0, -2.0], [2.0, -4.0], [-1.0, 2.0]]), nn.ReLU(), last)
     yield Tight("hidden layer of rank one", rank_one, zeros(1, 2), pieces(rank_one, line))
     twice = chain(linear([[1.0, 2.0], [1.0, 2.0], [0.0, 1.0]]), nn.ReLU(), last)
-    points = torch.tensor([[[a, b]] for a, b in ((3, 1), (-3, 1), (3, -1), (-3, -1))], dtype=torch.float64)
+    points = torch.tensor(
+        [[[a, b]] for a, b in ((3, 1), (-3, 1), (3, -1), (-3, -1))], dtype=torch.float64
+    )
     yield Tight("a neuron twice", twice, zeros(1, 2), pieces(twice, points))
     dead = chain(linear([[1.0, 0.0], [0.0, 0.0], [0.0, 3.0]], [0.0, -1.0, 0.0]), nn.ReLU(), last)
     yield Tight("a neuron without input", dead, zeros(1, 2), pieces(dead, orthants(2)[:, None]))
     unread = chain(linear([[1.0, 0.0], [0.0, 9.0]]), nn.ReLU(), linear([[2.0, 0.0], [1.0, 0.0]]))
-    yield Tight("a neuron that nothing reads", unread, zeros(1, 2), pieces(unread, orthants(2)[:, None]))
+    yield Tight(
+        "a neuron that nothing reads", unread, zeros(1, 2), pieces(unread, orthants(2)[:, None])
+    )
     bottleneck = chain(linear([[1.0, 2.0, -1.0]]), nn.LeakyReLU(-2.0), linear([[1.0], [-3.0]]))
-    yield Tight("a bottleneck of one neuron", bottleneck, zeros(1, 3), pieces(bottleneck, orthants(3)[:, None]))
-    scalar = chain(linear([[2.0, -1.0], [1.0, 3.0]]), nn.ReLU(), linear([[1.0, -2.0]]), nn.Flatten(0))
+    yield Tight(
+        "a bottleneck of one neuron",
+        bottleneck,
+        zeros(1, 3),
+        pieces(bottleneck, orthants(3)[:, None]),
+    )
+    scalar = chain(
+        linear([[2.0, -1.0], [1.0, 3.0]]), nn.ReLU(), linear([[1.0, -2.0]]), nn.Flatten(0)
+    )
     rows = torch.linalg.inv(torch.tensor([[2.0, -1.0], [1.0, 3.0]], dtype=torch.float64))
     yield Tight("one output", scalar, zeros(1, 2), pieces(scalar, (orthants(2) @ rows.T)[:, None]))
 
@@ -217,16 +265,24 @@ def _scales() -> Iterator[Tight]:
             if abs(power + other) > 1000:
                 continue
             first, second = (math.ldexp(1.0, e) for e in (power, other))
-            layers = [[x * first for x in row] for row in rows], [[x * second for x in row] for row in last]
+            layers = (
+                [[x * first for x in row] for row in rows],
+                [[x * second for x in row] for row in last],
+            )
             model = chain(linear(layers[0]), nn.ReLU(), linear(layers[1]))
             small = pieces(model, points * min(1.0, 1 / first))
             yield Tight(f"layers of 2^{power} and 2^{other}", model, zeros(1, 2), small)
-    graded = chain(linear(diagonal(2.0**400, 1.0).tolist()), nn.ReLU(), linear(diagonal(2.0**-400, 3.0).tolist()))
+    graded = chain(
+        linear(diagonal(2.0**400, 1.0).tolist()),
+        nn.ReLU(),
+        linear(diagonal(2.0**-400, 3.0).tolist()),
+    )
     yield Tight("graded layers", graded, zeros(1, 2), pieces(graded, orthants(2)[:, None]))
 
 
 def _products() -> Iterator[Tight]:
-    """Products of variables on boxes: Jacobians are affine in the input, so the corners' are the extreme ones."""
+    """Products of variables on boxes: Jacobians are affine in the input, so the corners' are the
+    extreme ones."""
     box = Box(torch.tensor([[-1.0, 0.5]]), torch.tensor([[3.0, 2.0]]))
     corners = torch.tensor([[[x, y]] for x in (-1.0, 3.0) for y in (0.5, 2.0)], dtype=torch.float64)
     for name, function in {
@@ -239,9 +295,12 @@ def _products() -> Iterator[Tight]:
 
 
 def _balls() -> Iterator[Tight]:
-    """Entrywise networks on balls: each entry lies between centre - radius and centre + radius, whatever the norm."""
+    """Entrywise networks on balls: each entry lies between centre - radius and centre + radius,
+    whatever the norm."""
     centre = torch.tensor([[0.5, -2.0]], dtype=torch.float64)
-    model = chain(linear(diagonal(1.0, 4.0).tolist()), nn.LeakyReLU(-3.0), linear(diagonal(2.0, 1.0).tolist()))
+    model = chain(
+        linear(diagonal(1.0, 4.0).tolist()), nn.LeakyReLU(-3.0), linear(diagonal(2.0, 1.0).tolist())
+    )
     for radius, norm in ((0.25, Norm.L2), (0.25, Norm.LINF), (1.0, Norm.L2), (1.0, Norm.LINF)):
         points = centre + torch.tensor([[[0.0, 0.0]], [[-0.9 * radius, 0.0]]], dtype=torch.float64)
         yield Tight(

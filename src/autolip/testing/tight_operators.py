@@ -1,4 +1,5 @@
-"""Operators with known norms: entries are small integers and powers of two, so that their matrices are exact."""
+"""Operators with known norms: entries are small integers and powers of two, so that their matrices
+are exact."""
 
 from collections.abc import Iterator
 
@@ -41,8 +42,14 @@ def _dense() -> Iterator[tuple[str, Operator]]:
     yield "rank one", Dense(column @ tensor([[2.0, -1.0, 4.0, 0.0]]))
     yield "ones", Dense(torch.ones(4, 3, dtype=torch.float64))
     yield "a turn", Dense(turn)
-    yield "Hadamard", Dense(torch.kron(tensor([[1.0, 1.0], [1.0, -1.0]]), tensor([[1.0, 1.0], [1.0, -1.0]])))
-    yield "integers", Dense(tensor([[1.0, -2.0, 3.0, 0.0], [4.0, 1.0, -1.0, 2.0], [0.0, 5.0, 1.0, -3.0]]))
+    yield (
+        "Hadamard",
+        Dense(torch.kron(tensor([[1.0, 1.0], [1.0, -1.0]]), tensor([[1.0, 1.0], [1.0, -1.0]]))),
+    )
+    yield (
+        "integers",
+        Dense(tensor([[1.0, -2.0, 3.0, 0.0], [4.0, 1.0, -1.0, 2.0], [0.0, 5.0, 1.0, -3.0]])),
+    )
     yield "positive integers", Dense(tensor([[1.0, 2.0, 3.0], [4.0, 0.0, 1.0]]))
     yield "duplicated rows", Dense(torch.cat([turn, turn, turn]))
     yield "zero rows", Dense(torch.cat([turn, torch.zeros(2, 2, dtype=torch.float64)]))
@@ -63,22 +70,38 @@ def _wired() -> Iterator[tuple[str, Operator]]:
     yield "a slice", Incidence(lambda x: x[1:], (4,))
     yield "running sums", Traced(lambda x: x.cumsum(0), (5,), terms=5, nonnegative=True)
     yield "differences", Traced(lambda x: x[1:] - x[:-1], (6,), terms=2)
-    yield "sums over windows", Traced(lambda x: x.unfold(0, 3, 1).sum(-1), (7,), terms=3, nonnegative=True)
+    yield (
+        "sums over windows",
+        Traced(lambda x: x.unfold(0, 3, 1).sum(-1), (7,), terms=3, nonnegative=True),
+    )
 
 
 def _convolutions() -> Iterator[tuple[str, Operator]]:
     plain = Geometry((1,), (1,), (1,))
-    yield "convolution 1", Convolution(tensor([[[2.0]], [[-1.0]]]), (1, 1, 6), Geometry((1,), (0,), (1,)))
+    yield (
+        "convolution 1",
+        Convolution(tensor([[[2.0]], [[-1.0]]]), (1, 1, 6), Geometry((1,), (0,), (1,))),
+    )
     yield "convolution 3", Convolution(tensor([[[1.0, 2.0, 1.0]]]), (1, 1, 9), plain)
     yield (
         "convolution of two channels",
         Convolution(
-            tensor([[[1.0, 0.0, -1.0], [2.0, 1.0, 0.0]], [[0.0, 1.0, 1.0], [1.0, -3.0, 1.0]]]), (1, 2, 6), plain
+            tensor([[[1.0, 0.0, -1.0], [2.0, 1.0, 0.0]], [[0.0, 1.0, 1.0], [1.0, -3.0, 1.0]]]),
+            (1, 2, 6),
+            plain,
         ),
     )
-    yield "strided", Convolution(tensor([[[1.0, -2.0]], [[3.0, 1.0]]]), (1, 1, 10), Geometry((2,), (0,), (1,)))
+    yield (
+        "strided",
+        Convolution(tensor([[[1.0, -2.0]], [[3.0, 1.0]]]), (1, 1, 10), Geometry((2,), (0,), (1,))),
+    )
     yield "dilated", Convolution(tensor([[[1.0, -1.0]]]), (1, 1, 8), Geometry((1,), (2,), (2,)))
-    yield "grouped", Convolution(tensor([[[1.0, 2.0]], [[3.0, -1.0]]]), (1, 2, 6), Geometry((1,), (0,), (1,), groups=2))
+    yield (
+        "grouped",
+        Convolution(
+            tensor([[[1.0, 2.0]], [[3.0, -1.0]]]), (1, 2, 6), Geometry((1,), (0,), (1,), groups=2)
+        ),
+    )
     yield (
         "transposed convolution",
         Convolution(tensor([[[1.0, 3.0]]]), (1, 1, 5), Geometry((2,), (0,), (1,), transposed=True)),
@@ -92,18 +115,27 @@ def _convolutions() -> Iterator[tuple[str, Operator]]:
 
 
 def _composed() -> Iterator[tuple[str, Operator]]:
-    a, b = Dense(tensor([[1.0, 2.0], [-1.0, 1.0], [3.0, 0.0]])), Dense(tensor([[2.0, -1.0, 1.0], [0.0, 1.0, 4.0]]))
+    a, b = (
+        Dense(tensor([[1.0, 2.0], [-1.0, 1.0], [3.0, 0.0]])),
+        Dense(tensor([[2.0, -1.0, 1.0], [0.0, 1.0, 4.0]])),
+    )
     turn, other = Dense(tensor([[3.0, -4.0], [4.0, 3.0]])), Dense(tensor([[0.0, 2.0], [-2.0, 0.0]]))
     ones = Dense(torch.ones(2, 2, dtype=torch.float64))
     conv = Convolution(tensor([[[1.0, 1.0]]]), (1, 1, 8), Geometry((1,), (0,), (1,)))
     after = Convolution(tensor([[[1.0, 2.0]]]), (1, 1, 7), Geometry((1,), (0,), (1,)))
     wrapped = Incidence(lambda x: F.pad(x, (1, 1), mode="circular"), (1, 1, 6))
     kernel = tensor([[[1.0, 2.0, -1.0]]])
-    yield "circular convolution", Composition((Convolution(kernel, (1, 1, 8), Geometry((1,), (0,), (1,))), wrapped))
+    yield (
+        "circular convolution",
+        Composition((Convolution(kernel, (1, 1, 8), Geometry((1,), (0,), (1,))), wrapped)),
+    )
     yield "composition", Composition((b, a))
     yield "composition of turns", Composition((turn, other))
     yield "composition of ones", Composition((ones, ones))
-    yield "composition that cancels", Composition((Dense(tensor([[1.0, -1.0]])), Dense(tensor([[1.0], [1.0]]))))
+    yield (
+        "composition that cancels",
+        Composition((Dense(tensor([[1.0, -1.0]])), Dense(tensor([[1.0], [1.0]])))),
+    )
     yield "convolutions composed", Composition((after, conv))
     yield "sum", Sum((turn, other))
     yield "sum of one sign", Sum((ones, Identity((2,))))

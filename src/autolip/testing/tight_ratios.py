@@ -1,4 +1,5 @@
-"""How near each method comes on the networks of the zoo: exact by its own mathematics, or a stated factor."""
+"""How near each method comes on the networks of the zoo: exact by its own mathematics, or a stated
+factor."""
 
 import math
 
@@ -24,7 +25,8 @@ SEARCHED = {
 PRODUCTS = "autolip autolip-raw frobenius liplt rescaled"
 SOLVERS = "lipsdp lipsdp-cvxpy"
 LAYERS = (
-    f"{PRODUCTS} eclipse-fast layerwise nonnegative seqlip-relaxed seqlip-exact seqlip theorem3 seqlip-sdp {SOLVERS}"
+    f"{PRODUCTS} eclipse-fast layerwise nonnegative seqlip-relaxed seqlip-exact seqlip "
+    f"theorem3 seqlip-sdp {SOLVERS}"
 )
 OTHERS = "linf", "l1", "linf:l2", "l1:linf"
 PATTERNS = "seqlip-relaxed seqlip-exact seqlip"
@@ -95,7 +97,12 @@ _OTHERS: dict[str, str] = {
 
 _NEARLY: dict[str, dict[str, float]] = {
     "one sign": {"layerwise": 1.03, "eclipse-fast": 1.65, "liplt": 1.6, "seqlip": 1.4},
-    "two layers, relu": {"seqlip-relaxed": 1.001, "layerwise": 1.11, "eclipse-fast": 1.17, "liplt": 1.22},
+    "two layers, relu": {
+        "seqlip-relaxed": 1.001,
+        "layerwise": 1.11,
+        "eclipse-fast": 1.17,
+        "liplt": 1.22,
+    },
     "two layers, leaky relu of slope -3": {
         "seqlip-relaxed": 1.01,
         "lipsdp": 1.02,
@@ -103,13 +110,27 @@ _NEARLY: dict[str, dict[str, float]] = {
         "liplt": 1.29,
         "theorem3": 1.25,
     },
-    "two layers, leaky relu of slope -1/2": {"seqlip-relaxed": 1.02, "rescaled": 1.25, "liplt": 1.29},
-    "two layers, prelu by channel": {"seqlip-relaxed": 1.001, "layerwise": 1.15, "liplt": 1.59, "nonnegative": 1.8},
+    "two layers, leaky relu of slope -1/2": {
+        "seqlip-relaxed": 1.02,
+        "rescaled": 1.25,
+        "liplt": 1.29,
+    },
+    "two layers, prelu by channel": {
+        "seqlip-relaxed": 1.001,
+        "layerwise": 1.15,
+        "liplt": 1.59,
+        "nonnegative": 1.8,
+    },
     "diagonal layers, slope -3": {"layerwise": 1.06, "theorem3": 1.4},
     "two pools": {"autolip": 1.16, "liplt": 1.16},
     "a x + b relu(a x)": {"liplt": 1.32, "rescaled": 1.37, "seqlip": 1.22},
     "relu(x) twice": {"liplt": 1.21},
-    "a neuron without input": {"eclipse-fast": 1.05, "liplt": 1.06, "rescaled": 1.01, "theorem3": 1.02},
+    "a neuron without input": {
+        "eclipse-fast": 1.05,
+        "liplt": 1.06,
+        "rescaled": 1.01,
+        "theorem3": 1.02,
+    },
     "one output": {"layerwise": 1.01, "eclipse-fast": 1.01, "liplt": 1.02, "autolip": 1.03},
     "layers of 2^": {"theorem3": 1.06, "liplt": 1.14, "autolip": 1.28},
     "relu(x) - relu(x)": {"lower": math.inf},
@@ -124,9 +145,13 @@ _NEARLY: dict[str, dict[str, float]] = {
 
 def stated(name: str) -> dict[str, float]:
     """The methods for which the network of this name states a factor, and which."""
-    kind = next((start for start in ("layers of 2^", "diagonal layers on") if name.startswith(start)), name)
+    kind = next(
+        (start for start in ("layers of 2^", "diagonal layers on") if name.startswith(start)), name
+    )
     exact = {title: SEARCHED.get(title, EXACT) for title in _EXACT.get(kind, "").split()}
     other = {
-        f"{title} {norm}": SEARCHED.get(title, EXACT) for title in _OTHERS.get(kind, "").split() for norm in OTHERS
+        f"{title} {norm}": SEARCHED.get(title, EXACT)
+        for title in _OTHERS.get(kind, "").split()
+        for norm in OTHERS
     }
     return exact | other | _NEARLY.get(kind, {}) | _NEARLY.get(name, {})

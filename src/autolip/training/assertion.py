@@ -16,8 +16,10 @@ Reason = Literal["rounding", "not proved", "violated"]
 class NotLipschitz(AssertionError):
     """The network is not known to be K-Lipschitz, for one of three reasons.
 
-    * "violated": two inputs were found whose outputs are further apart than K allows (`result.lower.witness`);
-    * "rounding": the proved bound is above K (1 + tol) by less than what the bound's own tolerance is;
+    * "violated": two inputs were found whose outputs are further apart than K allows
+      (`result.lower.witness`);
+    * "rounding": the proved bound is above K (1 + tol) by less than what the bound's own tolerance
+      is;
     * "not proved": K lies inside the bracket: neither proved nor violated.
 
     `result` is the bracket.
@@ -29,8 +31,8 @@ class NotLipschitz(AssertionError):
 
 
 ROUNDING = 1e-4
-"""Relative distance up to which a bound above K is called rounding, where nothing was found above K: tuned, about
-what the proof of a network built of orthogonal layers in float32 adds."""
+"""Relative distance up to which a bound above K is called rounding, where nothing was found above
+K: tuned, about what the proof of a network built of orthogonal layers in float32 adds."""
 
 
 def assert_lipschitz(
@@ -43,8 +45,9 @@ def assert_lipschitz(
 ) -> Result:
     """Pass where the Lipschitz constant is proved to be at most `constant` (1 + tol); the bracket.
 
-    `options` are those of `lipschitz`: norm, region, output, method, time_budget and so on.  Raises NotLipschitz, which
-    tells "violated" from "not proved" and "rounding"; InputError for a constant that is not a finite number >= 0.
+    `options` are those of `lipschitz`: norm, region, output, method, time_budget and so on.  Raises
+    NotLipschitz, which tells "violated" from "not proved" and "rounding"; InputError for a constant
+    that is not a finite number >= 0.
 
         >>> import torch
         >>> from torch import nn
@@ -64,9 +67,14 @@ def assert_lipschitz(
         return result
     bracket = f"[{lower:.9g}, {upper:.9g}] for a limit of {limit:.9g}"
     if lower > limit:
-        message = f"two inputs differ in their outputs by {lower:.9g} times the change of the input, above {limit:.9g}"
+        message = (
+            f"two inputs differ in their outputs by {lower:.9g} times the change of the "
+            f"input, above {limit:.9g}"
+        )
         raise NotLipschitz("violated", message, result)
     if upper <= limit * (1 + ROUNDING):
-        raise NotLipschitz("rounding", f"the constant lies in {bracket}: allow a larger tol", result)
+        raise NotLipschitz(
+            "rounding", f"the constant lies in {bracket}: allow a larger tol", result
+        )
     message = f"the constant lies in {bracket}: give more time, a tighter method or a region"
     raise NotLipschitz("not proved", message, result)

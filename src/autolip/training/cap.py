@@ -14,26 +14,39 @@ from autolip.operators.operator import Operator
 from autolip.training.live import evaluating, own_module
 from autolip.values import Upper, round_down
 
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+CONVOLUTIONS = (
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
+)
 
 IMAGE = 32
-"""Side of the image on which a convolution is measured where its size is not known: the symbol holds for any."""
+"""Side of the image on which a convolution is measured where its size is not known: the symbol
+holds for any."""
 
 
 @torch.no_grad()
-def spectral_cap_(model: nn.Module, sigma: float, example_inputs: Tensor | None = None) -> dict[str, float]:
-    """Scale every linear layer's weight in place to an l2 operator norm of at most `sigma`; the norms before.
+def spectral_cap_(
+    model: nn.Module, sigma: float, example_inputs: Tensor | None = None
+) -> dict[str, float]:
+    """Scale every linear layer's weight in place to an l2 operator norm of at most `sigma`; the
+    norms before.
 
-    To be called after an optimiser's step.  A convolution counts as the linear map that it is, with its stride,
-    padding and dilation, not as its reshaped kernel; with `example_inputs` on the image that it sees there, else on
-    images of any size.  The norms are proved upper bounds, so that the layers, as stored, obey the cap.  Layers whose
-    weight is computed by a parametrisation are measured, and refused above the cap.
+    To be called after an optimiser's step.  A convolution counts as the linear map that it is, with
+    its stride, padding and dilation, not as its reshaped kernel; with `example_inputs` on the image
+    that it sees there, else on images of any size.  The norms are proved upper bounds, so that the
+    layers, as stored, obey the cap.  Layers whose weight is computed by a parametrisation are
+    measured, and refused above the cap.
 
-    Returns the proved norm of each layer before the cap, by its module path.  Raises InputError for a cap that is
-    not a finite number > 0, a weight that is not finite, and a parametrised layer above the cap.
+    Returns the proved norm of each layer before the cap, by its module path.  Raises InputError for
+    a cap that is not a finite number > 0, a weight that is not finite, and a parametrised layer
+    above the cap.
 
-    Source: Miyato, Kataoka, Koyama and Yoshida, ICLR 2018 (spectral normalisation), with true convolution norms:
-    Sedghi, Gupta and Long, ICLR 2019.
+    Source: Miyato, Kataoka, Koyama and Yoshida, ICLR 2018 (spectral normalisation), with true
+    convolution norms: Sedghi, Gupta and Long, ICLR 2019.
 
         >>> from torch import nn
         >>> from autolip.training import spectral_cap_
@@ -62,7 +75,9 @@ def _layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 def _norm(name: str, layer: nn.Module, shape: torch.Size | None) -> float:
     weight = layer.weight
     if not isinstance(weight, Tensor) or not bool(weight.isfinite().all()):
-        raise InputError(f"the weight of {name or 'the model'} is not finite: training has diverged")
+        raise InputError(
+            f"the weight of {name or 'the model'} is not finite: training has diverged"
+        )
     found = operator_norm(_operator(layer, weight, shape), Norm.L2, Norm.L2, NormOptions())
     if not isinstance(found, Upper):
         raise InputError(f"the norm of {name or 'the model'} is not known: {found}")
@@ -78,7 +93,10 @@ def _operator(layer: nn.Module, weight: Tensor, shape: torch.Size | None) -> Ope
     dims = weight.dim() - 2
     padding, mode = layer.padding, layer.padding_mode
     if mode != "zeros" or isinstance(padding, str):
-        raise InputError("a convolution pads by a mode or a name: its norm is not known; pad with zeros, by numbers")
+        raise InputError(
+            "a convolution pads by a mode or a name: its norm is not known; pad with "
+            "zeros, by numbers"
+        )
     transposed = bool(layer.transposed)
     given = (layer.stride, padding, layer.dilation, transposed, layer.output_padding, layer.groups)
     channels = weight.shape[0] if transposed else weight.shape[1] * layer.groups
@@ -86,11 +104,15 @@ def _operator(layer: nn.Module, weight: Tensor, shape: torch.Size | None) -> Ope
     return Convolution(weight, (channels, *space), Geometry(*given))
 
 
-def _scale(name: str, layer: nn.Module, sigma: float, norm: float, shape: torch.Size | None) -> None:
+def _scale(
+    name: str, layer: nn.Module, sigma: float, norm: float, shape: torch.Size | None
+) -> None:
     """The weight times a factor, a little less each time until the rounded weight obeys the cap."""
     weight = layer.weight
     if not isinstance(weight, nn.Parameter):
-        raise InputError(f"{name or 'the model'} has norm {norm:.6g} > {sigma:g}, and its weight is parametrised")
+        raise InputError(
+            f"{name or 'the model'} has norm {norm:.6g} > {sigma:g}, and its weight is parametrised"
+        )
     factor = sigma / norm
     while True:
         weight.mul_(factor)

@@ -1,4 +1,5 @@
-"""What a penalty is an estimate of: LipSDP's relaxation, AutoLip's product, LipLT's sum, each by one pass a call."""
+"""What a penalty is an estimate of: LipSDP's relaxation, AutoLip's product, LipLT's sum, each by
+one pass a call."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,17 +14,23 @@ from autolip.training.live import LiveNetwork, Part, Weights
 
 
 class Estimator(nn.Module):
-    """Estimates of the constants of `questions` read-outs; every call improves its state by one step."""
+    """Estimates of the constants of `questions` read-outs; every call improves its state by one
+    step."""
 
-    def __init__(self, live: LiveNetwork, p: Norm, q: Norm, readouts: Tensor | None, rank: int, seed: int) -> None:
+    def __init__(
+        self, live: LiveNetwork, p: Norm, q: Norm, readouts: Tensor | None, rank: int, seed: int
+    ) -> None:
         super().__init__()
         self.live, self.p, self.q, self.rank = live, p, q, rank
         self.questions = 1 if readouts is None else len(readouts)
-        self.register_buffer("readouts", None if readouts is None else readouts.float(), persistent=False)
+        self.register_buffer(
+            "readouts", None if readouts is None else readouts.float(), persistent=False
+        )
         self._generator = torch.Generator().manual_seed(seed)
 
     def forward(self) -> Tensor:
-        """The estimates, shape (questions,), differentiable in the weights; the state is one step further."""
+        """The estimates, shape (questions,), differentiable in the weights; the state is one step
+        further."""
         weights, parameters = self.live.weights()
         self._follow(parameters)
         with torch.enable_grad(), torch.autocast(self._state().device.type, enabled=False):
@@ -52,14 +59,19 @@ class Estimator(nn.Module):
         raise NotImplementedError
 
     def _stepped(self, values: Tensor, start: list[Tensor], parameters: list[Tensor]) -> Tensor:
-        """The values with their gradient in the weights; of a single one it comes with the same backward pass."""
+        """The values with their gradient in the weights; of a single one it comes with the same
+        backward pass."""
         total = values.sum()
         if self.questions > 1:
             self._advance(list(torch.autograd.grad(total, start, retain_graph=True)))
             return values
         gradients = torch.autograd.grad(total, [*start, *parameters], allow_unused=True)
         self._advance([_or_zero(g, x) for g, x in zip(gradients, start, strict=False)])
-        used = [(p, g) for p, g in zip(parameters, gradients[len(start) :], strict=True) if g is not None]
+        used = [
+            (p, g)
+            for p, g in zip(parameters, gradients[len(start) :], strict=True)
+            if g is not None
+        ]
         tensors = [tensor for pair in used for tensor in pair]
         return _Envelope.apply(values.detach(), *tensors)
 
@@ -71,7 +83,8 @@ class Estimator(nn.Module):
         return x.unflatten(0, (self.questions, self.rank))
 
     def _reads(self, y: Tensor) -> Tensor:
-        """The output's columns, (questions, rank, outputs), or (questions, rank, 1) of a read-out each."""
+        """The output's columns, (questions, rank, outputs), or (questions, rank, 1) of a read-out
+        each."""
         flat = y.reshape(self.questions, self.rank, -1)
         if self.readouts is None:
             return flat
@@ -79,7 +92,8 @@ class Estimator(nn.Module):
 
 
 class _Envelope(torch.autograd.Function):
-    """A value whose gradient in some parameters is known: `apply(value, p_1, g_1, p_2, g_2, ...)`."""
+    """A value whose gradient in some parameters is known: `apply(value, p_1, g_1, p_2, g_2,
+    ...)`."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, *tensors: Tensor) -> Tensor:
@@ -94,13 +108,17 @@ class _Envelope(torch.autograd.Function):
         return tuple(found)
 
 
-# LipSDP ---------------------------------------------------------------------------------------------------------
+# LipSDP
+# --------------------------------------------------------------------------------------------------
 
 
 class Relaxation(Estimator):
-    """K = max |y| over |x| = 1 and z = c v + rho |v| u with |u| = 1: LipSDP's primal (see `methods.lipsdp.ascent`)."""
+    """K = max |y| over |x| = 1 and z = c v + rho |v| u with |u| = 1: LipSDP's primal (see
+    `methods.lipsdp.ascent`)."""
 
-    def __init__(self, live: LiveNetwork, p: Norm, q: Norm, readouts: Tensor | None, rank: int, seed: int) -> None:
+    def __init__(
+        self, live: LiveNetwork, p: Norm, q: Norm, readouts: Tensor | None, rank: int, seed: int
+    ) -> None:
         super().__init__(live, p, q, readouts, rank, seed)
         if p is Norm.L1 or (readouts is None and q is not Norm.L2):
             given = f"the LipSDP penalty does not take {p.value}:{q.value}"
@@ -108,7 +126,9 @@ class Relaxation(Estimator):
         self.x: Tensor
         self.register_buffer("x", self._unit(self._random(live.columns, *live.shape)))
         self._ear = _Ear()
-        self.neurons = nn.ModuleList(_Neurons(part, self, live, self._ear) for part in live.parts.values())
+        self.neurons = nn.ModuleList(
+            _Neurons(part, self, live, self._ear) for part in live.parts.values()
+        )
         self._by_name = dict(zip(live.parts, self.neurons, strict=True))
 
     def _unit(self, x: Tensor) -> Tensor:
@@ -127,7 +147,9 @@ class Relaxation(Estimator):
         return _Bend.apply(v, self._by_name[name])
 
     def _advance(self, gradients: list[Tensor]) -> None:
-        self._buffers["x"] = self._unit(gradients[0].detach())  # assigned past nn.Module, which takes longer
+        self._buffers["x"] = self._unit(
+            gradients[0].detach()
+        )  # assigned past nn.Module, which takes longer
         self._ear.listens = False
 
     def _state(self) -> Tensor:
@@ -142,7 +164,8 @@ class _Ear:
 
 
 class _Neurons(nn.Module):
-    """The vectors u of one nonlinear operand, and its slopes: centre and radius by entry, or a gain by block."""
+    """The vectors u of one nonlinear operand, and its slopes: centre and radius by entry, or a gain
+    by block."""
 
     def __init__(self, part: Part, estimator: Estimator, live: LiveNetwork, ear: _Ear) -> None:
         super().__init__()
@@ -193,7 +216,8 @@ class _Neurons(nn.Module):
 
 
 class _Bend(torch.autograd.Function):
-    """z = c v + rho |v| u; its adjoint takes u <- q / |q| first, which is the u that the relaxation wants for q."""
+    """z = c v + rho |v| u; its adjoint takes u <- q / |q| first, which is the u that the relaxation
+    wants for q."""
 
     @staticmethod
     def forward(ctx: Any, v: Tensor, layer: _Neurons) -> Tensor:
@@ -219,16 +243,22 @@ def _matched(x: Tensor, like: Tensor) -> Tensor:
     return x if x.dim() == like.dim() else x.reshape(len(x), *[1] * (like.dim() - 1))
 
 
-# Products and sums of norms -------------------------------------------------------------------------------------
+# Products and sums of norms
+# -------------------------------------------------------------------------------------
 
 
 class Norms(Estimator):
-    """Norms of linear maps inside the network, each with one vector that a power step a call improves (l2)."""
+    """Norms of linear maps inside the network, each with one vector that a power step a call
+    improves (l2)."""
 
-    def __init__(self, live: LiveNetwork, p: Norm, q: Norm, readouts: Tensor | None, rank: int, seed: int) -> None:
+    def __init__(
+        self, live: LiveNetwork, p: Norm, q: Norm, readouts: Tensor | None, rank: int, seed: int
+    ) -> None:
         super().__init__(live, p, q, readouts, rank, seed)
         if p is not Norm.L2 or (readouts is None and q is not Norm.L2):
-            raise InputError(f"this penalty does not take {p.value}:{q.value}: l2, or one output from l2")
+            raise InputError(
+                f"this penalty does not take {p.value}:{q.value}: l2, or one output from l2"
+            )
         self.x0: Tensor
         self.maps = self._maps()
         for number, (source, _) in enumerate(self.maps):
@@ -253,7 +283,8 @@ class Norms(Estimator):
     def _values(self, weights: Weights) -> tuple[Tensor, list[Tensor]]:
         starts = [getattr(self, f"x{n}").detach().requires_grad_() for n in range(len(self.maps))]
         norms = {
-            ends: self._norm(ends[1], self._image(*ends, x, weights)) for ends, x in zip(self.maps, starts, strict=True)
+            ends: self._norm(ends[1], self._image(*ends, x, weights))
+            for ends, x in zip(self.maps, starts, strict=True)
         }
         return self._combined(norms), starts
 
@@ -263,7 +294,8 @@ class Norms(Estimator):
         return rows.square().sum((1, 2)).clamp(min=1e-30).sqrt()
 
     def _advance(self, gradients: list[Tensor]) -> None:
-        """A power step each: a vector's gradient is that of its own norm, times that norm's weight in the sum."""
+        """A power step each: a vector's gradient is that of its own norm, times that norm's weight
+        in the sum."""
         for number, gradient in enumerate(gradients):
             length = _length(gradient, range(1, gradient.dim()))
             kept = getattr(self, f"x{number}")
@@ -275,7 +307,8 @@ class Norms(Estimator):
 
 
 class Product(Norms):
-    """AutoLip: norms of the affine maps between nonlinear operations, times along paths, added over operands."""
+    """AutoLip: norms of the affine maps between nonlinear operations, times along paths, added over
+    operands."""
 
     def _maps(self) -> list[tuple[str, str]]:
         live = self.live
@@ -299,7 +332,8 @@ class Product(Norms):
 
 
 class Looped(Norms):
-    """LipLT: the map through the centres of the slopes, plus what each remainder adds through the centres."""
+    """LipLT: the map through the centres of the slopes, plus what each remainder adds through the
+    centres."""
 
     def _maps(self) -> list[tuple[str, str]]:
         live, maps = self.live, list[tuple[str, str]]()

@@ -10,15 +10,19 @@ from autolip.training.monitor import Monitor
 
 
 class LipschitzCallback(TrainerCallback):
-    """Proves the bracket of `network(model)` at the end of epochs; its numbers go into the trainer's log.
+    """Proves the bracket of `network(model)` at the end of epochs; its numbers go into the
+    trainer's log.
 
-    `network` names the module whose forward pass is meant: an attribute of the model ("classifier"), or a function of
-    it; it must return one tensor.  `trainer.add_callback(callback)` and then `callback.trainer = trainer` makes the
-    numbers reach every report of the trainer (TensorBoard and others); without it they are in `state.log_history`.
-    The rest is as in `Monitor`.
+    `network` names the module whose forward pass is meant: an attribute of the model
+    ("classifier"), or a function of it; it must return one tensor.
+    `trainer.add_callback(callback)` and then `callback.trainer = trainer` makes the numbers reach
+    every report of the trainer (TensorBoard and others); without it they are in
+    `state.log_history`. The rest is as in `Monitor`.
     """
 
-    def __init__(self, network: str | Callable[[nn.Module], nn.Module], example_inputs: Any, **options: Any) -> None:
+    def __init__(
+        self, network: str | Callable[[nn.Module], nn.Module], example_inputs: Any, **options: Any
+    ) -> None:
         self.network, self.example_inputs, self.options = network, example_inputs, options
         self.monitor: Monitor | None = None
         self.trainer: Trainer | None = None
@@ -28,7 +32,9 @@ class LipschitzCallback(TrainerCallback):
     ) -> None:
         """Captures the network once."""
         model = kwargs["model"]
-        chosen = getattr(model, self.network) if isinstance(self.network, str) else self.network(model)
+        chosen = (
+            getattr(model, self.network) if isinstance(self.network, str) else self.network(model)
+        )
         self.monitor = Monitor(chosen, self.example_inputs, **self.options)
 
     def on_epoch_end(
@@ -43,4 +49,6 @@ class LipschitzCallback(TrainerCallback):
         if self.trainer is not None:
             self.trainer.log(record.to_dict())
         else:
-            state.log_history.append({**record.to_dict(), "epoch": state.epoch or 0.0, "step": state.global_step})
+            state.log_history.append(
+                {**record.to_dict(), "epoch": state.epoch or 0.0, "step": state.global_step}
+            )

@@ -10,14 +10,19 @@ from autolip.training.monitor import Monitor
 
 
 class LipschitzMonitor(Callback):
-    """Proves the bracket of `network(module)` at the end of training epochs; its numbers go to the module's loggers.
+    """Proves the bracket of `network(module)` at the end of training epochs; its numbers go to the
+    module's loggers.
 
-    `network` names the module whose forward pass is meant: an attribute of the LightningModule ("model"), or a
-    function of it.  The rest is as in `Monitor`, which is at hand as `monitor` once training has begun.
+    `network` names the module whose forward pass is meant: an attribute of the LightningModule
+    ("model"), or a function of it.  The rest is as in `Monitor`, which is at hand as `monitor` once
+    training has begun.
     """
 
     def __init__(
-        self, network: str | Callable[[LightningModule], nn.Module], example_inputs: Any, **options: Any
+        self,
+        network: str | Callable[[LightningModule], nn.Module],
+        example_inputs: Any,
+        **options: Any,
     ) -> None:
         super().__init__()
         self.network, self.example_inputs, self.options = network, example_inputs, options
@@ -25,7 +30,11 @@ class LipschitzMonitor(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Captures the network once."""
-        chosen = getattr(pl_module, self.network) if isinstance(self.network, str) else self.network(pl_module)
+        chosen = (
+            getattr(pl_module, self.network)
+            if isinstance(self.network, str)
+            else self.network(pl_module)
+        )
         self.monitor = Monitor(chosen, self.example_inputs, **self.options)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

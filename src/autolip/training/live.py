@@ -1,13 +1,14 @@
-"""A network's linear passes with the weights that its module has *now*: what a penalty differentiates.
+"""A network's linear passes with the weights that its module has *now*: what a penalty
+differentiates.
 
 With the slope set of every operation known, differences travel through the network as
 
     v = sum_i A_i z_i          through affine operations, A_i made of the live parameters (biases dropped),
     z = through(v)             through the others, in whatever way the caller's method asks for,
 
-for a batch of columns at once.  The operations are exported once, from a copy in evaluation mode; parameters and
-buffers are looked up in the module at every pass, so that optimisers, parametrisations and running statistics need no
-new export.  Nothing here is a bound.
+for a batch of columns at once.  The operations are exported once, from a copy in evaluation mode;
+parameters and buffers are looked up in the module at every pass, so that optimisers,
+parametrisations and running statistics need no new export.  Nothing here is a bound.
 """
 
 import contextlib
@@ -61,7 +62,8 @@ WITHOUT_BIAS: Mapping[Any, Mapping[int, Any]] = {
 
 @dataclass(frozen=True)
 class Part:
-    """One nonlinear operand of an operation: its slopes as a quadratic constraint (centre, radius, blocks)."""
+    """One nonlinear operand of an operation: its slopes as a quadratic constraint (centre, radius,
+    blocks)."""
 
     name: str
     source: str
@@ -83,12 +85,12 @@ class _Step:
 class LiveNetwork:
     """The network as linear passes over `columns` columns, with the live weights of `module`.
 
-    A column has the shape of one input.  Where the module treats the entries of a batch apart, the columns are a
-    batch; otherwise every column is a whole input, and the passes are vectorised (`torch.vmap`).  With `lower`, maxima
-    are written with relu.
+    A column has the shape of one input.  Where the module treats the entries of a batch apart, the
+    columns are a batch; otherwise every column is a whole input, and the passes are vectorised
+    (`torch.vmap`).  With `lower`, maxima are written with relu.
 
-    Raises InputError where the module cannot be captured, UnsupportedOperation where an operation has no finite l2
-    slopes on the region.
+    Raises InputError where the module cannot be captured, UnsupportedOperation where an operation
+    has no finite l2 slopes on the region.
     """
 
     def __init__(
@@ -108,11 +110,15 @@ class LiveNetwork:
         capture = capture_program(single, (one, *fixed), 0, frozen)
         self.graph: Graph = capture.graph
         if self.graph.constant is not None:
-            raise InputError("the output does not depend on the input: there is nothing to penalise")
+            raise InputError(
+                "the output does not depend on the input: there is nothing to penalise"
+            )
         slopes = slopes_on(self.graph, region or Everywhere())
         if lower:
             self.graph = lowered(self.graph)
-            slopes = slopes_on(self.graph, region or Everywhere(), {v.name: v.range for v in slopes})
+            slopes = slopes_on(
+                self.graph, region or Everywhere(), {v.name: v.range for v in slopes}
+            )
         batch = _batched(frozen, one, fixed, columns, single)
         self.is_batched, self.columns = batch is not None, columns
         program = batch or single
@@ -120,12 +126,15 @@ class LiveNetwork:
         self.input, self.output = self.graph.input, self.graph.output
         self._constants = _Constants(program, fixed, self.module)
         builder = _Builder(program, self.is_batched)
-        self._steps = tuple(builder.step(vertex, self.graph) for vertex in slopes if vertex.name != self.input)
+        self._steps = tuple(
+            builder.step(vertex, self.graph) for vertex in slopes if vertex.name != self.input
+        )
         self._by_name = {step.name: step for step in self._steps}
         self.parts = {part.name: part for step in self._steps for part in step.parts}
 
     def weights(self) -> tuple[Weights, list[Tensor]]:
-        """The values that do not depend on the input, and the module's tensors they are made of, as they are now."""
+        """The values that do not depend on the input, and the module's tensors they are made of, as
+        they are now."""
         return self._constants.now()
 
     def to(self, device: torch.device) -> None:
@@ -136,8 +145,11 @@ class LiveNetwork:
         """The shape of one column of a value."""
         return self.shape if name == self.input else self._by_name[name].shape
 
-    def push(self, columns: Mapping[str, Tensor], wanted: str, through: Through | None, weights: Weights) -> Tensor:
-        """The columns of the value `wanted`, given those of some earlier values; whatever else it needs is 0.
+    def push(
+        self, columns: Mapping[str, Tensor], wanted: str, through: Through | None, weights: Weights
+    ) -> Tensor:
+        """The columns of the value `wanted`, given those of some earlier values; whatever else it
+        needs is 0.
 
         Without `through`, along affine operations only.
         """
@@ -150,15 +162,21 @@ class LiveNetwork:
                 break
         return values[wanted]
 
-    def _value(self, step: _Step, values: dict[str, Tensor], through: Through | None, weights: Weights) -> Tensor:
+    def _value(
+        self, step: _Step, values: dict[str, Tensor], through: Through | None, weights: Weights
+    ) -> Tensor:
         if step.linear is not None:
             known = {name: values[name] for name in step.operands if name in values}
             if self.is_batched:
                 return step.linear(known, weights)
             return torch.vmap(step.linear, in_dims=(0, None))(known, weights)
         assert through is not None
-        terms = [through(part.name, values[part.source]) for part in step.parts if part.source in values]
-        terms += [operator.mv(values[source]) for source, operator in step.exact if source in values]
+        terms = [
+            through(part.name, values[part.source]) for part in step.parts if part.source in values
+        ]
+        terms += [
+            operator.mv(values[source]) for source, operator in step.exact if source in values
+        ]
         return sum(terms[1:], terms[0])
 
     def sources(self) -> list[str]:
@@ -175,7 +193,8 @@ class LiveNetwork:
         return self._by_name[name].parts
 
     def reaching(self, sink: str, bends: bool) -> list[str]:
-        """The sources that a value depends on: through affine operations alone, or through any (`bends`)."""
+        """The sources that a value depends on: through affine operations alone, or through any
+        (`bends`)."""
         needed, seen = {sink}, set[str]()
         for step in reversed(self._steps):
             if step.name in needed:
@@ -186,7 +205,8 @@ class LiveNetwork:
 
 
 def own_module(model: nn.Module) -> nn.Module:
-    """The user's own module inside `torch.compile`, DataParallel and DistributedDataParallel; InputError for others."""
+    """The user's own module inside `torch.compile`, DataParallel and DistributedDataParallel;
+    InputError for others."""
     inner = unwrapped(model)
     if not isinstance(inner, nn.Module):
         raise InputError("a function has no weights to train: give an nn.Module")
@@ -208,14 +228,19 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 class _Constants:
     """What does not depend on the input: parameters, buffers, and what is computed from them."""
 
-    def __init__(self, program: ExportedProgram, fixed: Sequence[Tensor], module: nn.Module) -> None:
+    def __init__(
+        self, program: ExportedProgram, fixed: Sequence[Tensor], module: nn.Module
+    ) -> None:
         self._live: list[tuple[str, nn.Module, str]] = []
         self._held: Weights = {}
         self._nodes: list[torch.fx.Node] = []
         rest, varying = iter(fixed), set[str]()
         for spec in program.graph_signature.input_specs:
             name = spec.arg.name
-            if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and spec.target in program.state_dict:
+            if (
+                spec.kind in (InputKind.PARAMETER, InputKind.BUFFER)
+                and spec.target in program.state_dict
+            ):
                 owner, _, attribute = str(spec.target).rpartition(".")
                 self._live.append((name, module.get_submodule(owner), attribute))
             elif spec.kind is not InputKind.USER_INPUT:
@@ -244,7 +269,9 @@ class _Constants:
         for name, owner, attribute in self._live:
             value = getattr(owner, attribute)
             live.append(value)
-            values[name] = value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+            values[name] = (
+                value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+            )
         for node in self._nodes:
             values[node.name] = _called(node, values)
         return values, live
@@ -271,7 +298,9 @@ class _Builder:
         operands = tuple(dict.fromkeys(edge.source for edge in vertex.edges))
         shape = tuple(vertex.shape[1:] if self.batched else vertex.shape)
         if vertex.is_affine:
-            return _Step(vertex.name, operands, (), (), self._linear(vertex, graph, operands), shape)
+            return _Step(
+                vertex.name, operands, (), (), self._linear(vertex, graph, operands), shape
+            )
         parts = tuple(self._parts(vertex))
         exact = tuple(
             (edge.source, in_precision(edge.slope.operator, torch.float32))
@@ -279,7 +308,9 @@ class _Builder:
             if isinstance(edge.slope, Exact)
         )
         if exact and self.batched:  # an operator knows one input, not a batch of columns
-            raise UnsupportedOperation(f"{vertex.operation} at {vertex.place} is partly affine: it has no penalty")
+            raise UnsupportedOperation(
+                f"{vertex.operation} at {vertex.place} is partly affine: it has no penalty"
+            )
         return _Step(vertex.name, operands, parts, exact, None, shape)
 
     def _parts(self, vertex: Vertex) -> list[Part]:
@@ -287,7 +318,11 @@ class _Builder:
         for number, edge in enumerate(vertex.edges):
             if isinstance(edge.slope, Exact):
                 continue
-            found = constraint(Vertex(vertex.name, vertex.shape, (edge,), vertex.range, vertex.place, vertex.operation))
+            found = constraint(
+                Vertex(
+                    vertex.name, vertex.shape, (edge,), vertex.range, vertex.place, vertex.operation
+                )
+            )
             if not isinstance(found, Constraint):
                 raise UnsupportedOperation(f"{found}: a penalty needs finite slopes; give a region")
             name = vertex.name if len(vertex.edges) == 1 else f"{vertex.name}:{number}"
@@ -303,7 +338,11 @@ class _Builder:
         captured = next(item for item in graph.nodes if item.name == vertex.name)
         if node is None or node.target != captured.target:
             return _inserted(captured, self.batched)
-        shapes = {name: tuple(self.nodes[name].meta["val"].shape) for name in operands if name in self.nodes}
+        shapes = {
+            name: tuple(self.nodes[name].meta["val"].shape)
+            for name in operands
+            if name in self.nodes
+        }
         return _Linear(node, pick, operands, shapes)
 
 
@@ -311,20 +350,29 @@ class _Linear:
     """The linear part of one exported call towards its varying operands."""
 
     def __init__(
-        self, node: torch.fx.Node, pick: int | None, operands: Sequence[str], shapes: Mapping[str, tuple[int, ...]]
+        self,
+        node: torch.fx.Node,
+        pick: int | None,
+        operands: Sequence[str],
+        shapes: Mapping[str, tuple[int, ...]],
     ) -> None:
         self.node, self.pick, self.operands, self.shapes = node, pick, set(operands), shapes
         self.replaced = dict(WITHOUT_BIAS.get(node.target, {}))
         self.offset = not self.replaced and self._has_offset()
 
     def _has_offset(self) -> bool:
-        """Whether zero operands give something else than zero, whatever the constants: seen with random ones."""
+        """Whether zero operands give something else than zero, whatever the constants: seen with
+        random ones."""
 
         def sample(node: torch.fx.Node) -> Any:
             value = node.meta["val"]
             if node.name in self.operands:
                 return torch.zeros(value.shape)
-            return torch.rand(value.shape) + 0.5 if value.is_floating_point() else torch.zeros_like(value, device="cpu")
+            return (
+                torch.rand(value.shape) + 0.5
+                if value.is_floating_point()
+                else torch.zeros_like(value, device="cpu")
+            )
 
         args, kwargs = torch.fx.node.map_arg((self.node.args, dict(self.node.kwargs)), sample)
         result = self.node.target(*args, **kwargs)  # type: ignore[operator]
@@ -340,10 +388,14 @@ class _Linear:
 
     def _result(self, values: Mapping[str, Tensor], weights: Weights) -> Tensor:
         args = [self._argument(argument, values, weights) for argument in self.node.args]
-        kwargs = {key: self._argument(value, values, weights) for key, value in self.node.kwargs.items()}
+        kwargs = {
+            key: self._argument(value, values, weights) for key, value in self.node.kwargs.items()
+        }
         for place, new in self.replaced.items():
             if place < len(args):
-                args[place] = new(args[place]) if callable(new) and args[place] is not None else None
+                args[place] = (
+                    new(args[place]) if callable(new) and args[place] is not None else None
+                )
         result: Any = self.node.target(*args, **kwargs)  # type: ignore[operator]
         return result if self.pick is None else result[self.pick]
 
@@ -360,7 +412,8 @@ class _Linear:
 
 
 def _inserted(node: Node, batched: bool) -> Callable[[Mapping[str, Tensor], Weights], Tensor]:
-    """Wiring that is not among the exported calls (a broadcast, parts of a maximum): column by column."""
+    """Wiring that is not among the exported calls (a broadcast, parts of a maximum): column by
+    column."""
 
     def column(values: Mapping[str, Tensor]) -> Tensor:
         inputs = {name: value[None] if batched else value for name, value in values.items()}
@@ -384,15 +437,22 @@ def _treats_apart(module: nn.Module, batch: Tensor, fixed: Sequence[Tensor]) -> 
         with torch.no_grad():
             whole = module(drawn, *fixed)
             apart = torch.cat([module(sample[None], *fixed) for sample in drawn])
-    except Exception:  # a module that does not take another batch size: every column is a whole input
+    except (
+        Exception
+    ):  # a module that does not take another batch size: every column is a whole input
         return False
-    return isinstance(whole, Tensor) and whole.shape == apart.shape and torch.allclose(whole, apart, 1e-3, 1e-5)
+    return (
+        isinstance(whole, Tensor)
+        and whole.shape == apart.shape
+        and torch.allclose(whole, apart, 1e-3, 1e-5)
+    )
 
 
 def _batched(
     module: nn.Module, one: Tensor, fixed: Sequence[Tensor], columns: int, single: ExportedProgram
 ) -> ExportedProgram | None:
-    """The module exported for a batch of columns, if it is the same calls with that many first entries."""
+    """The module exported for a batch of columns, if it is the same calls with that many first
+    entries."""
     if one.dim() < 2 or len(one) != 1:
         return None
     if columns == 1:
@@ -400,13 +460,19 @@ def _batched(
     if not _treats_apart(module, one.expand(2, *one.shape[1:]), fixed):
         return None
     try:
-        program = taken_apart(export(module, (one.expand(columns, *one.shape[1:]).clone(), *fixed), (0,)))
+        program = taken_apart(
+            export(module, (one.expand(columns, *one.shape[1:]).clone(), *fixed), (0,))
+        )
     except InputError:
         return None
     pairs = zip(single.graph.nodes, program.graph.nodes, strict=False)
     same = len(single.graph.nodes) == len(program.graph.nodes)
     varying = _Constants(single, fixed, module).varying
-    return program if same and all(_alike(a, b, columns, a.name in varying) for a, b in pairs) else None
+    return (
+        program
+        if same and all(_alike(a, b, columns, a.name in varying) for a, b in pairs)
+        else None
+    )
 
 
 def _alike(one: torch.fx.Node, many: torch.fx.Node, columns: int, varies: bool) -> bool:

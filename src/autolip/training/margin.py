@@ -1,4 +1,5 @@
-"""Training for a certified radius: cross-entropy on logits that a change of the input may move against the label."""
+"""Training for a certified radius: cross-entropy on logits that a change of the input may move
+against the label."""
 
 import torch
 import torch.nn.functional as F
@@ -9,17 +10,18 @@ from autolip.training.penalty import Penalty
 
 
 class MarginLoss(nn.Module):
-    """Mean cross-entropy on z_j + radius K_yj, j != y: the worst logits that LipSDP's pair constants allow.
+    """Mean cross-entropy on z_j + radius K_yj, j != y: the worst logits that LipSDP's pair
+    constants allow.
 
-    K_yj is the penalty's estimate for the difference of outputs y and j, so that z_y is the largest of the shifted
-    logits exactly where the sample is certified at `radius` (with estimates in place of bounds).  `penalty` must have
-    been made with `output="pairs"`; its state is improved by one step a call.  `radius` is in units of the input, in
-    the penalty's input norm.
+    K_yj is the penalty's estimate for the difference of outputs y and j, so that z_y is the largest
+    of the shifted logits exactly where the sample is certified at `radius` (with estimates in place
+    of bounds).  `penalty` must have been made with `output="pairs"`; its state is improved by one
+    step a call.  `radius` is in units of the input, in the penalty's input norm.
 
     Raises InputError for another penalty, or a radius that is not a finite number >= 0.
 
-    Source: Leino, Wang and Fredrikson, ICML 2021 (GloRo nets), with one constant a pair as in Fazlyab, Entesari, Roy
-    and Chellappa, NeurIPS 2023 (CRM-LipLT).
+    Source: Leino, Wang and Fredrikson, ICML 2021 (GloRo nets), with one constant a pair as in
+    Fazlyab, Entesari, Roy and Chellappa, NeurIPS 2023 (CRM-LipLT).
 
         >>> import torch
         >>> from torch import nn
@@ -33,7 +35,9 @@ class MarginLoss(nn.Module):
     def __init__(self, penalty: Penalty, radius: float) -> None:
         super().__init__()
         if not penalty.pairs:
-            raise InputError(f"the penalty is on output {penalty.output!r}: make it with output='pairs'")
+            raise InputError(
+                f"the penalty is on output {penalty.output!r}: make it with output='pairs'"
+            )
         if not 0 <= radius < float("inf"):
             raise InputError(f"the radius is {radius}: give a finite number >= 0")
         self.penalty, self.radius = penalty, radius
@@ -47,5 +51,7 @@ class MarginLoss(nn.Module):
         each = self.penalty.constants()
         i, j = torch.tensor(self.penalty.pairs, device=each.device).T
         classes = int(j.max()) + 1
-        upper = torch.zeros(classes, classes, device=each.device, dtype=each.dtype).index_put((i, j), each)
+        upper = torch.zeros(classes, classes, device=each.device, dtype=each.dtype).index_put(
+            (i, j), each
+        )
         return upper + upper.T

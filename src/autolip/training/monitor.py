@@ -21,12 +21,14 @@ from autolip.result import Result
 from autolip.training.live import own_module
 
 LABELLED = {Norm.L1: 1.0, Norm.L2: math.sqrt(2), Norm.LINF: 2.0}
-"""|e_i - e_j| in the dual of the output norm: how far a margin moves where the output moves by 1."""
+"""|e_i - e_j| in the dual of the output norm: how far a margin moves where the output moves by
+1."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What was found at one epoch: the bracket, certified accuracy by radius, or why there is nothing."""
+    """What was found at one epoch: the bracket, certified accuracy by radius, or why there is
+    nothing."""
 
     epoch: int
     upper: float | None = None
@@ -44,22 +46,29 @@ class Record:
 
     def to_dict(self, prefix: str = "lipschitz/") -> dict[str, float]:
         """Numbers by name, for a logger; what is not known is left out."""
-        named = {"upper": self.upper, "lower": self.lower, "ratio": self.ratio, "accuracy": self.accuracy}
+        named = {
+            "upper": self.upper,
+            "lower": self.lower,
+            "ratio": self.ratio,
+            "accuracy": self.accuracy,
+        }
         named |= {f"certified@{radius:g}": share for radius, share in self.certified.items()}
         named["seconds"] = self.seconds
         return {prefix + name: value for name, value in named.items() if value is not None}
 
 
 class Monitor:
-    """Proves the bracket of a training network every `every` epochs, within `time_budget` seconds each time.
+    """Proves the bracket of a training network every `every` epochs, within `time_budget` seconds
+    each time.
 
-    The model is captured once; its weights are read again each time, in evaluation mode, whatever mode it is in.
-    With `data` = (inputs, labels) it also counts the share of samples that are classified and *certified* at each of
-    `radii`: their margin, in float64, is above what the proved constant lets it move.  Other options are those of
-    `lipschitz`: norm, region, output, method, lower.
+    The model is captured once; its weights are read again each time, in evaluation mode, whatever
+    mode it is in. With `data` = (inputs, labels) it also counts the share of samples that are
+    classified and *certified* at each of `radii`: their margin, in float64, is above what the
+    proved constant lets it move.  Other options are those of `lipschitz`: norm, region, output,
+    method, lower.
 
-    Call it once an epoch; `history` keeps every record, `log` (a function of a dictionary and an epoch) is told each.
-    A failure is a record with its reason: a monitor never ends the training.
+    Call it once an epoch; `history` keeps every record, `log` (a function of a dictionary and an
+    epoch) is told each. A failure is a record with its reason: a monitor never ends the training.
 
         >>> import torch
         >>> from torch import nn

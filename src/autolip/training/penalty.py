@@ -1,13 +1,14 @@
-"""The tightest bound as a penalty: a differentiable estimate of the Lipschitz constant, for one extra pass a step.
+"""The tightest bound as a penalty: a differentiable estimate of the Lipschitz constant, for one
+extra pass a step.
 
 LipSDP's relaxation is a maximum (in the form of Burer and Monteiro, see `methods.lipsdp.ascent`),
 
     K(W) = max over x, u of |y(W; x, u)|,
 
-so by the envelope theorem (Danskin) its gradient in the weights is the partial derivative at the maximiser.  The
-maximiser hardly moves from one training step to the next: (x, u) are kept, and improved by one step of the vector
-power method a call, whose backward pass gives the gradient as well.  AutoLip and LipLT are sums of products of
-norms, each norm a maximum of the same kind.
+so by the envelope theorem (Danskin) its gradient in the weights is the partial derivative at the
+maximiser.  The maximiser hardly moves from one training step to the next: (x, u) are kept, and
+improved by one step of the vector power method a call, whose backward pass gives the gradient as
+well.  AutoLip and LipLT are sums of products of norms, each norm a maximum of the same kind.
 """
 
 from collections.abc import Sequence
@@ -25,30 +26,36 @@ from autolip.training.live import LiveNetwork, evaluating
 
 
 class Penalty(nn.Module):
-    """An estimate K of the network's Lipschitz constant, differentiable in its weights: `loss + lam * penalty()`.
+    """An estimate K of the network's Lipschitz constant, differentiable in its weights: `loss + lam
+    * penalty()`.
 
-    Called once a training step it returns a tensor of shape (), in output units per input unit.  It is an *estimate*:
-    at a converged state it is the value of the relaxation that `method` solves, otherwise it is below that; it never
-    becomes a bound (`Monitor` proves one).  With a `target` the result is max(0, log(K / target)), which is 0 for a
-    network that is below it and does not collapse the network to a constant.
+    Called once a training step it returns a tensor of shape (), in output units per input unit.  It
+    is an *estimate*: at a converged state it is the value of the relaxation that `method` solves,
+    otherwise it is below that; it never becomes a bound (`Monitor` proves one).  With a `target`
+    the result is max(0, log(K / target)), which is 0 for a network that is below it and does not
+    collapse the network to a constant.
 
-    `model` is the module that is trained, in any mode; it may be wrapped by `torch.compile` or DistributedDataParallel.
-    Batch norms count with their running statistics.  `example_inputs` show the shape of one input (or of a batch).
-    `method` is "lipsdp" (the tightest), "liplt" or "autolip" (the product of norms); `norm` as in `lipschitz`, of
-    which LipSDP takes l2 and linf inputs, l2 outputs, and any output norm where the output is a number; `output` is
-    "all", "3", "3-5" or "pairs", for which the result is the largest of all differences.  `columns` is the rank of
-    LipSDP's relaxation.  `region` holds the inputs that matter, for operations without finite slopes everywhere.
+    `model` is the module that is trained, in any mode; it may be wrapped by `torch.compile` or
+    DistributedDataParallel. Batch norms count with their running statistics.  `example_inputs` show
+    the shape of one input (or of a batch). `method` is "lipsdp" (the tightest), "liplt" or
+    "autolip" (the product of norms); `norm` as in `lipschitz`, of which LipSDP takes l2 and linf
+    inputs, l2 outputs, and any output norm where the output is a number; `output` is "all", "3",
+    "3-5" or "pairs", for which the result is the largest of all differences.  `columns` is the rank
+    of LipSDP's relaxation.  `region` holds the inputs that matter, for operations without finite
+    slopes everywhere.
 
-    With `every` = n only each n-th call takes a step, its gradient n times as large; the others return the last value
-    without a gradient (lazy regularisation: Karras et al., CVPR 2020), which costs an n-th.
+    With `every` = n only each n-th call takes a step, its gradient n times as large; the others
+    return the last value without a gradient (lazy regularisation: Karras et al., CVPR 2020), which
+    costs an n-th.
 
-    The state (one vector a neuron and column) is a buffer of this module: `state_dict`, `load_state_dict` and `to`
-    work as usual; the model itself is not part of it.
+    The state (one vector a neuron and column) is a buffer of this module: `state_dict`,
+    `load_state_dict` and `to` work as usual; the model itself is not part of it.
 
-    Raises InputError or UnsupportedOperation, each in one sentence, where the model cannot be penalised.
+    Raises InputError or UnsupportedOperation, each in one sentence, where the model cannot be
+    penalised.
 
-    Source: the regulariser that Virmaux and Scaman (NeurIPS 2018, section 7) ask for; LipSDP of Fazlyab et al.
-    (NeurIPS 2019), its gradient by Danskin's theorem.
+    Source: the regulariser that Virmaux and Scaman (NeurIPS 2018, section 7) ask for; LipSDP of
+    Fazlyab et al. (NeurIPS 2019), its gradient by Danskin's theorem.
 
         >>> import torch
         >>> from torch import nn
@@ -76,7 +83,9 @@ class Penalty(nn.Module):
     ) -> None:
         super().__init__()
         if method not in ESTIMATES:
-            raise InputError(f"there is no penalty {method!r}: choose from {', '.join(sorted(ESTIMATES))}")
+            raise InputError(
+                f"there is no penalty {method!r}: choose from {', '.join(sorted(ESTIMATES))}"
+            )
         if columns < 1:
             raise InputError(f"columns is {columns}: give a number >= 1")
         if every < 1:
@@ -103,7 +112,8 @@ class Penalty(nn.Module):
         return (largest.clamp(min=torch.finfo(largest.dtype).tiny) / self.target).log().clamp(min=0)
 
     def constants(self) -> Tensor:
-        """The estimate of each read-out, shape (questions,): one, or one for each of `pairs`; one step further."""
+        """The estimate of each read-out, shape (questions,): one, or one for each of `pairs`; one
+        step further."""
         self._calls += 1
         if (self._calls - 1) % self.every:
             return self._last
@@ -112,7 +122,8 @@ class Penalty(nn.Module):
         return fresh if self.every == 1 else self._last + self.every * (fresh - self._last)
 
     def settle(self, steps: int = 200, tolerance: float = 1e-5) -> float:
-        """The largest estimate after further steps with the weights as they are: until it hardly grows.
+        """The largest estimate after further steps with the weights as they are: until it hardly
+        grows.
 
         Worth calling once before training; afterwards the state follows the weights.
         """

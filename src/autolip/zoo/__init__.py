@@ -1,4 +1,5 @@
-"""Small trained networks that ship with the package, and the held-out digit images they were tested on.
+"""Small trained networks that ship with the package, and the held-out digit images they were tested
+on.
 
 >>> from autolip import zoo
 >>> zoo.names()
@@ -7,9 +8,9 @@
 >>> model(*inputs).shape
 torch.Size([1, 10])
 
-All of them were trained by `scripts/train_zoo.py`; `index.json` beside this file records how. The images are
-from E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository
-(1998), in the copy that scikit-learn ships.
+All of them were trained by `scripts/train_zoo.py`; `index.json` beside this file records how. The
+images are from E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine
+Learning Repository (1998), in the copy that scikit-learn ships.
 """
 
 import json
@@ -52,9 +53,11 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str) -> tuple[nn.Module, tuple[Tensor, ...]]:
-    """The trained network `name` in evaluation mode, and one held-out image (1, 1, 8, 8); both float32.
+    """The trained network `name` in evaluation mode, and one held-out image (1, 1, 8, 8); both
+    float32.
 
-    The random number generators are left as they were. Raises InputError where there is no such network.
+    The random number generators are left as they were. Raises InputError where there is no such
+    network.
     """
     _require_known(name)
     with torch.device("meta"):
@@ -86,7 +89,9 @@ def held_out() -> tuple[Float[Tensor, "n 1 8 8"], Int[Tensor, " n"]]:
 def _require_known(name: str) -> None:
     """Raises InputError, listing the names, unless `name` is a shipped network."""
     if name not in names():
-        raise InputError(f"no shipped network is called {name!r}; choose one of {', '.join(names())}")
+        raise InputError(
+            f"no shipped network is called {name!r}; choose one of {', '.join(names())}"
+        )
 
 
 @cache

@@ -1,6 +1,8 @@
-"""Well-known image classifiers with torchvision's layer names, for its weight files or with random weights.
+"""Well-known image classifiers with torchvision's layer names, for its weight files or with random
+weights.
 
-autolip estimate autolip.zoo.architectures:alexnet --input-shape 1,3,224,224 --weights alexnet.safetensors
+autolip estimate autolip.zoo.architectures:alexnet --input-shape 1,3,224,224 --weights
+alexnet.safetensors
 """
 
 from collections.abc import Sequence
@@ -140,7 +142,9 @@ class MobileNetV2(nn.Module):
         )
         for expansion, channels, count, stride in table:
             for position in range(count):
-                layers.append(InvertedResidual(width, channels, stride if not position else 1, expansion))
+                layers.append(
+                    InvertedResidual(width, channels, stride if not position else 1, expansion)
+                )
                 width = channels
         layers.append(_conv_bn(width, 1280, 1))
         self.features = nn.Sequential(*layers)
@@ -151,7 +155,9 @@ class MobileNetV2(nn.Module):
 
 
 def _conv_bn(width: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    convolution = nn.Conv2d(width, out, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False)
+    convolution = nn.Conv2d(
+        width, out, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False
+    )
     return nn.Sequential(convolution, nn.BatchNorm2d(out), nn.ReLU6())
 
 
@@ -163,7 +169,11 @@ class EncoderBlock(nn.Module):
         self.ln_1, self.ln_2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
         self.self_attention = nn.MultiheadAttention(width, heads, batch_first=True)
         self.mlp = nn.Sequential(
-            nn.Linear(width, hidden), nn.GELU(), nn.Dropout(0.0), nn.Linear(hidden, width), nn.Dropout(0.0)
+            nn.Linear(width, hidden),
+            nn.GELU(),
+            nn.Dropout(0.0),
+            nn.Linear(hidden, width),
+            nn.Dropout(0.0),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -214,7 +224,8 @@ class VisionTransformer(nn.Module):
 
 
 def _seeded(build: type[nn.Module]) -> nn.Module:
-    """A network with the same random weights every time; the caller's random state is left alone."""
+    """A network with the same random weights every time; the caller's random state is left
+    alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return build().eval()

@@ -1,4 +1,5 @@
-"""Architectures of the shipped networks: plain PyTorch, digit images (batch, 1, 8, 8) to 10 logits."""
+"""Architectures of the shipped networks: plain PyTorch, digit images (batch, 1, 8, 8) to 10
+logits."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -49,7 +50,8 @@ def digits_conv() -> nn.Module:
 
 
 def digits_resnet() -> nn.Module:
-    """residual network, two blocks with batch norm, one of them strided with a projected shortcut"""
+    """residual network, two blocks with batch norm, one of them strided with a projected
+    shortcut"""
     return nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1, bias=False),
         nn.BatchNorm2d(16),
@@ -90,7 +92,8 @@ def digits_attention() -> nn.Module:
 
 
 class PatchTransformer(nn.Module):
-    """Vision transformer of Dosovitskiy et al. (2021) on 16 patches, mean-pooled instead of a class token."""
+    """Vision transformer of Dosovitskiy et al. (2021) on 16 patches, mean-pooled instead of a class
+    token."""
 
     def __init__(self, width: int, heads: int, blocks: int) -> None:
         super().__init__()
@@ -113,7 +116,9 @@ class TransformerBlock(nn.Module):
         self.attention_norm = nn.LayerNorm(width)
         self.attention = SelfAttention(width, heads)
         self.mlp_norm = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
 
     def forward(self, x: Float[Tensor, "n t d"]) -> Float[Tensor, "n t d"]:
         x = x + self.attention(self.attention_norm(x))
@@ -121,7 +126,8 @@ class TransformerBlock(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """softmax(Q K^T / sqrt(d)) V per head, the heads joined by a linear layer: Vaswani et al. (2017)."""
+    """softmax(Q K^T / sqrt(d)) V per head, the heads joined by a linear layer: Vaswani et al.
+    (2017)."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()

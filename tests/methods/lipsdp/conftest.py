@@ -14,18 +14,24 @@ from autolip.operators.norms import NormOptions
 from autolip.regions import Everywhere, Region
 
 
-def mlp(*widths: int, seed: int = 0, activation: nn.Module | None = None, scale: float = 1.0) -> nn.Sequential:
+def mlp(
+    *widths: int, seed: int = 0, activation: nn.Module | None = None, scale: float = 1.0
+) -> nn.Sequential:
     """A random network without biases."""
     generator = torch.Generator().manual_seed(seed)
     layers: list[nn.Module] = []
     for n, m in itertools.pairwise(widths):
         linear = nn.Linear(n, m, bias=False).double()
-        linear.weight.data = torch.randn(m, n, generator=generator, dtype=torch.float64) * scale * (2 / n) ** 0.5
+        linear.weight.data = (
+            torch.randn(m, n, generator=generator, dtype=torch.float64) * scale * (2 / n) ** 0.5
+        )
         layers += [linear, activation or nn.ReLU()]
     return nn.Sequential(*layers[:-1]).eval()
 
 
-def pose(model: nn.Module, shape: tuple[int, ...], norm: str = "l2", region: Region | None = None) -> Problem:
+def pose(
+    model: nn.Module, shape: tuple[int, ...], norm: str = "l2", region: Region | None = None
+) -> Problem:
     capture = capture_model(model, (torch.zeros(shape, dtype=torch.float64),))
     p, q = parse_norms(norm)
     return Problem.pose(capture.graph, region or Everywhere(), p, q, NormOptions())

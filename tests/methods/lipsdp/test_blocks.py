@@ -23,7 +23,11 @@ class Residual(nn.Module):
 
     def __init__(self, activation: nn.Module) -> None:
         super().__init__()
-        self.a, self.b, self.c = nn.Conv2d(1, 3, 3, 2, 1), nn.Conv2d(3, 3, 3, padding=1), nn.Linear(12, 2)
+        self.a, self.b, self.c = (
+            nn.Conv2d(1, 3, 3, 2, 1),
+            nn.Conv2d(3, 3, 3, padding=1),
+            nn.Linear(12, 2),
+        )
         self.activation, self.pool = activation, nn.MaxPool2d(2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,7 +49,9 @@ def network(name: str, seed: int) -> Statement:
     generator, size, lam = torch.Generator().manual_seed(seed), 1.0, dict[str, Tensor]()
     for vertex in reversed(list(nonlinear(graph(name)))):
         size *= 6.0
-        lam[vertex.name] = size * torch.exp(torch.randn(vertex.shape, generator=generator, dtype=torch.float64) * 0.3)
+        lam[vertex.name] = size * torch.exp(
+            torch.randn(vertex.shape, generator=generator, dtype=torch.float64) * 0.3
+        )
     return Statement(graph(name), Norm.L2, Norm.L2, lam, None, size**0.5)
 
 
@@ -53,7 +59,9 @@ def least(form: Form) -> float:
     """The least tau for which H + tau diag(weights) >= 0, by the dense matrix."""
     matrix, free = form.matrix.toarray(), form.matrix.shape[0] - form.inputs
     cross, root = matrix[:free, free:], form.weights.numpy() ** 0.5
-    schur = cross.T @ linalg.solve(matrix[:free, :free], cross, assume_a="pos") - matrix[free:, free:]
+    schur = (
+        cross.T @ linalg.solve(matrix[:free, :free], cross, assume_a="pos") - matrix[free:, free:]
+    )
     return float(np.linalg.eigvalsh(schur / root / root[:, None])[-1])
 
 
@@ -71,13 +79,17 @@ def test_what_is_proved_is_what_the_dense_matrix_shows(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["dense", "relu", "leaky"])
 def test_h_without_t_is_the_form_by_hand(name: str) -> None:
-    """The least over t, at random x and z, is value^2 |x|^2 + ... - |y|^2 of `statement`, here by passes."""
+    """The least over t, at random x and z, is value^2 |x|^2 + ... - |y|^2 of `statement`, here by
+    passes."""
     made = network(name, 5)
     form, plan = form_of(made), layout(made.graph)
     assert isinstance(form, Form) and not isinstance(plan, Refusal)
     matrix, scale = form.matrix.toarray(), scales(made, plan.places)
     generator = torch.Generator().manual_seed(0)
-    free = {k: torch.randn(plan.graph[k or plan.graph.output].shape, generator=generator).double() for k in plan.places}
+    free = {
+        k: torch.randn(plan.graph[k or plan.graph.output].shape, generator=generator).double()
+        for k in plan.places
+    }
     values = {k: v for k, v in free.items() if k}
     by_hand = torch.zeros((), dtype=torch.float64)
     for vertex in plan.graph:
@@ -86,7 +98,9 @@ def test_h_without_t_is_the_form_by_hand(name: str) -> None:
             values[vertex.name] = sum(terms)  # type: ignore[assignment]
         elif vertex.edges:
             v, z, slope = values[vertex.edges[0].source], values[vertex.name], vertex.edges[0].slope
-            by_hand -= (made.multipliers[vertex.name] * (z - slope.lo * v) * (slope.hi * v - z)).sum()  # type: ignore[union-attr]
+            by_hand -= (
+                made.multipliers[vertex.name] * (z - slope.lo * v) * (slope.hi * v - z)
+            ).sum()  # type: ignore[union-attr]
     y = values[plan.graph.output]
     free[""] = y
     point = torch.cat([free[k].flatten() for k in plan.places]).numpy() / scale
@@ -105,8 +119,11 @@ def scales(made: Statement, places: dict[str, slice]) -> np.ndarray:
 
 
 def test_layers_are_eliminated_as_long_as_their_groups_are_small() -> None:
-    """All of a convolution's windows, so that the input and t remain; of dense layers every second one."""
-    pooled = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4 * 49, 3))
+    """All of a convolution's windows, so that the input and t remain; of dense layers every second
+    one."""
+    pooled = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4 * 49, 3)
+    )
     assert size_of(stated(pose(pooled.double().eval(), (1, 1, 16, 16)))) == 256 + 3
     width = LARGEST_GROUP // 2 + 1
     assert size_of(stated(pose(mlp(4, width, width, width, 2), (1, 4)))) == 4 + width + 2

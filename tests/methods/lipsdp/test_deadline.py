@@ -1,4 +1,5 @@
-"""What is proved within a budget: whole, by a norm where a factorisation is too dear, or not at all."""
+"""What is proved within a budget: whole, by a norm where a factorisation is too dear, or not at
+all."""
 
 import itertools
 import re
@@ -32,7 +33,9 @@ class Joined(nn.Module):
         return x + self.network(x)
 
 
-def test_a_factorisation_that_is_too_dear_is_replaced_by_a_norm(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_factorisation_that_is_too_dear_is_replaced_by_a_norm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """That of the lifted map: a margin above the value by the factorisation, at most."""
     problem, method = pose(Joined(40), (1, 6)), LipSDP(seconds=1)
     whole = method.bound(problem)
@@ -53,11 +56,14 @@ def test_nothing_is_factorised_where_only_proofs_count(monkeypatch: pytest.Monke
     assert isinstance(refused, Refusal)
 
 
-@pytest.mark.parametrize("seconds, rank", [(1e-9, search.MOST_COLUMNS), (1.0, search.FEWEST_COLUMNS)])
+@pytest.mark.parametrize(
+    "seconds, rank", [(1e-9, search.MOST_COLUMNS), (1.0, search.FEWEST_COLUMNS)]
+)
 def test_a_step_of_few_columns_says_how_many_there_is_time_for(
     seconds: float, rank: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where their work says that there is none for a climb with as many as are wanted, but for some steps."""
+    """Where their work says that there is none for a climb with as many as are wanted, but for some
+    steps."""
     graph = stated(pose(Joined(40), (1, 6)))
     effort = Effort.within(10, 0.01, None, 0.01, 1000)
     monkeypatch.setattr(search, "step_price", lambda graph, rank, clock: rank / search.MOST_COLUMNS)
@@ -91,7 +97,9 @@ def test_the_same_work_gives_the_same_number(monkeypatch: pytest.MonkeyPatch) ->
     slow = method.bound(problem)
     assert isinstance(usual, Bound) and isinstance(slow, Bound)
     assert usual.value == slow.value and usual.notes == slow.notes
-    assert usual.complete and "ended after its share of work, a time budget goes on" in usual.notes[0]
+    assert (
+        usual.complete and "ended after its share of work, a time budget goes on" in usual.notes[0]
+    )
 
 
 def test_what_the_processor_ended_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +111,8 @@ def test_what_the_processor_ended_says_so(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_time_budget_goes_on_below_one_percent() -> None:
-    """By a clock that counts: to one part in ten thousand, where without one the first percent is enough."""
+    """By a clock that counts: to one part in ten thousand, where without one the first percent is
+    enough."""
     problem = pose(Joined(40), (1, 6))
     first = LipSDP().bound(problem)
     ticks = itertools.count(step=1e-3)

@@ -22,15 +22,20 @@ def bound(network: Network) -> float:
 def test_the_constant_of_a_known_network() -> None:
     """|x_1| + 2 |x_2| has the gradient (1, 2) in every quadrant."""
     signs = torch.tensor([[1.0, 0], [-1, 0], [0, 1], [0, -1]], dtype=torch.float64)
-    network = Network([signs, torch.tensor([[1.0, 1, 2, 2]], dtype=torch.float64)], [torch.zeros(4).double()])
+    network = Network(
+        [signs, torch.tensor([[1.0, 1, 2, 2]], dtype=torch.float64)], [torch.zeros(4).double()]
+    )
     assert exact_constant(network) == (pytest.approx(math.sqrt(5)), 4)
 
 
 def test_the_constant_is_attained_by_sampled_jacobians() -> None:
-    """As many regions as different activation patterns of a dense sample, and the same largest norm."""
+    """As many regions as different activation patterns of a dense sample, and the same largest
+    norm."""
     network = random_network((2, 5, 4, 2), 3)
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(200_000, 2, generator=generator).double() * torch.logspace(-1, 3, 200_000).double().unsqueeze(1)
+    x = torch.randn(200_000, 2, generator=generator).double() * torch.logspace(
+        -1, 3, 200_000
+    ).double().unsqueeze(1)
     matrices = torch.eye(2, dtype=torch.float64).expand(len(x), 2, 2)
     for weight, bias in zip(network.weights[:-1], network.biases, strict=False):
         x, matrices = x @ weight.T + bias, weight @ matrices
@@ -70,7 +75,9 @@ def doubled(network: Network) -> list[Tensor]:
 
 @pytest.mark.parametrize("change", [scaled, dead, doubled])
 @pytest.mark.parametrize("single", [False, True])
-def test_badly_scaled(change: Callable[[Network], list[Tensor]], single: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_badly_scaled(
+    change: Callable[[Network], list[Tensor]], single: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In float64, and with the ascent in float32: the proof is in float64 anyway."""
     monkeypatch.setattr(prices, "SMALL_PASS", 0.0 if single else 2e6)
     for seed in range(2):
@@ -79,7 +86,9 @@ def test_badly_scaled(change: Callable[[Network], list[Tensor]], single: bool, m
         network = Network(change(plain), biases)
         small = Network(plain.weights, biases) if change is doubled else network
         assert exact_constant(small)[0] <= bound(network)
-        assert bound(network) <= math.prod(torch.linalg.matrix_norm(w, 2).item() for w in network.weights)
+        assert bound(network) <= math.prod(
+            torch.linalg.matrix_norm(w, 2).item() for w in network.weights
+        )
 
 
 def test_a_zero_layer_is_proved_to_be_nothing() -> None:

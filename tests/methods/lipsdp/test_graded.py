@@ -36,7 +36,9 @@ def uneven(norm: str, factor: float) -> Statement:
 
 @pytest.mark.parametrize("norm", ["l2", "linf:l2"])
 @pytest.mark.parametrize("factor", [0.8, 1.3])
-def test_a_layer_out_of_scale_is_put_right_at_less_than_the_repair(norm: str, factor: float) -> None:
+def test_a_layer_out_of_scale_is_put_right_at_less_than_the_repair(
+    norm: str, factor: float
+) -> None:
     made = uneven(norm, factor)
     better = graded(made, MARGIN, OPTIONS)
     assert largest(better) < largest(made)
@@ -71,11 +73,16 @@ def test_a_look_that_sees_nothing_above_the_limit_is_the_last(looks: list[int]) 
     map_ = lifted(made, MARGIN)
     assert isinstance(map_, Lifted) and map_.limit * (1 - MARGIN / 4) < largest(made) < map_.limit
     better = graded(made, MARGIN, OPTIONS)
-    assert looks == [0] and largest(better) < largest(made) and made.value < better.value < 1.01 * made.value
+    assert (
+        looks == [0]
+        and largest(better) < largest(made)
+        and made.value < better.value < 1.01 * made.value
+    )
 
 
 def test_looks_leave_time_for_the_proof(looks: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that goes on whenever it is read; without a deadline all looks are made that are of use."""
+    """By a clock that goes on whenever it is read; without a deadline all looks are made that are
+    of use."""
     made = uneven("l2", 0.2)
     graded(made, MARGIN, OPTIONS)
     assert len(looks) > 2

@@ -62,7 +62,8 @@ def test_never_below_what_is_attained(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_gain_of_a_stretch_enters_the_product() -> None:
-    """A bound of zero for the one stretch makes everything zero; without a bound the reasons are told."""
+    """A bound of zero for the one stretch makes everything zero; without a bound the reasons are
+    told."""
     problem = posed()
     assert value(joined(problem, lambda graph, part: Upper(0.0), REASON)) == 0
 
@@ -71,4 +72,6 @@ def test_the_gain_of_a_stretch_enters_the_product() -> None:
         return Refusal("no")
 
     refused = joined(problem, refusing, REASON)
-    assert isinstance(refused, Refusal) and str(refused).startswith(REASON) and ": no" in str(refused)
+    assert (
+        isinstance(refused, Refusal) and str(refused).startswith(REASON) and ": no" in str(refused)
+    )

@@ -86,14 +86,18 @@ def drawn(network: nn.Module, width: int, norm: str = "l2") -> Lifted:
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf:l1"])
-@pytest.mark.parametrize("network", [mlp(4, 9, 8, 3), Skip(), nn.Sequential(mlp(4, 5), nn.MaxPool1d(2, 1))])
+@pytest.mark.parametrize(
+    "network", [mlp(4, 9, 8, 3), Skip(), nn.Sequential(mlp(4, 5), nn.MaxPool1d(2, 1))]
+)
 def test_its_products_are_those_of_its_links(network: nn.Module, norm: str) -> None:
     block = drawn(network, 4, norm).operator
     assert isinstance(block, Block)
     plain = Block(block.source, block.sink, block.links, block.in_shape, block.out_shape)
     matrix = plain.matrix()
     rows = torch.eye(block.out_size, dtype=torch.float64)
-    assert torch.allclose(block.mv(torch.eye(block.in_size, dtype=torch.float64)).T, matrix, rtol=1e-14, atol=1e-14)
+    assert torch.allclose(
+        block.mv(torch.eye(block.in_size, dtype=torch.float64)).T, matrix, rtol=1e-14, atol=1e-14
+    )
     assert torch.allclose(block.rmv(rows), matrix, rtol=1e-14, atol=1e-14)
 
 
@@ -109,8 +113,12 @@ def with_weights(map_: _Map, error: float, factor: Callable[[Tensor], Tensor]) -
 
 
 @pytest.mark.parametrize("error", [1e-8, 1e-4])
-@pytest.mark.parametrize("network", [mlp(4, 9, 8, 3), Skip(), nn.Sequential(mlp(4, 5), nn.MaxPool1d(2, 1), mlp(4, 3))])
-def test_errors_of_weights_move_it_by_at_most_its_deviation(network: nn.Module, error: float) -> None:
+@pytest.mark.parametrize(
+    "network", [mlp(4, 9, 8, 3), Skip(), nn.Sequential(mlp(4, 5), nn.MaxPool1d(2, 1), mlp(4, 3))]
+)
+def test_errors_of_weights_move_it_by_at_most_its_deviation(
+    network: nn.Module, error: float
+) -> None:
     stored = drawn(network, 4).operator
     assert isinstance(stored, _Map)
     map_ = with_weights(stored, error, torch.ones_like)
@@ -125,7 +133,8 @@ def test_errors_of_weights_move_it_by_at_most_its_deviation(network: nn.Module, 
 
 
 def test_the_deviation_of_a_deep_map_does_not_multiply_up() -> None:
-    """Thirty layers, each of norm 2, halved by the slopes, and three times that by its absolute values."""
+    """Thirty layers, each of norm 2, halved by the slopes, and three times that by its absolute
+    values."""
     stored = drawn(mlp(*[64] * 31), 64).operator
     assert isinstance(stored, _Map)
     map_ = with_weights(stored, 1e-15, lambda w: 2 / torch.linalg.matrix_norm(w, 2).expand_as(w))
@@ -153,7 +162,8 @@ def test_a_bound_chosen_among_rounds_fails_where_any_round_does() -> None:
 
 
 def test_multipliers_that_do_not_hold_are_refused() -> None:
-    """The first layer's multipliers much too small for what the second adds: no value makes H positive."""
+    """The first layer's multipliers much too small for what the second adds: no value makes H
+    positive."""
     made = statement()
     first = next(iter(made.multipliers))
     wrong = replace(made, multipliers=made.multipliers | {first: made.multipliers[first] * 1e-20})
@@ -164,13 +174,18 @@ def test_multipliers_that_do_not_hold_are_refused() -> None:
 @pytest.mark.parametrize("norm", ["l2", "linf:l2", "linf:l1"])
 @pytest.mark.parametrize("noise", [0.3, 0.6])
 def test_a_shortfall_is_repaired(norm: str, noise: float) -> None:
-    """Multipliers that are off, graded by depth: the factorisation finds H positive, below the repaired value."""
+    """Multipliers that are off, graded by depth: the factorisation finds H positive, below the
+    repaired value."""
     made, generator = statement(norm), torch.Generator().manual_seed(1)
     off = {
-        k: lam * torch.exp(noise * torch.randn(lam.shape, generator=generator)) for k, lam in made.multipliers.items()
+        k: lam * torch.exp(noise * torch.randn(lam.shape, generator=generator))
+        for k, lam in made.multipliers.items()
     }
     disturbed = replace(made, multipliers=off)
-    bound, repaired = norm_bound(disturbed, MARGIN, NormOptions()), prove_lifted(disturbed, MARGIN, NormOptions())
+    bound, repaired = (
+        norm_bound(disturbed, MARGIN, NormOptions()),
+        prove_lifted(disturbed, MARGIN, NormOptions()),
+    )
     assert isinstance(bound, Repaired) and bound.growth > 1 and isinstance(repaired, Proved)
     again = prove_form(repaired.statement)
     assert isinstance(again, Proved) and again.bound.value <= repaired.bound.value * (1 + 1e-9)

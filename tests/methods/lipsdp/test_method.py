@@ -46,7 +46,8 @@ def test_without_time_the_bound_is_that_of_autolip_and_says_so() -> None:
 
 
 def test_its_own_seconds_are_no_budget_that_ended_early() -> None:
-    """Nobody asked for a limit: a slow machine prints AutoLip's bound, says why, and has not failed."""
+    """Nobody asked for a limit: a slow machine prints AutoLip's bound, says why, and has not
+    failed."""
     found = LipSDP(seconds=1e-9).bound(pose(mlp(3, 40, 40, 2), (1, 3)))
     assert isinstance(found, Bound) and found.complete
     assert found.notes[-1].startswith("AutoLip's bound: no time left")
@@ -86,7 +87,9 @@ class Residual(nn.Module):
 CASES = {
     "residual": (Residual(), (1, 4)),
     "conv": (
-        nn.Sequential(nn.Conv2d(1, 3, 3, 2, 1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 3)).double(),
+        nn.Sequential(
+            nn.Conv2d(1, 3, 3, 2, 1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 3)
+        ).double(),
         (1, 1, 8, 8),
     ),
     "shrinking slopes": (mlp(3, 6, 5, 3, activation=nn.LeakyReLU(-0.3)), (1, 3)),
@@ -97,7 +100,9 @@ CASES = {
 def attained(model: nn.Module, shape: tuple[int, ...], p: float, q: float) -> float:
     torch.manual_seed(0)
     x = torch.randn(2000, *shape[1:], dtype=torch.float64)
-    y = x + torch.randn_like(x) * torch.logspace(-3, 1, 2000, dtype=torch.float64).reshape(-1, *[1] * (len(shape) - 1))
+    y = x + torch.randn_like(x) * torch.logspace(-3, 1, 2000, dtype=torch.float64).reshape(
+        -1, *[1] * (len(shape) - 1)
+    )
     rise, run = (model(x) - model(y)).flatten(1), (x - y).flatten(1)
     quotients = torch.linalg.vector_norm(rise, q, dim=1) / torch.linalg.vector_norm(run, p, dim=1)
     return quotients.max().item()
@@ -127,7 +132,9 @@ def test_a_ball_where_every_neuron_is_stable_is_exact() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scales", [(1e6, 1e-6, 1e6), (1e-6, 1e6, 1e-6), (1e-6, 1e-6, 1e-6), (1e6, 1e6, 1e6)])
+@pytest.mark.parametrize(
+    "scales", [(1e6, 1e-6, 1e6), (1e-6, 1e6, 1e-6), (1e-6, 1e-6, 1e-6), (1e6, 1e6, 1e6)]
+)
 def test_badly_scaled_layers_scale_the_bound(scales: tuple[float, float, float]) -> None:
     model = mlp(4, 8, 7, 3)
     plain = value(pose(model, (1, 4)), tolerance=1e-3)
@@ -157,7 +164,9 @@ def test_a_zero_layer_has_the_constant_zero() -> None:
     model = mlp(3, 4, 4, 2)
     model[2].weight.data.zero_()  # type: ignore[union-attr, operator]
     found = LipSDP().bound(pose(model, (1, 3)))
-    assert isinstance(found, Refusal) or (isinstance(found.value, Upper) and found.value.value <= 1e-6)
+    assert isinstance(found, Refusal) or (
+        isinstance(found.value, Upper) and found.value.value <= 1e-6
+    )
 
 
 def test_other_norms_are_refused() -> None:

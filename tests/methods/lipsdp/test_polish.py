@@ -16,13 +16,15 @@ pytestmark = pytest.mark.slow
 
 
 def test_few_steps_of_ascent_are_made_up_for() -> None:
-    """From an ascent that was stopped early the polished value makes up for half of what is missing, and is no less
-    than what the relaxation attains."""
+    """From an ascent that was stopped early the polished value makes up for half of what is
+    missing, and is no less than what the relaxation attains."""
     problem = pose(mlp(*[6] * 7, seed=4, scale=0.8), (1, 6))
     graph = stated(problem)
     constraints = constraints_of(graph)
     assert isinstance(constraints, dict)
-    rough, long = (Ascent(graph, constraints, problem.p, problem.q, 8, torch.float64) for _ in range(2))
+    rough, long = (
+        Ascent(graph, constraints, problem.p, problem.q, 8, torch.float64) for _ in range(2)
+    )
     for _ in range(12):
         rough.step()
     for _ in range(150):

@@ -63,7 +63,9 @@ def test_what_is_not_exact_or_not_cheaper_is_left_alone() -> None:
     assert reduced(image, Norm.L2, Norm.L2) is image
 
 
-def test_a_factor_that_costs_more_than_a_second_is_not_sought(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_factor_that_costs_more_than_a_second_is_not_sought(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     wide = stated(pose(mlp(60, 9, 8, 3, seed=0), (1, 60)))
     monkeypatch.setattr(reduction, "DEAREST", 9 * 9 * 60)
     assert reduced(wide, Norm.L2, Norm.L2).input_shape == (9,)

@@ -24,7 +24,9 @@ class Skipping(nn.Module):
     def __init__(self, network: nn.Sequential, width: int, out: int) -> None:
         super().__init__()
         self.network, self.skip = network, nn.Linear(width, out, bias=False).double()
-        self.skip.weight.data = torch.linspace(-1, 1, width * out, dtype=torch.float64).reshape(out, width)
+        self.skip.weight.data = torch.linspace(-1, 1, width * out, dtype=torch.float64).reshape(
+            out, width
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.skip(x) + self.network(x)
@@ -51,7 +53,9 @@ def test_the_same_optimum(widths: Sequence[int], slopes: str, skip: bool, norm: 
     if skip:
         model = Skipping(model, widths[0], widths[-1]).eval()  # type: ignore[arg-type]
     reference = proved(model, widths[0], norm, LipSDP(solver="cvxpy"))
-    assert proved(model, widths[0], norm, LipSDP(tolerance=2e-5, seconds=10)) == pytest.approx(reference, rel=1e-4)
+    assert proved(model, widths[0], norm, LipSDP(tolerance=2e-5, seconds=10)) == pytest.approx(
+        reference, rel=1e-4
+    )
 
 
 def test_a_large_network_is_refused() -> None:

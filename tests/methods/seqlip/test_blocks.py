@@ -38,7 +38,9 @@ def test_blocks_of_any_shape():
 @pytest.mark.parametrize("scale", [1e-320, 1e-200, 1e200, 1e308])
 def test_extreme_sizes(scale):
     bound = block_bound(Upper(scale), Upper(scale), Upper(scale), Upper(scale)).value
-    assert bound >= 2 * scale and (bound <= 2 * scale * (1 + 1e-13) or math.isinf(2 * scale) or scale < 1e-300)
+    assert bound >= 2 * scale and (
+        bound <= 2 * scale * (1 + 1e-13) or math.isinf(2 * scale) or scale < 1e-300
+    )
 
 
 def test_infinite_and_zero_blocks():
@@ -61,7 +63,8 @@ def split(weight, rank, exponent):
 
 @pytest.mark.parametrize("rank", [1, 3, 6])
 def test_truncation_with_its_residual_bounds_the_whole_product(pair_of, rank):
-    """||M' D M|| for the best D, against truncated factors: the end layers' outer factors have norm one."""
+    """||M' D M|| for the best D, against truncated factors: the end layers' outer factors have norm
+    one."""
     zero, one = torch.zeros(8).double(), torch.ones(8).double()
     for seed in range(5):
         inner = pair_of(8, 8, 8, seed)
@@ -72,11 +75,14 @@ def test_truncation_with_its_residual_bounds_the_whole_product(pair_of, rank):
         sides = (Upper(norm(left)), Upper(f)), (Upper(norm(right)), Upper(g))
         bound = truncated_bound(Upper(leading.value), *sides, Upper(1.0)).value
         assert leading.value <= reference.value <= bound * (1 + 1e-12)
-        assert bound <= math.hypot(leading.value, norm(left) * g, norm(right) * f, f * g) * (1 + 1e-12)
+        assert bound <= math.hypot(leading.value, norm(left) * g, norm(right) * f, f * g) * (
+            1 + 1e-12
+        )
 
 
 def test_truncation_between_square_roots(pair_of):
-    """The interior of a chain: factors S^1/2 with the directions left out as sqrt(f) times the identity."""
+    """The interior of a chain: factors S^1/2 with the directions left out as sqrt(f) times the
+    identity."""
     inner = pair_of(8, 8, 8, 1)
     zero, one = torch.zeros(8).double(), torch.ones(8).double()
     left, below_right, f = split(inner.b, 3, 0.5)
@@ -87,5 +93,7 @@ def test_truncation_between_square_roots(pair_of):
     reference, _ = enumerate_patterns(whole_right, whole_left, zero, one)
     leading, _ = enumerate_patterns(right, left, zero, one)
     sides = (Upper(norm(left)), Upper(math.sqrt(f))), (Upper(norm(right)), Upper(math.sqrt(g)))
-    assert reference.value <= truncated_bound(Upper(leading.value), *sides, Upper(1.0)).value * (1 + 1e-12)
+    assert reference.value <= truncated_bound(Upper(leading.value), *sides, Upper(1.0)).value * (
+        1 + 1e-12
+    )
     assert below_right.shape == (3, 8)

@@ -1,4 +1,5 @@
-"""Branch and bound against enumeration, against rational arithmetic, and when it is stopped early."""
+"""Branch and bound against enumeration, against rational arithmetic, and when it is stopped
+early."""
 
 import itertools
 import math
@@ -9,7 +10,13 @@ import pytest
 import torch
 
 from autolip.errors import InputError
-from autolip.methods.seqlip import enumerate_patterns, inner_exact, maximise_exact, maximise_greedy, relax
+from autolip.methods.seqlip import (
+    enumerate_patterns,
+    inner_exact,
+    maximise_exact,
+    maximise_greedy,
+    relax,
+)
 from autolip.methods.seqlip.condense import condensed
 from autolip.methods.seqlip.pair import balanced
 from autolip.values import Certainty
@@ -27,7 +34,9 @@ def exact_square(inner):
     """max ||A diag(s) B||^2 in rational arithmetic, for a B of one column."""
     a, b = rational(inner.a), [row[0] for row in rational(inner.b)]
     best = Fraction(0)
-    for s in itertools.product(*zip(map(Fraction, inner.lo.tolist()), map(Fraction, inner.hi.tolist()), strict=True)):
+    for s in itertools.product(
+        *zip(map(Fraction, inner.lo.tolist()), map(Fraction, inner.hi.tolist()), strict=True)
+    ):
         z = [x * y for x, y in zip(s, b, strict=True)]
         best = max(best, sum(sum(x * y for x, y in zip(row, z, strict=True)) ** 2 for row in a))
     return best
@@ -63,7 +72,8 @@ def test_the_bracket_holds_in_rational_arithmetic(pair_of, p, seed):
 
 
 def test_a_wrong_triangular_factor_costs_tightness_not_soundness(pair_of, monkeypatch):
-    """Nothing is asked of the QR code: with a perturbed factor the bound is still one, and larger."""
+    """Nothing is asked of the QR code: with a perturbed factor the bound is still one, and
+    larger."""
     inner, qr = pair_of(12, 5, 9, 3), torch.linalg.qr
     reference, _ = enumerate_patterns(*inner.parts())
     monkeypatch.setattr(torch.linalg, "qr", lambda m: (qr(m).Q * 0.999, qr(m).R * 0.99))
@@ -101,7 +111,9 @@ def test_a_budget_does_stop(pair_of):
 
 def test_more_nodes_never_worsen_the_bound(pair_of):
     inner = pair_of(20, 20, 20, 1)
-    bounds = [maximise_exact(*inner.parts(), nodes=k, batch=1).upper.value for k in (1, 3, 5, 7, 100)]
+    bounds = [
+        maximise_exact(*inner.parts(), nodes=k, batch=1).upper.value for k in (1, 3, 5, 7, 100)
+    ]
     assert bounds == sorted(bounds, reverse=True)
 
 
@@ -111,7 +123,9 @@ def test_too_wide_to_split_is_bracketed_without(pair_of, monkeypatch):
     monkeypatch.setattr(inner_exact, "WIDEST", 5)
     outcome = maximise_exact(*inner.parts())
     assert outcome.nodes == 0
-    assert outcome.attained <= reference.value * (1 + 1e-12) and reference.value <= outcome.upper.value
+    assert (
+        outcome.attained <= reference.value * (1 + 1e-12) and reference.value <= outcome.upper.value
+    )
     assert norm(inner, outcome.pattern) == pytest.approx(outcome.attained, rel=1e-12)
 
 
@@ -136,7 +150,12 @@ def test_beyond_the_doubles_the_bound_is_infinite_or_tiny(pair_of):
 def test_nothing_gives_zero(shape):
     p, n, q = shape
     outcome = maximise_exact(torch.ones(p, n), torch.ones(n, q), torch.zeros(n), torch.ones(n))
-    assert (outcome.upper.value, outcome.attained, outcome.nodes, outcome.finished) == (0.0, 0.0, 0, True)
+    assert (outcome.upper.value, outcome.attained, outcome.nodes, outcome.finished) == (
+        0.0,
+        0.0,
+        0,
+        True,
+    )
     assert outcome.pattern.shape == (n,)
     assert relax(torch.ones(p, n), torch.ones(n, q), torch.zeros(n), torch.ones(n)).value == 0
 
@@ -158,7 +177,12 @@ def test_fixed_slopes_that_cancel_finish_at_rounding():
     ],
 )
 def test_what_is_no_problem_is_refused(change, message):
-    parts = {"a": torch.ones(3, 4), "b": torch.ones(4, 2), "lo": torch.zeros(4), "hi": torch.ones(4)} | change
+    parts = {
+        "a": torch.ones(3, 4),
+        "b": torch.ones(4, 2),
+        "lo": torch.zeros(4),
+        "hi": torch.ones(4),
+    } | change
     for function in (maximise_exact, maximise_greedy, enumerate_patterns, relax):
         with pytest.raises(InputError, match=message):
             function(**parts)

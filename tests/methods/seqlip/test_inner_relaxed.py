@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from autolip.methods.seqlip import enumerate_patterns, ideal_network, inner_relaxed, maximise_exact, relax
+from autolip.methods.seqlip import (
+    enumerate_patterns,
+    ideal_network,
+    inner_relaxed,
+    maximise_exact,
+    relax,
+)
 from autolip.methods.seqlip.inner_relaxed import certified, power_multipliers, product_bound
 from autolip.methods.seqlip.multipliers import Gram
 from autolip.methods.seqlip.pair import balanced
@@ -40,7 +46,11 @@ def test_the_multiplier_bound_is_tight_where_spectra_fall_fast():
     zero, one = torch.zeros(40).double(), torch.ones(40).double()
     exact = maximise_exact(above.weight, below.weight, zero, one)
     assert exact.finished
-    assert exact.attained <= relax(above.weight, below.weight, zero, one).value <= exact.attained * (1 + 1e-8)
+    assert (
+        exact.attained
+        <= relax(above.weight, below.weight, zero, one).value
+        <= exact.attained * (1 + 1e-8)
+    )
     assert product_bound(above.weight, below.weight, zero, one).value > 2 * exact.attained
 
 

@@ -20,4 +20,6 @@ def test_between_the_exact_maximum_and_the_product(inner):
 def test_the_same_relaxation_as_by_newton(pair_of):
     """The multipliers of `relax` are those of the same semidefinite program, solved otherwise."""
     inner = pair_of(10, 12, 9, 3)
-    assert INNER["sdp"](*inner.parts(), Effort()).value.value == pytest.approx(relax(*inner.parts()).value, rel=2e-3)
+    assert INNER["sdp"](*inner.parts(), Effort()).value.value == pytest.approx(
+        relax(*inner.parts()).value, rel=2e-3
+    )

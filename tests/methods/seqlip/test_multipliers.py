@@ -23,11 +23,15 @@ def exact_matrix(gram, c, r, t):
         (False, True): c,
     }
     order = range(len(rows))
-    return [[sum(rows[i][k] * rows[j][k] * weights[i < p, j < p][k] for k in range(n)) for j in order] for i in order]
+    return [
+        [sum(rows[i][k] * rows[j][k] * weights[i < p, j < p][k] for k in range(n)) for j in order]
+        for i in order
+    ]
 
 
 def is_definite(matrix):
-    """Whether a symmetric matrix of fractions is positive semidefinite, by elimination without rounding."""
+    """Whether a symmetric matrix of fractions is positive semidefinite, by elimination without
+    rounding."""
     matrix = [row[:] for row in matrix]
     for k in range(len(matrix)):
         if matrix[k][k] <= 0:
@@ -49,7 +53,9 @@ def test_rounding_of_the_matrix_stays_below_the_slack(pair_of, n):
     gram, c, r, t = problem(pair_of, n, n)
     exact, computed = exact_matrix(gram, c, r, t), gram.matrix(c, r, t)[0].tolist()
     order = range(gram.order)
-    error = sum((Fraction(computed[i][j]) - exact[i][j]) ** 2 for i, j in itertools.product(order, order))
+    error = sum(
+        (Fraction(computed[i][j]) - exact[i][j]) ** 2 for i, j in itertools.product(order, order)
+    )
     assert 0 < math.sqrt(error) <= gram.slack(c, r, t, torch.zeros(1).double()).item()
 
 
@@ -72,7 +78,10 @@ def test_whatever_factorises_is_proved_with_the_slack_and_not_without(pair_of):
         exact = exact_matrix(gram, c, r, t)
         at = [Fraction(beta), Fraction(beta) + Fraction(slack)]
         minus, plus = (
-            is_definite([[x * (i == j) - y for j, y in enumerate(row)] for i, row in enumerate(exact)]) for x in at
+            is_definite(
+                [[x * (i == j) - y for j, y in enumerate(row)] for i, row in enumerate(exact)]
+            )
+            for x in at
         )
         assert plus
         false_without += not minus
@@ -82,6 +91,8 @@ def test_whatever_factorises_is_proved_with_the_slack_and_not_without(pair_of):
 def test_centre_and_radius_cover_the_interval():
     lo = torch.tensor([0.0, -0.1, 1 / 3, 1e-30, 0.7], dtype=torch.float64)
     hi = torch.tensor([1.0, 0.3, 2 / 3, 1.0, 0.7], dtype=torch.float64)
-    for x, y, c, r in zip(lo.tolist(), hi.tolist(), *(z.tolist() for z in centred(lo, hi)), strict=True):
+    for x, y, c, r in zip(
+        lo.tolist(), hi.tolist(), *(z.tolist() for z in centred(lo, hi)), strict=True
+    ):
         assert Fraction(c) - Fraction(r) <= Fraction(x) and Fraction(y) <= Fraction(c) + Fraction(r)
         assert (r == 0) == (x == y)

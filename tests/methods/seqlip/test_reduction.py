@@ -9,7 +9,12 @@ from autolip import Everywhere, Norm
 from autolip.capture.torch_export import capture_model
 from autolip.errors import InputError
 from autolip.methods import Bound, Problem, method_named
-from autolip.methods.seqlip import BooleanQuadratic, enumerate_patterns, hard_network, maximise_exact
+from autolip.methods.seqlip import (
+    BooleanQuadratic,
+    enumerate_patterns,
+    hard_network,
+    maximise_exact,
+)
 from autolip.operators.norms import NormOptions
 from autolip.values import Upper
 
@@ -38,12 +43,17 @@ def test_exact_seqlip_solves_the_problem(seed):
     outcome = solve(network)
     best = problem.value(every_choice(n)).max().item()
     assert outcome.finished
-    assert round(network.maximum(outcome.attained)) == best == round(network.maximum(outcome.upper.value))
+    assert (
+        round(network.maximum(outcome.attained))
+        == best
+        == round(network.maximum(outcome.upper.value))
+    )
     assert problem.value(network.solution(outcome.pattern)).item() == best
 
 
 def test_it_is_the_lipschitz_constant_of_the_network_as_a_function():
-    """Every pattern of signs is attained at some input, and the largest gradient there is the exact answer."""
+    """Every pattern of signs is attained at some input, and the largest gradient there is the exact
+    answer."""
     network = hard_network(integer_problem(4, 1))
     module, half = network.module(), network.first[: len(network.first) // 2]
     signs = 2 * every_choice(5) - 1
@@ -58,8 +68,13 @@ def test_enumeration_agrees():
     network = hard_network(problem)
     zero, one = torch.zeros(10).double(), torch.ones(10).double()
     value, pattern = enumerate_patterns(network.second, network.first, zero, one)
-    assert network.maximum(value.value) == pytest.approx(problem.value(every_choice(4)).max().item(), abs=1e-9)
-    assert problem.value(network.solution(pattern)).item() == problem.value(every_choice(4)).max().item()
+    assert network.maximum(value.value) == pytest.approx(
+        problem.value(every_choice(4)).max().item(), abs=1e-9
+    )
+    assert (
+        problem.value(network.solution(pattern)).item()
+        == problem.value(every_choice(4)).max().item()
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -70,7 +85,10 @@ def test_maximum_cut(seed):
     weights = edges + edges.T
     problem = BooleanQuadratic(-weights, weights.sum(1))
     network = hard_network(problem)
-    cuts = [sum(edges[i, j].item() for i in range(8) for j in range(8) if s[i] != s[j]) for s in every_choice(8)]
+    cuts = [
+        sum(edges[i, j].item() for i in range(8) for j in range(8) if s[i] != s[j])
+        for s in every_choice(8)
+    ]
     assert round(network.maximum(solve(network).attained)) == max(cuts)
 
 

@@ -1,4 +1,5 @@
-"""SeqLip as a method: exact on chains, sound when truncated, glued elsewhere, estimates kept apart."""
+"""SeqLip as a method: exact on chains, sound when truncated, glued elsewhere, estimates kept
+apart."""
 
 import math
 import time
@@ -35,7 +36,11 @@ ESTIMATES = ("seqlip-greedy", "seqlip-published")
 def mlp(*widths: int, activation: nn.Module | None = None, seed: int = 0) -> nn.Sequential:
     torch.manual_seed(seed)
     layers = [nn.Linear(a, b) for a, b in pairwise(widths)]
-    return nn.Sequential(*[m for layer in layers for m in (layer, activation or nn.ReLU())][:-1]).double().eval()
+    return (
+        nn.Sequential(*[m for layer in layers for m in (layer, activation or nn.ReLU())][:-1])
+        .double()
+        .eval()
+    )
 
 
 @cache
@@ -48,13 +53,17 @@ def posed(model: nn.Module, x: Tensor, region: Region | None = None) -> Problem:
     return Problem.pose(graph, region or Everywhere(), Norm.L2, Norm.L2, NormOptions())
 
 
-def run(model: nn.Module, x: Tensor, method: str | Method, region: Region | None = None) -> Bound | Refusal:
+def run(
+    model: nn.Module, x: Tensor, method: str | Method, region: Region | None = None
+) -> Bound | Refusal:
     problem = posed(model, x, region)
     chosen = method_named(method) if isinstance(method, str) else method
     return chosen.accepts(problem) or chosen.bound(problem)
 
 
-def bound_of(model: nn.Module, x: Tensor, method: str | Method, region: Region | None = None) -> Bound:
+def bound_of(
+    model: nn.Module, x: Tensor, method: str | Method, region: Region | None = None
+) -> Bound:
     found = run(model, x, method, region)
     assert isinstance(found, Bound), found
     return found
@@ -65,7 +74,8 @@ def value_of(model: nn.Module, x: Tensor, method: str | Method) -> float:
 
 
 def slopes_of(model: nn.Module, x: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """What the capture knows about each layer of slopes: a neuron that no input activates has the slope 0."""
+    """What the capture knows about each layer of slopes: a neuron that no input activates has the
+    slope 0."""
     (stretch,) = stretches(posed(model, x).fused)
     return [flat_slopes(slope) for slope in stretch.slopes]
 
@@ -90,13 +100,16 @@ def weights_of(model: nn.Sequential) -> list[Tensor]:
 
 
 def attained_by_patterns(model: nn.Sequential, lo: float = 0.0) -> float:
-    """The largest || W_K D W_{K-1} ... W_1 || over patterns that need not be consistent: below every SeqLip bound."""
+    """The largest || W_K D W_{K-1} ... W_1 || over patterns that need not be consistent: below
+    every SeqLip bound."""
     weights, best = weights_of(model), 0.0
     generator = torch.Generator().manual_seed(0)
     for _ in range(300):
         matrix = weights[0]
         for weight in weights[1:]:
-            slopes = torch.where(torch.rand(len(matrix), generator=generator) < 0.6, 1.0, lo).double()
+            slopes = torch.where(
+                torch.rand(len(matrix), generator=generator) < 0.6, 1.0, lo
+            ).double()
             matrix = weight @ (slopes[:, None] * matrix)
         best = max(best, torch.linalg.matrix_norm(matrix, 2).item())
     return best
@@ -105,10 +118,16 @@ def attained_by_patterns(model: nn.Sequential, lo: float = 0.0) -> float:
 @pytest.mark.parametrize("widths", [(3, 8, 2), (2, 9, 9, 1), (4, 8, 7, 8, 3), (30, 8, 40)])
 def test_exact_is_the_published_enumeration(widths: tuple[int, ...]) -> None:
     model = mlp(*widths)
-    reference = by_enumeration(weights_of(model), slopes_of(model, torch.zeros(1, widths[0]).double()))
+    reference = by_enumeration(
+        weights_of(model), slopes_of(model, torch.zeros(1, widths[0]).double())
+    )
     for name in ("seqlip", "seqlip-exact"):
         bound = bound_of(model, torch.zeros(1, widths[0]).double(), name)
-        assert isinstance(bound.value, Upper) and bound.value.certainty is Certainty.PROVED and bound.complete
+        assert (
+            isinstance(bound.value, Upper)
+            and bound.value.certainty is Certainty.PROVED
+            and bound.complete
+        )
         assert reference * (1 - 1e-12) <= bound.value.value <= reference * (1 + 1e-9 * len(widths))
 
 
@@ -128,7 +147,9 @@ def test_general_slopes() -> None:
         assert value == pytest.approx(by_enumeration(weights_of(model), ends), rel=1e-3)
 
 
-@pytest.mark.parametrize(("activation", "rank"), [(None, 1), (None, 5), (nn.LeakyReLU(0.1), 2), (None, 8)])
+@pytest.mark.parametrize(
+    ("activation", "rank"), [(None, 1), (None, 5), (nn.LeakyReLU(0.1), 2), (None, 8)]
+)
 def test_every_rank_is_sound(activation: nn.Module | None, rank: int) -> None:
     model, x = mlp(5, 9, 8, 9, 3, activation=activation), torch.zeros(1, 5).double()
     lo = 0.1 if isinstance(activation, nn.LeakyReLU) else 0.0
@@ -177,12 +198,16 @@ def test_an_estimate_cannot_become_an_upper() -> None:
         lambda: Upper(1.0) + guess,
         lambda: Upper.least([Upper(1.0), guess]),
         lambda: block_bound(guess, Upper(0.1), Upper(0.1), Upper(0.1)),
-        lambda: truncated_bound(guess, (Upper(1.0), Upper(0.1)), (Upper(1.0), Upper(0.1)), Upper(1.0)),
+        lambda: truncated_bound(
+            guess, (Upper(1.0), Upper(0.1)), (Upper(1.0), Upper(0.1)), Upper(1.0)
+        ),
     ]
     for attempt in attempts:
         with pytest.raises((TypeError, AttributeError)):
             attempt()
-    assert isinstance(times(Upper(2.0), guess), Estimate) and isinstance(times(guess, Upper(2.0)), Estimate)
+    assert isinstance(times(Upper(2.0), guess), Estimate) and isinstance(
+        times(guess, Upper(2.0)), Estimate
+    )
     problem = posed(mlp(4, 10, 10, 2), torch.zeros(1, 4))
     (stretch,) = stretches(problem.fused)
     with pytest.raises(TypeError, match="Estimate"):
@@ -191,14 +216,17 @@ def test_an_estimate_cannot_become_an_upper() -> None:
 
 @pytest.mark.slow
 def test_large_convolutions_without_their_matrices() -> None:
-    """More rows and columns than are ever formed: leading directions by products alone, residuals by random vectors."""
+    """More rows and columns than are ever formed: leading directions by products alone, residuals
+    by random vectors."""
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(1, 8, 3, 1, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 1, 1), nn.ReLU(), nn.Conv2d(8, 1, 3, 1, 1)
     ).double()  # fmt: skip
     x = torch.zeros(1, 1, 12, 12).double()
     options = NormOptions(finite_size=512)
-    problem = Problem.pose(captured(model.eval(), tuple(x.shape)), Everywhere(), Norm.L2, Norm.L2, options)
+    problem = Problem.pose(
+        captured(model.eval(), tuple(x.shape)), Everywhere(), Norm.L2, Norm.L2, options
+    )
     method = SeqLip("relaxed", rank=6)
     bound = method.bound(problem)
     assert isinstance(bound, Bound) and isinstance(bound.value, Upper)
@@ -206,12 +234,19 @@ def test_large_convolutions_without_their_matrices() -> None:
     attained = max(_steepest(model, point) for point in points)
     assert attained <= bound.value.value <= value_of(model, x, "autolip") * (1 + 1e-2)
     split = Splitter(6, True, options).middle(stretches(problem.fused)[0].blocks[1])
-    assert isinstance(split, Split) and split.left is not None and split.left.scale.certainty is Certainty.CONFIDENT
+    assert (
+        isinstance(split, Split)
+        and split.left is not None
+        and split.left.scale.certainty is Certainty.CONFIDENT
+    )
 
 
 def _steepest(model: nn.Module, point: Tensor) -> float:
     """The norm of the Jacobian at a point, from below by power steps."""
-    value, direction = 0.0, torch.randn(point.shape, generator=torch.Generator().manual_seed(0)).double()
+    value, direction = (
+        0.0,
+        torch.randn(point.shape, generator=torch.Generator().manual_seed(0)).double(),
+    )
     for _ in range(30):
         direction = direction / direction.norm()
         image = torch.func.jvp(lambda z: model(z[None]), (point,), (direction,))[1]
@@ -233,7 +268,9 @@ class Residual(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(3)
-        self.first, self.a, self.b, self.last = (nn.Linear(m, n) for m, n in ((5, 9), (9, 10), (10, 9), (9, 2)))
+        self.first, self.a, self.b, self.last = (
+            nn.Linear(m, n) for m, n in ((5, 9), (9, 10), (10, 9), (9, 2))
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         h = torch.relu(self.first(x))
@@ -242,7 +279,9 @@ class Residual(nn.Module):
 
 def test_the_branch_of_a_residual_block_is_a_stretch() -> None:
     model, x = Residual().double().eval(), torch.zeros(1, 5).double()
-    first, a, b, last = (w.detach() for name, w in model.named_parameters() if name.endswith("weight"))
+    first, a, b, last = (
+        w.detach() for name, w in model.named_parameters() if name.endswith("weight")
+    )
     norm = lambda w: torch.linalg.matrix_norm(w, 2).item()  # noqa: E731
     ends = [(torch.zeros(n).double(), torch.ones(n).double()) for n in (9, 10)]
     through = by_enumeration([first, a, b], ends)
@@ -250,7 +289,9 @@ def test_the_branch_of_a_residual_block_is_a_stretch() -> None:
     assert bound.value.value == pytest.approx((norm(first) + through) * norm(last), rel=1e-6)
     assert any("joins branches" in note for note in bound.notes)
     assert isinstance(bound_of(model, x, "seqlip-greedy").value, Estimate)
-    assert bound_of(model, x, "seqlip-greedy").value.value == pytest.approx(bound.value.value, rel=1e-3)
+    assert bound_of(model, x, "seqlip-greedy").value.value == pytest.approx(
+        bound.value.value, rel=1e-3
+    )
 
 
 def test_convolutions_batch_norm_and_pooling_inside_blocks() -> None:
@@ -263,20 +304,27 @@ def test_convolutions_batch_norm_and_pooling_inside_blocks() -> None:
     norm.running_var.uniform_(0.5, 2)
     x = torch.zeros(1, 1, 8, 8).double()
     model.eval()
-    exact, relaxed, low_rank = (value_of(model, x, m) for m in ("seqlip", "seqlip-relaxed", SeqLip(rank=4)))
+    exact, relaxed, low_rank = (
+        value_of(model, x, m) for m in ("seqlip", "seqlip-relaxed", SeqLip(rank=4))
+    )
     points = torch.randn(50, 1, 8, 8, generator=torch.Generator().manual_seed(0)).double()
-    jacobians = [torch.func.jacrev(lambda z: model(z[None]).flatten())(p).flatten(1) for p in points]
+    jacobians = [
+        torch.func.jacrev(lambda z: model(z[None]).flatten())(p).flatten(1) for p in points
+    ]
     attained = max(torch.linalg.matrix_norm(j, 2).item() for j in jacobians)
     assert attained <= exact <= relaxed * (1 + 1e-6) < value_of(model, x, "autolip")
     assert attained <= low_rank
 
 
 def test_stable_neurons_on_a_small_ball() -> None:
-    """Where no neuron switches, the network is affine: SeqLip pays for cutting at the singular vectors only."""
+    """Where no neuron switches, the network is affine: SeqLip pays for cutting at the singular
+    vectors only."""
     model, x = mlp(4, 8, 2), torch.randn(1, 4, generator=torch.Generator().manual_seed(5)).double()
     bound = bound_of(model, x, "seqlip-exact", Ball(x, 1e-6))
     jacobian = torch.func.jacrev(lambda z: model(z).flatten())(x).reshape(2, 4)
-    assert bound.value.value == pytest.approx(torch.linalg.matrix_norm(jacobian, 2).item(), rel=1e-9)
+    assert bound.value.value == pytest.approx(
+        torch.linalg.matrix_norm(jacobian, 2).item(), rel=1e-9
+    )
 
 
 def test_the_budget_ends_with_a_proved_bound() -> None:
@@ -293,12 +341,15 @@ def test_the_budget_ends_with_a_proved_bound() -> None:
 
 @pytest.mark.parametrize("after", [0, 1, 4, 6])
 def test_the_time_may_end_anywhere(after: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether at a cut or at an inner problem: every layer's norm is in the bound, and nothing is lost."""
+    """Whether at a cut or at an inner problem: every layer's norm is in the bound, and nothing is
+    lost."""
     model, x = mlp(4, 8, 7, 8, 3), torch.zeros(1, 4).double()
     problem = posed(model, x)
     (stretch,) = stretches(problem.fused)
     exact, product_of_norms = value_of(model, x, "seqlip-exact"), value_of(model, x, "autolip")
-    chain = Chain(Splitter(None, True, NormOptions()), INNER["exact"], Effort(), until=time.monotonic() + 1e6)
+    chain = Chain(
+        Splitter(None, True, NormOptions()), INNER["exact"], Effort(), until=time.monotonic() + 1e6
+    )
     looks = iter([False] * after)
     monkeypatch.setattr(Chain, "expired", property(lambda self: next(looks, True)))
     bound = chain.bound(stretch)

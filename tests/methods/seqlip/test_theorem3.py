@@ -41,7 +41,8 @@ def test_the_alignment_is_the_maximum_over_the_box():
         lo, hi = torch.randn(2, 6, generator=g).double().sort(0).values
         vertices = itertools.product(*zip(lo.tolist(), hi.tolist(), strict=True))
         reference = max(
-            abs(sum(s * x * y for s, x, y in zip(w, u.tolist(), v.tolist(), strict=True))) for w in vertices
+            abs(sum(s * x * y for s, x, y in zip(w, u.tolist(), v.tolist(), strict=True)))
+            for w in vertices
         )
         low, high = greatest_alignment(u, v, lo, hi)
         assert low <= reference <= high
@@ -49,7 +50,8 @@ def test_the_alignment_is_the_maximum_over_the_box():
 
 
 def test_the_factor_bounds_the_inner_maximum():
-    """Layers with the spectra that the theorem speaks of: between square roots of singular values."""
+    """Layers with the spectra that the theorem speaks of: between square roots of singular
+    values."""
     for seed, ratio in itertools.product(range(3), (0.02, 0.3, 1.0)):
         below, above = ideal_network(2, 10, ratio, seed=seed)
         a, b = above.values.sqrt()[:, None] * above.v.T, below.u * below.values.sqrt()
@@ -57,7 +59,9 @@ def test_the_factor_bounds_the_inner_maximum():
             box = torch.full((10,), lo).double(), torch.full((10,), hi).double()
             reference, _ = enumerate_patterns(a, b, *box)
             for published in (True, False):
-                factor = theorem3_factor(below.u[:, 0], above.v[:, 0], ratio, ratio, *box, published=published)
+                factor = theorem3_factor(
+                    below.u[:, 0], above.v[:, 0], ratio, ratio, *box, published=published
+                )
                 assert reference.value <= factor.value * (1 + 1e-14)
 
 
@@ -89,7 +93,9 @@ def test_a_wrong_singular_vector_costs_tightness_not_soundness(pair_of, monkeypa
 
 def test_random_directions_reach_the_limit():
     """max <s u, v> for random directions of R^n tends to 1/pi, with a deviation of order n^-1/2."""
-    factors = [theorem3_factor(unit(20_000, 2 * k), unit(20_000, 2 * k + 1), 0, 0).value for k in range(20)]
+    factors = [
+        theorem3_factor(unit(20_000, 2 * k), unit(20_000, 2 * k + 1), 0, 0).value for k in range(20)
+    ]
     assert sum(factors) / 20 == pytest.approx(1 / math.pi, abs=0.004)
     assert pi_limit(1) == 1 and pi_limit(4) == pytest.approx(math.pi**-3)
 
@@ -101,7 +107,9 @@ def test_the_ideal_scenario_approaches_the_limit():
     for below, above in itertools.pairwise(layers):
         left = above.values if above is layers[-1] else above.values.sqrt()
         right = below.values if below is layers[0] else below.values.sqrt()
-        total *= maximise_exact(left[:, None] * above.v.T, below.u * right, zero, one, tolerance=1e-6).upper.value
+        total *= maximise_exact(
+            left[:, None] * above.v.T, below.u * right, zero, one, tolerance=1e-6
+        ).upper.value
     assert total == pytest.approx(pi_limit(3), rel=0.35)
 
 

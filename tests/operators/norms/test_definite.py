@@ -31,5 +31,7 @@ def test_errors_of_the_entries_count() -> None:
 
 
 def test_nonsense_is_not_definite() -> None:
-    assert not is_semidefinite(torch.full((2, 2), float("nan")).double(), torch.zeros(2, 2).double())
+    assert not is_semidefinite(
+        torch.full((2, 2), float("nan")).double(), torch.zeros(2, 2).double()
+    )
     assert not is_semidefinite(torch.zeros(2, 2).double(), torch.zeros(2, 2).double())

@@ -9,7 +9,16 @@ from torch import Tensor
 
 from autolip.errors import AutolipError, Refusal
 from autolip.norms import Norm
-from autolip.operators import Convolution, Dense, Geometry, Identity, Operator, Traced, compose, metered
+from autolip.operators import (
+    Convolution,
+    Dense,
+    Geometry,
+    Identity,
+    Operator,
+    Traced,
+    compose,
+    metered,
+)
 from autolip.operators.norms import NormOptions, candidates, operator_norm
 from autolip.operators.norms import engine as registry
 from autolip.operators.norms.dispatch import _border
@@ -18,7 +27,9 @@ from autolip.values import Certainty, Event, Upper
 
 
 def conv(size: int, channels: int = 4) -> Convolution:
-    weight = torch.randn(channels, channels, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    weight = torch.randn(
+        channels, channels, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     return Convolution(weight, (channels, size, size), Geometry((1, 1), (1, 1), (1, 1)))
 
 
@@ -115,12 +126,17 @@ def test_normal_forms_have_the_same_norm(operator: Operator) -> None:
             }
             turned = (core_p, core_q) == (q.dual, p.dual) != (p, q)
             size = operator.matrix().abs().sum()
-            assert core.matrix().abs().sum().item() == pytest.approx(size.item(), rel=1e-12, abs=1e-300)
+            assert core.matrix().abs().sum().item() == pytest.approx(
+                size.item(), rel=1e-12, abs=1e-300
+            )
             assert turned or (core_p, core_q) == (p, q)
 
 
 def test_candidates_list_every_engine_with_its_cost() -> None:
-    listed = {candidate.engine: candidate for candidate in candidates(conv(6), Norm.L2, Norm.L2, NormOptions())}
+    listed = {
+        candidate.engine: candidate
+        for candidate in candidates(conv(6), Norm.L2, Norm.L2, NormOptions())
+    }
     assert {"schur", "frobenius", "finite", "symbol", "lanczos"} <= listed.keys()
     assert listed["schur"].work == 2 * conv(6).work
     assert all(candidate.seconds >= 0 for candidate in listed.values())

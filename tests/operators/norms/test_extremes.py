@@ -1,4 +1,5 @@
-"""Every norm engine at both ends of floating point: no norm is bounded by less than it is, nor by 0 if it is not."""
+"""Every norm engine at both ends of floating point: no norm is bounded by less than it is, nor by 0
+if it is not."""
 
 import math
 from fractions import Fraction
@@ -18,7 +19,8 @@ M, N = 3, 2
 
 
 def squared_norm(p: Norm, q: Norm, size: Fraction) -> Fraction:
-    """||A||_{p -> q}^2 of the 3 x 2 matrix whose entries are all `size`: attained at e_1 or at the vector of ones."""
+    """||A||_{p -> q}^2 of the 3 x 2 matrix whose entries are all `size`: attained at e_1 or at the
+    vector of ones."""
     into = {Norm.L1: Fraction(1), Norm.L2: Fraction(N), Norm.LINF: Fraction(N * N)}[p]
     out = {Norm.L1: Fraction(M * M), Norm.L2: Fraction(M), Norm.LINF: Fraction(1)}[q]
     return into * out * size * size
@@ -39,9 +41,15 @@ def kinds(size: float) -> dict[str, tuple[Operator, Fraction]]:
     return {
         "dense": (Dense(weight), exact),
         "uncertain": (Dense(weight, (N,), 2.0**-30), exact),
-        "composed": (compose(Diagonal(torch.full((M,), size, dtype=torch.float64), (M,)), Dense(ones)), exact),
+        "composed": (
+            compose(Diagonal(torch.full((M,), size, dtype=torch.float64), (M,)), Dense(ones)),
+            exact,
+        ),
         "halves": (compose(half, Dense(halved)), Fraction(root) * Fraction(size / root)),
-        "many": (compose(half, Dense(halved), Dense(torch.eye(N).double())), Fraction(root) * Fraction(size / root)),
+        "many": (
+            compose(half, Dense(halved), Dense(torch.eye(N).double())),
+            Fraction(root) * Fraction(size / root),
+        ),
     }
 
 
@@ -74,14 +82,17 @@ def test_lanczos_does_not_take_an_image_of_zero_for_a_zero_map() -> None:
     """1e-300^4 underflows whatever the start; a map that is 0 has other engines that prove it."""
     tiny = Traced(lambda x: x * 1e-300 * 1e-300 * 1e-300 * 1e-300, (7,), terms=1)
     zero = Diagonal(torch.zeros(7, dtype=torch.float64), (7,))
-    assert isinstance(lanczos(tiny, NormOptions()), Refusal) and isinstance(lanczos(zero, NormOptions()), Refusal)
+    assert isinstance(lanczos(tiny, NormOptions()), Refusal) and isinstance(
+        lanczos(zero, NormOptions()), Refusal
+    )
     assert set(told(zero, Norm.L2, Norm.L2).values()) == {0.0}
 
 
 @pytest.mark.parametrize("bad", [math.inf, -math.inf, math.nan])
 @pytest.mark.parametrize(("p", "q"), [(p, q) for p in Norm for q in Norm])
 def test_entries_that_are_no_numbers_are_bounded_by_nothing(bad: float, p: Norm, q: Norm) -> None:
-    """Beside finite ones, before and after them: the largest of a list that holds NaN depends on its order."""
+    """Beside finite ones, before and after them: the largest of a list that holds NaN depends on
+    its order."""
     for place in (0, 3, 8):
         weight = torch.ones(9, dtype=torch.float64)
         weight[place] = bad

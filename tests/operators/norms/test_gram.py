@@ -43,13 +43,17 @@ def test_bound_is_above_the_norm_and_converges(shape: tuple[int, ...]) -> None:
 
 def test_complex_matrices() -> None:
     matrix = torch.complex(normal(6, 4), normal(6, 4, seed=1))
-    assert gram_norm(matrix, 12).item() == pytest.approx(torch.linalg.matrix_norm(matrix, 2).item(), rel=1e-3)
+    assert gram_norm(matrix, 12).item() == pytest.approx(
+        torch.linalg.matrix_norm(matrix, 2).item(), rel=1e-3
+    )
 
 
 @pytest.mark.parametrize("scale", [1e-150, 1e150])
 def test_rescaling_prevents_overflow_and_underflow(scale: float) -> None:
     matrix = normal(8, 8)
-    assert gram_norm(matrix * scale, 10).item() == pytest.approx(gram_norm(matrix, 10).item() * scale)
+    assert gram_norm(matrix * scale, 10).item() == pytest.approx(
+        gram_norm(matrix, 10).item() * scale
+    )
 
 
 def test_gradient_is_that_of_the_norm() -> None:
@@ -93,7 +97,11 @@ def test_convolution_bound_is_above_the_supremum(
     assert exact * (1 - 1e-12) <= bound.item() <= exact * 1.03
     coarse = gram_convolution_norm(weight, grid=2 * max(shape[2:]), iterations=12, **settings)
     assert exact * (1 - 1e-12) <= coarse.item()
-    assert exact * (1 - 1e-12) <= gram_kernel_norm(weight, iterations=3, **settings).item() <= exact * 1.5
+    assert (
+        exact * (1 - 1e-12)
+        <= gram_kernel_norm(weight, iterations=3, **settings).item()
+        <= exact * 1.5
+    )
 
 
 def test_circular_bound_converges_to_the_torus_norm() -> None:
@@ -141,10 +149,17 @@ def test_bad_input_is_refused() -> None:
     [
         ("_riesz", lambda taps, sizes: 1.05),
         ("polyphase", lambda weight, stride, dilation, groups: weight[None, ..., 1:]),
-        ("_root", lambda size, logarithm, iterations: ((size.log() + logarithm) / 2 ** (iterations + 1)).exp()),
+        (
+            "_root",
+            lambda size, logarithm, iterations: (
+                (size.log() + logarithm) / 2 ** (iterations + 1)
+            ).exp(),
+        ),
     ],
 )
-def test_a_planted_mistake_is_seen(monkeypatch: pytest.MonkeyPatch, name: str, plant: object) -> None:
+def test_a_planted_mistake_is_seen(
+    monkeypatch: pytest.MonkeyPatch, name: str, plant: object
+) -> None:
     weight = normal(4, 3, 3, 3)
     exact = supremum(weight, 1, 1, 1)
     assert exact <= gram_convolution_norm(weight, iterations=12).item() <= exact * 1.03

@@ -1,4 +1,5 @@
-"""Lanczos bounds: valid on hidden eigenvalues, as often as promised, cheap with a gap, honest about floating point."""
+"""Lanczos bounds: valid on hidden eigenvalues, as often as promised, cheap with a gap, honest about
+floating point."""
 
 import itertools
 import math
@@ -58,7 +59,9 @@ def test_never_below_and_within_the_tolerance(kind: str, n: int) -> None:
     scale = spectrum(kind, n)
     truth = scale.max().item()
     if truth == 0:
-        assert isinstance(lanczos(Diagonal(scale, (n,)), NormOptions()), Refusal)  # an image of 0 is no proof
+        assert isinstance(
+            lanczos(Diagonal(scale, (n,)), NormOptions()), Refusal
+        )  # an image of 0 is no proof
         return
     bound = bound_of(Diagonal(scale, (n,)))
     assert bound.certainty is Certainty.CONFIDENT and bound.delta == 1e-9
@@ -68,15 +71,20 @@ def test_never_below_and_within_the_tolerance(kind: str, n: int) -> None:
 @pytest.mark.parametrize(("m", "n"), [(3, 40), (40, 3), (60, 60)])
 def test_dense_matrices_of_any_shape(m: int, n: int) -> None:
     for seed in range(5):
-        weight = torch.randn(m, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        weight = torch.randn(
+            m, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+        )
         truth = torch.linalg.svdvals(weight)[0].item()
         assert truth <= bound_of(Dense(weight), seed=seed).value <= truth * (1 + 1.1e-3)
 
 
 def test_it_fails_at_most_as_often_as_promised_and_does_fail() -> None:
-    """With delta = 0.2 the bound breaks exactly where the start vector hardly sees the top eigenvector."""
+    """With delta = 0.2 the bound breaks exactly where the start vector hardly sees the top
+    eigenvector."""
     scale = Diagonal(spectrum("two close at the top", 50) + 3 * (torch.arange(50) == 49), (50,))
-    failures = sum(bound_of(scale, delta=0.2, seed=seed, tolerance=0.5).value < 4.0 for seed in range(400))
+    failures = sum(
+        bound_of(scale, delta=0.2, seed=seed, tolerance=0.5).value < 4.0 for seed in range(400)
+    )
     assert 0 < failures <= 0.2 * 400 + 3 * math.sqrt(400 * 0.2 * 0.8)
 
 
@@ -106,7 +114,9 @@ def test_it_stops_as_soon_as_the_bound_is_good_enough() -> None:
     used = []
     for tolerance in (1e-2, 1e-3):
         with metered() as meter:
-            value = bound_of(Traced(lambda x: x * scale, (5000,), terms=1), tolerance=tolerance).value
+            value = bound_of(
+                Traced(lambda x: x * scale, (5000,), terms=1), tolerance=tolerance
+            ).value
         assert 1 <= value <= 1 + 1.1 * tolerance
         used.append(meter.work / 5000)
     assert 2 * 100 < used[-1] < 2 * 180 < 2 * 295
@@ -123,7 +133,9 @@ def test_a_hopeless_search_ends_early() -> None:
     with metered() as whole:
         bound_of(Traced(lambda x: x * operator.scale, (2000,), terms=1))
     with metered() as early:
-        refusal = lanczos(Traced(lambda x: x * operator.scale, (2000,), terms=1), NormOptions(known=1.0001))
+        refusal = lanczos(
+            Traced(lambda x: x * operator.scale, (2000,), terms=1), NormOptions(known=1.0001)
+        )
     assert isinstance(refusal, Refusal) and "cannot improve" in refusal.reason
     assert early.work < whole.work / 2
 
@@ -133,10 +145,16 @@ def test_products_that_underflow_are_refused() -> None:
     half = Diagonal(torch.tensor([1e-200, 1e-150, 1.0, 1.0], dtype=torch.float64), (4,))
     big = Diagonal(torch.tensor([1e300, 1e160, 1e-300, 1e-300], dtype=torch.float64), (4,))
     chain = compose(
-        Diagonal(torch.tensor(1e300, dtype=torch.float64), (4,)), Dense(torch.eye(4)), tiny, Dense(torch.eye(4)), tiny
+        Diagonal(torch.tensor(1e300, dtype=torch.float64), (4,)),
+        Dense(torch.eye(4)),
+        tiny,
+        Dense(torch.eye(4)),
+        tiny,
     )
     assert bound_of(chain).value >= 1e-100
-    refusal = lanczos(compose(big, Dense(torch.eye(4)), half, Dense(torch.eye(4)), half), NormOptions())
+    refusal = lanczos(
+        compose(big, Dense(torch.eye(4)), half, Dense(torch.eye(4)), half), NormOptions()
+    )
     assert isinstance(refusal, Refusal) or refusal.value >= 0.9e-100
 
 
@@ -154,7 +172,10 @@ def test_relative_errors_are_added() -> None:
     meant = torch.linalg.svdvals(weight * 1.01)[0].item()
     assert bound_of(Dense(weight, relative_error=0.01)).value >= meant
     opaque = Sum((Dense(weight, relative_error=0.01), Traced(lambda x: x * 0.5, (20,), terms=1)))
-    assert bound_of(opaque).value >= torch.linalg.svdvals(weight * 1.01 + 0.5 * torch.eye(20))[0].item()
+    assert (
+        bound_of(opaque).value
+        >= torch.linalg.svdvals(weight * 1.01 + 0.5 * torch.eye(20))[0].item()
+    )
 
 
 def test_the_recurrence_holds_up_to_its_defect() -> None:
@@ -168,7 +189,9 @@ def test_the_recurrence_holds_up_to_its_defect() -> None:
         space.step()
     basis = torch.stack(vectors, 1)
     betas = torch.tensor(space.betas[:-1], dtype=torch.float64)
-    tridiagonal = torch.diag(torch.tensor(space.alphas, dtype=torch.float64)) + betas.diag(1) + betas.diag(-1)
+    tridiagonal = (
+        torch.diag(torch.tensor(space.alphas, dtype=torch.float64)) + betas.diag(1) + betas.diag(-1)
+    )
     rest = matrix @ basis - basis @ tridiagonal
     rest[:, -1] -= space.betas[-1] * space.vector
     size = matrix.norm().item()
@@ -179,7 +202,8 @@ def test_the_recurrence_holds_up_to_its_defect() -> None:
 
 @pytest.mark.parametrize("hidden", [0.0, 1e-6, 1e-3, 0.5, 1.0])
 def test_errors_of_the_products_cannot_hide_an_eigenvalue(hidden: float) -> None:
-    """The inequality holds for products with an adversary's error of known size: here the top is hidden."""
+    """The inequality holds for products with an adversary's error of known size: here the top is
+    hidden."""
     n, steps = 60, 12
     values = torch.linspace(0, 1, n, dtype=torch.float64)
     values[-1] = 2.0
@@ -216,7 +240,8 @@ def test_the_same_seed_gives_the_same_bound() -> None:
 
 
 def test_a_small_delta_takes_several_starts() -> None:
-    """Where the epsilon of one start would drown in rounding errors, the largest of independent bounds is taken."""
+    """Where the epsilon of one start would drown in rounding errors, the largest of independent
+    bounds is taken."""
     scale = torch.linspace(0, 1, 3000, dtype=torch.float64)
     one, several = (bound_of(Diagonal(scale, (3000,)), delta=delta) for delta in (1e-9, 1e-15))
     assert 1 <= one.value <= 1 + 1.1e-3 and 1 <= several.value <= 1 + 1.1e-3
@@ -224,7 +249,8 @@ def test_a_small_delta_takes_several_starts() -> None:
 
 
 def test_several_starts_share_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that goes on whenever it is read: the second start has steps left, and the bound is looser only."""
+    """By a clock that goes on whenever it is read: the second start has steps left, and the bound
+    is looser only."""
     ticks = itertools.count(1)
     monkeypatch.setattr(time, "monotonic", lambda: float(next(ticks)))
     operator, steps = Diagonal(spectrum("linear", 500), (500,)), {"delta": 1e-16, "tolerance": 1e-9}
@@ -254,7 +280,9 @@ def test_the_worst_vectors_are_those_of_the_large_singular_values(shape: tuple[i
     assert not len(worst_vectors(Dense(matrix), 20, 0, 0, 1.01 * values[0].item()))
 
 
-def test_the_worst_vectors_do_not_depend_on_the_memory_of_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_worst_vectors_do_not_depend_on_the_memory_of_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     matrix = torch.randn(30, 20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     monkeypatch.setattr(Krylov.__init__, "__defaults__", (8 * 20 * 3,))
     top = torch.linalg.svdvals(matrix)[0].item()

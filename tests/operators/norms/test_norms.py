@@ -28,7 +28,9 @@ EXACT = {
 }
 
 
-def bound_of(operator: Operator, p: Norm = Norm.L2, q: Norm = Norm.L2, options: NormOptions | None = None) -> Upper:
+def bound_of(
+    operator: Operator, p: Norm = Norm.L2, q: Norm = Norm.L2, options: NormOptions | None = None
+) -> Upper:
     bound = operator_norm(operator, p, q, options or NormOptions())
     assert isinstance(bound, Upper), bound
     return bound
@@ -37,15 +39,23 @@ def bound_of(operator: Operator, p: Norm = Norm.L2, q: Norm = Norm.L2, options: 
 def is_above_norm(matrix: Tensor | list[list[Fraction]], bound: float) -> bool:
     """Whether t^2 I - A^T A is positive semidefinite, decided in exact rational arithmetic."""
     rows = matrix.tolist() if isinstance(matrix, Tensor) else matrix
-    a = [[Fraction(x) for x in row] for row in (rows if len(rows) >= len(rows[0]) else zip(*rows, strict=True))]
+    a = [
+        [Fraction(x) for x in row]
+        for row in (rows if len(rows) >= len(rows[0]) else zip(*rows, strict=True))
+    ]
     n = len(a[0])
-    s = [[Fraction(bound) ** 2 * (i == j) - sum(row[i] * row[j] for row in a) for j in range(n)] for i in range(n)]
+    s = [
+        [Fraction(bound) ** 2 * (i == j) - sum(row[i] * row[j] for row in a) for j in range(n)]
+        for i in range(n)
+    ]
     return is_exactly_semidefinite(s)
 
 
 def attained(matrix: Tensor, p: Norm, q: Norm) -> float:
     """A lower bound on ||A||_{p -> q}: a few starts of the alternating maximisation."""
-    signs = torch.randn(matrix.shape[1], 20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    signs = torch.randn(
+        matrix.shape[1], 20, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     best = 0.0
     for _ in range(30):
         x = {Norm.L1: _vertex, Norm.L2: _unit, Norm.LINF: torch.sign}[p](signs)
@@ -70,7 +80,9 @@ def test_the_exact_reference_can_fail() -> None:
 
 
 @pytest.mark.parametrize(("p", "q"), PAIRS, ids=lambda norm: norm.value)
-def test_the_dispatch_on_every_operator_and_pair_of_norms(operator: Operator, p: Norm, q: Norm) -> None:
+def test_the_dispatch_on_every_operator_and_pair_of_norms(
+    operator: Operator, p: Norm, q: Norm
+) -> None:
     matrix = operator.matrix()
     bound = bound_of(operator, p, q)
     assert bound.value >= attained(matrix, p, q) * (1 - 1e-13)
@@ -118,24 +130,35 @@ def adversarial() -> dict[str, Tensor]:
         "rank one": random(5, 1) @ random(1, 6),
         "nilpotent": torch.diag(torch.ones(4), 1),
         "repeated": orthogonal * 2.5,
-        "nearly repeated": orthogonal @ torch.diag(1 + 1e-14 * torch.arange(6.0, dtype=torch.float64)) @ orthogonal.T,
+        "nearly repeated": orthogonal
+        @ torch.diag(1 + 1e-14 * torch.arange(6.0, dtype=torch.float64))
+        @ orthogonal.T,
         "ones": torch.ones(6, 5),
         "checkerboard": (torch.arange(6)[:, None] + torch.arange(6)) % 2 * 2.0 - 1,
         "spike": spike,
         "huge": random(4, 5) * 1e150,
         "largest": torch.full((3, 3), 1e308, dtype=torch.float64),
         "tiny": random(5, 4) * 1e-150,
-        "ill-scaled rows": random(6, 4) * torch.logspace(-150, 150, 6, dtype=torch.float64)[:, None],
+        "ill-scaled rows": random(6, 4)
+        * torch.logspace(-150, 150, 6, dtype=torch.float64)[:, None],
         "ill-scaled columns": random(6, 4) * torch.logspace(150, -150, 4, dtype=torch.float64),
         "graded": graded,
         "graded, rotated": orthogonal @ graded @ orthogonal.T,
-        "hilbert": 1 / (1 + torch.arange(8.0, dtype=torch.float64)[:, None] + torch.arange(8.0, dtype=torch.float64)),
+        "hilbert": 1
+        / (
+            1
+            + torch.arange(8.0, dtype=torch.float64)[:, None]
+            + torch.arange(8.0, dtype=torch.float64)
+        ),
         "vandermonde": torch.linspace(0, 3, 7, dtype=torch.float64)[:, None] ** torch.arange(6),
         "cancelling": torch.tensor([[1.0, 1 + 2**-52], [1 - 2**-53, -1.0]], dtype=torch.float64),
         "wilkinson": torch.tril(-torch.ones(10, 10), -1) + torch.eye(10),
         "Pythagorean": torch.tensor([[3.0, 0.0], [4.0, 0.0]]),
     }
-    matrices |= {f"random {m} x {n}": random(m, n) for m, n in [(2, 2), (3, 7), (7, 3), (8, 8), (12, 2), (10, 10)]}
+    matrices |= {
+        f"random {m} x {n}": random(m, n)
+        for m, n in [(2, 2), (3, 7), (7, 3), (8, 8), (12, 2), (10, 10)]
+    }
     matrices |= {f"integers {n}": random(n, n).mul(3).round() for n in range(1, 9)}
     matrices |= {f"2^{e} random": random(4, 3) * 2.0**e for e in (-1070, -1000, -520, 520, 1000)}
     return {name: matrix.double() for name, matrix in matrices.items()}
@@ -162,15 +185,24 @@ def test_adversarial_column_norms_in_exact_arithmetic(name: str) -> None:
     sums = max(sum(column) for column in entries)
     squares = max(sum(x * x for x in column) for column in entries)
     assert bound_of(operator, Norm.L1, Norm.L1).value >= sums
-    assert Fraction(bound_of(operator, Norm.L1, Norm.LINF).value) == max(max(column) for column in entries)
-    assert bound_of(operator, Norm.LINF, Norm.L1).value >= sum(sum(c) for c in entries) / len(entries)
+    assert Fraction(bound_of(operator, Norm.L1, Norm.LINF).value) == max(
+        max(column) for column in entries
+    )
+    assert bound_of(operator, Norm.LINF, Norm.L1).value >= sum(sum(c) for c in entries) / len(
+        entries
+    )
     l2 = bound_of(operator, Norm.L1, Norm.L2).value
     assert l2 == math.inf or Fraction(l2) ** 2 >= squares
-    assert l2 == math.inf or Fraction(l2) ** 2 <= squares * (1 + Fraction(1, 10**12)) + Fraction(2) ** -2140
+    assert (
+        l2 == math.inf
+        or Fraction(l2) ** 2 <= squares * (1 + Fraction(1, 10**12)) + Fraction(2) ** -2140
+    )
 
 
 def test_batches_of_matrices_take_the_largest() -> None:
-    weight = torch.randn(40, 20, 30, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    weight = torch.randn(
+        40, 20, 30, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
     weight[17] *= 3
     truth = torch.linalg.matrix_norm(weight, 2).max().item()
     assert truth * (1 - 1e-13) <= bound_of(Dense(weight)).value <= truth * (1 + 1e-9)
@@ -192,7 +224,9 @@ def test_the_excess_of_the_dense_proof_is_below_1e_8(shape: tuple[int, int], kin
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.5, 0.999999, 1.0, 1.001, math.inf])
-def test_the_dense_proof_does_not_trust_its_guess(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_dense_proof_does_not_trust_its_guess(
+    factor: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from autolip.operators.norms import dense
 
     honest = dense._guess
@@ -203,7 +237,8 @@ def test_the_dense_proof_does_not_trust_its_guess(factor: float, monkeypatch: py
 
 
 def test_the_dense_proof_accounts_for_its_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From guesses that creep up, the first that passes may be below the norm: the Gram matrix itself is rounded."""
+    """From guesses that creep up, the first that passes may be below the norm: the Gram matrix
+    itself is rounded."""
     from autolip.operators.norms import dense
 
     accepted: list[float] = []
@@ -232,7 +267,14 @@ def test_a_batch_of_matrices_each_by_itself() -> None:
         truth = torch.linalg.matrix_norm(matrix, 2).item()
         assert truth * (1 - 1e-14) <= value <= truth * (1 + 1e-8)
     batch[2, 0, 0] = math.nan
-    assert [value == math.inf for value in proved_norms(batch)] == [False, False, True, False, False, False]
+    assert [value == math.inf for value in proved_norms(batch)] == [
+        False,
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_materialising_accounts_for_its_rounding() -> None:
@@ -242,7 +284,10 @@ def test_materialising_accounts_for_its_rounding() -> None:
         a = torch.randn(3, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         b = torch.linalg.svd(a)[2][3:].T.contiguous()
         product = [
-            [sum(Fraction(x) * Fraction(y) for x, y in zip(r, c, strict=True)) for c in b.T.tolist()]
+            [
+                sum(Fraction(x) * Fraction(y) for x, y in zip(r, c, strict=True))
+                for c in b.T.tolist()
+            ]
             for r in a.tolist()
         ]
         operator = Composition((Dense(a), Dense(b)))
@@ -257,7 +302,8 @@ def test_squares_of_columns_do_not_underflow() -> None:
     assert squares is not None
     sums, exponent = squares
     assert [
-        Fraction(x) * 4**exponent >= Fraction(y) ** 2 for x, y in zip(sums.tolist(), (1.0, 1e-200), strict=True)
+        Fraction(x) * 4**exponent >= Fraction(y) ** 2
+        for x, y in zip(sums.tolist(), (1.0, 1e-200), strict=True)
     ] == [True] * 2
 
 
@@ -277,8 +323,16 @@ def test_empty_spaces_have_norm_zero(shape: tuple[int, int]) -> None:
 def test_relative_errors_widen_every_bound() -> None:
     matrix = torch.randn(6, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     meant = matrix * (1 + 1e-6)
-    factors = (Dense(torch.eye(6)), Diagonal(torch.tensor(1.0), (6,)), Dense(matrix, relative_error=1e-6))
-    for operator in (Dense(matrix, relative_error=1e-6), Dense(matrix.T, relative_error=1e-6).T, Composition(factors)):
+    factors = (
+        Dense(torch.eye(6)),
+        Diagonal(torch.tensor(1.0), (6,)),
+        Dense(matrix, relative_error=1e-6),
+    )
+    for operator in (
+        Dense(matrix, relative_error=1e-6),
+        Dense(matrix.T, relative_error=1e-6).T,
+        Composition(factors),
+    ):
         for p, q in EXACT:
             assert bound_of(operator, p, q).value >= EXACT[p, q](meant).item() * (1 - 1e-14)
     scale = Diagonal(matrix[:, 0], (6,), relative_error=1e-6)
@@ -287,15 +341,27 @@ def test_relative_errors_widen_every_bound() -> None:
 
 @pytest.mark.parametrize("p", Norm)
 def test_isometries_do_not_change_a_norm(p: Norm) -> None:
-    matrix = Dense(torch.randn(4, 6, generator=torch.Generator().manual_seed(9), dtype=torch.float64))
-    turned = compose(Incidence(lambda x: x.flip(0), (4,)), matrix, Incidence(lambda x: x.reshape(6), (2, 3)))
+    matrix = Dense(
+        torch.randn(4, 6, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+    )
+    turned = compose(
+        Incidence(lambda x: x.flip(0), (4,)), matrix, Incidence(lambda x: x.reshape(6), (2, 3))
+    )
     assert bound_of(turned, p, p) == bound_of(matrix, p, p)
 
 
 def test_wiring_has_exact_norms() -> None:
     broadcast = Incidence(lambda x: x.expand(7, 5), (5,))
-    pairs = [(broadcast, Norm.L2, math.sqrt(7)), (broadcast, Norm.L1, 7.0), (broadcast, Norm.LINF, 1.0)]
-    pairs += [(broadcast.T, Norm.L2, math.sqrt(7)), (broadcast.T, Norm.L1, 1.0), (broadcast.T, Norm.LINF, 7.0)]
+    pairs = [
+        (broadcast, Norm.L2, math.sqrt(7)),
+        (broadcast, Norm.L1, 7.0),
+        (broadcast, Norm.LINF, 1.0),
+    ]
+    pairs += [
+        (broadcast.T, Norm.L2, math.sqrt(7)),
+        (broadcast.T, Norm.L1, 1.0),
+        (broadcast.T, Norm.LINF, 7.0),
+    ]
     for operator, p, value in pairs:
         assert value <= bound_of(operator, p, p).value <= math.nextafter(value, math.inf)
     assert bound_of(Incidence(lambda x: x[2:], (5,))) == Upper(1.0)

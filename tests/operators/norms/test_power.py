@@ -1,4 +1,5 @@
-"""The published power method, its deflation, and leading singular triplets, against dense decompositions."""
+"""The published power method, its deflation, and leading singular triplets, against dense
+decompositions."""
 
 import pytest
 import torch
@@ -6,7 +7,12 @@ import torch
 from autolip.errors import InputError
 from autolip.operators import Convolution, Dense, Geometry, Operator, Zero
 from autolip.operators.norms import power
-from autolip.operators.norms.power import Singular, deflated_power_method, power_method, top_singular
+from autolip.operators.norms.power import (
+    Singular,
+    deflated_power_method,
+    power_method,
+    top_singular,
+)
 from autolip.values import Estimate
 
 
@@ -25,16 +31,24 @@ def with_spectrum(values: list[float], m: int, n: int) -> Dense:
 
 
 def assert_triplets(operator: Operator, found: Singular, k: int, accuracy: float) -> None:
-    """Values as in the dense decomposition, orthonormal vectors, A right = left values and A^T left = right values."""
+    """Values as in the dense decomposition, orthonormal vectors, A right = left values and A^T left
+    = right values."""
     exact = torch.linalg.svdvals(operator.matrix())[:k]
     scale = float(exact[0])
-    assert found.left.shape == (k, *operator.out_shape) and found.right.shape == (k, *operator.in_shape)
+    assert found.left.shape == (k, *operator.out_shape) and found.right.shape == (
+        k,
+        *operator.in_shape,
+    )
     assert torch.allclose(found.values, exact, atol=accuracy * scale)
     left, right = found.left.flatten(1), found.right.flatten(1)
     assert torch.allclose(left @ left.T, torch.eye(k, dtype=left.dtype), atol=1e-7)
     assert torch.allclose(right @ right.T, torch.eye(k, dtype=left.dtype), atol=1e-7)
-    assert torch.allclose(operator.mv(found.right).flatten(1), left * found.values[:, None], atol=1e-7 * scale)
-    assert torch.allclose(operator.rmv(found.left).flatten(1), right * found.values[:, None], atol=1e-4 * scale)
+    assert torch.allclose(
+        operator.mv(found.right).flatten(1), left * found.values[:, None], atol=1e-7 * scale
+    )
+    assert torch.allclose(
+        operator.rmv(found.left).flatten(1), right * found.values[:, None], atol=1e-4 * scale
+    )
 
 
 def test_power_method_approaches_the_norm_from_below() -> None:
@@ -50,7 +64,9 @@ def test_power_method_by_autodiff_equals_the_one_by_products() -> None:
     operator = Convolution(layer.weight, (3, 6, 6), Geometry((1, 1), (1, 1), (1, 1)))
     found = power_method(layer, (3, 6, 6), iterations=20, seed=1)
     assert isinstance(found, Estimate)
-    assert found.value == pytest.approx(power_method(operator, iterations=20, seed=1).value, rel=1e-12)
+    assert found.value == pytest.approx(
+        power_method(operator, iterations=20, seed=1).value, rel=1e-12
+    )
 
 
 def test_power_method_of_any_affine_function() -> None:
@@ -62,20 +78,31 @@ def test_power_method_of_any_affine_function() -> None:
 def test_power_method_under_no_grad_and_of_constants() -> None:
     with torch.no_grad():
         assert power_method(lambda x: 2 * x, (3,), iterations=3).value == pytest.approx(2)
-        assert power_method(lambda x: torch.ones(2, dtype=x.dtype) + 0 * x.sum(), (3,), iterations=3).value == 0
+        assert (
+            power_method(
+                lambda x: torch.ones(2, dtype=x.dtype) + 0 * x.sum(), (3,), iterations=3
+            ).value
+            == 0
+        )
     assert power_method(Zero((3,), (2,))).value == 0
 
 
 def test_power_method_depends_on_its_seed_alone() -> None:
     operator = convolution()
-    assert power_method(operator, iterations=3, seed=5) == power_method(operator, iterations=3, seed=5)
-    assert power_method(operator, iterations=3, seed=5) != power_method(operator, iterations=3, seed=6)
+    assert power_method(operator, iterations=3, seed=5) == power_method(
+        operator, iterations=3, seed=5
+    )
+    assert power_method(operator, iterations=3, seed=5) != power_method(
+        operator, iterations=3, seed=6
+    )
 
 
 def test_deflation_finds_the_leading_triplets() -> None:
     operator = with_spectrum([5, 3, 2, 1, 0.3], 8, 6)
     assert_triplets(operator, deflated_power_method(operator, k=4, iterations=200), 4, 1e-10)
-    by_autodiff = deflated_power_method(lambda x: operator.weight @ x + 1, (6,), k=4, iterations=200)
+    by_autodiff = deflated_power_method(
+        lambda x: operator.weight @ x + 1, (6,), k=4, iterations=200
+    )
     assert_triplets(operator, by_autodiff, 4, 1e-10)
 
 
@@ -121,7 +148,9 @@ def test_bad_input_is_refused() -> None:
     ("name", "plant"),
     [("_orthogonal", lambda v, basis: v), ("_unit", lambda v: v / v.abs().sum())],
 )
-def test_a_planted_mistake_is_seen(monkeypatch: pytest.MonkeyPatch, name: str, plant: object) -> None:
+def test_a_planted_mistake_is_seen(
+    monkeypatch: pytest.MonkeyPatch, name: str, plant: object
+) -> None:
     monkeypatch.setattr(power, name, plant)
     operator = with_spectrum([5, 3, 2, 1, 0.3], 8, 6)
     with pytest.raises(AssertionError):

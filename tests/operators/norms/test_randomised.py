@@ -22,7 +22,9 @@ def convolution() -> Operator:
     return Convolution(torch.randn(4, 3, 3, 3), (3, 8, 8), Geometry((1, 1), (1, 1), (1, 1)))
 
 
-@pytest.mark.parametrize("layer", [falling(60, 40), falling(40, 60), convolution(), convolution().T])
+@pytest.mark.parametrize(
+    "layer", [falling(60, 40), falling(40, 60), convolution(), convolution().T]
+)
 def test_triplets_are_those_of_the_matrix(layer: Operator) -> None:
     k = 12
     found = randomised_singular(layer, k)

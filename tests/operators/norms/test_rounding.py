@@ -24,14 +24,18 @@ def exact(matrices: list[Tensor], x: Tensor) -> list[Fraction]:
     vector = [Fraction(v) for v in x.tolist()]
     for matrix in reversed(matrices):
         vector = [
-            sum((Fraction(a) * v for a, v in zip(row, vector, strict=True)), Fraction(0)) for row in matrix.tolist()
+            sum((Fraction(a) * v for a, v in zip(row, vector, strict=True)), Fraction(0))
+            for row in matrix.tolist()
         ]
     return vector
 
 
 def chain(scale: float, signed: bool, seed: int) -> tuple[Operator, list[Tensor]]:
     generator = torch.Generator().manual_seed(seed)
-    matrices = [torch.randn(6, 6, generator=generator, dtype=torch.float64) * s for s in (1 / scale, scale, 1.0)]
+    matrices = [
+        torch.randn(6, 6, generator=generator, dtype=torch.float64) * s
+        for s in (1 / scale, scale, 1.0)
+    ]
     matrices[1][2] = 0
     matrices = matrices if signed else [matrix.abs() for matrix in matrices]
     return compose(*(Dense(matrix) for matrix in matrices)), matrices
@@ -41,10 +45,14 @@ def chain(scale: float, signed: bool, seed: int) -> tuple[Operator, list[Tensor]
 @pytest.mark.parametrize("seed", range(3))
 def test_upper_products_are_above_and_zero_stays_zero(scale: float, seed: int) -> None:
     operator, matrices = chain(scale, False, seed)
-    x = torch.rand(6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * min(1.0, scale)
+    x = torch.rand(6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * min(
+        1.0, scale
+    )
     value = upper_product(operator, x.unsqueeze(0))[0]
     truth = exact(matrices, x)
-    assert all(v == float("inf") or Fraction(v) >= t for v, t in zip(value.tolist(), truth, strict=True))
+    assert all(
+        v == float("inf") or Fraction(v) >= t for v, t in zip(value.tolist(), truth, strict=True)
+    )
     middle = upper_product(Dense(matrices[1]), x.unsqueeze(0))[0]
     assert middle[2] == 0 and (middle[:2] > 0).all()
 
@@ -53,11 +61,19 @@ def test_upper_products_are_above_and_zero_stays_zero(scale: float, seed: int) -
 @pytest.mark.parametrize("seed", range(3))
 def test_running_errors_cover_the_exact_product(scale: float, seed: int) -> None:
     operator, matrices = chain(scale, True, seed)
-    x = torch.randn(6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * min(1.0, scale)
-    product = rounded_product(operator, Rounded(x.unsqueeze(0), torch.zeros(1, 6, dtype=torch.float64)))
+    x = torch.randn(6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * min(
+        1.0, scale
+    )
+    product = rounded_product(
+        operator, Rounded(x.unsqueeze(0), torch.zeros(1, 6, dtype=torch.float64))
+    )
     assert isinstance(product, Rounded)
-    pairs = zip(product.value[0].tolist(), product.error[0].tolist(), exact(matrices, x), strict=True)
-    assert all(error == float("inf") or abs(Fraction(v) - t) <= Fraction(error) for v, error, t in pairs)
+    pairs = zip(
+        product.value[0].tolist(), product.error[0].tolist(), exact(matrices, x), strict=True
+    )
+    assert all(
+        error == float("inf") or abs(Fraction(v) - t) <= Fraction(error) for v, error, t in pairs
+    )
     if scale == 1.0:
         assert largest(product.error) <= 1e-12 * largest(product.value)
 
@@ -65,7 +81,11 @@ def test_running_errors_cover_the_exact_product(scale: float, seed: int) -> None
 def test_matrices_of_leaves_are_exact_and_of_chains_nearly_so() -> None:
     operator, matrices = chain(1.0, True, 0)
     (rows,) = rounded_rows(Dense(matrices[0]))
-    assert isinstance(rows, Rounded) and largest(rows.error) == 0 and torch.equal(rows.value.T, matrices[0])
+    assert (
+        isinstance(rows, Rounded)
+        and largest(rows.error) == 0
+        and torch.equal(rows.value.T, matrices[0])
+    )
     moved = compose(Dense(matrices[0]), Incidence(lambda x: x.flip(0), (6,)))
     (rows,) = rounded_rows(moved)
     assert isinstance(rows, Rounded) and largest(rows.error) == 0
@@ -79,7 +99,10 @@ def test_matrices_of_leaves_are_exact_and_of_chains_nearly_so() -> None:
 
 def test_a_copied_column_is_no_unit_vector() -> None:
     """1/3 + 1/5 rounds: the column of a wiring that copies an input twice must carry an error."""
-    sums = compose(Dense(torch.tensor([[1 / 3, 0.2]], dtype=torch.float64)), Incidence(lambda x: x.expand(2), (1,)))
+    sums = compose(
+        Dense(torch.tensor([[1 / 3, 0.2]], dtype=torch.float64)),
+        Incidence(lambda x: x.expand(2), (1,)),
+    )
     (rows,) = rounded_rows(sums)
     assert isinstance(rows, Rounded) and rows.error[0, 0] > 0
 
@@ -106,7 +129,9 @@ def test_norms_of_vectors_round_up(scale: float) -> None:
     value = upper_norm(x)
     assert (
         value == float("inf")
-        or square <= Fraction(value) ** 2 <= square * (1 + Fraction(1, 10**12)) + Fraction(2) ** -2100
+        or square
+        <= Fraction(value) ** 2
+        <= square * (1 + Fraction(1, 10**12)) + Fraction(2) ** -2100
     )
     assert (value == float("inf")) == (scale == 1e307 and square > Fraction(2) ** 2047)
 

@@ -1,4 +1,5 @@
-"""Symbol bounds against dense singular values and against the supremum found by the aliasing formula."""
+"""Symbol bounds against dense singular values and against the supremum found by the aliasing
+formula."""
 
 import dataclasses
 import itertools
@@ -38,8 +39,14 @@ class Case:
     fill: str = "normal"
 
     def operator(self, seed: int = 0) -> Convolution:
-        generator = torch.Generator().manual_seed(seed + 7919 * self.out + 31 * self.inp + sum(self.kernel))
-        lead = (self.inp, self.out // self.groups) if self.transposed else (self.out, self.inp // self.groups)
+        generator = torch.Generator().manual_seed(
+            seed + 7919 * self.out + 31 * self.inp + sum(self.kernel)
+        )
+        lead = (
+            (self.inp, self.out // self.groups)
+            if self.transposed
+            else (self.out, self.inp // self.groups)
+        )
         weight = torch.randn(*lead, *self.kernel, dtype=torch.float64, generator=generator)
         weight = FILLS[self.fill](weight)
         axes = len(self.kernel)
@@ -125,15 +132,17 @@ def finite_norm(operator: Convolution) -> float:
 
 
 def aliased_norms(operator: Convolution, frequencies: np.ndarray) -> np.ndarray:
-    """||A|| on signals of one output frequency each, from the transfer function W^: no polyphase matrix.
+    """||A|| on signals of one output frequency each, from the transfer function W^: no polyphase
+    matrix.
 
-    y^(w) = s^-axes sum_j W^((w + 2 pi j) / s) x^((w + 2 pi j) / s), of norm ||[W^(theta_j)]_j|| / sqrt(s^axes).
+    y^(w) = s^-axes sum_j W^((w + 2 pi j) / s) x^((w + 2 pi j) / s), of norm ||[W^(theta_j)]_j|| /
+    sqrt(s^axes).
     """
     geometry, weight = operator.geometry, operator.weight.numpy()
     weight = weight.reshape(geometry.groups, -1, *weight.shape[1:])
-    offsets = np.stack(np.meshgrid(*[np.arange(k) for k in weight.shape[3:]], indexing="ij"), -1).reshape(
-        -1, geometry.dims
-    )
+    offsets = np.stack(
+        np.meshgrid(*[np.arange(k) for k in weight.shape[3:]], indexing="ij"), -1
+    ).reshape(-1, geometry.dims)
     blocks = []
     for shift in itertools.product(*[range(s) for s in geometry.stride]):
         thetas = (frequencies + 2 * np.pi * np.array(shift)) / np.array(geometry.stride)
@@ -172,7 +181,9 @@ def bound(operator: Convolution, options: NormOptions = OPTIONS) -> Upper:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_bound_is_above_the_finite_norm_and_within_the_tolerance_of_the_supremum(case: Case) -> None:
+def test_bound_is_above_the_finite_norm_and_within_the_tolerance_of_the_supremum(
+    case: Case,
+) -> None:
     operator = case.operator()
     upper = bound(operator)
     assert upper.certainty is Certainty.PROVED
@@ -266,7 +277,9 @@ def test_a_centre_speaks_for_its_cell() -> None:
     gram = symbol_gram(Case(2, 3, (3, 4), (5, 5)).operator().weight, (1, 1), (1, 1), 1)
     cells = symbol_cells.cover(gram.degrees, 0.9, 1)
     highest = supremum(Case(2, 3, (3, 4), (5, 5)).operator())
-    norms = torch.linalg.eigvalsh(gram.at(cells.groups, waves(cells.points, cells.counts, gram.lags)))[:, -1].sqrt()
+    norms = torch.linalg.eigvalsh(
+        gram.at(cells.groups, waves(cells.points, cells.counts, gram.lags))
+    )[:, -1].sqrt()
     assert cells.reach(gram.degrees) <= 0.9
     assert norms.max().item() >= highest * math.cos(cells.reach(gram.degrees))
 
@@ -275,7 +288,9 @@ def test_a_centre_speaks_for_its_cell() -> None:
 def test_cells_and_their_children_cover_the_torus(degrees: tuple[float, ...]) -> None:
     generator = torch.Generator().manual_seed(0)
     cells = symbol_cells.cover(degrees, 1.4, 1)
-    frequencies = torch.rand(500, len(degrees), dtype=torch.float64, generator=generator) * 2 * math.pi
+    frequencies = (
+        torch.rand(500, len(degrees), dtype=torch.float64, generator=generator) * 2 * math.pi
+    )
     for _ in range(3):
         assert _covered(cells, degrees, frequencies).all()
         assert not _covered(cells[: len(cells) // 2], degrees, frequencies).all()
@@ -284,9 +299,14 @@ def test_cells_and_their_children_cover_the_torus(degrees: tuple[float, ...]) ->
         assert cells.reach(degrees) == pytest.approx(half)
 
 
-def _covered(cells: symbol_cells.Cells, degrees: tuple[float, ...], frequencies: torch.Tensor) -> torch.Tensor:
-    """Which frequencies lie, up to sign, within the reach of a centre in the weighted l1 distance."""
-    centres = cells.points * torch.tensor([math.pi / count for count in cells.counts], dtype=torch.float64)
+def _covered(
+    cells: symbol_cells.Cells, degrees: tuple[float, ...], frequencies: torch.Tensor
+) -> torch.Tensor:
+    """Which frequencies lie, up to sign, within the reach of a centre in the weighted l1
+    distance."""
+    centres = cells.points * torch.tensor(
+        [math.pi / count for count in cells.counts], dtype=torch.float64
+    )
     nearest = []
     for sign in (1, -1):
         gap = (sign * frequencies[:, None] - centres).remainder(2 * math.pi)
@@ -301,7 +321,10 @@ def test_computed_gram_matrix_is_within_its_error() -> None:
     for p in ([3, 5], [0, 7], [-4, 11]):
         points, counts = torch.tensor([p]), (7, 13)
         exact = np.zeros((5, 4), dtype=np.clongdouble)
-        angles = [np.longdouble(np.pi) * p[a] / counts[a] + _pi_tail() * p[a] / counts[a] for a in range(2)]
+        angles = [
+            np.longdouble(np.pi) * p[a] / counts[a] + _pi_tail() * p[a] / counts[a]
+            for a in range(2)
+        ]
         for i, j in itertools.product(range(3), range(5)):
             wave = np.exp(1j * (i * angles[0] + j * angles[1]).astype(np.clongdouble))
             exact += operator.weight[:, :, i, j].numpy().astype(np.longdouble) * wave
@@ -325,18 +348,26 @@ PLANTS = [
 
 
 def is_sound_and_tight(case: Case) -> bool:
-    """The engine's bound is above both references and within its tolerance; its proof alone refuses less."""
+    """The engine's bound is above both references and within its tolerance; its proof alone refuses
+    less."""
     operator = case.operator()
     value, reference = bound(operator).value, supremum(operator)
     sound = max(finite_norm(operator), reference) <= value * (1 + 1e-13)
-    return sound and value <= reference * 1.00101 and not _proves_too_much(operator, reference * 0.999)
+    return (
+        sound and value <= reference * 1.00101 and not _proves_too_much(operator, reference * 0.999)
+    )
 
 
 def _proves_too_much(operator: Convolution, too_small: float) -> bool:
     """Whether the proof accepts a number below the supremum, on some cover of the torus."""
     geometry = operator.geometry
-    gram = symbol_polynomial.symbol_gram(operator.weight, geometry.stride, geometry.dilation, geometry.groups)
-    covers = [symbol_cells.cover(gram.degrees, reach, gram.groups) for reach in (1.2, 0.9, 0.5, 0.3, 0.1, 0.05)]
+    gram = symbol_polynomial.symbol_gram(
+        operator.weight, geometry.stride, geometry.dilation, geometry.groups
+    )
+    covers = [
+        symbol_cells.cover(gram.degrees, reach, gram.groups)
+        for reach in (1.2, 0.9, 0.5, 0.3, 0.1, 0.05)
+    ]
     covers += [cells.split().split().split() for cells in covers[:3]]
     return any(bool(symbol.settled(gram, cells, too_small).all()) for cells in covers)
 
@@ -351,20 +382,34 @@ def _around(module: object, name: str, change: object) -> object:
 
 
 MISTAKES = {
-    "stride": _around(symbol_polynomial, "polyphase", lambda f: lambda w, s, d, g: f(w, [1] * len(s), d, g)),
-    "stride phase": _around(
-        symbol_polynomial, "polyphase", lambda f: lambda w, s, d, g: f(w, [step + 1 for step in s], d, g)
+    "stride": _around(
+        symbol_polynomial, "polyphase", lambda f: lambda w, s, d, g: f(w, [1] * len(s), d, g)
     ),
-    "kernel": _around(symbol_polynomial, "polyphase", lambda f: lambda w, s, d, g: f(w[..., 1:], s, d, g)),
+    "stride phase": _around(
+        symbol_polynomial,
+        "polyphase",
+        lambda f: lambda w, s, d, g: f(w, [step + 1 for step in s], d, g),
+    ),
+    "kernel": _around(
+        symbol_polynomial, "polyphase", lambda f: lambda w, s, d, g: f(w[..., 1:], s, d, g)
+    ),
     "lag": _around(symbol_polynomial, "half_lags", lambda f: lambda taps: f(taps)[:-1]),
-    "grid offset": _around(symbol, "waves", lambda f: lambda p, counts, lags: f(p + 3, counts, lags)),
-    "half of the grid": _around(symbol_cells, "cover", lambda f: lambda *args: f(*args)[f(*args).points[:, 0] > 0]),
+    "grid offset": _around(
+        symbol, "waves", lambda f: lambda p, counts, lags: f(p + 3, counts, lags)
+    ),
+    "half of the grid": _around(
+        symbol_cells, "cover", lambda f: lambda *args: f(*args)[f(*args).points[:, 0] > 0]
+    ),
     "reach": _patched(symbol_cells.Cells, "reach", lambda cells, degrees: 0.0),
     "degree": _patched(
-        symbol_polynomial.SymbolGram, "degrees", property(lambda gram: tuple((t - 1) / 4 for t in gram.taps))
+        symbol_polynomial.SymbolGram,
+        "degrees",
+        property(lambda gram: tuple((t - 1) / 4 for t in gram.taps)),
     ),
     "children": _around(symbol_cells, "_moves", lambda f: lambda axes: f(axes)[:1]),
-    "threshold": _around(symbol, "settled", lambda f: lambda gram, cells, t: f(gram, cells, t * 1.002)),
+    "threshold": _around(
+        symbol, "settled", lambda f: lambda gram, cells, t: f(gram, cells, t * 1.002)
+    ),
 }
 
 
@@ -389,13 +434,21 @@ def test_cells_away_from_the_peak_prove_nothing_about_it() -> None:
 
 
 @pytest.mark.parametrize("frequencies", [1, 48])
-def test_a_search_that_starts_low_is_raised(frequencies: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_that_starts_low_is_raised(
+    frequencies: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """To at least what is met at the frequencies compared, were it one alone."""
     case = Case(3, 3, (3, 3), (5, 5))
     operator = case.operator()
     gram = symbol_gram(operator.weight, (1, 1), (1, 1), 1)
     search = Search(gram, 0)
-    monkeypatch.setattr(search, "best", lambda: Summit(0, torch.zeros(2, dtype=torch.float64), 1e-6))
+    monkeypatch.setattr(
+        search, "best", lambda: Summit(0, torch.zeros(2, dtype=torch.float64), 1e-6)
+    )
     monkeypatch.setattr(symbol, "RAKE", frequencies)
     found = symbol.highest(gram, search).norm
-    assert (0.98 if frequencies > 1 else 0.3) * supremum(operator) <= found <= supremum(operator) * (1 + 1e-3)
+    assert (
+        (0.98 if frequencies > 1 else 0.3) * supremum(operator)
+        <= found
+        <= supremum(operator) * (1 + 1e-3)
+    )

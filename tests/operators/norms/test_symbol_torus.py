@@ -18,7 +18,8 @@ OPTIONS = NormOptions()
 
 @dataclass(frozen=True)
 class Case:
-    """A convolution with circular padding: channels, kernel, image; the rest is the same for every axis."""
+    """A convolution with circular padding: channels, kernel, image; the rest is the same for every
+    axis."""
 
     out: int
     inp: int
@@ -35,8 +36,12 @@ class Case:
         shape = (self.out, self.inp // self.groups, *self.kernel)
         weight = torch.randn(shape, dtype=torch.float64, generator=generator)
         axes = len(self.kernel)
-        geometry = Geometry((self.stride,) * axes, (0,) * axes, (self.dilation,) * axes, groups=self.groups)
-        return Convolution(weight, (self.inp, *(n + 2 * self.padding for n in self.image)), geometry)
+        geometry = Geometry(
+            (self.stride,) * axes, (0,) * axes, (self.dilation,) * axes, groups=self.groups
+        )
+        return Convolution(
+            weight, (self.inp, *(n + 2 * self.padding for n in self.image)), geometry
+        )
 
 
 def circular(case: Case) -> Composition:
@@ -82,7 +87,9 @@ def test_fewer_outputs_than_the_torus_has_keep_the_bound() -> None:
 
 
 @pytest.mark.parametrize(
-    "case", [Case(2, 2, (3, 3), (6, 6), padding=3), Case(2, 2, (3, 3), (5, 5), padding=1, stride=2)], ids=str
+    "case",
+    [Case(2, 2, (3, 3), (6, 6), padding=3), Case(2, 2, (3, 3), (5, 5), padding=1, stride=2)],
+    ids=str,
 )
 def test_maps_that_are_none_of_a_torus_are_refused(case: Case) -> None:
     assert isinstance(torus_norm(circular(case), OPTIONS), Refusal)
@@ -91,7 +98,9 @@ def test_maps_that_are_none_of_a_torus_are_refused(case: Case) -> None:
 @pytest.mark.parametrize("mode", ["reflect", "replicate", "constant"])
 def test_other_paddings_are_not_taken_for_circular(mode: str) -> None:
     operator = Case(2, 2, (3, 3), (6, 6)).operator()
-    pad = Incidence(lambda x: torch.nn.functional.pad(x[None], [1, 1, 1, 1], mode=mode)[0], (2, 4, 4))
+    pad = Incidence(
+        lambda x: torch.nn.functional.pad(x[None], [1, 1, 1, 1], mode=mode)[0], (2, 4, 4)
+    )
     assert isinstance(torus_norm(Composition((operator, pad)), OPTIONS), Refusal)
 
 
@@ -153,24 +162,40 @@ def test_a_small_padded_image_is_between_its_norm_and_the_symbol(case: Case) -> 
 
 def test_a_small_image_is_seen() -> None:
     """Where the symbol has one sharp summit, the shifted torus misses it."""
-    operator = Convolution(torch.ones(1, 1, 3, 3).double(), (1, 4, 4), Geometry((1, 1), (1, 1), (1, 1)))
+    operator = Convolution(
+        torch.ones(1, 1, 3, 3).double(), (1, 4, 4), Geometry((1, 1), (1, 1), (1, 1))
+    )
     assert norm(operator) <= wrapped(operator) < 0.87 * 9
 
 
 def test_the_shape_of_what_is_wrapped() -> None:
-    strided = Convolution(torch.ones(1, 1, 3, 3).double(), (1, 4, 4), Geometry((2, 2), (1, 1), (1, 1)))
-    large = Convolution(torch.ones(1, 1, 3, 3).double(), (1, 20, 20), Geometry((1, 1), (1, 1), (1, 1)))
-    assert "stride 1" in str(wrapped_norm(strided, OPTIONS)) and "frequencies" in str(wrapped_norm(large, OPTIONS))
+    strided = Convolution(
+        torch.ones(1, 1, 3, 3).double(), (1, 4, 4), Geometry((2, 2), (1, 1), (1, 1))
+    )
+    large = Convolution(
+        torch.ones(1, 1, 3, 3).double(), (1, 20, 20), Geometry((1, 1), (1, 1), (1, 1))
+    )
+    assert "stride 1" in str(wrapped_norm(strided, OPTIONS)) and "frequencies" in str(
+        wrapped_norm(large, OPTIONS)
+    )
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-def test_a_torus_that_is_one_point_too_small_is_noticed(monkeypatch: pytest.MonkeyPatch, axis: int) -> None:
+def test_a_torus_that_is_one_point_too_small_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, axis: int
+) -> None:
     honest = symbol_torus._smallest_torus
-    monkeypatch.setattr(symbol_torus, "_smallest_torus", lambda a: [n - (i == axis) for i, n in enumerate(honest(a))])
+    monkeypatch.setattr(
+        symbol_torus,
+        "_smallest_torus",
+        lambda a: [n - (i == axis) for i, n in enumerate(honest(a))],
+    )
     kernels = [
         torch.ones(1, 1, 3, 3),
         *(torch.randn(1, 1, 3, 3, generator=torch.Generator().manual_seed(i)) for i in range(20)),
     ]
     geometry = Geometry((1, 1), (1, 1), (1, 1))
-    operators = [Convolution(kernel.double(), (1, n, n), geometry) for kernel in kernels for n in (2, 3, 4)]
+    operators = [
+        Convolution(kernel.double(), (1, n, n), geometry) for kernel in kernels for n in (2, 3, 4)
+    ]
     assert any(wrapped(operator) < norm(operator) * (1 - 1e-9) for operator in operators)

@@ -24,7 +24,9 @@ SHAPES = {
     "outward": convolution((3, 5, 3, 3), (5, 40, 48)),
     "inward": convolution((6, 2, 3, 3), (2, 40, 40)),
     "strided": convolution((4, 3, 4, 4), (3, 80, 80), stride=(2, 2)),
-    "few channels in, strided": convolution((20, 1, 2, 2), (1, 80, 80), stride=(2, 2), padding=(0, 0)),
+    "few channels in, strided": convolution(
+        (20, 1, 2, 2), (1, 80, 80), stride=(2, 2), padding=(0, 0)
+    ),
     "dilated": convolution((3, 3, 3, 3), (3, 60, 60), dilation=(2, 3)),
     "dilated, inward": convolution((6, 2, 3, 3), (2, 60, 60), dilation=(2, 2)),
     "strided and dilated": convolution((2, 3, 3, 3), (3, 120, 120), stride=(4, 4), dilation=(2, 6)),
@@ -47,7 +49,9 @@ def test_the_wave_nearly_reaches_the_symbol(name: str) -> None:
     gain = (operator.mv(x).norm() / x.norm()).item()
     symbol = symbol_norm(operator, NormOptions())
     assert isinstance(symbol, Upper) and gain <= symbol.value
-    assert gain >= symbol.value * (0.6 if name == "few channels in, strided" else 0.97)  # there the channels are random
+    assert gain >= symbol.value * (
+        0.6 if name == "few channels in, strided" else 0.97
+    )  # there the channels are random
     after = reached(operator, 12).value
     assert 0.97 * symbol.value <= after <= symbol.value
 
@@ -56,7 +60,9 @@ def test_the_wave_nearly_reaches_the_symbol(name: str) -> None:
 def test_what_is_reached_is_below_the_norm_and_close(name: str) -> None:
     whole = SHAPES[name]
     operator = Convolution(whole.weight, (whole.image_shape[0], 6, 5), whole.geometry)
-    matrix = operator.mv(torch.eye(operator.in_size, dtype=torch.float64).reshape(-1, *operator.in_shape)).flatten(1)
+    matrix = operator.mv(
+        torch.eye(operator.in_size, dtype=torch.float64).reshape(-1, *operator.in_shape)
+    ).flatten(1)
     norm = torch.linalg.matrix_norm(matrix, 2).item()
     values = [reached(operator, steps).value for steps in (1, 4, 30)]
     assert values == sorted(values) and values[-1] == pytest.approx(norm, rel=1e-9)
@@ -64,7 +70,11 @@ def test_what_is_reached_is_below_the_norm_and_close(name: str) -> None:
 
 def test_enough_ends_the_steps_and_scale_does_not_matter() -> None:
     operator = SHAPES["outward"]
-    assert reached(operator, 30, enough=0.1).value == reached(operator, 1).value < reached(operator, 30).value
+    assert (
+        reached(operator, 30, enough=0.1).value
+        == reached(operator, 1).value
+        < reached(operator, 30).value
+    )
     for exponent in (-600, 600):
         scaled = Convolution(operator.weight * 2.0**exponent, operator.in_shape, operator.geometry)
         assert reached(scaled, 3).value == math.ldexp(reached(operator, 3).value, exponent)

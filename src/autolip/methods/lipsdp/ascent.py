@@ -1,23 +1,26 @@
-"""The vector power method: the semidefinite relaxation by forward and backward passes of the network.
+"""The vector power method: the semidefinite relaxation by forward and backward passes of the
+network.
 
-The dual of "H >= 0 for some multipliers" (see statement) gives every neuron a vector of R^r instead of a number
-(Burer and Monteiro): x is a batch of r inputs with sum_i |x_i|^2 = 1, rows x_i in R^r, and every result lies in the
-ball that its slopes allow, which is z = c v + rho |v| u, |u| = 1, c and rho centre and radius of the slopes, |v| the
-length of a neuron's row (of a block's matrix, for a Gain).  Maximise |y|^2.  One backward pass with
+The dual of "H >= 0 for some multipliers" (see statement) gives every neuron a vector of R^r instead
+of a number (Burer and Monteiro): x is a batch of r inputs with sum_i |x_i|^2 = 1, rows x_i in R^r,
+and every result lies in the ball that its slopes allow, which is z = c v + rho |v| u, |u| = 1, c
+and rho centre and radius of the slopes, |v| the length of a neuron's row (of a block's matrix, for
+a Gain).  Maximise |y|^2.  One backward pass with
 
     q = d(|y|^2/2)/dz,    u <- q / |q|,    w = d(|y|^2/2)/dv = c q + rho |q| v / |v|,    x <- C^T w / |C^T w|
 
-gives every optimal u in closed form, the next x, and multipliers lam = |q| / (rho |v|).  Every step is taken from a
-point beyond the last one, u + beta (u - u before) and x likewise, beta growing with the steps and 0 again where the
-value falls (Nesterov's extrapolation, restarted: O'Donoghue and Candes 2015): several times fewer steps.  At r = 1 this
-is a search over activation patterns; with r large enough its maximum is that of the relaxation.  With a margin eta the
-slopes are widened to the radius rho (1 - eta)^(-1/2): the multipliers found, divided by 1 - eta, then give
-H >= eta sum_i lam_i (z_i - c_i v_i)^2 for the slopes as they are, because
+gives every optimal u in closed form, the next x, and multipliers lam = |q| / (rho |v|).  Every step
+is taken from a point beyond the last one, u + beta (u - u before) and x likewise, beta growing with
+the steps and 0 again where the value falls (Nesterov's extrapolation, restarted: O'Donoghue and
+Candes 2015): several times fewer steps.  At r = 1 this is a search over activation patterns; with r
+large enough its maximum is that of the relaxation.  With a margin eta the slopes are widened to the
+radius rho (1 - eta)^(-1/2): the multipliers found, divided by 1 - eta, then give H >= eta sum_i
+lam_i (z_i - c_i v_i)^2 for the slopes as they are, because
 
     lam (rho^2 v^2 - (1 - eta) s^2) = lam' (rho^2 / (1 - eta) v^2 - s^2),    lam' = (1 - eta) lam,    s = z - c v.
 
-With an linf input every row of x is normalised alone, and mu_i = |C^T w|_i; with an l1 output the objective is
-(sum_j |y_j|)^2, nu_j = |y_j| / sum |y|.
+With an linf input every row of x is normalised alone, and mu_i = |C^T w|_i; with an l1 output the
+objective is (sum_j |y_j|)^2, nu_j = |y_j| / sum |y|.
 """
 
 import math
@@ -47,7 +50,8 @@ WIDENED = 0.05
 
 @dataclass
 class _Neurons:
-    """One nonlinear vertex: its slopes, and the last pass there; multipliers are to be multiplied by 4^shift."""
+    """One nonlinear vertex: its slopes, and the last pass there; multipliers are to be multiplied
+    by 4^shift."""
 
     centre: Tensor
     radius: Tensor
@@ -72,15 +76,17 @@ class _Neurons:
         assert x is not None
         blocks = self.blocks if len(self.blocks) == x.dim() - 1 else torch.Size()
         axes = [0, *(i + 1 for i in range(x.dim() - 1) if not blocks or blocks[i] == 1)]
-        return (x * x).sum(axes).sqrt().reshape(self.blocks)  # several times faster than torch's vector norm
+        return (
+            (x * x).sum(axes).sqrt().reshape(self.blocks)
+        )  # several times faster than torch's vector norm
 
 
 @dataclass
 class Ascent:
     """The iterate of the vector power method, r columns; `step` improves it.
 
-    `primal` is |y|: what the relaxation attains.  `dual` is what the multipliers would prove at a fixed point.
-    Neither is a bound on anything before the statement is proved.
+    `primal` is |y|: what the relaxation attains.  `dual` is what the multipliers would prove at a
+    fixed point. Neither is a bound on anything before the statement is proved.
     """
 
     graph: SlopeGraph
@@ -117,7 +123,9 @@ class Ascent:
 
     def _random(self, shape: torch.Size, name: str = "") -> Tensor:
         generator = torch.Generator().manual_seed(zlib.crc32(f"{self.seed} {name}".encode()))
-        return torch.randn((self.rank, *shape), generator=generator, dtype=DTYPE).to(self.device, self.dtype)
+        return torch.randn((self.rank, *shape), generator=generator, dtype=DTYPE).to(
+            self.device, self.dtype
+        )
 
     def _unit(self, x: Tensor) -> Tensor:
         """x on the sphere, or every row of it on its own."""
@@ -132,7 +140,9 @@ class Ascent:
         self.pace = self.pace + 1 if float(total) * scale >= self.primal else 0
         self.primal = float(total) * scale
         self._outputs = rows / _nonzero(total)
-        w = self._passes.adjoint(y / _nonzero(rows) * total if self.q is Norm.L1 else y, self._to_operand)
+        w = self._passes.adjoint(
+            y / _nonzero(rows) * total if self.q is Norm.L1 else y, self._to_operand
+        )
         self._inputs = _rows(w) if self.p is Norm.LINF else w.norm()
         self.dual = math.sqrt(float(self._inputs.sum())) * scale
         fresh = self._unit(w)
@@ -142,7 +152,11 @@ class Ascent:
 
     def _beyond(self, fresh: Tensor, before: Tensor | None) -> Tensor:
         """What is extrapolated from two steps."""
-        return fresh if before is None or not self.pace else fresh + self.pace / (self.pace + 3) * (fresh - before)
+        return (
+            fresh
+            if before is None or not self.pace
+            else fresh + self.pace / (self.pace + 3) * (fresh - before)
+        )
 
     @property
     def _widening(self) -> float:
@@ -178,10 +192,16 @@ class Ascent:
     def widened(self, rank: int) -> "Ascent":
         """This iterate with more columns, the new ones small and random."""
         wide = replace(self, rank=rank, seed=self.seed + 1)
-        wide.x = wide._unit(torch.cat([self.x, wide._random(self.graph.input_shape)[self.rank :] * self._small()]))
+        wide.x = wide._unit(
+            torch.cat([self.x, wide._random(self.graph.input_shape)[self.rank :] * self._small()])
+        )
         for name, layer in self._neurons.items():
             if layer.u is not None:
-                extra = wide._random(layer.out_shape, name)[self.rank :] * layer.u.abs().mean() * WIDENED
+                extra = (
+                    wide._random(layer.out_shape, name)[self.rank :]
+                    * layer.u.abs().mean()
+                    * WIDENED
+                )
                 wide._neurons[name] = replace(layer, u=None, ahead=torch.cat([layer.u, extra]))
         return wide
 
@@ -196,20 +216,32 @@ class Ascent:
             if layer.size.numel():
                 lam = _multipliers(layer) / self._widening
                 multipliers[name] = lam * (power_of_two(2 * layer.shift) / (1 - self.margin))
-        inputs = self._inputs.to(CPU, DTYPE) * power_of_two(2 * exponent) if self.p is Norm.LINF else None
-        outputs = self._outputs.to(CPU, DTYPE) + FLOOR / self._outputs.numel() if self.q is Norm.L1 else None
+        inputs = (
+            self._inputs.to(CPU, DTYPE) * power_of_two(2 * exponent)
+            if self.p is Norm.LINF
+            else None
+        )
+        outputs = (
+            self._outputs.to(CPU, DTYPE) + FLOOR / self._outputs.numel()
+            if self.q is Norm.L1
+            else None
+        )
         return Statement(self.graph, self.p, self.q, multipliers, inputs, self.dual, outputs)
 
 
 def _multipliers(layer: _Neurons) -> Tensor:
-    """|q| / (rho |v|); where there is no signal, the ratio of what a random pass showed, in terms of the layer's mean.
+    """|q| / (rho |v|); where there is no signal, the ratio of what a random pass showed, in terms
+    of the layer's mean.
 
-    A multiplier weighs lam (rho |v|)^2: that energy must stay small for a neuron that inputs reach and no output hears.
+    A multiplier weighs lam (rho |v|)^2: that energy must stay small for a neuron that inputs reach
+    and no output hears.
     """
     pull, size, radius = (x.to(CPU, DTYPE) for x in (layer.pull, layer.size, layer.radius))
     reach, heard = layer.reach.to(CPU, DTYPE), layer.heard.to(CPU, DTYPE)
     into, out = pull.mean() ** 2, size.mean() ** 2
-    lam = ((pull**2 + FLOOR * into * heard) / _nonzero(size**2 + FLOOR * out * reach)).sqrt() / radius
+    lam = (
+        (pull**2 + FLOOR * into * heard) / _nonzero(size**2 + FLOOR * out * reach)
+    ).sqrt() / radius
     energy = (pull * radius * size).mean() * FLOOR
     return lam + energy / _nonzero(radius * radius * (size**2 + out * reach))
 

@@ -1,9 +1,10 @@
 """Elimination of a sparse quadratic form's small blocks before the rest of it is factorised.
 
-A factorisation may take the variables in any order.  Those of chosen layers come first, where H couples them with each
-other in small groups only (a ReLU's own part of H is diagonal; a max-pool's is one group for every window): what then
-must be factorised as a whole, and must fit, is the Schur complement on the others.  Together it is the floating-point
-Cholesky factorisation of H, in this order, and proves what that proves.
+A factorisation may take the variables in any order.  Those of chosen layers come first, where H
+couples them with each other in small groups only (a ReLU's own part of H is diagonal; a max-pool's
+is one group for every window): what then must be factorised as a whole, and must fit, is the Schur
+complement on the others.  Together it is the floating-point Cholesky factorisation of H, in this
+order, and proves what that proves.
 """
 
 from collections.abc import Iterable
@@ -31,16 +32,19 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Blocks:
-    """Variables that are eliminated, in blocks without couplings between them, and the others, in order."""
+    """Variables that are eliminated, in blocks without couplings between them, and the others, in
+    order."""
 
     eliminated: tuple[Indices, ...]
     kept: Indices
 
     @staticmethod
     def of(matrix: Matrix, layers: Iterable[slice]) -> "Blocks":
-        """The larger layers first, as long as no group becomes too large; groups are put together to blocks.
+        """The larger layers first, as long as no group becomes too large; groups are put together
+        to blocks.
 
-        Neighbours in a block reach the same last variable, or nearly: an image's, as the input comes last.
+        Neighbours in a block reach the same last variable, or nearly: an image's, as the input
+        comes last.
         """
         chosen, groups = np.zeros(matrix.shape[0], dtype=bool), np.zeros(0, dtype=np.int64)
         for layer in sorted(layers, key=lambda layer: layer.start - layer.stop):
@@ -56,11 +60,13 @@ class Blocks:
         tiles = np.empty_like(last)
         tiles[order] = np.cumsum(sizes[order]) // TILE
         numbers = tiles[groups]
-        return Blocks(tuple(at[numbers == tile] for tile in np.unique(tiles)), np.flatnonzero(~chosen))
+        return Blocks(
+            tuple(at[numbers == tile] for tile in np.unique(tiles)), np.flatnonzero(~chosen)
+        )
 
     def complement(self, matrix: Matrix, diagonal: NDArray[np.float64]) -> Tensor | None:
-        """The Schur complement in the variables kept, of the matrix with another diagonal; None where a block is not
-        definite, or coupled with another."""
+        """The Schur complement in the variables kept, of the matrix with another diagonal; None
+        where a block is not definite, or coupled with another."""
         kept, place = self.kept, np.full(len(diagonal), -1)
         place[kept] = np.arange(len(kept))
         schur = matrix[kept][:, kept].toarray()

@@ -20,14 +20,18 @@ CHEAPLY_FACTORISED = 12_000
 """The same where Lanczos showed the bound, and may show it again (about a minute at the top)."""
 
 SEEN, SEEN_AMONG_MANY = 2e-3, 5e-3
-"""By how much a value is raised so that the check sees it by Lanczos; its steps go like the inverse root."""
+"""By how much a value is raised so that the check sees it by Lanczos; its steps go like the inverse
+root."""
 
 MANY = 2**22
 """Variables from which a step of the check takes seconds."""
 
 
-def certified(graph: SlopeGraph, statements: Sequence[Statement], q: Norm, largest: int = LARGEST_FACTORISED) -> Proof:
-    """The proof of what one statement says of a graph, or of what several say of its output's entries, one by one.
+def certified(
+    graph: SlopeGraph, statements: Sequence[Statement], q: Norm, largest: int = LARGEST_FACTORISED
+) -> Proof:
+    """The proof of what one statement says of a graph, or of what several say of its output's
+    entries, one by one.
 
     By factorisations up to the order `largest`, by Lanczos beyond.
     """
@@ -42,8 +46,9 @@ def certified(graph: SlopeGraph, statements: Sequence[Statement], q: Norm, large
 def fact_of(statement: Statement, q: Norm, largest: int) -> QuadraticFact:
     """The fact behind a statement; of a scalar output in any norm q.
 
-    The value is raised a little, half of it at the input and half at the output, so that H is positive by more than
-    what the check needs: rounding for a factorisation, a margin that Lanczos can see for a confident bound.
+    The value is raised a little, half of it at the input and half at the output, so that H is
+    positive by more than what the check needs: rounding for a factorisation, a margin that Lanczos
+    can see for a confident bound.
     """
     order = order_of(statement.graph)
     confident = order > largest
@@ -66,17 +71,27 @@ def fact_of(statement: Statement, q: Norm, largest: int) -> QuadraticFact:
 def order_of(graph: SlopeGraph) -> int:
     """The order of what the check factorises of H, t included.
 
-    It eliminates whole operations, the larger first, that are not coupled and in which H is diagonal.
+    It eliminates whole operations, the larger first, that are not coupled and in which H is
+    diagonal.
     """
     small = fused(graph)
-    ends = {vertex.name: vertex.edges[0].source for vertex in nonlinear(small)} | {READ: small.output}
+    ends = {vertex.name: vertex.edges[0].source for vertex in nonlinear(small)} | {
+        READ: small.output
+    }
     free = {small.input, *ends}
-    reads = {name: {at} if at in free else {edge.source for edge in small[at].edges} for name, at in ends.items()}
-    tied = set[str]().union(*(reads[vertex.name] for vertex in nonlinear(small) if not _is_bent(vertex)))
+    reads = {
+        name: {at} if at in free else {edge.source for edge in small[at].edges}
+        for name, at in ends.items()
+    }
+    tied = set[str]().union(
+        *(reads[vertex.name] for vertex in nonlinear(small) if not _is_bent(vertex))
+    )
     sizes = {name: small[name or small.output].shape.numel() for name in (small.input, *ends)}
     gone = set[str]()
     for name in sorted(sizes, key=lambda name: -sizes[name]):
-        near = reads.get(name, set()) | {other for other, sources in reads.items() if name in sources}
+        near = reads.get(name, set()) | {
+            other for other, sources in reads.items() if name in sources
+        }
         if name not in tied and not near & gone:
             gone.add(name)
     return sum(size for name, size in sizes.items() if name not in gone)
@@ -93,10 +108,13 @@ def _inputs(statement: Statement, raised: float) -> Tensor:
     if statement.inputs is not None:
         return statement.inputs * raised**2 * (1 - 2.0**-50)
     outputs = 1.0 if statement.outputs is None else math.fsum(statement.outputs.flatten().tolist())
-    return torch.tensor((statement.value * raised) ** 2 / outputs * (1 - 2.0**-50), dtype=torch.float64)
+    return torch.tensor(
+        (statement.value * raised) ** 2 / outputs * (1 - 2.0**-50), dtype=torch.float64
+    )
 
 
 def _positive(multipliers: Tensor) -> Tensor:
-    """Multipliers with zeros replaced by small numbers: in a certificate every neuron carries one."""
+    """Multipliers with zeros replaced by small numbers: in a certificate every neuron carries
+    one."""
     used = multipliers[multipliers > 0]
     return torch.where(multipliers > 0, multipliers, used.min() * 1e-3 if used.numel() else 1.0)

@@ -1,4 +1,5 @@
-"""LipSDP on the sequential stretches of a network, joined by AutoLip: for networks that it cannot state as a whole."""
+"""LipSDP on the sequential stretches of a network, joined by AutoLip: for networks that it cannot
+state as a whole."""
 
 from collections.abc import Callable
 
@@ -12,8 +13,11 @@ from autolip.norms import Norm
 from autolip.values import Upper
 
 
-def joined(problem: Problem, relaxed: Callable[[SlopeGraph, float], Upper | Refusal], reason: str) -> Bound | Refusal:
-    """The bounds of the stretches, gains elsewhere; refused, with the reason given, where no stretch has a bound.
+def joined(
+    problem: Problem, relaxed: Callable[[SlopeGraph, float], Upper | Refusal], reason: str
+) -> Bound | Refusal:
+    """The bounds of the stretches, gains elsewhere; refused, with the reason given, where no
+    stretch has a bound.
 
     `relaxed` bounds the l2 constant of one stretch with a part of the time that is left.
     """

@@ -1,19 +1,22 @@
 """H >= 0 as the norm of one linear map, for graphs whose form is too large to be written out.
 
-With z = c v + s, |s| <= rho |v|, let M take (x', s'), x = x'/value, s_k = d_k s'_k, through the network with the s_k as
-free inputs, to y and to e_k v_k for every nonlinear vertex.  If N >= ||M||_2 then for every difference
+With z = c v + s, |s| <= rho |v|, let M take (x', s'), x = x'/value, s_k = d_k s'_k, through the
+network with the s_k as free inputs, to y and to e_k v_k for every nonlinear vertex.  If N >=
+||M||_2 then for every difference
 
     |y|^2 + sum_k |e_k v_k|^2  <=  N^2 (value^2 |x|^2 + sum_k |s_k / d_k|^2),
 
-and where e_k d_k >= N rho_k the sums cancel, for |e_k v_k| >= N |s_k / d_k|: hence |y| <= N value |x|.  The multipliers
-lam give e = rho sqrt(lam) and d = 1 / sqrt((1 - eta) lam), eta being the margin with which they were found: N is then
-about 1, and should not exceed (1 - eta)^(-1/2) = limit.  One product with M is one pass of the network, and N is
-proved as any dense norm, or by Lanczos.
+and where e_k d_k >= N rho_k the sums cancel, for |e_k v_k| >= N |s_k / d_k|: hence |y| <= N value
+|x|.  The multipliers lam give e = rho sqrt(lam) and d = 1 / sqrt((1 - eta) lam), eta being the
+margin with which they were found: N is then about 1, and should not exceed (1 - eta)^(-1/2) =
+limit.  One product with M is one pass of the network, and N is proved as any dense norm, or by
+Lanczos.
 
-Where N > limit, let depth count the nonlinear vertices on the longest path: 0 at the input, 1 to K, K + 1 at y.  Row
-k of M reads columns j of smaller depth only, so that f(t) = [t^(depth k - depth j - 1) M_kj] is a polynomial in t,
-unitarily equivalent to M on |t| = 1, and ||f(1/g)|| <= N for g >= 1 by the maximum principle.  But f(1/g) is M with
-rows scaled by g^-depth and columns by g^(depth + 1): e_k d_k is g times larger, and g = N / limit makes up for it,
+Where N > limit, let depth count the nonlinear vertices on the longest path: 0 at the input, 1 to K,
+K + 1 at y.  Row k of M reads columns j of smaller depth only, so that f(t) = [t^(depth k - depth j
+- 1) M_kj] is a polynomial in t, unitarily equivalent to M on |t| = 1, and ||f(1/g)|| <= N for g >=
+1 by the maximum principle.  But f(1/g) is M with rows scaled by g^-depth and columns by g^(depth +
+1): e_k d_k is g times larger, and g = N / limit makes up for it,
 
     |y| <= N g^K value |x|,        with multipliers g^(2 (K + 1 - depth)) lam.
 """
@@ -72,7 +75,8 @@ def lifted(statement: Statement, margin: float) -> Lifted | Refusal:
 
 @dataclass(frozen=True)
 class Repaired:
-    """|y| <= bound |x|, by multipliers g^(2 (K + 1 - depth)) lam; g = 1 where nothing is missing."""
+    """|y| <= bound |x|, by multipliers g^(2 (K + 1 - depth)) lam; g = 1 where nothing is
+    missing."""
 
     bound: Upper
     growth: float
@@ -89,7 +93,9 @@ def norm_bound(statement: Statement, margin: float, options: NormOptions) -> Rep
     if isinstance(map_, Refusal):
         return map_
     if not are_weights(map_.inputs) or not are_weights(map_.outputs):
-        return Refusal("the weights of the input or the output are not positive numbers of moderate size")
+        return Refusal(
+            "the weights of the input or the output are not positive numbers of moderate size"
+        )
     operator = map_.operator
     near = replace(options, tolerance=max(margin / 10, 1e-4), enough=map_.limit)
     dense = min(operator.in_size, operator.out_size) <= options.finite_size
@@ -100,7 +106,8 @@ def norm_bound(statement: Statement, margin: float, options: NormOptions) -> Rep
     levels, growth = depths(statement.graph), Upper(max(round_up(norm.value / map_.limit), 1.0))
     if math.log(growth.value) * max(levels.values()) > FARTHEST:
         return Refusal(
-            f"the multipliers need a norm near {map_.limit:.6g}, and {norm.value:.6g} is what was proved of it"
+            f"the multipliers need a norm near {map_.limit:.6g}, and {norm.value:.6g} is "
+            "what was proved of it"
         )
     for _ in range(max(levels.values())):
         value = value * growth
@@ -123,11 +130,13 @@ def _squares(entries: Tensor) -> Upper:
 
 
 Part = tuple[str, Tensor, torch.Size]
-"""What a part of M's input goes to, or what a part of its output comes from: a value, its scale, its shape."""
+"""What a part of M's input goes to, or what a part of its output comes from: a value, its scale,
+its shape."""
 
 
 class _Map(Block):
-    """M by its links; a product cuts the input, and joins the output, once instead of link by link."""
+    """M by its links; a product cuts the input, and joins the output, once instead of link by
+    link."""
 
     def __init__(self, reads: list[Part], inner: list[Link], writes: list[Part]) -> None:
         sizes = (sum(shape.numel() for *_, shape in parts) for parts in (reads, writes))
@@ -142,37 +151,53 @@ class _Map(Block):
         return _joined(pulled(self._inner, _cut(y, self._writes)), self._reads, y)
 
     def deviation(self, norm: float) -> Upper | None:
-        """2 err ||E |G| D||, by Schur's test, if that is below N = `norm`, where |G' - G| <= err |G|.
+        """2 err ||E |G| D||, by Schur's test, if that is below N = `norm`, where |G' - G| <= err
+        |G|.
 
-        Let G be the affine maps from all of x, z_k to all of v_k, y, let C, S, e hold the c_k, d_k, e_k, and let a
-        dash mark what is meant.  With v = G z, z = C v + S s', M s' = e v,
+        Let G be the affine maps from all of x, z_k to all of v_k, y, let C, S, e hold the c_k, d_k,
+        e_k, and let a dash mark what is meant.  With v = G z, z = C v + S s', M s' = e v,
 
             M' - M = (e + M' S^-1 C) (G' - G) (C e^-1 M + S).
 
-        Where ||M'|| <= 2 N, the first factor is at most sqrt(2) times E = e + 2 N |C| / S, the last at most sqrt(2)
-        times D = S + N |C| / e, in norm as they act on |G' - G|.  And ||M'|| <= 2 N: along G + t (G' - G), 0 <= t <= 1,
+        Where ||M'|| <= 2 N, the first factor is at most sqrt(2) times E = e + 2 N |C| / S, the last
+        at most sqrt(2) times D = S + N |C| / e, in norm as they act on |G' - G|.  And ||M'|| <= 2
+        N: along G + t (G' - G), 0 <= t <= 1,
         ||M' - M|| is continuous, 0 at first, and cannot be N where the bound is smaller.
         """
         bent = {target for target, *_ in self._reads}
         affine = [link for link in self._inner if link.target not in bent]
-        centres = {link.target: abs(link.operator.scale) for link in self._inner if isinstance(link.operator, Diagonal)}
+        centres = {
+            link.target: abs(link.operator.scale)
+            for link in self._inner
+            if isinstance(link.operator, Diagonal)
+        }
         reads, writes = self._reads[:1], self._writes[-1:]
-        for (target, into, after), (source, out, before) in zip(self._reads[1:], self._writes[:-1], strict=True):
+        for (target, into, after), (source, out, before) in zip(
+            self._reads[1:], self._writes[:-1], strict=True
+        ):
             centre = centres.get(target, torch.zeros((), dtype=DTYPE))
             reads.append((target, (into + norm * centre / out) * (1 + 8 * UNIT), after))
             writes.append((source, (out + 2 * norm * centre / into) * (1 + 8 * UNIT), before))
         rows = _largest_sum(reads, affine, writes)
-        columns = _largest_sum(writes, [Link(x.target, x.source, x.operator.T) for x in reversed(affine)], reads)
+        columns = _largest_sum(
+            writes, [Link(x.target, x.source, x.operator.T) for x in reversed(affine)], reads
+        )
         if rows is None or columns is None:
             return None
-        error = Upper(2 * compound_error(*(link.operator for link in affine))) * rows.sqrt() * columns.sqrt()
+        error = (
+            Upper(2 * compound_error(*(link.operator for link in affine)))
+            * rows.sqrt()
+            * columns.sqrt()
+        )
         return error if error.value < norm else None
 
 
 def _largest_sum(reads: list[Part], links: list[Link], writes: list[Part]) -> Upper | None:
-    """At least the largest row sum of the map's absolute values, link by link; None where a link's are unknown.
+    """At least the largest row sum of the map's absolute values, link by link; None where a link's
+    are unknown.
 
-    Without the wiring from a joined input and to a joined output, whose tables would hold a network's values each.
+    Without the wiring from a joined input and to a joined output, whose tables would hold a
+    network's values each.
     """
     values = dict[str, Tensor]()
     for name, scale, shape in reads:
@@ -217,7 +242,10 @@ def _cut(x: Tensor, parts: list[Part]) -> dict[str, Tensor]:
 def _joined(values: dict[str, Tensor], parts: list[Part], like: Tensor) -> Tensor:
     """The scaled values, as rows; 0 for those that nothing reaches."""
     none = like.new_zeros(())
-    rows = [(values.get(name, none) * scale).broadcast_to(len(like), *shape) for name, scale, shape in parts]
+    rows = [
+        (values.get(name, none) * scale).broadcast_to(len(like), *shape)
+        for name, scale, shape in parts
+    ]
     return torch.cat([row.reshape(len(like), -1) for row in rows], 1)
 
 
@@ -237,7 +265,9 @@ class _Writer:
         graph = self.statement.graph
         if vertex.name == graph.input:
             mu = self.statement.inputs
-            scale = torch.tensor(1 / self.statement.value, dtype=DTYPE) if mu is None else mu.rsqrt()
+            scale = (
+                torch.tensor(1 / self.statement.value, dtype=DTYPE) if mu is None else mu.rsqrt()
+            )
             self.reads.append((vertex.name, scale, vertex.shape))
         elif vertex.is_affine:
             for edge in vertex.edges:
@@ -252,7 +282,9 @@ class _Writer:
         if isinstance(item, Refusal):
             return item
         lam = self.statement.multipliers[vertex.name].reshape(item.blocks)
-        centre, radius = centre_and_radius(slope) if isinstance(slope, Between) else (item.centre, item.radius)
+        centre, radius = (
+            centre_and_radius(slope) if isinstance(slope, Between) else (item.centre, item.radius)
+        )
         if not are_weights(lam) or not are_weights(radius):
             what = f"a multiplier or a width of {vertex.operation} at {vertex.place}"
             return Refusal(f"{what} is not a positive number of moderate size")
@@ -282,10 +314,14 @@ def _offsets(parts: list[Part]) -> Iterator[tuple[int, Part]]:
 
 def _slice(start: int, shape: torch.Size, total: int) -> Operator:
     """The entries from `start` on, as a tensor of this shape."""
-    return Incidence(lambda x: x.narrow(0, start, shape.numel()).reshape(shape), (total,), tuple(shape))
+    return Incidence(
+        lambda x: x.narrow(0, start, shape.numel()).reshape(shape), (total,), tuple(shape)
+    )
 
 
 def _place(start: int, shape: torch.Size, total: int) -> Operator:
     """A tensor's entries from `start` on, zero elsewhere."""
     after = total - start - shape.numel()
-    return Incidence(lambda x: torch.nn.functional.pad(x.reshape(-1), (start, after)), tuple(shape), (total,))
+    return Incidence(
+        lambda x: torch.nn.functional.pad(x.reshape(-1), (start, after)), tuple(shape), (total,)
+    )

@@ -34,16 +34,19 @@ UNLIMITED = NormOptions()
 @method("lipsdp-cvxpy", solver="cvxpy", seconds=120.0)
 @dataclass(frozen=True)
 class LipSDP(Method):
-    """Upper bound on the Lipschitz constant: LipSDP-Neuron by the vector power method, every value proved afresh.
+    """Upper bound on the Lipschitz constant: LipSDP-Neuron by the vector power method, every value
+    proved afresh.
 
-    The least value for which H(value^2, lam) >= 0 with a multiplier per neuron (see lipsdp.statement), found by forward
-    and backward passes of the network on a batch of `rank` (None: by its size); proved by the layerwise recursion, by a
-    Cholesky factorisation of H, or, beyond its size, with high probability by Lanczos. Ends where the proved value is
-    within `tolerance` of what the relaxation attains, or after `steps`. With a time budget it goes on until the two are
-    within `closest`, or the time is spent, to half of it again; without one after the work of about `seconds`, which is
-    counted, so that the result repeats. Never above AutoLip, whose bound it is where nothing better was proved. Norms:
-    l2 or linf at the input; at the output l2, l1 (from linf), linf (component by component), or any for a scalar. A
-    network that cannot be stated as a whole is bounded stretch by stretch, joined by AutoLip (l2). `solver`: power, or
+    The least value for which H(value^2, lam) >= 0 with a multiplier per neuron (see
+    lipsdp.statement), found by forward and backward passes of the network on a batch of `rank`
+    (None: by its size); proved by the layerwise recursion, by a Cholesky factorisation of H, or,
+    beyond its size, with high probability by Lanczos. Ends where the proved value is within
+    `tolerance` of what the relaxation attains, or after `steps`. With a time budget it goes on
+    until the two are within `closest`, or the time is spent, to half of it again; without one after
+    the work of about `seconds`, which is counted, so that the result repeats. Never above AutoLip,
+    whose bound it is where nothing better was proved. Norms: l2 or linf at the input; at the output
+    l2, l1 (from linf), linf (component by component), or any for a scalar. A network that cannot be
+    stated as a whole is bounded stretch by stretch, joined by AutoLip (l2). `solver`: power, or
     cvxpy for the optimum of small networks, which refuses where it has none.
     """
 
@@ -57,7 +60,9 @@ class LipSDP(Method):
 
     name: ClassVar[str] = "lipsdp"
     lasting: ClassVar[bool] = True
-    source: ClassVar[str] = "Fazlyab, Robey, Hassani, Morari and Pappas, NeurIPS 2019, LipSDP-Neuron"
+    source: ClassVar[str] = (
+        "Fazlyab, Robey, Hassani, Morari and Pappas, NeurIPS 2019, LipSDP-Neuron"
+    )
 
     def __post_init__(self) -> None:
         if self.solver not in ("power", "cvxpy"):
@@ -70,7 +75,9 @@ class LipSDP(Method):
         if scalar or problem.q is Norm.LINF:
             pairs += [(Norm.L2, problem.q), (Norm.LINF, problem.q)]
         if (problem.p, problem.q) not in pairs:
-            return Refusal("bounds l2 and linf inputs, with outputs in l2, in l1 (for linf), linf or scalar")
+            return Refusal(
+                "bounds l2 and linf inputs, with outputs in l2, in l1 (for linf), linf or scalar"
+            )
         return None
 
     def bound(self, problem: Problem) -> Bound | Refusal:
@@ -96,7 +103,9 @@ class LipSDP(Method):
         if problem.options.deadline is not None:
             yield problem
         elif torch.cuda.is_available() or self.solver != "power":
-            yield replace(problem, options=replace(problem.options, deadline=WALL.now() + self.seconds))
+            yield replace(
+                problem, options=replace(problem.options, deadline=WALL.now() + self.seconds)
+            )
         else:
             with counting() as clock:
                 options = replace(problem.options, clock=clock, deadline=clock.now() + self.seconds)
@@ -105,13 +114,16 @@ class LipSDP(Method):
     def _least(
         self, found: Bound | Refusal, base: Bound | Refusal, options: NormOptions = UNLIMITED
     ) -> Bound | Refusal:
-        """The smaller bound, with its proof; AutoLip's where nothing was proved, but not in a solver's place."""
+        """The smaller bound, with its proof; AutoLip's where nothing was proved, but not in a
+        solver's place."""
         if isinstance(base, Refusal) or not isinstance(base.value, Upper):
             return found
         if isinstance(found, Refusal):
             if math.isinf(base.value.value) or self.solver != "power":
                 return Refusal(f"{found}{_remedy(found, options)}")
-            return replace(base, notes=(*base.notes, f"AutoLip's bound: {found}{_remedy(found, options)}"))
+            return replace(
+                base, notes=(*base.notes, f"AutoLip's bound: {found}{_remedy(found, options)}")
+            )
         assert isinstance(found.value, Upper)
         value = Upper.least([found.value, base.value])
         if found.value.value <= base.value.value:
@@ -131,7 +143,10 @@ class LipSDP(Method):
         for number, part in enumerate(parts):
             if number and problem.options.expired:
                 taken = problem.options.clock.now() - started
-                return TooLate(f"no time left after {number} of {len(parts)} outputs", 2 * taken * len(parts) / number)
+                return TooLate(
+                    f"no time left after {number} of {len(parts)} outputs",
+                    2 * taken * len(parts) / number,
+                )
             one = self._proved(part, problem, q, 1 / (len(parts) - number))
             if isinstance(one, TooLate):
                 return replace(one, seconds=one.seconds * len(parts))
@@ -141,10 +156,14 @@ class LipSDP(Method):
         value = Upper.largest(proved.bound for proved, _ in found)
         note = max(found, key=lambda one: one[0].bound.value)[1]
         largest = CHEAPLY_FACTORISED if value.events else LARGEST_FACTORISED
-        proof = lambda: certified(graph, [proved.statement for proved, _ in found], problem.q, largest)  # noqa: E731
+        proof = lambda: certified(
+            graph, [proved.statement for proved, _ in found], problem.q, largest
+        )  # noqa: E731
         return Bound(value, (), (note,), proof=proof)
 
-    def _proved(self, graph: SlopeGraph, problem: Problem, q: Norm, part: float) -> tuple[Proved, str] | Refusal:
+    def _proved(
+        self, graph: SlopeGraph, problem: Problem, q: Norm, part: float
+    ) -> tuple[Proved, str] | Refusal:
         """What is proved of one relaxation in a part of the time that is left, and a note on it."""
         constraints = constraints_of(graph)
         if isinstance(constraints, Refusal):
@@ -153,7 +172,9 @@ class LipSDP(Method):
         say = lambda text: problem.say(f"{self.title}, {text}")  # noqa: E731
         search = Search(graph, constraints, problem.p, q, effort, problem.options, say)
         if self.solver == "cvxpy":
-            exact = solved(graph, constraints, problem.p, q, search.unit, problem.options, effort.deadline)
+            exact = solved(
+                graph, constraints, problem.p, q, search.unit, problem.options, effort.deadline
+            )
             if isinstance(exact, Refusal):
                 return exact
             return exact.proved, f"the solver's optimum is {exact.optimum:.6g} (an estimate)"
@@ -166,10 +187,13 @@ class LipSDP(Method):
         """As much as a part of the time that is left allows."""
         left, clock = max(options.left, 0.0) * part, options.clock
         closest = self.closest if clock is WALL and self.solver == "power" else math.inf
-        return Effort.within(left, self.tolerance, self.rank, self.margin, self.steps, clock, closest)
+        return Effort.within(
+            left, self.tolerance, self.rank, self.margin, self.steps, clock, closest
+        )
 
     def _joined(self, problem: Problem, clocked: Problem, reason: str) -> Bound | Refusal:
-        """The stretches of a network that cannot be stated as a whole; `clocked` is the problem with a deadline."""
+        """The stretches of a network that cannot be stated as a whole; `clocked` is the problem
+        with a deadline."""
 
         def relaxed(graph: SlopeGraph, part: float) -> Upper | Refusal:
             found = self._proved(graph, clocked, Norm.L2, part)

@@ -1,10 +1,12 @@
-"""Forward and adjoint passes through the affine parts of a graph, with a callback where it is not affine.
+"""Forward and adjoint passes through the affine parts of a graph, with a callback where it is not
+affine.
 
 With the results z_j of the nonlinear vertices given by the callback, their operands are
 
     v_k = C_k x + sum_j D_kj z_j,        y = E x + sum_j F_j z_j,
 
-and the adjoint pass turns the derivatives of a function of y and of the v_k into those with respect to x and the z_j.
+and the adjoint pass turns the derivatives of a function of y and of the v_k into those with respect
+to x and the z_j.
 """
 
 import math
@@ -41,20 +43,33 @@ class _Step:
 
 
 class Passes:
-    """The passes, for batches, in one format on one device; a step costs one product with every affine operator.
+    """The passes, for batches, in one format on one device; a step costs one product with every
+    affine operator.
 
-    Where `normalise` is set, the value of vertex n is held as 2^exponents[n] times what the callbacks see: every
-    nonlinear result is kept near norm 1, which keeps deep networks within the range of float32.
+    Where `normalise` is set, the value of vertex n is held as 2^exponents[n] times what the
+    callbacks see: every nonlinear result is kept near norm 1, which keeps deep networks within the
+    range of float32.
     """
 
     def __init__(
-        self, graph: SlopeGraph, dtype: torch.dtype = DTYPE, normalise: bool = False, device: torch.device = CPU
+        self,
+        graph: SlopeGraph,
+        dtype: torch.dtype = DTYPE,
+        normalise: bool = False,
+        device: torch.device = CPU,
     ) -> None:
-        self.input, self.output, self.dtype, self.normalise = graph.input, graph.output, dtype, normalise
+        self.input, self.output, self.dtype, self.normalise = (
+            graph.input,
+            graph.output,
+            dtype,
+            normalise,
+        )
         self.input_shape, self.output_shape = graph.input_shape, graph.output_shape
         self.exponents: dict[str, int] = {}
         self._steps = _steps(graph, dtype, device)
-        self._sources = {step.name: step.operands[0][0] for step in self._steps if step.is_nonlinear}
+        self._sources = {
+            step.name: step.operands[0][0] for step in self._steps if step.is_nonlinear
+        }
 
     def source(self, name: str) -> str:
         """The operand of a nonlinear vertex."""
@@ -135,6 +150,8 @@ def _steps(graph: SlopeGraph, dtype: torch.dtype, device: torch.device) -> tuple
                 if operator is not None:
                     operator = cast.setdefault(id(operator), in_precision(operator, dtype, device))
                 operands.append((edge.source, operator))
-        finished = tuple(name for name, reader in last.items() if reader == vertex.name and name != graph.output)
+        finished = tuple(
+            name for name, reader in last.items() if reader == vertex.name and name != graph.output
+        )
         steps.append(_Step(vertex.name, tuple(operands), finished))
     return tuple(steps)

@@ -1,9 +1,10 @@
 """Dual ascent on the logarithms of a chain's multipliers, through the layerwise recursion.
 
-The bound of the recursion (see recursion) is a differentiable function of T_1, ..., T_{K-1}.  Each T_k = exp(theta_k)
-is taken relative to the trace of its ellipsoid, so that one layer's multipliers do not rescale the next one's, and is
-shrunk where it is not feasible.  Adam descends on log lambda_max(A_K); every value on the way is a bound up to
-rounding, and the best one is proved afterwards like any other.  For deep chains, where the power method's tail is slow.
+The bound of the recursion (see recursion) is a differentiable function of T_1, ..., T_{K-1}.  Each
+T_k = exp(theta_k) is taken relative to the trace of its ellipsoid, so that one layer's multipliers
+do not rescale the next one's, and is shrunk where it is not feasible.  Adam descends on log
+lambda_max(A_K); every value on the way is a bound up to rounding, and the best one is proved
+afterwards like any other.  For deep chains, where the power method's tail is slow.
 """
 
 import math
@@ -27,7 +28,8 @@ PATIENCE = 200
 
 @dataclass(frozen=True)
 class Chain:
-    """A network that is one sequence of matrices and slopes, and the names of its nonlinear vertices."""
+    """A network that is one sequence of matrices and slopes, and the names of its nonlinear
+    vertices."""
 
     layers: Sequence[Layer]
     slopes: Sequence[tuple[Tensor, Tensor]]
@@ -44,9 +46,15 @@ A_LAYER = 1.5e-3
 
 
 def polished(
-    statement: Statement, chain: Chain, goal: float, deadline: float, clock: Clock = WALL, steps: int = 3000
+    statement: Statement,
+    chain: Chain,
+    goal: float,
+    deadline: float,
+    clock: Clock = WALL,
+    steps: int = 3000,
 ) -> Statement:
-    """The statement with better multipliers, if there are: until the value is below `goal`, or the deadline."""
+    """The statement with better multipliers, if there are: until the value is below `goal`, or the
+    deadline."""
     theta = _start(statement, chain)
     optimiser = torch.optim.Adam(theta, lr=0.05)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimiser, 0.01 ** (1 / steps))
@@ -71,7 +79,8 @@ def polished(
     with torch.no_grad():
         value, multipliers = _recursion(kept, chain)
     lam = {
-        name: _multiplier(x, value, span) for name, x, span in zip(chain.names, multipliers, chain.slopes, strict=True)
+        name: _multiplier(x, value, span)
+        for name, x, span in zip(chain.names, multipliers, chain.slopes, strict=True)
     }
     shaped = {name: x.reshape(statement.multipliers[name].shape) for name, x in lam.items()}
     return replace(statement, value=math.exp(value.item()), multipliers=shaped)
@@ -90,9 +99,16 @@ def _start(statement: Statement, chain: Chain) -> list[Tensor]:
     )
     for name, span, layer in zip(chain.names, chain.slopes, chain.layers[1:], strict=True):
         lam = statement.multipliers[name].reshape(-1)
-        log_t = torch.log(lam) + 2 * torch.log((span[1] - span[0]) / statement.value) - math.log(2) + logarithm
+        log_t = (
+            torch.log(lam)
+            + 2 * torch.log((span[1] - span[0]) / statement.value)
+            - math.log(2)
+            + logarithm
+        )
         theta.append(log_t)
-        matrix, logarithm = _normalised(_next(matrix, _shrunk(matrix, log_t), span, layer), logarithm)
+        matrix, logarithm = _normalised(
+            _next(matrix, _shrunk(matrix, log_t), span, layer), logarithm
+        )
     return [x.clone().requires_grad_() for x in theta]
 
 
@@ -128,5 +144,7 @@ def _next(matrix: Tensor, t: Tensor, span: tuple[Tensor, Tensor], layer: Layer) 
     skewed = layer.weight * lo
     gain = layer.weight * (hi - lo) + (skewed @ matrix) * t
     factor, failed = torch.linalg.cholesky_ex(s)
-    solved = torch.linalg.solve_triangular(factor if not failed.any() else factor * math.nan, gain.T, upper=False)
+    solved = torch.linalg.solve_triangular(
+        factor if not failed.any() else factor * math.nan, gain.T, upper=False
+    )
     return solved.T @ solved + skewed @ matrix @ skewed.T

@@ -1,4 +1,5 @@
-"""What the parts of a search cost: in seconds of this machine, or of the one of reference where work is counted."""
+"""What the parts of a search cost: in seconds of this machine, or of the one of reference where
+work is counted."""
 
 import math
 
@@ -21,14 +22,16 @@ A_NUMBER = 8e-9
 
 
 def format_of(work: float) -> tuple[torch.dtype, torch.device]:
-    """Where passes of so much work are made: small ones in float64, others in float32, on a GPU if there is one."""
+    """Where passes of so much work are made: small ones in float64, others in float32, on a GPU if
+    there is one."""
     if work < SMALL_PASS:
         return torch.float64, CPU
     return torch.float32, torch.device("cuda") if torch.cuda.is_available() else CPU
 
 
 def rate(clock: Clock) -> float:
-    """Floating-point operations per second of a factorisation, on this machine or that of reference."""
+    """Floating-point operations per second of a factorisation, on this machine or that of
+    reference."""
     return factorisation_rate() if clock is WALL else REFERENCE
 
 

@@ -1,10 +1,10 @@
 """The proof of a statement: whatever made the multipliers, H >= 0 is shown afresh.
 
-Along a chain of matrices the layerwise recursion proves it (see recursion; T = lam (b - a)^2 / (2 value^2)).  On any
-graph H is written out, and the least value for these multipliers follows from the Schur complement of its part in z;
-that value, raised a little, is proved by a Cholesky factorisation of the whole matrix that runs to completion.  Beyond
-the size, or the time, for which H can be written out, H >= 0 is the norm of one map (see lifted), and Lanczos proves
-that.
+Along a chain of matrices the layerwise recursion proves it (see recursion; T = lam (b - a)^2 / (2
+value^2)).  On any graph H is written out, and the least value for these multipliers follows from
+the Schur complement of its part in z; that value, raised a little, is proved by a Cholesky
+factorisation of the whole matrix that runs to completion.  Beyond the size, or the time, for which
+H can be written out, H >= 0 is the norm of one map (see lifted), and Lanczos proves that.
 """
 
 import math
@@ -43,7 +43,8 @@ SLACK = 1.001
 """How far above what the ascent foresaw a chain's bound may be before H is written out as well."""
 
 CHAIN_OPERATIONS = 20
-"""Floating-point operations of the recursion for each of a chain's `work`, measured in terms of a factorisation."""
+"""Floating-point operations of the recursion for each of a chain's `work`, measured in terms of a
+factorisation."""
 
 WRITING = 7e-5
 """Seconds for each variable of H, measured on convolutional networks."""
@@ -63,20 +64,27 @@ class Proved:
     statement: Statement
 
 
-def prove(statement: Statement, margin: float, options: NormOptions, until: float = math.inf) -> Proved | Refusal:
+def prove(
+    statement: Statement, margin: float, options: NormOptions, until: float = math.inf
+) -> Proved | Refusal:
     """The least value that is proved with these multipliers; refused where they are not feasible.
 
-    By a factorisation where it will have ended at `until`, a moment of the options' clock; by Lanczos otherwise.
+    By a factorisation where it will have ended at `until`, a moment of the options' clock; by
+    Lanczos otherwise.
     """
     if not 1 / STEEPEST <= statement.value <= STEEPEST:
         return Refusal(
-            f"the bound is near {statement.value:.3g}: proofs stay within {1 / STEEPEST:.3g} and its inverse"
+            f"the bound is near {statement.value:.3g}: proofs stay within "
+            f"{1 / STEEPEST:.3g} and its inverse"
         )
     found: list[Proved | Refusal] = []
     dear = f"H has {size_of(statement.graph)} rows: only up to {LARGEST_FORM} can be factorised"
     for seconds, way in _ways(statement, options.clock):
         if options.clock.now() + seconds > until:
-            dear = f"a proof with {size_of(statement.graph)} variables takes about {seconds:.2g} s, more than was left"
+            dear = (
+                f"a proof with {size_of(statement.graph)} variables takes about {seconds:.2g} "
+                "s, more than was left"
+            )
             break
         charge(0.0, seconds)
         found.append(way())
@@ -87,23 +95,28 @@ def prove(statement: Statement, margin: float, options: NormOptions, until: floa
         return min(proved, key=lambda result: result.bound.value) if proved else found[-1]
     if options.proved_only:
         return Refusal(dear)
-    return prove_lifted(statement, margin, options if math.isinf(until) else replace(options, deadline=until))
+    return prove_lifted(
+        statement, margin, options if math.isinf(until) else replace(options, deadline=until)
+    )
 
 
 def _ways(statement: Statement, clock: Clock) -> list[tuple[float, Callable[[], Proved | Refusal]]]:
-    """The ways to a proof and about what they cost, the cheaper first; of two that cost nothing the chain's."""
+    """The ways to a proof and about what they cost, the cheaper first; of two that cost nothing the
+    chain's."""
     ways: list[tuple[float, Callable[[], Proved | Refusal]]] = []
     chain, order = chain_of(statement), size_of(statement.graph)
     if chain is not None:
-        ways.append((CHAIN_OPERATIONS * chain.work / rate(clock), lambda: prove_chain(statement, chain)))
+        ways.append(
+            (CHAIN_OPERATIONS * chain.work / rate(clock), lambda: prove_chain(statement, chain))
+        )
     if order <= (LARGEST_FORM if chain is None else LARGEST_FORM // 4):
         ways.append((price(statement.graph, clock), lambda: prove_form(statement)))
     return sorted(ways, key=lambda way: way[0] if way[0] > NOTHING else 0.0)
 
 
 def price(graph: SlopeGraph, clock: Clock = WALL) -> float:
-    """About the seconds of a proof by a matrix H: two factorisations, as much again for what leads to them, and to
-    write it out and eliminate its small blocks."""
+    """About the seconds of a proof by a matrix H: two factorisations, as much again for what leads
+    to them, and to write it out and eliminate its small blocks."""
     return size_of(graph) ** 3 / rate(clock) + WRITING * variables_of(graph)
 
 
@@ -114,7 +127,9 @@ def chain_of(statement: Statement) -> Chain | None:
     graph = fused(statement.graph)
     names = [vertex.name for vertex in nonlinear(graph)]
     for stretch in stretches(graph):
-        if (stretch.source, stretch.sink) == (graph.input, graph.output) and len(stretch.slopes) == len(names):
+        if (stretch.source, stretch.sink) == (graph.input, graph.output) and len(
+            stretch.slopes
+        ) == len(names):
             layers = dense_layers(stretch.blocks, WIDEST_CHAIN)
             if not isinstance(layers, Refusal):
                 return Chain(layers, [flat_slopes(slope) for slope in stretch.slopes], names)
@@ -122,7 +137,8 @@ def chain_of(statement: Statement) -> Chain | None:
 
 
 def prove_chain(statement: Statement, chain: Chain) -> Proved | Refusal:
-    """The recursion with T = lam (b - a)^2 / (2 value^2), shrunk where a layer is not feasible; as used, lam stays."""
+    """The recursion with T = lam (b - a)^2 / (2 value^2), shrunk where a layer is not feasible; as
+    used, lam stays."""
     ellipsoid, used = first_ellipsoid(chain.layers[0]), dict[str, Tensor]()
     for name, (lo, hi), layer in zip(chain.names, chain.slopes, chain.layers[1:], strict=True):
         lam = statement.multipliers[name].reshape(-1)
@@ -135,7 +151,9 @@ def prove_chain(statement: Statement, chain: Chain) -> Proved | Refusal:
     bound = ellipsoid.norm()
     ratio = bound.value / statement.value
     factor = ratio * ratio
-    return Proved(bound, replace(statement, multipliers=used).regraded(bound.value, lambda name: factor))
+    return Proved(
+        bound, replace(statement, multipliers=used).regraded(bound.value, lambda name: factor)
+    )
 
 
 def prove_lifted(statement: Statement, margin: float, options: NormOptions) -> Proved | Refusal:
@@ -148,7 +166,8 @@ def prove_lifted(statement: Statement, margin: float, options: NormOptions) -> P
 
 
 def prove_form(statement: Statement, attempts: int = 10) -> Proved | Refusal:
-    """The least value from the Schur complement, raised until the factorisation of H runs to completion."""
+    """The least value from the Schur complement, raised until the factorisation of H runs to
+    completion."""
     form = form_of(statement)
     if isinstance(form, Refusal):
         return form
@@ -165,8 +184,8 @@ def prove_form(statement: Statement, attempts: int = 10) -> Proved | Refusal:
 
 
 def least_factor(form: Form) -> float | None:
-    """About the least tau for which H + tau diag(weights) on the input is positive, by what a proof of it needs; None
-    where no tau will do."""
+    """About the least tau for which H + tau diag(weights) on the input is positive, by what a proof
+    of it needs; None where no tau will do."""
     room = 2 * shift_of(form.diagonal, form.slack)
     matrix = form.complement(form.diagonal - room)
     if matrix is None:
@@ -199,11 +218,15 @@ def _scaled(statement: Statement, factor: float) -> Proved:
     square = Upper(factor)
     if statement.inputs is not None:
         inputs = statement.inputs * factor
-        square = square * Upper(float(statement.inputs.sum()) * (1 + gamma(statement.inputs.numel() + 4)))
+        square = square * Upper(
+            float(statement.inputs.sum()) * (1 + gamma(statement.inputs.numel() + 4))
+        )
     else:
         inputs = None
     if statement.outputs is not None:
-        square = square * Upper(float(statement.outputs.sum()) * (1 + gamma(statement.outputs.numel() + 4)))
+        square = square * Upper(
+            float(statement.outputs.sum()) * (1 + gamma(statement.outputs.numel() + 4))
+        )
     bound = square.sqrt()
     return Proved(bound, replace(statement, value=bound.value, inputs=inputs))
 

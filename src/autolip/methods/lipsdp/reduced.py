@@ -1,8 +1,10 @@
-"""The same relaxation on a smaller network: a first layer that is narrower than its input, a last one that is wider.
+"""The same relaxation on a smaller network: a first layer that is narrower than its input, a last
+one that is wider.
 
-For W = L Q^T with orthonormal columns Q, |x| >= |Q^T x|, equal where Q spans x: W and L have the same suprema, and H is
-never negative with both or with none.  For W = Q R, |W z| = |R z|.  In floating point that is so up to rounding:
-multipliers may be sought on the smaller network, what they prove is said of the network itself.
+For W = L Q^T with orthonormal columns Q, |x| >= |Q^T x|, equal where Q spans x: W and L have the
+same suprema, and H is never negative with both or with none.  For W = Q R, |W z| = |R z|.  In
+floating point that is so up to rounding: multipliers may be sought on the smaller network, what
+they prove is said of the network itself.
 """
 
 from dataclasses import replace
@@ -22,7 +24,8 @@ DEAREST = 2e10
 
 
 def reduced(graph: SlopeGraph, p: Norm, q: Norm) -> SlopeGraph:
-    """With L for the only layer that reads an l2 input, and R for the last one of an l2 output, where it costs less."""
+    """With L for the only layer that reads an l2 input, and R for the last one of an l2 output,
+    where it costs less."""
     if p is Norm.L2:
         graph = _first(graph)
     return _last(graph) if q is Norm.L2 else graph
@@ -61,7 +64,8 @@ def _only(vertex: Vertex) -> Operator | None:
 
 
 def _pays(operator: Operator, side: int) -> bool:
-    """Whether a square matrix of this side, smaller than the other, costs less in a product, and little to find."""
+    """Whether a square matrix of this side, smaller than the other, costs less in a product, and
+    little to find."""
     if side >= max(operator.in_size, operator.out_size):
         return False
     with metered() as product:

@@ -1,11 +1,13 @@
 """The search for multipliers: rounds of the vector power method, each of which ends in a proof.
 
-The relaxation is first climbed without a margin, which shows what it attains (`primal`); then with one, which makes
-the multipliers provable at the price of about eta times the depth.  After each round the margin is lowered, or raised
-where the proof failed, and the rank is raised where the iteration stands still.  The multipliers of a maximum prove
-what the ascent foresaw; where they prove less, it was stopped early or at a saddle point, and starts again with more
-columns, which leaves a saddle point sooner than columns added there.  This goes on until the proved value is within the
-tolerance of the primal one, or time is up.  The best proved value so far is always at hand.
+The relaxation is first climbed without a margin, which shows what it attains (`primal`); then with
+one, which makes the multipliers provable at the price of about eta times the depth.  After each
+round the margin is lowered, or raised where the proof failed, and the rank is raised where the
+iteration stands still.  The multipliers of a maximum prove what the ascent foresaw; where they
+prove less, it was stopped early or at a saddle point, and starts again with more columns, which
+leaves a saddle point sooner than columns added there.  This goes on until the proved value is
+within the tolerance of the primal one, or time is up.  The best proved value so far is always at
+hand.
 """
 
 import math
@@ -23,7 +25,15 @@ from autolip.methods.lipsdp.form import size_of, variables_of
 from autolip.methods.lipsdp.lifted import depths
 from autolip.methods.lipsdp.polish import Chain, polished
 from autolip.methods.lipsdp.prices import format_of, step_price
-from autolip.methods.lipsdp.proof import LARGEST_FORM, NOTHING, Proved, chain_of, price, prove, prove_chain
+from autolip.methods.lipsdp.proof import (
+    LARGEST_FORM,
+    NOTHING,
+    Proved,
+    chain_of,
+    price,
+    prove,
+    prove_chain,
+)
 from autolip.methods.lipsdp.reduced import reduced
 from autolip.methods.lipsdp.statement import Constraint, Statement
 from autolip.norms import Norm
@@ -33,8 +43,8 @@ from autolip.operators.precision import CPU
 from autolip.values import Event, Upper
 
 CLIMB = 0.4
-"""Part of the time left that one climb may take, twice that for its first steps: what follows is its proof, and the
-next round."""
+"""Part of the time left that one climb may take, twice that for its first steps: what follows is
+its proof, and the next round."""
 
 LONG_CLIMB = 0.7
 """The same where the proof is a norm, and there will hardly be another round."""
@@ -52,7 +62,8 @@ TIMED_COLUMNS, TIMED_STEPS = 8, 2
 """What is measured where there may be time for more: fewer columns take half as long again each."""
 
 COLUMNS_OF_A_NORM = 64
-"""The same where the proof is a norm: on large images saddle points of fewer columns prove nothing without a repair."""
+"""The same where the proof is a norm: on large images saddle points of fewer columns prove nothing
+without a repair."""
 
 MEMORY = 2**33
 """Bytes that an iterate on the processor may take."""
@@ -61,13 +72,15 @@ COPIES = 5
 """Numbers kept for each variable and column, what is in flight included."""
 
 SHORTEST = 4
-"""Steps of the shortest search: a climb, another with a margin, what that attains, and as much for a proof."""
+"""Steps of the shortest search: a climb, another with a margin, what that attains, and as much for
+a proof."""
 
 GRACE = 4
 """Rounds that a first proof may take after the deadline."""
 
 MARGINS = 0.06
-"""Sum of the margins along the longest path of a network whose proof is a norm, at most: they cost about a quarter."""
+"""Sum of the margins along the longest path of a network whose proof is a norm, at most: they cost
+about a quarter."""
 
 ROUNDS = 24
 """Most margins tried."""
@@ -75,9 +88,10 @@ ROUNDS = 24
 
 @dataclass(frozen=True)
 class Effort:
-    """How far to go: ratio of proved to primal value aimed at, first rank (None: by the cost of a pass), first margin,
-    steps, a moment to stop, and one when a proof begun earlier should have ended, both by a clock.  `closest` is the
-    ratio aimed at afterwards, with the time that is left."""
+    """How far to go: ratio of proved to primal value aimed at, first rank (None: by the cost of a
+    pass), first margin, steps, a moment to stop, and one when a proof begun earlier should have
+    ended, both by a clock.  `closest` is the ratio aimed at afterwards, with the time that is
+    left."""
 
     tolerance: float
     rank: int | None
@@ -100,7 +114,9 @@ class Effort:
     ) -> "Effort":
         """From now on; the last proof may take half of the time again."""
         now = clock.now()
-        return Effort(tolerance, rank, margin, steps, now + seconds, now + 1.5 * seconds, clock, closest)
+        return Effort(
+            tolerance, rank, margin, steps, now + seconds, now + 1.5 * seconds, clock, closest
+        )
 
     @property
     def expired(self) -> bool:
@@ -148,11 +164,14 @@ class Search:
         self._settled = self.tolerance / (5 if self._by_norm else 40)
 
     def run(self) -> "Search":
-        """Rounds until the tolerance is met, the steps are used up or time is; none where a step is too dear."""
+        """Rounds until the tolerance is met, the steps are used up or time is; none where a step is
+        too dear."""
         step = self._price(self.rank)
         if self.effort.clock.now() + SHORTEST * step > self.effort.latest:
             self.wanted = 2 * FEWEST * step / CLIMB
-            self.reasons.append(f"no time left: a pass with {self.rank} columns takes about {step:.1g} s")
+            self.reasons.append(
+                f"no time left: a pass with {self.rank} columns takes about {step:.1g} s"
+            )
             return self
         margin = self._first_margin
         if self._by_norm:
@@ -178,7 +197,9 @@ class Search:
             self._aim_higher()
             if self.finished:
                 break
-            seen = margin if proved.bound.events else 0.0  # what Lanczos needs to see is no sign of a saddle
+            seen = (
+                margin if proved.bound.events else 0.0
+            )  # what Lanczos needs to see is no sign of a saddle
             if proved.bound.value > statement.value * (1 + self.tolerance / 4 + seen):
                 self._restart()
             elif gain > 1 + self.tolerance / 40 or margin > self.tolerance:
@@ -198,14 +219,16 @@ class Search:
 
     @cached_property
     def _by_norm(self) -> bool:
-        """Whether the proof is a norm, that of the lifted map: there is no time, or no room, for a factorisation."""
+        """Whether the proof is a norm, that of the lifted map: there is no time, or no room, for a
+        factorisation."""
         left = self.effort.latest - self.effort.clock.now()
         return size_of(self.graph) > LARGEST_FORM or price(self.graph, self.effort.clock) > left
 
     @property
     def _first_margin(self) -> float:
-        """As given where proofs are cheap: they are repeated. A factorisation that is dear needs next to none. A margin
-        costs about depth / 4 times itself, and the norm of the lifted map has to be known to a part of it."""
+        """As given where proofs are cheap: they are repeated. A factorisation that is dear needs
+        next to none. A margin costs about depth / 4 times itself, and the norm of the lifted map
+        has to be known to a part of it."""
         if self._by_norm:
             return min(self.effort.margin, MARGINS / max(depths(self.graph).values(), default=1))
         dear = price(self.graph, self.effort.clock) > NOTHING
@@ -213,7 +236,8 @@ class Search:
 
     @property
     def _first_rank(self) -> int:
-        """Columns to start with: with more of them there are fewer saddle points, and fewer steps reach the top."""
+        """Columns to start with: with more of them there are fewer saddle points, and fewer steps
+        reach the top."""
         rank, size = COLUMNS_OF_A_NORM if self._by_norm else MOST_COLUMNS, variables_of(self.graph)
 
         def fits() -> bool:
@@ -225,12 +249,15 @@ class Search:
         return rank
 
     def _lasts(self, rank: int) -> bool:
-        """Whether there is time for a climb: as its work says, or a step of few columns, where that is worth a try."""
+        """Whether there is time for a climb: as its work says, or a step of few columns, where that
+        is worth a try."""
         left, steps = self.effort.left, 2 * FEWEST
         foreseen = self._price(rank)
         measured = self.effort.clock is WALL
         return steps * foreseen <= left or (
-            measured and 2 * SHORTEST * foreseen <= left and steps * rank * self._seconds_of_a_column <= left
+            measured
+            and 2 * SHORTEST * foreseen <= left
+            and steps * rank * self._seconds_of_a_column <= left
         )
 
     def _price(self, rank: int) -> float:
@@ -267,14 +294,19 @@ class Search:
         self.primal = max(self.primal, self._ascent.primal)
 
     def _proved(self, statement: Statement, margin: float) -> Proved | Refusal:
-        """What the statement proves; of a chain polished first, where it falls short with a small margin."""
+        """What the statement proves; of a chain polished first, where it falls short with a small
+        margin."""
         options = replace(self.options, delta=self.options.delta / ROUNDS)
         proved, chain = prove(statement, margin, options, self.effort.latest), self._chain
         goal = self.primal * (1 + self.tolerance / 2)
-        near = isinstance(proved, Proved) and (proved.bound.value <= goal or margin > self.tolerance)
+        near = isinstance(proved, Proved) and (
+            proved.bound.value <= goal or margin > self.tolerance
+        )
         if chain is None or not goal or near:
             return proved
-        better = prove_chain(polished(statement, chain, goal, self.effort.share(CLIMB), self.effort.clock), chain)
+        better = prove_chain(
+            polished(statement, chain, goal, self.effort.share(CLIMB), self.effort.clock), chain
+        )
         return better if isinstance(better, Proved) else proved
 
     @cached_property
@@ -287,7 +319,9 @@ class Search:
     def finished(self) -> bool:
         """Whether the proved value is near enough to the primal one, or the effort is spent."""
         spent = self.effort.expired or self.steps >= self.effort.steps
-        late = self.rounds >= GRACE or (self.rounds > 0 and self.effort.clock.now() > self.effort.latest)
+        late = self.rounds >= GRACE or (
+            self.rounds > 0 and self.effort.clock.now() > self.effort.latest
+        )
         tried = self.best is not None or late
         return self.near or (spent and tried) or self.rounds >= ROUNDS
 
@@ -310,7 +344,14 @@ class Search:
     def _started(self, rank: int) -> Ascent:
         dtype, device = format_of(self._climbed.work * rank)
         return Ascent(
-            self._climbed, self.constraints, self.p, self.q, rank, dtype, device, seed=self.options.search_seed
+            self._climbed,
+            self.constraints,
+            self.p,
+            self.q,
+            rank,
+            dtype,
+            device,
+            seed=self.options.search_seed,
         )
 
     def _widened(self) -> bool:
@@ -322,15 +363,19 @@ class Search:
         return True
 
     def _restart(self) -> None:
-        """From the beginning with twice the rank, where that can help; climbing further in any case."""
+        """From the beginning with twice the rank, where that can help; climbing further in any
+        case."""
         rank = 2 * self._ascent.rank
         if self._useful(rank):
             self._ascent = self._started(rank)
         self._settled /= 4
 
     def _useful(self, rank: int) -> bool:
-        """Whether the rank is within what an extreme solution can need (Barvinok, Pataki), generously."""
-        size = self.graph.input_shape.numel() + sum(item.out_shape.numel() for item in self.constraints.values())
+        """Whether the rank is within what an extreme solution can need (Barvinok, Pataki),
+        generously."""
+        size = self.graph.input_shape.numel() + sum(
+            item.out_shape.numel() for item in self.constraints.values()
+        )
         return rank * (rank + 1) <= 8 * size
 
     def _climb(self, margin: float, patience: int = 8) -> None:
@@ -340,7 +385,8 @@ class Search:
         known: list[float] = []
         until, first = self.effort.share(self._part), self.effort.share(max(self._part, 2 * CLIMB))
         while not known or (
-            self.steps < self.effort.steps and self.effort.clock.now() < (first if len(known) < FEWEST else until)
+            self.steps < self.effort.steps
+            and self.effort.clock.now() < (first if len(known) < FEWEST else until)
         ):
             ascent.step()
             self.steps += 1
@@ -352,7 +398,10 @@ class Search:
             if not math.isfinite(ascent.dual):
                 break
             stride = max(patience, len(known) // 4)
-            if len(known) > 2 * stride and abs(known[-1] - known[-1 - stride]) <= self._settled * known[-1]:
+            if (
+                len(known) > 2 * stride
+                and abs(known[-1] - known[-1 - stride]) <= self._settled * known[-1]
+            ):
                 break
 
 
@@ -362,7 +411,8 @@ def _room(device: torch.device) -> int:
 
 
 def _one_of_all_rounds(proved: Proved) -> Proved:
-    """The choice among rounds, refused ones too, looks at their random vectors: it fails where any of them does."""
+    """The choice among rounds, refused ones too, looks at their random vectors: it fails where any
+    of them does."""
     if not proved.bound.events:
         return proved
     event = Event("start vectors of Lanczos in LipSDP's rounds", ROUNDS * proved.bound.delta)

@@ -1,4 +1,5 @@
-"""SeqLip: the inner problem  max over lo <= s <= hi of || A diag(s) B ||_2,  solved, estimated and bounded.
+"""SeqLip: the inner problem  max over lo <= s <= hi of || A diag(s) B ||_2,  solved, estimated and
+bounded.
 
     maximise_exact      a proved bracket by branch and bound, anytime                  ExactOutcome
     relax               a proved upper bound at any width                              Upper
@@ -6,8 +7,9 @@
     maximise_greedy     local search, from below                                       Estimate
     enumerate_patterns  all 2^n patterns: the published reference for small widths     Estimate
 
-`block_bound` and `truncated_bound` make truncated decompositions sound, `hard_network` is the reduction from boolean
-quadratic problems, `ideal_network`, `theorem3_factor` and `pi_limit` are the paper's ideal scenario.
+`block_bound` and `truncated_bound` make truncated decompositions sound, `hard_network` is the
+reduction from boolean quadratic problems, `ideal_network`, `theorem3_factor` and `pi_limit` are the
+paper's ideal scenario.
 """
 
 from autolip.methods.seqlip.blocks import block_bound, truncated_bound
@@ -16,7 +18,13 @@ from autolip.methods.seqlip.inner_exact import ExactOutcome, maximise_exact
 from autolip.methods.seqlip.inner_greedy import maximise_greedy
 from autolip.methods.seqlip.inner_relaxed import relax
 from autolip.methods.seqlip.reduction import BooleanQuadratic, HardNetwork, hard_network
-from autolip.methods.seqlip.theorem3 import IdealLayer, ideal_network, pi_limit, theorem3_bound, theorem3_factor
+from autolip.methods.seqlip.theorem3 import (
+    IdealLayer,
+    ideal_network,
+    pi_limit,
+    theorem3_bound,
+    theorem3_factor,
+)
 
 __all__ = [
     "BooleanQuadratic",

@@ -1,8 +1,10 @@
-"""SeqLip's exact bound as facts that can be checked: cuts of the layers as vertices, cases of slopes between them.
+"""SeqLip's exact bound as facts that can be checked: cuts of the layers as vertices, cases of
+slopes between them.
 
-Any P, Q and power of two g cut a layer exactly, W = [P, g I] [Q; (W - P Q) / g]: the certificate's graph computes the
-two factors one after the other, and the bound is the product over the stretches from cut to cut.  Each is largest with
-every slope at one of its ends; the tree of cases is that of branch and bound, with the multipliers of its boxes.
+Any P, Q and power of two g cut a layer exactly, W = [P, g I] [Q; (W - P Q) / g]: the certificate's
+graph computes the two factors one after the other, and the bound is the product over the stretches
+from cut to cut.  Each is largest with every slope at one of its ends; the tree of cases is that of
+branch and bound, with the multipliers of its boxes.
 """
 
 import math
@@ -51,38 +53,53 @@ class Cut:
 
     @staticmethod
     def of(weight: Tensor) -> "Cut":
-        """At the square roots of the singular values; what rounding leaves over is carried by a small g."""
+        """At the square roots of the singular values; what rounding leaves over is carried by a
+        small g."""
         u, s, vt = torch.linalg.svd(weight, full_matrices=False)
         root = s.sqrt()
-        return Cut(u * root, root[:, None] * vt, 2.0 ** round(math.log2(root[0].item() + 2.0**-500) - 10))
+        return Cut(
+            u * root, root[:, None] * vt, 2.0 ** round(math.log2(root[0].item() + 2.0**-500) - 10)
+        )
 
 
 def seqlip_proof(problem: Problem, value: float, nodes: int) -> Proof | None:
-    """The proof of a bound of at least the product of the maxima; None where the network is not one narrow chain."""
+    """The proof of a bound of at least the product of the maxima; None where the network is not one
+    narrow chain."""
     graph = problem.fused
     chains = [s for s in stretches(graph) if (s.source, s.sink) == (graph.input, graph.output)]
     affine = [vertex for vertex in graph if vertex.is_affine and vertex.edges]
     names = [vertex.name for vertex in graph if not vertex.is_affine]
-    layers = dense_layers(chains[0].blocks, WIDEST) if len(chains) == 1 else Refusal("not one chain")
+    layers = (
+        dense_layers(chains[0].blocks, WIDEST) if len(chains) == 1 else Refusal("not one chain")
+    )
     if isinstance(layers, Refusal) or len(affine) != len(layers) or len(names) != len(layers) - 1:
         return None
     weights = [layer.weight for layer in layers]
     cuts = [Cut.of(weight) for weight in weights[1:-1]]
-    lefts, rights = [weights[0], *(cut.left for cut in cuts)], [*(cut.right for cut in cuts), weights[-1]]
+    lefts, rights = (
+        [weights[0], *(cut.left for cut in cuts)],
+        [*(cut.right for cut in cuts), weights[-1]],
+    )
     ends = [graph.input, *(f"{vertex.name}:cut" for vertex in affine[1:-1]), graph.output]
     facts: list[CasesFact] = []
-    for number, (left, right, slope) in enumerate(zip(lefts, rights, chains[0].slopes, strict=True)):
+    for number, (left, right, slope) in enumerate(
+        zip(lefts, rights, chains[0].slopes, strict=True)
+    ):
         fact = _fact(ends[number], ends[number + 1], names[number], right, left, slope, nodes)
         if fact is None:
             return None
         facts.append(fact)
     if math.prod(fact.value / (1 + EXCESS) for fact in facts) > value * (1 + 1e-6):
         return None
-    joins = dict(zip((vertex.name for vertex in affine[1:-1]), zip(names, cuts, strict=False), strict=True))
+    joins = dict(
+        zip((vertex.name for vertex in affine[1:-1]), zip(names, cuts, strict=False), strict=True)
+    )
     return Proof(with_cuts(problem.slopes, joins), tuple(facts))
 
 
-def _fact(source: str, sink: str, name: str, a: Tensor, b: Tensor, slope: Between, nodes: int) -> CasesFact | None:
+def _fact(
+    source: str, sink: str, name: str, a: Tensor, b: Tensor, slope: Between, nodes: int
+) -> CasesFact | None:
     lo, hi = slope.lo.reshape(-1), slope.hi.reshape(-1)
     found = maximise_exact(a, b, lo, hi, nodes=nodes)
     count = sum(len(boxes.beta) for boxes in found.leaves)
@@ -106,19 +123,26 @@ class _Cases:
         pair, live = balanced(self.a, self.b, self.slope.lo.reshape(-1), self.slope.hi.reshape(-1))
         boxes = self._refined(pair, joined(list(self.found.leaves)))
         lo, hi = boxes.lo, boxes.hi
-        multipliers = [self._multipliers(pair, live, *row) for row in zip(lo, hi, boxes.tau, strict=True)]
+        multipliers = [
+            self._multipliers(pair, live, *row) for row in zip(lo, hi, boxes.tau, strict=True)
+        ]
         ends = torch.where(lo < hi, -1, (lo == pair.hi).long())
         return self._grown(list(range(len(lo))), ends, live, multipliers)
 
     def _refined(self, pair: Pair, boxes: Boxes) -> Boxes:
-        """Multipliers that prove the bound of every box themselves: some were settled by what their parents knew."""
+        """Multipliers that prove the bound of every box themselves: some were settled by what their
+        parents knew."""
         core = condensed(pair)
         target = self.found.upper.value * 2.0**-pair.exponent * (1 + EXCESS / 4)
         return minimise(
-            Gram(core.a, core.b), replace(boxes, bound=torch.full_like(boxes.bound, math.inf)), Goal(target)
+            Gram(core.a, core.b),
+            replace(boxes, bound=torch.full_like(boxes.bound, math.inf)),
+            Goal(target),
         )
 
-    def _grown(self, rows: list[int], ends: Tensor, live: Tensor, leaves: list[Tensor]) -> Fork | Leaf:
+    def _grown(
+        self, rows: list[int], ends: Tensor, live: Tensor, leaves: list[Tensor]
+    ) -> Fork | Leaf:
         """A slope that is at an end in all these boxes divides them, until one is left."""
         if len(rows) == 1:
             return Leaf({self.name: leaves[rows[0]]})
@@ -129,11 +153,14 @@ class _Cases:
         return Fork(self.name, int(live[entry]), low, high)
 
     def _multipliers(self, pair: Pair, live: Tensor, lo: Tensor, hi: Tensor, tau: Tensor) -> Tensor:
-        """lam = value / (r t), from M(t) of `seqlip.multipliers`; what hardly bends, or is dead, is held."""
+        """lam = value / (r t), from M(t) of `seqlip.multipliers`; what hardly bends, or is dead, is
+        held."""
         size, reach = self.a.square().sum(0), self.b.square().sum(1)
         held = HOLD * len(size) * size
         value = self.found.upper.value * (1 + EXCESS / 2)
-        dead = value**2 / (HOLD * reach.clamp(min=2.0**-300) * self.slope.hi.reshape(-1).square().clamp(min=1e-300))
+        dead = value**2 / (
+            HOLD * reach.clamp(min=2.0**-300) * self.slope.hi.reshape(-1).square().clamp(min=1e-300)
+        )
         result = torch.where(size > 0, held, dead).clamp(min=2.0**-200, max=2.0**200)
         scale = pair.a.square().sum(0) / size[live]
         _, r = centred(lo, hi)
@@ -143,14 +170,19 @@ class _Cases:
 
 
 def with_cuts(graph: SlopeGraph, before: Mapping[str, tuple[str, Cut]]) -> SlopeGraph:
-    """The graph with layers computed through their cuts as well, from where the next operation reads them.
+    """The graph with layers computed through their cuts as well, from where the next operation
+    reads them.
 
     `before` gives for each of these layers the operation whose result it reads, and the cut.
     """
     vertices: list[Vertex] = []
     for vertex in graph:
-        joined = {e.source for e in vertex.edges} & set(before) if not vertex.is_affine else set[str]()
-        edges = tuple(Edge(f"{e.source}:joined", e.slope) if e.source in joined else e for e in vertex.edges)
+        joined = (
+            {e.source for e in vertex.edges} & set(before) if not vertex.is_affine else set[str]()
+        )
+        edges = tuple(
+            Edge(f"{e.source}:joined", e.slope) if e.source in joined else e for e in vertex.edges
+        )
         vertices.append(replace(vertex, edges=edges))
         if vertex.name in before:
             source, cut = before[vertex.name]
@@ -168,7 +200,10 @@ def _cut_vertices(source: Vertex, layer: Vertex, cut: Cut) -> list[Vertex]:
     wide = torch.cat([cut.left, cut.gain * torch.eye(m, dtype=torch.float64)], 1)
     shaped = Incidence(lambda x: x.reshape(layer.shape), (m,))
     return [
-        _vertex(f"{name}:q", (source.name, compose(Dense(cut.right), Incidence(torch.flatten, source.shape)))),
+        _vertex(
+            f"{name}:q",
+            (source.name, compose(Dense(cut.right), Incidence(torch.flatten, source.shape))),
+        ),
         _vertex(f"{name}:rest", (name, flat), (f"{name}:q", Dense(-cut.left))),
         _vertex(f"{name}:cut", (f"{name}:q", above), (f"{name}:rest", compose(below, shrink))),
         _vertex(f"{name}:joined", (f"{name}:cut", compose(shaped, Dense(wide)))),
@@ -177,4 +212,9 @@ def _cut_vertices(source: Vertex, layer: Vertex, cut: Cut) -> list[Vertex]:
 
 def _vertex(name: str, *parts: tuple[str, Operator]) -> Vertex:
     shape = parts[0][1].out_shape
-    return Vertex(name, shape, tuple(Edge(s, Exact(operator)) for s, operator in parts), Interval.everywhere(shape))
+    return Vertex(
+        name,
+        shape,
+        tuple(Edge(s, Exact(operator)) for s, operator in parts),
+        Interval.everywhere(shape),
+    )

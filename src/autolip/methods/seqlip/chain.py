@@ -1,4 +1,5 @@
-"""SeqLip of a whole chain: a product over its layers of slopes, each an inner problem between two cut layers."""
+"""SeqLip of a whole chain: a product over its layers of slopes, each an inner problem between two
+cut layers."""
 
 import math
 import time
@@ -32,8 +33,8 @@ class ChainBound:
 class Chain:
     """One chain being bounded, layer by layer; `until` is when the work should end.
 
-    Each layer of slopes gets an equal part of the time that is left.  Layers that are not cut by then are bounded by
-    their norms.
+    Each layer of slopes gets an equal part of the time that is left.  Layers that are not cut by
+    then are bounded by their norms.
     """
 
     splitter: Splitter
@@ -45,7 +46,8 @@ class Chain:
     remarks: list[str] = field(default_factory=list)
 
     def bound(self, stretch: Stretch) -> ChainBound | Refusal:
-        """L <= prod_k  max_{s in slopes_k} || right_{k+1} diag(s) left_k ||, times the outer factors of the ends."""
+        """L <= prod_k  max_{s in slopes_k} || right_{k+1} diag(s) left_k ||, times the outer
+        factors of the ends."""
         total: Upper | Estimate = ONE if self.splitter.residual else Estimate(1.0)
         left: Factor | None = None
         for number, block in enumerate(stretch.blocks):
@@ -54,7 +56,9 @@ class Chain:
                 return split
             if left is not None and split.right is not None:
                 remaining = len(stretch.slopes) - number + 1
-                total = times(total, self._between(left, stretch.slopes[number - 1], split.right, remaining))
+                total = times(
+                    total, self._between(left, stretch.slopes[number - 1], split.right, remaining)
+                )
             total, left = times(total, split.outer), split.left
         return ChainBound(total, self.complete, tuple(self.remarks))
 
@@ -82,7 +86,9 @@ class Chain:
     def expired(self) -> bool:
         return self._seconds <= 0
 
-    def _between(self, left: Factor, slopes: Between, right: Factor, remaining: int) -> Upper | Estimate:
+    def _between(
+        self, left: Factor, slopes: Between, right: Factor, remaining: int
+    ) -> Upper | Estimate:
         """max over s of || right diag(s) left ||."""
         lo, hi = slopes.lo.reshape(-1), slopes.hi.reshape(-1)
         slope = Upper(largest_slope(lo, hi))
@@ -118,7 +124,9 @@ def whole_norm(factor: Factor) -> Upper:
     return (factor.norm * factor.norm + factor.scale * factor.scale).sqrt()
 
 
-def estimated(inner: Estimate, below: tuple[Upper, Upper], above: tuple[Upper, Upper], slope: Upper) -> Estimate:
+def estimated(
+    inner: Estimate, below: tuple[Upper, Upper], above: tuple[Upper, Upper], slope: Upper
+) -> Estimate:
     """What the bound of `truncated_bound` would be if the estimate were one."""
     (p, f), (q, g) = ((norm.value, scale.value) for norm, scale in (below, above))
     d = slope.value

@@ -1,4 +1,5 @@
-"""Orthogonal reduction of a pair to at most as many rows and columns as neurons, with its rounding errors."""
+"""Orthogonal reduction of a pair to at most as many rows and columns as neurons, with its rounding
+errors."""
 
 from dataclasses import dataclass
 
@@ -13,7 +14,8 @@ from autolip.values import round_up
 
 @dataclass(frozen=True)
 class Core:
-    """max || A' diag(s) B' || <= factor * max || A diag(s) B || + addend, for every box within the pair's."""
+    """max || A' diag(s) B' || <= factor * max || A diag(s) B || + addend, for every box within the
+    pair's."""
 
     a: Float[Tensor, "p n"]
     b: Float[Tensor, "n q"]
@@ -26,10 +28,12 @@ class Core:
 
 
 def condensed(pair: Pair) -> Core:
-    """The core of a pair: the triangular factors of A and B^T where these have more rows than columns.
+    """The core of a pair: the triangular factors of A and B^T where these have more rows than
+    columns.
 
-    With A = Q R + F, || A diag(s) B || <= ||Q|| || R diag(s) B || + sum_i |f_i| |s_i| |b_i|: the two errors, the defect
-    of Q^T Q and the residual F, are computed with their own rounding bounds, so nothing is asked of the QR code.
+    With A = Q R + F, || A diag(s) B || <= ||Q|| || R diag(s) B || + sum_i |f_i| |s_i| |b_i|: the
+    two errors, the defect of Q^T Q and the residual F, are computed with their own rounding bounds,
+    so nothing is asked of the QR code.
     """
     a, left, fa = _triangle(pair.a)
     bt, right, fb = _triangle(pair.b.T)
@@ -37,12 +41,18 @@ def condensed(pair: Pair) -> Core:
         return Core(pair.a, pair.b, 1.0, 0.0)
     s = pair.largest_slopes
     norm = torch.linalg.vector_norm
-    extra = (fa * s * norm(pair.b, dim=1)).sum().item() * right + (norm(a, dim=0) * s * fb).sum().item() * left
+    extra = (fa * s * norm(pair.b, dim=1)).sum().item() * right + (
+        norm(a, dim=0) * s * fb
+    ).sum().item() * left
     growth = 1 + gamma(2 * sum(pair.a.shape) + 2 * sum(pair.b.shape) + 16)
-    return Core(a, bt.T.contiguous(), left * right * growth, 2 * left * right * extra * growth + UNDERFLOW)
+    return Core(
+        a, bt.T.contiguous(), left * right * growth, 2 * left * right * extra * growth + UNDERFLOW
+    )
 
 
-def _triangle(matrix: Float[Tensor, "m n"]) -> tuple[Float[Tensor, "k n"], float, Float[Tensor, " n"]]:
+def _triangle(
+    matrix: Float[Tensor, "m n"],
+) -> tuple[Float[Tensor, "k n"], float, Float[Tensor, " n"]]:
     """R, an upper bound on ||Q||, and upper bounds on the column norms of matrix - Q R."""
     m, n = matrix.shape
     if m <= n:

@@ -20,20 +20,26 @@ def enumerate_patterns(
     *,
     batch: int = 4096,
 ) -> tuple[Estimate, Float[Tensor, " n"]]:
-    """max over the 2^k patterns of || A diag(s) B ||_2 by as many singular value decompositions, and where it is.
+    """max over the 2^k patterns of || A diag(s) B ||_2 by as many singular value decompositions,
+    and where it is.
 
-    k counts the neurons with a choice.  Accurate to the rounding of the decompositions, which no bound accounts for.
-    Raises InputError for k above LARGEST, or where the arguments make no problem.
+    k counts the neurons with a choice.  Accurate to the rounding of the decompositions, which no
+    bound accounts for. Raises InputError for k above LARGEST, or where the arguments make no
+    problem.
     """
     pair, live = balanced(a, b, lo, hi)
     free = (pair.lo < pair.hi).nonzero().flatten()
     if len(free) > LARGEST:
-        raise InputError(f"2^{len(free)} patterns are too many: use maximise_exact beyond {LARGEST} neurons")
+        raise InputError(
+            f"2^{len(free)} patterns are too many: use maximise_exact beyond {LARGEST} neurons"
+        )
     best, value = pair.hi.clone(), 0.0
     for first in range(0, 2 ** len(free), batch) if pair.width else ():
         codes = torch.arange(first, min(first + batch, 2 ** len(free)))
         s = pair.hi.expand(len(codes), -1).clone()
-        s[:, free] = torch.where((codes[:, None] >> torch.arange(len(free))) & 1 == 1, pair.lo[free], pair.hi[free])
+        s[:, free] = torch.where(
+            (codes[:, None] >> torch.arange(len(free))) & 1 == 1, pair.lo[free], pair.hi[free]
+        )
         norms = torch.linalg.svdvals((pair.a * s[:, None, :]) @ pair.b)[:, 0]
         if norms.max().item() > value:
             best, value = s[norms.argmax()], norms.max().item()

@@ -1,6 +1,7 @@
 """Ways to treat the inner problem  max || A diag(s) B ||_2  over lo <= s <= hi: one name each.
 
-Those that prove return an `Upper`, those that search an `Estimate`; what follows from an `Estimate` remains one.
+Those that prove return an `Upper`, those that search an `Estimate`; what follows from an `Estimate`
+remains one.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,8 @@ from autolip.values import Estimate, Upper
 
 @dataclass(frozen=True)
 class Effort:
-    """How hard to try: boxes of branch and bound, climbs of local search, a `time.monotonic()` moment, the seed."""
+    """How hard to try: boxes of branch and bound, climbs of local search, a `time.monotonic()`
+    moment, the seed."""
 
     nodes: int = 1_000_000
     restarts: int = 8
@@ -27,7 +29,8 @@ class Effort:
 
 @dataclass(frozen=True)
 class Maximum:
-    """A value of the inner problem; `complete` where no budget cut it short, `remark` for the user."""
+    """A value of the inner problem; `complete` where no budget cut it short, `remark` for the
+    user."""
 
     value: Upper | Estimate
     complete: bool = True
@@ -39,11 +42,15 @@ Inner = Callable[[Tensor, Tensor, Tensor, Tensor, Effort], Maximum]
 
 
 def _exact(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maximum:
-    found = maximise_exact(a, b, lo, hi, nodes=effort.nodes, deadline=effort.deadline, seed=effort.seed)
+    found = maximise_exact(
+        a, b, lo, hi, nodes=effort.nodes, deadline=effort.deadline, seed=effort.seed
+    )
     if found.finished:
         return Maximum(found.upper)
     excess = found.upper.value / found.attained - 1 if found.attained else float("inf")
-    remark = f"{len(lo)} neurons: {100 * excess:.2g}% above an attained value after {found.nodes} boxes"
+    remark = (
+        f"{len(lo)} neurons: {100 * excess:.2g}% above an attained value after {found.nodes} boxes"
+    )
     return Maximum(found.upper, False, remark)
 
 
@@ -59,7 +66,10 @@ def _greedy(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Max
 
 
 def _sdp(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maximum:
-    found, product = layer_bound(a, b, lo, hi, effort.deadline, effort.seed), product_bound(a, b, lo, hi)
+    found, product = (
+        layer_bound(a, b, lo, hi, effort.deadline, effort.seed),
+        product_bound(a, b, lo, hi),
+    )
     if isinstance(found, Upper):
         return Maximum(Upper.least([found, product]))
     return Maximum(product, False, f"{len(lo)} neurons: {found}")
@@ -70,5 +80,11 @@ def _best(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maxim
     return (_exact if order <= NEWTON_ORDER else _relaxed)(a, b, lo, hi, effort)
 
 
-INNER: dict[str, Inner] = {"best": _best, "exact": _exact, "greedy": _greedy, "relaxed": _relaxed, "sdp": _sdp}
+INNER: dict[str, Inner] = {
+    "best": _best,
+    "exact": _exact,
+    "greedy": _greedy,
+    "relaxed": _relaxed,
+    "sdp": _sdp,
+}
 """`best`: exact within the budget on small pairs, relaxed on others."""

@@ -1,12 +1,14 @@
 """max_s || A diag(s) B || by branch and bound over activation patterns, certified and anytime.
 
-A node is a box of slopes; its bound is the least multiplier bound (see multipliers), proved by a Cholesky
-factorisation.  Children inherit the multipliers of their parent, which remain feasible: a smaller box makes M(t)
-smaller.  The neuron to split is the one on whose indecision the bound depends most.  At every moment
+A node is a box of slopes; its bound is the least multiplier bound (see multipliers), proved by a
+Cholesky factorisation.  Children inherit the multipliers of their parent, which remain feasible: a
+smaller box makes M(t) smaller.  The neuron to split is the one on whose indecision the bound
+depends most.  At every moment
 
     max over the open and the closed nodes of their proved bounds
 
-is an upper bound on the maximum over the whole box: stopping early costs tightness, never soundness.
+is an upper bound on the maximum over the whole box: stopping early costs tightness, never
+soundness.
 """
 
 import heapq
@@ -29,15 +31,17 @@ from autolip.methods.seqlip.pair import Pair, balanced
 from autolip.values import Upper
 
 WIDEST = 1024
-"""Greatest number of rows and columns together (after an orthogonal reduction) for which boxes are split."""
+"""Greatest number of rows and columns together (after an orthogonal reduction) for which boxes are
+split."""
 
 
 @dataclass(frozen=True)
 class ExactOutcome:
     """`attained` <= max_s || A diag(s) B || <= `upper`, both proved.
 
-    `finished`: they agree to the tolerance, or to the rounding of the proof where that is coarser (of order 1e-12 of
-    the largest terms at width 30).  `pattern` (n) holds the slopes that attain; `nodes` counts the boxes bounded.
+    `finished`: they agree to the tolerance, or to the rounding of the proof where that is coarser
+    (of order 1e-12 of the largest terms at width 30).  `pattern` (n) holds the slopes that attain;
+    `nodes` counts the boxes bounded.
     """
 
     upper: Upper
@@ -46,7 +50,8 @@ class ExactOutcome:
     nodes: int
     finished: bool
     leaves: tuple[Boxes, ...] = field(default=(), repr=False)
-    """Boxes that cover everything and are each at most `upper`, of neurons in balanced units; () if none were split."""
+    """Boxes that cover everything and are each at most `upper`, of neurons in balanced units; () if
+    none were split."""
 
 
 def maximise_exact(
@@ -63,12 +68,14 @@ def maximise_exact(
 ) -> ExactOutcome:
     """Proved bracket on max || A diag(s) B ||_2 over lo <= s <= hi, closed to a relative tolerance.
 
-    Stops after about `nodes` boxes or at the `time.monotonic()` moment `deadline`; the upper bound is proved all the
-    same.  Pairs wider than WIDEST are not split: the bracket is that of `relax` and `maximise_greedy`.
-    Raises InputError where the arguments make no problem.
+    Stops after about `nodes` boxes or at the `time.monotonic()` moment `deadline`; the upper bound
+    is proved all the same.  Pairs wider than WIDEST are not split: the bracket is that of `relax`
+    and `maximise_greedy`. Raises InputError where the arguments make no problem.
     """
     if not 0 < tolerance < 1:
-        raise InputError(f"the tolerance lies between 0 and 1, not {tolerance}: pass the relative gap to close")
+        raise InputError(
+            f"the tolerance lies between 0 and 1, not {tolerance}: pass the relative gap to close"
+        )
     pair, live = balanced(a, b, lo, hi)
     pattern = lo.detach().to(torch.float64).clone()
     if not pair.width:
@@ -76,16 +83,28 @@ def maximise_exact(
     core = condensed(pair)
     if core.a.shape[0] + core.b.shape[1] > WIDEST:
         return _unsplit(a, b, lo, hi, tolerance, seed)
-    tree = _Tree(pair, core, _Budget(nodes, math.inf if deadline is None else deadline), tolerance, batch, seed)
+    tree = _Tree(
+        pair,
+        core,
+        _Budget(nodes, math.inf if deadline is None else deadline),
+        tolerance,
+        batch,
+        seed,
+    )
     finished = tree.run()
     pattern[live] = torch.where(tree.high, hi.to(torch.float64)[live], pattern[live])
-    upper = Upper.least([Upper(pair.upward(core.upward(tree.bound()))), product_bound(a, b, lo, hi)])
+    upper = Upper.least(
+        [Upper(pair.upward(core.upward(tree.bound()))), product_bound(a, b, lo, hi)]
+    )
     attained = min(pair.downward(tree.attained), upper.value)
     return ExactOutcome(upper, attained, pattern, tree.count, finished, tree.leaves())
 
 
-def _unsplit(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, tolerance: float, seed: int) -> ExactOutcome:
-    """The bracket of the relaxation and of the local search alone, for a pair too wide to branch on."""
+def _unsplit(
+    a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, tolerance: float, seed: int
+) -> ExactOutcome:
+    """The bracket of the relaxation and of the local search alone, for a pair too wide to branch
+    on."""
     upper = relax(a, b, lo, hi)
     _, pattern = maximise_greedy(a, b, lo, hi, seed=seed, restarts=2)
     pair, live = balanced(a, b, lo, hi)
@@ -144,7 +163,9 @@ class _Tree:
         root = Boxes.root(self.gram, self.pair.lo, self.pair.hi)
         c, r = centred(root.lo, root.hi)
         self.rounding = 2 * self.gram.slack(c, r, root.tau.exp(), root.beta).item()
-        root.bound[0] = certified(self.gram, self.pair, power_multipliers(self.gram, self.pair, steps=40))
+        root.bound[0] = certified(
+            self.gram, self.pair, power_multipliers(self.gram, self.pair, steps=40)
+        )
         self._bounded(root)
         while self.heap and not self.budget.spent(self.count):
             parents = [heapq.heappop(self.heap)[2] for _ in range(min(self.batch, len(self.heap)))]
@@ -154,7 +175,9 @@ class _Tree:
     def _bounded(self, boxes: Boxes) -> None:
         """Bound new boxes; keep those that may hold more than what is attained."""
         floor = max(1e-11, 4 * self.rounding / max(self.attained, 1e-300))
-        boxes = minimise(self.gram, boxes, Goal(self.target, floor=floor, deadline=self.budget.deadline))
+        boxes = minimise(
+            self.gram, boxes, Goal(self.target, floor=floor, deadline=self.budget.deadline)
+        )
         self.count += len(boxes.beta)
         self._offer_rounded(boxes)
         decided = ~boxes.free().any(1) | (boxes.bound <= self.target)
@@ -170,7 +193,9 @@ class _Tree:
         middle = (boxes.lo + boxes.hi) / 2
         known = boxes.lo == boxes.hi
         high = torch.where(known, middle >= (self.pair.lo + self.pair.hi) / 2, boxes.lean > 0)
-        norms = torch.linalg.matrix_norm((self.core.a * self.pair.slopes(high)[:, None, :]) @ self.core.b, 2)
+        norms = torch.linalg.matrix_norm(
+            (self.core.a * self.pair.slopes(high)[:, None, :]) @ self.core.b, 2
+        )
         best = int(norms.argmax())
         if norms[best].item() > self.attained:
             self._offer(high[best])
@@ -185,13 +210,19 @@ class _Tree:
 
 def joined(parts: list[Boxes]) -> Boxes:
     """All boxes of several batches."""
-    return Boxes(*(torch.cat(columns) for columns in zip(*(vars(part).values() for part in parts), strict=True)))
+    return Boxes(
+        *(
+            torch.cat(columns)
+            for columns in zip(*(vars(part).values() for part in parts), strict=True)
+        )
+    )
 
 
 def _split(boxes: Boxes) -> Boxes:
     """Two children for each box: the neuron of greatest loss at its upper and at its lower slope.
 
-    Their multipliers stay feasible; beta starts higher by that loss, well inside, or the first steps would be short.
+    Their multipliers stay feasible; beta starts higher by that loss, well inside, or the first
+    steps would be short.
     """
     row = torch.arange(len(boxes.beta))
     loss, chosen = torch.where(boxes.free(), boxes.loss, -math.inf).max(1)

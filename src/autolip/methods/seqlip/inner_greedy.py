@@ -1,12 +1,14 @@
 """max_s || A diag(s) B || by local search over activation patterns: an estimate from below.
 
-Greedy SeqLip (Virmaux and Scaman, NeurIPS 2018, section 5) flips the neuron that helps most until none does.  Two
-moves do the same here.  With u, sigma, v the leading singular triple of M = A diag(s) B,
+Greedy SeqLip (Virmaux and Scaman, NeurIPS 2018, section 5) flips the neuron that helps most until
+none does.  Two moves do the same here.  With u, sigma, v the leading singular triple of M = A
+diag(s) B,
 
     sigma_1(M + sum_i d_i a_i b_i^T)  >=  sigma + sum_i d_i (u.a_i) (v.b_i),
 
-so that all flips with a positive term may be made at once; where none is left, the secular equation of every single
-flip (see secular) tells the norm after it, and the best is made by a rank-one update.
+so that all flips with a positive term may be made at once; where none is left, the secular equation
+of every single flip (see secular) tells the norm after it, and the best is made by a rank-one
+update.
 """
 
 import time
@@ -23,10 +25,12 @@ from autolip.methods.seqlip.secular import CHUNK, best_flip, helpful_flips
 from autolip.values import Estimate
 
 _DECOMPOSED = 1024
-"""Greatest smaller side of M for which every singular triple is computed: beyond, joint flips only."""
+"""Greatest smaller side of M for which every singular triple is computed: beyond, joint flips
+only."""
 
 _WIDE, _ENOUGH = 4096, 1e-6
-"""On more neurons than this, a look at all of them that gains less than this (relatively) is the last."""
+"""On more neurons than this, a look at all of them that gains less than this (relatively) is the
+last."""
 
 
 def maximise_greedy(
@@ -41,10 +45,10 @@ def maximise_greedy(
 ) -> tuple[Estimate, Float[Tensor, " n"]]:
     """A local maximum of || A diag(s) B ||_2 over lo <= s <= hi, and the slopes that attain it.
 
-    The best of `restarts` climbs, which start from all upper slopes, from the leading singular directions of the
-    midpoint, and at random; the same seed gives the same answer, unless the
-    `time.monotonic()` moment `deadline` ends the search after fewer.  Raises InputError where the arguments make no
-    problem.  Memory: a copy of A and of B, and working arrays of 32 MiB.
+    The best of `restarts` climbs, which start from all upper slopes, from the leading singular
+    directions of the midpoint, and at random; the same seed gives the same answer, unless the
+    `time.monotonic()` moment `deadline` ends the search after fewer.  Raises InputError where the
+    arguments make no problem.  Memory: a copy of A and of B, and working arrays of 32 MiB.
     """
     if restarts < 1:
         raise InputError(f"greedy search needs a start: pass restarts >= 1, not {restarts}")
@@ -62,12 +66,17 @@ def maximise_greedy(
     return Estimate(pair.downward(value)), pattern
 
 
-def starts(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, seed: int, number: int) -> Iterator[Bool[Tensor, " n"]]:
-    """All upper slopes; both patterns of the leading singular directions at the midpoint, in turn; random ones."""
+def starts(
+    a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, seed: int, number: int
+) -> Iterator[Bool[Tensor, " n"]]:
+    """All upper slopes; both patterns of the leading singular directions at the midpoint, in turn;
+    random ones."""
     n = len(lo)
     if number > 0:
         yield torch.ones(n, dtype=torch.bool)
-    directions = min(max(0, (number - 1) // 3), *product(a, b, (lo + hi) / 2).shape) if number > 1 else 0
+    directions = (
+        min(max(0, (number - 1) // 3), *product(a, b, (lo + hi) / 2).shape) if number > 1 else 0
+    )
     if directions:
         u, _, vh = _leading(product(a, b, (lo + hi) / 2), directions)
         for k in range(directions):
@@ -102,12 +111,17 @@ def climb(
 
 
 def _single_flips(
-    a: Tensor, b: Tensor, box: tuple[Tensor, Tensor], high: Bool[Tensor, " n"], few: Tensor, m: Float[Tensor, "p q"]
+    a: Tensor,
+    b: Tensor,
+    box: tuple[Tensor, Tensor],
+    high: Bool[Tensor, " n"],
+    few: Tensor,
+    m: Float[Tensor, "p q"],
 ) -> Float[Tensor, "p q"]:
     """The best flip among a few neurons, as long as one helps; `high` is changed in place.
 
-    What the secular equation promises is compared with the norm itself: where singular values coincide its rounding
-    shows a gain in flipping one neuron there and back again.
+    What the secular equation promises is compared with the norm itself: where singular values
+    coincide its rounding shows a gain in flipping one neuron there and back again.
     """
     lo, hi = box
     value = torch.linalg.matrix_norm(m, 2)
@@ -125,9 +139,14 @@ def _single_flips(
 
 
 def _joint_flips(
-    a: Tensor, b: Tensor, box: tuple[Tensor, Tensor], high: Bool[Tensor, " n"], m: Float[Tensor, "p q"]
+    a: Tensor,
+    b: Tensor,
+    box: tuple[Tensor, Tensor],
+    high: Bool[Tensor, " n"],
+    m: Float[Tensor, "p q"],
 ) -> tuple[Float[Tensor, "p q"], float]:
-    """Flip every neuron with a positive first-order gain while the norm grows; `high` is changed in place."""
+    """Flip every neuron with a positive first-order gain while the norm grows; `high` is changed in
+    place."""
     lo, hi = box
     u, s, vh = _leading(m, 1)
     while True:

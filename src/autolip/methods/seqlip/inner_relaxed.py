@@ -3,10 +3,10 @@
 * product:      ||A|| ||B|| max_i max(|lo_i|, |hi_i|);
 * midpoint:     ||A diag(c) B|| + ||A diag(sqrt r)|| ||diag(sqrt r) B||,  slopes in [c - r, c + r];
 * Theorem 3:    see theorem3, with the singular values of the pair itself;
-* multipliers:  lambda_max(M(t)), see multipliers: t from the vector power method, and the optimal t up to a width of
-                about a hundred.  The method gives each neuron a vector of R^k: with X (q, k), v = B X,
-                z = c v + r |v| p/|p|, p = A^T A z, the multipliers t_i = |v_i|/|p_i| are
-                optimal for the X that they came from.
+* multipliers:  lambda_max(M(t)), see multipliers: t from the vector power method, and the optimal t
+                up to a width of about a hundred.  The method gives each neuron a vector of R^k:
+                with X (q, k), v = B X, z = c v + r |v| p/|p|, p = A^T A z, the multipliers t_i =
+                |v_i|/|p_i| are optimal for the X that they came from.
 """
 
 import math
@@ -38,8 +38,14 @@ _FACTORISED = 8192
 """Greatest p + q for which M(t) is formed and factorised (0.5 GiB)."""
 
 
-def relax(a: Float[Tensor, "p n"], b: Float[Tensor, "n q"], lo: Float[Tensor, " n"], hi: Float[Tensor, " n"]) -> Upper:
-    """Upper bound, proved, on max || A diag(s) B ||_2 over lo <= s <= hi; never above the product bound.
+def relax(
+    a: Float[Tensor, "p n"],
+    b: Float[Tensor, "n q"],
+    lo: Float[Tensor, " n"],
+    hi: Float[Tensor, " n"],
+) -> Upper:
+    """Upper bound, proved, on max || A diag(s) B ||_2 over lo <= s <= hi; never above the product
+    bound.
 
     Raises InputError where the arguments make no problem.  Cost: n (p + q)^2 multiply-adds a step.
     """
@@ -53,12 +59,15 @@ def relaxed_until(
     hi: Float[Tensor, " n"],
     deadline: float | None = None,
 ) -> tuple[Upper, bool]:
-    """The least of the bounds but the first that are had until a `time.monotonic()` moment, and whether all were."""
+    """The least of the bounds but the first that are had until a `time.monotonic()` moment, and
+    whether all were."""
     pair, _ = balanced(a, b, lo, hi)
     if not pair.width:
         return Upper(0.0), True
     if len(a) == b.shape[1] == 1:
-        return Upper(pair.upward(greatest_alignment(pair.a[0], pair.b[:, 0], pair.lo, pair.hi)[1])), True
+        return Upper(
+            pair.upward(greatest_alignment(pair.a[0], pair.b[:, 0], pair.lo, pair.hi)[1])
+        ), True
     best = INFINITE
     for seconds, bound in _stages(pair):
         if deadline is not None and time.monotonic() + seconds > deadline:
@@ -72,10 +81,16 @@ def _stages(pair: Pair) -> Iterator[tuple[float, Callable[[], list[Upper]]]]:
     n, p, q = pair.width, min(len(pair.a), pair.width), min(pair.b.shape[1], pair.width)
     sides = len(pair.a) * p**2 + pair.b.shape[1] * q**2
     if max(p, q) <= _DECOMPOSED:
-        yield 2 * sides / RATE, lambda: [_raised(pair, theorem3_bound(pair.a, pair.b, pair.lo, pair.hi))]
+        yield (
+            2 * sides / RATE,
+            lambda: [_raised(pair, theorem3_bound(pair.a, pair.b, pair.lo, pair.hi))],
+        )
     yield 2 * sides / RATE, lambda: [Upper(pair.upward(_midpoint(pair)))]
     if p + q <= _FACTORISED:
-        yield (2 * sides + 2 * n * (p + q) ** 2 + 2 * (p + q) ** 3) / RATE, lambda: _by_multipliers(pair)
+        yield (
+            (2 * sides + 2 * n * (p + q) ** 2 + 2 * (p + q) ** 3) / RATE,
+            lambda: _by_multipliers(pair),
+        )
 
 
 def _raised(pair: Pair, bound: Upper) -> Upper:
@@ -83,7 +98,10 @@ def _raised(pair: Pair, bound: Upper) -> Upper:
 
 
 def product_bound(
-    a: Float[Tensor, "p n"], b: Float[Tensor, "n q"], lo: Float[Tensor, " n"], hi: Float[Tensor, " n"]
+    a: Float[Tensor, "p n"],
+    b: Float[Tensor, "n q"],
+    lo: Float[Tensor, " n"],
+    hi: Float[Tensor, " n"],
 ) -> Upper:
     """||A|| ||B|| max_i max(|lo_i|, |hi_i|), proved."""
     largest = torch.maximum(lo.abs(), hi.abs()).to(torch.float64)
@@ -103,7 +121,9 @@ def _midpoint(pair: Pair) -> float:
 
 def _scaled(matrix: Tensor) -> Upper:
     """The norm of a matrix each of whose entries has two rounding errors."""
-    return norm_bound(matrix) + Upper(8 * UNIT * torch.linalg.vector_norm(matrix).item() + UNDERFLOW)
+    return norm_bound(matrix) + Upper(
+        8 * UNIT * torch.linalg.vector_norm(matrix).item() + UNDERFLOW
+    )
 
 
 def _by_multipliers(pair: Pair) -> list[Upper]:
@@ -112,14 +132,21 @@ def _by_multipliers(pair: Pair) -> list[Upper]:
     gram = Gram(core.a, core.b)
     values = [certified(gram, pair, power_multipliers(gram, pair))]
     if gram.order <= NEWTON_ORDER and pair.width <= 2 * NEWTON_ORDER:
-        values.append(minimise(gram, Boxes.root(gram, pair.lo, pair.hi), Goal(0.0, gap=0.0, floor=1e-9)).bound.item())
+        values.append(
+            minimise(
+                gram, Boxes.root(gram, pair.lo, pair.hi), Goal(0.0, gap=0.0, floor=1e-9)
+            ).bound.item()
+        )
     return [Upper(pair.upward(core.upward(value))) for value in values]
 
 
-def power_multipliers(gram: Gram, pair: Pair, *, steps: int = 100, rank: int = 8, seed: int = 0) -> Float[Tensor, " n"]:
+def power_multipliers(
+    gram: Gram, pair: Pair, *, steps: int = 100, rank: int = 8, seed: int = 0
+) -> Float[Tensor, " n"]:
     """Multipliers t of the vector power method; any positive t is valid.
 
-    Cost: 4 n (p + q) rank multiply-adds a step.  A neuron without signal gets its share from a floor of 1e-6.
+    Cost: 4 n (p + q) rank multiply-adds a step.  A neuron without signal gets its share from a
+    floor of 1e-6.
     """
     number = torch.float32 if gram.order > NEWTON_ORDER else torch.float64
     c, r = (x[:, None].to(number) for x in centred(pair.lo, pair.hi))

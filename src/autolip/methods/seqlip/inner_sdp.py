@@ -31,15 +31,22 @@ def layer_bound(
     deadline: float | None = None,
     seed: int = 0,
 ) -> Upper | Refusal:
-    """Upper bound on max || A diag(s) B ||_2 over lo <= s <= hi: the least value for which LipSDP's H is proved."""
+    """Upper bound on max || A diag(s) B ||_2 over lo <= s <= hi: the least value for which LipSDP's
+    H is proved."""
     graph = without_fixed(_network(a, b, lo, hi))
     constraints = constraints_of(graph)
     if isinstance(constraints, Refusal):
         return constraints
     left = SECONDS if deadline is None else max(deadline - time.monotonic(), 0.0)
     effort = Effort.within(left, TOLERANCE, None, 0.01, 5000)
-    search = Search(graph, constraints, Norm.L2, Norm.L2, effort, NormOptions(seed=seed, proved_only=True)).run()
-    return search.best.bound if search.best is not None else Refusal("; ".join(search.reasons) or "no time left")
+    search = Search(
+        graph, constraints, Norm.L2, Norm.L2, effort, NormOptions(seed=seed, proved_only=True)
+    ).run()
+    return (
+        search.best.bound
+        if search.best is not None
+        else Refusal("; ".join(search.reasons) or "no time left")
+    )
 
 
 def _network(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor) -> SlopeGraph:
@@ -53,4 +60,6 @@ def _network(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor) -> SlopeGraph:
 
 
 def _vertex(name: str, size: int, *edges: Edge) -> Vertex:
-    return Vertex(name, torch.Size([size]), edges, Interval.everywhere(torch.Size([size])), operation=name)
+    return Vertex(
+        name, torch.Size([size]), edges, Interval.everywhere(torch.Size([size])), operation=name
+    )

@@ -1,19 +1,22 @@
 """Upper bounds on max_s || A diag(s) B || by one positive multiplier per neuron.
 
-Write s_i = c_i + r_i e_i, |e_i| <= 1.  For unit vectors y, x with p = A^T y and v = B x, and any t_i > 0,
+Write s_i = c_i + r_i e_i, |e_i| <= 1.  For unit vectors y, x with p = A^T y and v = B x, and any
+t_i > 0,
 
-    y^T A diag(s) B x  =  sum_i s_i p_i v_i  <=  sum_i c_i p_i v_i + r_i (t_i p_i^2 + v_i^2 / t_i) / 2
+    y^T A diag(s) B x  =  sum_i s_i p_i v_i  <=  sum_i c_i p_i v_i + r_i (t_i p_i^2 + v_i^2 / t_i) /
+    2
 
                        =  1/2 (y, x)^T M(t) (y, x)  <=  lambda_max(M(t)),
 
     M(t) = [ A diag(r t) A^T    A diag(c) B      ]
            [ B^T diag(c) A^T    B^T diag(r/t) B  ].
 
-The least of these bounds is that of LipSDP-Neuron for one hidden layer (Fazlyab et al., NeurIPS 2019).
+The least of these bounds is that of LipSDP-Neuron for one hidden layer (Fazlyab et al., NeurIPS
+2019).
 
-Certificate.  Where the floating-point Cholesky factorisation of the computed S = beta I - M runs to completion, S + E
-is positive semidefinite (S. M. Rump, BIT 46, 2006, Theorem 2.3) for an E whose norm `Gram.slack` bounds, and
-beta + ||E|| is proved, whatever led to t and beta.
+Certificate.  Where the floating-point Cholesky factorisation of the computed S = beta I - M runs to
+completion, S + E is positive semidefinite (S. M. Rump, BIT 46, 2006, Theorem 2.3) for an E whose
+norm `Gram.slack` bounds, and beta + ||E|| is proved, whatever led to t and beta.
 """
 
 import math
@@ -64,7 +67,8 @@ class Gram:
         """At least ||E||: what rounding in M, in beta I - M and in its factorisation can amount to.
 
         |computed M - M| <= gamma |..| entry by entry, and the norms of the three blocks of absolute values are at
-        most sum r t |a|^2, sum r/t |b|^2 and sum |c| |a| |b|; the factorisation: at most gamma trace(S).
+        most sum r t |a|^2, sum r/t |b|^2 and sum |c| |a| |b|; the factorisation: at most gamma
+        trace(S).
         """
         n, m = self.a.shape[1], self.order
         a2, b2 = self.a.square().sum(0), self.b.square().sum(1)
@@ -72,9 +76,13 @@ class Gram:
         entries = diagonal + c.abs() @ (a2 * b2).sqrt()
         share = gamma(2 * m + 4) / (1 - gamma(2 * m + 4))
         trace = m * beta + diagonal
-        return ((gamma(n + 8) + 4 * UNIT) * entries + (share + 4 * UNIT) * trace) * (1 + 1e-9) + UNDERFLOW
+        return ((gamma(n + 8) + 4 * UNIT) * entries + (share + 4 * UNIT) * trace) * (
+            1 + 1e-9
+        ) + UNDERFLOW
 
-    def factorised(self, c: Tensor, r: Tensor, t: Tensor, beta: Tensor) -> tuple[Tensor, Bool[Tensor, " k"]]:
+    def factorised(
+        self, c: Tensor, r: Tensor, t: Tensor, beta: Tensor
+    ) -> tuple[Tensor, Bool[Tensor, " k"]]:
         """The Cholesky factors of beta I - M(t), and which factorisations ran to completion."""
         s = self.matrix(c, r, t).neg_()
         s.diagonal(dim1=1, dim2=2).add_(beta[:, None])

@@ -1,22 +1,26 @@
-"""The least multiplier bound, by a primal-dual interior-point method on many boxes of slopes at once.
+"""The least multiplier bound, by a primal-dual interior-point method on many boxes of slopes at
+once.
 
 With tau = log t, M(exp(tau)) is convex in tau for the order of symmetric matrices, so that
 
     minimise beta   subject to   S = beta I - M(exp(tau)) >= 0
 
-is a convex problem.  Any Z >= 0 of trace one bounds its optimum from below, by the least of <Z, M(t)> over t:
+is a convex problem.  Any Z >= 0 of trace one bounds its optimum from below, by the least of <Z,
+M(t)> over t:
 
     dual(Z) = 2 sum_i c_i n_i + r_i sqrt(p_i v_i),    p_i = a_i^T Z_yy a_i,  v_i = b_i^T Z_xx b_i,
     n_i = a_i^T Z_yx b_i.
 
-Each step solves the optimality conditions S Z = mu I, <Z, dM/dtau_i> = 0, trace Z = 1, linearised and symmetrised as
-by Helmberg, Rendl, Vanderbei and Wolkowicz (SIAM J. Optim. 6, 1996).  With P, V, N the Gram matrices of the vectors
-sqrt(r t) a_i and sqrt(r/t) b_i in the metric S^-1 and P', V', N' in the metric Z, its matrix is
+Each step solves the optimality conditions S Z = mu I, <Z, dM/dtau_i> = 0, trace Z = 1, linearised
+and symmetrised as by Helmberg, Rendl, Vanderbei and Wolkowicz (SIAM J. Optim. 6, 1996).  With P, V,
+N the Gram matrices of the vectors sqrt(r t) a_i and sqrt(r/t) b_i in the metric S^-1 and P', V', N'
+in the metric Z, its matrix is
 
     H = P o P' + V o V' - N o N' - (N o N')^T + diag(P' + V'),
 
-so that a step costs a few multiplications and factorisations of order p + q.  The search needs no proof: an iterate is
-accepted by its Cholesky factorisation alone, and that is the certificate (see multipliers).
+so that a step costs a few multiplications and factorisations of order p + q.  The search needs no
+proof: an iterate is accepted by its Cholesky factorisation alone, and that is the certificate (see
+multipliers).
 """
 
 import math
@@ -49,9 +53,9 @@ class Rows:
 class Boxes(Rows):
     """k boxes of slopes, with multipliers exp(tau) for which lambda_max(M) <= bound is proved.
 
-    `beta` is feasible for tau.  `dual` is at most the least bound over all multipliers.  `lean` (k, n) is the cosine
-    of a neuron's two vectors: 1 where the relaxation wants the upper slope, -1 the lower one; `loss` (k, n) is what
-    the bound owes to its indecision.
+    `beta` is feasible for tau.  `dual` is at most the least bound over all multipliers.  `lean` (k,
+    n) is the cosine of a neuron's two vectors: 1 where the relaxation wants the upper slope, -1 the
+    lower one; `loss` (k, n) is what the bound owes to its indecision.
     """
 
     lo: Float[Tensor, "k n"]
@@ -82,8 +86,9 @@ class Boxes(Rows):
 class Goal:
     """When a box needs no further step.
 
-    Its bound is at most `target`; or its dual value exceeds the target and its bound is within `gap` times the
-    distance to the target, so that more steps would not help; or its bound is within `floor` of its dual value.
+    Its bound is at most `target`; or its dual value exceeds the target and its bound is within
+    `gap` times the distance to the target, so that more steps would not help; or its bound is
+    within `floor` of its dual value.
     """
 
     target: float
@@ -99,7 +104,8 @@ class Goal:
 
 
 def minimise(gram: Gram, boxes: Boxes, goal: Goal) -> Boxes:
-    """Steps on the multipliers of every box until its goal is met or the deadline passes; bounds never grow."""
+    """Steps on the multipliers of every box until its goal is met or the deadline passes; bounds
+    never grow."""
     boxes = boxes[torch.arange(len(boxes.beta))]
     active = torch.arange(len(boxes.beta))
     work = _Iterate.of(gram, boxes)
@@ -115,7 +121,8 @@ def minimise(gram: Gram, boxes: Boxes, goal: Goal) -> Boxes:
 
 @dataclass(frozen=True)
 class _Iterate(Rows):
-    """tau, beta, Z, the Cholesky factor of S, the next aim for mu, and whether the last step went anywhere."""
+    """tau, beta, Z, the Cholesky factor of S, the next aim for mu, and whether the last step went
+    anywhere."""
 
     c: Float[Tensor, "k n"]
     r: Float[Tensor, "k n"]
@@ -187,11 +194,23 @@ def _dual(gram: Gram, at: _Iterate, metric: _Metric, boxes: Boxes) -> Boxes:
     value = 2 * (cross + length.sum(1)) / _trace(at.z)
     lean = torch.where(length > 0, n / length, 0.0).clamp(-1, 1)
     loss = 2 * length * (1 - lean.abs())
-    return Boxes(boxes.lo, boxes.hi, at.tau, at.beta, boxes.bound, torch.maximum(boxes.dual, value), lean, loss)
+    return Boxes(
+        boxes.lo,
+        boxes.hi,
+        at.tau,
+        at.beta,
+        boxes.bound,
+        torch.maximum(boxes.dual, value),
+        lean,
+        loss,
+    )
 
 
 def _direction(
-    gram: Gram, at: _Iterate, known: tuple[tuple[Tensor, Tensor], Tensor, _Metric, _Metric], mu: Tensor
+    gram: Gram,
+    at: _Iterate,
+    known: tuple[tuple[Tensor, Tensor], Tensor, _Metric, _Metric],
+    mu: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The step in tau, beta and Z."""
     scale, inverse, ours, theirs = known
@@ -210,7 +229,9 @@ def _direction(
     return dtau, dbeta, mu[:, None, None] * inverse - at.z - (half + half.mT) / 2
 
 
-def _change(gram: Gram, scale: tuple[Tensor, Tensor], dtau: Tensor, dbeta: Tensor) -> Float[Tensor, "k m m"]:
+def _change(
+    gram: Gram, scale: tuple[Tensor, Tensor], dtau: Tensor, dbeta: Tensor
+) -> Float[Tensor, "k m m"]:
     """The linear change of S."""
     rows, (left, right) = gram.a.shape[0], scale
     change = dtau.new_zeros(len(dtau), gram.order, gram.order)
@@ -224,14 +245,18 @@ _LENGTHS = 0.7 ** torch.arange(4.0, dtype=torch.float64)
 """Step lengths tried together; then the same again, shorter."""
 
 
-def _dual_search(gram: Gram, at: _Iterate, dtau: Tensor, dbeta: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _dual_search(
+    gram: Gram, at: _Iterate, dtau: Tensor, dbeta: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Along (dtau, dbeta) as far as S factorises; nothing moves where it never does."""
     largest = dtau.abs().amax(1).clamp_min(1e-300) if dtau.shape[1] else torch.ones_like(dbeta)
     longest = (3 / largest).clamp_max(1.0)
 
     def trial(rows: Tensor, lengths: Tensor) -> tuple[Tensor, Bool[Tensor, " k"]]:
         tau = at.tau[rows] + lengths[:, None] * dtau[rows]
-        return gram.factorised(at.c[rows], at.r[rows], tau.exp(), at.beta[rows] + lengths * dbeta[rows])
+        return gram.factorised(
+            at.c[rows], at.r[rows], tau.exp(), at.beta[rows] + lengths * dbeta[rows]
+        )
 
     finite = dtau.isfinite().all(1) & dbeta.isfinite()
     length, factor = _search(trial, at.factor, torch.where(finite, longest, 0.0))
@@ -251,9 +276,12 @@ def _primal_search(z: Tensor, dz: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _search(
-    trial: Callable[[Tensor, Tensor], tuple[Tensor, Bool[Tensor, " k"]]], factor: Tensor, longest: Tensor
+    trial: Callable[[Tensor, Tensor], tuple[Tensor, Bool[Tensor, " k"]]],
+    factor: Tensor,
+    longest: Tensor,
 ) -> tuple[Float[Tensor, " k"], Float[Tensor, "k m m"]]:
-    """For each row the greatest length tried at which a factorisation completes (0: none), and the factor."""
+    """For each row the greatest length tried at which a factorisation completes (0: none), and the
+    factor."""
     length, factor = torch.zeros_like(longest), factor.clone()
     pending = (longest > 0).nonzero().flatten()
     for attempt in range(5):
@@ -265,7 +293,9 @@ def _search(
         found, first = complete.any(1), complete.int().argmax(1)
         rows = found.nonzero().flatten()
         length[pending[rows]] = lengths[rows, first[rows]]
-        factor[pending[rows]] = factors.view(len(pending), len(_LENGTHS), *factor.shape[1:])[rows, first[rows]]
+        factor[pending[rows]] = factors.view(len(pending), len(_LENGTHS), *factor.shape[1:])[
+            rows, first[rows]
+        ]
         pending = pending[~found]
     return length, factor
 

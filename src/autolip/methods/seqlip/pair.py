@@ -1,12 +1,14 @@
-"""The inner problem of SeqLip in balanced units: one pair of matrices with a box of slopes between them.
+"""The inner problem of SeqLip in balanced units: one pair of matrices with a box of slopes between
+them.
 
     maximise  || A diag(s) B ||_2   over   lo <= s <= hi            A (p, n),  B (n, q)
 
-The norm is a convex function of s, so that a vertex attains the maximum.  Three exact changes are made first.
-Neurons that carry nothing (a zero column of A, row of B or slope interval) are left out.  A neuron is invariant under
-a_i, b_i, s_i -> x a_i, y b_i, s_i / (x y): powers of two make its column, its row and its slopes equally large, which
-costs no rounding and turns a badly scaled pair into a well scaled one.  A power of two in front makes every entry at
-most one, so that an underflow is less than 2^-500.
+The norm is a convex function of s, so that a vertex attains the maximum.  Three exact changes are
+made first. Neurons that carry nothing (a zero column of A, row of B or slope interval) are left
+out.  A neuron is invariant under a_i, b_i, s_i -> x a_i, y b_i, s_i / (x y): powers of two make its
+column, its row and its slopes equally large, which costs no rounding and turns a badly scaled pair
+into a well scaled one.  A power of two in front makes every entry at most one, so that an underflow
+is less than 2^-500.
 """
 
 import math
@@ -27,7 +29,8 @@ UNDERFLOW = 2.0**-500
 
 @dataclass(frozen=True)
 class Pair:
-    """A (p, n), B (n, q) and slopes lo <= s <= hi (n) in balanced units: norms are in units of 2^exponent."""
+    """A (p, n), B (n, q) and slopes lo <= s <= hi (n) in balanced units: norms are in units of
+    2^exponent."""
 
     a: Float[Tensor, "p n"]
     b: Float[Tensor, "n q"]
@@ -48,13 +51,16 @@ class Pair:
         return torch.where(high, self.hi, self.lo)
 
     def attained(self, high: Bool[Tensor, " n"]) -> float:
-        """Lower bound on || A diag(s) B || at this vertex, rounding accounted for, in balanced units."""
+        """Lower bound on || A diag(s) B || at this vertex, rounding accounted for, in balanced
+        units."""
         if not self.a.numel() or not self.b.numel():
             return 0.0
         s = self.slopes(high)
         x = torch.linalg.svd((self.a * s) @ self.b, full_matrices=False).Vh[0]
         value = torch.linalg.vector_norm(self.a @ (s * (self.b @ x))).item()
-        magnitude = torch.linalg.vector_norm(self.a.abs() @ (s.abs() * (self.b.abs() @ x.abs()))).item()
+        magnitude = torch.linalg.vector_norm(
+            self.a.abs() @ (s.abs() * (self.b.abs() @ x.abs()))
+        ).item()
         p, n = self.a.shape
         error = 2 * gamma(p + n + 2 * len(x) + 8)
         length = torch.linalg.vector_norm(x).item()
@@ -70,7 +76,10 @@ class Pair:
 
 
 def balanced(
-    a: Float[Tensor, "p n"], b: Float[Tensor, "n q"], lo: Float[Tensor, " n"], hi: Float[Tensor, " n"]
+    a: Float[Tensor, "p n"],
+    b: Float[Tensor, "n q"],
+    lo: Float[Tensor, " n"],
+    hi: Float[Tensor, " n"],
 ) -> tuple[Pair, Int[Tensor, " live"]]:
     """The pair in balanced units, and which neurons are left.
 
@@ -98,10 +107,14 @@ def balanced(
 def checked(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The four as float64; InputError where they do not make a problem."""
     if a.dim() != 2 or b.dim() != 2 or a.shape[1] != b.shape[0]:
-        raise InputError(f"matrices {tuple(a.shape)} and {tuple(b.shape)} do not multiply: pass (p, n) and (n, q)")
+        raise InputError(
+            f"matrices {tuple(a.shape)} and {tuple(b.shape)} do not multiply: pass (p, n) "
+            "and (n, q)"
+        )
     if lo.shape != (a.shape[1],) or hi.shape != lo.shape:
         raise InputError(
-            f"slopes {tuple(lo.shape)}, {tuple(hi.shape)}: pass one interval for each of {a.shape[1]} neurons"
+            f"slopes {tuple(lo.shape)}, {tuple(hi.shape)}: pass one interval for each of "
+            f"{a.shape[1]} neurons"
         )
     a, b, lo, hi = (x.detach().to(torch.float64) for x in (a, b, lo, hi))
     if not all(bool(x.isfinite().all()) for x in (a, b, lo, hi)):
@@ -122,7 +135,8 @@ def _tops(x: Tensor, dim: int) -> Tensor:
 
 
 def ldexp(value: float, exponent: int, rounded: Callable[[float], float], overflow: float) -> float:
-    """2^exponent value, rounded as told where that is not exact; `overflow` where it is too large."""
+    """2^exponent value, rounded as told where that is not exact; `overflow` where it is too
+    large."""
     try:
         result = math.ldexp(value, exponent)
     except OverflowError:

@@ -1,15 +1,18 @@
-"""What one flip does to the largest singular value, for all neurons from one small singular value decomposition.
+"""What one flip does to the largest singular value, for all neurons from one small singular value
+decomposition.
 
-Let M = U S V^T and M' = M + d a b^T, and tau > sigma_1(M).  The norm of M' is below tau exactly where
-[tau I, -M'; -M'^T, tau I] is positive definite: a matrix of rank two away from one that is.  By Sylvester's law that is
+Let M = U S V^T and M' = M + d a b^T, and tau > sigma_1(M).  The norm of M' is below tau exactly
+where [tau I, -M'; -M'^T, tau I] is positive definite: a matrix of rank two away from one that is.
+By Sylvester's law that is
 
     d g_ab + |d| sqrt(g_aa g_bb) < 1,
 
     g_aa = tau sum_k (u_k.a)^2 / (tau^2 - s_k^2),     g_bb = tau sum_k (v_k.b)^2 / (tau^2 - s_k^2),
     g_ab = sum_k s_k (u_k.a) (v_k.b) / (tau^2 - s_k^2),
 
-with a term |a|^2 - |U^T a|^2 over tau in g_aa where U is not square, and so for b.  The left side falls in tau, so that
-bisection finds the norm after the flip (after Golub, SIAM Review 15, 1973, section 5).
+with a term |a|^2 - |U^T a|^2 over tau in g_aa where U is not square, and so for b.  The left side
+falls in tau, so that bisection finds the norm after the flip (after Golub, SIAM Review 15, 1973,
+section 5).
 """
 
 from dataclasses import dataclass
@@ -30,7 +33,8 @@ CANDIDATES = 256
 
 @dataclass(frozen=True)
 class _Coordinates:
-    """(u_k.a_i)^2, (v_k.b_i)^2, s_k (u_k.a_i)(v_k.b_i), what lies outside the singular vectors, and the change d."""
+    """(u_k.a_i)^2, (v_k.b_i)^2, s_k (u_k.a_i)(v_k.b_i), what lies outside the singular vectors, and
+    the change d."""
 
     aa: Float[Tensor, "k m"]
     bb: Float[Tensor, "k m"]
@@ -40,7 +44,9 @@ class _Coordinates:
     change: Float[Tensor, " m"]
 
     @staticmethod
-    def of(svd: tuple[Tensor, Tensor, Tensor], a: Tensor, b: Tensor, change: Tensor) -> "_Coordinates":
+    def of(
+        svd: tuple[Tensor, Tensor, Tensor], a: Tensor, b: Tensor, change: Tensor
+    ) -> "_Coordinates":
         u, s, vh = svd
         alpha, omega = u.T @ a, vh @ b.T
         aa, bb = alpha.square(), omega.square()
@@ -57,9 +63,13 @@ class _Coordinates:
 
 
 def best_flip(
-    m: Float[Tensor, "p q"], a: Float[Tensor, "p n"], b: Float[Tensor, "n q"], change: Float[Tensor, " n"]
+    m: Float[Tensor, "p q"],
+    a: Float[Tensor, "p n"],
+    b: Float[Tensor, "n q"],
+    change: Float[Tensor, " n"],
 ) -> int | None:
-    """The flip i after which || M + change_i a_i b_i || is largest; None where no flip makes it grow by RISE.
+    """The flip i after which || M + change_i a_i b_i || is largest; None where no flip makes it
+    grow by RISE.
 
     Cost: one decomposition of M and a bisection over all flips; for a few hundred of them.
     """
@@ -84,9 +94,13 @@ def best_flip(
 
 
 def helpful_flips(
-    m: Float[Tensor, "p q"], a: Float[Tensor, "p n"], b: Float[Tensor, "n q"], change: Float[Tensor, " n"]
+    m: Float[Tensor, "p q"],
+    a: Float[Tensor, "p n"],
+    b: Float[Tensor, "n q"],
+    change: Float[Tensor, " n"],
 ) -> Int[Tensor, " few"]:
-    """The most promising CANDIDATES, where one of them makes || M || grow by RISE at least; none otherwise.
+    """The most promising CANDIDATES, where one of them makes || M || grow by RISE at least; none
+    otherwise.
 
     Cost: one decomposition of M and two products (p, p) x (p, n), in chunks.
     """

@@ -1,4 +1,5 @@
-"""SeqLip and Theorem 3 as methods: bounds and estimates for the sequential stretches of a network."""
+"""SeqLip and Theorem 3 as methods: bounds and estimates for the sequential stretches of a
+network."""
 
 import time
 from collections.abc import Callable
@@ -29,14 +30,16 @@ from autolip.values import Estimate, Upper
 @method("seqlip-published", inner="greedy", rank=200, residual=False)
 @dataclass(frozen=True)
 class SeqLip(Method):
-    """Bound on the l2 constant of chains: layers cut at their singular directions, one maximum per layer of slopes.
+    """Bound on the l2 constant of chains: layers cut at their singular directions, one maximum per
+    layer of slopes.
 
-    L <= prod_k max_s || S_{k+1}^1/2 V_{k+1}^T diag(s) U_k S_k^1/2 ||, the first and the last layer whole; `inner` says
-    how the maxima are treated (see `seqlip.inner`).  Elsewhere gains are multiplied and added as in AutoLip.  `rank`
-    directions are kept of every layer (None: all where feasible, 100 of larger ones).  With `residual` what was left
-    out is accounted for; without, as published, it is ignored, and the result is an Estimate.  Theorem 3 comes first:
-    a proved bound is never above it.  After `seconds` the best proved values stand; `nodes` limits the boxes of branch
-    and bound for each layer of slopes.
+    L <= prod_k max_s || S_{k+1}^1/2 V_{k+1}^T diag(s) U_k S_k^1/2 ||, the first and the last layer
+    whole; `inner` says how the maxima are treated (see `seqlip.inner`).  Elsewhere gains are
+    multiplied and added as in AutoLip.  `rank` directions are kept of every layer (None: all where
+    feasible, 100 of larger ones).  With `residual` what was left out is accounted for; without, as
+    published, it is ignored, and the result is an Estimate.  Theorem 3 comes first: a proved bound
+    is never above it.  After `seconds` the best proved values stand; `nodes` limits the boxes of
+    branch and bound for each layer of slopes.
     """
 
     inner: str = "best"
@@ -47,25 +50,37 @@ class SeqLip(Method):
     seconds: float | None = 30.0
 
     name: ClassVar[str] = "seqlip"
-    source: ClassVar[str] = "Virmaux and Scaman, NeurIPS 2018, section 5; residuals and bounds for them: autolip"
+    source: ClassVar[str] = (
+        "Virmaux and Scaman, NeurIPS 2018, section 5; residuals and bounds for them: autolip"
+    )
 
     def __post_init__(self) -> None:
         if self.inner not in INNER:
-            raise InputError(f"SeqLip has no inner problem {self.inner!r}: choose from {', '.join(sorted(INNER))}")
+            raise InputError(
+                f"SeqLip has no inner problem {self.inner!r}: choose from "
+                f"{', '.join(sorted(INNER))}"
+            )
         if self.rank is not None and self.rank < 1:
             raise InputError(f"SeqLip keeps at least one singular direction, not {self.rank}")
 
     def accepts(self, problem: Problem) -> Refusal | None:
-        """Refuses norms other than l2 at input and output, and networks without two affine blocks in sequence."""
+        """Refuses norms other than l2 at input and output, and networks without two affine blocks
+        in sequence."""
         return unchained(problem)
 
     def bound(self, problem: Problem) -> Bound | Refusal:
         until = _until(self.seconds, problem)
-        splitter = Splitter(self.rank, self.residual, replace(problem.options, deadline=until), problem.norm)
+        splitter = Splitter(
+            self.rank, self.residual, replace(problem.options, deadline=until), problem.norm
+        )
         effort = Effort(self.nodes, self.restarts, None, problem.options.search_seed)
 
         def chained(stretch: Stretch) -> ChainBound | Refusal:
-            known = None if self.inner == "greedy" or not self.residual else closed_form(problem, stretch, until)
+            known = (
+                None
+                if self.inner == "greedy" or not self.residual
+                else closed_form(problem, stretch, until)
+            )
             bound = Chain(splitter, INNER[self.inner], effort, until).bound(stretch)
             return bound if known is None else better(bound, known)
 
@@ -79,12 +94,14 @@ class SeqLip(Method):
 @method("theorem3")
 @dataclass(frozen=True)
 class Theorem3(Method):
-    """Upper bound on the l2 constant of chains in closed form: leading singular vectors and the second singular values.
+    """Upper bound on the l2 constant of chains in closed form: leading singular vectors and the
+    second singular values.
 
-    L <= prod_k s_1(W_k) prod_k sqrt((1 - r)(1 - r') m^2 + r + r' - r r'), with m = max_s |<s v_{k+1}, u_k>|, r the
-    second over the first singular value of an inner layer and the square of that ratio at the two ends: sharper than
-    the published (1 - r - r') m^2 + r + r' + r r'.  Elsewhere gains are multiplied and added as in AutoLip.  Layers
-    that are not cut after `seconds` count with their norms.
+    L <= prod_k s_1(W_k) prod_k sqrt((1 - r)(1 - r') m^2 + r + r' - r r'), with m = max_s |<s
+    v_{k+1}, u_k>|, r the second over the first singular value of an inner layer and the square of
+    that ratio at the two ends: sharper than the published (1 - r - r') m^2 + r + r' + r r'.
+    Elsewhere gains are multiplied and added as in AutoLip.  Layers that are not cut after `seconds`
+    count with their norms.
     """
 
     seconds: float | None = None
@@ -93,7 +110,8 @@ class Theorem3(Method):
     source: ClassVar[str] = "Virmaux and Scaman, NeurIPS 2018, Theorem 3"
 
     def accepts(self, problem: Problem) -> Refusal | None:
-        """Refuses norms other than l2 at input and output, and networks without two affine blocks in sequence."""
+        """Refuses norms other than l2 at input and output, and networks without two affine blocks
+        in sequence."""
         return unchained(problem)
 
     def bound(self, problem: Problem) -> Bound | Refusal:
@@ -122,7 +140,9 @@ def unchained(problem: Problem) -> Refusal | None:
     if stretches(parted(problem.fused)):
         return None
     breaks = _breaks(problem.fused) or "it has one affine block"
-    return Refusal(f"the network has no two affine blocks with a pointwise layer between them: {breaks}")
+    return Refusal(
+        f"the network has no two affine blocks with a pointwise layer between them: {breaks}"
+    )
 
 
 def glued(problem: Problem, chained: Callable[[Stretch], ChainBound | Refusal]) -> Bound | Refusal:
@@ -159,7 +179,8 @@ def _until(seconds: float | None, problem: Problem) -> float | None:
 
 
 def _breaks(fused: SlopeGraph) -> str:
-    """What is neither affine with one operand nor pointwise: the first three such operations and their number."""
+    """What is neither affine with one operand nor pointwise: the first three such operations and
+    their number."""
     found = [
         f"{vertex.operation} at {vertex.place}" + (" joins branches" if vertex.is_affine else "")
         for vertex in fused
@@ -172,5 +193,7 @@ def _sequential(vertex: Vertex) -> bool:
     if len(vertex.edges) != 1:
         return False
     slope = vertex.edges[0].slope
-    finite = isinstance(slope, Between) and bool(slope.lo.isfinite().all() and slope.hi.isfinite().all())
+    finite = isinstance(slope, Between) and bool(
+        slope.lo.isfinite().all() and slope.hi.isfinite().all()
+    )
     return vertex.is_affine or finite

@@ -1,17 +1,19 @@
-"""The layers of a chain as products of two factors, exactly: leading singular directions and what is left.
+"""The layers of a chain as products of two factors, exactly: leading singular directions and what
+is left.
 
 For any P (m, E), Q (E, n) and g > 0, with F = W - P Q,
 
     W = [P, g I] [Q; F / g],
 
-so that a layer may be cut there, and nothing is asked of the decomposition that P and Q came from: its rounding is part
-of F.  With W = U S V^T, theta = s_{E+1}:
+so that a layer may be cut there, and nothing is asked of the decomposition that P and Q came from:
+its rounding is part of F.  With W = U S V^T, theta = s_{E+1}:
 
     inner layers:  P = U_E (S_E - theta)^1/2,    Q = (S_E - theta)^1/2 V_E^T,    g = theta^1/2
     first layer:   P = U_E (S_E^2 - theta^2)^1/2,  Q = (1 - theta^2 / S_E^2)^1/2 V_E^T,    g = theta
 
-make ||F|| = theta for the first kind, || [P, g I] || the root of s_1 (or s_1), and || [Q; F / g] || the root of s_1
-(or 1), and these are what is proved afterwards.  The last layer is the transpose of a first one.
+make ||F|| = theta for the first kind, || [P, g I] || the root of s_1 (or s_1), and || [Q; F / g] ||
+the root of s_1 (or 1), and these are what is proved afterwards.  The last layer is the transpose of
+a first one.
 """
 
 import math
@@ -47,7 +49,8 @@ DECOMPOSED = 1024
 """Greatest smaller side of a layer of which every singular direction is kept."""
 
 ACCURACY, TOLERANCE = 1e-5, 1e-3
-"""Relative accuracy of a few singular directions, and of those of larger layers: the residual has what they miss."""
+"""Relative accuracy of a few singular directions, and of those of larger layers: the residual has
+what they miss."""
 
 SMALL = 128
 """Smaller side below which a singular value decomposition costs nothing."""
@@ -56,7 +59,8 @@ RATE = 1e10
 """Multiply-adds a second, for forecasts."""
 
 FEW = 16
-"""Singular directions of larger layers for which a Krylov method takes fewer products than a block."""
+"""Singular directions of larger layers for which a Krylov method takes fewer products than a
+block."""
 
 AUTOMATIC_RANK = 100
 """Singular directions kept of larger layers where no rank is asked for."""
@@ -64,7 +68,8 @@ AUTOMATIC_RANK = 100
 
 @dataclass(frozen=True)
 class Factor:
-    """[matrix, scale C] on the left of a layer's cut, [matrix; scale C] on its right, || C || <= 1."""
+    """[matrix, scale C] on the left of a layer's cut, [matrix; scale C] on its right, || C || <=
+    1."""
 
     matrix: Float[Tensor, "m k"]
     scale: Upper
@@ -76,7 +81,8 @@ class Factor:
 
 @dataclass(frozen=True)
 class Split:
-    """W = left right: `left` meets the slopes above, `right` those below; the other one is at most `outer`.
+    """W = left right: `left` meets the slopes above, `right` those below; the other one is at most
+    `outer`.
 
     At the two ends of a chain one of the factors meets no slopes and is None.
     """
@@ -88,7 +94,8 @@ class Split:
 
 @dataclass(frozen=True)
 class Splitter:
-    """How layers are cut: at `rank` singular directions (None: all where that is feasible), the rest proved or not."""
+    """How layers are cut: at `rank` singular directions (None: all where that is feasible), the
+    rest proved or not."""
 
     rank: int | None
     residual: bool
@@ -127,7 +134,8 @@ class Splitter:
         return Split(Factor(p, rest.sqrt()), Factor(q, rest.sqrt()))
 
     def uncut(self, layer: Operator, last: bool) -> Split | Refusal:
-        """W = [g I] [F / g] with g^2 = ||W||: nothing singled out; at the last layer g I is an outer factor."""
+        """W = [g I] [F / g] with g^2 = ||W||: nothing singled out; at the last layer g I is an
+        outer factor."""
         norm = self.norm(layer, Norm.L2, Norm.L2)
         if isinstance(norm, Refusal):
             return norm
@@ -147,7 +155,9 @@ class Splitter:
             return top_singular(layer, number, TOLERANCE, self.options.search_seed)
         if size > SMALL and DENSE_SHARE * number >= size:
             return _by_gram(layer.matrix(), number)
-        return top_singular(layer, number, ACCURACY if size > SMALL else 0.0, self.options.search_seed)
+        return top_singular(
+            layer, number, ACCURACY if size > SMALL else 0.0, self.options.search_seed
+        )
 
     def _matrix(self, layer: Operator) -> Layer | None:
         """The layer's entries with their rounding, where residuals are proved by them."""
@@ -188,7 +198,11 @@ class Splitter:
         if gain < TINY:
             return self._whole(layer)
         scale = 1 / gain
-        outer = self._norm(_stacked(layer, p, q, scale)) if matrix is None else _stacked_norm(matrix, p, q, scale)
+        outer = (
+            self._norm(_stacked(layer, p, q, scale))
+            if matrix is None
+            else _stacked_norm(matrix, p, q, scale)
+        )
         if isinstance(outer, Refusal):
             return outer
         return Split(Factor(p, Upper(round_up(1 / scale))), None, outer)
@@ -201,9 +215,11 @@ def _fits(layer: Operator) -> bool:
 
 
 def _by_gram(weight: Float[Tensor, "m n"], number: int) -> Singular:
-    """Leading singular triples from the smaller Gram matrix: a fifth of the time of a full decomposition.
+    """Leading singular triples from the smaller Gram matrix: a fifth of the time of a full
+    decomposition.
 
-    Directions of values far below the largest are inaccurate; a product of the factors made of them is not.
+    Directions of values far below the largest are inaccurate; a product of the factors made of them
+    is not.
     """
     if weight.shape[0] < weight.shape[1]:
         turned = _by_gram(weight.T, number)
@@ -211,11 +227,14 @@ def _by_gram(weight: Float[Tensor, "m n"], number: int) -> Singular:
     right = torch.linalg.eigh(weight.T @ weight).eigenvectors.flip(1)[:, :number]
     images = weight @ right
     values = torch.linalg.vector_norm(images, dim=0)
-    return Singular((images / values.clamp_min(1e-300)).T.contiguous(), values, right.T.contiguous())
+    return Singular(
+        (images / values.clamp_min(1e-300)).T.contiguous(), values, right.T.contiguous()
+    )
 
 
 def _rest_norm(layer: Layer, p: Float[Tensor, "m k"], q: Float[Tensor, "k n"]) -> Upper:
-    """||W - P Q||, proved: of the computed matrix, and of what rounding may have done to its entries.
+    """||W - P Q||, proved: of the computed matrix, and of what rounding may have done to its
+    entries.
 
     Where every direction is kept the entries are mere rounding, and their Frobenius norm is enough.
     """
@@ -225,12 +244,15 @@ def _rest_norm(layer: Layer, p: Float[Tensor, "m k"], q: Float[Tensor, "k n"]) -
 
 
 def _slips(layer: Layer, p: Float[Tensor, "m k"], q: Float[Tensor, "k n"]) -> Upper:
-    """At least the norm of the error of a computed W - P Q: gamma (|W| + |P| |Q|) and the error of W, by entries."""
+    """At least the norm of the error of a computed W - P Q: gamma (|W| + |P| |Q|) and the error of
+    W, by entries."""
     sizes = Upper(upper_norm(layer.weight)) + Upper(upper_norm(p)) * Upper(upper_norm(q))
     return Upper(2 * gamma(p.shape[1] + 4)) * sizes + Upper(upper_norm(layer.error)) + Upper(TINY)
 
 
-def _stacked_norm(layer: Layer, p: Float[Tensor, "m k"], q: Float[Tensor, "k n"], scale: float) -> Upper:
+def _stacked_norm(
+    layer: Layer, p: Float[Tensor, "m k"], q: Float[Tensor, "k n"], scale: float
+) -> Upper:
     """||[Q; scale (W - P Q)]||, proved."""
     rest = scale * (layer.weight - p @ q)
     slips = Upper(scale) * _slips(layer, p, q) + Upper(2 * UNIT) * Upper(upper_norm(rest))
@@ -265,11 +287,17 @@ def _rest(layer: Operator, p: Float[Tensor, "m k"], q: Float[Tensor, "k n"]) -> 
     return Sum((_flat(layer), compose(Dense(-p), Dense(q))))
 
 
-def _stacked(layer: Operator, p: Float[Tensor, "m k"], q: Float[Tensor, "k n"], scale: float) -> Operator:
+def _stacked(
+    layer: Operator, p: Float[Tensor, "m k"], q: Float[Tensor, "k n"], scale: float
+) -> Operator:
     """[Q; scale (W - P Q)]."""
     m, k = p.shape
     above = Incidence(lambda x: torch.nn.functional.pad(x, (0, m)), (k,), (k + m,))
     below = Incidence(lambda x: torch.nn.functional.pad(x, (k, 0)), (m,), (k + m,))
     times = Diagonal(torch.tensor(scale, dtype=torch.float64), (m,))
     parts = (Dense(q), compose(times, _flat(layer)), compose(times, Dense(-p), Dense(q)))
-    return Sum(tuple(compose(place, part) for place, part in zip((above, below, below), parts, strict=True)))
+    return Sum(
+        tuple(
+            compose(place, part) for place, part in zip((above, below, below), parts, strict=True)
+        )
+    )

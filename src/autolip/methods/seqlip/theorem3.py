@@ -1,18 +1,21 @@
-"""Theorem 3 of Virmaux and Scaman (NeurIPS 2018): what a diagonal of slopes costs between two spectra that fall fast.
+"""Theorem 3 of Virmaux and Scaman (NeurIPS 2018): what a diagonal of slopes costs between two
+spectra that fall fast.
 
 Let u be the leading left singular vector of B, v the leading right one of A, and
 
     B B^T <= kappa u u^T + rho I,     A^T A <= kappa' v v^T + rho' I       (for the order of symmetric matrices),
 
-kappa = s_1^2 - s_2^2 and rho = s_2^2 for the singular values s of B.  With D = diag(s), |s_i| <= d, m = max |<s v, u>|,
+kappa = s_1^2 - s_2^2 and rho = s_2^2 for the singular values s of B.  With D = diag(s), |s_i| <= d,
+m = max |<s v, u>|,
 
     ||A D B||^2  <=  kappa' ||B^T D v||^2 + rho' ||D B||^2
                  <=  kappa' (kappa m^2 + rho d^2 |v|^2) + rho' d^2 ||B||^2.
 
-In units of the product of the norms, with r = (s_2/s_1)^2 for either side, that is (1 - r)(1 - r') m^2 + r + r' - r r'
-for d = 1: the published (1 - r - r') m^2 + r + r' + r r' exceeds it by r r' (2 - m^2).  (The inner factors of SeqLip
-hold square roots of singular values, so r is there the ratio of the layer's second and first singular values.)  The
-maximum over slopes in [lo, hi] is closed: with g = u v, each term of <s, g> is largest at an end of its interval.
+In units of the product of the norms, with r = (s_2/s_1)^2 for either side, that is (1 - r)(1 - r')
+m^2 + r + r' - r r' for d = 1: the published (1 - r - r') m^2 + r + r' + r r' exceeds it by r r' (2
+- m^2).  (The inner factors of SeqLip hold square roots of singular values, so r is there the ratio
+of the layer's second and first singular values.)  The maximum over slopes in [lo, hi] is closed:
+with g = u v, each term of <s, g> is largest at an end of its interval.
 """
 
 import math
@@ -44,17 +47,24 @@ def theorem3_factor(
     *,
     published: bool = True,
 ) -> Upper:
-    """Upper bound on max_s || S' V'^T diag(s) U S || / (s_1 s'_1), the factor of one layer of activations.
+    """Upper bound on max_s || S' V'^T diag(s) U S || / (s_1 s'_1), the factor of one layer of
+    activations.
 
-    `u`, `v`: leading left singular vector below, leading right one above, of unit length; `ratio_below`,
-    `ratio_above`: second over first singular value of either layer, in [0, 1].  `published`: the formula of Theorem 3;
-    otherwise the sharper one above.  Slopes beyond [-1, 1] count with their size.  As true as the vectors and ratios
-    passed in: see `theorem3_bound` for a bound that proves its own.  Raises InputError for arguments out of range.
+    `u`, `v`: leading left singular vector below, leading right one above, of unit length;
+    `ratio_below`, `ratio_above`: second over first singular value of either layer, in [0, 1].
+    `published`: the formula of Theorem 3; otherwise the sharper one above.  Slopes beyond [-1, 1]
+    count with their size.  As true as the vectors and ratios passed in: see `theorem3_bound` for a
+    bound that proves its own.  Raises InputError for arguments out of range.
     """
     if not (0 <= ratio_below <= 1 and 0 <= ratio_above <= 1):
-        raise InputError(f"ratios of singular values lie in [0, 1], not {ratio_below} and {ratio_above}")
+        raise InputError(
+            f"ratios of singular values lie in [0, 1], not {ratio_below} and {ratio_above}"
+        )
     if u.shape != v.shape:
-        raise InputError(f"singular vectors {tuple(u.shape)} and {tuple(v.shape)} differ: pass one entry per neuron")
+        raise InputError(
+            f"singular vectors {tuple(u.shape)} and {tuple(v.shape)} differ: pass one "
+            "entry per neuron"
+        )
     lo, hi = (torch.as_tensor(x, dtype=torch.float64).expand(u.shape) for x in (lo, hi))
     _, u, lo, hi = checked(u[None], u[:, None], lo, hi)
     low, high = greatest_alignment(u[:, 0], v.to(torch.float64), lo, hi)
@@ -72,11 +82,14 @@ def theorem3_factor(
 def greatest_alignment(
     u: Float[Tensor, " n"], v: Float[Tensor, " n"], lo: Float[Tensor, " n"], hi: Float[Tensor, " n"]
 ) -> tuple[float, float]:
-    """Proved bracket on max |<s u, v>| over lo <= s <= hi: the sum of the larger, or of the smaller, products."""
+    """Proved bracket on max |<s u, v>| over lo <= s <= hi: the sum of the larger, or of the
+    smaller, products."""
     g = u * v
     upper = torch.maximum(lo * g, hi * g).sum().item()
     lower = torch.minimum(lo * g, hi * g).sum().item()
-    error = gamma(len(g) + 4) * (torch.maximum(lo.abs(), hi.abs()) * g.abs()).sum().item() + UNDERFLOW
+    error = (
+        gamma(len(g) + 4) * (torch.maximum(lo.abs(), hi.abs()) * g.abs()).sum().item() + UNDERFLOW
+    )
     value = max(upper, -lower, 0.0)
     return max(0.0, value - 2 * error), value + 2 * error
 
@@ -87,18 +100,24 @@ def largest_slope(lo: Float[Tensor, " n"], hi: Float[Tensor, " n"]) -> float:
 
 
 def pi_limit(layers: int) -> float:
-    """pi^-(layers - 1): the limit of SeqLip over AutoLip for `layers` random matrices whose spectra fall fast."""
+    """pi^-(layers - 1): the limit of SeqLip over AutoLip for `layers` random matrices whose spectra
+    fall fast."""
     if layers < 1:
         raise InputError(f"a network has at least one layer, not {layers}")
     return math.pi ** -(layers - 1)
 
 
 def theorem3_bound(
-    a: Float[Tensor, "p n"], b: Float[Tensor, "n q"], lo: Float[Tensor, " n"], hi: Float[Tensor, " n"]
+    a: Float[Tensor, "p n"],
+    b: Float[Tensor, "n q"],
+    lo: Float[Tensor, " n"],
+    hi: Float[Tensor, " n"],
 ) -> Upper:
-    """Upper bound, proved, on max || A diag(s) B ||_2: the argument above, with kappa and rho established afresh.
+    """Upper bound, proved, on max || A diag(s) B ||_2: the argument above, with kappa and rho
+    established afresh.
 
-    Raises InputError where the arguments make no problem.  Cost: two leading singular vectors and two norms.
+    Raises InputError where the arguments make no problem.  Cost: two leading singular vectors and
+    two norms.
     """
     a, b, lo, hi = checked(a, b, lo, hi)
     tops = [largest(x) for x in (a, b, torch.stack([lo, hi]))]
@@ -114,15 +133,21 @@ def _scaled_bound(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor) -> Upper:
     below, above = _Dominated.of(b), _Dominated.of(a.T)
     _, m = greatest_alignment(below.u, above.u, lo, hi)
     d = largest_slope(lo, hi)
-    square = above.kappa * (below.kappa * m * m + below.rho * d * d * above.length) + above.rho * d * d * below.square
+    square = (
+        above.kappa * (below.kappa * m * m + below.rho * d * d * above.length)
+        + above.rho * d * d * below.square
+    )
     growth = 1 + gamma(32)
     main = Upper(math.sqrt(square * growth) * growth + UNDERFLOW)
-    return main + Upper(d) * (Upper(upper_norm(a)) * Upper(below.error) + Upper(upper_norm(b)) * Upper(above.error))
+    return main + Upper(d) * (
+        Upper(upper_norm(a)) * Upper(below.error) + Upper(upper_norm(b)) * Upper(above.error)
+    )
 
 
 @dataclass(frozen=True)
 class _Dominated:
-    """W W^T <= kappa u u^T + rho I for a W at most `error` from B; `length` >= |u|^2, `square` >= ||W||^2."""
+    """W W^T <= kappa u u^T + rho I for a W at most `error` from B; `length` >= |u|^2, `square` >=
+    ||W||^2."""
 
     u: Float[Tensor, " n"]
     kappa: float
@@ -177,19 +202,26 @@ class IdealLayer:
 
 
 def ideal_network(layers: int, width: int, ratio: float, *, seed: int = 0) -> list[IdealLayer]:
-    """The paper's ideal scenario: layers U diag(1, r, ..., r) V^T with independent Haar-distributed U and V.
+    """The paper's ideal scenario: layers U diag(1, r, ..., r) V^T with independent Haar-distributed
+    U and V.
 
     Raises InputError for fewer than one layer or neuron, or a ratio outside [0, 1].
     """
     if layers < 1 or width < 1 or not 0 <= ratio <= 1:
-        raise InputError(f"the ideal scenario wants layers, width >= 1 and 0 <= ratio <= 1, not {layers, width, ratio}")
+        raise InputError(
+            "the ideal scenario wants layers, width >= 1 and 0 <= ratio <= 1, not "
+            f"{layers, width, ratio}"
+        )
     generator = torch.Generator().manual_seed(seed)
     values = torch.full((width,), float(ratio), dtype=torch.float64)
     values[0] = 1.0
-    return [IdealLayer(_haar(width, generator), values, _haar(width, generator)) for _ in range(layers)]
+    return [
+        IdealLayer(_haar(width, generator), values, _haar(width, generator)) for _ in range(layers)
+    ]
 
 
 def _haar(n: int, generator: torch.Generator) -> Float[Tensor, "n n"]:
-    """A Haar-distributed orthogonal matrix: QR of a Gaussian one, the diagonal of R made positive."""
+    """A Haar-distributed orthogonal matrix: QR of a Gaussian one, the diagonal of R made
+    positive."""
     q, r = torch.linalg.qr(torch.randn(n, n, dtype=torch.float64, generator=generator))
     return q * torch.where(r.diagonal() < 0, -1.0, 1.0)

@@ -1,6 +1,17 @@
-"""Upper bounds on operator norms: engines, each of which registers itself, and the dispatch between them."""
+"""Upper bounds on operator norms: engines, each of which registers itself, and the dispatch between
+them."""
 
-from autolip.operators.norms import columns, dense, gram, lanczos, power, routes, symbol, symbol_torus, wiring
+from autolip.operators.norms import (
+    columns,
+    dense,
+    gram,
+    lanczos,
+    power,
+    routes,
+    symbol,
+    symbol_torus,
+    wiring,
+)
 from autolip.operators.norms.dispatch import operator_norm
 from autolip.operators.norms.engine import Candidate, NormOptions, candidates
 from autolip.operators.norms.lanczos import lower_estimate

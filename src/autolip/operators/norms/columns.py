@@ -1,6 +1,8 @@
-"""Norms that are sums of entries: everything but l2 -> l2 that has a closed form, and the bounds that need only |A|.
+"""Norms that are sums of entries: everything but l2 -> l2 that has a closed form, and the bounds
+that need only |A|.
 
-The normal form (see `engine.normal_form`) leaves five pairs.  With a_j the columns of A and |A| entrywise,
+The normal form (see `engine.normal_form`) leaves five pairs.  With a_j the columns of A and |A|
+entrywise,
 
     l1 -> l1     max_j ||a_j||_1              l2 -> l1     at most || (||a_j||_1)_j ||_2
     l1 -> l2     max_j ||a_j||_2              linf -> l1   at most sum_ij |a_ij|
@@ -51,15 +53,19 @@ def column_sums(operator: Operator) -> Float[Tensor, " n"] | None:
 
 
 def column_squares(operator: Operator) -> tuple[Float[Tensor, " n"], int] | None:
-    """s, e with s 4^e at least the squared l2 norms of the columns; None where the entries are unknown.
+    """s, e with s 4^e at least the squared l2 norms of the columns; None where the entries are
+    unknown.
 
-    Of the five units that `upper_product` leaves, the squares take one and the last line two: a root of s takes two.
+    Of the five units that `upper_product` leaves, the squares take one and the last line two: a
+    root of s takes two.
     """
     top = operator.magnitude
     if top is None:
         return None
     exponent = math.frexp(top)[1] if math.isfinite(top) else 0
-    squares = operator.entrywise(lambda a: scaled(a, -exponent).square() + (a != 0).to(a.dtype) * 2.0**-1000)
+    squares = operator.entrywise(
+        lambda a: scaled(a, -exponent).square() + (a != 0).to(a.dtype) * 2.0**-1000
+    )
     if squares is None:
         return None
     sums = upper_product(squares.T, torch.ones((1, *operator.out_shape), dtype=DTYPE)).flatten()
@@ -90,7 +96,11 @@ def entries(operator: Operator, options: NormOptions) -> Upper | Refusal:
     top = operator.magnitude
     if top is None:
         return Refusal(f"the entries of {operator} are unknown")
-    return upper(top) if operator.relative_error == 0 else upper(top * (1 + operator.relative_error), ulps=2)
+    return (
+        upper(top)
+        if operator.relative_error == 0
+        else upper(top * (1 + operator.relative_error), ulps=2)
+    )
 
 
 @engine("sums", p=Norm.L2, q=Norm.L1, cheap=True)
@@ -137,7 +147,11 @@ def finite_columns(operator: Operator, options: NormOptions) -> Upper | Refusal:
 def finite_column_norms(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_{1 -> 2} of the materialised matrix."""
     matrix = _absolute_matrix(operator, options)
-    return matrix if isinstance(matrix, Refusal) else Upper.largest(upper(upper_norm(column)) for column in matrix)
+    return (
+        matrix
+        if isinstance(matrix, Refusal)
+        else Upper.largest(upper(upper_norm(column)) for column in matrix)
+    )
 
 
 @engine("finite", *COMPOSITES, Adjoint, Traced, p=Norm.L1, q=Norm.LINF, exact=True)
@@ -165,7 +179,9 @@ def _absolute_matrix(operator: Operator, options: NormOptions) -> Float[Tensor, 
     """At least |A^T|, entrywise."""
     n, m = operator.in_size, operator.out_size
     if min(n, m) > options.finite_size or n * m > LARGEST_MATRIX:
-        return Refusal(f"a {m} x {n} matrix is too large to materialise (finite_size {options.finite_size})")
+        return Refusal(
+            f"a {m} x {n} matrix is too large to materialise (finite_size {options.finite_size})"
+        )
     rows = []
     for part in rounded_rows(operator if n <= m else operator.T):
         if isinstance(part, Refusal):

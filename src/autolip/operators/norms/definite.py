@@ -1,8 +1,9 @@
 """Positive definiteness proved by a floating-point Cholesky factorisation that runs to completion.
 
-If the factorisation of a stored symmetric matrix M completes, M has no eigenvalue below -c trace(M) with
-c = gamma_{n+1} / (1 - gamma_{n+1}): S. M. Rump, Verification of positive definiteness, BIT Numerical Mathematics 46
-(2006), Theorem 2.3.  Subtracting a little more than that from the diagonal first proves the matrix itself definite.
+If the factorisation of a stored symmetric matrix M completes, M has no eigenvalue below -c trace(M)
+with c = gamma_{n+1} / (1 - gamma_{n+1}): S. M. Rump, Verification of positive definiteness, BIT
+Numerical Mathematics 46 (2006), Theorem 2.3.  Subtracting a little more than that from the diagonal
+first proves the matrix itself definite.
 """
 
 import time
@@ -22,23 +23,29 @@ LOST = 2.0**-500
 
 
 def is_semidefinite(matrix: Float[Tensor, "n n"], error: Float[Tensor, "n n"]) -> bool:
-    """Whether every symmetric matrix within `error` of this one, entrywise, is proved positive semidefinite.
+    """Whether every symmetric matrix within `error` of this one, entrywise, is proved positive
+    semidefinite.
 
-    Rows and columns are scaled by powers of two (exactly) to a diagonal of about 1 first.  Cost n^3 / 3.
+    Rows and columns are scaled by powers of two (exactly) to a diagonal of about 1 first.  Cost n^3
+    / 3.
     """
     diagonal = matrix.diagonal()
     if not (diagonal > 0).all() or not matrix.isfinite().all():
         return False
     scale = torch.exp2(-(torch.log2(diagonal) / 2).round())
     scaled = matrix * scale.unsqueeze(0) * scale.unsqueeze(1)
-    slack = (error * scale.unsqueeze(0) * scale.unsqueeze(1)).sum(1).max().item() * (1 + gamma(len(matrix)))
+    slack = (error * scale.unsqueeze(0) * scale.unsqueeze(1)).sum(1).max().item() * (
+        1 + gamma(len(matrix))
+    )
     return factorises(scaled, slack + len(matrix) * LOST)
 
 
 def factorises(matrix: Float[Tensor, "n n"], slack: float) -> bool:
-    """Whether every symmetric matrix within `slack` of this one in spectral norm is proved positive semidefinite.
+    """Whether every symmetric matrix within `slack` of this one in spectral norm is proved positive
+    semidefinite.
 
-    Its lower triangle counts, and is overwritten.  The diagonal should be about 1.  Cost n^3 / 6, no copy.
+    Its lower triangle counts, and is overwritten.  The diagonal should be about 1.  Cost n^3 / 6,
+    no copy.
     """
     if not bool(matrix.diagonal().isfinite().all()):
         return False
@@ -48,10 +55,12 @@ def factorises(matrix: Float[Tensor, "n n"], slack: float) -> bool:
 
 
 def shift_of(diagonal: Float[Tensor, " n"], slack: float) -> float:
-    """What the diagonal is lowered by before the factorisation: for `slack`, for Rump's bound, and for rounding.
+    """What the diagonal is lowered by before the factorisation: for `slack`, for Rump's bound, and
+    for rounding.
 
-    The sums here and the subtraction take three units of the largest entry, as all shifts that can work are below it;
-    what is lost of the trace, n u times its share, is less than one: n^3 < 1 / (4 u).
+    The sums here and the subtraction take three units of the largest entry, as all shifts that can
+    work are below it; what is lost of the trace, n u times its share, is less than one: n^3 < 1 /
+    (4 u).
     """
     order = len(diagonal)
     share = gamma(2 * order + 4) / (1 - gamma(2 * order + 4))
@@ -61,7 +70,8 @@ def shift_of(diagonal: Float[Tensor, " n"], slack: float) -> float:
 
 @cache
 def factorisation_rate(order: int = 768, times: int = 4) -> float:
-    """Floating-point operations per second of a factorisation on this machine: the best of a few (some 50 ms)."""
+    """Floating-point operations per second of a factorisation on this machine: the best of a few
+    (some 50 ms)."""
     seconds = []
     for _ in range(times):
         started = time.perf_counter()
@@ -80,7 +90,8 @@ def reference_seconds(seconds: float) -> float:
 
 
 def lower_factor(matrix: Float[Tensor, "n n"]) -> Float[Tensor, "n n"] | None:
-    """The Cholesky factor in the lower triangle (what is above it means nothing), in place; None where it fails."""
+    """The Cholesky factor in the lower triangle (what is above it means nothing), in place; None
+    where it fails."""
     if not len(matrix):
         return matrix
     factor, failed = dpotrf(matrix.numpy().T, lower=0, clean=0, overwrite_a=1)
@@ -89,21 +100,28 @@ def lower_factor(matrix: Float[Tensor, "n n"]) -> Float[Tensor, "n n"] | None:
     return matrix if failed == 0 and bool(matrix.diagonal().isfinite().all()) else None
 
 
-def are_semidefinite(matrices: Complex[Tensor, "f n n"], error: Float[Tensor, "n n"]) -> Bool[Tensor, " f"]:
-    """Which stored matrices have only positive semidefinite Hermitian ones within `error` of them, entrywise.
+def are_semidefinite(
+    matrices: Complex[Tensor, "f n n"], error: Float[Tensor, "n n"]
+) -> Bool[Tensor, " f"]:
+    """Which stored matrices have only positive semidefinite Hermitian ones within `error` of them,
+    entrywise.
 
-    Rows and columns are scaled by powers of two to a diagonal of about 1.  In complex arithmetic the factorisation
-    loses at most 2 n gamma(8 (n + 2)) times the largest diagonal entry (Higham 2002, Theorem 10.3 and Lemma 3.5).
-    Cost 4 n^3 / 3 for each.
+    Rows and columns are scaled by powers of two to a diagonal of about 1.  In complex arithmetic
+    the factorisation loses at most 2 n gamma(8 (n + 2)) times the largest diagonal entry (Higham
+    2002, Theorem 10.3 and Lemma 3.5). Cost 4 n^3 / 3 for each.
     """
     order = matrices.shape[-1]
     diagonal = matrices.diagonal(dim1=-2, dim2=-1).real
     sane = (diagonal > 0).all(-1) & torch.isfinite(matrices.abs()).all(-1).all(-1)
     scale = torch.exp2(-(torch.log2(torch.where(diagonal > 0, diagonal, 1.0)) / 2).round())
     scaled = matrices * scale.unsqueeze(-1) * scale.unsqueeze(-2)
-    slack = (error * scale.unsqueeze(-1) * scale.unsqueeze(-2)).sum(-1).amax(-1) * (1 + gamma(order + 4)) + order * LOST
+    slack = (error * scale.unsqueeze(-1) * scale.unsqueeze(-2)).sum(-1).amax(-1) * (
+        1 + gamma(order + 4)
+    ) + order * LOST
     top = scaled.diagonal(dim1=-2, dim2=-1).real.amax(-1)
-    shift = (slack + 2 * order * gamma(8 * (order + 2)) * top) * (1 + 8 * UNIT) + 8 * UNIT * (1 + top)
+    shift = (slack + 2 * order * gamma(8 * (order + 2)) * top) * (1 + 8 * UNIT) + 8 * UNIT * (
+        1 + top
+    )
     scaled.diagonal(dim1=-2, dim2=-1).sub_(shift.unsqueeze(-1))
     charge(len(matrices) * 4 * order**3 / 6)
     factor, failed = torch.linalg.cholesky_ex(scaled)

@@ -4,12 +4,13 @@ Let G be the computed A^T A (the smaller side) and M the computed t^2 I - G.  In
 
     t^2 I - A^T A  =  M + E,     ||E|| <= gamma_m || |A| ||^2 + u max_i |m_ii|,
 
-the rounding of the Gram matrix (|G - A^T A| <= gamma_m |A|^T |A|) and of the subtraction on the diagonal.  If the
-Cholesky factorisation of M runs to completion, R^T R = M + F with |f_ij| <= c sqrt(m_ii m_jj), so that M has no
-eigenvalue below -||F|| >= -c trace(M), c = gamma_{n+1} / (1 - gamma_{n+1}): S. M. Rump, Verification of positive
-definiteness, BIT Numerical Mathematics 46 (2006), Theorem 2.3, after Demmel.  Hence ||A||^2 <= t^2 + ||E|| + ||F||,
-whatever produced the guess t.  We take gamma_{2n+4}, which also covers factorisations that multiply by the
-reciprocals of their pivots.  Entries are scaled to about 1 first, so that an underflow is less than 2^-500.
+the rounding of the Gram matrix (|G - A^T A| <= gamma_m |A|^T |A|) and of the subtraction on the
+diagonal.  If the Cholesky factorisation of M runs to completion, R^T R = M + F with |f_ij| <= c
+sqrt(m_ii m_jj), so that M has no eigenvalue below -||F|| >= -c trace(M), c = gamma_{n+1} / (1 -
+gamma_{n+1}): S. M. Rump, Verification of positive definiteness, BIT Numerical Mathematics 46
+(2006), Theorem 2.3, after Demmel.  Hence ||A||^2 <= t^2 + ||E|| + ||F||, whatever produced the
+guess t.  We take gamma_{2n+4}, which also covers factorisations that multiply by the reciprocals of
+their pivots.  Entries are scaled to about 1 first, so that an underflow is less than 2^-500.
 """
 
 import math
@@ -27,7 +28,14 @@ from autolip.operators.fold import COMPOSITES
 from autolip.operators.index import Incidence
 from autolip.operators.norms.engine import NormOptions, engine, upper
 from autolip.operators.norms.krylov import Krylov
-from autolip.operators.norms.rounding import CHUNK, LARGEST_MATRIX, rounded_rows, scale_float, scaled, upper_norm
+from autolip.operators.norms.rounding import (
+    CHUNK,
+    LARGEST_MATRIX,
+    rounded_rows,
+    scale_float,
+    scaled,
+    upper_norm,
+)
 from autolip.operators.operator import Adjoint, Operator, charge, largest
 from autolip.operators.traced import Traced
 from autolip.values import Upper
@@ -41,7 +49,8 @@ _DIRECT = 512
 
 @engine("dense", Dense, exact=True)
 def dense(operator: Operator, options: NormOptions) -> Upper | Refusal:
-    """||W||_2, at most 1e-8 above for sides up to 1000; cost m n^2 / 2 + n^3 / 6 multiply-adds, n the smaller side."""
+    """||W||_2, at most 1e-8 above for sides up to 1000; cost m n^2 / 2 + n^3 / 6 multiply-adds, n
+    the smaller side."""
     assert isinstance(operator, Dense)
     m, n = operator.weight.shape[-2:]
     if refusal := _too_large(m, n):
@@ -57,7 +66,10 @@ def finite(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_2 of the matrix of any operator, its entries' rounding errors included."""
     small, great = sorted((operator.in_size, operator.out_size))
     if small > options.finite_size:
-        return Refusal(f"the smaller side is {small}: raise finite_size (now {options.finite_size}) to materialise it")
+        return Refusal(
+            f"the smaller side is {small}: raise finite_size (now {options.finite_size}) "
+            "to materialise it"
+        )
     if refusal := _too_large(great, small):
         return refusal
     tall = operator if operator.in_size == small else operator.T
@@ -76,12 +88,16 @@ def finite(operator: Operator, options: NormOptions) -> Upper | Refusal:
 
 def _too_large(m: int, n: int) -> Refusal | None:
     if min(m, n) > LARGEST_SIDE or m * n > LARGEST_MATRIX:
-        return Refusal(f"a {m} x {n} matrix is too large to factorise (side {LARGEST_SIDE}, {LARGEST_MATRIX} entries)")
+        return Refusal(
+            f"a {m} x {n} matrix is too large to factorise (side {LARGEST_SIDE}, "
+            f"{LARGEST_MATRIX} entries)"
+        )
     return None
 
 
 def proved_norm(weight: Float[Tensor, "*batch m n"]) -> float:
-    """At least max ||W_i||_2 over a batch of stored matrices; inf where they hold no finite numbers."""
+    """At least max ||W_i||_2 over a batch of stored matrices; inf where they hold no finite
+    numbers."""
     top = largest(weight)
     if top == 0 or not math.isfinite(top):
         return 0.0 if top == 0 else math.inf
@@ -98,12 +114,15 @@ def _batched(weight: Tensor) -> Float[Tensor, "b m n"]:
 
 
 def proved_norms(weights: Float[Tensor, "b m n"]) -> list[float]:
-    """At least ||W_i||_2 for every member of a batch of stored matrices; inf where one holds no finite numbers."""
+    """At least ||W_i||_2 for every member of a batch of stored matrices; inf where one holds no
+    finite numbers."""
     if not weights.isfinite().all():
         return [proved_norm(weight) for weight in weights]
     tops = weights.abs().amax((1, 2)) if weights[0].numel() else weights.new_zeros(len(weights))
     exponents = torch.frexp(tops)[1]
-    batch = _batched(torch.stack([scaled(w, -int(e)) for w, e in zip(weights, exponents, strict=True)]))
+    batch = _batched(
+        torch.stack([scaled(w, -int(e)) for w, e in zip(weights, exponents, strict=True)])
+    )
     values = zip(_squares(batch).sqrt().tolist(), tops.tolist(), exponents.tolist(), strict=True)
     return [0.0 if top == 0 else scale_float(value * (1 + 4 * UNIT), e) for value, top, e in values]
 
@@ -157,8 +176,8 @@ def _absolute_squares(weight: Float[Tensor, "b m n"]) -> Float[Tensor, " b"]:
 def _factorised(gram: Float[Tensor, "b n n"], slack: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
     """At least ||G_i|| + slack_i, by factorising t^2 I - G_i for growing t^2; overwrites G.
 
-    Of the eight units of t^2 in the last product, the sums, it and the subtraction on the diagonal take five, and what
-    is lost of the trace, n u times its share, less than one: n^3 < 1 / (4 u).
+    Of the eight units of t^2 in the last product, the sums, it and the subtraction on the diagonal
+    take five, and what is lost of the trace, n u times its share, less than one: n^3 < 1 / (4 u).
     """
     order = gram.shape[-1]
     guess = _guess(gram)
@@ -183,7 +202,9 @@ def _factorised(gram: Float[Tensor, "b n n"], slack: Float[Tensor, " b"]) -> Flo
     return proved
 
 
-def _increasing(guess: Float[Tensor, " b"], excess: Float[Tensor, " b"]) -> Iterator[Float[Tensor, " b"]]:
+def _increasing(
+    guess: Float[Tensor, " b"], excess: Float[Tensor, " b"]
+) -> Iterator[Float[Tensor, " b"]]:
     """Values above the guess, the distance growing geometrically."""
     for step in range(64):
         yield guess + excess * 4.0**step

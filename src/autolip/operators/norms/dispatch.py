@@ -23,10 +23,10 @@ def operator_norm(
 ) -> Upper | Refusal:
     """Upper bound on ||A||_{p -> q} = max ||A x||_q over ||x||_p <= 1.
 
-    Cheap engines always run; the others until `options.deadline`, exact ones first, unless an exact engine has
-    answered, or the norm is known from below to within the tolerance of what is proved.  Randomised
-    engines run last, and replace a proved bound only if theirs is smaller by four tolerances.  Refused, with every
-    engine's reason, if none gives a number.
+    Cheap engines always run; the others until `options.deadline`, exact ones first, unless an exact
+    engine has answered, or the norm is known from below to within the tolerance of what is proved.
+    Randomised engines run last, and replace a proved bound only if theirs is smaller by four
+    tolerances.  Refused, with every engine's reason, if none gives a number.
     """
     core, p, q = normal_form(operator, p, q)
     if not core.in_size or not core.out_size:
@@ -69,7 +69,9 @@ class _Search:
         self.bounds.append(bound)
         self.finished = chosen.exact and math.isfinite(bound.value)
         if isinstance(self.core, Convolution) and chosen.name == "symbol":
-            self.reached = max(self.reached, bound.value / (1 + self.options.tolerance) * _border(self.core))
+            self.reached = max(
+                self.reached, bound.value / (1 + self.options.tolerance) * _border(self.core)
+            )
 
     def is_worth(self, chosen: Engine) -> bool:
         """Whether an expensive engine may run: there is time, and something to gain.
@@ -82,7 +84,9 @@ class _Search:
         if chosen.exact and min(self.core.in_size, self.core.out_size) <= SMALL:
             return True
         convolution = isinstance(self.core, Convolution)
-        margin = self.options.tolerance * (WORTH + 1 if chosen.random else 1.0)  # a random one ends above the norm
+        margin = self.options.tolerance * (
+            WORTH + 1 if chosen.random else 1.0
+        )  # a random one ends above the norm
         if not convolution or (chosen.random and self._has_gain(margin)):
             self._estimate(margin)
         return self._has_gain(margin)
@@ -92,8 +96,13 @@ class _Search:
         return self.proved.value > self.reached * (1 + margin)
 
     def _estimate(self, margin: float) -> None:
-        """A few Lanczos steps, where a bound is there to compare with, until it is seen that nothing is to gain."""
-        if not self._estimated and (self.p, self.q) == (Norm.L2, Norm.L2) and math.isfinite(self.proved.value):
+        """A few Lanczos steps, where a bound is there to compare with, until it is seen that
+        nothing is to gain."""
+        if (
+            not self._estimated
+            and (self.p, self.q) == (Norm.L2, Norm.L2)
+            and math.isfinite(self.proved.value)
+        ):
             self._estimated = True
             enough = self.proved.value / (1 + margin)
             if isinstance(self.core, Convolution):
@@ -110,15 +119,21 @@ class _Search:
 
 
 def _border(conv: Convolution) -> float:
-    """About the share of its symbol's supremum that a zero-padded convolution reaches on its finite image.
+    """About the share of its symbol's supremum that a zero-padded convolution reaches on its finite
+    image.
 
-    A sine window of N points keeps cos(pi m / (N + 1)) of a trigonometric polynomial of degree m per axis.
+    A sine window of N points keeps cos(pi m / (N + 1)) of a trigonometric polynomial of degree m
+    per axis.
     """
     geometry = conv.geometry
     coarse = conv.in_shape if geometry.transposed else conv.out_shape
     share = 1.0
     for size, taps, dilation, stride in zip(
-        coarse[-geometry.dims :], conv.weight.shape[2:], geometry.dilation, geometry.stride, strict=True
+        coarse[-geometry.dims :],
+        conv.weight.shape[2:],
+        geometry.dilation,
+        geometry.stride,
+        strict=True,
     ):
         degree = max(0, math.ceil((dilation * (taps - 1) + 1) / stride) - 1) / 2
         share *= max(0.0, math.cos(min(math.pi * degree / (size + 1), math.pi / 2)))

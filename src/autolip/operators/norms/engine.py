@@ -1,7 +1,8 @@
 """The registry of norm engines.
 
-An engine is one function, registered for a kind of operator and a pair of norms.  It returns an `Upper`, or a
-`Refusal` that says why not.  Engines that only estimate from below live in `power` and are never dispatched to.
+An engine is one function, registered for a kind of operator and a pair of norms.  It returns an
+`Upper`, or a `Refusal` that says why not.  Engines that only estimate from below live in `power`
+and are never dispatched to.
 """
 
 import math
@@ -17,20 +18,22 @@ from autolip.operators.operator import Adjoint, Operator, metered
 from autolip.values import Upper, round_up
 
 CHEAP, ABOVE = 0.3, 0.6
-"""Until which part of a time budget methods that cost little may work, and until which the last of those that bound
-from above, where a lower bound is searched for as well."""
+"""Until which part of a time budget methods that cost little may work, and until which the last of
+those that bound from above, where a lower bound is searched for as well."""
 
 
 @dataclass(frozen=True)
 class NormOptions:
-    """How hard to try: failure probability per randomised bound, relative excess aimed at, random seed.
+    """How hard to try: failure probability per randomised bound, relative excess aimed at, random
+    seed.
 
-    Without a seed the random vectors of a bound come from the system's randomness, which nobody can foresee; with one
-    they can be repeated, and a network made for that very seed may escape the probability.
-    `finite_size` is the smaller matrix side up to which an operator may be materialised; `deadline` is a moment of
-    `clock` after which only the cheapest engines run; `proved_only` leaves the randomised engines out.  `known` is a
-    bound that is already proved: an engine may give up once it cannot beat it.  `enough` is one that would do: an
-    engine may stop where its own is not above it.
+    Without a seed the random vectors of a bound come from the system's randomness, which nobody can
+    foresee; with one they can be repeated, and a network made for that very seed may escape the
+    probability. `finite_size` is the smaller matrix side up to which an operator may be
+    materialised; `deadline` is a moment of `clock` after which only the cheapest engines run;
+    `proved_only` leaves the randomised engines out.  `known` is a bound that is already proved: an
+    engine may give up once it cannot beat it.  `enough` is one that would do: an engine may stop
+    where its own is not above it.
     """
 
     delta: float = 1e-9
@@ -47,7 +50,8 @@ class NormOptions:
 
     @property
     def search_seed(self) -> int:
-        """The seed of searches, whose results are proved afterwards, or prove nothing: the same in every process."""
+        """The seed of searches, whose results are proved afterwards, or prove nothing: the same in
+        every process."""
         return self.seed or 0
 
     @property
@@ -61,7 +65,11 @@ class NormOptions:
 
     def within(self, part: float) -> "NormOptions":
         """The same, with this part of the time that is left."""
-        return self if self.deadline is None else replace(self, deadline=self.clock.now() + part * self.left)
+        return (
+            self
+            if self.deadline is None
+            else replace(self, deadline=self.clock.now() + part * self.left)
+        )
 
 
 EngineFunction = Callable[[Operator, NormOptions], Upper | Refusal]
@@ -71,8 +79,8 @@ EngineFunction = Callable[[Operator, NormOptions], Upper | Refusal]
 class Engine:
     """One way to bound ||A||_{p -> q}: name, kinds of operator, norms, and what to expect of it.
 
-    `cheap`: costs next to nothing, always runs.  `exact`: its value exceeds the norm by rounding only, so that
-    nothing can improve on it.  `random`: its bound is CONFIDENT.
+    `cheap`: costs next to nothing, always runs.  `exact`: its value exceeds the norm by rounding
+    only, so that nothing can improve on it.  `random`: its bound is CONFIDENT.
     """
 
     name: str
@@ -104,7 +112,9 @@ def engine(
 
     def register(function: EngineFunction) -> EngineFunction:
         if any((e.name, e.p, e.q) == (name, p, q) for e in ENGINES):
-            raise AutolipError(f"two norm engines are called {name} for {p.value} -> {q.value}: rename one")
+            raise AutolipError(
+                f"two norm engines are called {name} for {p.value} -> {q.value}: rename one"
+            )
         ENGINES.append(Engine(name, kinds or (Operator,), p, q, cheap, exact, random, function))
         return function
 
@@ -112,7 +122,8 @@ def engine(
 
 
 def upper(value: float, ulps: int = 0) -> Upper:
-    """A proved bound, some units in the last place higher (a zero, which has to be a proof, stays); NaN is infinite."""
+    """A proved bound, some units in the last place higher (a zero, which has to be a proof, stays);
+    NaN is infinite."""
     for _ in range(ulps if value > 0 else 0):
         value = round_up(value)
     return Upper.at_most(value)
@@ -124,8 +135,8 @@ _TRANSPOSED = {(Norm.LINF, Norm.LINF), (Norm.L2, Norm.LINF), (Norm.LINF, Norm.L2
 def normal_form(operator: Operator, p: Norm, q: Norm) -> tuple[Operator, Norm, Norm]:
     """An operator and norms with the same ||A||_{p -> q}, of which the engines know every case.
 
-    Isometries at both ends are dropped, and ||A||_{p -> q} = ||A^T||_{q* -> p*} leaves the pairs (l1, any),
-    (l2, l2), (l2, l1) and (linf, l1).
+    Isometries at both ends are dropped, and ||A||_{p -> q} = ||A^T||_{q* -> p*} leaves the pairs
+    (l1, any), (l2, l2), (l2, l1) and (linf, l1).
     """
     core = without_isometries(operator)
     if (p, q) in _TRANSPOSED or (isinstance(core, Adjoint) and (q.dual, p.dual) not in _TRANSPOSED):
@@ -135,7 +146,9 @@ def normal_form(operator: Operator, p: Norm, q: Norm) -> tuple[Operator, Norm, N
 
 def eligible(core: Operator, p: Norm, q: Norm, options: NormOptions) -> list[Engine]:
     """The engines that take this operator: cheap ones first, then exact ones, random ones last."""
-    chosen = [e for e in ENGINES if e.accepts(core, p, q) and not (e.random and options.proved_only)]
+    chosen = [
+        e for e in ENGINES if e.accepts(core, p, q) and not (e.random and options.proved_only)
+    ]
     return sorted(chosen, key=lambda e: (not e.cheap, e.random, not e.exact))
 
 

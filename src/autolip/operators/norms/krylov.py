@@ -13,19 +13,26 @@ from torch import Tensor
 from autolip.intervals import UNIT
 
 MEMORY = 2**29
-"""Bytes that one basis may take: more of it costs more than the steps that it saves.  Ritz vectors need all of it."""
+"""Bytes that one basis may take: more of it costs more than the steps that it saves.  Ritz vectors
+need all of it."""
 
 
 class Krylov:
-    """B V = V T + beta v e_k^T + F for a symmetric B: T tridiagonal, V the basis, one column more at each `step`.
+    """B V = V T + beta v e_k^T + F for a symmetric B: T tridiagonal, V the basis, one column more
+    at each `step`.
 
-    The vectors are orthogonalised against the whole basis (against its beginning, once its memory is full).  F is what
-    rounding and orthogonalisation did to the recurrence; `defects` bound its columns, except for the rounding errors
-    of the products themselves.  Cost of a step: one product, 4 k n multiply-adds.
+    The vectors are orthogonalised against the whole basis (against its beginning, once its memory
+    is full).  F is what rounding and orthogonalisation did to the recurrence; `defects` bound its
+    columns, except for the rounding errors of the products themselves.  Cost of a step: one
+    product, 4 k n multiply-adds.
     """
 
     def __init__(
-        self, product: Callable[[Tensor], Tensor], start: Float[Tensor, " n"], capacity: int, memory: int = MEMORY
+        self,
+        product: Callable[[Tensor], Tensor],
+        start: Float[Tensor, " n"],
+        capacity: int,
+        memory: int = MEMORY,
     ) -> None:
         self.product = product
         self.vector = start / math.sqrt(_dot(start, start))
@@ -50,7 +57,9 @@ class Krylov:
             self._basis[len(self)] = self.vector
         image = self.product(self.vector)
         alpha = _dot(self.vector, image)
-        known = image - alpha * self.vector - (self.betas[-1] if self.betas else 0.0) * self._previous
+        known = (
+            image - alpha * self.vector - (self.betas[-1] if self.betas else 0.0) * self._previous
+        )
         basis = self._basis[: len(self) + 1]
         fresh = known - basis.T @ (basis @ known)
         beta = math.sqrt(_dot(fresh, fresh))
@@ -62,7 +71,8 @@ class Krylov:
         self._previous, self.vector = self.vector, following
 
     def grow(self, steps: int, enough: float = math.inf) -> "Krylov":
-        """Add vectors: until there are so many, or the space is invariant, or the largest Ritz value is `enough`."""
+        """Add vectors: until there are so many, or the space is invariant, or the largest Ritz
+        value is `enough`."""
         while len(self) < min(steps, len(self.vector)) and not self.exhausted:
             self.step()
             if math.isfinite(enough) and self.top() >= enough:
@@ -84,7 +94,8 @@ class Krylov:
         return max(float(self.spectrum()[0][-1]), 0.0)
 
     def leading(self) -> tuple[float, Float[Tensor, " n"]]:
-        """The largest Ritz value and its vector, which lies in the part of the basis that is kept."""
+        """The largest Ritz value and its vector, which lies in the part of the basis that is
+        kept."""
         values, vectors = self.spectrum()
         return float(values[-1]), self.combined(vectors[:, -1:])[0]
 
@@ -94,5 +105,6 @@ class Krylov:
 
 
 def _dot(x: Float[Tensor, " n"], y: Float[Tensor, " n"]) -> float:
-    """<x, y>, summed pairwise: the error of a plain loop would dominate the defect of long vectors."""
+    """<x, y>, summed pairwise: the error of a plain loop would dominate the defect of long
+    vectors."""
     return (x * y).sum().item()

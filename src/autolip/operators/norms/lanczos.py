@@ -1,7 +1,8 @@
 """||A||_2 by Lanczos with a random start: CONFIDENT(delta), for anything that has products.
 
-Let B = A^T A of order n (the smaller side), lambda its largest eigenvalue with unit eigenvector u, and v_1 random,
-uniform on the sphere.  |<v_1, u>| has density at most c = sqrt(2 n / pi) on [0, 1], so that
+Let B = A^T A of order n (the smaller side), lambda its largest eigenvalue with unit eigenvector u,
+and v_1 random, uniform on the sphere.  |<v_1, u>| has density at most c = sqrt(2 n / pi) on [0, 1],
+so that
 |<v_1, u>| >= eps = delta / c but for an event of probability delta.  The recurrence
 B V = V T + beta_k v_{k+1} e_k^T + F gives for y = V^T u
 
@@ -9,15 +10,17 @@ B V = V T + beta_k v_{k+1} e_k^T + F gives for y = V^T u
 
 and, for lambda above every eigenvalue theta_i of T, the first entry of y is
 
-    eps <= |<v_1, u>| <= beta_1 ... beta_k / prod_i (lambda - theta_i)  +  sum_j ||F_j|| |w_j|,  (lambda I - T) w = e_1.
+    eps <= |<v_1, u>| <= beta_1 ... beta_k / prod_i (lambda - theta_i)  +  sum_j ||F_j|| |w_j|,
+    (lambda I - T) w = e_1.
 
-The right-hand side decreases in lambda: every lambda where it is below eps is excluded.  Without F this is the bound
-of J. L. M. van Dorsselaer, M. E. Hochstenbach, H. A. van der Vorst, Computing probabilistic bounds for extreme
-eigenvalues of symmetric matrices with the Lanczos method, SIAM J. Matrix Anal. Appl. 22 (2000), Theorem 3.2.  The
-event does not depend on k: one may stop whenever the bound is good enough.  Orthogonality of V is not used, so a
-basis that outgrew its memory costs steps only, never the guarantee.  F holds the computed defect of the recurrence and
-the rounding errors of the products, which are measured (against the product of the high and the low halves of the
-vector's digits, which rounds differently), times a safety factor.
+The right-hand side decreases in lambda: every lambda where it is below eps is excluded.  Without F
+this is the bound of J. L. M. van Dorsselaer, M. E. Hochstenbach, H. A. van der Vorst, Computing
+probabilistic bounds for extreme eigenvalues of symmetric matrices with the Lanczos method, SIAM J.
+Matrix Anal. Appl. 22 (2000), Theorem 3.2.  The event does not depend on k: one may stop whenever
+the bound is good enough.  Orthogonality of V is not used, so a basis that outgrew its memory costs
+steps only, never the guarantee.  F holds the computed defect of the recurrence and the rounding
+errors of the products, which are measured (against the product of the high and the low halves of
+the vector's digits, which rounds differently), times a safety factor.
 """
 
 import math
@@ -49,7 +52,8 @@ START_ERROR = 2.0**-49
 """Bound on the rounding of the normalised start vector, in l2 norm."""
 
 ROUGH, FAINT = 1e-3, 1e-9
-"""Relative error allowed in w, and the relative distance from the Ritz values from which it is smaller by far."""
+"""Relative error allowed in w, and the relative distance from the Ritz values from which it is
+smaller by far."""
 
 MEMORY_OF_VECTORS = 2**33
 """Bytes of a basis from which Ritz vectors are made."""
@@ -60,10 +64,12 @@ WORTH = 4.0
 
 @engine("lanczos", random=True)
 def lanczos(operator: Operator, options: NormOptions) -> Upper | Refusal:
-    """||A||_2 within `tolerance` of the largest Ritz value, but for an event of probability `delta`.
+    """||A||_2 within `tolerance` of the largest Ritz value, but for an event of probability
+    `delta`.
 
-    Cost: a product with A and one with A^T per step; at most ln(1.65 sqrt(n) / delta) / (2 sqrt(2 tolerance)) steps
-    (J. Kuczynski, H. Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992), Theorem 4.2), far fewer with a gap.
+    Cost: a product with A and one with A^T per step; at most ln(1.65 sqrt(n) / delta) / (2 sqrt(2
+    tolerance)) steps (J. Kuczynski, H. Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992), Theorem
+    4.2), far fewer with a gap.
     """
     side = _narrow(operator)
     runs, epsilon = _runs(options.delta, side.in_size)
@@ -84,8 +90,11 @@ def lanczos(operator: Operator, options: NormOptions) -> Upper | Refusal:
     return Upper(value, frozenset({event})) + _deviation(operator, value, options)
 
 
-def lower_estimate(operator: Operator, steps: int = 8, seed: int = 0, enough: float = math.inf) -> Estimate:
-    """||A||_2 from below, up to rounding: the largest Ritz value after at most `steps`, or one that is `enough`."""
+def lower_estimate(
+    operator: Operator, steps: int = 8, seed: int = 0, enough: float = math.inf
+) -> Estimate:
+    """||A||_2 from below, up to rounding: the largest Ritz value after at most `steps`, or one that
+    is `enough`."""
     side = _narrow(operator)
     start = _search_start(side.in_size, seed)
     gram = _Gram.of(side, start)
@@ -96,11 +105,13 @@ def lower_estimate(operator: Operator, steps: int = 8, seed: int = 0, enough: fl
     return Estimate(math.sqrt(space.top()) / gram.scale)
 
 
-def worst_vectors(operator: Operator, steps: int, seed: int, look: int, above: float) -> Float[Tensor, "m n"]:
+def worst_vectors(
+    operator: Operator, steps: int, seed: int, look: int, above: float
+) -> Float[Tensor, "m n"]:
     """Unit vectors x, flat, with |A x| > `above`, about: Ritz vectors of A^T A, the largest first.
 
-    After some steps, or as many as memory holds.
-    The start is another one for every look, and never that of a bound: what depends on it may be bounded afterwards.
+    After some steps, or as many as memory holds. The start is another one for every look, and never
+    that of a bound: what depends on it may be bounded afterwards.
     """
     flat, side = (operator.in_size,), _narrow(operator)
     start = _search_start(side.in_size, seed, 1 + look)
@@ -125,10 +136,11 @@ def _narrow(operator: Operator) -> Operator:
 
 
 def _runs(delta: float, size: int) -> tuple[int, float]:
-    """How many independent starts, and epsilon: all of them have |<v_1, u>| < epsilon with probability at most delta.
+    """How many independent starts, and epsilon: all of them have |<v_1, u>| < epsilon with
+    probability at most delta.
 
-    One, unless its epsilon would drown in rounding errors; every run excludes what lies above its bound, so that the
-    largest of the bounds holds unless all starts are nearly orthogonal to u.
+    One, unless its epsilon would drown in rounding errors; every run excludes what lies above its
+    bound, so that the largest of the bounds holds unless all starts are nearly orthogonal to u.
     """
     runs, unit = 1, math.sqrt(math.pi / (2 * size)) * (1 - 1e-12)
     while delta ** (1 / runs) * unit < 65 * START_ERROR:
@@ -137,9 +149,11 @@ def _runs(delta: float, size: int) -> tuple[int, float]:
 
 
 def _random_start(size: int, seed: int | None, run: int) -> Float[Tensor, " n"]:
-    """The start of a bound, uniform on the sphere: from 128 bits of the system's randomness, unless there is a seed.
+    """The start of a bound, uniform on the sphere: from 128 bits of the system's randomness, unless
+    there is a seed.
 
-    Torch's generator knows 2^32 starts: a network could be made such that thousands of them see nothing of its norm.
+    Torch's generator knows 2^32 starts: a network could be made such that thousands of them see
+    nothing of its norm.
     """
     drawn = secrets.randbits(128) if seed is None else [_BOUND, seed, size, run]
     return _unit_vector(np.random.default_rng(drawn), size)
@@ -175,7 +189,8 @@ class _Gram:
     def of(operator: Operator, start: Tensor) -> "_Gram | Refusal":
         """The scaling found from one product; refused where floating point loses the operator.
 
-        That a product is 0 does not prove the operator to be: something may have underflowed on the way.
+        That a product is 0 does not prove the operator to be: something may have underflowed on the
+        way.
         """
         x = start.reshape(1, *operator.in_shape)
         tops = {exponent: largest(operator.mv(x * 2.0**exponent)) for exponent in (0, 900, -900)}
@@ -186,8 +201,13 @@ class _Gram:
         return _unfit(operator)
 
     def _unless_it_underflows(self, start: Tensor) -> "_Gram | Refusal":
-        """Scaling by a power of two commutes with every rounding, unless something under- or overflows."""
-        if not 1e-50 < largest(self.operator.mv(start.reshape(1, *self.operator.in_shape) * self.scale)) < 1e50:
+        """Scaling by a power of two commutes with every rounding, unless something under- or
+        overflows."""
+        if (
+            not 1e-50
+            < largest(self.operator.mv(start.reshape(1, *self.operator.in_shape) * self.scale))
+            < 1e50
+        ):
             return _unfit(self.operator)
         room = min(200, 1000 - math.frexp(self.scale)[1])
         factor = 2.0**room
@@ -217,20 +237,36 @@ def _run(gram: _Gram, start: Tensor, epsilon: float, options: NormOptions) -> fl
             due += 1 + due // 16
             square = min(square, _excluded_above(space, rounding, epsilon))
             ritz = math.sqrt(space.top())
-            if math.sqrt(square) <= max(ritz * (1 + options.tolerance), options.enough * gram.scale):
+            if math.sqrt(square) <= max(
+                ritz * (1 + options.tolerance), options.enough * gram.scale
+            ):
                 return square
             if ritz * (1 + WORTH * options.tolerance) >= options.known * gram.scale:
-                return Refusal(f"cannot improve on {options.known:.6g} by more than {WORTH:g} tolerances")
-    return min(square, _excluded_above(space, rounding, epsilon)) if len(space) else Refusal("no time left")
+                return Refusal(
+                    f"cannot improve on {options.known:.6g} by more than {WORTH:g} tolerances"
+                )
+    return (
+        min(square, _excluded_above(space, rounding, epsilon))
+        if len(space)
+        else Refusal("no time left")
+    )
 
 
 def _steps(size: int, options: NormOptions) -> int:
-    """Steps after which Lanczos has reached the tolerance with probability 1 - delta, on any spectrum."""
-    return math.ceil(math.log(1.65 * math.sqrt(size) / options.delta) / (2 * math.sqrt(2 * options.tolerance))) + 10
+    """Steps after which Lanczos has reached the tolerance with probability 1 - delta, on any
+    spectrum."""
+    return (
+        math.ceil(
+            math.log(1.65 * math.sqrt(size) / options.delta)
+            / (2 * math.sqrt(2 * options.tolerance))
+        )
+        + 10
+    )
 
 
 def _excluded_above(space: Krylov, rounding: float, epsilon: float) -> float:
-    """The least lambda above the Ritz values where the right-hand side of the module's inequality is below epsilon."""
+    """The least lambda above the Ritz values where the right-hand side of the module's inequality
+    is below epsilon."""
     theta, vectors = space.spectrum()
     columns = np.array(space.defects) + rounding  # norms of vectors, which may point the same way
     noise = float(np.linalg.norm(columns))
@@ -247,7 +283,11 @@ def _excluded_above(space: Krylov, rounding: float, epsilon: float) -> float:
         heard = float(columns @ np.abs(vectors @ parts)) + doubt * noise * size
         return math.exp(min(tail, 700.0)) + (1 + 1e-3) * heard < epsilon * (1 - 1e-6)
 
-    return 0.0 if top == 0 else max(float(theta[-1]), 0.0) + slack + _least(excludes, top) * (1 + 1e-12)
+    return (
+        0.0
+        if top == 0
+        else max(float(theta[-1]), 0.0) + slack + _least(excludes, top) * (1 + 1e-12)
+    )
 
 
 def _least(holds: Callable[[float], bool], scale: float) -> float:
@@ -264,10 +304,11 @@ def _least(holds: Callable[[float], bool], scale: float) -> float:
 
 
 def _deviation(operator: Operator, norm: float, options: NormOptions) -> Upper:
-    """||A - A'|| for the stored A of this norm and the A' that is meant, within `relative_error` entry by entry.
+    """||A - A'|| for the stored A of this norm and the A' that is meant, within `relative_error`
+    entry by entry.
 
-    What the operator itself knows of it, or relative_error || |A| ||, or for composites the norms of the leaves, added
-    and multiplied up.
+    What the operator itself knows of it, or relative_error || |A| ||, or for composites the norms
+    of the leaves, added and multiplied up.
     """
     if operator.relative_error == 0:
         return ZERO
@@ -277,12 +318,18 @@ def _deviation(operator: Operator, norm: float, options: NormOptions) -> Upper:
     whole = schur(operator, options)
     if isinstance(whole, Refusal):
         rough = replace(options, tolerance=0.1, known=math.inf)
-        whole = fold(operator, ONE, lambda leaf, x: x * _absolute(leaf, rough), lambda parts: sum(parts, ZERO))
+        whole = fold(
+            operator,
+            ONE,
+            lambda leaf, x: x * _absolute(leaf, rough),
+            lambda parts: sum(parts, ZERO),
+        )
     return Upper(operator.relative_error) * whole
 
 
 def _absolute(leaf: Operator, options: NormOptions) -> Upper:
-    """At least || |A| ||_2, or ||A||_2 for a leaf without stored entries, which has no relative error."""
+    """At least || |A| ||_2, or ||A||_2 for a leaf without stored entries, which has no relative
+    error."""
     for engine_function in (schur, lanczos):
         bound = engine_function(leaf, options)
         if isinstance(bound, Upper):

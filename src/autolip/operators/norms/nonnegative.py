@@ -1,12 +1,13 @@
-"""Norms of operators without negative entries: every pair of norms has its maximum at a known place, or nearly.
+"""Norms of operators without negative entries: every pair of norms has its maximum at a known
+place, or nearly.
 
-With M >= 0 and e the vector of ones, ||M||_{inf -> q} = ||M e||_q is attained at e, ||M||_{p -> 1} = ||M^T e||_{p*} is
-its transpose, ||M||_{1 -> q} is the largest norm of a column, and for any x > 0
+With M >= 0 and e the vector of ones, ||M||_{inf -> q} = ||M e||_q is attained at e, ||M||_{p -> 1}
+= ||M^T e||_{p*} is its transpose, ||M||_{1 -> q} is the largest norm of a column, and for any x > 0
 
     ||M||_2^2 <= max_i (M^T M x)_i / x_i,
 
-an equality at the eigenvector (L. Collatz 1942, H. Wielandt 1950).  Products are rounded upward entry by entry, so
-that everything here is PROVED; M may be a majorant.
+an equality at the eigenvector (L. Collatz 1942, H. Wielandt 1950).  Products are rounded upward
+entry by entry, so that everything here is PROVED; M may be a majorant.
 """
 
 import math
@@ -46,7 +47,9 @@ def nonnegative_norm(operator: Operator, p: Norm, q: Norm) -> Upper | Refusal:
         return _of_rows(upper_rows(operator), p, q)
     if (p, q) == (Norm.L2, Norm.L2):
         return perron(operator)
-    return Refusal(f"the {p.value} -> {q.value} norm of {operator} needs its matrix, whose sides exceed {FEW}")
+    return Refusal(
+        f"the {p.value} -> {q.value} norm of {operator} needs its matrix, whose sides exceed {FEW}"
+    )
 
 
 def products_of_norm(n: int, m: int, p: Norm, q: Norm) -> float:
@@ -85,10 +88,11 @@ def _ones(shape: torch.Size) -> Tensor:
 
 
 def perron(operator: Operator) -> Upper:
-    """||M||_2 for M >= 0 by the quotients of Collatz and Wielandt, from at most ROUNDS products with M and M^T.
+    """||M||_2 for M >= 0 by the quotients of Collatz and Wielandt, from at most ROUNDS products
+    with M and M^T.
 
-    Every step gives a bound; the search ends when the largest quotient is within 1e-10 of the smallest one, or no
-    longer improves.
+    Every step gives a bound; the search ends when the largest quotient is within 1e-10 of the
+    smallest one, or no longer improves.
     """
     base = operator if operator.in_size <= operator.out_size else operator.T
     x, best = _ones(base.in_shape), Upper(math.inf)

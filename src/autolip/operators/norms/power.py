@@ -1,6 +1,8 @@
-"""Singular values from below: the published power method by autodiff, its deflation, and a Krylov method for many.
+"""Singular values from below: the published power method by autodiff, its deflation, and a Krylov
+method for many.
 
-Power iteration approaches a norm from below, so everything here is an `Estimate` or plain tensors, never an `Upper`.
+Power iteration approaches a norm from below, so everything here is an `Estimate` or plain tensors,
+never an `Upper`.
 """
 
 from collections.abc import Callable
@@ -34,26 +36,34 @@ class Singular:
 def power_method(
     f: Affine | Operator, shape: tuple[int, ...] | None = None, iterations: int = 100, seed: int = 0
 ) -> Estimate:
-    """||A||_2 from below, of an affine map f(x) = A x + b given as a function of a tensor of `shape`.
+    """||A||_2 from below, of an affine map f(x) = A x + b given as a function of a tensor of
+    `shape`.
 
-    v <- grad g(v), g(x) = 1/2 ||f(x) - f(0)||^2, normalised; the value is ||f(v) - f(0)|| after the last iteration.
-    Source: A. Virmaux, K. Scaman, Lipschitz regularity of deep neural networks, NeurIPS 2018, Algorithm 2.
-    Cost: one forward and one backward pass per iteration.
+    v <- grad g(v), g(x) = 1/2 ||f(x) - f(0)||^2, normalised; the value is ||f(v) - f(0)|| after the
+    last iteration. Source: A. Virmaux, K. Scaman, Lipschitz regularity of deep neural networks,
+    NeurIPS 2018, Algorithm 2. Cost: one forward and one backward pass per iteration.
     """
     return Estimate(deflated_power_method(f, shape, 1, iterations, seed).values[0].item())
 
 
 def deflated_power_method(
-    f: Affine | Operator, shape: tuple[int, ...] | None = None, k: int = 1, iterations: int = 100, seed: int = 0
+    f: Affine | Operator,
+    shape: tuple[int, ...] | None = None,
+    k: int = 1,
+    iterations: int = 100,
+    seed: int = 0,
 ) -> Singular:
-    """The k largest singular triplets by Algorithm 2, one after the other, each orthogonal to those before.
+    """The k largest singular triplets by Algorithm 2, one after the other, each orthogonal to those
+    before.
 
-    Source: Virmaux, Scaman, NeurIPS 2018, who take the leading singular vectors of large layers for SeqLip from it.
-    Slow where singular values are close; `top_singular` needs far fewer products.
+    Source: Virmaux, Scaman, NeurIPS 2018, who take the leading singular vectors of large layers for
+    SeqLip from it. Slow where singular values are close; `top_singular` needs far fewer products.
     """
     square, size = _square(f, shape)
     if not 1 <= k <= size:
-        raise InputError(f"{k} singular vectors of a map from {size} numbers were asked for: ask for 1 to {size}")
+        raise InputError(
+            f"{k} singular vectors of a map from {size} numbers were asked for: ask for 1 to {size}"
+        )
     generator = torch.Generator().manual_seed(seed)
     found = torch.zeros(0, size, dtype=DTYPE)
     for _ in range(k):
@@ -75,7 +85,9 @@ def _shape(f: Affine | Operator, shape: tuple[int, ...] | None) -> tuple[int, ..
     if isinstance(f, Operator):
         return tuple(f.in_shape)
     if shape is None:
-        raise InputError("the power method cannot know what a function takes: give the shape of its input")
+        raise InputError(
+            "the power method cannot know what a function takes: give the shape of its input"
+        )
     return tuple(shape)
 
 
@@ -99,14 +111,17 @@ def _square(
             with torch.enable_grad():
                 x = v.view(full).detach().requires_grad_()
                 image = affine(x) - offset
-                (gradient,) = torch.autograd.grad(image.square().sum() / 2, x, materialize_grads=True)
+                (gradient,) = torch.autograd.grad(
+                    image.square().sum() / 2, x, materialize_grads=True
+                )
             return image.detach(), gradient.flatten()
 
     return products, int(np.prod(full))
 
 
 def _orthogonal(v: Float[Tensor, " n"], basis: Float[Tensor, "k n"]) -> Float[Tensor, " n"]:
-    """v without its part in the span of orthonormal rows; twice, so that rounding does not bring it back."""
+    """v without its part in the span of orthonormal rows; twice, so that rounding does not bring it
+    back."""
     for _ in range(2):
         v = v - basis.T @ (basis @ v)
     return v
@@ -119,15 +134,19 @@ def _unit(v: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
 
 
 def top_singular(operator: Operator, k: int, tolerance: float = 0.0, seed: int = 0) -> Singular:
-    """The k largest singular triplets of an operator, to about the rounding error (or a relative tolerance).
+    """The k largest singular triplets of an operator, to about the rounding error (or a relative
+    tolerance).
 
-    Implicitly restarted Lanczos on the smaller side (ARPACK: R. Lehoucq, D. Sorensen, C. Yang, 1998, through
-    `scipy.sparse.linalg.eigsh`); a dense decomposition when k is a good part of the smaller side.  Of the methods
-    compared (LOBPCG, block power and block Krylov iterations, Golub-Kahan by PROPACK) it needs the fewest products.
+    Implicitly restarted Lanczos on the smaller side (ARPACK: R. Lehoucq, D. Sorensen, C. Yang,
+    1998, through `scipy.sparse.linalg.eigsh`); a dense decomposition when k is a good part of the
+    smaller side.  Of the methods compared (LOBPCG, block power and block Krylov iterations,
+    Golub-Kahan by PROPACK) it needs the fewest products.
     """
     smaller = min(operator.in_size, operator.out_size)
     if not 1 <= k <= smaller:
-        raise InputError(f"{k} singular vectors of {operator} were asked for: ask for 1 to {smaller}")
+        raise InputError(
+            f"{k} singular vectors of {operator} were asked for: ask for 1 to {smaller}"
+        )
     if smaller <= max(DENSE_SHARE * k, 32):
         left, values, right = torch.linalg.svd(operator.matrix(), full_matrices=False)
         return _triplets(operator, left.T[:k], values[:k], right[:k])
@@ -138,11 +157,16 @@ def top_singular(operator: Operator, k: int, tolerance: float = 0.0, seed: int =
 
 
 def top_eigenvalue(matrix: Float[Tensor, "n n"]) -> float:
-    """About the largest eigenvalue of a symmetric matrix, from below beyond order 1024: a guess to be proved."""
+    """About the largest eigenvalue of a symmetric matrix, from below beyond order 1024: a guess to
+    be proved."""
     if len(matrix) <= 1024:
         return torch.linalg.eigvalsh(matrix)[-1].item()
-    start = torch.randn(len(matrix), dtype=DTYPE, generator=torch.Generator().manual_seed(0)).numpy()
-    found = scipy.sparse.linalg.eigsh(matrix.numpy(), 1, which="LA", v0=start, tol=1e-10, return_eigenvectors=False)
+    start = torch.randn(
+        len(matrix), dtype=DTYPE, generator=torch.Generator().manual_seed(0)
+    ).numpy()
+    found = scipy.sparse.linalg.eigsh(
+        matrix.numpy(), 1, which="LA", v0=start, tol=1e-10, return_eigenvectors=False
+    )
     return float(found[0])
 
 
@@ -156,7 +180,9 @@ def _by_arpack(operator: Operator, k: int, tolerance: float, seed: int) -> Singu
 
     start = torch.randn(size, dtype=DTYPE, generator=torch.Generator().manual_seed(seed)).numpy()
     if not gram(start).any():
-        return Singular(_units(k, operator.out_shape), torch.zeros(k, dtype=DTYPE), _units(k, operator.in_shape))
+        return Singular(
+            _units(k, operator.out_shape), torch.zeros(k, dtype=DTYPE), _units(k, operator.in_shape)
+        )
     linear = scipy.sparse.linalg.LinearOperator((size, size), matvec=gram, dtype=np.float64)
     _, vectors = scipy.sparse.linalg.eigsh(linear, k, v0=start, tol=tolerance)
     basis = torch.from_numpy(np.ascontiguousarray(vectors.T))
@@ -166,11 +192,14 @@ def _by_arpack(operator: Operator, k: int, tolerance: float, seed: int) -> Singu
 
 
 def _units(k: int, shape: torch.Size) -> Tensor:
-    """Orthonormal vectors: singular ones of the zero map, which is all that a random vector can be mapped to 0 by."""
+    """Orthonormal vectors: singular ones of the zero map, which is all that a random vector can be
+    mapped to 0 by."""
     return torch.eye(k, shape.numel(), dtype=DTYPE).view(k, *shape)
 
 
 def _triplets(operator: Operator, left: Tensor, values: Tensor, right: Tensor) -> Singular:
     return Singular(
-        left.reshape(-1, *operator.out_shape).contiguous(), values, right.reshape(-1, *operator.in_shape).contiguous()
+        left.reshape(-1, *operator.out_shape).contiguous(),
+        values,
+        right.reshape(-1, *operator.in_shape).contiguous(),
     )

@@ -1,4 +1,5 @@
-"""Many singular directions of a large operator at once: a randomised block, a few passes, in single precision.
+"""Many singular directions of a large operator at once: a randomised block, a few passes, in single
+precision.
 
 Nothing here is proved: what the directions miss has to be accounted for by whoever uses them.
 """
@@ -15,7 +16,8 @@ PASSES = 12
 """Most products of the whole block with A^T A."""
 
 SETTLED = 2e-3
-"""Relative growth of the block's size at one product with A^T A, below which the last one has been made."""
+"""Relative growth of the block's size at one product with A^T A, below which the last one has been
+made."""
 
 OVERSAMPLING = 8
 """Directions beyond those asked for."""
@@ -25,11 +27,13 @@ NUMBERS = 2**23
 
 
 def randomised_singular(operator: Operator, k: int, seed: int = 0) -> Singular:
-    """About the k largest singular triplets, the values from below: subspace iteration on a random block.
+    """About the k largest singular triplets, the values from below: subspace iteration on a random
+    block.
 
-    N. Halko, P.-G. Martinsson, J. Tropp, SIAM Review 2011, Algorithm 4.4, with an orthonormal basis after each product
-    and the Rayleigh-Ritz step of Algorithm 5.1.  The iteration ends when the block has
-    settled; values close to the (k + 9)th are the least accurate.  Cost: up to 25 products of k + 8 vectors, float32.
+    N. Halko, P.-G. Martinsson, J. Tropp, SIAM Review 2011, Algorithm 4.4, with an orthonormal basis
+    after each product and the Rayleigh-Ritz step of Algorithm 5.1.  The iteration ends when the
+    block has settled; values close to the (k + 9)th are the least accurate.  Cost: up to 25
+    products of k + 8 vectors, float32.
     """
     if operator.in_size > operator.out_size:
         turned = randomised_singular(operator.T, k, seed)
@@ -38,10 +42,14 @@ def randomised_singular(operator: Operator, k: int, seed: int = 0) -> Singular:
     part = max(1, NUMBERS // (operator.in_size + operator.out_size))
 
     def images(rows: Float[Tensor, "k n"]) -> Float[Tensor, "k m"]:
-        return torch.cat([flat(single.mv(x.reshape(-1, *operator.in_shape))) for x in rows.split(part)])
+        return torch.cat(
+            [flat(single.mv(x.reshape(-1, *operator.in_shape))) for x in rows.split(part)]
+        )
 
     def pulled(rows: Float[Tensor, "k m"]) -> Float[Tensor, "k n"]:
-        return torch.cat([flat(single.rmv(y.reshape(-1, *operator.out_shape))) for y in rows.split(part)])
+        return torch.cat(
+            [flat(single.rmv(y.reshape(-1, *operator.out_shape))) for y in rows.split(part)]
+        )
 
     generator = torch.Generator().manual_seed(seed)
     width = min(k + OVERSAMPLING, operator.in_size)
@@ -56,7 +64,9 @@ def randomised_singular(operator: Operator, k: int, seed: int = 0) -> Singular:
     left, values, right = torch.linalg.svd(triangle.to(DTYPE))
     above = (frame @ left[:, :k].float()).T.to(DTYPE)
     below = right[:k] @ basis.to(DTYPE)
-    return Singular(above.reshape(-1, *operator.out_shape), values[:k], below.reshape(-1, *operator.in_shape))
+    return Singular(
+        above.reshape(-1, *operator.out_shape), values[:k], below.reshape(-1, *operator.in_shape)
+    )
 
 
 def _orthonormal(rows: Float[Tensor, "k n"]) -> tuple[Float[Tensor, "k n"], Float[Tensor, "k k"]]:

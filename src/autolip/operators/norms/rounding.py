@@ -1,8 +1,8 @@
 """Products with vectors, and what floating point did to them.
 
-The standard model (Higham, Accuracy and Stability of Numerical Algorithms, 2002, chapter 3): an inner product of t
-terms in any order differs from the exact one by at most gamma_t |a|^T|x|, plus 2^-1075 for every product that
-underflows; sums do not underflow.
+The standard model (Higham, Accuracy and Stability of Numerical Algorithms, 2002, chapter 3): an
+inner product of t terms in any order differs from the exact one by at most gamma_t |a|^T|x|, plus
+2^-1075 for every product that underflows; sums do not underflow.
 """
 
 import math
@@ -30,8 +30,11 @@ CHUNK = 2**24
 """Entries of a batch of vectors that are held at once."""
 
 
-def upper_product(majorant: Operator, x: Float[Tensor, " k *in_shape"]) -> Float[Tensor, " k *out_shape"]:
-    """At least M x, entrywise, for M >= 0 and x >= 0, with the operator's `relative_error` included.
+def upper_product(
+    majorant: Operator, x: Float[Tensor, " k *in_shape"]
+) -> Float[Tensor, " k *out_shape"]:
+    """At least M x, entrywise, for M >= 0 and x >= 0, with the operator's `relative_error`
+    included.
 
     An entry that is exactly 0 stays 0.
     """
@@ -46,8 +49,9 @@ def upper_sum(parts: Sequence[Tensor]) -> Tensor:
 def _inflate(leaf: Operator, x: Tensor, product: Tensor) -> Tensor:
     """A computed product of non-negative factors, raised above the exact one.
 
-    The product loses one unit for each of its terms, and this scale and its use four more.  The two that gamma has to
-    spare leave one and a half after its subtraction, and with the eight five are left to whoever rounds the result.
+    The product loses one unit for each of its terms, and this scale and its use four more.  The two
+    that gamma has to spare leave one and a half after its subtraction, and with the eight five are
+    left to whoever rounds the result.
     """
     if _wiring(leaf) and bool((x == x.round()).all()) and bool((product < 2**53).all()):
         return product
@@ -77,7 +81,8 @@ class Rounded:
 
 
 def rounded_product(operator: Operator, x: Rounded) -> Rounded | Refusal:
-    """A x by running error analysis: every leaf adds gamma |A| |x| and passes errors on through |A|.
+    """A x by running error analysis: every leaf adds gamma |A| |x| and passes errors on through
+    |A|.
 
     Products of known entries with unit vectors are exact.  Refused where no majorant is known.
     """
@@ -91,7 +96,9 @@ def rounded_sum(parts: Sequence[Rounded]) -> Rounded:
     values = torch.stack([part.value for part in parts])
     errors = torch.stack([part.error for part in parts])
     rounding = gamma(len(parts))
-    return Rounded(values.sum(0), (errors.sum(0) + values.abs().sum(0) * rounding) * (1 + 2 * rounding))
+    return Rounded(
+        values.sum(0), (errors.sum(0) + values.abs().sum(0) * rounding) * (1 + 2 * rounding)
+    )
 
 
 def _rounded_leaf(operator: Operator, x: Rounded) -> Rounded:
@@ -108,24 +115,29 @@ def _rounded_leaf(operator: Operator, x: Rounded) -> Rounded:
         size = upper_product(majorant, x.value.abs() + x.error)
         error = error + size * ((gamma(operator.terms) + operator.relative_error) * (1 + 4 * UNIT))
         error = error + (size > 0).to(DTYPE) * ((operator.terms + 2) * SMALLEST)
-    return Rounded(value, error)  # the sums lose a unit of their own size, and gamma has two of |A| (|x| + e) to spare
+    return Rounded(
+        value, error
+    )  # the sums lose a unit of their own size, and gamma has two of |A| (|x| + e) to spare
 
 
 def _unit_product(operator: Operator, units: Tensor) -> Tensor:
-    """A x for unit vectors: rows of a convolution are read off, which is a hundred times quicker than a product."""
+    """A x for unit vectors: rows of a convolution are read off, which is a hundred times quicker
+    than a product."""
     if isinstance(operator, Adjoint) and isinstance(operator.operator, Convolution):
         return operator.operator.rows_of(units)
     return operator.mv(units)
 
 
 def _moves(operator: Operator) -> bool:
-    """Whether the operator only moves entries, to one place at most: unit vectors stay such, or become 0."""
+    """Whether the operator only moves entries, to one place at most: unit vectors stay such, or
+    become 0."""
     wiring = _wiring(operator)
     return wiring is not None and wiring.is_selection and bool((wiring.in_counts <= 1).all())
 
 
 def rounded_rows(operator: Operator) -> Iterator[Rounded | Refusal]:
-    """The matrix's columns (as flat rows), in batches, each with its error: A applied to the unit vectors."""
+    """The matrix's columns (as flat rows), in batches, each with its error: A applied to the unit
+    vectors."""
     size, width = operator.in_size, max(operator.in_size, operator.out_size)
     batch = max(1, min(size, CHUNK // max(width, 1)))
     for start in range(0, size, batch):
@@ -149,8 +161,8 @@ def scaled(x: Tensor, exponent: int) -> Tensor:
 def upper_norm(x: Tensor) -> float:
     """At least ||x||_2 of all entries, without under- or overflow on the way.
 
-    The root halves what n squares and their sum lose: with the root, n / 2 + 1 units, and this product one more, fewer
-    than gamma's n + 2.
+    The root halves what n squares and their sum lose: with the root, n / 2 + 1 units, and this
+    product one more, fewer than gamma's n + 2.
     """
     top = largest(x)
     if top == 0 or not math.isfinite(top):

@@ -24,7 +24,8 @@ PAIRS = (
 
 @dataclass(frozen=True)
 class _Gains:
-    """Bounds on the map from the input to here: from the p-norm to the p-norm, and to the q-norm."""
+    """Bounds on the map from the input to here: from the p-norm to the p-norm, and to the
+    q-norm."""
 
     same: Upper
     other: Upper
@@ -32,8 +33,8 @@ class _Gains:
 
 def _parts_engine(p: Norm, q: Norm) -> EngineFunction:
     def parts(operator: Operator, options: NormOptions) -> Upper | Refusal:
-        """||A||_{p -> q} by ||A B||_{p -> q} <= min(||A||_{p -> q} ||B||_p, ||A||_q ||B||_{p -> q}) and the triangle
-        inequality, from proved norms of the parts."""
+        """||A||_{p -> q} by ||A B||_{p -> q} <= min(||A||_{p -> q} ||B||_p, ||A||_q ||B||_{p -> q})
+        and the triangle inequality, from proved norms of the parts."""
         proved = replace(options, proved_only=True, known=float("inf"))
 
         def norm(leaf: Operator, source: Norm, target: Norm) -> Upper:
@@ -44,10 +45,16 @@ def _parts_engine(p: Norm, q: Norm) -> EngineFunction:
             same = x.same * norm(leaf, p, p)
             if p is q:
                 return _Gains(same, same)
-            return _Gains(same, Upper.least([x.same * norm(leaf, p, q), x.other * norm(leaf, q, q)]))
+            return _Gains(
+                same, Upper.least([x.same * norm(leaf, p, q), x.other * norm(leaf, q, q)])
+            )
 
         gains = fold(operator, _Gains(ONE, p.equivalence(q, operator.in_size)), through, _add)
-        return gains.other if gains.other.value < float("inf") else Refusal("no proved norm of some part is known")
+        return (
+            gains.other
+            if gains.other.value < float("inf")
+            else Refusal("no proved norm of some part is known")
+        )
 
     return parts
 
@@ -65,7 +72,11 @@ def _equivalence_engine(p: Norm, q: Norm) -> EngineFunction:
         norm = operator_norm(operator, Norm.L2, Norm.L2, replace(options, known=float("inf")))
         if isinstance(norm, Refusal):
             return norm
-        return p.equivalence(Norm.L2, operator.in_size) * norm * Norm.L2.equivalence(q, operator.out_size)
+        return (
+            p.equivalence(Norm.L2, operator.in_size)
+            * norm
+            * Norm.L2.equivalence(q, operator.out_size)
+        )
 
     return through_l2
 

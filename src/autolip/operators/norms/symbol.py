@@ -1,27 +1,29 @@
-"""Norms of convolutions from their symbol: one number for all frequencies, proved by Cholesky factorisations.
+"""Norms of convolutions from their symbol: one number for all frequencies, proved by Cholesky
+factorisations.
 
-**From a centre to its cell.**  Let S = sup_w ||K(w)||_2 be attained at w* (the torus is compact) by unit
-vectors, u* K(w*) v = S, and let K be centred: multiplied by a phase that leaves norms alone, so that axis a has
-exponents in [-m_a, m_a], m_a = (taps_a - 1) / 2, possibly half-integers.  Take a centre c and the line from w*
-to c,
+**From a centre to its cell.**  Let S = sup_w ||K(w)||_2 be attained at w* (the torus is compact) by
+unit vectors, u* K(w*) v = S, and let K be centred: multiplied by a phase that leaves norms alone,
+so that axis a has exponents in [-m_a, m_a], m_a = (taps_a - 1) / 2, possibly half-integers.  Take a
+centre c and the line from w* to c,
 
     f(tau) = Re u* K(w* + tau (c - w*)) v,       |f| <= S,  f(0) = S,
 
-a real almost periodic polynomial with frequencies at most rho = sum_a m_a |c_a - w*_a| in modulus.  By the
-inequality of Bernstein and Szego for bounded functions of exponential type, f'^2 + rho^2 f^2 <= rho^2 S^2
-(R. J. Duffin, A. C. Schaeffer, Some inequalities concerning functions of exponential type, 1937), so
-f = S cos phi with |phi'| <= rho, phi(0) = 0, hence f(1) >= S cos rho while rho <= pi: the theorem of M. Riesz
-(1914), along a line.  As |f(1)| <= ||K(c)||_2,
+a real almost periodic polynomial with frequencies at most rho = sum_a m_a |c_a - w*_a| in modulus.
+By the inequality of Bernstein and Szego for bounded functions of exponential type, f'^2 + rho^2 f^2
+<= rho^2 S^2 (R. J. Duffin, A. C. Schaeffer, Some inequalities concerning functions of exponential
+type, 1937), so f = S cos phi with |phi'| <= rho, phi(0) = 0, hence f(1) >= S cos rho while rho <=
+pi: the theorem of M. Riesz (1914), along a line.  As |f(1)| <= ||K(c)||_2,
 
     ||K(c)||_2 >= S cos rho.
 
-**The bound.**  Cover the torus by cells of reach rho_j < pi / 2 around c_j.  One of them holds w*, therefore
+**The bound.**  Cover the torus by cells of reach rho_j < pi / 2 around c_j.  One of them holds w*,
+therefore
 
     S <= max_j ||K(c_j)||_2 / cos rho_j,
 
-and t >= S is proved as soon as  (t cos rho_j)^2 I - K(c_j) K(c_j)^*  is positive semidefinite for every j.  A
-cell that fails is split, and t stays within the tolerance of the largest norm seen: where the norm is small, large
-cells do.
+and t >= S is proved as soon as  (t cos rho_j)^2 I - K(c_j) K(c_j)^*  is positive semidefinite for
+every j.  A cell that fails is split, and t stays within the tolerance of the largest norm seen:
+where the norm is small, large cells do.
 """
 
 import bisect
@@ -53,20 +55,24 @@ SAMPLE = 8
 """Cells tried before a first cover is chosen."""
 
 RAKE = 48
-"""Frequencies at which the norm is compared with the largest one seen, before anything is proved."""
+"""Frequencies at which the norm is compared with the largest one seen, before anything is
+proved."""
 
 HURRY = 1.05
 """Growth of the bound per round once time is up."""
 
 
 def norm_of_symbol(gram: SymbolGram, cells: Cells | None, options: NormOptions) -> float | Refusal:
-    """t >= ||K(w)||_2 on the cells (the whole torus without), within the tolerance of the largest norm seen.
+    """t >= ||K(w)||_2 on the cells (the whole torus without), within the tolerance of the largest
+    norm seen.
 
-    The largest entry of the kernel is in [1, 2), and no entry of a kernel exceeds the norm.  Refused once the norm is
-    seen to reach the bound that is already known.
+    The largest entry of the kernel is in [1, 2), and no entry of a kernel exceeds the norm.
+    Refused once the norm is seen to reach the bound that is already known.
     """
     search = Search(gram, options.search_seed)
-    low = max(1.0, highest(gram, search).norm if cells is None else _largest_seen(gram, cells, search))
+    low = max(
+        1.0, highest(gram, search).norm if cells is None else _largest_seen(gram, cells, search)
+    )
     if low >= options.known:
         return Refusal("the symbol is seen to reach the bound that is already known")
     slack = max(options.tolerance if gram.taps else 0.0, 4 * _rounding(gram, low))
@@ -87,7 +93,9 @@ def settled(gram: SymbolGram, cells: Cells, t: float) -> Bool[Tensor, " k"]:
     ceiling = t * max(0.0, math.cos(cells.reach(gram.degrees)) - 4 * UNIT)
     shift = ceiling * ceiling * (1 - _factorisation(gram.side) - 8 * UNIT) - gram.error
     tile = max(1, TILE_BYTES // (16 * max(gram.side**2, len(gram.lags))))
-    parts = [_positive(gram, cells[start : start + tile], shift) for start in range(0, len(cells), tile)]
+    parts = [
+        _positive(gram, cells[start : start + tile], shift) for start in range(0, len(cells), tile)
+    ]
     return torch.cat([torch.zeros(0, dtype=torch.bool), *parts])
 
 
@@ -99,12 +107,13 @@ def _positive(gram: SymbolGram, cells: Cells, shift: float) -> Bool[Tensor, " k"
 
 
 def _factorisation(side: int) -> float:
-    """Upper bound on ||R^* R - A||_2 / max_i a_ii for a Cholesky factor R that was computed to completion.
+    """Upper bound on ||R^* R - A||_2 / max_i a_ii for a Cholesky factor R that was computed to
+    completion.
 
     |R^* R - A| <= gamma_{n+1} |R^*| |R| entrywise (Higham 2002, Theorem 10.3), and || |R^*| |R| || <= ||R||_F^2 is
-    the trace of A up to that error again; complex arithmetic costs less than four times as many roundings (ibid.,
-    Lemma 3.5), and twice that leaves room for the reciprocals of blocked codes (S. M. Rump, Verification of
-    positive definiteness, 2006).
+    the trace of A up to that error again; complex arithmetic costs less than four times as many
+    roundings (ibid., Lemma 3.5), and twice that leaves room for the reciprocals of blocked codes
+    (S. M. Rump, Verification of positive definiteness, 2006).
     """
     return 2 * side * gamma(8 * (side + 2))
 
@@ -117,7 +126,9 @@ def _rounding(gram: SymbolGram, low: float) -> float:
 def _largest_seen(gram: SymbolGram, cells: Cells, search: Search) -> float:
     """A norm that the symbol attains near some of the cells."""
     few = torch.randperm(len(cells), generator=search.generator)[: 8 if cells.isolated else 2]
-    climbs = [_from_cell(cells[i : i + 1], search, 0 if cells.isolated else 3) for i in few.tolist()]
+    climbs = [
+        _from_cell(cells[i : i + 1], search, 0 if cells.isolated else 3) for i in few.tolist()
+    ]
     return max(summit.norm for summit in climbs)
 
 
@@ -127,14 +138,20 @@ def _from_cell(cell: Cells, search: Search, rounds: int = 3) -> Summit:
 
 
 def highest(gram: SymbolGram, search: Search) -> Summit:
-    """The largest norm of the symbol that is seen, once it is not exceeded at any of some random frequencies."""
+    """The largest norm of the symbol that is seen, once it is not exceeded at any of some random
+    frequencies."""
     summit = search.best()
     if not gram.taps:
         return summit
     lattice = cover(gram.degrees, 0.3, gram.groups)
-    left = replace(lattice[torch.randperm(len(lattice), generator=search.generator)[:RAKE]], isolated=True)
+    left = replace(
+        lattice[torch.randperm(len(lattice), generator=search.generator)[:RAKE]], isolated=True
+    )
     while len(left := left[~settled(gram, left, summit.norm * (1 + 1e-6))]):
-        summit, left = max(summit, _from_cell(left[:1], search), key=lambda found: found.value), left[1:]
+        summit, left = (
+            max(summit, _from_cell(left[:1], search), key=lambda found: found.value),
+            left[1:],
+        )
     return summit
 
 
@@ -161,13 +178,14 @@ def _scaled_back(value: float, exponent: int) -> Upper:
 
 @engine("symbol", Convolution)
 def symbol_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
-    """Upper bound on ||A||_{2 -> 2} of a zero-padded convolution: sup_w ||K(w)||_2 of its symbol, PROVED.
+    """Upper bound on ||A||_{2 -> 2} of a zero-padded convolution: sup_w ||K(w)||_2 of its symbol,
+    PROVED.
 
-    A finite zero-padded convolution is a compression of the one of infinite signals (a transposed one, of its
-    adjoint), so this holds for every padding, output padding and image size.  Kernels of any size, stride,
-    dilation and number of groups.  Cost: one Cholesky factorisation of the smaller side of K per cell, about
-    10 to 5000 of them.  Sources: module docstring; H. Sedghi, V. Gupta, P. Long, The singular values of
-    convolutional layers, 2019, for the symbol.
+    A finite zero-padded convolution is a compression of the one of infinite signals (a transposed
+    one, of its adjoint), so this holds for every padding, output padding and image size.  Kernels
+    of any size, stride, dilation and number of groups.  Cost: one Cholesky factorisation of the
+    smaller side of K per cell, about 10 to 5000 of them.  Sources: module docstring; H. Sedghi, V.
+    Gupta, P. Long, The singular values of convolutional layers, 2019, for the symbol.
     """
     if not isinstance(operator, Convolution):
         return Refusal(f"the symbol engine takes convolutions, not {type(operator).__name__}")

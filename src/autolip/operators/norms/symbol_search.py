@@ -46,7 +46,9 @@ class Summit:
         return math.sqrt(max(0.0, self.value))
 
 
-def waves_at(frequencies: Float[Tensor, "*k axes"], lags: Int[Tensor, "lags axes"]) -> Complex[Tensor, "*k lags"]:
+def waves_at(
+    frequencies: Float[Tensor, "*k axes"], lags: Int[Tensor, "lags axes"]
+) -> Complex[Tensor, "*k lags"]:
     """e^{i <l, w>}."""
     angles = frequencies @ lags.to(frequencies.dtype).T
     return torch.complex(angles.cos(), angles.sin())
@@ -81,13 +83,21 @@ class Search:
         wave = waves_at(frequency[None], self.gram.lags)
         return _leading(self.gram.at(torch.tensor([group]), wave)[0])
 
-    def _power_ascent(self) -> tuple[Float[Tensor, "groups starts"], Float[Tensor, "groups starts axes"]]:
+    def _power_ascent(
+        self,
+    ) -> tuple[Float[Tensor, "groups starts"], Float[Tensor, "groups starts axes"]]:
         single = self.gram.side == 1
-        shape = (self.gram.groups, self.gram.side, 1 if single else max(2, STARTS // self.gram.groups))
+        shape = (
+            self.gram.groups,
+            self.gram.side,
+            1 if single else max(2, STARTS // self.gram.groups),
+        )
         pair = torch.randn(*shape, 2, dtype=torch.float64, generator=self.generator)
         vectors, highest = torch.view_as_complex(pair), 0.0
         for _ in range(1 if single else STEPS):
-            vectors = vectors / torch.linalg.vector_norm(vectors, dim=1, keepdim=True).clamp(min=1e-300)
+            vectors = vectors / torch.linalg.vector_norm(vectors, dim=1, keepdim=True).clamp(
+                min=1e-300
+            )
             even, odd = (_products(table, vectors) for table in self.gram.tables)
             scalars = torch.einsum("gns,glns->gsl", vectors.conj(), even + odd)
             values, waves, frequencies = self._highest(scalars)
@@ -121,9 +131,13 @@ class Search:
         spread[..., index] = scalars
         if sizes:
             spread = spread.view(*lead, *sizes)
-            spread = torch.fft.ifftn(spread, dim=tuple(range(2, 2 + len(sizes))), norm="forward").flatten(2)
+            spread = torch.fft.ifftn(
+                spread, dim=tuple(range(2, 2 + len(sizes))), norm="forward"
+            ).flatten(2)
         values, at = spread.real.max(-1)
-        places = [axis.to(torch.float64) for axis in torch.unravel_index(at, sizes)] if sizes else []
+        places = (
+            [axis.to(torch.float64) for axis in torch.unravel_index(at, sizes)] if sizes else []
+        )
         steps = [2 * torch.pi * place / size for place, size in zip(places, sizes, strict=True)]
         frequencies = torch.stack(steps, -1) if steps else values.new_zeros((*lead, 0))
         return values, waves_at(frequencies, self.gram.lags), frequencies
@@ -131,7 +145,9 @@ class Search:
     def _zoom(self, scalar: Complex[Tensor, " lags"], frequency: Tensor) -> Tensor:
         """A nearby maximiser of the scalar polynomial, by a shrinking pattern search."""
         axes = len(frequency)
-        pattern = torch.cartesian_prod(*[torch.tensor([0.0, -1.0, 1.0], dtype=torch.float64)] * axes).view(-1, axes)
+        pattern = torch.cartesian_prod(
+            *[torch.tensor([0.0, -1.0, 1.0], dtype=torch.float64)] * axes
+        ).view(-1, axes)
         step = torch.tensor([torch.pi / (4 * size) for size in self.gram.taps], dtype=torch.float64)
         for _ in range(ZOOMS):
             around = frequency + pattern * step
@@ -143,7 +159,8 @@ class Search:
 
 
 def _leading(matrix: Tensor) -> tuple[float, Tensor]:
-    """Largest eigenvalue of a Hermitian matrix and its vector; of wide ones by Lanczos, to a residual of 1e-7."""
+    """Largest eigenvalue of a Hermitian matrix and its vector; of wide ones by Lanczos, to a
+    residual of 1e-7."""
     if len(matrix) > DIRECT:
         found = _by_lanczos(matrix)
         if found is not None:

@@ -1,4 +1,5 @@
-"""Norms of convolutions on a torus: the symbol at finitely many frequencies, for circular and for zero padding."""
+"""Norms of convolutions on a torus: the symbol at finitely many frequencies, for circular and for
+zero padding."""
 
 import itertools
 import math
@@ -30,19 +31,23 @@ def circular_norm(
     relative_error: float = 0.0,
     options: NormOptions | None = None,
 ) -> Upper | Refusal:
-    """Upper bound on ||A||_{2 -> 2} of a convolution on the torus of shape `spatial`: max_j ||K(w_j)||_2, PROVED.
+    """Upper bound on ||A||_{2 -> 2} of a convolution on the torus of shape `spatial`: max_j
+    ||K(w_j)||_2, PROVED.
 
-    y[o, n] = sum_{i, t} weight[o, i, t] x[i, (s n + d t) mod spatial]; equal to the norm up to rounding.  The stride
-    has to divide the image, otherwise the map is not one of a torus and is refused.  With M = spatial / s the
-    frequencies are 2 pi j / M; dropping the dilation (module `symbol_polynomial`) takes them to d / gcd(s, d) times
-    that.
+    y[o, n] = sum_{i, t} weight[o, i, t] x[i, (s n + d t) mod spatial]; equal to the norm up to
+    rounding.  The stride has to divide the image, otherwise the map is not one of a torus and is
+    refused.  With M = spatial / s the frequencies are 2 pi j / M; dropping the dilation (module
+    `symbol_polynomial`) takes them to d / gcd(s, d) times that.
     """
     if len(spatial) != weight.dim() - 2:
         raise InputError(
-            f"a kernel of shape {tuple(weight.shape)} acts on {weight.dim() - 2} axes, not on {len(spatial)}"
+            f"a kernel of shape {tuple(weight.shape)} acts on {weight.dim() - 2} axes, "
+            f"not on {len(spatial)}"
         )
     if any(size % step for size, step in zip(spatial, stride, strict=True)):
-        return Refusal(f"stride {tuple(stride)} does not divide the circular image {tuple(spatial)}")
+        return Refusal(
+            f"stride {tuple(stride)} does not divide the circular image {tuple(spatial)}"
+        )
     counts = [size // step for size, step in zip(spatial, stride, strict=True)]
     phases = [step // math.gcd(step, d) for step, d in zip(stride, dilation, strict=True)]
     multiples = [d // math.gcd(step, d) for step, d in zip(stride, dilation, strict=True)]
@@ -57,16 +62,22 @@ def circular_norm(
 
 @engine("torus", Composition)
 def torus_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
-    """Upper bound on ||A||_{2 -> 2} of circular padding followed by a convolution: `circular_norm`, PROVED.
+    """Upper bound on ||A||_{2 -> 2} of circular padding followed by a convolution: `circular_norm`,
+    PROVED.
 
-    With fewer outputs than the torus has, the map is a compression of the torus map and the bound still holds.
+    With fewer outputs than the torus has, the map is a compression of the torus map and the bound
+    still holds.
     """
     match operator.factors if isinstance(operator, Composition) else ():
-        case (Convolution() as convolution, Incidence() as padding) if _pads_in_circles(convolution, padding):
+        case (Convolution() as convolution, Incidence() as padding) if _pads_in_circles(
+            convolution, padding
+        ):
             geometry = convolution.geometry
             spatial = padding.in_shape[-geometry.dims :]
             outputs = convolution.out_shape[-geometry.dims :]
-            if any(n * s > size for n, s, size in zip(outputs, geometry.stride, spatial, strict=True)):
+            if any(
+                n * s > size for n, s, size in zip(outputs, geometry.stride, spatial, strict=True)
+            ):
                 return Refusal("the circular padding wraps further than once around the image")
             return circular_norm(
                 convolution.weight,
@@ -86,15 +97,17 @@ MOST_FREQUENCIES = 128
 
 @engine("wrapped", Convolution)
 def wrapped_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
-    """Upper bound on ||A||_{2 -> 2} of a zero-padded convolution of stride 1 on a small image, PROVED.
+    """Upper bound on ||A||_{2 -> 2} of a zero-padded convolution of stride 1 on a small image,
+    PROVED.
 
     Where no output of the image sees both ends of a torus of M points per axis,
 
         M >= max(n + p, m - p + d (k - 1), n, m)    for n inputs, m outputs, padding p, dilation d, k taps,
 
-    A is a compression of the convolution on that torus.  Multiplying x_j and y_j by e^{i <theta, j>} leaves ||A|| alone
-    and moves every frequency by theta, hence ||A|| <= max_j ||K(2 pi j / M + theta)|| for every theta: the least of
-    those with theta 0 or pi / M per axis.  Below the supremum of the symbol by the share that a coarse grid misses.
+    A is a compression of the convolution on that torus.  Multiplying x_j and y_j by e^{i <theta,
+    j>} leaves ||A|| alone and moves every frequency by theta, hence ||A|| <= max_j ||K(2 pi j / M +
+    theta)|| for every theta: the least of those with theta 0 or pi / M per axis.  Below the
+    supremum of the symbol by the share that a coarse grid misses.
     """
     if not isinstance(operator, Convolution):
         return Refusal(f"the wrapped engine takes convolutions, not {type(operator).__name__}")
@@ -120,8 +133,13 @@ def not_wrapped(operator: Convolution) -> Refusal | None:
     if geometry.transposed or any(step != 1 for step in geometry.stride):
         return Refusal("the wrapped engine takes convolutions of stride 1")
     sizes = _smallest_torus(operator)
-    if math.prod(n for n, taps in zip(sizes, operator.weight.shape[2:], strict=True) if taps > 1) > MOST_FREQUENCIES:
-        return Refusal(f"a torus of {' x '.join(map(str, sizes))} has more than {MOST_FREQUENCIES} frequencies")
+    if (
+        math.prod(n for n, taps in zip(sizes, operator.weight.shape[2:], strict=True) if taps > 1)
+        > MOST_FREQUENCIES
+    ):
+        return Refusal(
+            f"a torus of {' x '.join(map(str, sizes))} has more than {MOST_FREQUENCIES} frequencies"
+        )
     return None
 
 
@@ -140,13 +158,19 @@ def _smallest_torus(operator: Convolution) -> list[int]:
 
 
 def _pads_in_circles(convolution: Convolution, padding: Incidence) -> bool:
-    """Whether the wiring copies entry (start + n) mod size of the image to place n, on every spatial axis.
+    """Whether the wiring copies entry (start + n) mod size of the image to place n, on every
+    spatial axis.
 
     A selection is known by what it does to the numbers 1, 2, ...
     """
     geometry = convolution.geometry
     dims, shape = geometry.dims, padding.in_shape
-    if geometry.transposed or any(geometry.padding) or not padding.is_selection or not padding.out_size:
+    if (
+        geometry.transposed
+        or any(geometry.padding)
+        or not padding.is_selection
+        or not padding.out_size
+    ):
         return False
     if len(shape) != len(padding.out_shape) or shape[:-dims] != padding.out_shape[:-dims]:
         return False

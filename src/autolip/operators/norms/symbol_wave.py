@@ -1,4 +1,5 @@
-"""How far a convolution's norm reaches on its finite image: Lanczos, started where the symbol is largest.
+"""How far a convolution's norm reaches on its finite image: Lanczos, started where the symbol is
+largest.
 
 Nothing here is a bound; it tells whether anything tighter than the symbol is worth looking for.
 """
@@ -18,10 +19,11 @@ from autolip.values import Estimate
 
 
 def reached(operator: Convolution, steps: int, enough: float = math.inf, seed: int = 0) -> Estimate:
-    """||A||_2 from below, up to rounding: the largest Ritz value after at most `steps`, or one that is `enough`.
+    """||A||_2 from below, up to rounding: the largest Ritz value after at most `steps`, or one that
+    is `enough`.
 
-    A sine window keeps most of a wave's gain on an image of N points, all but about (pi / N)^2 / 2 of it for each tap
-    beyond the first; a few steps find most of the rest.
+    A sine window keeps most of a wave's gain on an image of N points, all but about (pi / N)^2 / 2
+    of it for each tap beyond the first; a few steps find most of the rest.
     """
     if not operator.weight.isfinite().all() or not operator.weight.any():
         return Estimate(0.0)
@@ -37,10 +39,12 @@ def reached(operator: Convolution, steps: int, enough: float = math.inf, seed: i
 
 
 def wave(operator: Convolution, seed: int = 0) -> Float[Tensor, "1 *in"]:
-    """An input image that the operator amplifies by almost its norm: the symbol's summit, under a window that fits.
+    """An input image that the operator amplifies by almost its norm: the symbol's summit, under a
+    window that fits.
 
-    The symbol's eigenvector has the channels of the coarser image, or of the finer where there are fewer of them; where
-    it has neither (strides, whose phases are channels of the symbol) the channels are random.
+    The symbol's eigenvector has the channels of the coarser image, or of the finer where there are
+    fewer of them; where it has neither (strides, whose phases are channels of the symbol) the
+    channels are random.
     """
     geometry, weight = operator.geometry, operator.weight
     symbol = symbol_gram(weight, geometry.stride, geometry.dilation, geometry.groups)
@@ -48,7 +52,9 @@ def wave(operator: Convolution, seed: int = 0) -> Float[Tensor, "1 *in"]:
     summit = highest(symbol, search)
     vector = search.top(summit.group, summit.frequency)[1].to(torch.complex128)
     shared = [math.gcd(s, d) for s, d in zip(geometry.stride, geometry.dilation, strict=True)]
-    phases = [min(s // g, k) for s, g, k in zip(geometry.stride, shared, weight.shape[2:], strict=True)]
+    phases = [
+        min(s // g, k) for s, g, k in zip(geometry.stride, shared, weight.shape[2:], strict=True)
+    ]
     taps = [-(-k // phase) for k, phase in zip(weight.shape[2:], phases, strict=True)]
     found = iter(summit.frequency.tolist())
     frequency = [next(found) if size > 1 else 0.0 for size in taps]
@@ -58,7 +64,9 @@ def wave(operator: Convolution, seed: int = 0) -> Float[Tensor, "1 *in"]:
     outward = symbol.side == weight.shape[0] // geometry.groups
     if not outward and math.prod(phases) == 1:
         slow = [w / d for w, d in zip(frequency, geometry.dilation, strict=True)]
-        image = _windowed(_placed(vector.conj(), summit.group, fine[0]), slow, fine)  # G is of K^T, not of K^*
+        image = _windowed(
+            _placed(vector.conj(), summit.group, fine[0]), slow, fine
+        )  # G is of K^T, not of K^*
         return operator.rmv(image) if geometry.transposed else image
     if not outward:
         width = weight.shape[0] // geometry.groups
@@ -68,7 +76,9 @@ def wave(operator: Convolution, seed: int = 0) -> Float[Tensor, "1 *in"]:
     return image if geometry.transposed else operator.rmv(image)
 
 
-def _placed(vector: Complex[Tensor, " n"], group: int, channels: int) -> Complex[Tensor, " channels"]:
+def _placed(
+    vector: Complex[Tensor, " n"], group: int, channels: int
+) -> Complex[Tensor, " channels"]:
     """The channels of one group, zero in the others."""
     placed = vector.new_zeros(channels)
     placed[group * len(vector) : (group + 1) * len(vector)] = vector

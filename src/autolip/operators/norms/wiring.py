@@ -1,4 +1,5 @@
-"""Norms that can be read off: entrywise scalings, and wirings whose rows or columns do not overlap."""
+"""Norms that can be read off: entrywise scalings, and wirings whose rows or columns do not
+overlap."""
 
 from autolip.errors import Refusal
 from autolip.norms import Norm
@@ -36,7 +37,8 @@ def diagonal(operator: Operator, options: NormOptions) -> Upper | Refusal:
 
 @engine("wiring", Incidence, Adjoint, cheap=True, exact=True)
 def wiring(operator: Operator, options: NormOptions) -> Upper | Refusal:
-    """||A||_2 = sqrt(max column sum) if every row of the 0/1 matrix has at most one 1: A^T A is diagonal.
+    """||A||_2 = sqrt(max column sum) if every row of the 0/1 matrix has at most one 1: A^T A is
+    diagonal.
 
     Likewise sqrt(max row sum), if every column has at most one.
     """
