@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from autolip import lipschitz
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.errors import Refusal
 from autolip.files import write
 from autolip.methods import Nonnegative, Problem

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import torch
 
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.errors import Refusal
 from autolip.files import write
 from autolip.graph.fixed import without_fixed
 from autolip.methods import Problem
-from autolip.methods.lipsdp.ascent import Ascent
 from autolip.methods.lipsdp.method import constraints_of
+from autolip.methods.lipsdp.vector_power_method import Ascent
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.regions import Everywhere

@@ -29,7 +29,7 @@ def measure(name: str) -> dict[str, object]:
     """One bracket; returns plain numbers."""
     import torch
 
-    from autolip.capture.torch_export import capture_model
+    from autolip.capture.torch.export import capture_model
     from autolip.estimate import bracket
     from autolip.norms import Norm
     from autolip.regions import Ball, Everywhere

@@ -25,7 +25,7 @@ from autolip.files import write
 from autolip.norms import Norm
 from autolip.operators import Convolution, Geometry
 from autolip.operators.norms import NormOptions, operator_norm
-from autolip.operators.norms.symbol_wave import reached
+from autolip.operators.norms.symbol.wave import reached
 from autolip.values import Certainty, Upper
 from autolip.zoo import architectures
 

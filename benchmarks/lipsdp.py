@@ -16,12 +16,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.files import write
 from autolip.graph.fixed import without_fixed
 from autolip.methods import AutoLip, Bound, LipSDP, Problem, SeqLip
+from autolip.methods.lipsdp.interior_point import SOLVERS, Solved, solved
 from autolip.methods.lipsdp.method import constraints_of
-from autolip.methods.lipsdp.reference import SOLVERS, Solved, solved
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.regions import Everywhere

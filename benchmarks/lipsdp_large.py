@@ -29,14 +29,14 @@ from autolip.estimate import bracket
 from autolip.files import write
 from autolip.graph.fixed import without_fixed
 from autolip.methods import Bound, LipSDP, Method, Problem
-from autolip.methods.lipsdp.ascent import Ascent
 from autolip.methods.lipsdp.certificate import certified
-from autolip.methods.lipsdp.form import variables_of
-from autolip.methods.lipsdp.lifted import depths
+from autolip.methods.lipsdp.lifted_map import depths
 from autolip.methods.lipsdp.method import constraints_of
 from autolip.methods.lipsdp.proof import prove_lifted
-from autolip.methods.lipsdp.search import COLUMNS_OF_A_NORM, MARGINS
+from autolip.methods.lipsdp.quadratic_form import variables_of
+from autolip.methods.lipsdp.rounds import COLUMNS_OF_A_NORM, MARGINS
 from autolip.methods.lipsdp.statement import Statement
+from autolip.methods.lipsdp.vector_power_method import Ascent
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.regions import Everywhere

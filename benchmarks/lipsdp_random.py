@@ -23,9 +23,9 @@ from autolip.errors import Refusal
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.intervals import Interval
+from autolip.methods.lipsdp.interior_point import Solved, solved
 from autolip.methods.lipsdp.method import constraints_of
-from autolip.methods.lipsdp.reference import Solved, solved
-from autolip.methods.lipsdp.search import Effort, Search
+from autolip.methods.lipsdp.rounds import Effort, Search
 from autolip.norms import Norm
 from autolip.operators.dense import Dense
 from autolip.operators.norms import NormOptions

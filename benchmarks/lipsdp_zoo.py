@@ -60,7 +60,7 @@ def capture_of(name: str) -> Any:
     import torch
 
     from autolip.capture.load import load_network
-    from autolip.capture.torch_export import capture_model
+    from autolip.capture.torch.export import capture_model
     from autolip.zoo import architectures
     from tests.external import published_trunks
     from tests.external.zoo_networks import NETWORKS, ZOO

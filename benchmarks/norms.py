@@ -27,10 +27,10 @@ from autolip.errors import Refusal
 from autolip.files import write
 from autolip.norms import Norm
 from autolip.operators import Convolution, Geometry
+from autolip.operators.estimates.gram import gram_convolution_norm, gram_kernel_norm
+from autolip.operators.estimates.power import power_method, top_singular
 from autolip.operators.norms import NormOptions, candidates
-from autolip.operators.norms.gram import gram_convolution_norm, gram_kernel_norm
-from autolip.operators.norms.power import power_method, top_singular
-from autolip.operators.norms.symbol import symbol_norm
+from autolip.operators.norms.symbol.bound import symbol_norm
 from autolip.values import Upper
 
 RESULTS = Path(__file__).parent / "results" / "norms.md"

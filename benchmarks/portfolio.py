@@ -30,7 +30,7 @@ def measure(name: str) -> Iterator[dict[str, object]]:
     """Every member of the portfolio in its turn, on one problem: norms are found once."""
     import torch
 
-    from autolip.capture.torch_export import capture_model
+    from autolip.capture.torch.export import capture_model
     from autolip.methods import AUTO, Problem, method_named
     from autolip.norms import Norm
     from autolip.operators.norms import NormOptions

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from autolip.capture.torch_export import Capture, capture_model
+from autolip.capture.torch.export import Capture, capture_model
 from autolip.files import write
 from autolip.methods import Bound, Problem, method_named
 from autolip.norms import Norm

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from autolip import Everywhere, Norm
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.files import write
 from autolip.methods import Bound, Method, Problem, method_named
 from autolip.operators.norms import NormOptions

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from autolip import lipschitz
-from autolip.capture.torch_export import Capture, capture_model
+from autolip.capture.torch.export import Capture, capture_model
 from autolip.errors import Refusal
 from autolip.estimate import OWN_RUNS, bracket
 from autolip.lower import Ascent

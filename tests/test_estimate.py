@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from autolip import InputError, Lower, Refusal, Upper, lipschitz
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.errors import Contradiction, attempted
 from autolip.estimate import bracket
 from autolip.lower import LowerMethod, LowerProblem

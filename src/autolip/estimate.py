@@ -11,8 +11,8 @@ from torch import nn
 from autolip.arguments import positive, shown
 from autolip.capture.guarded import unended
 from autolip.capture.replay import replay
-from autolip.capture.torch_export import Capture, capture_model
-from autolip.capture.unwrapping import unwrapped
+from autolip.capture.torch.export import Capture, capture_model
+from autolip.capture.torch.unwrapping import unwrapped
 from autolip.errors import InputError, Refusal, attempted
 from autolip.lower import LowerMethod, LowerProblem
 from autolip.methods import METHODS, Bound, Method, Problem

@@ -11,7 +11,7 @@ from autolip.arguments import plain, shown
 from autolip.errors import InputError
 from autolip.operators.algebra import compose
 from autolip.operators.dense import Dense
-from autolip.operators.index import Incidence
+from autolip.operators.incidence import Incidence
 from autolip.operators.operator import DTYPE, Operator
 
 ASKED = "write all, pairs, a component (3) or a difference (3-5)"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from autolip.methods import Method
 from autolip.operators.norms import NormOptions
-from autolip.operators.norms.definite import reference_seconds
 from autolip.operators.norms.engine import ABOVE, CHEAP
+from autolip.operators.norms.semidefinite import reference_seconds
 
 WORTH = 5.0
 """Seconds of reference that a method which costs little may take where there is no time budget: as

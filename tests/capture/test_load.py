@@ -16,7 +16,7 @@ from torch import nn
 from autolip import zoo
 from autolip.capture.inputs import Request
 from autolip.capture.load import load_network
-from autolip.capture.onnx import OnnxModel, load_onnx
+from autolip.capture.onnx.reading import OnnxModel, load_onnx
 from autolip.errors import CaptureMismatch, InputError
 from autolip.graph.evaluate import evaluate
 

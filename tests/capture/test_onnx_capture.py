@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from autolip.capture import load  # noqa: E402
 from autolip.capture.inputs import Request  # noqa: E402
 from autolip.capture.load import load_network  # noqa: E402
-from autolip.capture.onnx import ONNX, OnnxModel, load_onnx  # noqa: E402
+from autolip.capture.onnx.reading import ONNX, OnnxModel, load_onnx  # noqa: E402
 from autolip.errors import AutolipError, CaptureMismatch, InputError  # noqa: E402
 from autolip.estimate import bracket  # noqa: E402
 
@@ -259,7 +259,7 @@ def test_a_swapped_attribute_is_caught_and_every_judge_told(
     if runtime:
         pytest.importorskip("onnxruntime")
     else:
-        monkeypatch.setattr("autolip.capture.onnx.find_spec", lambda name: None)
+        monkeypatch.setattr("autolip.capture.onnx.reading.find_spec", lambda name: None)
     nodes = [node("MatMul", "x w", "h"), node("LeakyRelu", "h", "y", alpha=0.1)]
     path = saved(tmp_path, nodes, {"y": (1, 4)}, {"w": WEIGHT})
     with_slope(path, monkeypatch, 0.11)

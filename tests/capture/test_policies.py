@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Normal
 
 from autolip.capture.replay import replay
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.errors import InputError
 from autolip.graph.evaluate import evaluate
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from autolip.capture.replay import replay
-from autolip.capture.torch_export import Capture, capture_model
+from autolip.capture.torch.export import Capture, capture_model
 from autolip.errors import CaptureMismatch, InputError
 from autolip.graph.graph import Graph, Node
 

@@ -18,8 +18,8 @@ from autolip.estimate import bracket
 from autolip.norms import Norm
 from autolip.operators import Convolution, Dense, Geometry
 from autolip.operators.norms import NormOptions
-from autolip.operators.norms.symbol import symbol_norm
-from autolip.operators.norms.symbol_torus import wrapped_norm
+from autolip.operators.norms.symbol.bound import symbol_norm
+from autolip.operators.norms.symbol.torus import wrapped_norm
 from autolip.regions import Box
 from autolip.values import Upper
 from autolip_check.check import Verdict, check

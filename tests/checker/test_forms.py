@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.certificates import Certificate
 from autolip.graph.fixed import without_fixed
 from autolip.methods import Problem

@@ -36,8 +36,8 @@ def code_lines(text: str) -> int:
 
 
 def test_it_can_be_read_in_an_evening() -> None:
-    """Less than seventeen hundred lines of code, breathing ones."""
-    assert sum(code_lines(file.read_text(encoding="utf-8")) for file in FOLDER.rglob("*.py")) < 1700
+    """Less than two thousand lines of code, breathing ones."""
+    assert sum(code_lines(file.read_text(encoding="utf-8")) for file in FOLDER.rglob("*.py")) < 2000
 
 
 def test_running_it_loads_neither_torch_nor_autolip(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def supremum(conv: Convolution) -> float:
     """The norm of the symbol, on a grid fine enough for four digits: that of a large periodic
     convolution."""
     from autolip.operators.norms import NormOptions
-    from autolip.operators.norms.symbol import symbol_norm
+    from autolip.operators.norms.symbol.bound import symbol_norm
 
     return symbol_norm(conv, NormOptions(tolerance=1e-5)).value  # type: ignore[union-attr]
 

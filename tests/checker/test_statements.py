@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.certificates import Certificate
 from autolip.methods import Problem
 from autolip.methods.lipsdp import certificate as lipsdp_certificate

@@ -293,7 +293,7 @@ def test_files_are_looked_at_before_the_work(
     case: str, run, odd: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments, reason = FILES[case]
-    monkeypatch.setattr("autolip.capture.torch_export.export", lambda *_: pytest.fail("captured"))
+    monkeypatch.setattr("autolip.capture.torch.export.export", lambda *_: pytest.fail("captured"))
     before = sorted(odd.iterdir())
     refused(run("estimate", *arguments), reason)
     assert sorted(odd.iterdir()) == before
@@ -327,7 +327,7 @@ def test_files_are_looked_at_before_the_work(
 def test_other_commands(
     arguments: list[str], reason: str, run, odd: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autolip.capture.torch_export.export", lambda *_: pytest.fail("captured"))
+    monkeypatch.setattr("autolip.capture.torch.export.export", lambda *_: pytest.fail("captured"))
     refused(run(*arguments), reason)
 
 

@@ -10,7 +10,7 @@ import torch
 
 pytest.importorskip("onnx")
 
-from autolip.capture.onnx import load_onnx
+from autolip.capture.onnx.reading import load_onnx
 
 ZOO = Path(os.environ.get("AUTOLIP_ZOO", Path(__file__).parents[3] / "shared" / "zoo"))
 FILES = sorted(ZOO.rglob("*.onnx"))

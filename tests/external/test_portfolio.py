@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.errors import Refusal
 from autolip.estimate import bracket
 from autolip.lower import Ascent

@@ -14,8 +14,8 @@ from autolip.cli.main import app
 from autolip.lower import Ascent
 from autolip.norms import Norm
 from autolip.operators import Convolution, Geometry
+from autolip.operators.estimates.power import power_method
 from autolip.operators.norms import NormOptions, operator_norm
-from autolip.operators.norms.power import power_method
 from autolip.values import Certainty, Upper
 
 from . import published_trunks as trunks

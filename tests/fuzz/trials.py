@@ -14,7 +14,7 @@ from mpmath import mpf
 
 import autolip
 from autolip.capture.load import load_network
-from autolip.capture.torch_export import Capture, capture_model
+from autolip.capture.torch.export import Capture, capture_model
 from autolip.errors import CaptureMismatch, InternalError, Refusal
 from autolip.estimate import bracket
 from autolip.methods import METHODS, Problem, method_named

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.graph.chains import Stretch, stretches
 from autolip.graph.views import fused
 from autolip.regions import Everywhere

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.graph.composites import recognised, softsign, tanhshrink
 from autolip.graph.evaluate import evaluate
 from autolip.graph.graph import Graph

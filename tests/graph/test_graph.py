@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.graph.evaluate import evaluate, evaluate_batch, trace_shapes
 from autolip.graph.graph import Graph, Node, Ref
 from autolip.graph.passes import explicit_broadcasts

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from autolip import Ball, Box, Everywhere, Norm, zoo
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.methods import METHODS, AutoLip, Bound, Method, Problem, method_named
 from autolip.operators.norms import NormOptions
 from autolip.regions import Region

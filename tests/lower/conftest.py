@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from autolip.capture.torch_export import Capture, capture_model
+from autolip.capture.torch.export import Capture, capture_model
 from autolip.lower import LowerProblem
 from autolip.norms import Norm
 from autolip.regions import Everywhere, Region

@@ -11,7 +11,7 @@ import torch
 from scipy.io import loadmat
 from torch import Tensor, nn
 
-from autolip.capture.torch_export import Capture, capture_model
+from autolip.capture.torch.export import Capture, capture_model
 from autolip.lower import Ascent, LowerProblem
 from autolip.norms import Norm
 from autolip.outputs import readout

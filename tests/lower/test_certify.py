@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.errors import Refusal
 from autolip.lower import Ascent, LowerProblem
 from autolip.lower.certify import certified, evaluated, length_above
-from autolip.lower.secants import Pairs
+from autolip.lower.pairs import Pairs
 from autolip.norms import Norm
 from autolip.regions import Ball, Box, Everywhere
 from autolip.values import Lower

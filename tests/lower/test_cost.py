@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.graph.graph import Graph
 from autolip.lower.cost import multiply_adds, numbers, shapes_of, terms
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.graph.evaluate import evaluate
 from autolip.lower.gradients import differentiable
 

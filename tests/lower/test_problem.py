@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from autolip import lipschitz
-from autolip.capture.torch_export import Capture, capture_model
+from autolip.capture.torch.export import Capture, capture_model
 from autolip.graph.graph import Graph, Node, Ref
 from autolip.lower import LowerProblem
 from autolip.norms import Norm

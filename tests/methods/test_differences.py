@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.methods import AutoLip
 from autolip.methods.differences import Bounds, differences
 from autolip.methods.method import Bound, Problem

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.methods import METHODS, Problem
 from autolip.norms import Norm, parse_norms
 from autolip.operators.norms import NormOptions

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.errors import Refusal
 from autolip.graph.evaluate import evaluate
 from autolip.graph.signs import consistent_signs

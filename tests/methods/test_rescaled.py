@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.graph.evaluate import evaluate
 from autolip.methods import AutoLip, Bound, Nonnegative, Problem, Rescaled, rescaled
 from autolip.methods.autolip import walk
-from autolip.methods.weights import Weights, scaled, weighted
+from autolip.methods.scalings import Weights, scaled, weighted
 from autolip.norms import Norm
 from autolip.operators import Convolution, Dense, Geometry, Incidence, Operator, compose
 from autolip.operators.norms import NormOptions

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.errors import Refusal
 from autolip.methods import Bound, Problem, ThroughL2, method_named
 from autolip.norms import Norm

@@ -10,7 +10,7 @@ from autolip.operators.algebra import Sum, compose
 from autolip.operators.dense import Dense
 from autolip.operators.diagonal import Diagonal, Identity
 from autolip.operators.image import image
-from autolip.operators.index import Incidence
+from autolip.operators.incidence import Incidence
 from autolip.operators.traced import Traced
 
 INF = torch.inf

@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 
 from autolip.intervals import Interval
-from autolip.methods.centres import _batch_norms, _scaled_rows
-from autolip.methods.recursion import Layer, _statement, first_ellipsoid
+from autolip.methods.layerwise.ellipsoids import Layer, _statement, first_ellipsoid
+from autolip.methods.liplt.linear_part import _batch_norms, _scaled_rows
+from autolip.methods.scalings import scaled
 from autolip.methods.seqlip.theorem3 import greatest_alignment
-from autolip.methods.weights import scaled
 from autolip.norms import Norm
 from autolip.operators import Dense, Diagonal
-from autolip.operators.norms.definite import is_semidefinite
 from autolip.operators.norms.dense import proved_norms
 from autolip.operators.norms.rounding import Rounded
+from autolip.operators.norms.semidefinite import is_semidefinite
 from autolip.rules.normalisation import _deviations, _greatest_spread
 from autolip.testing.exact import is_above_norm, is_exactly_semidefinite
 

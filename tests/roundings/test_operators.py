@@ -25,7 +25,9 @@ from autolip.operators import (
 from autolip.operators.algebra import add, compound_error
 from autolip.operators.image import image
 from autolip.operators.norms import NormOptions
-from autolip.operators.norms.columns import (
+from autolip.operators.norms.dense import absolute_norm
+from autolip.operators.norms.engine import candidates
+from autolip.operators.norms.entry_sums import (
     _total,
     column_norms,
     columns,
@@ -38,8 +40,6 @@ from autolip.operators.norms.columns import (
     sums_norm,
     total,
 )
-from autolip.operators.norms.dense import absolute_norm
-from autolip.operators.norms.engine import candidates
 from autolip.operators.norms.nonnegative import _length, nonnegative_norm
 from autolip.operators.norms.rounding import Rounded, rounded_product, rounded_sum, upper_product
 from autolip.operators.operator import Adjoint

@@ -10,15 +10,15 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from autolip.methods.lipsdp.blocks import Blocks
-from autolip.methods.lipsdp.form import Form
+from autolip.methods.lipsdp.elimination import Blocks
 from autolip.methods.lipsdp.proof import holds
+from autolip.methods.lipsdp.quadratic_form import Form
 from autolip.operators.norms import dense
 from autolip.operators.norms.krylov import Krylov
 from autolip.operators.norms.lanczos import _excluded_above
-from autolip.operators.norms.symbol import settled
-from autolip.operators.norms.symbol_cells import Cells
-from autolip.operators.norms.symbol_polynomial import SymbolGram
+from autolip.operators.norms.symbol.bound import settled
+from autolip.operators.norms.symbol.cells import Cells
+from autolip.operators.norms.symbol.polynomial import SymbolGram
 
 
 def rand(seed: int, *shape: int) -> Tensor:

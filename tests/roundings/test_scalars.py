@@ -10,8 +10,8 @@ import torch
 
 from autolip.intervals import Interval, gamma
 from autolip.lower.certify import _gain, length_above
-from autolip.methods.centres import centre_and_radius
-from autolip.methods.seqlip.multipliers import centred
+from autolip.methods.liplt.linear_part import centre_and_radius
+from autolip.methods.seqlip.inner.multipliers import centred
 from autolip.norms import Norm
 from autolip.operators.norms.engine import upper
 from autolip.operators.norms.rounding import scale_float, upper_norm, upper_sum

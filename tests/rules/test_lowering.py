@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from autolip import Ball, Everywhere, Norm
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.graph.evaluate import evaluate
 from autolip.methods import AutoLip, Problem
 from autolip.methods.autolip import walk

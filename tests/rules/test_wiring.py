@@ -9,7 +9,7 @@ import torch
 from autolip.errors import UnsupportedOperation
 from autolip.intervals import Interval
 from autolip.norms import Norm
-from autolip.operators.index import Incidence
+from autolip.operators.incidence import Incidence
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.rules.rule import Action
 from autolip.slopes import Exact

@@ -16,16 +16,16 @@ from torch.utils import _pytree as pytree
 
 from autolip import zoo
 from autolip.arguments import nearest
-from autolip.capture.archive import load_archive
 from autolip.capture.checks import check_inputs, check_module
 from autolip.capture.factory import make_model
 from autolip.capture.guarded import users_code
 from autolip.capture.inputs import Inputs, Request, named
-from autolip.capture.onnx import RUNTIME, OnnxModel, Reference, load_onnx
+from autolip.capture.onnx.reading import RUNTIME, OnnxModel, Reference, load_onnx
 from autolip.capture.replay import Gap, points_of, widest_gap
 from autolip.capture.results import Returned
-from autolip.capture.torch_export import Capture, capture_model, capture_program
-from autolip.capture.unwrapping import unwrapped
+from autolip.capture.torch.archive import load_archive
+from autolip.capture.torch.export import Capture, capture_model, capture_program
+from autolip.capture.torch.unwrapping import unwrapped
 from autolip.capture.weights import SUFFIXES, load_weights
 from autolip.errors import CaptureMismatch, InputError
 from autolip.operators.operator import DTYPE

@@ -9,7 +9,7 @@ from torch import Tensor
 from autolip.capture.conditioning import sensitivity
 from autolip.capture.guarded import users_code
 from autolip.capture.reference import narrowest_type
-from autolip.capture.torch_export import Capture
+from autolip.capture.torch.export import Capture
 from autolip.errors import CaptureMismatch, InputError
 from autolip.graph.evaluate import evaluate
 from autolip.graph.graph import Graph

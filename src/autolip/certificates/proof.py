@@ -16,10 +16,10 @@ from autolip.norms import Norm
 from autolip.operators.algebra import factors, without_isometries
 from autolip.operators.convolution import Convolution
 from autolip.operators.diagonal import Diagonal
-from autolip.operators.index import Incidence
+from autolip.operators.incidence import Incidence
 from autolip.operators.norms import NormOptions, operator_norm
-from autolip.operators.norms.symbol import symbol_norm
-from autolip.operators.norms.symbol_torus import not_wrapped
+from autolip.operators.norms.symbol.bound import symbol_norm
+from autolip.operators.norms.symbol.torus import not_wrapped
 from autolip.operators.operator import DTYPE, Operator
 from autolip.values import Upper
 

@@ -1,7 +1,6 @@
 """`autolip rules`, `autolip methods`, and the list of shipped networks: what there is to choose
 from."""
 
-import inspect
 import shutil
 from textwrap import indent, wrap
 from typing import Any
@@ -55,8 +54,10 @@ def shipped_networks() -> str:
 def _entry(name: str, method: Any, refusing: str, default: bool) -> str:
     """A method in a few lines: claim, source, what the docstring of `refusing` says it refuses, its
     name in Python."""
-    claim = (inspect.getdoc(type(method)) or "").split("\n")[0]
-    told = (inspect.getdoc(getattr(type(method), refusing)) or "").split("\n")[0]
+    from autolip.rules.rule import first_paragraph
+
+    claim = first_paragraph(type(method))
+    told = first_paragraph(getattr(type(method), refusing))
     refuses = [told] if told.startswith("Refuses") else []
     lines = [claim, *refuses, f"Source: {method.source}", f"Python: {method!r}"]
     width = min(100, shutil.get_terminal_size().columns) - 4

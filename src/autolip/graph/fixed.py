@@ -14,7 +14,7 @@ from autolip.graph.connected import heard, reached
 from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.intervals import Interval
 from autolip.operators.diagonal import Diagonal
-from autolip.operators.index import Incidence
+from autolip.operators.incidence import Incidence
 from autolip.slopes import Between, Exact
 
 NARROW = 2.0**-10

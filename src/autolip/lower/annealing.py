@@ -12,9 +12,9 @@ from autolip.errors import Refusal
 from autolip.intervals import TINY
 from autolip.lower.certify import certified
 from autolip.lower.method import LowerMethod, lower_method
-from autolip.lower.polish import polished
+from autolip.lower.pairs import Pairs, column, power, random_directions
+from autolip.lower.power_steps import polished
 from autolip.lower.problem import LowerProblem
-from autolip.lower.secants import Pairs, column, power, random_directions
 from autolip.values import Lower
 
 POWER_STEPS = 2

@@ -11,10 +11,7 @@ from torch import Tensor
 from autolip.errors import Refusal
 from autolip.lower.certify import certified
 from autolip.lower.method import LowerMethod, lower_method
-from autolip.lower.polish import polished
-from autolip.lower.problem import LowerProblem
-from autolip.lower.scouts import scattered, scouted, uphill
-from autolip.lower.secants import (
+from autolip.lower.pairs import (
     Pairs,
     Pull,
     column,
@@ -24,6 +21,9 @@ from autolip.lower.secants import (
     random_directions,
     turned,
 )
+from autolip.lower.power_steps import polished
+from autolip.lower.problem import LowerProblem
+from autolip.lower.scouts import scattered, scouted, uphill
 from autolip.norms import Norm
 from autolip.regions import Everywhere
 from autolip.values import Lower

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from autolip.errors import Refusal
 from autolip.intervals import UNIT
+from autolip.lower.pairs import Pairs, ends, maximiser, measured
 from autolip.lower.problem import LowerProblem
 from autolip.lower.rounding import rounding_error
-from autolip.lower.secants import Pairs, ends, maximiser, measured
 from autolip.lower.witness import Witness
 from autolip.norms import Norm
 from autolip.regions import Region

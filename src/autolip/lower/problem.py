@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from autolip.capture.torch_export import Capture
+from autolip.capture.torch.export import Capture
 from autolip.graph.evaluate import evaluate, evaluate_batch
 from autolip.graph.graph import Graph
 from autolip.lower.cost import multiply_adds, numbers

@@ -12,9 +12,9 @@ from autolip.arguments import array
 from autolip.errors import InputError, Refusal
 from autolip.lower.certify import certified
 from autolip.lower.method import LowerMethod, lower_method
-from autolip.lower.polish import polished
+from autolip.lower.pairs import Pairs, power, random_directions
+from autolip.lower.power_steps import polished
 from autolip.lower.problem import LowerProblem
-from autolip.lower.secants import Pairs, power, random_directions
 from autolip.norms import Norm
 from autolip.regions import Everywhere
 from autolip.values import Lower

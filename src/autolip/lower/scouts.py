@@ -4,8 +4,7 @@ uphill."""
 import torch
 from torch import Tensor
 
-from autolip.lower.problem import LowerProblem
-from autolip.lower.secants import (
+from autolip.lower.pairs import (
     Pairs,
     column,
     ends,
@@ -16,6 +15,7 @@ from autolip.lower.secants import (
     random_directions,
     turned,
 )
+from autolip.lower.problem import LowerProblem
 from autolip.norms import Norm
 from autolip.regions import Everywhere
 

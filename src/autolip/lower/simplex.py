@@ -16,13 +16,13 @@ from scipy.optimize import basinhopping, minimize
 from torch import Tensor
 
 from autolip.errors import Refusal
+from autolip.lower.batched_searches import Lockstep, Point, Search
 from autolip.lower.certify import certified
-from autolip.lower.lockstep import Lockstep, Point, Search
 from autolip.lower.method import LowerMethod, lower_method
-from autolip.lower.polish import polished
+from autolip.lower.pairs import Pairs, power, random_directions
+from autolip.lower.power_steps import polished
 from autolip.lower.problem import LowerProblem
 from autolip.lower.sampling import KEPT
-from autolip.lower.secants import Pairs, power, random_directions
 from autolip.values import Lower
 
 POWER_STEPS = 2

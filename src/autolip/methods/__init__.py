@@ -2,8 +2,8 @@
 
 from autolip.methods.autolip import AutoLip
 from autolip.methods.frobenius import Frobenius
-from autolip.methods.layerwise import Layerwise
-from autolip.methods.liplt import LipLT
+from autolip.methods.layerwise.method import Layerwise
+from autolip.methods.liplt.method import LipLT
 from autolip.methods.lipsdp.method import LipSDP
 from autolip.methods.method import METHODS, Bound, Method, Problem, method_named
 from autolip.methods.nonnegative import Nonnegative

@@ -11,9 +11,9 @@ from torch import Tensor
 from autolip.errors import InputError, Refusal
 from autolip.methods.method import Problem
 from autolip.norms import Norm
+from autolip.operators.estimates.power import power_method
 from autolip.operators.fold import fold
 from autolip.operators.norms import Candidate, candidates
-from autolip.operators.norms.power import power_method
 from autolip.operators.operator import DTYPE, Adjoint, Operator, metered
 from autolip.slopes import Exact
 from autolip.values import Estimate

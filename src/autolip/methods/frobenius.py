@@ -10,7 +10,7 @@ from autolip.methods.method import Bound, Method, Problem, method
 from autolip.norms import Norm
 from autolip.operators.algebra import without_isometries
 from autolip.operators.norms import NormOptions, operator_norm
-from autolip.operators.norms.columns import frobenius
+from autolip.operators.norms.entry_sums import frobenius
 from autolip.operators.norms.rounding import LARGEST_MATRIX, rounded_rows, upper_norm
 from autolip.operators.operator import Operator
 from autolip.slopes import Exact

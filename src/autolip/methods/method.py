@@ -15,7 +15,7 @@ from autolip.graph.views import SlopeGraph, fused, separated
 from autolip.norms import Norm
 from autolip.operators.algebra import Zero
 from autolip.operators.diagonal import Diagonal
-from autolip.operators.index import Incidence
+from autolip.operators.incidence import Incidence
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.operator import Operator
 from autolip.regions import Region

@@ -16,7 +16,7 @@ from autolip.operators.block import Block, Link, between
 from autolip.operators.dense import Dense
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.fold import COMPOSITES
-from autolip.operators.index import Incidence
+from autolip.operators.incidence import Incidence
 from autolip.operators.norms.nonnegative import nonnegative_norm, products_of_norm
 from autolip.operators.norms.rounding import rounded_rows
 from autolip.operators.operator import IN_DOUBLE, Operator

@@ -12,7 +12,7 @@ from autolip.errors import Refusal
 from autolip.graph.views import Edge, Vertex
 from autolip.methods.autolip import infinite, walk
 from autolip.methods.method import Bound, Method, Problem, method
-from autolip.methods.weights import Weights, weighted
+from autolip.methods.scalings import Weights, weighted
 from autolip.norms import Norm
 from autolip.operators.norms.rounding import upper_product
 from autolip.operators.operator import DTYPE, Operator, flat, metered

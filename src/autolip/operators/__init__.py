@@ -6,7 +6,7 @@ from autolip.operators.convolution import Convolution, Geometry
 from autolip.operators.dense import Dense
 from autolip.operators.diagonal import Diagonal, Identity
 from autolip.operators.fold import COMPOSITES, fold
-from autolip.operators.index import Incidence
+from autolip.operators.incidence import Incidence
 from autolip.operators.operator import Adjoint, Operator, metered
 from autolip.operators.traced import Traced
 

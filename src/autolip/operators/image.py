@@ -9,7 +9,7 @@ from autolip.intervals import TINY, Interval, gamma
 from autolip.operators.algebra import Composition
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.fold import fold
-from autolip.operators.index import Incidence
+from autolip.operators.incidence import Incidence
 from autolip.operators.operator import Operator
 
 

@@ -11,7 +11,7 @@ from autolip.operators.block import Block, Link
 from autolip.operators.convolution import Convolution
 from autolip.operators.dense import Dense
 from autolip.operators.diagonal import Diagonal
-from autolip.operators.index import Incidence
+from autolip.operators.incidence import Incidence
 from autolip.operators.operator import DTYPE, Adjoint, Operator
 
 CPU = torch.device("cpu")

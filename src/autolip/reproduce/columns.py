@@ -63,8 +63,10 @@ def fill(
             settings = {"network": subject.fingerprint, "column": column.describe(), "seed": seed}
             name = f"{subject.label} {column.method.name}"
             found = steps.numbers(
-                name, settings, lambda s=subject, c=column: evaluate(s, c, seed).to_dict()
-            )  # type: ignore[misc]
+                name,
+                settings,
+                lambda s=subject, c=column: evaluate(s, c, seed).to_dict(),  # type: ignore[misc]
+            )
             cells[column.title, subject.label] = row_of(found)
     track("writing", total, total)
     return cells

@@ -111,8 +111,7 @@ def _stored_weights(path: Path, key: str) -> tuple[dict[str, Tensor], Facts] | N
             metadata = file.metadata() or {}
             if metadata.get("settings") != key:
                 return None
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(
-                metadata["facts"]
-            )  # noqa: SIM118
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return weights, json.loads(metadata["facts"])
     except (OSError, SafetensorError, ValueError, KeyError):
         return None

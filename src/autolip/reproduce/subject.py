@@ -8,7 +8,7 @@ from functools import cached_property
 from torch import Tensor, nn
 
 from autolip.capture.replay import replay
-from autolip.capture.torch_export import Capture, capture_model
+from autolip.capture.torch.export import Capture, capture_model
 from autolip.methods import Problem
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions

@@ -10,7 +10,7 @@ from autolip.intervals import TINY, UNIT, Interval
 from autolip.operators.algebra import compose
 from autolip.operators.diagonal import Diagonal, Identity
 from autolip.operators.image import image
-from autolip.operators.index import Incidence
+from autolip.operators.incidence import Incidence
 from autolip.operators.operator import DTYPE, Operator
 from autolip.rules.derive import action_of, entrywise
 from autolip.rules.products import elementwise_product, quotient

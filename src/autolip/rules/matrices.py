@@ -10,7 +10,7 @@ from autolip.norms import Norm
 from autolip.operators.algebra import compose
 from autolip.operators.dense import Dense
 from autolip.operators.diagonal import Diagonal
-from autolip.operators.index import Incidence
+from autolip.operators.incidence import Incidence
 from autolip.operators.operator import Operator
 from autolip.rules.linear import (
     Shape,

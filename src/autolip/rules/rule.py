@@ -155,6 +155,11 @@ class Example:
         object.__setattr__(self, "pick", pick)
 
 
+def first_paragraph(of: object) -> str:
+    """What a docstring claims, on one line."""
+    return (inspect.getdoc(of) or "").partition("\n\n")[0].replace("\n", " ")
+
+
 @dataclass(frozen=True)
 class Rule:
     """A rule, what it is for, and its examples."""
@@ -170,8 +175,8 @@ class Rule:
 
     @property
     def claim(self) -> str:
-        """First line of the rule's docstring: its slope set."""
-        return (inspect.getdoc(self.function) or "").split("\n")[0]
+        """The first paragraph of the rule's docstring: its slope set."""
+        return first_paragraph(self.function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> tuple[Outcome, ...]:
         schema = self.target._schema.arguments  # type: ignore[attr-defined]

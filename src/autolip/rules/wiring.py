@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from autolip.intervals import Interval, gamma
-from autolip.operators.index import Incidence
+from autolip.operators.incidence import Incidence
 from autolip.operators.operator import DTYPE
 from autolip.rules.rule import (
     Action,

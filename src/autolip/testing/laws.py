@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from autolip.capture.torch_export import Capture
+from autolip.capture.torch.export import Capture
 from autolip.errors import Refusal, UnsupportedOperation
 from autolip.graph.evaluate import evaluate, evaluate_batch
 from autolip.graph.graph import Graph

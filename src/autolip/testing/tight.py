@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from autolip.capture.torch_export import Capture, capture_model
+from autolip.capture.torch.export import Capture, capture_model
 from autolip.errors import Refusal
 from autolip.lower import LowerMethod, LowerProblem
 from autolip.methods import Bound, Method, Problem

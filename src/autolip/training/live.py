@@ -24,9 +24,9 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
 
-from autolip.capture.decompositions import taken_apart
-from autolip.capture.torch_export import capture_program, export
-from autolip.capture.unwrapping import unwrapped
+from autolip.capture.torch.decompositions import taken_apart
+from autolip.capture.torch.export import capture_program, export
+from autolip.capture.torch.unwrapping import unwrapped
 from autolip.errors import InputError, UnsupportedOperation
 from autolip.graph.graph import Graph, Node
 from autolip.graph.views import Vertex

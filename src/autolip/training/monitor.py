@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from autolip.arguments import positive
 from autolip.capture.checks import check_module
-from autolip.capture.torch_export import capture_program, export
+from autolip.capture.torch.export import capture_program, export
 from autolip.errors import InputError
 from autolip.estimate import answered
 from autolip.norms import Norm

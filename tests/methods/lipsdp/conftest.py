@@ -5,7 +5,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph
 from autolip.methods import Problem

@@ -11,14 +11,16 @@ from torch import nn
 
 from autolip.errors import Refusal
 from autolip.methods import LipSDP
-from autolip.methods.lipsdp import proof, search
+from autolip.methods.lipsdp import proof
+from autolip.methods.lipsdp import rounds as search
 from autolip.methods.lipsdp.method import constraints_of
 from autolip.methods.lipsdp.proof import price, prove
-from autolip.methods.lipsdp.search import Effort, Search
+from autolip.methods.lipsdp.rounds import Effort, Search
 from autolip.methods.method import Bound
 from autolip.norms import Norm
 from autolip.operators.clock import counting
-from autolip.operators.norms import NormOptions, definite
+from autolip.operators.norms import NormOptions
+from autolip.operators.norms import semidefinite as definite
 from tests.methods.lipsdp.conftest import mlp, pose, stated
 
 

@@ -13,17 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from autolip import Ball, Everywhere, Norm, lipschitz
-from autolip.capture.torch_export import capture_model
+from autolip.capture.torch.export import capture_model
 from autolip.errors import InputError, Refusal
 from autolip.graph.chains import stretches
 from autolip.graph.graph import Graph
 from autolip.methods import Bound, Method, Problem, SeqLip, Theorem3, method_named
 from autolip.methods.autolip import Shortcut, walk
-from autolip.methods.layerwise import flat_slopes
+from autolip.methods.layerwise.method import flat_slopes
 from autolip.methods.seqlip import block_bound, enumerate_patterns, theorem3_factor, truncated_bound
 from autolip.methods.seqlip.chain import Chain, ChainBound, times
-from autolip.methods.seqlip.inner import INNER, Effort
-from autolip.methods.seqlip.split import Split, Splitter
+from autolip.methods.seqlip.inner.treatments import INNER, Effort
+from autolip.methods.seqlip.truncation import Split, Splitter
 from autolip.operators.norms import NormOptions
 from autolip.regions import Region
 from autolip.values import Certainty, Estimate, Upper

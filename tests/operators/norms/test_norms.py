@@ -12,8 +12,8 @@ from autolip.errors import Refusal
 from autolip.norms import Norm
 from autolip.operators import Composition, Dense, Diagonal, Incidence, Operator, compose
 from autolip.operators.norms import NormOptions, candidates, operator_norm
-from autolip.operators.norms.columns import column_squares
 from autolip.operators.norms.dense import proved_norm, proved_norms
+from autolip.operators.norms.entry_sums import column_squares
 from autolip.testing.exact import is_exactly_semidefinite
 from autolip.values import Certainty, Upper
 

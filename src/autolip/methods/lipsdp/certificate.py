@@ -8,7 +8,7 @@ from torch import Tensor
 
 from autolip.certificates import EntriesFact, Proof, QuadraticFact
 from autolip.graph.views import SlopeGraph, Vertex, fused
-from autolip.methods.lipsdp.form import READ, variables_of
+from autolip.methods.lipsdp.quadratic_form import READ, variables_of
 from autolip.methods.lipsdp.statement import Statement, nonlinear
 from autolip.norms import Norm
 from autolip.slopes import Between

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -13,12 +14,12 @@ from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph
 from autolip.methods.autolip import infinite, walk
 from autolip.methods.lipsdp.certificate import CHEAPLY_FACTORISED, LARGEST_FACTORISED, certified
-from autolip.methods.lipsdp.form import size_of
+from autolip.methods.lipsdp.interior_point import solved
 from autolip.methods.lipsdp.joined import joined
 from autolip.methods.lipsdp.prices import remedy
 from autolip.methods.lipsdp.proof import LARGEST_FORM, Proved, price
-from autolip.methods.lipsdp.reference import solved
-from autolip.methods.lipsdp.search import Effort, Search
+from autolip.methods.lipsdp.quadratic_form import size_of
+from autolip.methods.lipsdp.rounds import Effort, Search
 from autolip.methods.lipsdp.statement import Constraint, constraint, nonlinear
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.norms import Norm
@@ -156,9 +157,8 @@ class LipSDP(Method):
         value = Upper.largest(proved.bound for proved, _ in found)
         note = max(found, key=lambda one: one[0].bound.value)[1]
         largest = CHEAPLY_FACTORISED if value.events else LARGEST_FACTORISED
-        proof = lambda: certified(
-            graph, [proved.statement for proved, _ in found], problem.q, largest
-        )  # noqa: E731
+        statements = [proved.statement for proved, _ in found]
+        proof = partial(certified, graph, statements, problem.q, largest)
         return Bound(value, (), (note,), proof=proof)
 
     def _proved(

@@ -6,11 +6,11 @@ import math
 import torch
 
 from autolip.graph.views import SlopeGraph
-from autolip.methods.lipsdp.form import variables_of
+from autolip.methods.lipsdp.quadratic_form import variables_of
 from autolip.operators.clock import WALL, Clock
 from autolip.operators.norms import NormOptions
-from autolip.operators.norms.definite import REFERENCE, factorisation_rate
 from autolip.operators.norms.engine import ABOVE, CHEAP
+from autolip.operators.norms.semidefinite import REFERENCE, factorisation_rate
 from autolip.operators.operator import A_CALL, A_MULTIPLY_ADD, DTYPE, IN_DOUBLE
 from autolip.operators.precision import CPU
 

@@ -19,20 +19,20 @@ from autolip.errors import Refusal
 from autolip.graph.chains import stretches
 from autolip.graph.views import SlopeGraph, fused
 from autolip.intervals import UNIT, gamma
-from autolip.methods.layerwise import dense_layers, flat_slopes
-from autolip.methods.lipsdp.form import Form, form_of, size_of, variables_of
-from autolip.methods.lipsdp.graded import graded
-from autolip.methods.lipsdp.lifted import norm_bound
-from autolip.methods.lipsdp.polish import Chain
+from autolip.methods.layerwise.ellipsoids import feasible, first_ellipsoid, next_ellipsoid
+from autolip.methods.layerwise.method import dense_layers, flat_slopes
+from autolip.methods.lipsdp.chain_dual_ascent import Chain
+from autolip.methods.lipsdp.depth_grading import graded
+from autolip.methods.lipsdp.lifted_map import norm_bound
 from autolip.methods.lipsdp.prices import rate
+from autolip.methods.lipsdp.quadratic_form import Form, form_of, size_of, variables_of
 from autolip.methods.lipsdp.statement import STEEPEST, Statement, nonlinear
-from autolip.methods.recursion import feasible, first_ellipsoid, next_ellipsoid
 from autolip.norms import Norm
 from autolip.operators.clock import WALL, Clock
+from autolip.operators.estimates.power import top_eigenvalue
 from autolip.operators.norms import NormOptions
-from autolip.operators.norms.definite import lower_factor, shift_of
-from autolip.operators.norms.power import top_eigenvalue
 from autolip.operators.norms.rounding import power_of_two
+from autolip.operators.norms.semidefinite import lower_factor, shift_of
 from autolip.operators.operator import charge
 from autolip.values import Upper
 

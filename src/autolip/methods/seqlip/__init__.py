@@ -7,17 +7,15 @@ bounded.
     maximise_greedy     local search, from below                                       Estimate
     enumerate_patterns  all 2^n patterns: the published reference for small widths     Estimate
 
-`block_bound` and `truncated_bound` make truncated decompositions sound, `hard_network` is the
-reduction from boolean quadratic problems, `ideal_network`, `theorem3_factor` and `pi_limit` are the
-paper's ideal scenario.
+`block_bound` and `truncated_bound` make truncated decompositions sound; `ideal_network`,
+`theorem3_factor` and `pi_limit` are the paper's ideal scenario.
 """
 
 from autolip.methods.seqlip.blocks import block_bound, truncated_bound
-from autolip.methods.seqlip.enumeration import enumerate_patterns
-from autolip.methods.seqlip.inner_exact import ExactOutcome, maximise_exact
-from autolip.methods.seqlip.inner_greedy import maximise_greedy
-from autolip.methods.seqlip.inner_relaxed import relax
-from autolip.methods.seqlip.reduction import BooleanQuadratic, HardNetwork, hard_network
+from autolip.methods.seqlip.inner.enumeration import enumerate_patterns
+from autolip.methods.seqlip.inner.exact import ExactOutcome, maximise_exact
+from autolip.methods.seqlip.inner.greedy import maximise_greedy
+from autolip.methods.seqlip.inner.relaxed import relax
 from autolip.methods.seqlip.theorem3 import (
     IdealLayer,
     ideal_network,
@@ -27,13 +25,10 @@ from autolip.methods.seqlip.theorem3 import (
 )
 
 __all__ = [
-    "BooleanQuadratic",
     "ExactOutcome",
-    "HardNetwork",
     "IdealLayer",
     "block_bound",
     "enumerate_patterns",
-    "hard_network",
     "ideal_network",
     "maximise_exact",
     "maximise_greedy",

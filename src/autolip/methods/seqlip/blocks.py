@@ -17,7 +17,7 @@ one.
 
 import math
 
-from autolip.methods.seqlip.pair import ldexp
+from autolip.methods.seqlip.inner.problem import ldexp
 from autolip.values import Upper, round_up
 
 

@@ -19,17 +19,17 @@ from autolip.errors import Refusal
 from autolip.graph.chains import stretches
 from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.intervals import Interval
-from autolip.methods.layerwise import dense_layers
+from autolip.methods.layerwise.method import dense_layers
 from autolip.methods.method import Problem
-from autolip.methods.seqlip.condense import condensed
-from autolip.methods.seqlip.inner_exact import ExactOutcome, joined, maximise_exact
-from autolip.methods.seqlip.multipliers import Gram, centred
-from autolip.methods.seqlip.newton import Boxes, Goal, minimise
-from autolip.methods.seqlip.pair import Pair, balanced
+from autolip.methods.seqlip.inner.exact import ExactOutcome, joined, maximise_exact
+from autolip.methods.seqlip.inner.interior_point import Boxes, Goal, minimise
+from autolip.methods.seqlip.inner.multipliers import Gram, centred
+from autolip.methods.seqlip.inner.problem import Pair, balanced
+from autolip.methods.seqlip.inner.qr_core import condensed
 from autolip.operators.algebra import compose
 from autolip.operators.dense import Dense
 from autolip.operators.diagonal import Diagonal
-from autolip.operators.index import Incidence
+from autolip.operators.incidence import Incidence
 from autolip.operators.operator import Operator
 from autolip.slopes import Between, Exact
 

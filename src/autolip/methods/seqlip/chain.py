@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from autolip.errors import Refusal
 from autolip.graph.chains import Stretch
 from autolip.methods.seqlip.blocks import block_norm, truncated_bound
-from autolip.methods.seqlip.inner import Effort, Inner
-from autolip.methods.seqlip.split import Factor, Split, Splitter
+from autolip.methods.seqlip.inner.treatments import Effort, Inner
 from autolip.methods.seqlip.theorem3 import largest_slope
+from autolip.methods.seqlip.truncation import Factor, Split, Splitter
 from autolip.operators.operator import Operator
 from autolip.slopes import Between
 from autolip.values import ONE, Estimate, Upper

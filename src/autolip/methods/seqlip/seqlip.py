@@ -15,8 +15,8 @@ from autolip.methods.seqlip.blocks import frobenius_bound
 from autolip.methods.seqlip.certificate import seqlip_proof
 from autolip.methods.seqlip.chain import Chain, ChainBound
 from autolip.methods.seqlip.estimated_walk import estimated_walk
-from autolip.methods.seqlip.inner import INNER, Effort
-from autolip.methods.seqlip.split import Splitter
+from autolip.methods.seqlip.inner.treatments import INNER, Effort
+from autolip.methods.seqlip.truncation import Splitter
 from autolip.norms import Norm
 from autolip.slopes import Between
 from autolip.values import Estimate, Upper

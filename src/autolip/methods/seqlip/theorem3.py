@@ -27,11 +27,11 @@ from torch import Tensor
 
 from autolip.errors import InputError
 from autolip.intervals import gamma
-from autolip.methods.seqlip.pair import UNDERFLOW, checked, ldexp, shifted
+from autolip.methods.seqlip.inner.problem import UNDERFLOW, checked, ldexp, shifted
 from autolip.norms import Norm
 from autolip.operators.dense import Dense
+from autolip.operators.estimates.power import top_singular
 from autolip.operators.norms import NormOptions, operator_norm
-from autolip.operators.norms.power import top_singular
 from autolip.operators.norms.rounding import upper_norm
 from autolip.operators.operator import largest
 from autolip.values import INFINITE, Upper, round_up

@@ -25,7 +25,7 @@ from autolip.intervals import UNIT, gamma
 from autolip.operators.convolution import Convolution
 from autolip.operators.dense import Dense
 from autolip.operators.fold import COMPOSITES
-from autolip.operators.index import Incidence
+from autolip.operators.incidence import Incidence
 from autolip.operators.norms.engine import NormOptions, engine, upper
 from autolip.operators.norms.krylov import Krylov
 from autolip.operators.norms.rounding import (

@@ -8,7 +8,7 @@ from autolip.norms import Norm
 from autolip.operators.convolution import Convolution
 from autolip.operators.norms.engine import Engine, NormOptions, eligible, normal_form
 from autolip.operators.norms.lanczos import WORTH, lower_estimate
-from autolip.operators.norms.symbol_wave import reached
+from autolip.operators.norms.symbol.wave import reached
 from autolip.operators.operator import Operator
 from autolip.values import INFINITE, ZERO, Certainty, Upper
 

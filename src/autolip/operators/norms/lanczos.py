@@ -35,8 +35,8 @@ from torch import Tensor
 
 from autolip.errors import Refusal
 from autolip.operators.fold import fold
-from autolip.operators.norms.columns import schur
 from autolip.operators.norms.engine import NormOptions, engine, upper
+from autolip.operators.norms.entry_sums import schur
 from autolip.operators.norms.krylov import Krylov
 from autolip.operators.norms.rounding import scale_float
 from autolip.operators.operator import Adjoint, Operator, largest

@@ -17,7 +17,7 @@ from autolip.errors import Refusal
 from autolip.intervals import UNIT, gamma
 from autolip.operators.convolution import Convolution
 from autolip.operators.fold import fold
-from autolip.operators.index import Incidence
+from autolip.operators.incidence import Incidence
 from autolip.operators.operator import DTYPE, Adjoint, Operator, flat, largest
 
 SMALLEST = 2.0**-1074

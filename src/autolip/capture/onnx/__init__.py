@@ -1,0 +1,1 @@
+"""From ONNX files to modules of plain torch functions, which `torch.export` captures."""

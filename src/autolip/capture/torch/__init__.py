@@ -1,0 +1,1 @@
+"""From PyTorch models and exported programs to graphs."""

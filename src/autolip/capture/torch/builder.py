@@ -1,0 +1,341 @@
+"""From an exported program to a graph: what does not depend on the varying input is evaluated, the
+rest recorded."""
+
+import operator
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+from torch.utils import _pytree as pytree
+
+from autolip.capture.checks import LARGEST
+from autolip.capture.constants import check_arguments, check_stored, constant
+from autolip.capture.guarded import users_code
+from autolip.capture.results import Choice, Returned, chosen, names_of
+from autolip.errors import InputError, UnsupportedOperation
+from autolip.graph.evaluate import evaluate
+from autolip.graph.graph import Graph, Node, Place, Ref
+from autolip.operators.operator import DTYPE
+
+aten = torch.ops.aten
+
+RANDOM = re.compile(
+    r"aten\.(rand|randn|randint|randperm|normal|bernoulli|multinomial|poisson|exponential|cauchy|uniform|geometric"
+    r"|log_normal|random|binomial|dropout|native_dropout|feature_dropout|alpha_dropout|rrelu_with_noise)"
+    r"(_like|_functional|_)?\."
+)
+READS = frozenset({aten.item.default, aten._local_scalar_dense.default})
+"""A value becomes a number of Python's, which no graph follows."""
+CAPTURE = str(Path(__file__).parents[1])
+
+
+class Builder:
+    """One walk over the exported graph."""
+
+    def __init__(
+        self,
+        program: ExportedProgram,
+        inputs: Sequence[Any],
+        varying: int,
+        outputs: Choice = None,
+        names: Sequence[str] = (),
+    ) -> None:
+        self.program = program
+        self.inputs = inputs
+        self.varying = varying
+        self.choice = outputs
+        self.names = names or names_of(program.call_spec.out_spec)
+        self.values: dict[str, Any] = {}
+        self.pending: dict[str, torch.fx.Node] = {}
+        self.nodes: list[Node] = []
+        self.types: dict[str, torch.dtype] = {}
+        self.masks: dict[str, Place] = {}
+        self.input = ""
+
+    def build(self) -> tuple[Graph, list[Returned], int]:
+        """The graph, the returned tensors it computes, and how many the model returns."""
+        self._bind_inputs()
+        for node in self.program.graph.nodes:
+            if node.op == "call_function":
+                self._call(node)
+        returned = self._returned()
+        wanted = chosen(returned, self.choice)
+        graph = self._graph([self._output(one) for one in wanted])
+        _check_deterministic(graph)
+        self._check_masks(graph)
+        return graph, wanted, len(returned)
+
+    def _graph(self, outputs: list[tuple[Any, torch.Size]]) -> Graph:
+        shape = self.inputs[self.varying].shape
+        if sum(size.numel() for _, size in outputs) == 0:
+            raise InputError("the output is empty: nothing can be bounded")
+        if not any(isinstance(value, Ref) for value, _ in outputs):
+            fixed = (
+                torch.cat([value.reshape(-1) for value, _ in outputs])
+                if len(outputs) > 1
+                else outputs[0][0]
+            )
+            if not bool(fixed.isfinite().all()):
+                raise InputError(
+                    "the output is NaN or infinite, whatever the input: nothing can be bounded"
+                )
+            return Graph(self.input, shape, (), self.input, fixed)
+        output = outputs[0][0] if len(outputs) == 1 else self._joined(outputs)
+        return Graph(self.input, shape, tuple(self.nodes), output.name).pruned()
+
+    def _bind_inputs(self) -> None:
+        users = iter(range(len(self.inputs)))
+        used = {node.name for node in self.program.graph.nodes if node.users}
+        for spec in self.program.graph_signature.input_specs:
+            name = spec.arg.name
+            if spec.kind is not InputKind.USER_INPUT:
+                stored = self._stored(spec)
+                if isinstance(stored, Tensor) and name in used:
+                    check_stored(str(spec.target), stored)
+                self.values[name] = constant(stored)
+            elif (number := next(users)) == self.varying:
+                self.input, self.values[name] = name, Ref(name)
+            else:
+                self.values[name] = constant(self.inputs[number])
+
+    def _stored(self, spec: Any) -> Any:
+        if spec.target is None:  # a token of side effects: it carries nothing
+            return None
+        program = self.program
+        return (
+            program.state_dict[spec.target]
+            if spec.target in program.state_dict
+            else program.constants[spec.target]
+        )
+
+    def _call(self, node: torch.fx.Node) -> None:
+        several = node.args[0] if node.target is operator.getitem else None
+        if isinstance(several, torch.fx.Node) and several.name in self.pending:
+            self._record(self.pending[several.name], node, pick=int(node.args[1]))  # type: ignore[arg-type]
+            return
+        _check_call(node)
+        args, kwargs = self._arguments(node)
+        varies = any(isinstance(leaf, Ref) for leaf in _leaves((args, kwargs)))
+        if not varies and not _is_random(node):
+            self.values[node.name] = self._evaluated(node, args, kwargs)
+        elif isinstance(node.meta.get("val"), (tuple, list)):
+            self.pending[node.name] = node
+        else:
+            self._record(node, node)
+
+    def _evaluated(self, node: torch.fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The value of a call on constants alone."""
+        place = _place(node)
+        if any(isinstance(leaf, float) and leaf != leaf for leaf in _leaves((args, kwargs))):
+            raise InputError(
+                f"a constant of {node.target} at {place} is NaN: repair the number it comes from"
+            )
+        with users_code(f"{node.target} at {place}, on constants,"):
+            return pytree.tree_map(constant, node.target(*args, **kwargs))  # type: ignore[operator]
+
+    def _record(self, node: torch.fx.Node, result: torch.fx.Node, pick: int | None = None) -> None:
+        """A call on the varying input becomes a node; of several results the one picked."""
+        args, kwargs = _completed(node, *self._arguments(node))
+        value, place = result.meta.get("val"), _place(node)
+        if not isinstance(value, Tensor) and value is not None and node.target in READS:
+            raise InputError(
+                f"{node.target} at {place} reads a value that depends on the input as a "
+                "number of Python's, which"
+                " no graph follows: keep it a tensor"
+            )
+        shape = value.shape if isinstance(value, Tensor) else torch.Size()
+        if isinstance(value, Tensor):
+            _check_type(value.dtype, node.target, place)
+            self.types[result.name] = value.dtype
+        self.nodes.append(Node(result.name, node.target, args, shape, kwargs, pick, place))  # type: ignore[arg-type]
+        self.values[result.name] = Ref(result.name)
+
+    def _arguments(self, node: torch.fx.Node) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        def value(leaf: Any) -> Any:
+            return (
+                self.values.get(leaf.name) if isinstance(leaf, torch.fx.Node) else _argument(leaf)
+            )
+
+        return torch.fx.node.map_aggregate((node.args, dict(node.kwargs)), value)
+
+    def _returned(self) -> list[Returned]:
+        """Every tensor among the model's results."""
+        returned = []
+        for leaf, (name, spec) in enumerate(zip(self.names, self._result_specs(), strict=True)):
+            value = self.values.get(getattr(spec.arg, "name", ""))
+            if isinstance(value, Ref | Tensor):
+                returned.append(Returned(name, leaf, tuple(self._shape(value))))
+        return returned
+
+    def _result_specs(self) -> list[Any]:
+        return [
+            s for s in self.program.graph_signature.output_specs if s.kind.name == "USER_OUTPUT"
+        ]
+
+    def _shape(self, value: Any) -> torch.Size:
+        if isinstance(value, Tensor):
+            return value.shape
+        if value.name == self.input:
+            return self.inputs[self.varying].shape
+        return next(node.shape for node in self.nodes if node.name == value.name)
+
+    def _output(self, one: Returned) -> tuple[Any, torch.Size]:
+        """The value of a returned tensor, and its shape; InputError unless it holds floating-point
+        numbers."""
+        value = self.values[self._result_specs()[one.leaf].arg.name]
+        dtype = value.dtype if isinstance(value, Tensor) else self.types.get(value.name, DTYPE)
+        if not dtype.is_floating_point:
+            raise InputError(
+                f"{one} is {dtype}: a Lipschitz constant needs floating-point numbers, so "
+                "return the"
+                " values before the comparison or the index"
+            )
+        return value, torch.Size(one.shape)
+
+    def _joined(self, outputs: list[tuple[Any, torch.Size]]) -> Ref:
+        """Several results as one vector."""
+        parts: list[Any] = []
+        for number, (value, shape) in enumerate(outputs):
+            if isinstance(value, Ref):
+                name, size = f"output_{number}", shape.numel()
+                self.nodes.append(
+                    Node(name, aten.reshape.default, (value, [size]), torch.Size([size]))
+                )
+                parts.append(Ref(name))
+            else:
+                parts.append(value.reshape(-1))
+        size = sum(shape.numel() for _, shape in outputs)
+        self.nodes.append(Node("outputs", aten.cat.default, (parts, 0), torch.Size([size])))
+        return Ref("outputs")
+
+    def _check_masks(self, graph: Graph) -> None:
+        """InputError for NaN among the constants, and for infinities that fault or reach the
+        output."""
+        masked = [
+            n.place for n in graph.nodes if check_arguments(n.target, n.args, n.kwargs, n.place)
+        ]
+        if not masked:
+            return
+        example = self.inputs[self.varying].detach().cpu().to(DTYPE)
+        values = [evaluate(graph, x) for x in (example, example + 0.125)]
+        if bool((values[0].isinf() & (values[0] == values[1])).any()):
+            raise InputError(
+                "entries of the output are infinite whatever the input (a mask at "
+                f"{masked[-1]}): return the values"
+                " before the mask, or mask with a large finite number"
+            )
+
+
+def _check_call(node: torch.fx.Node) -> None:
+    """InputError or UnsupportedOperation for a call that no graph of real numbers can hold."""
+    target, place, value = node.target, _place(node), node.meta.get("val")
+    if f"{target}" == "with_effects":
+        raise UnsupportedOperation(
+            f"{node.args[1]} at {place} acts beside what it computes: leave it out (a "
+            "solution for a constant matrix as"
+            " torch.linalg.inv(matrix) @ x, a print or an assertion altogether)"
+        )
+    if isinstance(target, torch._ops.HigherOrderOperator):
+        raise UnsupportedOperation(
+            f"{target} at {place} is not supported: export the branch or the loop that is meant"
+        )
+    for leaf in pytree.tree_leaves(value):
+        if isinstance(leaf, Tensor) and leaf.numel() > LARGEST:
+            shape = tuple(leaf.shape)
+            raise InputError(
+                f"{target} at {place} makes a tensor of shape {shape}: at most "
+                f"{LARGEST:.3g} entries"
+            )
+        if isinstance(leaf, Tensor) and leaf.layout is not torch.strided:
+            raise UnsupportedOperation(
+                f"{target} at {place} makes a sparse tensor ({leaf.layout}): use dense ones"
+            )
+
+
+def _check_type(dtype: torch.dtype, target: Any, place: Place) -> None:
+    """UnsupportedOperation for a value that varies among complex numbers, or among the few of an
+    eight-bit type."""
+    if dtype.is_complex:
+        raise UnsupportedOperation(
+            f"{target} at {place} computes complex numbers: write the real and the "
+            "imaginary part out"
+        )
+    if f"{target}".startswith("aten.quantize_per") or (
+        dtype.is_floating_point and dtype.itemsize == 1
+    ):
+        raise UnsupportedOperation(
+            f"{target} at {place} rounds to the few numbers of {dtype}, which is a step "
+            "and no rounding error: leave"
+            " the cast out"
+        )
+
+
+def _check_deterministic(graph: Graph) -> None:
+    """InputError where random numbers reach the output."""
+    for node in graph.nodes:
+        if _draws(node.target, node.args, node.kwargs):
+            raise InputError(
+                f"{node.target} at {node.place} draws random numbers, so the output is no "
+                "function of the input: call"
+                " model.eval(), or take the mean or the mode instead of a sample "
+                "(deterministic=True of a policy)"
+            )
+
+
+def _is_random(node: torch.fx.Node) -> bool:
+    return _draws(node.target, node.args, node.kwargs)
+
+
+def _draws(target: Any, args: Any, kwargs: Any) -> bool:
+    """Whether a call draws random numbers: a dropout that is told not to be one draws none."""
+    return RANDOM.match(f"{target}") is not None and not _switched_off(target, args, kwargs)
+
+
+def _switched_off(target: Any, args: Any, kwargs: Any) -> bool:
+    schema = getattr(target, "_schema", None)
+    names = [argument.name for argument in schema.arguments] if schema is not None else []
+    given = dict(zip(names, args, strict=False)) | dict(kwargs)
+    return given.get("train", given.get("training", True)) is False or given.get("p") == 0
+
+
+def _completed(
+    node: torch.fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """An RMS norm without eps takes that of the stored precision, which float64 evaluation would
+    not."""
+    if node.target is aten.rms_norm.default and len(args) < 4 and kwargs.get("eps") is None:
+        weight = args[2] if len(args) > 2 else kwargs.get("weight")
+        return (*args[:2], weight, torch.finfo(node.meta["val"].dtype).eps), {}
+    return args, kwargs
+
+
+def _leaves(tree: Any) -> list[Any]:
+    return pytree.tree_leaves(tree, is_leaf=lambda leaf: isinstance(leaf, Ref))
+
+
+def _argument(leaf: Any) -> Any:
+    """Non-tensor arguments: every float type is float64 here, every device the CPU."""
+    if isinstance(leaf, torch.dtype) and leaf.is_floating_point:
+        return DTYPE
+    return torch.device("cpu") if isinstance(leaf, torch.device) else leaf
+
+
+def _place(node: torch.fx.Node) -> Place:
+    """Module path and source line, in the user's code where there is any."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    path = stack[-1][0] if stack else ""
+    frames = re.findall(r'File "([^"]+)", line (\d+)', node.meta.get("stack_trace") or "")
+    frames = [frame for frame in frames if not frame[0].startswith((CAPTURE, "<eval_with_key>"))]
+    theirs = [frame for frame in frames if "/torch/" not in frame[0]] or frames
+    source = f"{theirs[-1][0].rsplit('/', 1)[-1]}:{theirs[-1][1]}" if theirs else ""
+    return Place(_plain(path), source)
+
+
+def _plain(path: str) -> str:
+    """A module path as the user writes it."""
+    return re.sub(r"^L\['self'\]\.?|^L__self___?", "", path).replace("_FunctionModule", "")

@@ -1,0 +1,70 @@
+"""Power steps at fixed midpoints: from a point to the norm of the Jacobian there."""
+
+import torch
+from torch import Tensor
+
+from autolip.lower.pairs import Pairs, ends, maximiser, measured, power, pulled_back
+from autolip.lower.problem import LowerProblem
+from autolip.norms import Norm
+
+HALVINGS = 20
+"""How often a pair is replaced by its steeper half at most."""
+
+POWER_STEPS = 40
+"""Power steps at most."""
+
+PASSES_PER_PAIR, MOST_PAIRS = 50, 4
+"""One more pair is polished for every so many passes."""
+
+
+def polished(problem: LowerProblem, leaders: Pairs, passes: float) -> Pairs:
+    """The best few pairs, and what halving and power steps make of them, in about `passes`
+    passes."""
+    best = leaders.steepest(max(1, min(MOST_PAIRS, int(passes / PASSES_PER_PAIR))))
+    steps = min(POWER_STEPS, int(passes / (2 * len(best.slope))))
+    if problem.expired or not steps:
+        return best
+    halved = bisected(problem, best, min(HALVINGS, steps))
+    turned = power(problem, halved.centre, halved.direction(problem.p), problem.short, steps)
+    listed = _enumerated(problem, turned.steepest(1).centre, passes)
+    return best.joined(halved).joined(turned).joined(listed.steepest(1))
+
+
+def bisected(problem: LowerProblem, pairs: Pairs, levels: int) -> Pairs:
+    """The steeper halves, level by level, until they are short.
+
+    One half is at least as steep as the whole: ||f(x) - f(y)|| <= ||f(x) - f(m)|| + ||f(m) -
+    f(y)||.  Costs 2k passes a level.
+    """
+    for _ in range(levels):
+        long = problem.p.of_rows(pairs.x - pairs.y) > 4 * problem.short
+        if not long.any():
+            break
+        middle = pairs.centre
+        halves = measured(problem, pairs.x, middle).better(measured(problem, middle, pairs.y))
+        pairs = pairs.replaced(long & (halves.slope > pairs.slope), halves)
+    return pairs
+
+
+def _enumerated(problem: LowerProblem, centre: Tensor, passes: float) -> Pairs:
+    """The directions among which the best one is, where they can be listed: inputs for p = 1,
+    outputs for q = inf.
+
+    ||J||_{1 -> q} is the largest column norm, ||J||_{p -> inf} the largest dual norm of a row.
+    """
+    directions, size = [centre[:0]], problem.example.numel()
+    outputs = problem.values(centre)
+    if problem.p is Norm.L1 and size <= passes:
+        directions.append(
+            torch.eye(size, dtype=torch.float64).reshape(size, *problem.example.shape)
+            * problem.free
+        )
+    if problem.q is Norm.LINF and outputs.numel() <= passes:
+        units = torch.eye(outputs.numel(), dtype=torch.float64).reshape(-1, *outputs.shape[1:])
+        rows = [pulled_back(problem, centre, unit[None]) for unit in units]
+        directions.append(maximiser(torch.cat(rows), problem.p))
+    direction = torch.cat(directions)
+    if not len(direction):
+        return Pairs.at(direction)
+    steps = torch.full((len(direction),), problem.short, dtype=torch.float64)
+    return measured(problem, *ends(problem, centre.expand_as(direction), direction, steps))

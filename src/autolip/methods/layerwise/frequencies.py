@@ -1,0 +1,330 @@
+"""The layerwise recursion along chains of convolutions, one small Hermitian matrix per frequency of
+a torus.
+
+A zero-padded convolution of an image of N points (per axis), padding p, is the restriction to the
+output image of the circular one on a torus of M points, once no tap wraps around onto the image: M
+>= N + p, and M larger than the last position that is read.  Place the signal on the torus with
+zeros beside it.  Then an activation followed by the crop is an activation whose slopes are 0 off
+the image: slopes in [0, b] there and here, b the largest over the positions of a channel.  So the
+cropped chain is contained in one of circular convolutions with slopes in [0, b_c] at every
+position, and its ellipsoids and multipliers may be taken shift-invariant: c x c matrices A(w), one
+T for all positions,
+
+    A'(w) = K(w) D (2 T - T A(w) T)^-1 D K(w)^*,
+
+each step proved frequency by frequency as in `recursion` (of which this is the block-diagonal case
+after a unitary Fourier transform).  Keeping every s-th position folds frequencies together: A'(s w)
+is the mean of A' over the frequencies that fold into one, for the map x -> x[s n] is sum_j X(w_j) /
+sqrt(s) in unitary transforms.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from autolip.errors import Refusal
+from autolip.intervals import UNIT, gamma
+from autolip.methods.layerwise.ellipsoids import LOST, Multipliers, is_moderate
+from autolip.operators.convolution import Convolution
+from autolip.operators.norms.rounding import scale_float
+from autolip.operators.norms.semidefinite import are_semidefinite
+from autolip.operators.norms.symbol.polynomial import WAVE_ERROR, waves
+from autolip.operators.operator import charge
+from autolip.slopes import Between
+from autolip.values import Upper
+
+ENTRIES = 2**25
+"""Most complex entries of the ellipsoids of all frequencies together."""
+
+WORK = 1e9
+"""Most frequencies times channels cubed of all layers together; the real work is some hundred times
+that."""
+
+CHUNK = 2**22
+"""Complex entries of the statements that are proved at a time."""
+
+
+@dataclass(frozen=True)
+class Circular:
+    """K(w) of one convolution at every frequency of its torus, each entry known up to `error`; and
+    its stride."""
+
+    symbol: Complex[Tensor, "f m n"]
+    error: Float[Tensor, "m n"]
+    sizes: Float[Tensor, "m n"]
+    torus: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+def circular_layers(
+    blocks: Sequence[Convolution], slopes: Sequence[Between]
+) -> tuple[list[Circular], list[Tensor]] | Refusal:
+    """The chain on its torus, and the largest slope of every channel between."""
+    tori = torus_sizes(blocks)
+    if isinstance(tori, Refusal):
+        return tori
+    gains = [_gain(block, slope) for block, slope in zip(blocks, slopes, strict=False)]
+    if any(gain is None for gain in gains):
+        return Refusal("a slope is negative somewhere: a crop cannot be folded into it")
+    count, width = _extent(blocks, tori)
+    if _too_many(count, width, len(blocks)):
+        return Refusal(f"{count} frequencies of {width} channels are too many")
+    if not all(is_moderate(block.weight) for block in blocks):
+        return Refusal(
+            "the entries of a kernel are so large or so small that their squares leave "
+            "floating point"
+        )
+    layers = [_circular(block, torus) for block, torus in zip(blocks, tori, strict=True)]
+    return layers, [gain for gain in gains if gain is not None]
+
+
+A_FREQUENCY = (3e-5, 2.5e-7, 1.5e-8)
+"""Seconds of reference for one frequency of a layer: for each, for its channels squared and cubed,
+measured."""
+
+
+def torus_price(blocks: Sequence[Convolution]) -> float:
+    """About the seconds of reference of one recursion; 0 where it is refused."""
+    tori = torus_sizes(blocks)
+    if isinstance(tori, Refusal) or _too_many(*_extent(blocks, tori), len(blocks)):
+        return 0.0
+    seconds = 0.0
+    for block, torus in zip(blocks[1:], tori[1:], strict=True):
+        width = (block.in_shape[block.channel_axis] + block.out_shape[block.channel_axis]) / 2
+        each, squared, cubed = A_FREQUENCY
+        seconds += math.prod(torus) * (each + squared * width**2 + cubed * width**3)
+    return seconds
+
+
+def _extent(blocks: Sequence[Convolution], tori: Sequence[tuple[int, ...]]) -> tuple[int, int]:
+    """Most frequencies, most channels."""
+    count = max(math.prod(torus) for torus in tori)
+    return count, max(block.out_shape[block.channel_axis] for block in blocks)
+
+
+def _too_many(count: int, width: int, layers: int) -> bool:
+    return count * width**2 > ENTRIES or count * width**3 * layers > WORK
+
+
+def torus_sizes(blocks: Sequence[Convolution]) -> list[tuple[int, ...]] | Refusal:
+    """The least tori, one per convolution, on which the chain is that of circular convolutions."""
+    dims = blocks[0].geometry.dims
+    if any(block.geometry.transposed or block.geometry.dims != dims for block in blocks):
+        return Refusal("transposed convolutions, or of different dimensions")
+    axes = [_axis_sizes(blocks, axis) for axis in range(dims)]
+    return [tuple(axis[number] for axis in axes) for number in range(len(blocks))]
+
+
+def _axis_sizes(blocks: Sequence[Convolution], axis: int) -> list[int]:
+    strides = [block.geometry.stride[axis] for block in blocks]
+    first = math.prod(strides)
+    while True:
+        sizes = [first // math.prod(strides[:number]) for number in range(len(blocks))]
+        if all(_fits(block, axis, size) for block, size in zip(blocks, sizes, strict=True)):
+            return sizes
+        first += math.prod(strides)
+
+
+def _fits(block: Convolution, axis: int, size: int) -> bool:
+    """Whether nothing wraps around onto the image, and the outputs stay apart."""
+    geometry, at = block.geometry, axis - block.geometry.dims
+    image, outputs, padding = block.in_shape[at], block.out_shape[at], geometry.padding[axis]
+    last = (
+        geometry.stride[axis] * (outputs - 1)
+        + geometry.dilation[axis] * (block.weight.shape[axis + 2] - 1)
+        - padding
+    )
+    return size >= image + padding and size > last and size // geometry.stride[axis] >= outputs
+
+
+def _gain(block: Convolution, slope: Between) -> Float[Tensor, " c"] | None:
+    """The largest slope of every channel, at least 0; None where one is negative."""
+    lo, hi = (end.movedim(block.channel_axis, 0).flatten(1) for end in (slope.lo, slope.hi))
+    return None if bool((lo < 0).any()) else hi.amax(1)
+
+
+def _circular(block: Convolution, torus: tuple[int, ...]) -> Circular:
+    """The symbol on the torus's frequencies, axes in row-major order."""
+    weight = _ungrouped(block)
+    taps = torch.cartesian_prod(*(torch.arange(size) for size in weight.shape[2:])).reshape(
+        -1, len(torus)
+    )
+    points = torch.cartesian_prod(*(torch.arange(size) for size in torus)).reshape(-1, len(torus))
+    wave = waves(2 * points, torus, taps * torch.tensor(block.geometry.dilation))
+    flat = weight.flatten(2).movedim(2, 0)
+    symbol = torch.einsum("ft,tmn->fmn", wave, flat.to(wave.dtype))
+    sizes = flat.abs().sum(0) * (1 + gamma(len(taps)))
+    error = sizes * (2 * gamma(len(taps) + WAVE_ERROR) + block.relative_error) * (1 + 8 * UNIT)
+    return Circular(symbol, error, sizes, torus, block.geometry.stride)
+
+
+def _ungrouped(block: Convolution) -> Tensor:
+    """The kernel with zeros between the groups."""
+    groups = block.geometry.groups
+    if groups == 1:
+        return block.weight
+    parts = block.weight.unflatten(0, (groups, -1))
+    full = parts.new_zeros((groups, parts.shape[1], groups, *parts.shape[2:]))
+    full[torch.arange(groups), :, torch.arange(groups)] = parts
+    return full.flatten(0, 1).flatten(1, 2)
+
+
+@dataclass(frozen=True)
+class _Ellipsoids:
+    """v v^* <= 4^exponent A(w) at every frequency."""
+
+    matrices: Complex[Tensor, "f n n"]
+    exponent: int
+
+
+def torus_bound(
+    blocks: Sequence[Convolution], slopes: Sequence[Between], choice: Multipliers
+) -> Upper | Refusal:
+    """Upper bound on the l2 constant of a chain of convolutions."""
+    chain = circular_layers(blocks, slopes)
+    if isinstance(chain, Refusal):
+        return chain
+    layers, gains = chain
+    current = _folded(_first(layers[0]), layers[0], 0)
+    for number, (layer, gain) in enumerate(zip(layers[1:], gains, strict=True)):
+        following = _next(current, choice(number, current.matrices), gain, layer)
+        if following is None:
+            return Refusal(f"no multipliers could be proved feasible at nonlinear layer {number}")
+        current = _folded(following, layer, current.exponent)
+    return _norm(current)
+
+
+def _first(layer: Circular) -> Tensor:
+    """K K^*, raised by its rounding: |K| is at most `sizes` at every frequency."""
+    gram = layer.symbol @ layer.symbol.mH
+    sizes = layer.sizes + layer.error
+    slack = (
+        sizes @ sizes.T * gamma(8 * (sizes.shape[1] + 2))
+        + layer.error @ sizes.T
+        + sizes @ layer.error.T
+    )
+    return _raised(gram, slack.sum(1) * (1 + gamma(len(slack) + 8)) + 2.0**-900)
+
+
+def _raised(matrices: Tensor, amounts: Tensor) -> Tensor:
+    """Hermitian, with more on the diagonal; the addition's own rounding included."""
+    lower = torch.tril(matrices, -1)
+    diagonal = matrices.diagonal(dim1=-2, dim2=-1).real
+    return (
+        lower
+        + lower.mH
+        + torch.diag_embed((diagonal + amounts) * (1 + 4 * UNIT)).to(matrices.dtype)
+    )
+
+
+def _next(
+    current: _Ellipsoids, multipliers: Tensor, gain: Tensor, layer: Circular
+) -> Tensor | None:
+    """The proved A'(w) before positions are dropped; None where the multipliers cannot be made to
+    work."""
+    t = _feasible(current.matrices, multipliers)
+    if t is None:
+        return None
+    n, m = current.matrices.shape[-1], layer.symbol.shape[1]
+    parts = []
+    step = max(1, CHUNK // (n + m) ** 2)
+    for start in range(0, len(current.matrices), step):
+        part = _proved(
+            current.matrices[start : start + step],
+            t,
+            gain,
+            layer,
+            layer.symbol[start : start + step],
+        )
+        if part is None:
+            return None
+        parts.append(part)
+    return torch.cat(parts)
+
+
+def _feasible(matrices: Tensor, t: Tensor, margin: float = 1e-6) -> Tensor | None:
+    """The multipliers, shrunk until lambda_max(T^1/2 A(w) T^1/2) < 2 everywhere."""
+    if not t.isfinite().all() or not (t > 0).all():
+        return None
+    root = t.sqrt()
+    scaled = root.unsqueeze(1) * matrices * root
+    if not bool(scaled.isfinite().all()):
+        return None
+    top, limit = torch.linalg.eigvalsh(scaled).max().item(), 2 * (1 - margin)
+    return t if top <= limit else t * (limit / top)
+
+
+def _proved(
+    a: Tensor, t: Tensor, gain: Tensor, layer: Circular, symbol: Tensor, attempts: int = 12
+) -> Tensor | None:
+    """A' with [[2 T - T A T, D K^*], [K D, A']] >= 0 proved at every one of these frequencies."""
+    inner = t.unsqueeze(1) * a * t
+    s = torch.diag(2 * t) - inner
+    forward = symbol * gain
+    factor, failed = torch.linalg.cholesky_ex(s)
+    if failed.any():
+        return None
+    solved = torch.linalg.solve_triangular(factor, forward.mH, upper=False)
+    candidate = solved.mH @ solved
+    charge(
+        len(a)
+        * 4
+        * (len(t) ** 3 / 3 + len(t) ** 2 * symbol.shape[1] + len(t) * symbol.shape[1] ** 2)
+    )
+    s_error = (
+        inner.abs().amax(0) * 8 * UNIT
+        + torch.diag(s.abs().amax(0).diagonal() + 2 * t) * 2 * UNIT
+        + LOST
+    )
+    forward_error = (layer.sizes * 4 * UNIT + layer.error * (1 + 4 * UNIT)) * gain + LOST
+    for attempt in range(attempts):
+        diagonal = candidate.diagonal(dim1=-2, dim2=-1).real
+        raised = _raised(candidate, diagonal * 2.0 ** (4 * attempt - 38) + 2.0**-900)
+        statement = torch.cat([torch.cat([s, forward.mH], 2), torch.cat([forward, raised], 2)], 1)
+        error = torch.cat(
+            [
+                torch.cat([s_error, forward_error.T], 1),
+                torch.cat(
+                    [forward_error, torch.zeros(len(raised[0]), len(raised[0]), dtype=t.dtype)], 1
+                ),
+            ]
+        )
+        if bool(are_semidefinite(statement, error).all()):
+            return raised
+    return None
+
+
+def _folded(matrices: Tensor, layer: Circular, exponent: int) -> _Ellipsoids:
+    """The ellipsoids of every s-th position, scaled to a largest entry of about 1."""
+    if any(step > 1 for step in layer.stride):
+        n, dims = matrices.shape[-1], len(layer.torus)
+        pairs = [(step, size // step) for size, step in zip(layer.torus, layer.stride, strict=True)]
+        grid = matrices.reshape(*(length for pair in pairs for length in pair), n, n)
+        folded = list(range(0, 2 * dims, 2))
+        rounding = grid.abs().mean(folded).sum(-1).reshape(-1, n) * (
+            4 * gamma(math.prod(layer.stride) + n + 4)
+        )
+        matrices = _raised(grid.mean(folded).reshape(-1, n, n), rounding)
+    top = matrices.diagonal(dim1=-2, dim2=-1).real.max().item()
+    if top <= 0 or not math.isfinite(top):
+        return _Ellipsoids(matrices, exponent)
+    shift = math.frexp(top)[1] // 2
+    return _Ellipsoids(matrices * 2.0 ** (-2 * shift), exponent + shift)
+
+
+def _norm(ellipsoids: _Ellipsoids) -> Upper | Refusal:
+    """sqrt(max_w lambda_max(A(w))), proved."""
+    matrices = ellipsoids.matrices
+    guess = max(torch.linalg.eigvalsh(matrices).max().item(), 0.0)
+    eye = torch.eye(matrices.shape[-1], dtype=matrices.dtype)
+    for attempt in range(12):
+        square = guess * (1 + 2.0 ** (4 * attempt - 44)) + 2.0**-900
+        statement = square * eye - matrices
+        error = torch.diag(statement.abs().amax(0).diagonal() + square) * UNIT
+        if bool(are_semidefinite(statement, error).all()):
+            return Upper(scale_float(Upper(square).sqrt().value, ellipsoids.exponent))
+    return Refusal("the norm of the last ellipsoid could not be proved")

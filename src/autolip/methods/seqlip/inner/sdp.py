@@ -1,0 +1,65 @@
+"""The inner problem by LipSDP: the network  B, slopes, A  of one layer of neurons, at any width."""
+
+import time
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from autolip.errors import Refusal
+from autolip.graph.fixed import without_fixed
+from autolip.graph.views import Edge, SlopeGraph, Vertex
+from autolip.intervals import Interval
+from autolip.methods.lipsdp.method import constraints_of
+from autolip.methods.lipsdp.rounds import Effort, Search
+from autolip.norms import Norm
+from autolip.operators.dense import Dense
+from autolip.operators.norms import NormOptions
+from autolip.slopes import Between, Exact, Slope
+from autolip.values import Upper
+
+TOLERANCE = 1e-3
+SECONDS = 5.0
+"""Where there is no deadline."""
+
+
+def layer_bound(
+    a: Float[Tensor, "p n"],
+    b: Float[Tensor, "n q"],
+    lo: Float[Tensor, " n"],
+    hi: Float[Tensor, " n"],
+    deadline: float | None = None,
+    seed: int = 0,
+) -> Upper | Refusal:
+    """Upper bound on max || A diag(s) B ||_2 over lo <= s <= hi: the least value for which LipSDP's
+    H is proved."""
+    graph = without_fixed(_network(a, b, lo, hi))
+    constraints = constraints_of(graph)
+    if isinstance(constraints, Refusal):
+        return constraints
+    left = SECONDS if deadline is None else max(deadline - time.monotonic(), 0.0)
+    effort = Effort.within(left, TOLERANCE, None, 0.01, 5000)
+    search = Search(
+        graph, constraints, Norm.L2, Norm.L2, effort, NormOptions(seed=seed, proved_only=True)
+    ).run()
+    return (
+        search.best.bound
+        if search.best is not None
+        else Refusal("; ".join(search.reasons) or "no time left")
+    )
+
+
+def _network(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor) -> SlopeGraph:
+    """x -> A diag(s) B x."""
+    slopes: list[Slope] = [Exact(Dense(b)), Between(lo, hi), Exact(Dense(a))]
+    names = ["x", "v", "z", "y"]
+    vertices = [_vertex("x", b.shape[1])]
+    for before, name, slope in zip(names, names[1:], slopes, strict=False):
+        vertices.append(_vertex(name, slope.out_shape.numel(), Edge(before, slope)))
+    return SlopeGraph("x", tuple(vertices), "y")
+
+
+def _vertex(name: str, size: int, *edges: Edge) -> Vertex:
+    return Vertex(
+        name, torch.Size([size]), edges, Interval.everywhere(torch.Size([size])), operation=name
+    )

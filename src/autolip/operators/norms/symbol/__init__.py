@@ -1,0 +1,1 @@
+"""Norms of convolutions from their symbol, a trigonometric polynomial with matrix coefficients."""
