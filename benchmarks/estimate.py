@@ -153,11 +153,12 @@ def main(names: list[str]) -> None:
 
 HEAD = """# Brackets on well-known architectures
 
-Measured by `python -m benchmarks.estimate`: AutoLip with affine parts fused, one thread, float64, random weights
-(`torch.manual_seed(0)`), input 1 x 3 x 224 x 224.  Seconds are of processor time, replay and slopes included, capture
-not; peak memory is that of the process up to the bound.  Beside it the published way to the same number, one power
-iteration per affine block (Virmaux and Scaman 2018, Algorithm 2), until within 0.1% of our bound there or for as long
-as our bound took there: its values come from below and are no bounds.
+Measured by `python -m benchmarks.estimate`: AutoLip with affine parts fused, one thread, float64,
+random weights (`torch.manual_seed(0)`), input 1 x 3 x 224 x 224.  Seconds are of processor time,
+replay and slopes included, capture not; peak memory is that of the process up to the bound.  Beside
+it the published way to the same number, one power iteration per affine block (Virmaux and Scaman
+2018, Algorithm 2), until within 0.1% of our bound there or for as long as our bound took there: its
+values come from below and are no bounds.
 
 """
 

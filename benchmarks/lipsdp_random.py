@@ -1,9 +1,9 @@
 """LipSDP on random networks: against exact constants, and against an interior-point solver.
 
-python -m benchmarks.lipsdp_random exact 1000        # never below the constant, by enumeration of linear regions
-python -m benchmarks.lipsdp_random reference 50      # equal to cvxpy's optimum
-python -m benchmarks.lipsdp_random speed 3600        # 20-50-50-50-10, both, cvxpy within an hour
-python -m benchmarks.lipsdp_random beyond 800        # 20-800-800-800-10, the vector power method alone
+python -m benchmarks.lipsdp_random exact 1000      # never below the constant (regions enumerated)
+python -m benchmarks.lipsdp_random reference 50    # equal to cvxpy's optimum
+python -m benchmarks.lipsdp_random speed 3600      # 20-50-50-50-10, both, cvxpy within an hour
+python -m benchmarks.lipsdp_random beyond 800      # 20-800-800-800-10, vector power method alone
 
 A second number is the first seed.  Seconds are those of the processor.
 """

@@ -1,7 +1,9 @@
 """LipSDP and its certificates on networks that others trained: bounds, what the relaxation attains,
 seconds, sizes.
 
-python -m benchmarks.lipsdp_zoo [--seconds 60] [NETWORK ...]     # some networks afresh; writes results/lipsdp_zoo.md
+python -m benchmarks.lipsdp_zoo [--seconds 60] [NETWORK ...]
+
+measures the named networks afresh and writes results/lipsdp_zoo.md.
 """
 
 import argparse
@@ -43,15 +45,16 @@ SHAPES = {
 
 HEAD = """# LipSDP and its certificates on networks that others trained
 
-l2 to l2, everywhere. *attained*: what the relaxation attains (an estimate from below of its optimum); *certified*: the
-value that `python -m autolip_check` accepts, deterministically (PROVED) or but for a probability of at most 1e-9
-(CONFIDENT); *gap*: certified over attained. One thread beside other work: seconds by the clock and by the processor are
-those of the method (its budget was {budgets}) and of the check; MB are those of the file and of the
-method's peak memory. Networks that want a GPU: [lipsdp_large.md](lipsdp_large.md).
+l2 to l2, everywhere. *attained*: what the relaxation attains (an estimate from below of its
+optimum); *certified*: the value that `python -m autolip_check` accepts, deterministically (PROVED)
+or but for a probability of at most 1e-9 (CONFIDENT); *gap*: certified over attained. One thread
+beside other work: seconds by the clock and by the processor are those of the method (its budget was
+{budgets}) and of the check; MB are those of the file and of the method's peak memory.
+Networks that want a GPU: [lipsdp_large.md](lipsdp_large.md).
 Written by `python -m benchmarks.lipsdp_zoo`.
 
-| network | AutoLip | certified | | attained | gap | AutoLip / certified | s | processor s | MB | file, MB | check, s |
-|---|---|---|---|---|---|---|---|---|---|---|---|
+| network | AutoLip | certified | | attained | gap | AutoLip / certified | s | processor s | MB |
+file, MB | check, s | |---|---|---|---|---|---|---|---|---|---|---|---|
 """
 
 

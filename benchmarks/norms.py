@@ -278,8 +278,9 @@ HEAD = """# Norms of convolutions
 ![excess over the norm against time](norms.svg)
 
 Gaussian kernels, zero padding, float64, {threads} threads; `python -m benchmarks.norms{flags}`.
-The ratio is to the first line of each shape: the exact norm, or for large maps the largest value from below.
-The symbol engine bounds every image size at once, so on small images it stays above the finite norm.
+The ratio is to the first line of each shape: the exact norm, or for large maps the largest value
+from below. The symbol engine bounds every image size at once, so on small images it stays above the
+finite norm.
 
 | convolution | method | what it is | value | ratio | seconds |
 |---|---|---|---|---|---|
@@ -288,8 +289,9 @@ The symbol engine bounds every image size at once, so on small images it stays a
 SPEED = """
 ## Proved bound and Gram iteration of equal tightness
 
-3x3 kernels, 32x32 images.  Gram iteration: 8 iterations on the 32x32 grid, with the factor for zero padding.  The
-symbol engine is asked for the same excess over the supremum, then for its default of 0.1%.
+3x3 kernels, 32x32 images.  Gram iteration: 8 iterations on the 32x32 grid, with the factor for zero
+padding.  The symbol engine is asked for the same excess over the supremum, then for its default of
+0.1%.
 
 | channels | Gram iteration | seconds | symbol, as tight | seconds | cost | symbol, 0.1% | seconds |
 |---|---|---|---|---|---|---|---|

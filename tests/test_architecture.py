@@ -36,7 +36,7 @@ LAYERS = [
 """Lowest first: a part imports from lower layers and from itself. (A result shows itself, so report
 is below it.)"""
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
-LONGEST_FILE, LONGEST_FUNCTION = 500, 66
+LONGEST_FILE, LONGEST_FUNCTION = 500, 72
 
 files = pytest.mark.parametrize(
     "file",

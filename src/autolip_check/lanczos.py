@@ -53,10 +53,12 @@ def _excludes(
 
     B V = V T + beta v e_k^T + F, with u a unit eigenvector of B for lambda >= 0 above the spectrum
     of T, gives
-    |<v_1, u>| <= beta y_k + sum |F_j| y_j, y = (-T)^-1 e_1 >= 0 (which decreases in lambda); but |<v_1, u>| < eps has
-    probability at most eps sqrt(2 n / pi) for every run: van Dorsselaer, Hochstenbach and van der
-    Vorst, SIAM J. Matrix Anal. Appl. 22 (2000), Theorem 3.2.  Orthogonality of V is not used.
-    |F_j| <= `defects`, column by column.
+
+        |<v_1, u>| <= beta y_k + sum_j |F_j| y_j,    y = (-T)^-1 e_1 >= 0 (decreasing in lambda);
+
+    but |<v_1, u>| < eps has probability at most eps sqrt(2 n / pi) for every run: van Dorsselaer,
+    Hochstenbach and van der Vorst, SIAM J. Matrix Anal. Appl. 22 (2000), Theorem 3.2.
+    Orthogonality of V is not used.  |F_j| <= `defects`, column by column.
 
     The pivots of -T from below are exact for off-diagonals changed by a few units, which are one
     more part of F.

@@ -3,8 +3,10 @@
 A finite zero-padded convolution is a compression of the one of infinite signals, whose norm is
 sup_w ||K(w)||, K the (c_out x c_in phases) matrix of trigonometric polynomials.  Each has degree
 m_a per axis after centring, so that
-||K(c)|| <= value cos(sum_a m_a r_a) at centres c with cells of radius r_a around them shows ||K|| <= value everywhere
-(M. Riesz).
+
+    ||K(c)|| <= value cos(sum_a m_a r_a)
+
+at centres c with cells of radius r_a around them shows ||K|| <= value everywhere (M. Riesz).
 """
 
 import itertools

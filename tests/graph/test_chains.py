@@ -28,8 +28,8 @@ def test_a_chain_is_one_stretch() -> None:
 
 def test_a_pool_with_a_gain_splits_the_chain() -> None:
     model = nn.Sequential(
-        nn.Conv1d(1, 2, 3), nn.ReLU(), nn.Conv1d(2, 2, 1), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(6, 4), nn.ReLU(),
-        nn.Linear(4, 2),
+        nn.Conv1d(1, 2, 3), nn.ReLU(), nn.Conv1d(2, 2, 1), nn.MaxPool1d(2), nn.Flatten(),
+        nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2),
     )  # fmt: skip
     found = of(model, torch.randn(1, 1, 8))
     assert [len(stretch.blocks) for stretch in found] == [2, 2]

@@ -23,8 +23,8 @@ class Mutant:
         return f"{self.file}: {self.old!r} -> {self.new!r}"
 
     def applied(self, text: str) -> str:
-        """The source with the change; ValueError unless `old` stands in it exactly once, however its
-        lines are broken."""
+        """The source with the change; ValueError unless `old` stands in it exactly once, however
+        its lines are broken."""
         found = [match.span() for match in re.finditer(_anyhow_broken(self.old), text)]
         if len(found) != 1:
             raise ValueError(f"{self}: the old text stands {len(found)} times in the file")

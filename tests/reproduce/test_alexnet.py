@@ -47,8 +47,10 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "__init__.py").write_text("raise RuntimeError('imported')")
     generator = torch.Generator().manual_seed(0)
     shapes = {
-        "slice1.0": (64, 3, 11), "slice1.1": (64, 1, 3), "slice2.4": (64, 1, 3), "slice2.5": (192, 64, 5),
-        "slice3.8": (192, 1, 3), "slice3.9": (384, 192, 3), "slice4.11": (256, 384, 3), "slice5.13": (256, 256, 3),
+        "slice1.0": (64, 3, 11), "slice1.1": (64, 1, 3),
+        "slice2.4": (64, 1, 3), "slice2.5": (192, 64, 5),
+        "slice3.8": (192, 1, 3), "slice3.9": (384, 192, 3),
+        "slice4.11": (256, 384, 3), "slice5.13": (256, 256, 3),
     }  # fmt: skip
     stored = {
         "scaling_layer.shift": torch.zeros(1, 3, 1, 1),

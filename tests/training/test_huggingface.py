@@ -35,8 +35,8 @@ def test_records_reach_the_trainers_log(reports: bool, tmp_path: Path) -> None:
         "network", torch.zeros(1, 8), every=2, method="autolip", lower="random", time_budget=1.0
     )
     arguments: Any = transformers.TrainingArguments(
-        output_dir=str(tmp_path), num_train_epochs=4, per_device_train_batch_size=8, report_to="none",
-        save_strategy="no", use_cpu=True, disable_tqdm=True,
+        output_dir=str(tmp_path), num_train_epochs=4, per_device_train_batch_size=8,
+        report_to="none", save_strategy="no", use_cpu=True, disable_tqdm=True,
     )  # fmt: skip
     trainer = transformers.Trainer(Model(), arguments, train_dataset=data, callbacks=[callback])
     if reports:

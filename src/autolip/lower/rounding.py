@@ -9,7 +9,8 @@ operation
     moving and choosing numbers        0
     one correctly rounded operation    4 u |result|
     sums of n products                 gamma_n times the same sum of absolute values
-    anything else                      8 u max |result| on the result, 8 u max |operand| on each operand
+    anything else                      8 u max |result| on the result,
+                                       8 u max |operand| on each operand
 
 and u = 2^-53.  The second-order terms are smaller by another factor u; `SAFETY` covers them.
 """

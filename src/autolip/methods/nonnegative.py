@@ -39,11 +39,11 @@ class Nonnegative(Method):
     """Upper bound: the norm of the network with |W| for every block W and the largest modulus for
     every slope.
 
-    |sum over paths of products of W and slopes| <= the same with moduli, entrywise, and all norms here are monotone
-    on non-negative matrices: one norm, whatever the depth.  Where signs of the neurons exist that
-    make every block non-negative, the pattern with all slopes at their largest has exactly this
-    norm; where that pattern is found at some input of the region the bound is the constant, and the
-    notes say so.
+    |sum over paths of products of W and slopes| <= the same with moduli, entrywise, and all norms
+    here are monotone on non-negative matrices: one norm, whatever the depth.  Where signs of the
+    neurons exist that make every block non-negative, the pattern with all slopes at their largest
+    has exactly this norm; where that pattern is found at some input of the region the bound is the
+    constant, and the notes say so.
     """
 
     name: ClassVar[str] = "nonnegative"

@@ -14,8 +14,8 @@ from autolip.values import Upper
 class ThroughL2(Method):
     """Upper bound ||I||_{p -> 2} L_2 ||I||_{2 -> q}, L_2 the least l2 -> l2 bound of some methods.
 
-    ||I||_{p -> q} = max(1, n^(1/q - 1/p)) for the n entries of the input, or of the output: up to sqrt(n) is lost on
-    either side, and yet products of l1 or linf norms often lose more.
+    ||I||_{p -> q} = max(1, n^(1/q - 1/p)) for the n entries of the input, or of the output: up to
+    sqrt(n) is lost on either side, and yet products of l1 or linf norms often lose more.
     """
 
     methods: tuple[str, ...] = ("autolip", "layerwise", "rescaled", "liplt")

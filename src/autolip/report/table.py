@@ -106,10 +106,10 @@ def render_html(result: "Result") -> str:
 
 def _html_table(sheet: Sheet) -> str:
     def line(cells: tuple[str, ...], tag: str) -> str:
+        sides = ("left" if _is_text(sheet, column) else "right" for column in range(len(cells)))
         styled = (
-            f"<{tag} "
-            f'style="text-align:{"left" if _is_text(sheet, column) else "right"}">{html.escape(cell)}</{tag}>'
-            for column, cell in enumerate(cells)
+            f'<{tag} style="text-align:{side}">{html.escape(cell)}</{tag}>'
+            for side, cell in zip(sides, cells, strict=True)
         )
         return f"<tr>{''.join(styled)}</tr>"
 

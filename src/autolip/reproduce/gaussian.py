@@ -20,10 +20,10 @@ class GaussianProcess:
     The kernel is a product of one for each axis, and exp(-(s - t)^2 / 2) = sum_n phi_n(s) phi_n(t)
     with phi_n(t) = exp(-t^2 / 2) t^n / sqrt(n!), so that
 
-        f(x) = sum_mn Z_mn phi_m(x_1 / length) phi_n(x_2 / length),      Z_mn independent, standard normal,
+        f(x) = sum_mn Z_mn phi_m(x_1 / length) phi_n(x_2 / length),
 
-    has exactly this covariance; the terms left out are smaller than rounding where |x_i| <= 4
-    length.
+    the Z_mn independent and standard normal, has exactly this covariance; the terms left out are
+    smaller than rounding where |x_i| <= 4 length.
     """
 
     seed: int

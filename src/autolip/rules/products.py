@@ -67,7 +67,8 @@ def matrix_product(left: Operand, right: Operand, shape: torch.Size) -> Action:
     """Gain towards each factor: the largest norm that the other factor has on its range, batch by
     batch.
 
-    ||dL R||_F <= ||dL||_F ||R||_2; entrywise l1 and linf gains are row and column sums of |R|, and alike for L dR.
+    ||dL R||_F <= ||dL||_F ||R||_2; entrywise l1 and linf gains are row and column sums of |R|, and
+    alike for L dR.
     """
     by_left = _gain(left, right.range.magnitude().mT, shape)
     by_right = _gain(right, left.range.magnitude(), shape)

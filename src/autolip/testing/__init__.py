@@ -2,14 +2,10 @@
 counterexample."""
 
 from autolip.testing.exact import Known, exact_norm
-from autolip.testing.laws import (
-    LawViolation,
-    attained_slope,
-    check_method,
-    check_operator,
-    check_rule,
-)
+from autolip.testing.methods import attained_slope, check_method
+from autolip.testing.operators import check_operator
 from autolip.testing.regions import check_region
+from autolip.testing.rules import check_rule
 from autolip.testing.tight import (
     Tight,
     TightOperator,
@@ -19,6 +15,7 @@ from autolip.testing.tight import (
 )
 from autolip.testing.tight_networks import tight_networks
 from autolip.testing.tight_operators import tight_operators
+from autolip.testing.violation import LawViolation
 
 __all__ = [
     "Known",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from autolip.regions import Region
-from autolip.testing.laws import LawViolation
+from autolip.testing.violation import LawViolation
 
 
 def check_region(region: Region, shape: torch.Size, *, seed: int = 0, points: int = 100) -> None:

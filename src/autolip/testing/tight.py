@@ -24,7 +24,7 @@ from autolip.operators.norms.engine import Engine, normal_form
 from autolip.operators.operator import Operator
 from autolip.regions import Everywhere, Region
 from autolip.testing.exact import Known, exact_norm
-from autolip.testing.laws import LawViolation
+from autolip.testing.violation import LawViolation
 from autolip.values import Lower, Upper
 
 PAIRS = tuple((p, q) for p in Norm for q in Norm)

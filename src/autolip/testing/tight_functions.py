@@ -57,7 +57,7 @@ def tight_functions() -> tuple[Tight, ...]:
 
 
 def _networks() -> Iterator[Tight]:
-    for f in (*_bent(), *_smooth(), *_growing()):
+    for f in (*_bent(), *_smooth(), *_humped(), *_growing()):
         for lo, hi in f.intervals:
             whole = (lo, hi) == WHOLE
             region = Everywhere() if whole else Box(torch.tensor([[lo]]), torch.tensor([[hi]]))
@@ -189,74 +189,50 @@ def _turn(derivative: Derivative, near: float) -> float:
         return float(mpmath.findroot(lambda x: mpmath.diff(derivative, x), near))
 
 
+def _exponential(scale: float, rate: float) -> Derivative:
+    """Of ELU and CELU: `scale` e^(rate x) below 0, 1 above."""
+    return lambda x: scale * mpmath.exp(rate * x) if x < 0 else mpmath.mpf(1)
+
+
+def _selu(x: mpmath.mpf) -> mpmath.mpf:
+    """With torch's constants, which are doubles."""
+    scale = mpmath.mpf(1.0507009873554804934193349852946)
+    alpha = mpmath.mpf(1.6732632423543772848170429916717)
+    return scale * (alpha * mpmath.exp(x) if x < 0 else 1)
+
+
+def _softplus_cut(x: mpmath.mpf) -> mpmath.mpf:
+    """Of softplus with beta 2, which is linear where 2 x is above its threshold, 1."""
+    return _sigmoid(2 * x) if 2 * x <= 1 else mpmath.mpf(1)
+
+
 def _smooth() -> Iterator[_Function]:
-    """Functions whose derivatives turn somewhere, or only tend to their limits."""
-    selu = (
-        mpmath.mpf("1.0507009873554804934193349852946"),
-        mpmath.mpf("1.6732632423543772848170429916717"),
+    """Functions whose derivatives turn at 0, or only tend to their limits."""
+    bell: Derivative = lambda x: _sigmoid(x) * _sigmoid(-x)  # noqa: E731
+    turning: tuple[tuple[str, Callable[[Tensor], Tensor], Derivative], ...] = (
+        ("elu 2", nn.ELU(2.0), _exponential(2, 1)),
+        ("elu 0.5", nn.ELU(0.5), _exponential(0.5, 1)),
+        ("celu 2", nn.CELU(2.0), _exponential(1, 0.5)),
+        ("selu", nn.SELU(), _selu),
+        ("sigmoid", lambda x: torch.sigmoid(x), bell),
+        ("1 - sigmoid", lambda x: 1 - torch.sigmoid(x), lambda x: -bell(x)),
+        ("tanh", lambda x: torch.tanh(x), lambda x: 1 / mpmath.cosh(x) ** 2),
+        ("softsign", lambda x: F.softsign(x), lambda x: 1 / (1 + abs(x)) ** 2),
+        ("tanhshrink", lambda x: F.tanhshrink(x), lambda x: mpmath.tanh(x) ** 2),
     )
-    yield _Function(
-        "elu 2",
-        nn.ELU(2.0),
-        lambda x: 2 * mpmath.exp(x) if x < 0 else mpmath.mpf(1),
-        (0,),
-        _around(0),
-    )
-    yield _Function(
-        "elu 0.5",
-        nn.ELU(0.5),
-        lambda x: mpmath.exp(x) / 2 if x < 0 else mpmath.mpf(1),
-        (0,),
-        _around(0),
-    )
-    yield _Function(
-        "celu 2",
-        nn.CELU(2.0),
-        lambda x: mpmath.exp(x / 2) if x < 0 else mpmath.mpf(1),
-        (0,),
-        _around(0),
-    )
-    yield _Function(
-        "selu",
-        nn.SELU(),
-        lambda x: selu[0] * (selu[1] * mpmath.exp(x) if x < 0 else 1),
-        (0,),
-        _around(0),
-    )
-    yield _Function(
-        "sigmoid",
-        lambda x: torch.sigmoid(x),
-        lambda x: _sigmoid(x) * _sigmoid(-x),
-        (0,),
-        _around(0),
-    )
-    yield _Function(
-        "1 - sigmoid",
-        lambda x: 1 - torch.sigmoid(x),
-        lambda x: -_sigmoid(x) * _sigmoid(-x),
-        (0,),
-        _around(0),
-    )
-    yield _Function(
-        "tanh", lambda x: torch.tanh(x), lambda x: 1 / mpmath.cosh(x) ** 2, (0,), _around(0)
-    )
+    for name, function, derivative in turning:
+        yield _Function(name, function, derivative, (0,), _around(0))
     yield _Function("logsigmoid", lambda x: F.logsigmoid(x), lambda x: _sigmoid(-x), (), _around(0))
-    yield _Function(
-        "softsign", lambda x: F.softsign(x), lambda x: 1 / (1 + abs(x)) ** 2, (0,), _around(0)
-    )
-    yield _Function(
-        "tanhshrink", lambda x: F.tanhshrink(x), lambda x: mpmath.tanh(x) ** 2, (0,), _around(0)
-    )
     soft = nn.Softplus(beta=2.0, threshold=1e9)
     yield _Function("softplus 2", soft, lambda x: _sigmoid(2 * x), (), _around(0))
     cut = nn.Softplus(beta=2.0, threshold=1.0)
-    yield _Function(
-        "softplus 2, threshold 1",
-        cut,
-        lambda x: _sigmoid(2 * x) if 2 * x <= 1 else mpmath.mpf(1),
-        (0.5,),
-        ((-1.0, 0.25), (0.75, 2.0)),
-    )
+    sides = ((-1.0, 0.25), (0.75, 2.0))
+    yield _Function("softplus 2, threshold 1", cut, _softplus_cut, (0.5,), sides)
+
+
+def _humped() -> Iterator[_Function]:
+    """Functions that are steepest on either side of 0, beyond their limits at infinity."""
+    intervals = (WHOLE, (-4.0, -1.0), (-1.0, 1.0), (1.0, 4.0), (3.0, 3.5))
     for name, function, derivative, tops in (
         ("silu", lambda x: F.silu(x), _silu, (2.4, -2.4)),
         ("mish", lambda x: F.mish(x), _mish, (1.5, -2.2)),
@@ -264,13 +240,7 @@ def _smooth() -> Iterator[_Function]:
         ("gelu by tanh", nn.GELU("tanh"), _gelu_tanh, (1.4, -1.4)),
     ):
         turns = tuple(_turn(derivative, near) for near in tops)
-        yield _Function(
-            name,
-            function,
-            derivative,
-            turns,
-            (WHOLE, (-4.0, -1.0), (-1.0, 1.0), (1.0, 4.0), (3.0, 3.5)),
-        )
+        yield _Function(name, function, derivative, turns, intervals)
 
 
 def _growing() -> Iterator[_Function]:

@@ -44,7 +44,9 @@ _EXACT: dict[str, str] = {
     "two layers, leaky relu of slope -1/2": "seqlip-exact seqlip",
     "two layers, prelu by channel": f"seqlip-exact seqlip seqlip-sdp {SOLVERS}",
     "diagonal layers, slope -3": f"nonnegative rescaled {PATTERNS}",
-    "turns and reflections": f"autolip autolip-raw eclipse-fast layerwise liplt rescaled {PATTERNS} theorem3",
+    "turns and reflections": (
+        f"autolip autolip-raw eclipse-fast layerwise liplt rescaled {PATTERNS} theorem3"
+    ),
     "pool 3/1": f"{PRODUCTS} {SOLVERS}",
     "pool 2/1": PRODUCTS,
     "pool 3/2, padded": PRODUCTS,

@@ -1,10 +1,11 @@
 """Training with the tightest bound as a penalty, and a monitor that proves it.
 
-penalty = Penalty(model, example)                       # an estimate, differentiable: loss + lam * penalty().log()
+penalty = Penalty(model, example)               # an estimate, differentiable
+objective = loss + lam * penalty().log()
 loss = MarginLoss(Penalty(model, example, output="pairs"), radius=0.1)
-monitor = Monitor(model, example, every=5)              # a bracket, proved
-assert_lipschitz(model.eval(), 10.0, example)           # or which of rounding, not proved, violated it is
-spectral_cap_(model, 1.0)                               # true operator norms of convolutions
+monitor = Monitor(model, example, every=5)      # a bracket, proved
+assert_lipschitz(model.eval(), 10.0, example)   # or says: rounding, not proved, or violated
+spectral_cap_(model, 1.0)                       # true operator norms of convolutions
 """
 
 from autolip.training.assertion import NotLipschitz, assert_lipschitz

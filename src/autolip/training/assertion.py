@@ -53,7 +53,8 @@ def assert_lipschitz(
         >>> from torch import nn
         >>> from autolip.training import assert_lipschitz
         >>> layer = nn.utils.parametrizations.orthogonal(nn.Linear(4, 4, bias=False))
-        >>> _ = assert_lipschitz(nn.Sequential(layer, nn.ReLU()).eval(), 1.0, torch.zeros(1, 4), tol=1e-5)
+        >>> model = nn.Sequential(layer, nn.ReLU()).eval()
+        >>> _ = assert_lipschitz(model, 1.0, torch.zeros(1, 4), tol=1e-5)
     """
     if not (math.isfinite(constant) and constant >= 0):
         raise InputError(f"the constant is {constant}: give a finite number >= 0")

@@ -50,7 +50,8 @@ def spectral_cap_(
 
         >>> from torch import nn
         >>> from autolip.training import spectral_cap_
-        >>> model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(128, 10))
+        >>> conv, linear = nn.Conv2d(1, 8, 3, padding=1), nn.Linear(128, 10)
+        >>> model = nn.Sequential(conv, nn.ReLU(), nn.Flatten(), linear)
         >>> sorted(spectral_cap_(model, 0.5))
         ['0', '3']
     """

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from autolip.errors import InputError
 from autolip.norms import Norm
-from autolip.training.live import LiveNetwork, Part, Weights
+from autolip.training.calls import Weights
+from autolip.training.live import LiveNetwork, Part
 
 
 class Estimator(nn.Module):

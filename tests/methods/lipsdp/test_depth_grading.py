@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.methods.lipsdp.test_lifted_map import MARGIN, statement
 from torch import Tensor
 
 from autolip.methods.lipsdp import depth_grading as module
@@ -17,6 +16,7 @@ from autolip.methods.lipsdp.statement import Statement
 from autolip.operators import Operator
 from autolip.operators.norms import NormOptions
 from autolip.operators.norms.lanczos import worst_vectors
+from tests.methods.lipsdp.test_lifted_map import MARGIN, statement
 
 OPTIONS = NormOptions()
 

@@ -220,7 +220,9 @@ def test_large_convolutions_without_their_matrices() -> None:
     by random vectors."""
     torch.manual_seed(0)
     model = nn.Sequential(
-        nn.Conv2d(1, 8, 3, 1, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 1, 1), nn.ReLU(), nn.Conv2d(8, 1, 3, 1, 1)
+        nn.Conv2d(1, 8, 3, 1, 1), nn.ReLU(),
+        nn.Conv2d(8, 8, 3, 1, 1), nn.ReLU(),
+        nn.Conv2d(8, 1, 3, 1, 1),
     ).double()  # fmt: skip
     x = torch.zeros(1, 1, 12, 12).double()
     options = NormOptions(finite_size=512)
@@ -297,8 +299,8 @@ def test_the_branch_of_a_residual_block_is_a_stretch() -> None:
 def test_convolutions_batch_norm_and_pooling_inside_blocks() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(
-        nn.Conv2d(1, 3, 3, 2, 1), nn.BatchNorm2d(3), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(3, 4, 2), nn.ReLU(),
-        nn.Flatten(), nn.Linear(4, 3),
+        nn.Conv2d(1, 3, 3, 2, 1), nn.BatchNorm2d(3), nn.ReLU(), nn.AvgPool2d(2),
+        nn.Conv2d(3, 4, 2), nn.ReLU(), nn.Flatten(), nn.Linear(4, 3),
     ).double()  # fmt: skip
     norm = model[1]
     norm.running_var.uniform_(0.5, 2)

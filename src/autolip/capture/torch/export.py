@@ -34,9 +34,13 @@ from autolip.graph.passes import explicit_broadcasts
 from autolip.operators.operator import DTYPE
 
 SYMPTOMS = {
-    "constant's list|doesn't have storage|BatchedTensorImpl|does not require grad": "it computes derivatives, or maps"
-    " functions, itself (torch.autograd, torch.func): write what they compute as operations",
-    "data is not allocated yet": "it makes a tensor of numbers taken out of others: use torch.stack or torch.cat",
+    "constant's list|doesn't have storage|BatchedTensorImpl|does not require grad": (
+        "it computes derivatives, or maps functions, itself (torch.autograd, torch.func): "
+        "write what they compute as operations"
+    ),
+    "data is not allocated yet": (
+        "it makes a tensor of numbers taken out of others: use torch.stack or torch.cat"
+    ),
 }
 """What a user can do about errors of the exporter's that do not tell."""
 

@@ -12,11 +12,12 @@ Sivaranjani, ECLipsE, NeurIPS 2024; Syed and Hu, arXiv 2503.14297).  Any T gives
 multipliers are a choice of tightness.  A' is valid as soon as the block matrix
 
     [ A        -A T    A a W^T ]
-    [ -T A      2 T    D W^T   ]   >= 0    (where a = 0: with S for 2 T, without its first block row and column)
+    [ -T A      2 T    D W^T   ]   >= 0
     [ W a A     W D    A'      ]
 
-which is what is proved, entry by entry rounding included; where it fails A' is inflated a little,
-and T is shrunk where S is not definite.  Matrices are kept at a norm of about 1, powers of four
+(where a = 0: with S for 2 T, without its first block row and column), which is what is proved,
+entry by entry rounding included; where it fails A' is inflated a little, and T is shrunk where S is
+not definite.  Matrices are kept at a norm of about 1, powers of four
 apart, so that depth costs no digits.
 """
 

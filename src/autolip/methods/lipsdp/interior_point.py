@@ -1,10 +1,11 @@
 """The same relaxation by an interior-point or first-order solver: the yardstick, for small
 networks.
 
-    minimise value^2 (or sum_i mu_i)   subject to   H(value^2, lam) >= 0,  lam >= 0        (H: see statement)
+    minimise value^2 (or sum_i mu_i)   subject to   H(value^2, lam) >= 0,  lam >= 0
 
-through cvxpy (Diamond and Boyd, JMLR 2016) with Clarabel, or SCS where that fails.  What the solver
-returns is not trusted: its multipliers make a statement, which is proved like any other.
+(H: see statement) through cvxpy (Diamond and Boyd, JMLR 2016) with Clarabel, or SCS where that
+fails.  What the solver returns is not trusted: its multipliers make a statement, which is proved
+like any other.
 """
 
 import math

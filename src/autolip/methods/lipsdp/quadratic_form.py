@@ -1,7 +1,8 @@
 """The quadratic form of a statement as a matrix, with its rounding: H in scaled variables, the
 input last.
 
-    H = value^2 |x|^2 + sum_k  lam_k (z_k^2 - 2 c_k z_k v_k + a_k b_k v_k^2) + nu |t|^2 - 2 t y,   v_k = sum_s M_ks s,
+    H = value^2 |x|^2 + sum_k lam_k (z_k^2 - 2 c_k z_k v_k + a_k b_k v_k^2) + nu |t|^2 - 2 t y,
+    v_k = sum_s M_ks s,
 
 s running over the input and earlier results, and y alike.  The least over t of its last two terms
 is -y^2 / nu: H >= 0 is the same with and without them, but where a_k b_k = 0 throughout, with t

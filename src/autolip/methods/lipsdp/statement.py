@@ -7,13 +7,13 @@ Differences obey, at every nonlinear vertex with operand v and result z (entry b
 
 With multipliers lam >= 0 let
 
-    H = value^2 |x|^2 - |y|^2 - sum_i lam_i (z_i - a_i v_i) (b_i v_i - z_i) - sum_B lam_B (g^2
-    |v_B|^2 - |z_B|^2),
+    H = value^2 |x|^2 - |y|^2 - sum_i lam_i (z_i - a_i v_i) (b_i v_i - z_i)
+                              - sum_B lam_B (g^2 |v_B|^2 - |z_B|^2),
 
 v and y affine in the input x and the results z through the graph.  If H >= 0 for all x and z, free
-variables, then
-|y| <= value |x| for every difference: Fazlyab, Robey, Hassani, Morari and Pappas, NeurIPS 2019, LipSDP-Neuron (their
-multipliers that couple neurons are wrong: Pauli et al. 2021, and are not used).
+variables, then |y| <= value |x| for every difference: Fazlyab, Robey, Hassani, Morari and Pappas,
+NeurIPS 2019, LipSDP-Neuron (their multipliers that couple neurons are wrong: Pauli et al. 2021, and
+are not used).
 """
 
 from collections.abc import Callable, Iterator

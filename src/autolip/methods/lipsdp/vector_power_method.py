@@ -7,7 +7,8 @@ and every result lies in the ball that its slopes allow, which is z = c v + rho 
 and rho centre and radius of the slopes, |v| the length of a neuron's row (of a block's matrix, for
 a Gain).  Maximise |y|^2.  One backward pass with
 
-    q = d(|y|^2/2)/dz,    u <- q / |q|,    w = d(|y|^2/2)/dv = c q + rho |q| v / |v|,    x <- C^T w / |C^T w|
+    q = d(|y|^2/2)/dz,    u <- q / |q|,
+    w = d(|y|^2/2)/dv = c q + rho |q| v / |v|,    x <- C^T w / |C^T w|
 
 gives every optimal u in closed form, the next x, and multipliers lam = |q| / (rho |v|).  Every step
 is taken from a point beyond the last one, u + beta (u - u before) and x likewise, beta growing with
@@ -17,7 +18,8 @@ large enough its maximum is that of the relaxation.  With a margin eta the slope
 radius rho (1 - eta)^(-1/2): the multipliers found, divided by 1 - eta, then give H >= eta sum_i
 lam_i (z_i - c_i v_i)^2 for the slopes as they are, because
 
-    lam (rho^2 v^2 - (1 - eta) s^2) = lam' (rho^2 / (1 - eta) v^2 - s^2),    lam' = (1 - eta) lam,    s = z - c v.
+    lam (rho^2 v^2 - (1 - eta) s^2) = lam' (rho^2 / (1 - eta) v^2 - s^2),
+    lam' = (1 - eta) lam,    s = z - c v.
 
 With an linf input every row of x is normalised alone, and mu_i = |C^T w|_i; with an l1 output the
 objective is (sum_j |y_j|)^2, nu_j = |y_j| / sum |y|.

@@ -62,9 +62,9 @@ def frobenius_bound(
 ) -> Upper:
     """The same with the Frobenius norm of the matrix of norms in place of its norm.
 
-    For one leading direction (E = 1) this is Theorem 3 of the paper: with scales f, g and || P ||^2
-    = s_1 - s_2,
-    || Q' ||^2 = s_1' - s_2' as `split` makes them, its square is s_1 s_1' times (1 - r)(1 - r') m^2 + r + r' - r r'.
+    For one leading direction (E = 1) this is Theorem 3 of the paper: with scales f, g and
+    || P ||^2 = s_1 - s_2, || Q' ||^2 = s_1' - s_2' as `split` makes them, its square is s_1 s_1'
+    times (1 - r)(1 - r') m^2 + r + r' - r r'.
     """
     (p, f), (q, g) = below, above
     entries = (inner, q * slope * f, g * slope * p, f * g * slope)

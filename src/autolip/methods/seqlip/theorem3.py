@@ -3,10 +3,10 @@ spectra that fall fast.
 
 Let u be the leading left singular vector of B, v the leading right one of A, and
 
-    B B^T <= kappa u u^T + rho I,     A^T A <= kappa' v v^T + rho' I       (for the order of symmetric matrices),
+    B B^T <= kappa u u^T + rho I,     A^T A <= kappa' v v^T + rho' I
 
-kappa = s_1^2 - s_2^2 and rho = s_2^2 for the singular values s of B.  With D = diag(s), |s_i| <= d,
-m = max |<s v, u>|,
+for the order of symmetric matrices, kappa = s_1^2 - s_2^2 and rho = s_2^2 for the singular values s
+of B.  With D = diag(s), |s_i| <= d, m = max |<s v, u>|,
 
     ||A D B||^2  <=  kappa' ||B^T D v||^2 + rho' ||D B||^2
                  <=  kappa' (kappa m^2 + rho d^2 |v|^2) + rho' d^2 ||B||^2.

@@ -66,9 +66,9 @@ class Gram:
     def slack(self, c: Tensor, r: Tensor, t: Tensor, beta: Tensor) -> Float[Tensor, " k"]:
         """At least ||E||: what rounding in M, in beta I - M and in its factorisation can amount to.
 
-        |computed M - M| <= gamma |..| entry by entry, and the norms of the three blocks of absolute values are at
-        most sum r t |a|^2, sum r/t |b|^2 and sum |c| |a| |b|; the factorisation: at most gamma
-        trace(S).
+        |computed M - M| <= gamma |..| entry by entry, and the norms of the three blocks of absolute
+        values are at most sum r t |a|^2, sum r/t |b|^2 and sum |c| |a| |b|; the factorisation: at
+        most gamma trace(S).
         """
         n, m = self.a.shape[1], self.order
         a2, b2 = self.a.square().sum(0), self.b.square().sum(1)

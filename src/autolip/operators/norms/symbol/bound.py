@@ -110,10 +110,10 @@ def _factorisation(side: int) -> float:
     """Upper bound on ||R^* R - A||_2 / max_i a_ii for a Cholesky factor R that was computed to
     completion.
 
-    |R^* R - A| <= gamma_{n+1} |R^*| |R| entrywise (Higham 2002, Theorem 10.3), and || |R^*| |R| || <= ||R||_F^2 is
-    the trace of A up to that error again; complex arithmetic costs less than four times as many
-    roundings (ibid., Lemma 3.5), and twice that leaves room for the reciprocals of blocked codes
-    (S. M. Rump, Verification of positive definiteness, 2006).
+    |R^* R - A| <= gamma_{n+1} |R^*| |R| entrywise (Higham 2002, Theorem 10.3), and || |R^*| |R| ||
+    <= ||R||_F^2 is the trace of A up to that error again; complex arithmetic costs less than four
+    times as many roundings (ibid., Lemma 3.5), and twice that leaves room for the reciprocals of
+    blocked codes (S. M. Rump, Verification of positive definiteness, 2006).
     """
     return 2 * side * gamma(8 * (side + 2))
 

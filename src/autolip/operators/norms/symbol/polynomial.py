@@ -8,10 +8,10 @@ l: its symbol at frequency w is e^{i c w} sum_l W[phase + s l] e^{i l d w}.  Con
 unitary on the columns and w -> d w maps the torus onto itself, so neither the padding nor the
 dilation changes the supremum, and with s' = s / gcd(s, d) the matrix
 
-    K(w) = [ sum_l W[o, i, phase + s' l] e^{i l w} ]      c_out x (c_in s'^axes), l = 0 .. ceil(k / s') - 1,
+    K(w) = [ sum_l W[o, i, phase + s' l] e^{i l w} ],     l = 0 .. ceil(k / s') - 1,
 
-has sup_w ||K(w)||_2 equal to the norm of the convolution of infinite signals; a transposed one is
-its adjoint.
+of c_out rows and c_in s'^axes columns has sup_w ||K(w)||_2 equal to the norm of the convolution of
+infinite signals; a transposed one is its adjoint.
 """
 
 import functools

@@ -102,12 +102,13 @@ def wrapped_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
 
     Where no output of the image sees both ends of a torus of M points per axis,
 
-        M >= max(n + p, m - p + d (k - 1), n, m)    for n inputs, m outputs, padding p, dilation d, k taps,
+        M >= max(n + p, m - p + d (k - 1), n, m)
 
-    A is a compression of the convolution on that torus.  Multiplying x_j and y_j by e^{i <theta,
-    j>} leaves ||A|| alone and moves every frequency by theta, hence ||A|| <= max_j ||K(2 pi j / M +
-    theta)|| for every theta: the least of those with theta 0 or pi / M per axis.  Below the
-    supremum of the symbol by the share that a coarse grid misses.
+    (n inputs, m outputs, padding p, dilation d, k taps), A is a compression of the convolution on
+    that torus.  Multiplying x_j and y_j by e^{i <theta, j>} leaves ||A|| alone and moves every
+    frequency by theta, hence ||A|| <= max_j ||K(2 pi j / M + theta)|| for every theta: the least of
+    those with theta 0 or pi / M per axis.  Below the supremum of the symbol by the share that a
+    coarse grid misses.
     """
     if not isinstance(operator, Convolution):
         return Refusal(f"the wrapped engine takes convolutions, not {type(operator).__name__}")

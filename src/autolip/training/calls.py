@@ -1,0 +1,173 @@
+"""The exported calls of a module, with the weights that it has now.
+
+Parameters and buffers are looked up in the module whenever values are asked for; what does not
+depend on them nor on the input is computed once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+from torch.utils import _pytree as pytree
+
+from autolip.graph.graph import Node
+
+aten = torch.ops.aten
+
+Weights = dict[str, Any]
+"""The value of everything that does not depend on the input, by the name of its node."""
+
+WITHOUT_BIAS: Mapping[Any, Mapping[int, Any]] = {
+    aten.linear.default: {2: None},
+    aten.convolution.default: {2: None},
+    aten.conv1d.default: {2: None},
+    aten.conv2d.default: {2: None},
+    aten.conv3d.default: {2: None},
+    aten.conv_transpose1d.default: {2: None},
+    aten.conv_transpose2d.input: {2: None},
+    aten.conv_transpose3d.input: {2: None},
+    aten.batch_norm.default: {2: None, 3: torch.zeros_like},
+}
+"""Affine operations whose linear part is the same call with other arguments, by position."""
+
+
+class Constants:
+    """What does not depend on the input: parameters, buffers, and what is computed from them."""
+
+    def __init__(
+        self, program: ExportedProgram, fixed: Sequence[Tensor], module: nn.Module
+    ) -> None:
+        self._live: list[tuple[str, nn.Module, str]] = []
+        self._held: Weights = {}
+        self._nodes: list[torch.fx.Node] = []
+        rest, varying = iter(fixed), set[str]()
+        for spec in program.graph_signature.input_specs:
+            name = spec.arg.name
+            if (
+                spec.kind in (InputKind.PARAMETER, InputKind.BUFFER)
+                and spec.target in program.state_dict
+            ):
+                owner, _, attribute = str(spec.target).rpartition(".")
+                self._live.append((name, module.get_submodule(owner), attribute))
+            elif spec.kind is not InputKind.USER_INPUT:
+                self._held[name] = program.constants[str(spec.target)]
+            elif not varying:
+                varying.add(name)
+            else:
+                self._held[name] = next(rest)
+        live = {name for name, _, _ in self._live}
+        for node in program.graph.nodes:
+            if node.op != "call_function":
+                continue
+            inputs = {other.name for other in node.all_input_nodes}
+            if inputs & varying:
+                varying.add(node.name)
+            elif inputs & live:
+                live.add(node.name)
+                self._nodes.append(node)
+            else:
+                self._held[node.name] = _called(node, self._held)
+        self.varying = varying
+
+    def now(self) -> tuple[Weights, list[Tensor]]:
+        """All of it, floats at least float32, and the module's tensors that it is made of."""
+        values, live = dict(self._held), list[Tensor]()
+        for name, owner, attribute in self._live:
+            value = getattr(owner, attribute)
+            live.append(value)
+            values[name] = (
+                value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+            )
+        for node in self._nodes:
+            values[node.name] = _called(node, values)
+        return values, live
+
+    def to(self, device: torch.device) -> None:
+        """Moves what is not of the module."""
+        self._held = pytree.tree_map_only(Tensor, lambda held: held.to(device), self._held)
+
+
+def _called(node: torch.fx.Node, values: Weights) -> Any:
+    """A node's value, given those of what it reads."""
+    args, kwargs = torch.fx.node.map_arg((node.args, dict(node.kwargs)), lambda n: values[n.name])
+    return node.target(*args, **kwargs)  # type: ignore[operator]
+
+
+class LinearCall:
+    """The linear part of one exported call towards its varying operands."""
+
+    def __init__(
+        self,
+        node: torch.fx.Node,
+        pick: int | None,
+        operands: Sequence[str],
+        shapes: Mapping[str, tuple[int, ...]],
+    ) -> None:
+        self.node, self.pick, self.operands, self.shapes = node, pick, set(operands), shapes
+        self.replaced = dict(WITHOUT_BIAS.get(node.target, {}))
+        self.offset = not self.replaced and self._has_offset()
+
+    def _has_offset(self) -> bool:
+        """Whether zero operands give something else than zero, whatever the constants: seen with
+        random ones."""
+
+        def sample(node: torch.fx.Node) -> Any:
+            value = node.meta["val"]
+            if node.name in self.operands:
+                return torch.zeros(value.shape)
+            return (
+                torch.rand(value.shape) + 0.5
+                if value.is_floating_point()
+                else torch.zeros_like(value, device="cpu")
+            )
+
+        args, kwargs = torch.fx.node.map_arg((self.node.args, dict(self.node.kwargs)), sample)
+        result = self.node.target(*args, **kwargs)  # type: ignore[operator]
+        result = result if self.pick is None else result[self.pick]
+        return bool((result != 0).any())
+
+    def __call__(self, values: Mapping[str, Tensor], weights: Weights) -> Tensor:
+        found = self._result(values, weights)
+        if not self.offset:
+            return found
+        zeros = {name: torch.zeros_like(values[name]) for name in self.operands if name in values}
+        return found - self._result(zeros, weights)
+
+    def _result(self, values: Mapping[str, Tensor], weights: Weights) -> Tensor:
+        args = [self._argument(argument, values, weights) for argument in self.node.args]
+        kwargs = {
+            key: self._argument(value, values, weights) for key, value in self.node.kwargs.items()
+        }
+        for place, new in self.replaced.items():
+            if place < len(args):
+                args[place] = (
+                    new(args[place]) if callable(new) and args[place] is not None else None
+                )
+        result: Any = self.node.target(*args, **kwargs)  # type: ignore[operator]
+        return result if self.pick is None else result[self.pick]
+
+    def _argument(self, argument: Any, values: Mapping[str, Tensor], weights: Weights) -> Any:
+        if isinstance(argument, torch.fx.Node):
+            if argument.name not in self.operands:
+                return weights[argument.name]
+            if argument.name in values:
+                return values[argument.name]
+            return next(iter(values.values())).new_zeros(self.shapes[argument.name])
+        if isinstance(argument, (list, tuple)):
+            return [self._argument(item, values, weights) for item in argument]
+        return argument
+
+
+def inserted(node: Node, batched: bool) -> Callable[[Mapping[str, Tensor], Weights], Tensor]:
+    """Wiring that is not among the exported calls (a broadcast, parts of a maximum): column by
+    column."""
+
+    def column(values: Mapping[str, Tensor]) -> Tensor:
+        inputs = {name: value[None] if batched else value for name, value in values.items()}
+        result: Tensor = node.call(inputs.__getitem__)
+        return result[0] if batched else result
+
+    return lambda values, weights: torch.vmap(column)(values) if batched else column(values)
