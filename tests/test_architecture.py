@@ -1,4 +1,4 @@
-"""The direction of imports, the size of files and functions: what keeps the house in order."""
+"""The direction of imports, and the measures of `tests/house.py`: what keeps the house in order."""
 
 import ast
 from collections.abc import Iterator
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[1] / "src"
+from tests.house import MEASURES, SOURCE, Measure, circles, imported, name_of, run_time
+
 LAYERS = [
     ["errors"],
     ["arguments", "files"],
@@ -36,7 +37,6 @@ LAYERS = [
 """Lowest first: a part imports from lower layers and from itself. (A result shows itself, so report
 is below it.)"""
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
-LONGEST_FILE, LONGEST_FUNCTION = 500, 72
 
 files = pytest.mark.parametrize(
     "file",
@@ -48,14 +48,6 @@ files = pytest.mark.parametrize(
 def part_of(module: str) -> str:
     """`autolip.rules.linear` belongs to `rules`."""
     return module.split(".")[1] if "." in module else ""
-
-
-def run_time(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every node except what stands under `if TYPE_CHECKING`."""
-    for child in ast.iter_child_nodes(tree):
-        if not (isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING"):
-            yield child
-            yield from run_time(child)
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -85,7 +77,7 @@ def violations(part: str, tree: ast.AST) -> list[str]:
 
 @files
 def test_imports_point_downwards(file: Path) -> None:
-    module = ".".join(file.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+    module = name_of(file)
     tree = ast.parse(file.read_text(encoding="utf-8"))
     if module.startswith("autolip_check"):
         assert not list(imports(tree)), "the checker shares no code with what it checks"
@@ -96,21 +88,17 @@ def test_imports_point_downwards(file: Path) -> None:
         assert not violations(part_of(module), tree)
 
 
-@files
-def test_files_and_functions_are_short(file: Path) -> None:
-    text = file.read_text(encoding="utf-8")
-    assert text.count("\n") < LONGEST_FILE, "split the file"
-    functions = [
-        n
-        for n in ast.walk(ast.parse(text))
-        if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
-    long = [
-        f"{f.name}, line {f.lineno}"
-        for f in functions
-        if (f.end_lineno or 0) - f.lineno >= LONGEST_FUNCTION
-    ]
-    assert not long, "split these functions"
+@pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.name)
+def test_no_measure_is_above_its_ceiling(measure: Measure) -> None:
+    assert measure.figure() <= measure.ceiling, "\n".join(measure.places()[:20])
+
+
+def test_circles_of_imports_are_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set(), "e": {"a", "f"}, "f": {"e"}}
+    assert sorted(circles(graph)) == [["b", "c"], ["e", "f"]]
+    late = ast.parse("def f():\n    from autolip.rules import linear\nimport autolip.values")
+    known = {"autolip.rules", "autolip.rules.linear", "autolip.values"}
+    assert imported(late, known) == {"autolip.rules.linear", "autolip.values"}
 
 
 @files

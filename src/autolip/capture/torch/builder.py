@@ -25,8 +25,9 @@ from autolip.operators.operator import DTYPE
 aten = torch.ops.aten
 
 RANDOM = re.compile(
-    r"aten\.(rand|randn|randint|randperm|normal|bernoulli|multinomial|poisson|exponential|cauchy|uniform|geometric"
-    r"|log_normal|random|binomial|dropout|native_dropout|feature_dropout|alpha_dropout|rrelu_with_noise)"
+    r"aten\.(rand|randn|randint|randperm|normal|bernoulli|multinomial|poisson|exponential|cauchy"
+    r"|uniform|geometric|log_normal|random|binomial|dropout|native_dropout|feature_dropout"
+    r"|alpha_dropout|rrelu_with_noise)"
     r"(_like|_functional|_)?\."
 )
 READS = frozenset({aten.item.default, aten._local_scalar_dense.default})
