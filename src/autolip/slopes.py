@@ -70,5 +70,14 @@ class Gain:
     norms: Mapping[Norm, Upper]
     dims: tuple[int, ...] | None = field(default=None)
 
+    @property
+    def axes(self) -> tuple[int, ...] | None:
+        """`dims` counted from the first axis, of operand and result alike; None where there is one
+        block, or an axis of one is none of the other."""
+        rank = len(self.in_shape)
+        if self.dims is None or len(self.out_shape) != rank:
+            return None
+        return tuple(sorted({dim % rank for dim in self.dims})) if rank else ()
+
 
 Slope = Exact | Between | Gain

@@ -221,3 +221,33 @@ def test_norms_of_wiring_leave_the_check_its_margin(
         autolip.lipschitz(wiring, torch.zeros(1, 1, size, size), method="autolip", lower=None),
         tmp_path,
     )
+
+
+class Reduced(nn.Module):
+    """What a function of tensors returns."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x)
+
+
+REDUCTIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "a number": lambda x: x.amax(-1).amax(-1).amax(-1),
+    "a number again": lambda x: x.amax().amax(-1),
+    "two axes of three": lambda x: x.amax((1, 2)),
+    "axes kept": lambda x: x.amax((-1, 1), keepdim=True),
+    "no axis kept": lambda x: x.amin(1),
+    "positions left": lambda x: x.sort(-1)[0].max(1)[0],
+    "blocks apart": lambda x: x.softmax(1).cumsum(-1).softmax(-2),
+}
+
+
+@pytest.mark.parametrize("method", ["autolip", "lipsdp"])
+@pytest.mark.parametrize("name", REDUCTIONS)
+def test_blocks_along_axes_that_the_result_has_lost(name: str, method: str, tmp_path: Path) -> None:
+    model = Reduced(REDUCTIONS[name]).eval()
+    result = autolip.lipschitz(model, torch.zeros(1, 3, 2), method=method, lower=None)
+    certified(result, tmp_path)

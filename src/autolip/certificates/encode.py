@@ -129,9 +129,7 @@ class Encoder:
         if any(upper.events for upper in slope.norms.values()):
             raise InputError("a gain that is only probably valid cannot be certified")
         admitted(torch.tensor(list(norms.values()), dtype=DTYPE))
-        dims = (
-            None if slope.dims is None else sorted(dim % len(slope.out_shape) for dim in slope.dims)
-        )
+        dims = None if slope.axes is None else list(slope.axes)
         return {"source": source, "kind": "gain", "norms": norms, "dims": dims}
 
     def _exact(self, source: str, operator: Operator) -> list[Document]:

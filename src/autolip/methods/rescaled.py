@@ -273,11 +273,10 @@ def _moduli(edge: Edge, size: Tensor, shape: torch.Size, forward: bool) -> Tenso
     if isinstance(slope, Between):
         return size * torch.maximum(slope.lo.abs(), slope.hi.abs())
     if isinstance(slope, Gain):
-        if slope.dims is None or len(shape) != size.dim():
+        if slope.axes is None or len(shape) != size.dim():
             return torch.full(shape, size.max().item(), dtype=DTYPE)
-        return size.amax([axis % (len(shape) - 1) + 1 for axis in slope.dims], keepdim=True).expand(
-            shape
-        )
+        axes = [axis + 1 for axis in slope.axes]
+        return (size.amax(axes, keepdim=True) if axes else size).expand(shape)
     majorant = (slope.operator if forward else slope.operator.T).majorant()
     return None if majorant is None else upper_product(majorant, size)
 

@@ -85,9 +85,9 @@ def _pattern(graph: SlopeGraph, members: list[Vertex]) -> tuple[int, ...] | None
     for vertex in members:
         for edge in vertex.edges:
             if isinstance(edge.slope, Gain):
-                if edge.slope.dims is None or not rank:
+                if edge.slope.axes is None or not rank:
                     return None
-                kept -= {axis % rank for axis in edge.slope.dims}
+                kept -= set(edge.slope.axes)
     shape = tuple(size if axis in kept else 1 for axis, size in enumerate(members[0].shape))
     same = all(vertex.shape[axis] == shape[axis] for vertex in members for axis in kept)
     return shape if same and any(size > 1 for size in shape) else None

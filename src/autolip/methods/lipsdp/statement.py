@@ -131,11 +131,11 @@ def block_shape(gain: Gain) -> torch.Size:
     """The shape of a Gain's multipliers: its shape with 1 along a block; all 1 where the blocks do
     not match."""
     ones = torch.Size([1] * len(gain.out_shape))
-    if gain.dims is None or len(gain.in_shape) != len(gain.out_shape):
+    if gain.axes is None:
         return ones if len(gain.in_shape) == len(gain.out_shape) else torch.Size()
-    inside = {dim % len(gain.out_shape) for dim in gain.dims} if gain.out_shape else set()
+    axes = gain.axes
     before, after = (
-        tuple(1 if i in inside else n for i, n in enumerate(s))
+        tuple(1 if i in axes else n for i, n in enumerate(s))
         for s in (gain.in_shape, gain.out_shape)
     )
     return torch.Size(after) if before == after else ones
