@@ -65,10 +65,10 @@ def measure(name: str) -> dict[str, object]:
 def power_methods(capture: object, region: object, accuracy: float = 1e-3) -> dict[str, object]:
     """The published power method on every affine block: passes and seconds to come within
     `accuracy` of our bound."""
+    from autolip.budget import metered
     from autolip.methods import Problem
     from autolip.norms import Norm
     from autolip.operators.norms import NormOptions
-    from autolip.operators.operator import metered
     from autolip.slopes import Exact
     from autolip.values import Upper
 

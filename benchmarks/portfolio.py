@@ -30,11 +30,11 @@ def measure(name: str) -> Iterator[dict[str, object]]:
     """Every member of the portfolio in its turn, on one problem: norms are found once."""
     import torch
 
+    from autolip.budget import metered
     from autolip.capture.torch.export import capture_model
     from autolip.methods import AUTO, Problem, method_named
     from autolip.norms import Norm
     from autolip.operators.norms import NormOptions
-    from autolip.operators.operator import metered
     from autolip.regions import Everywhere
     from autolip.values import Upper
     from autolip.zoo import architectures

@@ -17,6 +17,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
+from autolip.budget import Budget
 from autolip.files import write
 from autolip.methods.seqlip import enumerate_patterns, maximise_exact, maximise_greedy, relax
 from benchmarks.gaussian import seconds_per_decomposition, trained_weights
@@ -79,7 +80,7 @@ def solve(pair: Pair) -> Solved:
     a, b = pair
     box = torch.zeros(len(b)).double(), torch.ones(len(b)).double()
     start = time.process_time()
-    exact = maximise_exact(a, b, *box, deadline=time.monotonic() + SECONDS)
+    exact = maximise_exact(a, b, *box, budget=Budget.of(SECONDS))
     after_exact = time.process_time()
     greedy, _ = maximise_greedy(a, b, *box)
     after_greedy = time.process_time()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from autolip import lipschitz
+from autolip.budget import SPENT, UNLIMITED, WORTH, Budget, Turns
 from autolip.capture.torch.export import Capture, capture_model
 from autolip.errors import Refusal
 from autolip.estimate import OWN_RUNS, bracket
@@ -19,10 +20,9 @@ from autolip.norms import Norm
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.operator import Operator
 from autolip.regions import Everywhere
-from autolip.turns import WORTH, Turns
 from autolip.values import Upper
 
-QUICK, UNLIMITED = Ascent(passes=40), NormOptions()
+QUICK, DEFAULT = Ascent(passes=40), NormOptions()
 
 
 def network(*widths: int) -> nn.Sequential:
@@ -37,7 +37,7 @@ def captured(*widths: int) -> Capture:
     return capture_model(network(*widths), (torch.zeros(1, widths[0]),))
 
 
-def posed(capture: Capture, options: NormOptions = UNLIMITED) -> Problem:
+def posed(capture: Capture, options: NormOptions = DEFAULT) -> Problem:
     return Problem.pose(capture.graph, Everywhere(), Norm.L2, Norm.L2, options)
 
 
@@ -58,7 +58,7 @@ def test_capturing_takes_nothing_from_the_budget() -> None:
 
 def test_norms_that_are_stand_ins_say_so_and_are_found_again_with_more_time() -> None:
     capture = captured(30, 40, 2)
-    late = posed(capture, NormOptions(deadline=time.monotonic() - 1))
+    late = posed(capture, NormOptions(budget=SPENT))
     hurried = AutoLip().bound(late)
     assert isinstance(hurried, Bound) and not hurried.complete
     assert any("2 of 2 norms are cheap stand-ins" in note for note in hurried.notes)
@@ -87,7 +87,7 @@ def test_what_is_infinite_is_found_before_any_norm(monkeypatch: pytest.MonkeyPat
     its slopes."""
 
     def cheap(operator: Operator, p: Norm, q: Norm, options: NormOptions) -> Upper | Refusal:
-        assert options.expired, "a norm was computed for nothing"
+        assert options.budget.expired, "a norm was computed for nothing"
         return operator_norm(operator, p, q, options)
 
     monkeypatch.setattr(method, "operator_norm", cheap)
@@ -113,12 +113,12 @@ def test_a_member_that_would_take_long_is_left_out_but_for_who_names_it(
 def test_too_dear_is_more_than_lipsdp_or_more_than_there_is_time_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("autolip.turns.reference_seconds", lambda seconds: seconds / 2)
-    assert Turns.too_dear(WORTH, NormOptions()) is None
-    assert Turns.too_dear(1.01 * WORTH, NormOptions()) is not None
-    soon = NormOptions(deadline=time.monotonic() + 100)
-    assert Turns.too_dear(45.0, soon) is None and Turns.too_dear(0.0, soon) is None
-    assert "about 1.1e+02 s, more than its part of the time" in str(Turns.too_dear(55.0, soon))
+    monkeypatch.setattr("autolip.budget.reference_seconds", lambda seconds: seconds / 2)
+    assert UNLIMITED.too_dear(WORTH) is None
+    assert UNLIMITED.too_dear(1.01 * WORTH) is not None
+    soon = Budget.of(100)
+    assert soon.too_dear(45.0) is None and soon.too_dear(0.0) is None
+    assert "about 1.1e+02 s, more than its part of the time" in str(soon.too_dear(55.0))
 
 
 def test_prices_grow_with_what_is_factorised() -> None:
@@ -145,14 +145,12 @@ def test_prices_grow_with_what_is_factorised() -> None:
 def test_members_have_turns() -> None:
     """The first most of the time, the cheap ones three tenths, the last six; all of it where no
     lower bound follows."""
-    moment = time.monotonic() + 1000
-    turns = Turns.of(NormOptions(deadline=moment), 1.0, below=True)
-    left = [options.left for options in (turns.first, turns.cheap, turns.last)]
+    turns = Turns.of(Budget.of(1000), 1.0, below=True)
+    left = [turn.left for turn in (turns.first, turns.cheap, turns.last)]
     assert left == pytest.approx([850, 300, 600], abs=5)
-    alone = Turns.of(NormOptions(deadline=moment), 1.0, below=False)
-    assert [options.left for options in (alone.first, alone.cheap, alone.last)] == pytest.approx(
-        [1000, 500, 1000], abs=5
-    )
+    alone = Turns.of(Budget.of(1000), 1.0, below=False)
+    left = [turn.left for turn in (alone.first, alone.cheap, alone.last)]
+    assert left == pytest.approx([1000, 500, 1000], abs=5)
 
 
 def test_who_came_too_late_has_another_turn_where_the_last_one_ends_early(ticking: None) -> None:

@@ -1,7 +1,6 @@
 """The one verb: `lipschitz(model, inputs)` brackets a Lipschitz constant."""
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from autolip.arguments import positive, shown
+from autolip.budget import Budget, Turns, metered, stopwatch
 from autolip.capture.guarded import unended
 from autolip.capture.replay import replay
 from autolip.capture.torch.export import Capture, capture_model
@@ -18,7 +18,6 @@ from autolip.lower import LowerMethod, LowerProblem
 from autolip.methods import METHODS, Bound, Method, Problem
 from autolip.methods.differences import differences
 from autolip.operators.norms import NormOptions
-from autolip.operators.operator import metered
 from autolip.outputs import output_readout, readout
 from autolip.question import (
     DEFAULT_LOWER,
@@ -30,7 +29,6 @@ from autolip.question import (
 )
 from autolip.regions import Region
 from autolip.result import Pair, Result, Row
-from autolip.turns import Turns
 from autolip.values import Certainty, Upper
 
 Progress = Callable[[str], None]
@@ -118,20 +116,15 @@ def answered(
     """The answer to a question about a captured network; a time budget begins once the replay has
     ended."""
     say = progress or (lambda text: None)
-    p, q, output, delta, seed = (
-        question.p,
-        question.q,
-        question.output,
-        question.delta,
-        question.seed,
-    )
+    p, q, output = question.p, question.q, question.output
+    delta, seed = question.delta, question.seed
     where = question.region.shaped(capture.graph.input_shape)
     wanted = output_readout(output, capture.graph.output_shape)
     say("replaying the captured graph against the model")
-    began = time.monotonic()
+    elapsed = stopwatch()
     replay(capture, seed=seed or 0)
-    now = time.monotonic()
-    deadline = None if time_budget is None else now + time_budget
+    capture_seconds = capture.seconds + elapsed()
+    budget = Budget.of(time_budget)
     options = {"delta": delta, "seed": seed} | (
         {} if time_budget is None else {"time_budget": time_budget}
     )
@@ -146,21 +139,16 @@ def answered(
         None,
         _assumptions(capture),
         options=options,
+        capture_seconds=capture_seconds,
     )
-    frame = replace(frame, capture_seconds=capture.seconds + now - began)
     if capture.graph.constant is not None:
         return _constant(frame, Row("constant", "upper", 0.0, "proved"))
     say("slopes of every operation")
-    problem = Problem.pose(
-        capture.graph,
-        where,
-        p,
-        q,
-        NormOptions(delta=delta, seed=seed, deadline=deadline, began=now),
-    )
+    norms = NormOptions(delta=delta, seed=seed, budget=budget)
+    problem = Problem.pose(capture.graph, where, p, q, norms)
     each = replace(problem.options, delta=delta / (4 * max(1, problem.maps)))
     problem = replace(problem, options=each, say=say)
-    search = LowerProblem.of(capture, where, p, q, seed=seed or 0, deadline=deadline)
+    search = LowerProblem.of(capture, where, p, q, seed=seed or 0, budget=budget)
     run = _Run(question.methods, question.automatic, question.lowers, say)
     if output == "pairs":
         return _all_pairs(frame, problem, search, run)
@@ -270,7 +258,7 @@ class _Run:
     def found(self, problem: Problem, search: LowerProblem, part: float = 1.0) -> _Found:
         """All that was asked for, with a part of the time left for upper bounds; of those one is
         tried in any case."""
-        answers = self._answers(problem, Turns.of(problem.options, part, bool(self.lowers)))
+        answers = self._answers(problem, Turns.of(problem.budget, part, bool(self.lowers)))
         rows: list[Row] = []
         uppers: list[tuple[Row, Upper]] = []
         left_out: list[str] = []
@@ -298,22 +286,17 @@ class _Run:
                 later.lasting for later in methods[number + 1 :]
             )
             started = any(_has_bound(bound) for _, bound in answers.values())
-            options = turns.before(method, hurry) if started else turns.first
-            posed = replace(problem, options=options)
-            late = LATE if started and options.expired else self._too_dear(method, posed)
+            budget = turns.after_the_first(method.lasting, hurry) if started else turns.first
+            posed = problem.with_budget(budget)
+            late = LATE if started and budget.expired else self._too_dear(method, posed)
             answers[method] = self._upper_row(method, posed, late)
         for method in methods:
             row, bound = answers[method]
             short = (
                 not bound.complete if bound is not None else not row.seconds
             )  # cut short, or not begun
-            if (
-                short
-                and not method.lasting
-                and turns.last.deadline is not None
-                and not turns.last.expired
-            ):
-                posed = replace(problem, options=turns.last)
+            if short and not method.lasting and turns.last.limited and not turns.last.expired:
+                posed = problem.with_budget(turns.last)
                 again = self._upper_row(method, posed, self._too_dear(method, posed))
                 answers[method] = again if again[1] is not None else answers[method]
         return answers
@@ -323,7 +306,7 @@ class _Run:
         if method not in self.automatic:
             return None
         price = attempted(lambda: method.accepts(problem) or method.price(problem))
-        return None if isinstance(price, Refusal) else Turns.too_dear(price, problem.options)
+        return None if isinstance(price, Refusal) else problem.budget.too_dear(price)
 
     def _upper_row(
         self, method: Method, problem: Problem, late: str | None
@@ -337,12 +320,9 @@ class _Run:
         title = f"lower bound: {searcher.name}"
         self.say(title)
         search.say, search.steepest = (lambda text: self.say(f"{title}, {text}")), 0.0
-        started, before = time.perf_counter(), search.passes
+        elapsed, before = stopwatch(), search.passes
         found = attempted(lambda: searcher.search(search))
-        cost: dict[str, Any] = {
-            "seconds": time.perf_counter() - started,
-            "passes": search.passes - before,
-        }
+        cost: dict[str, Any] = {"seconds": elapsed(), "passes": search.passes - before}
         if isinstance(found, Refusal):
             return Row(searcher.name, "refusal", refusal=str(found), **cost)
         notes = (
@@ -388,10 +368,10 @@ def _explained(uppers: Sequence[Row]) -> tuple[str, ...]:
 def upper_row(method: Method, problem: Problem) -> tuple[Row, Bound | None]:
     """What a method says about a problem, with what it cost; None for the bound where it
     refuses."""
-    started = time.perf_counter()
+    elapsed = stopwatch()
     with metered() as meter:
         bound = method.answer(problem)
-    seconds, passes = time.perf_counter() - started, meter.work / problem.work_of_one_pass
+    seconds, passes = elapsed(), meter.work / problem.work_of_one_pass
     cost: dict[str, Any] = {"seconds": seconds, "passes": passes}
     if isinstance(bound, Refusal):
         return Row(method.title, "refusal", refusal=str(bound), **cost), None
@@ -437,7 +417,7 @@ def _all_pairs(frame: Result, problem: Problem, search: LowerProblem, run: _Run)
     for pair in order[len(found_for) :]:
         found_for[pair] = _Found((), None, None, not search.expired, ())
         found_for[pair] = found_for[pair].with_known(first[pair]) if first else found_for[pair]
-    notes = (_cut_short(alone, len(pairs), search.deadline is None),) if alone else ()
+    notes = (_cut_short(alone, len(pairs), not search.budget.limited),) if alone else ()
     return _of_pairs(replace(frame, notes=notes, graph=problem.graph), found_for)
 
 
@@ -473,8 +453,8 @@ def _first_bounds(problem: Problem, run: _Run) -> dict[tuple[int, int], Upper] |
     """AutoLip's bound of every pair, where upper bounds are asked for."""
     if not (run.named or run.automatic):
         return None
-    turns = Turns.of(problem.options, 1.0, bool(run.lowers))
-    known = differences(replace(problem, options=turns.cheap))
+    turns = Turns.of(problem.budget, 1.0, bool(run.lowers))
+    known = differences(problem.with_budget(turns.cheap))
     return None if isinstance(known, Refusal) else known
 
 

@@ -3,11 +3,11 @@ is respected."""
 
 import functools
 import time
-from dataclasses import replace
 
 import pytest
 import torch
 
+from autolip.budget import Budget
 from autolip.capture.torch.export import capture_model
 from autolip.errors import Refusal
 from autolip.estimate import bracket
@@ -84,8 +84,7 @@ def bounds_of(name: str) -> dict[str, float]:
             name not in PRODUCTS and (name, member) not in AT_MOST and not name.startswith("cnn")
         )
         timed |= (name.startswith("cnn") and member == "rescaled") or member == "lipsdp"
-        limit = time.monotonic() + SECONDS if timed else None
-        posed = replace(problem, options=replace(options, deadline=limit))
+        posed = problem.with_budget(Budget.of(SECONDS if timed else None))
         method = method_named(member)
         bound = method.accepts(posed) or method.bound(posed)
         if not isinstance(bound, Refusal) and isinstance(bound.value, Upper):

@@ -3,7 +3,6 @@
 import math
 import random
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from mpmath import mpf
 
 import autolip
+from autolip.budget import Budget
 from autolip.capture.load import load_network
 from autolip.capture.torch.export import Capture, capture_model
 from autolip.errors import CaptureMismatch, InternalError, Refusal
@@ -186,7 +186,7 @@ def _excess(slope: mpf, bound: float) -> str:
 def _bound(case: Case, problem: Problem) -> float | None:
     """The upper bound of one method; None for refusals and estimates."""
     method = method_named(case.method)
-    options = NormOptions(deadline=time.monotonic() + LIMIT)
+    options = NormOptions(budget=Budget.of(LIMIT))
     posed = replace(problem, p=Norm(case.p), q=Norm(case.q), options=options)
     found = method.accepts(posed) or method.bound(posed)
     if isinstance(found, Refusal) or not isinstance(found.value, Upper):

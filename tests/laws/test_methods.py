@@ -1,7 +1,6 @@
 """Every method, on every shipped network and on random ones, never below an attained slope."""
 
 import functools
-import time
 from dataclasses import dataclass
 
 import pytest
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from autolip import Ball, Box, Everywhere, Norm, zoo
+from autolip.budget import Budget
 from autolip.capture.torch.export import capture_model
 from autolip.methods import METHODS, AutoLip, Bound, Method, Problem, method_named
 from autolip.operators.norms import NormOptions
@@ -126,7 +126,7 @@ def test_never_above_autolip(name: str) -> None:
     )
     for norm in (Norm.L2, Norm.LINF) if name in NETWORKS else (Norm.L2,):
         for seconds in (0.0, 2.0):
-            options = NormOptions(deadline=time.monotonic() + seconds)
+            options = NormOptions(budget=Budget.of(seconds))
             problem = Problem.pose(capture.graph, region, norm, norm, options)
             product = value(method_named("autolip"), problem)
             for method in (

@@ -1,13 +1,13 @@
 """What a search works on."""
 
 import re
-import time
 
 import pytest
 import torch
 from torch import nn
 
 from autolip import lipschitz
+from autolip.budget import SPENT, Budget
 from autolip.capture.torch.export import Capture, capture_model
 from autolip.graph.graph import Graph, Node, Ref
 from autolip.lower import LowerProblem
@@ -75,10 +75,11 @@ def test_what_cannot_be_mapped_is_evaluated_one_by_one() -> None:
 
 def test_expired() -> None:
     capture = capture_model(network(), (torch.ones(4),))
-    now = time.monotonic()
     assert not LowerProblem.of(capture, Everywhere(), Norm.L2, Norm.L2).expired
-    assert not LowerProblem.of(capture, Everywhere(), Norm.L2, Norm.L2, deadline=now + 60).expired
-    assert LowerProblem.of(capture, Everywhere(), Norm.L2, Norm.L2, deadline=now - 1).expired
+    assert not LowerProblem.of(
+        capture, Everywhere(), Norm.L2, Norm.L2, budget=Budget.of(60)
+    ).expired
+    assert LowerProblem.of(capture, Everywhere(), Norm.L2, Norm.L2, budget=SPENT).expired
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from autolip.budget import Budget
 from autolip.lower import BasinHopping, LowerMethod, NelderMead
 from autolip.norms import Norm
 from autolip.regions import Ball, Box, Everywhere
@@ -68,7 +69,7 @@ def test_a_seed_determines_the_result(pose, kind) -> None:
 
 @pytest.mark.parametrize("kind", [NelderMead, BasinHopping])
 def test_a_deadline_ends_the_search(pose, kind) -> None:
-    problem = pose(network(), torch.zeros(3), deadline=time.monotonic() + 0.2)
+    problem = pose(network(), torch.zeros(3), budget=Budget.of(0.2))
     begun = time.monotonic()
     found = kind(seconds=1e6).search(problem)
     assert isinstance(found, Lower) and time.monotonic() - begun < 20

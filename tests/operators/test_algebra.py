@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from autolip.budget import metered
 from autolip.operators import (
     Block,
     Composition,
@@ -19,7 +20,6 @@ from autolip.operators import (
     add,
     compose,
     fold,
-    metered,
 )
 from autolip.operators.algebra import without_isometries
 

@@ -2,7 +2,6 @@
 `module:factory`."""
 
 import inspect
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch.utils import _pytree as pytree
 
 from autolip import zoo
 from autolip.arguments import nearest
+from autolip.budget import stopwatch
 from autolip.capture.checks import check_inputs, check_module
 from autolip.capture.factory import make_model
 from autolip.capture.guarded import users_code
@@ -45,9 +45,9 @@ def load_network(spec: str, request: Request | None = None) -> Network:
 
     Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
     """
-    started = time.monotonic()
+    elapsed = stopwatch()
     network = _loaded(spec, request or Request())
-    return replace(network, capture=replace(network.capture, seconds=time.monotonic() - started))
+    return replace(network, capture=replace(network.capture, seconds=elapsed()))
 
 
 def _loaded(spec: str, asked: Request) -> Network:

@@ -2,7 +2,6 @@
 check it."""
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from autolip.budget import UNLIMITED, WALL, Budget
 from autolip.capture.torch.export import Capture
 from autolip.graph.evaluate import evaluate, evaluate_batch
 from autolip.graph.graph import Graph
@@ -54,7 +54,7 @@ class LowerProblem:
     p: Norm
     q: Norm
     seed: int = 0
-    deadline: float | None = None
+    budget: Budget = UNLIMITED
     readout: Operator | None = None
     passes: float = 0.0
     say: Callable[[str], None] = field(default=lambda text: None, repr=False)
@@ -69,13 +69,13 @@ class LowerProblem:
         q: Norm,
         *,
         seed: int = 0,
-        deadline: float | None = None,
+        budget: Budget = UNLIMITED,
     ) -> "LowerProblem":
-        """The problem for a captured network; `deadline` is a value of `time.monotonic()`."""
+        """The problem for a captured network."""
         exact = capture.reference_dtype is DTYPE
         graph = differentiable(capture.graph)
         example = torch.atleast_1d(capture.example.to(DTYPE))
-        return LowerProblem(graph, capture.reference, exact, example, region, p, q, seed, deadline)
+        return LowerProblem(graph, capture.reference, exact, example, region, p, q, seed, budget)
 
     def reading(self, operator: Operator) -> "LowerProblem":
         """The same network followed by a linear read-out; the passes made so far are kept."""
@@ -83,10 +83,7 @@ class LowerProblem:
 
     def within(self, part: float) -> "LowerProblem":
         """The same, with this part of the time that is left."""
-        if self.deadline is None:
-            return self
-        now = time.monotonic()
-        return replace(self, deadline=now + part * (self.deadline - now))
+        return replace(self, budget=self.budget.within(part)) if self.budget.limited else self
 
     def function(self, x: Float[Tensor, "k *shape"]) -> Float[Tensor, "k *out"]:
         """f(x_i) by the captured graph in float64; differentiable. Costs k/2 passes."""
@@ -98,8 +95,9 @@ class LowerProblem:
         """Keep the steepest of the slopes that a search meets, and say so where some time has
         passed."""
         self.steepest = max(self.steepest, slope.max().item()) if len(slope) else self.steepest
-        if time.monotonic() > self.said + PAUSE:
-            self.said = time.monotonic()
+        now = WALL.now()
+        if now > self.said + PAUSE:
+            self.said = now
             self.say(f"{self.steepest:.6g} after {self.passes:.0f} passes")
 
     def values(self, x: Float[Tensor, "k *shape"]) -> Float[Tensor, "k *out"]:
@@ -129,7 +127,7 @@ class LowerProblem:
     @property
     def expired(self) -> bool:
         """Whether the time budget has ended."""
-        return self.deadline is not None and time.monotonic() > self.deadline
+        return self.budget.expired
 
     @cached_property
     def batched(self) -> bool:

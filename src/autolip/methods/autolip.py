@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from autolip.budget import SPENT, UNLIMITED
 from autolip.certificates import NormFact, Proof
 from autolip.errors import Refusal
 from autolip.graph.views import Edge, SlopeGraph, Vertex
@@ -74,7 +75,7 @@ def infinite(problem: Problem, graph: SlopeGraph) -> Bound | None:
     """
     if not any(_is_infinite(edge.slope) for vertex in graph for edge in vertex.edges):
         return None
-    late = replace(problem.options, deadline=-math.inf, proved_only=True)
+    late = replace(problem.options, budget=SPENT, proved_only=True)
     cheap = _Walk(replace(problem.with_own_norms(), options=late), graph, ())
     found = cheap.run()
     if (
@@ -137,10 +138,8 @@ class _Walk:
 
     def _fact(self, used: tuple[Vertex, Edge, Operator, Norm, Norm, Upper]) -> NormFact:
         vertex, edge, operator, s, r, bound = used
-        patient = replace(
-            self.problem.options, deadline=None
-        )  # a proof is put down when the time may be over
-        l2 = replace(self.problem, options=patient).norm(operator, Norm.L2, Norm.L2)
+        # a proof is put down when the time may be over
+        l2 = self.problem.with_budget(UNLIMITED).norm(operator, Norm.L2, Norm.L2)
         return NormFact.of(operator, edge.source, vertex.name, s, r, bound, l2)
 
     @property

@@ -1,20 +1,20 @@
 """The affine blocks of a network one by one: what every norm engine says about each, and what it
 costs."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from autolip.budget import metered, stopwatch
 from autolip.errors import InputError, Refusal
 from autolip.methods.method import Problem
 from autolip.norms import Norm
 from autolip.operators.estimates.power import power_method
 from autolip.operators.fold import fold
 from autolip.operators.norms import Candidate, candidates
-from autolip.operators.operator import DTYPE, Adjoint, Operator, metered
+from autolip.operators.operator import DTYPE, Adjoint, Operator
 from autolip.slopes import Exact
 from autolip.values import Estimate
 
@@ -93,10 +93,10 @@ def _powers(operator: Operator, problem: Problem) -> Iterator[Iterated]:
     if (problem.p, problem.q) != (Norm.L2, Norm.L2):
         return
     for iterations in POWER_ITERATIONS:
-        started = time.perf_counter()
+        elapsed = stopwatch()
         with metered() as meter:
             value = power_method(operator, iterations=iterations, seed=problem.options.search_seed)
-        yield Iterated(iterations, value, time.perf_counter() - started, meter.work)
+        yield Iterated(iterations, value, elapsed(), meter.work)
 
 
 def weights_in(operator: Operator) -> int:

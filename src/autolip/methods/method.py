@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from autolip.arguments import unknown
+from autolip.budget import Budget
 from autolip.certificates import Proof
 from autolip.errors import AutolipError, Refusal, attempted
 from autolip.graph.graph import Graph, Place
@@ -106,6 +107,15 @@ class Problem:
         return separated(slopes)
 
     @property
+    def budget(self) -> Budget:
+        """How long the methods may take."""
+        return self.options.budget
+
+    def with_budget(self, budget: Budget) -> "Problem":
+        """The same, with as much time."""
+        return replace(self, options=replace(self.options, budget=budget))
+
+    @property
     def work_of_one_pass(self) -> float:
         """Multiply-adds of one forward and one backward pass of the network, 1 where there are
         none."""
@@ -125,12 +135,12 @@ class Problem:
         than there was."""
         key = (id(operator), p, q)
         known = self.norms.get(key)
-        if known is None or (key in self.hurried and not self.options.expired):
+        if known is None or (key in self.hurried and not self.budget.expired):
             found = operator_norm(operator, p, q, self.options)
             if known is not None and isinstance(known[1], Upper) and isinstance(found, Upper):
                 found = Upper.least([known[1], found])
             self.norms[key] = (operator, found)
-            (self.hurried.add if self.options.expired else self.hurried.discard)(key)
+            (self.hurried.add if self.budget.expired else self.hurried.discard)(key)
         return self.norms[key][1]
 
     def with_own_norms(self) -> "Problem":

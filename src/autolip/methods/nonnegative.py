@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from autolip.budget import IN_DOUBLE
 from autolip.errors import Refusal
 from autolip.graph.signs import consistent_signs, largest_slope
 from autolip.graph.views import SlopeGraph
@@ -19,7 +20,7 @@ from autolip.operators.fold import COMPOSITES
 from autolip.operators.incidence import Incidence
 from autolip.operators.norms.nonnegative import nonnegative_norm, products_of_norm
 from autolip.operators.norms.rounding import rounded_rows
-from autolip.operators.operator import IN_DOUBLE, Operator
+from autolip.operators.operator import Operator
 from autolip.regions import Box, Everywhere
 from autolip.rules import slopes_on
 from autolip.slopes import Between, Exact

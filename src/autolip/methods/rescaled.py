@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from autolip.budget import metered
 from autolip.errors import Refusal
 from autolip.graph.views import Edge, Vertex
 from autolip.methods.autolip import infinite, walk
@@ -15,7 +16,7 @@ from autolip.methods.method import Bound, Method, Problem, method
 from autolip.methods.scalings import Weights, weighted
 from autolip.norms import Norm
 from autolip.operators.norms.rounding import upper_product
-from autolip.operators.operator import DTYPE, Operator, flat, metered
+from autolip.operators.operator import DTYPE, Operator, flat
 from autolip.slopes import Between, Exact, Gain
 from autolip.values import Upper
 
@@ -63,7 +64,7 @@ class Rescaled(Method):
         if (
             isinstance(plain, Refusal)
             or not weights.values
-            or problem.options.expired
+            or problem.budget.expired
             or _infinite(plain)
         ):
             return plain
@@ -74,7 +75,7 @@ class Rescaled(Method):
         if better is None or not isinstance(plain.value, Upper):
             return plain
         if search.foreseen * (1 + problem.options.tolerance) >= plain.value.value:
-            return replace(plain, complete=not problem.options.expired)
+            return replace(plain, complete=not problem.budget.expired)
         found = walk(problem.with_own_norms(), weighted(problem.fused, better))
         if isinstance(found, Refusal) or not isinstance(found.value, Upper):
             return plain
@@ -163,7 +164,7 @@ class _Search:
                     first = total
                 if total < self.foreseen and number >= SETTLING:
                     best, self.foreseen = current, total
-                if meter.work > allowed or self.problem.options.expired:
+                if meter.work > allowed or self.problem.budget.expired:
                     break
                 for root, slope in slopes.items():
                     logs[root] = logs[root] - slope

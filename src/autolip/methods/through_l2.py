@@ -37,7 +37,7 @@ class ThroughL2(Method):
         refusals: list[Refusal] = []
         refused = [name for name in self.costly if method_named(name).accepts(problem) is not None]
         for name in (*self.methods, *refused):
-            if answers and problem.options.expired:
+            if answers and problem.budget.expired:
                 break
             answer = method_named(name).answer(inside)
             if isinstance(answer, Refusal):
@@ -60,5 +60,5 @@ class ThroughL2(Method):
             * least
             * Norm.L2.equivalence(problem.q, max(m, 1))
         )
-        complete = not problem.options.expired and all(answer.complete for _, answer in answers)
+        complete = not problem.budget.expired and all(answer.complete for _, answer in answers)
         return Bound(value, best.contributions, (f"l2 bound by {name}", *best.notes), complete)

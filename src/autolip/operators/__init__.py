@@ -7,7 +7,7 @@ from autolip.operators.dense import Dense
 from autolip.operators.diagonal import Diagonal, Identity
 from autolip.operators.fold import COMPOSITES, fold
 from autolip.operators.incidence import Incidence
-from autolip.operators.operator import Adjoint, Operator, metered
+from autolip.operators.operator import Adjoint, Operator
 from autolip.operators.traced import Traced
 
 __all__ = [
@@ -29,5 +29,4 @@ __all__ = [
     "add",
     "compose",
     "fold",
-    "metered",
 ]

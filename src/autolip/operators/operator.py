@@ -1,64 +1,17 @@
 """Linear maps between tensor spaces, known by their products with vectors."""
 
-import contextlib
-import contextvars
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autolip.budget import A_CALL, A_MULTIPLY_ADD, IN_DOUBLE, charge
 from autolip.values import Upper
 
 DTYPE = torch.float64
-
-
-A_MULTIPLY_ADD, IN_DOUBLE, A_CALL = 5e-11, 2e-10, 3.5e-5
-"""Seconds that one multiply-add in float32, one in float64, and one product beside them take on a
-processor core of the kind that the forecasts were measured on."""
-
-
-@dataclass
-class Meter:
-    """Counts the work of operator products in multiply-adds, and in seconds of a machine of
-    reference.
-
-    Those seconds depend on what is done alone: not on the machine, nor on what else runs there.
-    """
-
-    work: float = 0.0
-    seconds: float = 0.0
-    outer: "Meter | None" = None
-    """The meter of the enclosing block, which counts the same."""
-
-
-_meter: contextvars.ContextVar[Meter | None] = contextvars.ContextVar("meter", default=None)
-
-
-@contextlib.contextmanager
-def metered() -> Iterator[Meter]:
-    """Count the products made inside the block; an enclosing block counts them too."""
-    meter = Meter(outer=_meter.get())
-    token = _meter.set(meter)
-    try:
-        yield meter
-    finally:
-        _meter.reset(token)
-
-
-def charge(multiply_adds: float, seconds: float | None = None) -> None:
-    """Count work done outside an operator's products: a factorisation, a Gram matrix; in `seconds`
-    of reference where its multiply-adds do not say how long it takes."""
-    if seconds is None:
-        seconds = A_CALL + multiply_adds * IN_DOUBLE
-    meter = _meter.get()
-    while meter is not None:
-        meter.work += multiply_adds
-        meter.seconds += seconds
-        meter = meter.outer
 
 
 class Operator(ABC):

@@ -1,7 +1,6 @@
 """The ideal scenario of the paper: SeqLip over AutoLip against depth, and its theoretical limit."""
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import fmean, stdev
@@ -9,6 +8,7 @@ from statistics import fmean, stdev
 import torch
 from torch import Tensor
 
+from autolip.budget import stopwatch
 from autolip.methods.seqlip import (
     IdealLayer,
     ideal_network,
@@ -97,9 +97,9 @@ class IdealExperiment:
             values["Theorem 3"] = (bound.value for bound in prefixes(layers, theorem3_bound))
         found: Facts = {"seconds": {}}
         for measure, each in values.items():
-            started = time.perf_counter()
+            elapsed = stopwatch()
             found[measure] = list(each)
-            found["seconds"][measure] = time.perf_counter() - started
+            found["seconds"][measure] = elapsed()
         return found
 
     def outcome(self, found: dict[float, list[Facts]], seed: int) -> Outcome:

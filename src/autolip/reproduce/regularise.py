@@ -2,7 +2,6 @@
 are worth."""
 
 import math
-import time
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from autolip.budget import processor_seconds
 from autolip.estimate import lipschitz
 from autolip.report.content import Sheet
 from autolip.report.digits import digits_down, digits_up
@@ -93,9 +93,9 @@ class RegulariseExperiment:
         settings = {**vars(self), "weights": weight, "penalty": name, "data": data, "seed": seed}
 
         def train() -> Facts:
-            started = time.process_time()
+            began = processor_seconds()
             self.fit(layers, name, weight, images, seed)
-            return {"seconds": time.process_time() - started}
+            return {"seconds": processor_seconds() - began}
 
         key = f"regularise {name} {weight:g}"
         facts = steps.weights(f"{key} seed {seed}", settings, layers, train)

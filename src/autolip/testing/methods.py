@@ -1,10 +1,9 @@
 """The law of a method: its upper bound is at least every slope that a network attains."""
 
-import time
-
 import torch
 from torch import Tensor
 
+from autolip.budget import Budget
 from autolip.capture.torch.export import Capture
 from autolip.errors import Refusal
 from autolip.graph.evaluate import evaluate, evaluate_batch
@@ -33,8 +32,8 @@ def check_method(
     passes. `seconds`: the time budget of the method.  Raises LawViolation.
     """
     p, q = parse_norms(norm)
-    deadline = None if seconds is None else time.monotonic() + seconds
-    problem = Problem.pose(capture.graph, region, p, q, NormOptions(seed=seed, deadline=deadline))
+    options = NormOptions(seed=seed, budget=Budget.of(seconds))
+    problem = Problem.pose(capture.graph, region, p, q, options)
     bound = method.accepts(problem) or method.bound(problem)
     if isinstance(bound, Refusal) or not isinstance(bound.value, Upper):
         return

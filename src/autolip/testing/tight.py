@@ -7,13 +7,13 @@ a few per cent is then too small.
 
 import functools
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from autolip.budget import Budget
 from autolip.capture.torch.export import Capture, capture_model
 from autolip.errors import Refusal
 from autolip.lower import LowerMethod, LowerProblem
@@ -108,9 +108,8 @@ def check_tight(
     estimates.  Raises LawViolation.
     """
     p, q = parse_norms(norm)
-    deadline = None if seconds is None else time.monotonic() + seconds
     problem = Problem.pose(
-        network.capture.graph, network.region, p, q, NormOptions(deadline=deadline)
+        network.capture.graph, network.region, p, q, NormOptions(budget=Budget.of(seconds))
     )
     said = method.accepts(problem) or method.bound(problem)
     ratio = network.stated(method.title, norm)

@@ -2,7 +2,6 @@
 
 import copy
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from autolip.arguments import positive
+from autolip.budget import stopwatch
 from autolip.capture.checks import check_module
 from autolip.capture.torch.export import capture_program, export
 from autolip.errors import InputError
@@ -108,18 +108,18 @@ class Monitor:
         epoch = len(self.history) * self.every if epoch is None else epoch
         if epoch % self.every:
             return None
-        started = time.perf_counter()
+        elapsed = stopwatch()
         try:
-            record = self._found(epoch, started)
+            record = self._found(epoch, elapsed)
         except Exception as error:  # a monitor never ends the training: the reason is in its record
             reason = f"{type(error).__name__}: {error}"
-            record = Record(epoch, seconds=time.perf_counter() - started, failure=reason)
+            record = Record(epoch, seconds=elapsed(), failure=reason)
         self.history.append(record)
         if self.log is not None:
             self.log(record.to_dict(), epoch)
         return record
 
-    def _found(self, epoch: int, started: float) -> Record:
+    def _found(self, epoch: int, elapsed: Callable[[], float]) -> Record:
         self._refresh()
         check_module(self._frozen)
         capture = capture_program(self._program, self._inputs, 0, self._frozen)
@@ -128,7 +128,7 @@ class Monitor:
         upper = None if result.upper is None else result.upper.value
         lower = None if result.lower is None else result.lower.value
         accuracy, certified = self._certified(upper)
-        seconds = time.perf_counter() - started
+        seconds = elapsed()
         return Record(epoch, upper, lower, accuracy, certified, seconds, result=result)
 
     def _refresh(self) -> None:

@@ -2,12 +2,12 @@
 alike."""
 
 import itertools
-import time
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from autolip.budget import UNLIMITED, Budget, Meter
 from autolip.capture.torch.export import capture_model
 from autolip.methods import AutoLip, Bound, LipLT, Problem
 from autolip.methods.liplt.linear_part import (
@@ -21,7 +21,6 @@ from autolip.methods.liplt.linear_part import (
 from autolip.methods.liplt.method import _affordable
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
-from autolip.operators.operator import Meter
 from autolip.regions import Ball, Everywhere, Region
 from autolip.slopes import Between
 from autolip.values import Upper
@@ -110,11 +109,8 @@ def evaluated(problem: Problem, x: Tensor) -> Tensor:
 
 
 def test_matrices_are_formed_where_the_time_allows() -> None:
-    assert _affordable(NormOptions()) == DENSE_WORK
-    limits = [
-        _affordable(NormOptions(deadline=time.monotonic() + seconds))
-        for seconds in (-1.0, 0.1, 1e6)
-    ]
+    assert _affordable(UNLIMITED) == DENSE_WORK
+    limits = [_affordable(Budget.of(seconds)) for seconds in (-1.0, 0.1, 1e6)]
     assert limits[0] == 0.0 < limits[1] < limits[2] == DENSE_WORK
 
 

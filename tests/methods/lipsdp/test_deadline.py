@@ -9,6 +9,8 @@ from dataclasses import replace
 import pytest
 from torch import nn
 
+from autolip import budget
+from autolip.budget import Budget, WallClock, WorkClock, counting
 from autolip.errors import Refusal
 from autolip.methods import LipSDP
 from autolip.methods.lipsdp import proof
@@ -18,9 +20,7 @@ from autolip.methods.lipsdp.proof import price, prove
 from autolip.methods.lipsdp.rounds import Effort, Search
 from autolip.methods.method import Bound
 from autolip.norms import Norm
-from autolip.operators.clock import counting
 from autolip.operators.norms import NormOptions
-from autolip.operators.norms import semidefinite as definite
 from tests.methods.lipsdp.conftest import mlp, pose, stated
 
 
@@ -41,7 +41,7 @@ def test_a_factorisation_that_is_too_dear_is_replaced_by_a_norm(
     """That of the lifted map: a margin above the value by the factorisation, at most."""
     problem, method = pose(Joined(40), (1, 6)), LipSDP(seconds=1)
     whole = method.bound(problem)
-    monkeypatch.setattr(proof, "rate", lambda clock: 1.0)
+    monkeypatch.setattr(WorkClock, "rate", 1.0)
     monkeypatch.setattr(proof, "prove_form", lambda statement: pytest.fail("factorised"))
     late = method.bound(problem)
     assert isinstance(whole, Bound) and isinstance(late, Bound)
@@ -51,7 +51,7 @@ def test_a_factorisation_that_is_too_dear_is_replaced_by_a_norm(
 def test_nothing_is_factorised_where_only_proofs_count(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = stated(pose(Joined(40), (1, 6)))
     effort, options = Effort.within(20, 0.01, None, 0.01, 100), NormOptions(proved_only=True)
-    monkeypatch.setattr(proof, "rate", lambda clock: 1.0)
+    monkeypatch.setattr(WallClock, "rate", 1.0)
     search = Search(graph, constraints_of(graph), Norm.L2, Norm.L2, effort, options).run()  # type: ignore[arg-type]
     assert search.best is None and "12 variables takes about 1.7e+03 s" in search.reasons[0]
     refused = prove(search._ascent.statement(), 0.01, options, time.monotonic())
@@ -95,7 +95,7 @@ def test_the_same_work_gives_the_same_number(monkeypatch: pytest.MonkeyPatch) ->
     usual = method.bound(problem)
     moments = itertools.count(step=100.0)
     monkeypatch.setattr(time, "monotonic", lambda: next(moments))
-    monkeypatch.setattr(definite, "factorisation_rate", lambda: pytest.fail("measured"))
+    monkeypatch.setattr(budget, "factorisation_rate", lambda: pytest.fail("measured"))
     slow = method.bound(problem)
     assert isinstance(usual, Bound) and isinstance(slow, Bound)
     assert usual.value == slow.value and usual.notes == slow.notes
@@ -120,7 +120,7 @@ def test_a_time_budget_goes_on_below_one_percent() -> None:
     ticks = itertools.count(step=1e-3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "monotonic", lambda: next(ticks))
-        later = replace(problem, options=replace(problem.options, deadline=60.0))
+        later = problem.with_budget(Budget(60.0))
         found = LipSDP().bound(later)
     assert isinstance(first, Bound) and isinstance(found, Bound)
     attained = float(found.notes[0].split("attains ")[1].split()[0])
@@ -131,7 +131,7 @@ def test_a_time_budget_goes_on_below_one_percent() -> None:
 def test_too_little_time_names_the_budget_that_helps() -> None:
     """A refusal for want of time is no answer: the result is not complete."""
     problem = pose(Joined(40), (1, 6))
-    late = replace(problem, options=replace(problem.options, deadline=time.monotonic() - 1))
+    late = problem.with_budget(Budget.of(-1))
     found = LipSDP().bound(late)
     assert isinstance(found, Bound) and not found.complete
     assert re.search(r"no time left: .*: a time budget of about \d+ s would help", found.notes[-1])

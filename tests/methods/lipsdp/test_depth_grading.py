@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from autolip.budget import Budget
 from autolip.methods.lipsdp import depth_grading as module
 from autolip.methods.lipsdp.depth_grading import graded
 from autolip.methods.lipsdp.lifted_map import Lifted, Repaired, lifted, norm_bound
@@ -89,5 +90,5 @@ def test_looks_leave_time_for_the_proof(looks: list[int], monkeypatch: pytest.Mo
     looks.clear()
     ticks = itertools.count(1)
     monkeypatch.setattr(time, "monotonic", lambda: float(next(ticks)))
-    graded(made, MARGIN, replace(OPTIONS, deadline=8.0))
+    graded(made, MARGIN, replace(OPTIONS, budget=Budget(8.0)))
     assert looks == [0]

@@ -2,7 +2,6 @@
 apart."""
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import pairwise
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from autolip import Ball, Everywhere, Norm, lipschitz
+from autolip.budget import Budget
 from autolip.capture.torch.export import capture_model
 from autolip.errors import InputError, Refusal
 from autolip.graph.chains import stretches
@@ -349,9 +349,7 @@ def test_the_time_may_end_anywhere(after: int, monkeypatch: pytest.MonkeyPatch) 
     problem = posed(model, x)
     (stretch,) = stretches(problem.fused)
     exact, product_of_norms = value_of(model, x, "seqlip-exact"), value_of(model, x, "autolip")
-    chain = Chain(
-        Splitter(None, True, NormOptions()), INNER["exact"], Effort(), until=time.monotonic() + 1e6
-    )
+    chain = Chain(Splitter(None, True, NormOptions()), INNER["exact"], Effort(), Budget.of(1e6))
     looks = iter([False] * after)
     monkeypatch.setattr(Chain, "expired", property(lambda self: next(looks, True)))
     bound = chain.bound(stretch)

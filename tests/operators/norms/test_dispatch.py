@@ -7,18 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from autolip.budget import SPENT, metered
 from autolip.errors import AutolipError, Refusal
 from autolip.norms import Norm
-from autolip.operators import (
-    Convolution,
-    Dense,
-    Geometry,
-    Identity,
-    Operator,
-    Traced,
-    compose,
-    metered,
-)
+from autolip.operators import Convolution, Dense, Geometry, Identity, Operator, Traced, compose
 from autolip.operators.norms import NormOptions, candidates, operator_norm
 from autolip.operators.norms import engine as registry
 from autolip.operators.norms.dispatch import _border
@@ -64,7 +56,7 @@ def test_an_exact_answer_ends_the_search(asked: list[str]) -> None:
 
 
 def test_after_the_deadline_only_cheap_engines_run(asked: list[str]) -> None:
-    bound = norm(conv(6), NormOptions(deadline=0.0))
+    bound = norm(conv(6), NormOptions(budget=SPENT))
     assert asked == ["schur", "frobenius"]
     assert bound.certainty is Certainty.PROVED
 

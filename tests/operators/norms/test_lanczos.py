@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from autolip.budget import SPENT, Budget, metered
 from autolip.errors import Refusal
-from autolip.operators import Dense, Diagonal, Identity, Operator, Sum, Traced, compose, metered
+from autolip.operators import Dense, Diagonal, Identity, Operator, Sum, Traced, compose
 from autolip.operators.norms import NormOptions, lower_estimate
 from autolip.operators.norms.krylov import Krylov
 from autolip.operators.norms.lanczos import _excluded_above, lanczos, worst_vectors
@@ -125,7 +126,7 @@ def test_it_stops_as_soon_as_the_bound_is_good_enough() -> None:
 
 def test_bounds_at_every_step_come_from_one_event() -> None:
     """A deadline that has passed leaves a looser bound of the same event, or a reason."""
-    assert isinstance(lanczos(Identity((5,)), NormOptions(deadline=0.0)), Refusal)
+    assert isinstance(lanczos(Identity((5,)), NormOptions(budget=SPENT)), Refusal)
 
 
 def test_a_hopeless_search_ends_early() -> None:
@@ -254,9 +255,9 @@ def test_several_starts_share_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = itertools.count(1)
     monkeypatch.setattr(time, "monotonic", lambda: float(next(ticks)))
     operator, steps = Diagonal(spectrum("linear", 500), (500,)), {"delta": 1e-16, "tolerance": 1e-9}
-    bound = bound_of(operator, **steps, deadline=100.0)
+    bound = bound_of(operator, **steps, budget=Budget(100.0))
     assert 1 + 1e-6 < bound.value < 1.1
-    assert isinstance(lanczos(operator, NormOptions(**steps, deadline=0.0)), Refusal)  # type: ignore[arg-type]
+    assert isinstance(lanczos(operator, NormOptions(**steps, budget=SPENT)), Refusal)  # type: ignore[arg-type]
 
 
 def test_it_ends_where_a_bound_is_enough() -> None:

@@ -5,7 +5,6 @@ import inspect
 import io
 import logging
 import re
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
+from autolip.budget import stopwatch
 from autolip.capture.checks import check_inputs, check_module, check_varying
 from autolip.capture.guarded import told, users_code
 from autolip.capture.reference import Original
@@ -96,7 +96,7 @@ def capture_model(
     Raises InputError for what cannot be analysed (training mode, NaN weights, data-dependent
     control flow, ...).
     """
-    started = time.monotonic()
+    elapsed = stopwatch()
     inner = unwrapped(model)
     module = inner if isinstance(inner, nn.Module) else _FunctionModule(inner)
     arguments = tuple(_argument(value) for value in inputs)
@@ -105,7 +105,7 @@ def capture_model(
     check_inputs(arguments)
     program = export(module, arguments, _places(module, arguments, varying))
     capture = capture_program(program, arguments, varying, module, outputs, output_names)
-    return replace(capture, seconds=time.monotonic() - started)
+    return replace(capture, seconds=elapsed())
 
 
 def _argument(value: Any) -> Any:

@@ -26,6 +26,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from autolip.budget import charge
 from autolip.errors import Refusal
 from autolip.intervals import UNIT, gamma
 from autolip.methods.layerwise.ellipsoids import LOST, Multipliers, is_moderate
@@ -33,7 +34,6 @@ from autolip.operators.convolution import Convolution
 from autolip.operators.norms.rounding import scale_float
 from autolip.operators.norms.semidefinite import are_semidefinite
 from autolip.operators.norms.symbol.polynomial import WAVE_ERROR, waves
-from autolip.operators.operator import charge
 from autolip.slopes import Between
 from autolip.values import Upper
 

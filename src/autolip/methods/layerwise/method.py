@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 import torch
 
+from autolip.budget import REFERENCE
 from autolip.errors import Refusal
 from autolip.graph.chains import Stretch, runs, stretches
 from autolip.methods.autolip import Shortcut, infinite, walk
@@ -28,7 +29,6 @@ from autolip.operators.convolution import Convolution
 from autolip.operators.dense import Dense
 from autolip.operators.norms import NormOptions
 from autolip.operators.norms.rounding import rounded_rows
-from autolip.operators.norms.semidefinite import REFERENCE
 from autolip.operators.operator import Operator
 from autolip.slopes import Between
 from autolip.values import Upper
@@ -156,7 +156,7 @@ def _least(
     """The smallest bound of several choices, of as many as there is time for."""
     bounds: list[Upper | Refusal] = []
     for choice in choices:
-        if options.expired:
+        if options.budget.expired:
             bounds.append(Refusal("no time left"))
             break
         bounds.append(bound(choice))

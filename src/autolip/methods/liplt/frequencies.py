@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from autolip.budget import charge
 from autolip.errors import Refusal
 from autolip.intervals import UNIT, gamma
 from autolip.methods.layerwise.frequencies import Circular, circular_layers
@@ -21,7 +22,6 @@ from autolip.operators.convolution import Convolution
 from autolip.operators.norms.engine import upper
 from autolip.operators.norms.rounding import upper_norm
 from autolip.operators.norms.semidefinite import are_semidefinite
-from autolip.operators.operator import charge
 from autolip.slopes import Between
 from autolip.values import INFINITE, Upper
 

@@ -14,6 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from autolip.budget import Meter
 from autolip.errors import Refusal
 from autolip.graph.views import SlopeGraph, Vertex
 from autolip.intervals import UNIT, gamma
@@ -32,7 +33,7 @@ from autolip.operators.norms.rounding import (
     rounded_sum,
     upper_norm,
 )
-from autolip.operators.operator import DTYPE, Meter, Operator, flat
+from autolip.operators.operator import DTYPE, Operator, flat
 from autolip.slopes import Between, Exact, Gain
 from autolip.values import INFINITE, ONE, ZERO, Upper
 
@@ -201,7 +202,7 @@ class MatrixFree(Maps):
 
     @property
     def exhausted(self) -> bool:
-        return self.meter.work > self.allowed or self.problem.options.expired
+        return self.meter.work > self.allowed or self.problem.budget.expired
 
     def norm(self, source: str, sink: str, norm: Norm) -> Upper:
         key = (source, sink, norm, False)

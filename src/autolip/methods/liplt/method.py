@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from autolip.budget import IN_DOUBLE, Budget, Meter, metered, reference_seconds
 from autolip.errors import Refusal
 from autolip.graph.chains import runs, stretches
 from autolip.graph.views import SlopeGraph, Vertex, fused
@@ -21,9 +22,6 @@ from autolip.methods.liplt.linear_part import (
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.norms import Norm
 from autolip.operators.convolution import Convolution
-from autolip.operators.norms import NormOptions
-from autolip.operators.norms.semidefinite import reference_seconds
-from autolip.operators.operator import IN_DOUBLE, Meter, metered
 from autolip.slopes import Between, Exact
 from autolip.values import INFINITE, ONE, ZERO, Upper
 
@@ -96,7 +94,7 @@ class LipLT(Method):
     def _maps(
         self, problem: Problem, centres: Centres, norms: tuple[Norm, ...], meter: Meter
     ) -> Maps:
-        if matrices_suffice(centres, limit=_affordable(problem.options)):
+        if matrices_suffice(centres, limit=_affordable(problem.budget)):
             held = Matrices.of(centres, _read(centres.graph), norms)
             if isinstance(held, Matrices):
                 return held
@@ -105,11 +103,11 @@ class LipLT(Method):
         )
 
 
-def _affordable(options: NormOptions) -> float:
+def _affordable(budget: Budget) -> float:
     """Multiply-adds for matrices: what the time that is left allows; they are not interrupted."""
-    if options.deadline is None:
+    if not budget.limited:
         return DENSE_WORK
-    return min(DENSE_WORK, reference_seconds(max(options.left, 0.0)) / IN_DOUBLE)
+    return min(DENSE_WORK, reference_seconds(max(budget.left, 0.0)) / IN_DOUBLE)
 
 
 def _views(problem: Problem) -> Iterator[Centres]:
@@ -121,7 +119,7 @@ def _views(problem: Problem) -> Iterator[Centres]:
         for edge in vertex.edges
     ):
         lowered = Centres(fused(problem.lowered))
-        if matrices_suffice(lowered, limit=LOWERED) and not problem.options.expired:
+        if matrices_suffice(lowered, limit=LOWERED) and not problem.budget.expired:
             yield lowered
 
 

@@ -14,10 +14,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from autolip.budget import A_MULTIPLY_ADD, WALL, Clock, charge
 from autolip.methods.layerwise.ellipsoids import Layer
 from autolip.methods.lipsdp.statement import Statement
-from autolip.operators.clock import WALL, Clock
-from autolip.operators.operator import A_MULTIPLY_ADD, charge
 
 LIMIT = 1.96
 """Greatest lambda_max(T^1/2 A T^1/2) that is kept (2 is where the recursion ends)."""

@@ -52,12 +52,13 @@ def graded(statement: Statement, margin: float, options: NormOptions) -> Stateme
     """
     cuts = _Cuts(statement.graph)
     steps = min(MOST_STEPS, math.ceil(REACH / math.sqrt(margin))) if margin else MOST_STEPS
-    started = options.clock.now()
+    budget = options.budget
+    started = budget.clock.now()
     for look in range(LOOKS):
-        if look and (1 + PROOF) * (options.clock.now() - started) / look > options.left:
+        if look and not budget.affords((1 + PROOF) * (budget.clock.now() - started) / look):
             break
         map_ = lifted(statement, margin)
-        if isinstance(map_, Refusal) or options.expired:
+        if isinstance(map_, Refusal) or budget.expired:
             break
         target = map_.limit * (1 - margin / 4)
         vectors = worst_vectors(map_.operator, steps, options.search_seed, look, target)

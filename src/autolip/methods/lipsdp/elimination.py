@@ -17,8 +17,8 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from autolip.budget import charge
 from autolip.operators.norms.semidefinite import lower_factor
-from autolip.operators.operator import charge
 from autolip.operators.sparse import Matrix
 
 LARGEST_GROUP = 128

@@ -9,7 +9,6 @@ like any other.
 """
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -19,6 +18,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from autolip.budget import WALL
 from autolip.errors import Refusal
 from autolip.graph.views import SlopeGraph, fused
 from autolip.methods.layerwise.method import dense_layers
@@ -68,7 +68,7 @@ def solved(
     if not 1 / STEEPEST <= unit <= STEEPEST:
         return Refusal(f"the constant is near {unit:.3g}: too large or too small for a solver")
     order = graph.input_shape.numel() + sum(item.out_shape.numel() for item in constraints.values())
-    largest = LARGEST if deadline > time.monotonic() + MINUTE else QUICK
+    largest = LARGEST if deadline > WALL.now() + MINUTE else QUICK
     if order > largest:
         return Refusal(
             f"H has {order} rows: in this time the reference solver takes at most "
@@ -81,7 +81,7 @@ def solved(
     program = _Program.of(fused(graph), constraints, order)
     if isinstance(program, Refusal):
         return program
-    found = program.minimised(cvxpy, p, unit, max(deadline - time.monotonic(), 1.0), solvers)
+    found = program.minimised(cvxpy, p, unit, max(deadline - WALL.now(), 1.0), solvers)
     if isinstance(found, Refusal):
         return found
     weights, multipliers = found

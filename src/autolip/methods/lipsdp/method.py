@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import torch
 
+from autolip.budget import UNLIMITED, WALL, Budget, counting
 from autolip.errors import InputError, Refusal, TooLate
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph
@@ -16,19 +17,15 @@ from autolip.methods.autolip import infinite, walk
 from autolip.methods.lipsdp.certificate import CHEAPLY_FACTORISED, LARGEST_FACTORISED, certified
 from autolip.methods.lipsdp.interior_point import solved
 from autolip.methods.lipsdp.joined import joined
-from autolip.methods.lipsdp.prices import remedy
 from autolip.methods.lipsdp.proof import LARGEST_FORM, Proved, price
 from autolip.methods.lipsdp.quadratic_form import size_of
 from autolip.methods.lipsdp.rounds import Effort, Search
 from autolip.methods.lipsdp.statement import Constraint, constraint, nonlinear
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.norms import Norm
-from autolip.operators.clock import WALL, counting
 from autolip.operators.norms import NormOptions
 from autolip.outputs import readout
 from autolip.values import Upper
-
-UNLIMITED = NormOptions()
 
 
 @method("lipsdp")
@@ -89,31 +86,28 @@ class LipSDP(Method):
             return base
         with self._clocked(problem) as clocked:
             found = self._relaxed(clocked)
-            refused = isinstance(found, Refusal) and not clocked.options.expired
+            refused = isinstance(found, Refusal) and not clocked.budget.expired
             if refused and (problem.p, problem.q) == (Norm.L2, Norm.L2):
                 found = self._joined(problem, clocked, str(found))
-        least = self._least(found, base, problem.options)
-        if isinstance(least, Refusal) or problem.options.deadline is None:
+        least = self._least(found, base, problem.budget)
+        if isinstance(least, Refusal) or not problem.budget.limited:
             return least
-        hurried = problem.options.expired or isinstance(found, TooLate)
+        hurried = problem.budget.expired or isinstance(found, TooLate)
         return replace(least, complete=least.complete and not hurried)
 
     @contextmanager
     def _clocked(self, problem: Problem) -> Iterator[Problem]:
         """The problem with a deadline: its own, or one by counted work (on a GPU by the clock)."""
-        if problem.options.deadline is not None:
+        if problem.budget.limited:
             yield problem
         elif torch.cuda.is_available() or self.solver != "power":
-            yield replace(
-                problem, options=replace(problem.options, deadline=WALL.now() + self.seconds)
-            )
+            yield problem.with_budget(problem.budget.at_most(self.seconds))
         else:
             with counting() as clock:
-                options = replace(problem.options, clock=clock, deadline=clock.now() + self.seconds)
-                yield replace(problem, options=options)
+                yield problem.with_budget(Budget.of(self.seconds, clock))
 
     def _least(
-        self, found: Bound | Refusal, base: Bound | Refusal, options: NormOptions = UNLIMITED
+        self, found: Bound | Refusal, base: Bound | Refusal, budget: Budget = UNLIMITED
     ) -> Bound | Refusal:
         """The smaller bound, with its proof; AutoLip's where nothing was proved, but not in a
         solver's place."""
@@ -121,9 +115,9 @@ class LipSDP(Method):
             return found
         if isinstance(found, Refusal):
             if math.isinf(base.value.value) or self.solver != "power":
-                return Refusal(f"{found}{_remedy(found, options)}")
+                return Refusal(f"{found}{_remedy(found, budget)}")
             return replace(
-                base, notes=(*base.notes, f"AutoLip's bound: {found}{_remedy(found, options)}")
+                base, notes=(*base.notes, f"AutoLip's bound: {found}{_remedy(found, budget)}")
             )
         assert isinstance(found.value, Upper)
         value = Upper.least([found.value, base.value])
@@ -140,10 +134,10 @@ class LipSDP(Method):
         else:
             parts = [graph]
         q = Norm.L2 if parts[0].output_shape.numel() == 1 else problem.q
-        found, started = list[tuple[Proved, str]](), problem.options.clock.now()
+        found, started = list[tuple[Proved, str]](), problem.budget.clock.now()
         for number, part in enumerate(parts):
-            if number and problem.options.expired:
-                taken = problem.options.clock.now() - started
+            if number and problem.budget.expired:
+                taken = problem.budget.clock.now() - started
                 return TooLate(
                     f"no time left after {number} of {len(parts)} outputs",
                     2 * taken * len(parts) / number,
@@ -185,7 +179,7 @@ class LipSDP(Method):
 
     def _effort(self, options: NormOptions, part: float) -> Effort:
         """As much as a part of the time that is left allows."""
-        left, clock = max(options.left, 0.0) * part, options.clock
+        left, clock = max(options.budget.left, 0.0) * part, options.budget.clock
         closest = self.closest if clock is WALL and self.solver == "power" else math.inf
         return Effort.within(
             left, self.tolerance, self.rank, self.margin, self.steps, clock, closest
@@ -227,9 +221,9 @@ def _refused(search: Search) -> Refusal:
     return TooLate(reasons, 2 * (search.wanted + proof))
 
 
-def _remedy(found: Refusal, options: NormOptions) -> str:
+def _remedy(found: Refusal, budget: Budget) -> str:
     """The time budget that would help, where there was too little time."""
-    return f": {remedy(found.seconds, options)}" if isinstance(found, TooLate) else ""
+    return f": {budget.remedy(found.seconds)}" if isinstance(found, TooLate) else ""
 
 
 def _note(search: Search) -> str:

@@ -15,6 +15,7 @@ import torch
 from scipy.linalg.blas import dtrsm
 from torch import Tensor
 
+from autolip.budget import WALL, Clock, charge
 from autolip.errors import Refusal
 from autolip.graph.chains import stretches
 from autolip.graph.views import SlopeGraph, fused
@@ -24,16 +25,13 @@ from autolip.methods.layerwise.method import dense_layers, flat_slopes
 from autolip.methods.lipsdp.chain_dual_ascent import Chain
 from autolip.methods.lipsdp.depth_grading import graded
 from autolip.methods.lipsdp.lifted_map import norm_bound
-from autolip.methods.lipsdp.prices import rate
 from autolip.methods.lipsdp.quadratic_form import Form, form_of, size_of, variables_of
 from autolip.methods.lipsdp.statement import STEEPEST, Statement, nonlinear
 from autolip.norms import Norm
-from autolip.operators.clock import WALL, Clock
 from autolip.operators.estimates.power import top_eigenvalue
 from autolip.operators.norms import NormOptions
 from autolip.operators.norms.rounding import power_of_two
 from autolip.operators.norms.semidefinite import lower_factor, shift_of
-from autolip.operators.operator import charge
 from autolip.values import Upper
 
 WIDEST_CHAIN = 1024
@@ -69,7 +67,7 @@ def prove(
 ) -> Proved | Refusal:
     """The least value that is proved with these multipliers; refused where they are not feasible.
 
-    By a factorisation where it will have ended at `until`, a moment of the options' clock; by
+    By a factorisation where it will have ended at `until`, a moment of the budget's clock; by
     Lanczos otherwise.
     """
     if not 1 / STEEPEST <= statement.value <= STEEPEST:
@@ -79,8 +77,8 @@ def prove(
         )
     found: list[Proved | Refusal] = []
     dear = f"H has {size_of(statement.graph)} rows: only up to {LARGEST_FORM} can be factorised"
-    for seconds, way in _ways(statement, options.clock):
-        if options.clock.now() + seconds > until:
+    for seconds, way in _ways(statement, options.budget.clock):
+        if options.budget.clock.now() + seconds > until:
             dear = (
                 f"a proof with {size_of(statement.graph)} variables takes about {seconds:.2g} "
                 "s, more than was left"
@@ -95,9 +93,9 @@ def prove(
         return min(proved, key=lambda result: result.bound.value) if proved else found[-1]
     if options.proved_only:
         return Refusal(dear)
-    return prove_lifted(
-        statement, margin, options if math.isinf(until) else replace(options, deadline=until)
-    )
+    if until < math.inf:
+        options = replace(options, budget=replace(options.budget, deadline=until))
+    return prove_lifted(statement, margin, options)
 
 
 def _ways(statement: Statement, clock: Clock) -> list[tuple[float, Callable[[], Proved | Refusal]]]:
@@ -107,7 +105,7 @@ def _ways(statement: Statement, clock: Clock) -> list[tuple[float, Callable[[], 
     chain, order = chain_of(statement), size_of(statement.graph)
     if chain is not None:
         ways.append(
-            (CHAIN_OPERATIONS * chain.work / rate(clock), lambda: prove_chain(statement, chain))
+            (CHAIN_OPERATIONS * chain.work / clock.rate, lambda: prove_chain(statement, chain))
         )
     if order <= (LARGEST_FORM if chain is None else LARGEST_FORM // 4):
         ways.append((price(statement.graph, clock), lambda: prove_form(statement)))
@@ -117,7 +115,7 @@ def _ways(statement: Statement, clock: Clock) -> list[tuple[float, Callable[[], 
 def price(graph: SlopeGraph, clock: Clock = WALL) -> float:
     """About the seconds of a proof by a matrix H: two factorisations, as much again for what leads
     to them, and to write it out and eliminate its small blocks."""
-    return size_of(graph) ** 3 / rate(clock) + WRITING * variables_of(graph)
+    return size_of(graph) ** 3 / clock.rate + WRITING * variables_of(graph)
 
 
 def chain_of(statement: Statement) -> Chain | None:

@@ -11,12 +11,13 @@ from dataclasses import replace
 
 import torch
 
+from autolip.budget import metered
 from autolip.graph.views import Edge, SlopeGraph, Vertex, fused
 from autolip.intervals import Interval
 from autolip.norms import Norm
 from autolip.operators.dense import Dense
 from autolip.operators.incidence import Incidence
-from autolip.operators.operator import DTYPE, Operator, metered
+from autolip.operators.operator import DTYPE, Operator
 from autolip.slopes import Exact
 
 DEAREST = 2e10

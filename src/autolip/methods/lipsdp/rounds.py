@@ -18,6 +18,7 @@ from itertools import pairwise
 
 import torch
 
+from autolip.budget import WALL, Clock
 from autolip.errors import Refusal
 from autolip.graph.views import SlopeGraph
 from autolip.methods.lipsdp.chain_dual_ascent import Chain, polished
@@ -37,7 +38,6 @@ from autolip.methods.lipsdp.quadratic_form import size_of, variables_of
 from autolip.methods.lipsdp.statement import Constraint, Statement
 from autolip.methods.lipsdp.vector_power_method import Ascent
 from autolip.norms import Norm
-from autolip.operators.clock import WALL, Clock
 from autolip.operators.norms import NormOptions
 from autolip.operators.precision import CPU
 from autolip.values import Event, Upper

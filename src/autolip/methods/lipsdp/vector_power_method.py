@@ -33,6 +33,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from autolip.budget import charge
 from autolip.graph.views import SlopeGraph
 from autolip.methods.lipsdp.network_passes import Passes
 from autolip.methods.lipsdp.prices import A_NUMBER
@@ -40,7 +41,7 @@ from autolip.methods.lipsdp.quadratic_form import variables_of
 from autolip.methods.lipsdp.statement import Constraint, Statement
 from autolip.norms import Norm
 from autolip.operators.norms.rounding import power_of_two
-from autolip.operators.operator import DTYPE, charge
+from autolip.operators.operator import DTYPE
 from autolip.operators.precision import CPU
 
 FLOOR = 1e-6

@@ -1,11 +1,10 @@
 """SeqLip of a whole chain: a product over its layers of slopes, each an inner problem between two
 cut layers."""
 
-import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from autolip.budget import UNLIMITED, Budget
 from autolip.errors import Refusal
 from autolip.graph.chains import Stretch
 from autolip.methods.seqlip.blocks import block_norm, truncated_bound
@@ -31,7 +30,7 @@ class ChainBound:
 
 @dataclass
 class Chain:
-    """One chain being bounded, layer by layer; `until` is when the work should end.
+    """One chain being bounded, layer by layer, within a budget.
 
     Each layer of slopes gets an equal part of the time that is left.  Layers that are not cut by
     then are bounded by their norms.
@@ -40,7 +39,7 @@ class Chain:
     splitter: Splitter
     inner: Inner
     effort: Effort
-    until: float | None = None
+    budget: Budget = UNLIMITED
     combine: Combine = truncated_bound
     complete: bool = True
     remarks: list[str] = field(default_factory=list)
@@ -75,16 +74,11 @@ class Chain:
     def _cut(self, block: Operator, following: int) -> Split | Refusal:
         if following == 0:
             return self.splitter.last(block)
-        return self.splitter.middle(block, self._seconds / (2 * (following + 1)))
-
-    @property
-    def _seconds(self) -> float:
-        """What is left of the time."""
-        return math.inf if self.until is None else self.until - time.monotonic()
+        return self.splitter.middle(block, self.budget.left / (2 * (following + 1)))
 
     @property
     def expired(self) -> bool:
-        return self._seconds <= 0
+        return self.budget.expired
 
     def _between(
         self, left: Factor, slopes: Between, right: Factor, remaining: int
@@ -107,9 +101,7 @@ class Chain:
         return estimated(found.value, below, above, slope)
 
     def _share(self, remaining: int) -> Effort:
-        if self.until is None:
-            return self.effort
-        return replace(self.effort, deadline=time.monotonic() + self._seconds / remaining)
+        return replace(self.effort, budget=self.budget.within(1 / remaining))
 
 
 def times(a: Upper | Estimate, b: Upper | Estimate) -> Upper | Estimate:

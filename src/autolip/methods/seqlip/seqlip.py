@@ -1,11 +1,11 @@
 """SeqLip and Theorem 3 as methods: bounds and estimates for the sequential stretches of a
 network."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from autolip.budget import Budget
 from autolip.errors import InputError, Refusal
 from autolip.graph.chains import Stretch, parted, stretches
 from autolip.graph.views import SlopeGraph, Vertex
@@ -69,19 +69,18 @@ class SeqLip(Method):
         return unchained(problem)
 
     def bound(self, problem: Problem) -> Bound | Refusal:
-        until = _until(self.seconds, problem)
-        splitter = Splitter(
-            self.rank, self.residual, replace(problem.options, deadline=until), problem.norm
-        )
-        effort = Effort(self.nodes, self.restarts, None, problem.options.search_seed)
+        budget = problem.budget.at_most(self.seconds)
+        options = replace(problem.options, budget=budget)
+        splitter = Splitter(self.rank, self.residual, options, problem.norm)
+        effort = Effort(self.nodes, self.restarts, seed=problem.options.search_seed)
 
         def chained(stretch: Stretch) -> ChainBound | Refusal:
             known = (
                 None
                 if self.inner == "greedy" or not self.residual
-                else closed_form(problem, stretch, until)
+                else closed_form(problem, stretch, budget)
             )
-            bound = Chain(splitter, INNER[self.inner], effort, until).bound(stretch)
+            bound = Chain(splitter, INNER[self.inner], effort, budget).bound(stretch)
             return bound if known is None else better(bound, known)
 
         bound = glued(problem, chained)
@@ -115,14 +114,14 @@ class Theorem3(Method):
         return unchained(problem)
 
     def bound(self, problem: Problem) -> Bound | Refusal:
-        until = _until(self.seconds, problem)
-        return glued(problem, lambda stretch: closed_form(problem, stretch, until))
+        budget = problem.budget.at_most(self.seconds)
+        return glued(problem, lambda stretch: closed_form(problem, stretch, budget))
 
 
-def closed_form(problem: Problem, stretch: Stretch, until: float | None) -> ChainBound | Refusal:
-    """Theorem 3 for one stretch; norms only of the layers that are left at `until`."""
-    splitter = Splitter(1, True, replace(problem.options, deadline=until), problem.norm)
-    return Chain(splitter, INNER["relaxed"], Effort(), until, frobenius_bound).bound(stretch)
+def closed_form(problem: Problem, stretch: Stretch, budget: Budget) -> ChainBound | Refusal:
+    """Theorem 3 for one stretch; norms only of the layers that are left when the budget ends."""
+    splitter = Splitter(1, True, replace(problem.options, budget=budget), problem.norm)
+    return Chain(splitter, INNER["relaxed"], Effort(), budget, frobenius_bound).bound(stretch)
 
 
 def better(bound: ChainBound | Refusal, known: ChainBound | Refusal) -> ChainBound | Refusal:
@@ -170,12 +169,6 @@ def glued(problem: Problem, chained: Callable[[Stretch], ChainBound | Refusal]) 
         return walked
     value = estimated_walk(problem, graph, estimates) if estimates else walked.value
     return Bound(value, walked.contributions, (*walked.notes, *notes), walked.complete and complete)
-
-
-def _until(seconds: float | None, problem: Problem) -> float | None:
-    """The earlier of the method's own and the problem's moment to stop."""
-    moments = [problem.options.deadline, None if seconds is None else time.monotonic() + seconds]
-    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def _breaks(fused: SlopeGraph) -> str:

@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autolip.budget import DECOMPOSING
 from autolip.errors import Refusal
 from autolip.intervals import TINY, UNIT, gamma
 from autolip.methods.layerwise.ellipsoids import Layer
@@ -54,9 +55,6 @@ what they miss."""
 
 SMALL = 128
 """Smaller side below which a singular value decomposition costs nothing."""
-
-RATE = 1e10
-"""Multiply-adds a second, for forecasts."""
 
 FEW = 16
 """Singular directions of larger layers for which a Krylov method takes fewer products than a
@@ -119,7 +117,7 @@ class Splitter:
         """A layer between slopes; fewer directions where all of them are not had in `seconds`."""
         size = min(layer.in_size, layer.out_size)
         work = size * (3 * layer.in_size * layer.out_size + 8 * size**2)
-        feasible = _fits(layer) and work / RATE <= seconds
+        feasible = _fits(layer) and work / DECOMPOSING <= seconds
         rank = self._rank(layer, whole=feasible) or size
         matrix = self._matrix(layer)
         found = self._top(layer if matrix is None else Dense(matrix.weight), min(rank + 1, size))

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autolip.budget import charge
 from autolip.errors import Refusal
 from autolip.intervals import UNIT, gamma
 from autolip.operators.convolution import Convolution
@@ -36,7 +37,7 @@ from autolip.operators.norms.rounding import (
     scaled,
     upper_norm,
 )
-from autolip.operators.operator import Adjoint, Operator, charge, largest
+from autolip.operators.operator import Adjoint, Operator, largest
 from autolip.operators.traced import Traced
 from autolip.values import Upper
 
@@ -78,7 +79,7 @@ def finite(operator: Operator, options: NormOptions) -> Upper | Refusal:
     for rows in rounded_rows(tall):
         if isinstance(rows, Refusal):
             return rows
-        if options.expired and start + len(rows.value) < small:
+        if options.budget.expired and start + len(rows.value) < small:
             return Refusal("no time left to form the matrix")
         matrix[start : start + len(rows.value)] = rows.value
         start += len(rows.value)

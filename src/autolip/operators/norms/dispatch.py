@@ -23,10 +23,10 @@ def operator_norm(
 ) -> Upper | Refusal:
     """Upper bound on ||A||_{p -> q} = max ||A x||_q over ||x||_p <= 1.
 
-    Cheap engines always run; the others until `options.deadline`, exact ones first, unless an exact
-    engine has answered, or the norm is known from below to within the tolerance of what is proved.
-    Randomised engines run last, and replace a proved bound only if theirs is smaller by four
-    tolerances.  Refused, with every engine's reason, if none gives a number.
+    Cheap engines always run; the others until the budget has expired, exact ones first, unless an
+    exact engine has answered, or the norm is known from below to within the tolerance of what is
+    proved.  Randomised engines run last, and replace a proved bound only if theirs is smaller by
+    four tolerances.  Refused, with every engine's reason, if none gives a number.
     """
     core, p, q = normal_form(operator, p, q)
     if not core.in_size or not core.out_size:
@@ -78,7 +78,7 @@ class _Search:
 
         A convolution's symbol costs less than the passes over its image that would tell.
         """
-        if self.options.expired:
+        if self.options.budget.expired:
             self.reasons.append(f"{chosen.name}: no time left")
             return False
         if chosen.exact and min(self.core.in_size, self.core.out_size) <= SMALL:

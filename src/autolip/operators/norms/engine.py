@@ -6,20 +6,15 @@ and are never dispatched to.
 """
 
 import math
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from autolip.budget import UNLIMITED, Budget, metered, stopwatch
 from autolip.errors import AutolipError, Refusal
 from autolip.norms import Norm
 from autolip.operators.algebra import without_isometries
-from autolip.operators.clock import WALL, Clock
-from autolip.operators.operator import Adjoint, Operator, metered
+from autolip.operators.operator import Adjoint, Operator
 from autolip.values import Upper, round_up
-
-CHEAP, ABOVE = 0.3, 0.6
-"""Until which part of a time budget methods that cost little may work, and until which the last of
-those that bound from above, where a lower bound is searched for as well."""
 
 
 @dataclass(frozen=True)
@@ -30,46 +25,26 @@ class NormOptions:
     Without a seed the random vectors of a bound come from the system's randomness, which nobody can
     foresee; with one they can be repeated, and a network made for that very seed may escape the
     probability. `finite_size` is the smaller matrix side up to which an operator may be
-    materialised; `deadline` is a moment of `clock` after which only the cheapest engines run;
-    `proved_only` leaves the randomised engines out.  `known` is a bound that is already proved: an
-    engine may give up once it cannot beat it.  `enough` is one that would do: an engine may stop
-    where its own is not above it.
+    materialised; once the `budget` has expired only the cheapest engines run; `proved_only` leaves
+    the randomised engines out.  `known` is a bound that is already proved: an engine may give up
+    once it cannot beat it.  `enough` is one that would do: an engine may stop where its own is not
+    above it.
     """
 
     delta: float = 1e-9
     tolerance: float = 1e-3
     seed: int | None = None
     finite_size: int = 2048
-    deadline: float | None = None
+    budget: Budget = UNLIMITED
     proved_only: bool = False
     known: float = math.inf
     enough: float = 0.0
-    clock: Clock = WALL
-    began: float | None = None
-    """The moment when a time budget began."""
 
     @property
     def search_seed(self) -> int:
         """The seed of searches, whose results are proved afterwards, or prove nothing: the same in
         every process."""
         return self.seed or 0
-
-    @property
-    def expired(self) -> bool:
-        return self.left < 0
-
-    @property
-    def left(self) -> float:
-        """Seconds until the deadline."""
-        return math.inf if self.deadline is None else self.deadline - self.clock.now()
-
-    def within(self, part: float) -> "NormOptions":
-        """The same, with this part of the time that is left."""
-        return (
-            self
-            if self.deadline is None
-            else replace(self, deadline=self.clock.now() + part * self.left)
-        )
 
 
 EngineFunction = Callable[[Operator, NormOptions], Upper | Refusal]
@@ -166,7 +141,7 @@ def candidates(operator: Operator, p: Norm, q: Norm, options: NormOptions) -> It
     """Every engine that takes this operator, run."""
     core, p, q = normal_form(operator, p, q)
     for chosen in eligible(core, p, q, options):
-        started = time.perf_counter()
+        elapsed = stopwatch()
         with metered() as meter:
             bound = chosen.function(core, options)
-        yield Candidate(chosen.name, bound, time.perf_counter() - started, meter.work)
+        yield Candidate(chosen.name, bound, elapsed(), meter.work)

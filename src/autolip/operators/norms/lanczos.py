@@ -79,7 +79,8 @@ def lanczos(operator: Operator, options: NormOptions) -> Upper | Refusal:
     top, each = 0.0, replace(options, delta=options.delta ** (1 / runs))
     for run in range(runs):
         start = _random_start(side.in_size, options.seed, run)
-        square = _run(gram, start, epsilon, each.within(1 / (runs - run)))
+        shared = replace(each, budget=options.budget.within(1 / (runs - run)))
+        square = _run(gram, start, epsilon, shared)
         if isinstance(square, Refusal):
             return square
         if not square > 0:
@@ -229,7 +230,7 @@ def _run(gram: _Gram, start: Tensor, epsilon: float, options: NormOptions) -> fl
     """At least ||s A||_2^2, unless |<start, u>| < epsilon."""
     capacity = min(len(start), _steps(len(start), options))
     space, rounding, square, due = Krylov(gram, start, capacity), 0.0, math.inf, 1
-    while len(space) < capacity and not space.exhausted and not options.expired:
+    while len(space) < capacity and not space.exhausted and not options.budget.expired:
         if len(space) in (0, 8, 64):
             rounding = max(rounding, SAFETY * gram.rounding(space.vector))
         space.step()

@@ -6,17 +6,14 @@ Numerical Mathematics 46 (2006), Theorem 2.3.  Subtracting a little more than th
 first proves the matrix itself definite.
 """
 
-import time
-from functools import cache
-
 import numpy as np
 import torch
 from jaxtyping import Bool, Complex, Float
 from scipy.linalg.lapack import dpotrf
 from torch import Tensor
 
+from autolip.budget import charge
 from autolip.intervals import UNIT, gamma
-from autolip.operators.operator import charge
 
 LOST = 2.0**-500
 """More than what underflows in one entry scaled to about 1: the scale of a row is below 2^538."""
@@ -66,27 +63,6 @@ def shift_of(diagonal: Float[Tensor, " n"], slack: float) -> float:
     share = gamma(2 * order + 4) / (1 - gamma(2 * order + 4))
     trace, top = diagonal.abs().sum().item(), diagonal.abs().max().item() if order else 0.0
     return slack + share * trace + 4 * UNIT * max(top, 1.0)
-
-
-@cache
-def factorisation_rate(order: int = 768, times: int = 4) -> float:
-    """Floating-point operations per second of a factorisation on this machine: the best of a few
-    (some 50 ms)."""
-    seconds = []
-    for _ in range(times):
-        started = time.perf_counter()
-        lower_factor(torch.eye(order, dtype=torch.float64))
-        seconds.append(time.perf_counter() - started)
-    return order**3 / 3 / min(seconds)
-
-
-REFERENCE = 2e10
-"""The same on the machine of reference."""
-
-
-def reference_seconds(seconds: float) -> float:
-    """What the machine of reference does in that time of this one."""
-    return seconds * factorisation_rate() / REFERENCE
 
 
 def lower_factor(matrix: Float[Tensor, "n n"]) -> Float[Tensor, "n n"] | None:

@@ -9,6 +9,7 @@ from fractions import Fraction
 import pytest
 import torch
 
+from autolip.budget import SPENT, Budget
 from autolip.errors import InputError
 from autolip.methods.seqlip import enumerate_patterns, maximise_exact, maximise_greedy, relax
 from autolip.methods.seqlip.inner import exact as inner_exact
@@ -83,14 +84,14 @@ def test_no_reduction_leaves_the_matrices_alone(pair_of):
     assert core.a is pair.a and core.b is pair.b and core.upward(1.25) == 1.25
 
 
-@pytest.mark.parametrize("budget", [{"nodes": 1}, {"nodes": 9, "batch": 2}, {"deadline": 0.0}])
-def test_stopped_early_the_bound_is_proved_all_the_same(pair_of, budget):
+@pytest.mark.parametrize("limit", [{"nodes": 1}, {"nodes": 9, "batch": 2}, {"budget": SPENT}])
+def test_stopped_early_the_bound_is_proved_all_the_same(pair_of, limit):
     inner = pair_of(10, 10, 10, 11)
     reference, _ = enumerate_patterns(*inner.parts())
     hard = inner.a, inner.b, inner.lo - 1, inner.hi
     hard_reference, _ = enumerate_patterns(*hard)
     for parts, value in ((inner.parts(), reference.value), (hard, hard_reference.value)):
-        outcome = maximise_exact(*parts, **budget)
+        outcome = maximise_exact(*parts, **limit)
         assert outcome.attained <= value * (1 + 1e-12) and value <= outcome.upper.value < math.inf
         assert outcome.finished == (outcome.upper.value <= outcome.attained * (1 + 1.1e-9))
 
@@ -98,7 +99,7 @@ def test_stopped_early_the_bound_is_proved_all_the_same(pair_of, budget):
 def test_a_budget_does_stop(pair_of):
     inner = pair_of(60, 60, 60, 1)
     started = time.monotonic()
-    outcome = maximise_exact(*inner.parts(), deadline=started + 0.5)
+    outcome = maximise_exact(*inner.parts(), budget=Budget.of(0.5))
     assert time.monotonic() - started < 10
     assert not outcome.finished
     assert outcome.attained < outcome.upper.value < 1.03 * outcome.attained

@@ -1,9 +1,8 @@
 """SeqLip's inner problem by LipSDP: between the exact maximum and the product of norms."""
 
-import time
-
 import pytest
 
+from autolip.budget import Budget
 from autolip.methods.seqlip import enumerate_patterns, relax
 from autolip.methods.seqlip.inner.relaxed import product_bound
 from autolip.methods.seqlip.inner.treatments import INNER, Effort
@@ -11,7 +10,7 @@ from autolip.values import Certainty, Upper
 
 
 def test_between_the_exact_maximum_and_the_product(inner):
-    found = INNER["sdp"](*inner.parts(), Effort(deadline=time.monotonic() + 1))
+    found = INNER["sdp"](*inner.parts(), Effort(budget=Budget.of(1)))
     reference, _ = enumerate_patterns(*inner.parts())
     assert isinstance(found.value, Upper) and found.value.certainty is Certainty.PROVED
     assert reference.value * (1 - 1e-12) <= found.value.value <= product_bound(*inner.parts()).value

@@ -14,13 +14,13 @@ soundness.
 import heapq
 import itertools
 import math
-import time
 from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from autolip.budget import UNLIMITED, Budget
 from autolip.errors import InputError
 from autolip.methods.seqlip.inner.greedy import climb, maximise_greedy, starts
 from autolip.methods.seqlip.inner.interior_point import Boxes, Goal, minimise
@@ -61,16 +61,16 @@ def maximise_exact(
     hi: Float[Tensor, " n"],
     *,
     nodes: int = 1_000_000,
-    deadline: float | None = None,
+    budget: Budget = UNLIMITED,
     tolerance: float = 1e-9,
     seed: int = 0,
     batch: int = 32,
 ) -> ExactOutcome:
     """Proved bracket on max || A diag(s) B ||_2 over lo <= s <= hi, closed to a relative tolerance.
 
-    Stops after about `nodes` boxes or at the `time.monotonic()` moment `deadline`; the upper bound
-    is proved all the same.  Pairs wider than WIDEST are not split: the bracket is that of `relax`
-    and `maximise_greedy`. Raises InputError where the arguments make no problem.
+    Stops after about `nodes` boxes or when the budget has expired; the upper bound is proved all
+    the same.  Pairs wider than WIDEST are not split: the bracket is that of `relax` and
+    `maximise_greedy`. Raises InputError where the arguments make no problem.
     """
     if not 0 < tolerance < 1:
         raise InputError(
@@ -86,7 +86,8 @@ def maximise_exact(
     tree = _Tree(
         pair,
         core,
-        _Budget(nodes, math.inf if deadline is None else deadline),
+        nodes,
+        budget,
         tolerance,
         batch,
         seed,
@@ -112,22 +113,14 @@ def _unsplit(
     return ExactOutcome(upper, attained, pattern, 0, upper.value <= attained * (1 + tolerance))
 
 
-@dataclass(frozen=True)
-class _Budget:
-    nodes: int
-    deadline: float
-
-    def spent(self, count: int) -> bool:
-        return count >= self.nodes or time.monotonic() >= self.deadline
-
-
 @dataclass
 class _Tree:
     """The open nodes by falling bound, and the largest bound among the closed ones."""
 
     pair: Pair
     core: Core
-    budget: _Budget
+    nodes: int
+    budget: Budget
     tolerance: float
     batch: int
     seed: int
@@ -167,7 +160,7 @@ class _Tree:
             self.gram, self.pair, power_multipliers(self.gram, self.pair, steps=40)
         )
         self._bounded(root)
-        while self.heap and not self.budget.spent(self.count):
+        while self.heap and self.count < self.nodes and not self.budget.expired:
             parents = [heapq.heappop(self.heap)[2] for _ in range(min(self.batch, len(self.heap)))]
             self._bounded(_split(joined(parents)))
         return self.bound() <= self.attained * (1 + self.tolerance) + 2 * self.rounding
@@ -175,9 +168,7 @@ class _Tree:
     def _bounded(self, boxes: Boxes) -> None:
         """Bound new boxes; keep those that may hold more than what is attained."""
         floor = max(1e-11, 4 * self.rounding / max(self.attained, 1e-300))
-        boxes = minimise(
-            self.gram, boxes, Goal(self.target, floor=floor, deadline=self.budget.deadline)
-        )
+        boxes = minimise(self.gram, boxes, Goal(self.target, floor=floor, budget=self.budget))
         self.count += len(boxes.beta)
         self._offer_rounded(boxes)
         decided = ~boxes.free().any(1) | (boxes.bound <= self.target)

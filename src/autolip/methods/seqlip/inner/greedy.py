@@ -11,13 +11,13 @@ of every single flip (see secular) tells the norm after it, and the best is made
 update.
 """
 
-import time
 from collections.abc import Iterator
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from autolip.budget import UNLIMITED, Budget
 from autolip.errors import InputError
 from autolip.methods.seqlip.inner.flip_gain import CHUNK, best_flip, helpful_flips
 from autolip.methods.seqlip.inner.problem import balanced
@@ -41,14 +41,14 @@ def maximise_greedy(
     *,
     seed: int = 0,
     restarts: int = 8,
-    deadline: float | None = None,
+    budget: Budget = UNLIMITED,
 ) -> tuple[Estimate, Float[Tensor, " n"]]:
     """A local maximum of || A diag(s) B ||_2 over lo <= s <= hi, and the slopes that attain it.
 
     The best of `restarts` climbs, which start from all upper slopes, from the leading singular
     directions of the midpoint, and at random; the same seed gives the same answer, unless the
-    `time.monotonic()` moment `deadline` ends the search after fewer.  Raises InputError where the
-    arguments make no problem.  Memory: a copy of A and of B, and working arrays of 32 MiB.
+    budget ends the search after fewer.  Raises InputError where the arguments make no problem.
+    Memory: a copy of A and of B, and working arrays of 32 MiB.
     """
     if restarts < 1:
         raise InputError(f"greedy search needs a start: pass restarts >= 1, not {restarts}")
@@ -60,7 +60,7 @@ def maximise_greedy(
         high, norm = climb(core.a, core.b, pair.lo, pair.hi, start)
         if norm > value:
             best, value = high, norm
-        if deadline is not None and time.monotonic() >= deadline:
+        if budget.expired:
             break
     pattern[live] = torch.where(best, hi.to(torch.float64)[live], pattern[live])
     return Estimate(pair.downward(value)), pattern

@@ -24,7 +24,6 @@ multipliers).
 """
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Self
@@ -33,6 +32,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from autolip.budget import UNLIMITED, Budget
 from autolip.methods.seqlip.inner.multipliers import Gram, centred, factorised
 from autolip.methods.seqlip.inner.problem import UNDERFLOW
 
@@ -95,7 +95,7 @@ class Goal:
     gap: float = 0.25
     floor: float = 1e-11
     steps: int = 60
-    deadline: float = math.inf
+    budget: Budget = UNLIMITED
 
     def met(self, boxes: Boxes) -> Bool[Tensor, " k"]:
         excess = boxes.bound - boxes.dual
@@ -104,7 +104,7 @@ class Goal:
 
 
 def minimise(gram: Gram, boxes: Boxes, goal: Goal) -> Boxes:
-    """Steps on the multipliers of every box until its goal is met or the deadline passes; bounds
+    """Steps on the multipliers of every box until its goal is met or the budget has expired; bounds
     never grow."""
     boxes = boxes[torch.arange(len(boxes.beta))]
     active = torch.arange(len(boxes.beta))
@@ -114,7 +114,7 @@ def minimise(gram: Gram, boxes: Boxes, goal: Goal) -> Boxes:
         boxes.put(active, seen)
         more = ~goal.met(seen) & work.moved
         active, work = active[more], work[more]
-        if not len(active) or time.monotonic() >= goal.deadline:
+        if not len(active) or goal.budget.expired:
             break
     return boxes
 

@@ -10,13 +10,13 @@
 """
 
 import math
-import time
 from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autolip.budget import DECOMPOSING, UNLIMITED, Budget
 from autolip.intervals import UNIT, gamma
 from autolip.methods.seqlip.inner.greedy import product
 from autolip.methods.seqlip.inner.interior_point import Boxes, Goal, minimise
@@ -24,7 +24,6 @@ from autolip.methods.seqlip.inner.multipliers import Gram, centred
 from autolip.methods.seqlip.inner.problem import UNDERFLOW, Pair, balanced
 from autolip.methods.seqlip.inner.qr_core import condensed
 from autolip.methods.seqlip.theorem3 import greatest_alignment, norm_bound, theorem3_bound
-from autolip.methods.seqlip.truncation import RATE
 from autolip.operators.estimates.power import top_eigenvalue
 from autolip.values import INFINITE, Upper
 
@@ -57,10 +56,9 @@ def relaxed_until(
     b: Float[Tensor, "n q"],
     lo: Float[Tensor, " n"],
     hi: Float[Tensor, " n"],
-    deadline: float | None = None,
+    budget: Budget = UNLIMITED,
 ) -> tuple[Upper, bool]:
-    """The least of the bounds but the first that are had until a `time.monotonic()` moment, and
-    whether all were."""
+    """The least of the bounds but the first that are had within a budget, and whether all were."""
     pair, _ = balanced(a, b, lo, hi)
     if not pair.width:
         return Upper(0.0), True
@@ -70,7 +68,7 @@ def relaxed_until(
         ), True
     best = INFINITE
     for seconds, bound in _stages(pair):
-        if deadline is not None and time.monotonic() + seconds > deadline:
+        if not budget.affords(seconds):
             return best, False
         best = Upper.least([best, *bound()])
     return best, True
@@ -82,13 +80,13 @@ def _stages(pair: Pair) -> Iterator[tuple[float, Callable[[], list[Upper]]]]:
     sides = len(pair.a) * p**2 + pair.b.shape[1] * q**2
     if max(p, q) <= _DECOMPOSED:
         yield (
-            2 * sides / RATE,
+            2 * sides / DECOMPOSING,
             lambda: [_raised(pair, theorem3_bound(pair.a, pair.b, pair.lo, pair.hi))],
         )
-    yield 2 * sides / RATE, lambda: [Upper(pair.upward(_midpoint(pair)))]
+    yield 2 * sides / DECOMPOSING, lambda: [Upper(pair.upward(_midpoint(pair)))]
     if p + q <= _FACTORISED:
         yield (
-            (2 * sides + 2 * n * (p + q) ** 2 + 2 * (p + q) ** 3) / RATE,
+            (2 * sides + 2 * n * (p + q) ** 2 + 2 * (p + q) ** 3) / DECOMPOSING,
             lambda: _by_multipliers(pair),
         )
 

@@ -1,11 +1,10 @@
 """The inner problem by LipSDP: the network  B, slopes, A  of one layer of neurons, at any width."""
 
-import time
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autolip.budget import UNLIMITED, Budget
 from autolip.errors import Refusal
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import Edge, SlopeGraph, Vertex
@@ -20,7 +19,7 @@ from autolip.values import Upper
 
 TOLERANCE = 1e-3
 SECONDS = 5.0
-"""Where there is no deadline."""
+"""Where the time is not limited."""
 
 
 def layer_bound(
@@ -28,7 +27,7 @@ def layer_bound(
     b: Float[Tensor, "n q"],
     lo: Float[Tensor, " n"],
     hi: Float[Tensor, " n"],
-    deadline: float | None = None,
+    budget: Budget = UNLIMITED,
     seed: int = 0,
 ) -> Upper | Refusal:
     """Upper bound on max || A diag(s) B ||_2 over lo <= s <= hi: the least value for which LipSDP's
@@ -37,7 +36,7 @@ def layer_bound(
     constraints = constraints_of(graph)
     if isinstance(constraints, Refusal):
         return constraints
-    left = SECONDS if deadline is None else max(deadline - time.monotonic(), 0.0)
+    left = max(budget.left, 0.0) if budget.limited else SECONDS
     effort = Effort.within(left, TOLERANCE, None, 0.01, 5000)
     search = Search(
         graph, constraints, Norm.L2, Norm.L2, effort, NormOptions(seed=seed, proved_only=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from autolip.budget import UNLIMITED, Budget
 from autolip.methods.seqlip.inner.exact import maximise_exact
 from autolip.methods.seqlip.inner.greedy import maximise_greedy
 from autolip.methods.seqlip.inner.relaxed import NEWTON_ORDER, product_bound, relaxed_until
@@ -18,12 +19,11 @@ from autolip.values import Estimate, Upper
 
 @dataclass(frozen=True)
 class Effort:
-    """How hard to try: boxes of branch and bound, climbs of local search, a `time.monotonic()`
-    moment, the seed."""
+    """How hard to try: boxes of branch and bound, climbs of local search, time, the seed."""
 
     nodes: int = 1_000_000
     restarts: int = 8
-    deadline: float | None = None
+    budget: Budget = UNLIMITED
     seed: int = 0
 
 
@@ -42,9 +42,7 @@ Inner = Callable[[Tensor, Tensor, Tensor, Tensor, Effort], Maximum]
 
 
 def _exact(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maximum:
-    found = maximise_exact(
-        a, b, lo, hi, nodes=effort.nodes, deadline=effort.deadline, seed=effort.seed
-    )
+    found = maximise_exact(a, b, lo, hi, nodes=effort.nodes, budget=effort.budget, seed=effort.seed)
     if found.finished:
         return Maximum(found.upper)
     excess = found.upper.value / found.attained - 1 if found.attained else float("inf")
@@ -55,19 +53,19 @@ def _exact(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maxi
 
 
 def _relaxed(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maximum:
-    value, complete = relaxed_until(a, b, lo, hi, effort.deadline)
+    value, complete = relaxed_until(a, b, lo, hi, effort.budget)
     return Maximum(value, complete)
 
 
 def _greedy(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maximum:
-    restarts, deadline = effort.restarts, effort.deadline
-    value, _ = maximise_greedy(a, b, lo, hi, seed=effort.seed, restarts=restarts, deadline=deadline)
+    restarts, budget = effort.restarts, effort.budget
+    value, _ = maximise_greedy(a, b, lo, hi, seed=effort.seed, restarts=restarts, budget=budget)
     return Maximum(value)
 
 
 def _sdp(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maximum:
     found, product = (
-        layer_bound(a, b, lo, hi, effort.deadline, effort.seed),
+        layer_bound(a, b, lo, hi, effort.budget, effort.seed),
         product_bound(a, b, lo, hi),
     )
     if isinstance(found, Upper):

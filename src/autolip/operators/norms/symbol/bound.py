@@ -81,7 +81,7 @@ def norm_of_symbol(gram: SymbolGram, cells: Cells | None, options: NormOptions) 
     while len(left := left[~settled(gram, left, t)]):
         higher = _largest_seen(gram, left, search) * (1 + slack)
         stuck, t = higher <= t * (1 + slack / 4), max(t, higher)
-        if options.expired and left.reach(gram.degrees) < 0.5:
+        if options.budget.expired and left.reach(gram.degrees) < 0.5:
             t *= HURRY
         elif stuck:
             left = left.split()
