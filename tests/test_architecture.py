@@ -11,6 +11,7 @@ from tests.house import MEASURES, SOURCE, Measure, circles, imported, name_of, r
 LAYERS = [
     ["errors"],
     ["arguments", "files"],
+    ["registry"],
     ["values"],
     ["budget"],
     ["norms"],

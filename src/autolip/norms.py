@@ -1,7 +1,9 @@
 """The vector norms l1, l2 and linf."""
 
+import itertools
 import math
 import re
+from collections.abc import Set
 from enum import Enum
 from typing import Any
 
@@ -42,6 +44,23 @@ class Norm(Enum):
             return Upper(1.0)
         power = float(size) if exponent == 1 else math.sqrt(size)
         return Upper(power if power == int(power) else round_up(power))
+
+
+Pair = tuple[Norm, Norm]
+"""Of the input and of the output."""
+
+EVERY_PAIR: frozenset[Pair] = frozenset(itertools.product(Norm, Norm))
+L2_TO_L2: frozenset[Pair] = frozenset({(Norm.L2, Norm.L2)})
+
+
+def described(pairs: Set[Pair]) -> str:
+    """The pairs in words: "l2 -> l2", or "l2 -> any, linf -> l1"."""
+    said = []
+    for p in Norm:
+        targets = [q for q in Norm if (p, q) in pairs]
+        named = ["any"] if len(targets) == len(Norm) else [q.value for q in targets]
+        said += [f"{p.value} -> {target}" for target in named]
+    return ", ".join(said)
 
 
 NAMES = {

@@ -33,5 +33,8 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 
 
 def test_a_name_is_given_once() -> None:
-    with pytest.raises(AutolipError, match="two lower-bound searches are called ascent"):
+    with pytest.raises(
+        AutolipError,
+        match=r"the lower-bound search ascent is there already, autolip\.lower\.ascent",
+    ):
         lower_method(Ascent)

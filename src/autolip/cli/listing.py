@@ -31,13 +31,17 @@ def methods() -> None:
     from autolip.estimate import DEFAULT_LOWER
     from autolip.lower import LOWER_METHODS
     from autolip.methods import AUTO, METHODS
+    from autolip.methods.method import only
+    from autolip.norms import EVERY_PAIR
 
     click.echo("upper bounds (--method)\n")
     for name, make in sorted(METHODS.items()):
-        click.echo(_entry(name, make(), "accepts", name in AUTO))
+        norms = make().norms
+        bounds = [] if norms == EVERY_PAIR else [f"Bounds {only(norms)}."]
+        click.echo(_entry(name, make(), "_accepts", name in AUTO, bounds))
     click.echo("lower bounds, attained by a pair of inputs (--lower)\n")
     for name, search in sorted(LOWER_METHODS.items()):
-        click.echo(_entry(name, search(), "search", name in DEFAULT_LOWER))
+        click.echo(_entry(name, search(), "search", name in DEFAULT_LOWER, []))
 
 
 def shipped_networks() -> str:
@@ -51,15 +55,15 @@ def shipped_networks() -> str:
     return aligned(Sheet("", ("network", "what", "weights", "accuracy"), rows, left=2))
 
 
-def _entry(name: str, method: Any, refusing: str, default: bool) -> str:
-    """A method in a few lines: claim, source, what the docstring of `refusing` says it refuses, its
-    name in Python."""
+def _entry(name: str, method: Any, refusing: str, default: bool, bounds: list[str]) -> str:
+    """A method in a few lines: claim, norms, what the docstring of `refusing` says it refuses,
+    source, its name in Python."""
     from autolip.rules.rule import first_paragraph
 
     claim = first_paragraph(type(method))
     told = first_paragraph(getattr(type(method), refusing))
     refuses = [told] if told.startswith("Refuses") else []
-    lines = [claim, *refuses, f"Source: {method.source}", f"Python: {method!r}"]
+    lines = [claim, *bounds, *refuses, f"Source: {method.source}", f"Python: {method!r}"]
     width = min(100, shutil.get_terminal_size().columns) - 4
     body = "\n".join("\n".join(wrap(line, width, subsequent_indent="  ")) for line in lines)
     return f"  {name}{' (default)' if default else ''}\n{indent(body, '    ')}\n"

@@ -7,6 +7,9 @@ from autolip.lower.problem import LowerProblem
 from autolip.lower.sampling import Dataset, Grid, Random
 from autolip.lower.simplex import BasinHopping, NelderMead
 from autolip.lower.witness import Witness
+from autolip.registry import discover
+
+discover(__name__)
 
 __all__ = [
     "LOWER_METHODS",

@@ -4,9 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
-from autolip.arguments import unknown
-from autolip.errors import AutolipError, Refusal
+from autolip.errors import Refusal
 from autolip.lower.problem import LowerProblem
+from autolip.registry import Registry, require_options
 from autolip.values import Lower
 
 
@@ -29,20 +29,17 @@ class LowerMethod(ABC):
         """The search itself, on a region that is more than a point."""
 
 
-LOWER_METHODS: dict[str, Callable[[], LowerMethod]] = {}
+LOWER_METHODS: Registry[str, Callable[[], LowerMethod]] = Registry("lower-bound search")
 
 
 def lower_method(cls: type[LowerMethod]) -> type[LowerMethod]:
     """Register a search under its name."""
-    if cls.name in LOWER_METHODS:
-        raise AutolipError(f"two lower-bound searches are called {cls.name}: rename one")
-    LOWER_METHODS[cls.name] = cls
+    require_options("lower-bound search", cls, {})
+    LOWER_METHODS.enter(cls.name, cls, cls)
     return cls
 
 
 def lower_named(name: str) -> LowerMethod:
     """The search registered under a name, with its default options; InputError lists the names
     otherwise."""
-    if name not in LOWER_METHODS:
-        raise unknown("lower-bound search", name, LOWER_METHODS)
-    return LOWER_METHODS[name]()
+    return LOWER_METHODS.named(name)()

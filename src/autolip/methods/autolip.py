@@ -36,6 +36,7 @@ class AutoLip(Method):
     fuse: bool = True
 
     name: ClassVar[str] = "autolip"
+    automatic: ClassVar[float] = 10
     source: ClassVar[str] = "Virmaux and Scaman, NeurIPS 2018, Algorithm 1"
 
     def bound(self, problem: Problem) -> Bound | Refusal:

@@ -7,7 +7,7 @@ from typing import ClassVar
 from autolip.errors import Refusal
 from autolip.methods.autolip import walk
 from autolip.methods.method import Bound, Method, Problem, method
-from autolip.norms import Norm
+from autolip.norms import L2_TO_L2, Norm, Pair
 from autolip.operators.algebra import without_isometries
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.norms.entry_sums import frobenius
@@ -28,13 +28,8 @@ class Frobenius(Method):
     """
 
     name: ClassVar[str] = "frobenius"
+    norms: ClassVar[frozenset[Pair]] = L2_TO_L2
     source: ClassVar[str] = "Virmaux and Scaman, NeurIPS 2018, section 6"
-
-    def accepts(self, problem: Problem) -> Refusal | None:
-        """Refuses norms other than l2 at input and output."""
-        if (problem.p, problem.q) != (Norm.L2, Norm.L2):
-            return Refusal("bounds the l2 -> l2 constant only")
-        return None
 
     def bound(self, problem: Problem) -> Bound | Refusal:
         edges = (edge.slope for vertex in problem.fused for edge in vertex.edges)

@@ -3,23 +3,23 @@ refuses."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
-from autolip.arguments import unknown
 from autolip.budget import Budget
 from autolip.certificates import Proof
 from autolip.errors import AutolipError, Refusal, attempted
 from autolip.graph.graph import Graph, Place
 from autolip.graph.views import SlopeGraph, fused, separated
-from autolip.norms import Norm
+from autolip.norms import EVERY_PAIR, Norm, Pair, described
 from autolip.operators.algebra import Zero
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.incidence import Incidence
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.operator import Operator
 from autolip.regions import Region
+from autolip.registry import Registry, home_of, require_options
 from autolip.rules import slopes_on
 from autolip.rules.lowering import lowered
 from autolip.slopes import Exact
@@ -154,12 +154,27 @@ class Method(ABC):
     name: ClassVar[str]
     source: ClassVar[str]
     """Authors, year, result number."""
+    norms: ClassVar[frozenset[Pair]] = EVERY_PAIR
+    """The norms, of input and output, that it answers for."""
+    automatic: ClassVar[float | None] = None
+    """Where it comes among the methods of "auto", cheapest first; None: not among them."""
     lasting: ClassVar[bool] = False
     """Whether it goes on improving its bound for as long as there is time."""
 
+    @final
     def accepts(self, problem: Problem) -> Refusal | None:
-        """None, or why this method says nothing about this problem."""
+        """None, or why this method says nothing about this problem: its norms, or `_accepts`."""
+        if (problem.p, problem.q) not in self.norms:
+            return Refusal(f"bounds {only(self.norms)}")
+        return self._accepts(problem)
+
+    def _accepts(self, problem: Problem) -> Refusal | None:
+        """None, or why this method says nothing about this problem in norms that it knows."""
         return None
+
+    def is_automatic(self, p: Norm, q: Norm) -> bool:
+        """Whether "auto" asks it, for these norms."""
+        return self.automatic is not None
 
     @property
     def title(self) -> str:
@@ -186,19 +201,27 @@ class Method(ABC):
         return attempted(lambda: self.accepts(problem) or self.bound(problem))
 
 
-METHODS: dict[str, Callable[[], Method]] = {}
+def only(norms: frozenset[Pair]) -> str:
+    """Which constants a method bounds that does not answer for all norms."""
+    if 2 * len(norms) > len(EVERY_PAIR):
+        return f"every constant but {described(EVERY_PAIR - norms)}"
+    return f"the {described(norms)} constant only"
+
+
+METHODS: Registry[str, Callable[[], Method]] = Registry("method")
 
 
 def method(name: str, **options: Any) -> Callable[[type[Method]], type[Method]]:
     """Register a method under a name, with these options; one class may have several names."""
 
     def register(cls: type[Method]) -> type[Method]:
-        if name in METHODS:
-            raise AutolipError(f"two methods are called {name}: rename one")
-        unknown = set(options) - {f.name for f in fields(cls)}  # type: ignore[arg-type]
-        if unknown:
-            raise AutolipError(f"method {name} has no option {', '.join(sorted(unknown))}")
-        METHODS[name] = lambda: cls(**options)
+        require_options("method", cls, options)
+        if cls.accepts is not Method.accepts:
+            raise AutolipError(
+                f"the method {home_of(cls)} overrides `accepts`, which sees to its norms: "
+                "write `_accepts`"
+            )
+        METHODS.enter(name, lambda: cls(**options), cls)
         return cls
 
     return register
@@ -206,6 +229,11 @@ def method(name: str, **options: Any) -> Callable[[type[Method]], type[Method]]:
 
 def method_named(name: str) -> Method:
     """The method registered under a name; InputError lists the names otherwise."""
-    if name not in METHODS:
-        raise unknown("method", name, METHODS)
-    return METHODS[name]()
+    return METHODS.named(name)()
+
+
+def automatic_names() -> tuple[str, ...]:
+    """The names of the methods that "auto" runs, cheapest first."""
+    ranks = {name: make().automatic for name, make in METHODS.items() if make() == type(make())()}
+    members = [(rank, name) for name, rank in ranks.items() if rank is not None]
+    return tuple(name for _, name in sorted(members))

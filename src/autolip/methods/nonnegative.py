@@ -48,11 +48,12 @@ class Nonnegative(Method):
     """
 
     name: ClassVar[str] = "nonnegative"
+    automatic: ClassVar[float] = 20
     source: ClassVar[str] = (
         "Perron 1907, Frobenius 1912, Collatz 1942; for networks of one sign elementary"
     )
 
-    def accepts(self, problem: Problem) -> Refusal | None:
+    def _accepts(self, problem: Problem) -> Refusal | None:
         """Refuses maps of which only a gain is known (max-pool, softmax), and infinite slopes."""
         for vertex in problem.fused:
             for edge in vertex.edges:

@@ -54,6 +54,7 @@ class Rescaled(Method):
     passes: float = 40.0
 
     name: ClassVar[str] = "rescaled"
+    automatic: ClassVar[float] = 40
     source: ClassVar[str] = (
         "Kuang et al., arXiv 2603.28113 (2026); Stoer and Witzgall, Numer. Math. 4 (1962) for linf"
     )

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from autolip.errors import Refusal
 from autolip.methods.method import Bound, Method, Problem, method, method_named
-from autolip.norms import Norm
+from autolip.norms import EVERY_PAIR, L2_TO_L2, Norm, Pair
 from autolip.values import Upper
 
 
@@ -23,13 +23,13 @@ class ThroughL2(Method):
     """Methods that take seconds, for questions that they refuse themselves."""
 
     name: ClassVar[str] = "through-l2"
+    norms: ClassVar[frozenset[Pair]] = EVERY_PAIR - L2_TO_L2
+    automatic: ClassVar[float] = 60
     source: ClassVar[str] = "equivalence of norms"
 
-    def accepts(self, problem: Problem) -> Refusal | None:
-        """Refuses l2 at both input and output: there is nothing to gain."""
-        if problem.p is problem.q is Norm.L2:
-            return Refusal("input and output norms are l2 already")
-        return None
+    def is_automatic(self, p: Norm, q: Norm) -> bool:
+        """The way through l2 leads nowhere from l2 to l2."""
+        return (p, q) in self.norms
 
     def bound(self, problem: Problem) -> Bound | Refusal:
         inside = replace(problem, p=Norm.L2, q=Norm.L2)

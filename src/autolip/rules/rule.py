@@ -16,6 +16,7 @@ from torch import Tensor
 from autolip.errors import AutolipError, UnsupportedOperation
 from autolip.intervals import Interval
 from autolip.operators.operator import Operator
+from autolip.registry import Registry, require_docstring
 from autolip.slopes import Slope
 
 
@@ -188,7 +189,7 @@ class Rule:
         return tuple(outcome) if isinstance(outcome, Sequence) else (outcome,)
 
 
-RULES: dict[Callable[..., Any], Rule] = {}
+RULES: Registry[Callable[..., Any], Rule] = Registry("rule")
 
 
 def rule(target: Callable[..., Any], *examples: Example) -> Callable[[Function], Function]:
@@ -205,15 +206,12 @@ def rule(target: Callable[..., Any], *examples: Example) -> Callable[[Function],
 def add_rule(
     target: Callable[..., Any], function: RuleFunction, examples: tuple[Example, ...]
 ) -> None:
-    """Enter a rule into the table; a second rule for the same overload is an error, and so is one
-    without example."""
-    if target in RULES:
-        raise AutolipError(
-            f"two rules for {target}: {RULES[target].function.__module__} and {function.__module__}"
-        )
+    """Enter a rule into the table; one without docstring or example is an error."""
+    require_docstring("rule", function)
     if not examples:
         raise AutolipError(f"the rule for {target} has no example: give one, it is its test")
-    RULES[target] = Rule(target, function.__module__.rsplit(".", 1)[-1], function, examples)
+    group = function.__module__.rsplit(".", 1)[-1]
+    RULES.enter(target, Rule(target, group, function, examples), function)
 
 
 def require_constant(**arguments: object) -> None:

@@ -14,10 +14,14 @@ onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from onnx.reference import ReferenceEvaluator  # noqa: E402
 
-from autolip.capture.onnx.operators import OPERATORS, onnx_operator  # noqa: E402
+from autolip.capture.onnx.operators import (  # noqa: E402
+    OPERATORS,
+    find_operator,
+    onnx_operator,
+)
 from autolip.capture.onnx.reading import load_onnx  # noqa: E402
 from autolip.capture.onnx.translation import translate  # noqa: E402, F401 - it fills the table
-from autolip.errors import UnsupportedOperation  # noqa: E402
+from autolip.errors import AutolipError, UnsupportedOperation  # noqa: E402
 
 Array = np.ndarray
 ORT = "onnxruntime"
@@ -566,8 +570,8 @@ OLD = [Case(op, [], {}, 6) for op in ("Dropout", "LogSoftmax", "PRelu", "Softmax
 
 def test_every_entry_of_the_table_is_tested() -> None:
     tested = {(case.op, case.opset) for case in CASES + OLD} | {(op, 21) for op in LIMITED}
-    used = {(op, max(since for since in OPERATORS[op] if since <= opset)) for op, opset in tested}
-    assert used == {(op, since) for op in OPERATORS for since in OPERATORS[op]}
+    found = [find_operator(op, opset) for op, opset in tested]
+    assert {(entry.name, entry.since) for entry in found if entry is not None} == set(OPERATORS)
 
 
 REFUSED = [
@@ -606,5 +610,5 @@ def test_an_option_without_a_rule_is_refused(case: Case, tmp_path: Path) -> None
 
 
 def test_two_entries_for_one_opset_are_an_error() -> None:
-    with pytest.raises(ValueError, match="Relu has two entries"):
+    with pytest.raises(AutolipError, match="the ONNX operator Relu 1 is there already"):
         onnx_operator("Relu")(lambda x: x)

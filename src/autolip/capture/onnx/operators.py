@@ -24,6 +24,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from autolip.errors import UnsupportedOperation
+from autolip.registry import Registry
 
 Function = Callable[..., Tensor | tuple[Tensor, ...]]
 F = TypeVar("F", bound=Function)
@@ -64,17 +65,16 @@ class OnnxOperator:
         return {p.name for p in parameters if p.kind is not p.VAR_POSITIONAL} - {"outputs", "like"}
 
 
-OPERATORS: dict[str, dict[int, OnnxOperator]] = {}
+OPERATORS: Registry[tuple[str, int], OnnxOperator] = Registry("ONNX operator")
+"""By name and first opset."""
 
 
 def onnx_operator(name: str, since: int = 1) -> Callable[[F], F]:
     """Enters the decorated function into the table as operator `name` from opset `since` on."""
 
     def enter(function: F) -> F:
-        versions = OPERATORS.setdefault(name, {})
-        if since in versions:
-            raise ValueError(f"the ONNX operator {name} has two entries for opset {since}")
-        versions[since] = OnnxOperator(name, since, function, _kinds(function))
+        operator = OnnxOperator(name, since, function, _kinds(function))
+        OPERATORS.enter((name, since), operator, function)
         return function
 
     return enter
@@ -82,8 +82,9 @@ def onnx_operator(name: str, since: int = 1) -> Callable[[F], F]:
 
 def find_operator(name: str, opset: int) -> OnnxOperator | None:
     """The entry of `name` that holds in `opset`: the newest that is not newer than it."""
-    usable = [entry for since, entry in OPERATORS.get(name, {}).items() if since <= opset]
-    return max(usable, key=lambda entry: entry.since, default=None)
+    usable = ((name, since) for since in range(opset, 0, -1) if (name, since) in OPERATORS)
+    newest = next(usable, None)
+    return None if newest is None else OPERATORS[newest]
 
 
 def _kinds(function: Function) -> dict[str, Kind]:

@@ -25,18 +25,12 @@ from onnx import (
 from torch import Tensor
 
 from autolip.capture.checks import LARGEST
-from autolip.capture.onnx import (  # noqa: F401 - they fill the table of operators
-    layers,
-    normalisation,
-    pointwise,
-    recurrent,
-    reductions,
-    resize,
-    wiring,
-)
 from autolip.capture.onnx.graph import PLACE, OnnxGraph, OnnxNode, Step, Value
 from autolip.capture.onnx.operators import Kind, OnnxOperator, find_operator
 from autolip.errors import InputError, UnsupportedOperation
+from autolip.registry import discover
+
+discover("autolip.capture.onnx")  # the modules that fill the table of operators
 
 # Operators that look at nothing but the shape of their input.
 SHAPE_ONLY = frozenset({"Shape", "Size", "EyeLike"})

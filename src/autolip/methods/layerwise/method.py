@@ -23,7 +23,7 @@ from autolip.methods.layerwise.ellipsoids import (
 )
 from autolip.methods.layerwise.frequencies import torus_bound, torus_price
 from autolip.methods.method import Bound, Method, Problem, method
-from autolip.norms import Norm
+from autolip.norms import L2_TO_L2, Norm, Pair
 from autolip.operators.algebra import factors
 from autolip.operators.convolution import Convolution
 from autolip.operators.dense import Dense
@@ -65,15 +65,11 @@ class Layerwise(Method):
     closed_form: Literal["best", "norm", "rows", "diagonal", "correlations"] = "best"
 
     name: ClassVar[str] = "layerwise"
+    norms: ClassVar[frozenset[Pair]] = L2_TO_L2
+    automatic: ClassVar[float] = 30
     source: ClassVar[str] = (
         "Xu and Sivaranjani, NeurIPS 2024 (ECLipsE-Fast); Syed and Hu, arXiv 2503.14297"
     )
-
-    def accepts(self, problem: Problem) -> Refusal | None:
-        """Refuses norms other than l2 at input and output."""
-        if (problem.p, problem.q) != (Norm.L2, Norm.L2):
-            return Refusal("bounds the l2 -> l2 constant only")
-        return None
 
     def price(self, problem: Problem) -> float:
         """By the orders of the matrices that are factorised."""

@@ -55,6 +55,7 @@ class LipLT(Method):
     passes: float = 100.0
 
     name: ClassVar[str] = "liplt"
+    automatic: ClassVar[float] = 50
     source: ClassVar[str] = "Fazlyab, Entesari, Roy and Chellappa, NeurIPS 2023, Theorem 1"
 
     def bound(self, problem: Problem) -> Bound | Refusal:

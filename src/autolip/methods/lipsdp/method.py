@@ -22,7 +22,7 @@ from autolip.methods.lipsdp.quadratic_form import size_of
 from autolip.methods.lipsdp.rounds import Effort, Search
 from autolip.methods.lipsdp.statement import Constraint, constraint, nonlinear
 from autolip.methods.method import Bound, Method, Problem, method
-from autolip.norms import Norm
+from autolip.norms import EVERY_PAIR, Norm, Pair
 from autolip.operators.norms import NormOptions
 from autolip.outputs import readout
 from autolip.values import Upper
@@ -57,6 +57,10 @@ class LipSDP(Method):
     solver: str = "power"
 
     name: ClassVar[str] = "lipsdp"
+    norms: ClassVar[frozenset[Pair]] = frozenset(
+        pair for pair in EVERY_PAIR if pair[0] is not Norm.L1
+    )
+    automatic: ClassVar[float] = 70
     lasting: ClassVar[bool] = True
     source: ClassVar[str] = (
         "Fazlyab, Robey, Hassani, Morari and Pappas, NeurIPS 2019, LipSDP-Neuron"
@@ -66,16 +70,11 @@ class LipSDP(Method):
         if self.solver not in ("power", "cvxpy"):
             raise InputError(f"LipSDP has no solver {self.solver!r}: choose from cvxpy, power")
 
-    def accepts(self, problem: Problem) -> Refusal | None:
-        """Refuses norms that the relaxation does not speak of."""
-        scalar = problem.slopes.output_shape.numel() == 1
-        pairs = [(Norm.L2, Norm.L2), (Norm.LINF, Norm.L2), (Norm.LINF, Norm.L1)]
-        if scalar or problem.q is Norm.LINF:
-            pairs += [(Norm.L2, problem.q), (Norm.LINF, problem.q)]
-        if (problem.p, problem.q) not in pairs:
-            return Refusal(
-                "bounds l2 and linf inputs, with outputs in l2, in l1 (for linf), linf or scalar"
-            )
+    def _accepts(self, problem: Problem) -> Refusal | None:
+        """Refuses l2 -> l1, but for one output."""
+        several = problem.slopes.output_shape.numel() != 1
+        if several and (problem.p, problem.q) == (Norm.L2, Norm.L1):
+            return Refusal("bounds the l2 -> l1 constant of one output only")
         return None
 
     def bound(self, problem: Problem) -> Bound | Refusal:

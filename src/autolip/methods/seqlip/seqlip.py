@@ -17,7 +17,7 @@ from autolip.methods.seqlip.chain import Chain, ChainBound
 from autolip.methods.seqlip.estimated_walk import estimated_walk
 from autolip.methods.seqlip.inner.treatments import INNER, Effort
 from autolip.methods.seqlip.truncation import Splitter
-from autolip.norms import Norm
+from autolip.norms import L2_TO_L2, Norm, Pair
 from autolip.slopes import Between
 from autolip.values import Estimate, Upper
 
@@ -50,6 +50,7 @@ class SeqLip(Method):
     seconds: float | None = 30.0
 
     name: ClassVar[str] = "seqlip"
+    norms: ClassVar[frozenset[Pair]] = L2_TO_L2
     source: ClassVar[str] = (
         "Virmaux and Scaman, NeurIPS 2018, section 5; residuals and bounds for them: autolip"
     )
@@ -63,9 +64,8 @@ class SeqLip(Method):
         if self.rank is not None and self.rank < 1:
             raise InputError(f"SeqLip keeps at least one singular direction, not {self.rank}")
 
-    def accepts(self, problem: Problem) -> Refusal | None:
-        """Refuses norms other than l2 at input and output, and networks without two affine blocks
-        in sequence."""
+    def _accepts(self, problem: Problem) -> Refusal | None:
+        """Refuses networks without two affine blocks in sequence."""
         return unchained(problem)
 
     def bound(self, problem: Problem) -> Bound | Refusal:
@@ -106,11 +106,11 @@ class Theorem3(Method):
     seconds: float | None = None
 
     name: ClassVar[str] = "theorem3"
+    norms: ClassVar[frozenset[Pair]] = L2_TO_L2
     source: ClassVar[str] = "Virmaux and Scaman, NeurIPS 2018, Theorem 3"
 
-    def accepts(self, problem: Problem) -> Refusal | None:
-        """Refuses norms other than l2 at input and output, and networks without two affine blocks
-        in sequence."""
+    def _accepts(self, problem: Problem) -> Refusal | None:
+        """Refuses networks without two affine blocks in sequence."""
         return unchained(problem)
 
     def bound(self, problem: Problem) -> Bound | Refusal:
@@ -133,9 +133,7 @@ def better(bound: ChainBound | Refusal, known: ChainBound | Refusal) -> ChainBou
 
 
 def unchained(problem: Problem) -> Refusal | None:
-    """Why methods for chains in the l2 norm say nothing about a problem."""
-    if (problem.p, problem.q) != (Norm.L2, Norm.L2):
-        return Refusal("bounds the l2 -> l2 constant only")
+    """Why methods for chains say nothing about a problem."""
     if stretches(parted(problem.fused)):
         return None
     breaks = _breaks(problem.fused) or "it has one affine block"
