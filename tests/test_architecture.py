@@ -16,6 +16,7 @@ LAYERS = [
     ["budget"],
     ["norms"],
     ["intervals"],
+    ["rounded"],
     ["regions"],
     ["operators"],
     ["slopes"],

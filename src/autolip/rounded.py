@@ -1,0 +1,391 @@
+"""A tensor and a bound on its entrywise error: the one place of error analysis.
+
+An operation on doubles, rounded to nearest with gradual underflow, obeys
+
+    fl(x op y) = (x op y) (1 + d) + h,    |d| <= u = 2^-53,  |h| <= 2^-1075,  h = 0 for sums
+
+(N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 2.2), so that a sum of
+n products, added in any order, is off by at most
+
+    gamma_n |x|^T |y| + n 2^-1075,    gamma_n = n u / (1 - n u)
+
+(ibid., section 3.1; for the second term S. M. Rump, Verification methods, Acta Numerica 19, 2010,
+section 5).  Moduli stand for absolute values where numbers are complex.
+
+Errors are computed as well.  They are sums of products of numbers >= 0, so that what k operations
+made of them is at least (1 - u)^k of what is meant: `raised` multiplies by more than (1 - u)^-k.
+"""
+
+import functools
+import math
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy import sparse
+from torch import Tensor
+
+from autolip.intervals import UNIT, Interval, gamma
+from autolip.norms import Norm
+from autolip.values import Upper
+
+Array = Any
+"""A tensor, real or complex, or a scipy.sparse array, which has no types."""
+
+SMALLEST = 2.0**-1074
+"""The smallest positive double."""
+
+LEAST_PRODUCT = 2.0**-900
+"""Products of at least this do not underflow, nor do they times u or gamma."""
+
+V = TypeVar("V", Tensor, float)
+
+
+def raised(x: Array, roundings: int) -> Array:
+    """At least the number >= 0 that `roundings` operations on numbers >= 0 had to yield and x is.
+
+    Of gamma's three spare terms two are for the last operations here, 1 + gamma and the product.
+    """
+    return x * (1 + gamma(roundings + 1))
+
+
+def dot_error(terms: int, sizes: V) -> V:
+    """At least the rounding error of sums of so many products, `sizes` being those of moduli.
+
+    Two more roundings of each product, and of `sizes`, are included; underflow is not.
+    """
+    return sizes * (gamma(terms + 4) * (1 + gamma(terms + 4)))
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """The tensor that is meant is within `error` of `value`, entry by entry.
+
+    `error` is real and broadcasts to `value`.  Where it has fewer axes, members of a batch share
+    it, and what is derived from it is made of their largest moduli.
+    """
+
+    value: Array
+    error: Array
+
+    @staticmethod
+    def exact(value: Array) -> "Rounded":
+        """A tensor without an error."""
+        if not isinstance(value, Tensor):
+            return Rounded(value, sparse.csr_array(value.shape))
+        return Rounded(value, torch.zeros((), dtype=torch.float64).expand(value.shape))
+
+    @staticmethod
+    def shared(value: Tensor, error: Tensor | float = 0.0) -> "Rounded":
+        """A batch of matrices with one error."""
+        return Rounded(value, torch.as_tensor(error, dtype=torch.float64).expand(value.shape[-2:]))
+
+    @property
+    def is_exact(self) -> bool:
+        return not (bool(self.error.any()) if isinstance(self.error, Tensor) else self.error.nnz)
+
+    @functools.cached_property
+    def moduli(self) -> Array:
+        """At least |value|; the largest of those that share an error."""
+        value, error = self.value, self.error
+        if not isinstance(value, Tensor):
+            return abs(value)
+        sizes = _complex_moduli(value) if value.is_complex() else value.abs()
+        return sizes.amax(tuple(range(sizes.dim() - error.dim()))) if _shares(self) else sizes
+
+    @property
+    def size(self) -> Array:
+        """At least the modulus of what is meant."""
+        return self.moduli if self.is_exact else raised(self.moduli + self.error, 1)
+
+    @property
+    def H(self) -> "Rounded":
+        """The conjugate transpose."""
+        if isinstance(self.value, Tensor):
+            return Rounded(self.value.mH, self.error.mH)
+        return Rounded(self.value.T.tocsr(), self.error.T.tocsr())
+
+    def __getitem__(self, index: Any) -> "Rounded":
+        """A part of it; of a batch with one error, members."""
+        return Rounded(self.value[index], self.error if _shares(self) else self.error[index])
+
+    def __neg__(self) -> "Rounded":
+        return Rounded(-self.value, self.error)
+
+    def __add__(self, other: "Rounded") -> "Rounded":
+        """X + Y.
+
+            |X + Y - fl(X' + Y')| <= E_X + E_Y + u |fl(X' + Y')|
+
+        A sum is the exact one times 1 + d, and its inverse, 1 / (1 + d), as well (Higham, (2.5)).
+        Complex sums are two real ones.  It takes three operations, and u |.| is not below what the
+        sum loses even where it is subnormal.
+        """
+        total = Rounded(self.value + other.value, self.error + other.error)
+        return Rounded(total.value, raised(total.error + total.moduli * UNIT, 3))
+
+    def __sub__(self, other: "Rounded") -> "Rounded":
+        return self + -other
+
+    def __mul__(self, other: "Rounded") -> "Rounded":
+        """X Y, entry by entry.
+
+            |X Y - fl(X' Y')| <= (E_X + r |X'|) (|Y'| + E_Y) + |X'| E_Y + lost
+
+        with r = u, and gamma_4 > sqrt(2) gamma_2 where both are complex (Higham, Lemma 3.5).
+        """
+        r = gamma(2) if _is_complex(self) and _is_complex(other) else UNIT
+        return self._times(other, operator.mul, r, 1)
+
+    def __matmul__(self, other: "Rounded") -> "Rounded":
+        """X Y, sums of n products.
+
+            |X Y - fl(X' Y')| <= (E_X + gamma_n |X'|) (|Y'| + E_Y) + |X'| E_Y + lost
+
+        Where n = 1 and the entries of one factor are 0 and +-1, nothing is rounded.  A complex sum
+        of n products is two real ones of 2 n, off by sqrt(2) gamma_2n at most; gamma_8n leaves room
+        for other formulas for a complex product.
+        """
+        terms = _terms(self.value, other.value)
+        if terms <= 1 and (_only_moves(self.value) or _only_moves(other.value)):
+            rounding = 0.0
+        else:
+            complex_ = _is_complex(self) or _is_complex(other)
+            rounding = gamma(8 * terms) if complex_ else gamma(terms)
+        return self._times(other, operator.matmul, rounding, terms)
+
+    def _times(
+        self,
+        other: "Rounded",
+        product: Callable[[Array, Array], Array],
+        rounding: float,
+        terms: int,
+    ) -> "Rounded":
+        """A product of any kind, r = `rounding` relatively to that of the moduli.
+
+        The error is computed as r ((E_X / r + |X'|) (|Y'| + E_Y)) + |X'| E_Y, so that r |X'| does
+        not underflow, in at most `terms` + 5 operations.
+        """
+        x, y, r = self.moduli, other.moduli, rounding
+        if r:
+            error = product(self.error / r + x, y + other.error) * r
+        else:
+            error = product(self.error, y + other.error)
+        if not other.is_exact:
+            error = error + product(x, other.error)
+        return Rounded(
+            product(self.value, other.value),
+            raised(error, terms + 5) + _lost(self, other, product),
+        )
+
+    def gram(self) -> "Rounded":
+        """X X^H."""
+        return self @ self.H
+
+    def scale(self, rows: Tensor | None = None, columns: Tensor | None = None) -> "Rounded":
+        """diag(rows) X diag(columns), for exact factors."""
+        if not isinstance(self.value, Tensor):
+            return self._scaled_sparse(rows, columns)
+        scaled = self if rows is None else Rounded.exact(rows.unsqueeze(-1)) * self
+        return scaled if columns is None else scaled * Rounded.exact(columns)
+
+    def _scaled_sparse(self, rows: Tensor | None, columns: Tensor | None) -> "Rounded":
+        left, right = (
+            None if x is None else Rounded.exact(sparse.diags_array(x.numpy(), format="csr"))
+            for x in (rows, columns)
+        )
+        scaled = self if left is None else left @ self
+        return scaled if right is None else scaled @ right
+
+    def shifted(self, exponent: int) -> "Rounded":
+        """2^exponent X: exact, but for what becomes subnormal."""
+        value, error = shifted(self.value, exponent), shifted(self.error, exponent)
+        if scale_float(_least(self), exponent) >= LEAST_PRODUCT:
+            return Rounded(value, error)
+        return Rounded(value, error + _present(self) * (4 * SMALLEST))
+
+    def above(self) -> Tensor:
+        """A Hermitian matrix that exceeds, in the order of such, every one within the error.
+
+        The lower triangle counts.  What is meant differs by a Hermitian matrix of at most the
+        errors, which by Gershgorin is at most the diagonal matrix of their row sums; the next
+        double absorbs its addition.
+        """
+        value, error = (torch.tril(x) + torch.tril(x, -1).mH for x in (self.value, self.error))
+        sums = raised(error.sum(-1), error.shape[-1])
+        diagonal = value.diagonal(dim1=-2, dim2=-1)
+        top = diagonal.real + sums
+        diagonal.copy_(torch.where(sums > 0, top.nextafter(torch.full_like(top, math.inf)), top))
+        return value
+
+    def length(self) -> float:
+        """At least ||X||_2 of all entries (of each member of a batch with one error)."""
+        size = self.size
+        return upper_norm(size if isinstance(size, Tensor) else torch.from_numpy(size.data))
+
+    def lengths(self, dim: int) -> Tensor:
+        """At least the l2 norms along an axis, without under- or overflow on the way.
+
+        Of the largest entry's size, n squares and n - 1 sums lose n units, of which the root leaves
+        half and adds one.  What underflows of the squares is far below one unit of their sum.
+        """
+        size = self.size
+        if not size.shape[dim]:
+            return size.sum(dim)
+        exponents = torch.frexp(size.amax(dim)).exponent.long()
+        shares = shifted(size, -exponents.unsqueeze(dim))
+        roots = raised(shares.square().sum(dim).sqrt(), size.shape[dim] // 2 + 3)
+        lengths = shifted(roots, exponents)
+        return torch.where(roots > 0, lengths.nextafter(torch.full_like(lengths, math.inf)), roots)
+
+    def norm(self, norm: Norm) -> Upper:
+        """||X||: for l1 and linf the largest column or row sum; for l2 the least of the lengths and
+        of the root of their product."""
+        size = self.size
+        rows, columns = (
+            Upper.at_most(raised(sums.max().item() if sums.numel() else 0.0, size.shape[dim]))
+            for dim, sums in ((-1, size.sum(-1)), (-2, size.sum(-2)))
+        )
+        if norm is Norm.L2:
+            return Upper.least([Upper.at_most(self.length()), (rows * columns).sqrt()])
+        return columns if norm is Norm.L1 else rows
+
+    def interval(self) -> Interval:
+        """Every tensor within the error."""
+        return Interval(self.value - self.error, self.value + self.error).widen()
+
+
+def total(parts: Sequence[Rounded]) -> Rounded:
+    """The sum of several."""
+    return functools.reduce(operator.add, parts)
+
+
+def blocks(rows: Sequence[Sequence[Rounded]]) -> Rounded:
+    """The Hermitian matrix whose lower triangle has these block rows, each up to its diagonal."""
+    full = [
+        [rows[i][j] if j <= i else rows[j][i].H for j in range(len(rows))] for i in range(len(rows))
+    ]
+    value = _joined([[part.value for part in row] for row in full])
+    error = _joined([[part.error for part in row] for row in full])
+    return Rounded(*(torch.tril(x) + torch.tril(x, -1).mH for x in (value, error)))
+
+
+def smallest_proved(
+    guess: float,
+    is_proved: Callable[[float], bool],
+    *,
+    excess: float,
+    growth: float = 4.0,
+    attempts: int = 12,
+) -> float | None:
+    """The first of guess + excess growth^k, k = 0, 1, ..., for which a statement is proved; None if
+    it is for none of so many.
+
+    The guess may come from anywhere: it decides how tight the value is, not whether it holds.
+    """
+    values = rising(guess, excess, growth, attempts)
+    return next((value for value in values if is_proved(value)), None)
+
+
+def rising(guess: V, excess: V, growth: float = 4.0, attempts: int = 64) -> Iterator[V]:
+    """Values above a guess, the distance growing geometrically."""
+    return (guess + excess * growth**k for k in range(attempts))
+
+
+def shifted(x: Array, exponents: Any) -> Array:
+    """x 2^exponents, whole numbers, in two steps, neither of which overflows for finite results."""
+    half = exponents // 2
+    if isinstance(exponents, int):
+        return x * 2.0**half * 2.0 ** (exponents - half)
+    return torch.ldexp(torch.ldexp(x, half), exponents - half)
+
+
+def upper_norm(x: Float[Tensor, "*shape"]) -> float:
+    """At least ||x||_2 of all entries, without under- or overflow on the way.
+
+    The root halves what n squares and their sum lose: with the root, n / 2 + 1 units, and this
+    product one more, fewer than gamma's n + 2.
+    """
+    top = x.abs().max().item() if x.numel() else 0.0
+    if top == 0 or not math.isfinite(top):
+        return top
+    exponent = math.frexp(top)[1]
+    norm = torch.linalg.vector_norm(shifted(x, -exponent)).item() * (1 + gamma(x.numel()))
+    return scale_float(norm, exponent)
+
+
+def scale_float(value: float, exponent: int) -> float:
+    """At least value 2^exponent."""
+    try:
+        result = math.ldexp(value, exponent)
+    except OverflowError:
+        return math.inf
+    return math.nextafter(result, math.inf) if value > 0 and result < 2.0**-1000 else result
+
+
+def _shares(x: Rounded) -> bool:
+    """Whether members of a batch have one error."""
+    return isinstance(x.value, Tensor) and x.error.dim() < x.value.dim()
+
+
+def _is_complex(x: Rounded) -> bool:
+    return isinstance(x.value, Tensor) and x.value.is_complex()
+
+
+def _complex_moduli(z: Tensor) -> Tensor:
+    """At least |z|: the function is off by an ulp."""
+    length = torch.hypot(z.real, z.imag)
+    return length * (1 + 8 * UNIT) + (length > 0).to(length.dtype) * SMALLEST
+
+
+def _terms(x: Array, y: Array) -> int:
+    """Products that are added for one entry of X Y, at most."""
+    if isinstance(x, Tensor):
+        return x.shape[-1]
+    in_rows, in_columns = (np.diff(m.indptr).max(initial=0) for m in (x.tocsr(), y.T.tocsr()))
+    return int(min(in_rows, in_columns))
+
+
+def _only_moves(x: Array) -> bool:
+    """Whether all entries are 0, 1 or -1."""
+    entries = x if isinstance(x, Tensor) else x.data
+    return bool(((entries == 0) | (abs(entries) == 1)).all())
+
+
+def _lost(x: Rounded, y: Rounded, product: Callable[[Array, Array], Array]) -> Array:
+    """At least what underflows in a product and its error: nothing where no product is so small.
+
+    Of each two entries that are not 0 there are at most four real products, half a smallest double
+    each, and as many in the error.
+    """
+    if _least(x) * _least(y) >= LEAST_PRODUCT:
+        return 0.0
+    return product(_present(x), _present(y)) * (4 * SMALLEST)
+
+
+def _present(x: Rounded) -> Array:
+    """1 where something may stand, else 0."""
+    present = x.moduli + x.error > 0
+    return present.to(torch.float64) if isinstance(present, Tensor) else present.astype(float)
+
+
+def _least(x: Rounded) -> float:
+    """The smallest modulus of an entry, or error, that is not 0; inf where there is none."""
+    return min(_least_of(x.moduli), _least_of(x.error))
+
+
+def _least_of(sizes: Array) -> float:
+    if not isinstance(sizes, Tensor):
+        sizes = torch.from_numpy(sizes.data)
+    return torch.where(sizes > 0, sizes, math.inf).min().item() if sizes.numel() else math.inf
+
+
+def _joined(grid: list[list[Tensor]]) -> Tensor:
+    """The block matrices; batches broadcast."""
+    batch = torch.broadcast_shapes(*(part.shape[:-2] for row in grid for part in row))
+    rows = [torch.cat([part.expand(*batch, *part.shape[-2:]) for part in row], -1) for row in grid]
+    return torch.cat(rows, -2)
