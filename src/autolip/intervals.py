@@ -27,6 +27,31 @@ def gamma(terms: int | float) -> float:
     return product / (1 - product)
 
 
+def centre_and_radius(
+    lo: Float[Tensor, "*shape"], hi: Float[Tensor, "*shape"]
+) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
+    """c and r with [lo, hi] inside [c - r, c + r]: exactly, and r is the least double for this c.
+
+    c is about the middle, and lo where lo = hi; where an end is infinite c = 0 and r = inf.
+    """
+    bounded = lo.isfinite() & hi.isfinite()
+    centre = torch.where(bounded, torch.where(lo == hi, lo, lo / 2 + hi / 2), 0.0)
+    return centre, torch.maximum(_difference_up(hi, centre), _difference_up(centre, lo))
+
+
+def _difference_up(a: Tensor, b: Tensor) -> Tensor:
+    """The least double that is at least a - b.
+
+    The rounding error of a - b is a double, found exactly (D. E. Knuth, The Art of Computer
+    Programming 2, section 4.2.2, theorem B).
+    """
+    difference = a - b
+    minus_b = difference - a
+    error = (a - (difference - minus_b)) - (b + minus_b)
+    above = difference.nextafter(torch.full_like(difference, math.inf))
+    return torch.where(error > 0, above, difference)
+
+
 @dataclass(frozen=True)
 class Interval:
     """The tensors x with lo <= x <= hi, elementwise (float64; ends may be infinite)."""

@@ -3,19 +3,28 @@
 For an operation f on a region X a *slope set* holds linear maps M with f(x) - f(y) = M (x - y) for
 all x, y in X. Three closed kinds suffice.  Slopes are secants, not derivatives: kinks are fine,
 differentiability is not needed.
+
+What methods ask of a slope set, each kind answers itself.  The norm of one operator takes an
+engine, and which one, for how long, and what it remembers is the asker's: `gain` is given it.
+Where a fold does something of its own with each kind it is a `match` that ends in `assert_never`.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autolip.errors import Refusal
+from autolip.intervals import centre_and_radius
 from autolip.norms import Norm
 from autolip.operators.operator import Operator
 from autolip.values import ZERO, Upper
+
+NormOf = Callable[[Operator, Norm, Norm], Upper | Refusal]
+"""Upper bound on ||A||_{p -> q}, or why there is none."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +32,7 @@ class Exact:
     """One linear operator."""
 
     operator: Operator
+    is_finite = True
 
     @property
     def in_shape(self) -> torch.Size:
@@ -31,6 +41,10 @@ class Exact:
     @property
     def out_shape(self) -> torch.Size:
         return self.operator.out_shape
+
+    def gain(self, p: Norm, q: Norm, norm_of: NormOf) -> Upper | Refusal:
+        """||A||_{p -> q}, as the engine bounds it."""
+        return norm_of(self.operator, p, q)
 
 
 @dataclass(frozen=True)
@@ -53,11 +67,27 @@ class Between:
 
     out_shape = in_shape
 
-    def norm(self) -> Upper:
+    @property
+    def is_finite(self) -> bool:
+        """Whether every end is."""
+        return bool(self.lo.isfinite().all() and self.hi.isfinite().all())
+
+    @property
+    def steepest(self) -> Float[Tensor, "*shape"]:
+        """The end of larger modulus, entry by entry."""
+        return torch.where(self.lo.abs() > self.hi.abs(), self.lo, self.hi)
+
+    def largest_modulus(self) -> Upper:
         """max(|lo|, |hi|), the p -> p norm for every p (0 for an empty tensor)."""
-        if not self.lo.numel():
-            return ZERO
-        return Upper(torch.maximum(self.lo.abs().max(), self.hi.abs().max()).item())
+        return Upper(self.steepest.abs().max().item()) if self.lo.numel() else ZERO
+
+    def centre_and_radius(self) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
+        """c and r with [lo, hi] inside [c - r, c + r], exactly; r = inf where an end is."""
+        return centre_and_radius(self.lo, self.hi)
+
+    def gain(self, p: Norm, q: Norm, norm_of: NormOf) -> Upper | Refusal:
+        """max(|lo|, |hi|) times ||I||_{p -> q}."""
+        return self.largest_modulus() * p.equivalence(q, max(self.out_shape.numel(), 1))
 
 
 @dataclass(frozen=True)
@@ -78,6 +108,17 @@ class Gain:
         if self.dims is None or len(self.out_shape) != rank:
             return None
         return tuple(sorted({dim % rank for dim in self.dims})) if rank else ()
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether some norm is."""
+        return any(math.isfinite(gain.value) for gain in self.norms.values())
+
+    def gain(self, p: Norm, q: Norm, norm_of: NormOf) -> Upper | Refusal:
+        """The p -> p gain times ||I||_{p -> q}; refused where none is known in p."""
+        if p not in self.norms:
+            return Refusal(f"no {p.value} gain is known")
+        return self.norms[p] * p.equivalence(q, max(self.out_shape.numel(), 1))
 
 
 Slope = Exact | Between | Gain

@@ -8,15 +8,12 @@ from fractions import Fraction
 import pytest
 import torch
 
-from autolip.intervals import Interval, gamma
+from autolip.intervals import Interval, centre_and_radius, gamma
 from autolip.lower.certify import _gain, length_above
-from autolip.methods.liplt.linear_part import centre_and_radius
-from autolip.methods.seqlip.inner.multipliers import centred
 from autolip.norms import Norm
 from autolip.operators.norms.engine import upper
 from autolip.operators.norms.rounding import scale_float, upper_norm, upper_sum
 from autolip.regions import Ball
-from autolip.slopes import Between
 from autolip.values import Upper, round_down, round_up
 
 RANDOM = random.Random(0)
@@ -129,12 +126,19 @@ def test_the_run_of_a_secant_and_its_rise() -> None:
         assert Fraction(_gain(u, torch.stack([x, y]), 0.0)) <= rise
 
 
-def test_the_radius_of_a_slope_set() -> None:
+def test_centre_and_radius() -> None:
+    """Intervals of all sizes and places: from one double to the next, across zero, subnormal."""
     generator = torch.Generator().manual_seed(0)
-    lo, span = torch.randn(2, 500, generator=generator, dtype=torch.float64)
-    hi = lo + span.abs()
-    for c, r in (centre_and_radius(Between(lo, hi)), centred(lo, hi)):
-        for a, b, x, y in zip(lo.tolist(), hi.tolist(), c.tolist(), r.tolist(), strict=True):
-            assert Fraction(x) - Fraction(y) <= Fraction(a) and Fraction(x) + Fraction(
-                y
-            ) >= Fraction(b)
+    lo, span = torch.randn(2, 4000, generator=generator, dtype=torch.float64)
+    scale = 2.0 ** torch.randint(-60, 3, (2, 4000), generator=generator).double()
+    lo = torch.cat([lo * scale[0], doubles(0.0, 0.7, -5e-324, 5e-324, -1e308, 1e-30, -math.inf)])
+    hi = torch.cat(
+        [lo[:4000] + span.abs() * scale[1], doubles(1.0, 0.7, 0.0, 5e-324, 1.7e308, 1.0)]
+    )
+    hi = torch.cat([hi, doubles(3.0)])
+    centre, radius = centre_and_radius(lo, hi)
+    assert (centre[-1].item(), radius[-1].item()) == (0.0, math.inf)
+    assert radius[:4000].gt(0).any() and torch.equal(radius == 0, lo == hi)
+    for a, b, c, r in zip(*(x[:-1].tolist() for x in (lo, hi, centre, radius)), strict=True):
+        reach = max(Fraction(b) - Fraction(c), Fraction(c) - Fraction(a))
+        assert Fraction(math.nextafter(r, -1.0)) < reach <= Fraction(r)

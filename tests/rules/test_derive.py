@@ -210,7 +210,7 @@ def test_an_empty_tensor_has_empty_slopes() -> None:
     x = Operand("x", torch.Size([0, 3]), Interval.everywhere((0, 3)))
     slope = action_of(cubic(x), x.shape).slopes[0][1]
     assert isinstance(slope, Between)
-    assert slope.norm().value == 0.0
+    assert slope.largest_modulus().value == 0.0
 
 
 def test_broadcasting_parameters_multiply_the_gain_by_copies() -> None:

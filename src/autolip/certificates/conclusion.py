@@ -3,11 +3,12 @@ paths."""
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import assert_never
 
 from autolip.certificates.proof import Fact, NormFact, Proof
 from autolip.graph.views import Edge, Vertex
 from autolip.norms import Norm
-from autolip.slopes import Between, Exact
+from autolip.slopes import Between, Exact, Gain
 from autolip.values import Upper
 
 Gains = dict[Norm, Upper]
@@ -70,13 +71,19 @@ def _by_facts(facts: Sequence[Fact], gains: dict[str, Gains], r: Norm) -> Upper:
 def _along(edge: Edge, before: Gains, r: Norm) -> Upper:
     """The gain of an operand whose slopes are not one linear map."""
     slope = edge.slope
-    if isinstance(slope, Exact):
-        return UNKNOWN
-    if isinstance(slope, Between):
-        return _product(slope.norm().value, before[r])
-    size = max(slope.out_shape.numel(), 1)
-    known = [(s, gain) for s, gain in slope.norms.items() if s in before]
-    return _least(_product(gain.value, before[s]) * s.equivalence(r, size) for s, gain in known)
+    match slope:
+        case Exact():
+            return UNKNOWN
+        case Between():
+            return _product(slope.largest_modulus().value, before[r])
+        case Gain():
+            size = max(slope.out_shape.numel(), 1)
+            known = [(s, gain) for s, gain in slope.norms.items() if s in before]
+            return _least(
+                _product(gain.value, before[s]) * s.equivalence(r, size) for s, gain in known
+            )
+        case _:
+            assert_never(slope)
 
 
 def _product(factor: float, gain: Upper) -> Upper:

@@ -4,7 +4,7 @@ their content."""
 import hashlib
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import torch
@@ -112,12 +112,16 @@ class Encoder:
 
     def _edge(self, edge: Edge) -> list[Document]:
         slope = edge.slope
-        if isinstance(slope, Exact):
-            return self._exact(edge.source, slope.operator)
-        if isinstance(slope, Between):
-            lo, hi = self.tensors.floats(slope.lo), self.tensors.floats(slope.hi)
-            return [{"source": edge.source, "kind": "between", "lo": lo, "hi": hi}]
-        return [self._gain(edge.source, slope)]
+        match slope:
+            case Exact():
+                return self._exact(edge.source, slope.operator)
+            case Between():
+                lo, hi = self.tensors.floats(slope.lo), self.tensors.floats(slope.hi)
+                return [{"source": edge.source, "kind": "between", "lo": lo, "hi": hi}]
+            case Gain():
+                return [self._gain(edge.source, slope)]
+            case _:
+                assert_never(slope)
 
     @staticmethod
     def _gain(source: str, slope: Gain) -> Document:

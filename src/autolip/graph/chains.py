@@ -64,12 +64,12 @@ def _ending_at(fused: SlopeGraph, sink: Vertex) -> Stretch | None:
     blocks: list[Operator] = []
     slopes: list[Between] = []
     vertex = sink
-    while (operator := _only_operator(vertex)) is not None:
+    while (edge := vertex.only_edge) is not None and (operator := edge.operator) is not None:
         blocks.append(operator)
-        source = fused[vertex.edges[0].source]
-        between = _only_slopes(source)
+        source = fused[edge.source]
+        between = pointwise(source)
         before = fused[source.edges[0].source] if between is not None else None
-        if between is None or before is None or _only_operator(before) is None:
+        if between is None or before is None or not _maps_one_value(before):
             break
         slopes.append(between)
         vertex = before
@@ -80,21 +80,15 @@ def _ending_at(fused: SlopeGraph, sink: Vertex) -> Stretch | None:
     )
 
 
-def _only_operator(vertex: Vertex) -> Operator | None:
-    if len(vertex.edges) != 1:
-        return None
-    slope = vertex.edges[0].slope
-    return slope.operator if isinstance(slope, Exact) else None
+def _maps_one_value(vertex: Vertex) -> bool:
+    return vertex.is_affine and len(vertex.edges) == 1
 
 
-def _only_slopes(vertex: Vertex) -> Between | None:
-    if len(vertex.edges) != 1:
-        return None
-    slope = vertex.edges[0].slope
-    finite = isinstance(slope, Between) and bool(
-        slope.lo.isfinite().all() and slope.hi.isfinite().all()
-    )
-    return slope if finite and isinstance(slope, Between) else None
+def pointwise(vertex: Vertex) -> Between | None:
+    """The slopes of a function of the entries of one value; None where they are not finite, and for
+    anything else."""
+    slope = vertex.only_edge.slope if vertex.only_edge else None
+    return slope if isinstance(slope, Between) and slope.is_finite else None
 
 
 def alone(fused: SlopeGraph, stretch: Stretch) -> SlopeGraph:

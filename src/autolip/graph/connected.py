@@ -1,12 +1,14 @@
 """Which entries a path connects with the input and with the output: the others carry no difference
 that matters."""
 
+from typing import assert_never
+
 import torch
 from torch import Tensor
 
 from autolip.graph.views import Edge, SlopeGraph
-from autolip.operators.operator import DTYPE, Operator
-from autolip.slopes import Between, Exact
+from autolip.operators.operator import DTYPE
+from autolip.slopes import Between, Exact, Gain
 
 Connected = dict[str, Tensor]
 """For every vertex which of its entries (True where it is not known)."""
@@ -42,9 +44,15 @@ def _passed(edge: Edge, live: Tensor, forward: bool) -> Tensor:
     shape = slope.out_shape if forward else slope.in_shape
     if not bool(live.any()):
         return torch.zeros(shape, dtype=torch.bool)
-    if isinstance(slope, Between):
-        return live
-    majorant: Operator | None = slope.operator.majorant() if isinstance(slope, Exact) else None
+    match slope:
+        case Exact():
+            majorant = slope.operator.majorant()
+        case Between():
+            return live
+        case Gain():
+            majorant = None
+        case _:
+            assert_never(slope)
     if majorant is None:
         return torch.ones(shape, dtype=torch.bool)
     x = live.to(DTYPE).unsqueeze(0)

@@ -32,14 +32,13 @@ def without_fixed(graph: SlopeGraph) -> SlopeGraph:
     vertices: list[Vertex] = []
     before, after = reached(graph), heard(graph)
     for vertex in graph:
-        slope = vertex.edges[0].slope if len(vertex.edges) == 1 else None
-        if isinstance(slope, Between):
-            slope = _cut(slope, ~(before[vertex.name] & after[vertex.name]))
-        narrow = _narrow(slope) if isinstance(slope, Between) else None
-        if isinstance(slope, Between) and narrow is not None and bool(narrow.any()):
-            vertices += _split(vertex, slope, narrow)
-        else:
+        slope = vertex.only_edge.slope if vertex.only_edge else None
+        if not isinstance(slope, Between):
             vertices.append(vertex)
+            continue
+        slope = _cut(slope, ~(before[vertex.name] & after[vertex.name]))
+        narrow = _narrow(slope)
+        vertices += _split(vertex, slope, narrow) if bool(narrow.any()) else [vertex]
     return replace(graph, vertices=tuple(vertices))
 
 
@@ -53,16 +52,13 @@ def _cut(slope: Between, dead: Tensor) -> Between:
 
 
 def _narrow(slope: Between) -> Tensor:
+    """Where the slopes are known, or nearly."""
     finite = slope.lo.isfinite() & slope.hi.isfinite()
-    return finite & (slope.hi - slope.lo <= NARROW * torch.maximum(slope.lo.abs(), slope.hi.abs()))
+    return finite & (slope.hi - slope.lo <= NARROW * slope.steepest.abs())
 
 
 def _split(vertex: Vertex, slope: Between, narrow: Tensor) -> list[Vertex]:
-    centre = torch.where(narrow & (slope.lo != slope.hi), slope.lo / 2 + slope.hi / 2, slope.lo)
-    radius = torch.maximum(slope.hi - centre, centre - slope.lo)
-    radius = torch.where(
-        slope.lo == slope.hi, 0.0, radius.nextafter(torch.full_like(radius, torch.inf))
-    )
+    centre, radius = slope.centre_and_radius()
     source = vertex.edges[0].source
     straight = Edge(source, Exact(Diagonal(torch.where(narrow, centre, 0.0), vertex.shape)))
     places = (~(narrow & (radius == 0))).reshape(-1).nonzero().reshape(-1)

@@ -1,6 +1,7 @@
 """Signs of neurons that make every operation of a network non-negative, where there are such."""
 
 from collections.abc import Sequence
+from typing import assert_never
 
 import torch
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch import Tensor
 from autolip.graph.views import Edge, SlopeGraph
 from autolip.operators.fold import fold
 from autolip.operators.operator import DTYPE, Operator
-from autolip.slopes import Between, Exact
+from autolip.slopes import Between, Exact, Gain
 
 SWEEPS = 64
 """Most passes over the graph, forward and backward."""
@@ -71,19 +72,26 @@ def _pass(edge: Edge, source: Tensor, target: Tensor, transposed: bool) -> bool:
 def _parts(edge: Edge, signs: Tensor, transposed: bool) -> Parts | None:
     """The sizes of the positive and of the negative contributions to every entry at the other end
     of an edge."""
-    start = (signs.clamp(min=0).unsqueeze(0), (-signs).clamp(min=0).unsqueeze(0))
-    if isinstance(edge.slope, Exact):
-        operator = edge.slope.operator.T if transposed else edge.slope.operator
-        try:
-            positive, negative = fold(operator, start, _through, _added)
-        except _Unknown:
+    slope = edge.slope
+    match slope:
+        case Exact():
+            return _mapped(slope.operator.T if transposed else slope.operator, signs)
+        case Between():
+            moved = slope.steepest * signs
+            return moved.clamp(min=0), (-moved).clamp(min=0)
+        case Gain():
             return None
-        return positive[0], negative[0]
-    if not isinstance(edge.slope, Between):
+        case _:
+            assert_never(slope)
+
+
+def _mapped(operator: Operator, signs: Tensor) -> Parts | None:
+    start = (signs.clamp(min=0).unsqueeze(0), (-signs).clamp(min=0).unsqueeze(0))
+    try:
+        positive, negative = fold(operator, start, _through, _added)
+    except _Unknown:
         return None
-    slope = largest_slope(edge.slope)
-    moved = slope * signs
-    return moved.clamp(min=0), (-moved).clamp(min=0)
+    return positive[0], negative[0]
 
 
 class _Unknown(Exception):
@@ -100,8 +108,3 @@ def _through(leaf: Operator, x: Parts) -> Parts:
 
 def _added(images: Sequence[Parts]) -> Parts:
     return torch.stack([x[0] for x in images]).sum(0), torch.stack([x[1] for x in images]).sum(0)
-
-
-def largest_slope(slope: Between) -> Tensor:
-    """The end of larger modulus, entry by entry."""
-    return torch.where(slope.lo.abs() > slope.hi.abs(), slope.lo, slope.hi)

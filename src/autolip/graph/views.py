@@ -24,6 +24,11 @@ class Edge:
     source: str
     slope: Slope
 
+    @property
+    def operator(self) -> Operator | None:
+        """The linear map of an affine operand; None for any other."""
+        return self.slope.operator if isinstance(self.slope, Exact) else None
+
 
 @dataclass(frozen=True)
 class Vertex:
@@ -39,7 +44,21 @@ class Vertex:
 
     @property
     def is_affine(self) -> bool:
-        return all(isinstance(edge.slope, Exact) for edge in self.edges)
+        return all(edge.operator is not None for edge in self.edges)
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """Its affine operands; all of them where it is affine."""
+        return tuple(
+            Link(edge.source, self.name, edge.operator)
+            for edge in self.edges
+            if edge.operator is not None
+        )
+
+    @property
+    def only_edge(self) -> Edge | None:
+        """Its operand; None where it has several, or none."""
+        return self.edges[0] if len(self.edges) == 1 else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +90,19 @@ class SlopeGraph:
     @cached_property
     def work(self) -> float:
         """Multiply-adds of one forward and one backward pass of the linear operations."""
-        slopes = (edge.slope for vertex in self for edge in vertex.edges)
-        return 2 * sum(slope.operator.work for slope in slopes if isinstance(slope, Exact))
+        return 2 * sum(link.operator.work for link in self.links)
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """All affine operands, in the order of the vertices that read them."""
+        return tuple(link for vertex in self for link in vertex.links)
 
     def then(self, operator: Operator) -> "SlopeGraph":
         """This function followed by a linear operator on its output."""
         last = self[self.output]
         if last.is_affine and last.edges:
             edges = tuple(
-                Edge(edge.source, Exact(compose(operator, _operator(edge)))) for edge in last.edges
+                Edge(link.source, Exact(compose(operator, link.operator))) for link in last.links
             )
         else:
             edges = (Edge(last.name, Exact(operator)),)
@@ -131,7 +154,7 @@ def separated(graph: SlopeGraph) -> SlopeGraph:
             continue
         edges = []
         for number, edge in enumerate(vertex.edges):
-            if not isinstance(edge.slope, Exact):
+            if edge.operator is None:
                 part = Vertex(
                     f"{vertex.name}:{number}",
                     vertex.shape,
@@ -149,22 +172,10 @@ def separated(graph: SlopeGraph) -> SlopeGraph:
     )
 
 
-def _operator(edge: Edge) -> Operator:
-    if not isinstance(edge.slope, Exact):
-        raise TypeError(f"the edge from {edge.source} is not affine")
-    return edge.slope.operator
-
-
 def affine_map(graph: SlopeGraph, source: str, sink: str) -> Operator:
     """The linear part of `sink` as a function of `source` through affine operations only,
     composed."""
-    links = [
-        Link(edge.source, vertex.name, edge.slope.operator)
-        for vertex in graph
-        if vertex.is_affine
-        for edge in vertex.edges
-        if isinstance(edge.slope, Exact)
-    ]
+    links = [link for vertex in graph if vertex.is_affine for link in vertex.links]
     return Block.of(
         between(links, source, sink), source, sink, graph[source].shape, graph[sink].shape
     )

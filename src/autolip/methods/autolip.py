@@ -12,7 +12,6 @@ from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.methods.method import Bound, Contribution, Method, Problem, method
 from autolip.norms import Norm
 from autolip.operators.operator import Operator
-from autolip.slopes import Between, Exact, Gain, Slope
 from autolip.values import Upper
 
 Gains = dict[Norm, Upper]
@@ -74,7 +73,7 @@ def infinite(problem: Problem, graph: SlopeGraph) -> Bound | None:
     By the norms that cost next to nothing: a factor of 0 among them would be a proof that nothing
     passes there.
     """
-    if not any(_is_infinite(edge.slope) for vertex in graph for edge in vertex.edges):
+    if all(edge.slope.is_finite for vertex in graph for edge in vertex.edges):
         return None
     late = replace(problem.options, budget=SPENT, proved_only=True)
     cheap = _Walk(replace(problem.with_own_norms(), options=late), graph, ())
@@ -86,13 +85,6 @@ def infinite(problem: Problem, graph: SlopeGraph) -> Bound | None:
     ):
         return None
     return replace(found, notes=tuple(cheap.culprits), complete=True)
-
-
-def _is_infinite(slope: Slope) -> bool:
-    """Whether no norm of it is finite."""
-    if isinstance(slope, Gain):
-        return bool(slope.norms) and all(math.isinf(gain.value) for gain in slope.norms.values())
-    return isinstance(slope, Between) and math.isinf(slope.norm().value)
 
 
 @dataclass
@@ -188,16 +180,10 @@ class _Walk:
 
     def _norm(self, vertex: Vertex, edge: Edge, s: Norm, r: Norm) -> Upper | Refusal:
         """||M||_{s -> r} for every M in the slope set."""
-        slope = edge.slope
-        if isinstance(slope, Exact):
-            bound = self.problem.norm(slope.operator, s, r)
-            if isinstance(bound, Upper):
-                self.used.append((vertex, edge, slope.operator, s, r, bound))
-            return bound
-        same = slope.norm() if isinstance(slope, Between) else slope.norms.get(s)
-        if same is None:
-            return Refusal(f"no {s.value} gain is known")
-        return same * s.equivalence(r, max(slope.out_shape.numel(), 1))
+        gain = edge.slope.gain(s, r, self.problem.norm)
+        if edge.operator is not None and isinstance(gain, Upper):
+            self.used.append((vertex, edge, edge.operator, s, r, gain))
+        return gain
 
     def _remember(self, vertex: Vertex, edge: Edge, gain: Upper, r: Norm) -> None:
         if r is self.problem.q:

@@ -15,7 +15,6 @@ from autolip.operators.estimates.power import power_method
 from autolip.operators.fold import fold
 from autolip.operators.norms import Candidate, candidates
 from autolip.operators.operator import DTYPE, Adjoint, Operator
-from autolip.slopes import Exact
 from autolip.values import Estimate
 
 POWER_ITERATIONS = (10, 100)
@@ -55,12 +54,10 @@ def block_norms(problem: Problem, module: str | None = None) -> Iterator[BlockNo
     Raises InputError where no block does.
     """
     blocks = [
-        (str(vertex.place), edge.slope.operator)
+        (str(vertex.place), link.operator)
         for vertex in problem.fused
-        for edge in vertex.edges
-        if vertex.is_affine
-        and isinstance(edge.slope, Exact)
-        and _inside(vertex.place.module, module)
+        for link in vertex.links
+        if vertex.is_affine and _inside(vertex.place.module, module)
     ]
     if not blocks and module is None:
         raise InputError("the network has no affine block: no operation of it is linear")

@@ -17,14 +17,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.graph.views import Edge
 from autolip.intervals import UNIT, gamma
 from autolip.methods.autolip import Gains, gains_of
 from autolip.methods.method import Problem
 from autolip.norms import Norm
 from autolip.operators.norms.rounding import rounded_rows
 from autolip.operators.operator import Operator
-from autolip.slopes import Exact
 from autolip.values import Upper
 
 LARGEST = 2**24
@@ -42,8 +40,8 @@ def differences(problem: Problem) -> Bounds | Refusal:
     count = last.shape.numel()
     whole = gains[last.name][problem.q] * _apart(problem.q)
     bounds = {(i, j): whole for i in range(count) for j in range(i + 1, count)}
-    by_rows = [_along(edge, gains[edge.source]) for edge in last.edges]
-    if not by_rows or any(rows is None for rows in by_rows):
+    by_rows = [_along(link.operator, gains[link.source]) for link in last.links]
+    if not by_rows or not last.is_affine or any(rows is None for rows in by_rows):
         return bounds
     for terms in zip(*(rows for rows in by_rows if rows is not None), strict=True):
         pair, total = terms[0][0], terms[0][1]
@@ -58,12 +56,9 @@ def _apart(q: Norm) -> Upper:
     return {Norm.L1: Upper(1.0), Norm.L2: Upper(2.0).sqrt(), Norm.LINF: Upper(2.0)}[q]
 
 
-def _along(edge: Edge, gains: Gains) -> list[tuple[tuple[int, int], Upper]] | None:
+def _along(operator: Operator, gains: Gains) -> list[tuple[tuple[int, int], Upper]] | None:
     """What one operand of the last operation adds to every pair, by the best of the norms at its
     source."""
-    if not isinstance(edge.slope, Exact):
-        return None
-    operator = edge.slope.operator
     rows = _rows(operator)
     if rows is None:
         return None

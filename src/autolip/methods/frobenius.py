@@ -13,7 +13,6 @@ from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.norms.entry_sums import frobenius
 from autolip.operators.norms.rounding import LARGEST_MATRIX, rounded_rows, upper_norm
 from autolip.operators.operator import Operator
-from autolip.slopes import Exact
 from autolip.values import Upper
 
 
@@ -32,10 +31,7 @@ class Frobenius(Method):
     source: ClassVar[str] = "Virmaux and Scaman, NeurIPS 2018, section 6"
 
     def bound(self, problem: Problem) -> Bound | Refusal:
-        edges = (edge.slope for vertex in problem.fused for edge in vertex.edges)
-        norms = _norms(
-            (slope.operator for slope in edges if isinstance(slope, Exact)), problem.options
-        )
+        norms = _norms((link.operator for link in problem.fused.links), problem.options)
         return walk(replace(problem, norms=norms, hurried=set()), problem.fused)
 
 

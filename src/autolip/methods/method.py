@@ -22,7 +22,6 @@ from autolip.regions import Region
 from autolip.registry import Registry, home_of, require_options
 from autolip.rules import slopes_on
 from autolip.rules.lowering import lowered
-from autolip.slopes import Exact
 from autolip.values import Estimate, Upper
 
 
@@ -124,11 +123,8 @@ class Problem:
     @property
     def maps(self) -> int:
         """How many affine parts have a norm that takes a search."""
-        slopes = [edge.slope for vertex in self.fused for edge in vertex.edges]
         plain = (Incidence, Diagonal, Zero)
-        return sum(
-            isinstance(slope, Exact) and not isinstance(slope.operator, plain) for slope in slopes
-        )
+        return sum(not isinstance(link.operator, plain) for link in self.fused.links)
 
     def norm(self, operator: Operator, p: Norm, q: Norm) -> Upper | Refusal:
         """||A||_{p -> q} from the norm engines, each operator once; again where there is more time

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, assert_never
 
 import torch
 from torch import Tensor
 
 from autolip.budget import IN_DOUBLE
 from autolip.errors import Refusal
-from autolip.graph.signs import consistent_signs, largest_slope
+from autolip.graph.signs import consistent_signs
 from autolip.graph.views import SlopeGraph
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.operators.algebra import compose
@@ -23,7 +23,7 @@ from autolip.operators.norms.rounding import rounded_rows
 from autolip.operators.operator import Operator
 from autolip.regions import Box, Everywhere
 from autolip.rules import slopes_on
-from autolip.slopes import Between, Exact
+from autolip.slopes import Between, Exact, Gain, Slope
 from autolip.values import Upper
 
 FORMED = 2**20
@@ -57,11 +57,7 @@ class Nonnegative(Method):
         """Refuses maps of which only a gain is known (max-pool, softmax), and infinite slopes."""
         for vertex in problem.fused:
             for edge in vertex.edges:
-                if isinstance(edge.slope, Exact):
-                    continue
-                if not isinstance(edge.slope, Between) or not bool(
-                    largest_slope(edge.slope).isfinite().all()
-                ):
+                if isinstance(edge.slope, Gain) or not edge.slope.is_finite:
                     return Refusal(
                         f"{vertex.operation} at {vertex.place} has no bounded slopes entry by entry"
                     )
@@ -69,8 +65,7 @@ class Nonnegative(Method):
 
     def price(self, problem: Problem) -> float:
         """By the products of the norm, and of the matrices that are formed."""
-        slopes = [edge.slope for vertex in problem.fused for edge in vertex.edges]
-        formed = (s.operator for s in slopes if isinstance(s, Exact) and _is_formed(s.operator))
+        formed = filter(_is_formed, (link.operator for link in problem.fused.links))
         ends = (problem.fused.input_shape.numel(), problem.fused.output_shape.numel())
         products = products_of_norm(*ends, problem.p, problem.q)
         work = products * problem.fused.work + sum(
@@ -93,14 +88,7 @@ def majorant(fused: SlopeGraph) -> Operator | Refusal:
     links = []
     for vertex in fused:
         for edge in vertex.edges:
-            if isinstance(edge.slope, Between):
-                operator: Operator | None = Diagonal(
-                    _compact(largest_slope(edge.slope).abs()), vertex.shape
-                )
-            elif isinstance(edge.slope, Exact):
-                operator = _modulus(edge.slope.operator)
-            else:
-                operator = None
+            operator = _modulus(edge.slope)
             if operator is None:
                 return Refusal(
                     f"no bound on the entries of {vertex.operation} at {vertex.place} is known"
@@ -115,7 +103,20 @@ def _is_formed(operator: Operator) -> bool:
     return isinstance(operator, COMPOSITES) and operator.in_size * operator.out_size <= FORMED
 
 
-def _modulus(operator: Operator) -> Operator | None:
+def _modulus(slope: Slope) -> Operator | None:
+    """At least |M|, entrywise, for every M of the set; None where that is not known."""
+    match slope:
+        case Exact():
+            return _modulus_of(slope.operator)
+        case Between():
+            return Diagonal.compact(slope.steepest.abs(), slope.out_shape)
+        case Gain():
+            return None
+        case _:
+            assert_never(slope)
+
+
+def _modulus_of(operator: Operator) -> Operator | None:
     """At least |A|, entrywise: |A B|, not |A| |B|, where the matrix is small."""
     if not _is_formed(operator):
         return operator.majorant()
@@ -127,11 +128,6 @@ def _modulus(operator: Operator) -> Operator | None:
     into = Incidence(lambda x: x.flatten(), operator.in_shape)
     out = Incidence(lambda x: x.reshape(operator.out_shape), (operator.out_size,))
     return compose(out, Dense(torch.cat(rows).T), into)
-
-
-def _compact(values: Tensor) -> Tensor:
-    same = values.numel() > 0 and bool((values == values.flatten()[0]).all())
-    return values.flatten()[0] if same else values
 
 
 def exactness(problem: Problem, value: Upper) -> tuple[str, ...]:
@@ -158,14 +154,19 @@ def _all_largest(problem: Problem, box: Box) -> bool:
     inside = slopes_on(problem.graph, box)
     for vertex in inside:
         for here, whole in zip(vertex.edges, problem.slopes[vertex.name].edges, strict=True):
-            if isinstance(whole.slope, Between):
-                goal = largest_slope(whole.slope)
-                if not isinstance(here.slope, Between):
-                    return False
-                ends = torch.minimum(here.slope.lo * goal.sign(), here.slope.hi * goal.sign())
-                if not bool((ends >= goal.abs() * (1 - NEARLY)).all()):
+            match whole.slope, here.slope:
+                case Between() as slopes, Between() as inside_box:
+                    if not _at_largest(inside_box, slopes.steepest):
+                        return False
+                case Between(), _:
                     return False
     return True
+
+
+def _at_largest(slopes: Between, goal: Tensor) -> bool:
+    """Whether all slopes of the set are nearly these."""
+    ends = torch.minimum(slopes.lo * goal.sign(), slopes.hi * goal.sign())
+    return bool((ends >= goal.abs() * (1 - NEARLY)).all())
 
 
 def _boxes(problem: Problem, signs: Tensor) -> Iterator[Box]:

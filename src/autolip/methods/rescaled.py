@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, assert_never
 
 import torch
 from torch import Tensor
@@ -180,8 +180,8 @@ class _Search:
     def _blocks(self) -> Iterator[_Singular]:
         for vertex in self.problem.fused:
             for edge in vertex.edges:
-                if isinstance(edge.slope, Exact):
-                    operator = edge.slope.operator
+                operator = edge.operator
+                if operator is not None:
                     count = min(FEW if self._large else RANK, operator.in_size, operator.out_size)
                     generator = torch.Generator().manual_seed(self.problem.options.search_seed)
                     start = torch.randn(
@@ -240,12 +240,10 @@ class _Search:
         return levels[graph.output], shares
 
     def _gain(self, vertex: Vertex, edge: Edge, norm: Callable[[Vertex, Edge], float]) -> float:
-        if isinstance(edge.slope, Exact):
+        if edge.operator is not None:
             return norm(vertex, edge)
-        gain = (
-            edge.slope.norm() if isinstance(edge.slope, Between) else edge.slope.norms.get(Norm.L2)
-        )
-        return math.inf if gain is None else gain.value
+        gain = edge.slope.gain(Norm.L2, Norm.L2, self.problem.norm)
+        return math.inf if isinstance(gain, Refusal) else gain.value
 
     def _prescribed(self, forward: bool) -> Weights | None:
         """Weights 1 / (|W_k| ... |W_1| 1) where linf comes in, |W_K| ... |W_k|^T 1 where l1 goes
@@ -272,15 +270,19 @@ class _Search:
 def _moduli(edge: Edge, size: Tensor, shape: torch.Size, forward: bool) -> Tensor | None:
     """|M| applied to sizes, or |M|^T; a gain takes the largest of a block to all of the block."""
     slope = edge.slope
-    if isinstance(slope, Between):
-        return size * torch.maximum(slope.lo.abs(), slope.hi.abs())
-    if isinstance(slope, Gain):
-        if slope.axes is None or len(shape) != size.dim():
-            return torch.full(shape, size.max().item(), dtype=DTYPE)
-        axes = [axis + 1 for axis in slope.axes]
-        return (size.amax(axes, keepdim=True) if axes else size).expand(shape)
-    majorant = (slope.operator if forward else slope.operator.T).majorant()
-    return None if majorant is None else upper_product(majorant, size)
+    match slope:
+        case Exact():
+            majorant = (slope.operator if forward else slope.operator.T).majorant()
+            return None if majorant is None else upper_product(majorant, size)
+        case Between():
+            return size * slope.steepest.abs()
+        case Gain():
+            if slope.axes is None or len(shape) != size.dim():
+                return torch.full(shape, size.max().item(), dtype=DTYPE)
+            axes = [axis + 1 for axis in slope.axes]
+            return (size.amax(axes, keepdim=True) if axes else size).expand(shape)
+        case _:
+            assert_never(slope)
 
 
 def _spread(size: Tensor, shape: torch.Size, forward: bool) -> Tensor:

@@ -69,7 +69,7 @@ def _groups(graph: SlopeGraph) -> dict[str, str]:
     for vertex in graph:
         groups[vertex.name] = vertex.name
         for edge in vertex.edges:
-            if not isinstance(edge.slope, Exact):
+            if edge.operator is None:
                 old, new = groups[vertex.name], groups[edge.source]
                 groups = {name: new if root == old else root for name, root in groups.items()}
     return groups
@@ -97,12 +97,11 @@ def _feature_axis(graph: SlopeGraph, members: list[Vertex], rank: int) -> int:
     """The channels of a convolution on the way to or from one of the vertices; the last axis
     otherwise."""
     names = {vertex.name for vertex in members}
-    for vertex in graph:
-        for edge in vertex.edges:
-            if isinstance(edge.slope, Exact) and names & {vertex.name, edge.source}:
-                for leaf in _leaves(edge.slope.operator):
-                    if isinstance(leaf, Convolution) and len(leaf.in_shape) == rank:
-                        return leaf.channel_axis
+    for link in graph.links:
+        if names & {link.source, link.target}:
+            for leaf in _leaves(link.operator):
+                if isinstance(leaf, Convolution) and len(leaf.in_shape) == rank:
+                    return leaf.channel_axis
     return rank - 1
 
 
@@ -124,15 +123,13 @@ def weighted(graph: SlopeGraph, weights: Weights) -> SlopeGraph:
     """The graph of D_v v in place of v: every affine operator D_v A D_u^-1, all other slopes as
     they are."""
 
-    def turned(vertex: Vertex, edge: Edge) -> Edge:
-        if not isinstance(edge.slope, Exact):
+    def reweighted(vertex: Vertex, edge: Edge) -> Edge:
+        if edge.operator is None:
             return edge
-        return replace(
-            edge,
-            slope=Exact(scaled(edge.slope.operator, weights[vertex.name], weights[edge.source])),
-        )
+        turned = scaled(edge.operator, weights[vertex.name], weights[edge.source])
+        return replace(edge, slope=Exact(turned))
 
-    vertices = (replace(v, edges=tuple(turned(v, edge) for edge in v.edges)) for v in graph)
+    vertices = (replace(v, edges=tuple(reweighted(v, edge) for edge in v.edges)) for v in graph)
     return replace(graph, vertices=tuple(vertices))
 
 

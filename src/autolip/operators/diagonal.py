@@ -20,6 +20,14 @@ class Diagonal(Operator):
         self.scale = scale.to(DTYPE)
         self.relative_error = relative_error
 
+    @staticmethod
+    def compact(scale: Tensor, shape: tuple[int, ...]) -> "Diagonal":
+        """The same with one number in place of equal ones: operators next to it can then absorb
+        it."""
+        first = scale.flatten()[:1]
+        equal = bool(len(first)) and bool((scale == first).all())
+        return Diagonal(first[0] if equal else scale, shape)
+
     def _mv(self, x: Tensor) -> Tensor:
         return x * self.scale
 

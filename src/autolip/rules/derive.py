@@ -56,7 +56,9 @@ def entrywise(
     values = Interval(values.lo.expand(shape), values.hi.expand(shape))
     if shape == x.shape:
         return Action(((x, Between(slopes.lo.expand(shape), slopes.hi.expand(shape))),), values)
-    return Action(((x, _repeated(x.shape, shape, Between(slopes.lo, slopes.hi).norm())),), values)
+    return Action(
+        ((x, _repeated(x.shape, shape, Between(slopes.lo, slopes.hi).largest_modulus())),), values
+    )
 
 
 def _repeated(shape: torch.Size, out_shape: torch.Size, norm: Upper) -> Gain:

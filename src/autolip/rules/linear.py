@@ -1,6 +1,7 @@
 """Sums, scalings by constants, and sums and means along axes."""
 
 from collections.abc import Sequence
+from typing import assert_never
 
 import torch
 from torch import Tensor
@@ -256,14 +257,18 @@ def scaled(action: Action, alpha: float) -> Action:
 
 
 def _scaled_slope(slope: Slope, alpha: float) -> Slope:
-    if isinstance(slope, Exact):
-        return Exact(compose(Diagonal(tensor_of(alpha), slope.out_shape), slope.operator))
-    if isinstance(slope, Between):
-        factor = tensor_of(alpha).expand(slope.in_shape)
-        scaled = Interval(slope.lo, slope.hi) * Interval(factor, factor)
-        return Between(scaled.lo, scaled.hi)
-    norms = {norm: gain * Upper(abs(alpha)) for norm, gain in slope.norms.items()}
-    return Gain(slope.in_shape, slope.out_shape, norms, slope.dims)
+    match slope:
+        case Exact():
+            return Exact(compose(Diagonal(tensor_of(alpha), slope.out_shape), slope.operator))
+        case Between():
+            factor = tensor_of(alpha).expand(slope.in_shape)
+            scaled = Interval(slope.lo, slope.hi) * Interval(factor, factor)
+            return Between(scaled.lo, scaled.hi)
+        case Gain():
+            norms = {norm: gain * Upper(abs(alpha)) for norm, gain in slope.norms.items()}
+            return Gain(slope.in_shape, slope.out_shape, norms, slope.dims)
+        case _:
+            assert_never(slope)
 
 
 # Sums and means along axes

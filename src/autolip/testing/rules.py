@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 import torch
 from torch import Tensor
@@ -213,12 +213,17 @@ def _surplus(
     lo, hi = torch.zeros_like(rise), torch.zeros_like(rise)
     for operand, slope in action.slopes:
         step = steps[operand]
-        if isinstance(slope, Exact):
-            moved = slope.operator.mv(step)
-            lo, hi = lo + moved, hi + moved
-        elif isinstance(slope, Between):
-            ends = torch.stack([_scaled(slope.lo, step), _scaled(slope.hi, step)])
-            lo, hi = lo + ends.amin(0), hi + ends.amax(0)
+        match slope:
+            case Exact():
+                moved = slope.operator.mv(step)
+                lo, hi = lo + moved, hi + moved
+            case Between():
+                ends = torch.stack([_scaled(slope.lo, step), _scaled(slope.hi, step)])
+                lo, hi = lo + ends.amin(0), hi + ends.amax(0)
+            case Gain():
+                pass
+            case _:
+                assert_never(slope)
     tolerance = tolerance + 8 * UNIT * (lo.abs() + hi.abs()).nan_to_num(0.0, 0.0) + TINY
     short, long = (lo - rise - tolerance).clamp(min=0), (rise - hi - tolerance).clamp(min=0)
     return torch.where(rise.isfinite(), torch.maximum(short, long).nan_to_num(0.0), 0.0)

@@ -15,7 +15,7 @@ import contextlib
 import copy
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +33,6 @@ from autolip.operators.precision import in_precision
 from autolip.regions import Everywhere, Region
 from autolip.rules import slopes_on
 from autolip.rules.lowering import lowered
-from autolip.slopes import Exact
 from autolip.training.batching import batched_program, first_sample
 from autolip.training.calls import Constants, LinearCall, Weights, inserted
 
@@ -222,9 +221,7 @@ class _Builder:
             )
         parts = tuple(self._parts(vertex))
         exact = tuple(
-            (edge.source, in_precision(edge.slope.operator, torch.float32))
-            for edge in vertex.edges
-            if isinstance(edge.slope, Exact)
+            (link.source, in_precision(link.operator, torch.float32)) for link in vertex.links
         )
         if exact and self.batched:  # an operator knows one input, not a batch of columns
             raise UnsupportedOperation(
@@ -235,13 +232,9 @@ class _Builder:
     def _parts(self, vertex: Vertex) -> list[Part]:
         parts = []
         for number, edge in enumerate(vertex.edges):
-            if isinstance(edge.slope, Exact):
+            if edge.operator is not None:
                 continue
-            found = constraint(
-                Vertex(
-                    vertex.name, vertex.shape, (edge,), vertex.range, vertex.place, vertex.operation
-                )
-            )
+            found = constraint(replace(vertex, edges=(edge,)))
             if not isinstance(found, Constraint):
                 raise UnsupportedOperation(f"{found}: a penalty needs finite slopes; give a region")
             name = vertex.name if len(vertex.edges) == 1 else f"{vertex.name}:{number}"

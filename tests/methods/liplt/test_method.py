@@ -15,14 +15,12 @@ from autolip.methods.liplt.linear_part import (
     Centres,
     Matrices,
     MatrixFree,
-    centre_and_radius,
     matrices_suffice,
 )
 from autolip.methods.liplt.method import _affordable
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.regions import Ball, Everywhere, Region
-from autolip.slopes import Between
 from autolip.values import Upper
 
 
@@ -148,16 +146,6 @@ def test_slopes_that_differ_between_neurons() -> None:
         <= value(LipLT().bound(near))
         < value(LipLT().bound(far))
     )
-
-
-def test_centre_and_radius_cover_the_interval() -> None:
-    generator = torch.Generator().manual_seed(0)
-    lo = torch.randn(1000, generator=generator, dtype=torch.float64)
-    hi = lo + torch.rand(1000, generator=generator, dtype=torch.float64) * 10.0 ** torch.arange(
-        -20, 20
-    ).repeat(25)
-    centre, radius = centre_and_radius(Between(lo, hi))
-    assert bool((centre - radius <= lo).all()) and bool((centre + radius >= hi).all())
 
 
 def test_the_budget_of_passes_keeps_a_bound() -> None:

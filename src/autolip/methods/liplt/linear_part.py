@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import assert_never
 
 import torch
 from torch import Tensor
@@ -34,7 +35,7 @@ from autolip.operators.norms.rounding import (
     upper_norm,
 )
 from autolip.operators.operator import DTYPE, Operator, flat
-from autolip.slopes import Between, Exact, Gain
+from autolip.slopes import Between, Exact, Gain, Slope
 from autolip.values import INFINITE, ONE, ZERO, Upper
 
 MATERIALISED = 12288
@@ -128,42 +129,34 @@ class Centres:
         return found
 
 
-def centre_of(slope: Exact | Between | Gain) -> Operator | None:
+def centre_of(slope: Slope) -> Operator | None:
     """The linear map that stands for a slope set; None where there is no finite one, or a gain is
     all that is known."""
-    if isinstance(slope, Exact):
-        return slope.operator
-    if isinstance(slope, Gain):
-        return None
-    centre, radius = centre_and_radius(slope)
-    return Diagonal(_compact(centre), slope.in_shape) if bool(radius.isfinite().all()) else None
+    match slope:
+        case Exact():
+            return slope.operator
+        case Between():
+            centre, _ = slope.centre_and_radius()
+            return Diagonal.compact(centre, slope.in_shape) if slope.is_finite else None
+        case Gain():
+            return None
+        case _:
+            assert_never(slope)
 
 
-def centre_and_radius(slope: Between) -> tuple[Tensor, Tensor]:
-    """c and r with [lo, hi] inside [c - r, c + r], r rounded up."""
-    centre = slope.lo / 2 + slope.hi / 2
-    radius = torch.maximum(slope.hi - centre, centre - slope.lo)
-    exact = (centre - radius == slope.lo) & (centre + radius == slope.hi)
-    return centre, torch.where(
-        exact, radius, radius.nextafter(torch.full_like(radius, float("inf")))
-    )
-
-
-def _compact(values: Tensor) -> Tensor:
-    """One number in place of equal ones: operators next to it can then absorb it."""
-    same = values.numel() > 0 and bool((values == values.flatten()[0]).all())
-    return values.flatten()[0] if same else values
-
-
-def _remainder(at: str, source: str, slope: Exact | Between | Gain) -> Remainder:
-    if isinstance(slope, Exact):
-        raise TypeError(f"{at} is affine")
-    if isinstance(slope, Gain):
-        return Remainder(at, source, None, dict(slope.norms))
-    radius = centre_and_radius(slope)[1]
-    if not radius.isfinite().all():
-        return Remainder(at, source, None, dict.fromkeys(Norm, INFINITE))
-    return Remainder(at, source, radius, dict.fromkeys(Norm, ONE))
+def _remainder(at: str, source: str, slope: Slope) -> Remainder:
+    match slope:
+        case Exact():
+            raise TypeError(f"{at} is affine")
+        case Between():
+            if not slope.is_finite:
+                return Remainder(at, source, None, dict.fromkeys(Norm, INFINITE))
+            _, radius = slope.centre_and_radius()
+            return Remainder(at, source, radius, dict.fromkeys(Norm, ONE))
+        case Gain():
+            return Remainder(at, source, None, dict(slope.norms))
+        case _:
+            assert_never(slope)
 
 
 class Maps(ABC):

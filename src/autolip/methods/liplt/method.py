@@ -22,7 +22,7 @@ from autolip.methods.liplt.linear_part import (
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.norms import Norm
 from autolip.operators.convolution import Convolution
-from autolip.slopes import Between, Exact
+from autolip.slopes import Gain
 from autolip.values import INFINITE, ONE, ZERO, Upper
 
 NEAREST = 8
@@ -114,11 +114,8 @@ def _affordable(budget: Budget) -> float:
 def _views(problem: Problem) -> Iterator[Centres]:
     """The network as it is, and with maxima written with relu where that is small enough."""
     yield Centres(problem.separated)
-    if any(
-        not isinstance(edge.slope, Exact | Between)
-        for vertex in problem.slopes
-        for edge in vertex.edges
-    ):
+    edges = (edge for vertex in problem.slopes for edge in vertex.edges)
+    if any(isinstance(edge.slope, Gain) for edge in edges):
         lowered = Centres(fused(problem.lowered))
         if matrices_suffice(lowered, limit=LOWERED) and not problem.budget.expired:
             yield lowered
@@ -211,14 +208,7 @@ class _Stretches:
         """Norms of the operands times the gains to them, added."""
         total = ZERO
         for edge in vertex.edges:
-            if isinstance(edge.slope, Exact):
-                found = self.problem.norm(edge.slope.operator, self.norm, self.norm)
-                own = found if isinstance(found, Upper) else INFINITE
-            else:
-                own = (
-                    edge.slope.norm()
-                    if isinstance(edge.slope, Between)
-                    else edge.slope.norms.get(self.norm, INFINITE)
-                )
+            found = edge.slope.gain(self.norm, self.norm, self.problem.norm)
+            own = found if isinstance(found, Upper) else INFINITE
             total = total + own * self._gain(start, edge.source)
         return total

@@ -26,7 +26,6 @@ from autolip.methods.lipsdp.proof import Proved, prove
 from autolip.methods.lipsdp.statement import STEEPEST, Constraint, Statement, nonlinear
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
-from autolip.slopes import Exact
 
 LARGEST, QUICK, MINUTE = 400, 100, 60.0
 """Greatest order of H for a solver, which takes minutes; with less than one: its steps are not cut
@@ -162,12 +161,11 @@ def _rows(graph: SlopeGraph, name: str, known: Mapping[str, Rows]) -> Rows | Ref
     if name in known:
         return known[name]
     total = None
-    for edge in graph[name].edges:
-        assert isinstance(edge.slope, Exact)
-        layers = dense_layers((edge.slope.operator,))
+    for link in graph[name].links:
+        layers = dense_layers((link.operator,))
         if isinstance(layers, Refusal):
             return layers
-        part = sparse.csr_array(layers[0].weight.numpy()) @ known[edge.source]
+        part = sparse.csr_array(layers[0].weight.numpy()) @ known[link.source]
         total = part if total is None else total + part
     return Refusal(f"{name} depends on nothing") if total is None else total
 

@@ -31,7 +31,6 @@ from torch import Tensor
 from autolip.errors import Refusal
 from autolip.graph.views import SlopeGraph, Vertex
 from autolip.intervals import TINY, UNIT
-from autolip.methods.liplt.linear_part import centre_and_radius
 from autolip.methods.lipsdp.statement import Statement, are_weights, constraint, nonlinear
 from autolip.operators.algebra import compose, compound_error
 from autolip.operators.block import Block, Link, accumulate, between, pulled, pushed
@@ -41,7 +40,6 @@ from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.norms.lanczos import lanczos
 from autolip.operators.norms.rounding import upper_product, upper_sum
 from autolip.operators.operator import DTYPE, Operator, largest
-from autolip.slopes import Between, Exact
 from autolip.values import Upper, round_up
 
 FARTHEST = 10.0
@@ -270,21 +268,17 @@ class _Writer:
             )
             self.reads.append((vertex.name, scale, vertex.shape))
         elif vertex.is_affine:
-            for edge in vertex.edges:
-                assert isinstance(edge.slope, Exact)
-                self.inner.append(Link(edge.source, vertex.name, edge.slope.operator))
+            self.inner += vertex.links
         else:
             return self._bend(vertex)
         return None
 
     def _bend(self, vertex: Vertex) -> Refusal | None:
-        item, slope = constraint(vertex), vertex.edges[0].slope
+        item = constraint(vertex)
         if isinstance(item, Refusal):
             return item
         lam = self.statement.multipliers[vertex.name].reshape(item.blocks)
-        centre, radius = (
-            centre_and_radius(slope) if isinstance(slope, Between) else (item.centre, item.radius)
-        )
+        centre, radius = item.centre, item.radius
         if not are_weights(lam) or not are_weights(radius):
             what = f"a multiplier or a width of {vertex.operation} at {vertex.place}"
             return Refusal(f"{what} is not a positive number of moderate size")

@@ -19,7 +19,6 @@ from torch import Tensor
 from autolip.graph.views import SlopeGraph
 from autolip.operators.operator import DTYPE, Operator
 from autolip.operators.precision import CPU, in_precision
-from autolip.slopes import Exact
 
 Between = Callable[[str, Tensor], Tensor]
 """From a nonlinear vertex's name and v to z (forward); from its name and d/dz to d/dv (adjoint)."""
@@ -146,7 +145,7 @@ def _steps(graph: SlopeGraph, dtype: torch.dtype, device: torch.device) -> tuple
         operands = []
         for edge in vertex.edges:
             if edge.source in dependent:
-                operator = edge.slope.operator if isinstance(edge.slope, Exact) else None
+                operator = edge.operator
                 if operator is not None:
                     operator = cast.setdefault(id(operator), in_precision(operator, dtype, device))
                 operands.append((edge.source, operator))

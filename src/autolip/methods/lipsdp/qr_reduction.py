@@ -60,8 +60,7 @@ def _last(graph: SlopeGraph) -> SlopeGraph:
 
 def _only(vertex: Vertex) -> Operator | None:
     """What an affine vertex does with its one operand."""
-    slope = vertex.edges[0].slope if len(vertex.edges) == 1 else None
-    return slope.operator if isinstance(slope, Exact) else None
+    return vertex.only_edge.operator if vertex.only_edge else None
 
 
 def _pays(operator: Operator, side: int) -> bool:

@@ -29,7 +29,6 @@ from autolip.methods.lipsdp.elimination import Blocks
 from autolip.methods.lipsdp.statement import Statement, are_weights, constraint, nonlinear
 from autolip.norms import Norm
 from autolip.operators.sparse import Matrix, Sparse, sparse_matrix
-from autolip.slopes import Exact
 
 Array = NDArray[np.float64]
 Rows = dict[str, Sparse]
@@ -149,16 +148,13 @@ def _rows(graph: SlopeGraph, name: str, places: dict[str, slice]) -> Rows | Refu
     if name in places:
         return {name: Sparse.identity(graph[name].shape.numel())}
     rows: Rows = {}
-    for edge in graph[name].edges:
-        assert isinstance(edge.slope, Exact)
-        found = sparse_matrix(edge.slope.operator)
+    for link in graph[name].links:
+        found = sparse_matrix(link.operator)
         if isinstance(found, Refusal):
             return found
         if found.value.nnz and not abs(found.value.data).max() <= LARGEST_ENTRY:
-            return Refusal(
-                f"the matrix of {edge.slope.operator} has entries beyond {LARGEST_ENTRY:.3g}"
-            )
-        rows[edge.source] = found
+            return Refusal(f"the matrix of {link.operator} has entries beyond {LARGEST_ENTRY:.3g}")
+        rows[link.source] = found
     return rows
 
 

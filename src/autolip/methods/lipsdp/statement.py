@@ -18,16 +18,18 @@ are not used).
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import assert_never
 
 import torch
 from torch import Tensor
 
 from autolip.errors import Refusal
 from autolip.graph.views import SlopeGraph, Vertex
+from autolip.intervals import centre_and_radius
 from autolip.norms import Norm
-from autolip.operators.operator import largest
 from autolip.slopes import Between, Exact, Gain
-from autolip.values import Upper
+from autolip.values import INFINITE, Upper
 
 STEEPEST = 2.0**100
 """Greatest slope, and value of a statement, for which one is written."""
@@ -70,7 +72,7 @@ class Constraint:
     """lam (z - a v) (b v - z) = -squares z^2 + cross z v - slopes v^2, entry by entry, for lam = 1.
 
     A block of gain g has a = -g, b = g, and z and v of different shapes perhaps.  `centre` and
-    `radius` are those of [a, b]: z = centre v + radius s is the same as |s| <= |v|.
+    `radius` are those of [a, b]: z = centre v + radius s with |s| <= |v| for every such z.
     """
 
     lo: Tensor
@@ -81,13 +83,17 @@ class Constraint:
     blocks: torch.Size
     gain: Upper | None = None
 
+    @cached_property
+    def _centre_and_radius(self) -> tuple[Tensor, Tensor]:
+        return centre_and_radius(self.lo, self.hi)
+
     @property
     def centre(self) -> Tensor:
-        return self.lo / 2 + self.hi / 2
+        return self._centre_and_radius[0]
 
     @property
     def radius(self) -> Tensor:
-        return self.hi / 2 - self.lo / 2
+        return self._centre_and_radius[1]
 
 
 def nonlinear(graph: SlopeGraph) -> Iterator[Vertex]:
@@ -99,22 +105,32 @@ def constraint(vertex: Vertex) -> Constraint | Refusal:
     """The quadratic constraint of a nonlinear vertex; refused where a slope is infinite or no l2
     gain is known."""
     (edge,) = vertex.edges
-    slope = edge.slope
-    if isinstance(slope, Between):
-        if not (slope.lo.isfinite().all() and slope.hi.isfinite().all()):
-            return Refusal(f"infinite through {vertex.operation} at {vertex.place}")
-        if max(largest(slope.lo), largest(slope.hi)) > STEEPEST:
-            return Refusal(f"{vertex.operation} at {vertex.place} has slopes beyond {STEEPEST:.3g}")
-        return Constraint(
-            slope.lo, slope.hi, slope.in_shape, slope.out_shape, None, slope.out_shape
-        )
-    if isinstance(slope, Exact):
-        raise TypeError(f"{vertex.name} is affine")
-    gain = slope.norms.get(Norm.L2)
-    if gain is None or not gain.value < float("inf"):
-        return Refusal(f"no finite l2 gain is known of {vertex.operation} at {vertex.place}")
+    slope, what = edge.slope, f"{vertex.operation} at {vertex.place}"
+    match slope:
+        case Exact():
+            raise TypeError(f"{vertex.name} is affine")
+        case Between():
+            return _of_slopes(slope, what)
+        case Gain():
+            return _of_gain(slope, what)
+        case _:
+            assert_never(slope)
+
+
+def _of_slopes(slope: Between, what: str) -> Constraint | Refusal:
+    if not slope.is_finite:
+        return Refusal(f"infinite through {what}")
+    if slope.largest_modulus().value > STEEPEST:
+        return Refusal(f"{what} has slopes beyond {STEEPEST:.3g}")
+    return Constraint(slope.lo, slope.hi, slope.in_shape, slope.out_shape, None, slope.out_shape)
+
+
+def _of_gain(slope: Gain, what: str) -> Constraint | Refusal:
+    gain = slope.norms.get(Norm.L2, INFINITE)
+    if gain.value == INFINITE.value:
+        return Refusal(f"no finite l2 gain is known of {what}")
     if gain.value > STEEPEST:
-        return Refusal(f"{vertex.operation} at {vertex.place} has a gain beyond {STEEPEST:.3g}")
+        return Refusal(f"{what} has a gain beyond {STEEPEST:.3g}")
     size = torch.tensor(gain.value, dtype=torch.float64)
     return Constraint(
         -size, size, slope.in_shape, slope.out_shape, slope.dims, block_shape(slope), gain

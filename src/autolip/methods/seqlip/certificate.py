@@ -18,12 +18,12 @@ from autolip.certificates import CasesFact, Fork, Leaf, Proof
 from autolip.errors import Refusal
 from autolip.graph.chains import stretches
 from autolip.graph.views import Edge, SlopeGraph, Vertex
-from autolip.intervals import Interval
+from autolip.intervals import Interval, centre_and_radius
 from autolip.methods.layerwise.method import dense_layers
 from autolip.methods.method import Problem
 from autolip.methods.seqlip.inner.exact import ExactOutcome, joined, maximise_exact
 from autolip.methods.seqlip.inner.interior_point import Boxes, Goal, minimise
-from autolip.methods.seqlip.inner.multipliers import Gram, centred
+from autolip.methods.seqlip.inner.multipliers import Gram
 from autolip.methods.seqlip.inner.problem import Pair, balanced
 from autolip.methods.seqlip.inner.qr_core import condensed
 from autolip.operators.algebra import compose
@@ -163,7 +163,7 @@ class _Cases:
         )
         result = torch.where(size > 0, held, dead).clamp(min=2.0**-200, max=2.0**200)
         scale = pair.a.square().sum(0) / size[live]
-        _, r = centred(lo, hi)
+        _, r = centre_and_radius(lo, hi)
         free = value / (r * tau.exp() * scale) * 2.0**-pair.exponent
         result[live] = torch.where(r > 0, torch.minimum(free, held[live]), held[live])
         return result.reshape(self.slope.lo.shape)

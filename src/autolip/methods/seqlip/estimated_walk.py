@@ -8,7 +8,7 @@ from autolip.graph.chains import Stretch
 from autolip.graph.views import SlopeGraph
 from autolip.methods.method import Problem
 from autolip.norms import Norm
-from autolip.slopes import Between, Exact, Slope
+from autolip.slopes import Slope
 from autolip.values import Estimate
 
 
@@ -31,8 +31,5 @@ def estimated_walk(
 
 
 def _gain(problem: Problem, slope: Slope) -> float:
-    if isinstance(slope, Exact):
-        gain = problem.norm(slope.operator, Norm.L2, Norm.L2)
-        return float("inf") if isinstance(gain, Refusal) else gain.value
-    bound = slope.norm() if isinstance(slope, Between) else slope.norms.get(Norm.L2)
-    return float("inf") if bound is None else bound.value
+    gain = slope.gain(Norm.L2, Norm.L2, problem.norm)
+    return float("inf") if isinstance(gain, Refusal) else gain.value

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from autolip.budget import Budget
 from autolip.errors import InputError, Refusal
-from autolip.graph.chains import Stretch, parted, stretches
+from autolip.graph.chains import Stretch, parted, pointwise, stretches
 from autolip.graph.views import SlopeGraph, Vertex
 from autolip.methods.autolip import Shortcut, walk
 from autolip.methods.method import Bound, Method, Problem, method
@@ -18,7 +18,6 @@ from autolip.methods.seqlip.estimated_walk import estimated_walk
 from autolip.methods.seqlip.inner.treatments import INNER, Effort
 from autolip.methods.seqlip.truncation import Splitter
 from autolip.norms import L2_TO_L2, Norm, Pair
-from autolip.slopes import Between
 from autolip.values import Estimate, Upper
 
 
@@ -181,10 +180,4 @@ def _breaks(fused: SlopeGraph) -> str:
 
 
 def _sequential(vertex: Vertex) -> bool:
-    if len(vertex.edges) != 1:
-        return False
-    slope = vertex.edges[0].slope
-    finite = isinstance(slope, Between) and bool(
-        slope.lo.isfinite().all() and slope.hi.isfinite().all()
-    )
-    return vertex.is_affine or finite
+    return pointwise(vertex) is not None or (vertex.is_affine and len(vertex.edges) == 1)

@@ -22,9 +22,10 @@ from torch import Tensor
 
 from autolip.budget import UNLIMITED, Budget
 from autolip.errors import InputError
+from autolip.intervals import centre_and_radius
 from autolip.methods.seqlip.inner.greedy import climb, maximise_greedy, starts
 from autolip.methods.seqlip.inner.interior_point import Boxes, Goal, minimise
-from autolip.methods.seqlip.inner.multipliers import Gram, centred
+from autolip.methods.seqlip.inner.multipliers import Gram
 from autolip.methods.seqlip.inner.problem import Pair, balanced
 from autolip.methods.seqlip.inner.qr_core import Core, condensed
 from autolip.methods.seqlip.inner.relaxed import certified, power_multipliers, product_bound, relax
@@ -154,7 +155,7 @@ class _Tree:
     def run(self) -> bool:
         """Split until nothing is open or the budget is spent; whether the tolerance was met."""
         root = Boxes.root(self.gram, self.pair.lo, self.pair.hi)
-        c, r = centred(root.lo, root.hi)
+        c, r = centre_and_radius(root.lo, root.hi)
         self.rounding = 2 * self.gram.slack(c, r, root.tau.exp(), root.beta).item()
         root.bound[0] = certified(
             self.gram, self.pair, power_multipliers(self.gram, self.pair, steps=40)

@@ -33,7 +33,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from autolip.budget import UNLIMITED, Budget
-from autolip.methods.seqlip.inner.multipliers import Gram, centred, factorised
+from autolip.intervals import centre_and_radius
+from autolip.methods.seqlip.inner.multipliers import Gram, factorised
 from autolip.methods.seqlip.inner.problem import UNDERFLOW
 
 
@@ -71,7 +72,7 @@ class Boxes(Rows):
     def root(gram: Gram, lo: Float[Tensor, " n"], hi: Float[Tensor, " n"]) -> "Boxes":
         """One box; multipliers that balance each neuron's two sides."""
         lo, hi = lo[None], hi[None]
-        c, r = centred(lo, hi)
+        c, r = centre_and_radius(lo, hi)
         tau = (gram.b.norm(dim=1) / gram.a.norm(dim=0)).log().nan_to_num(0.0).clamp(-50, 50)[None]
         beta = 1.5 * torch.linalg.eigvalsh(gram.matrix(c, r, tau.exp()))[:, -1]
         blank = torch.zeros_like(tau)
@@ -136,7 +137,7 @@ class _Iterate(Rows):
     @staticmethod
     def of(gram: Gram, boxes: Boxes) -> "_Iterate":
         """Feasible: beta is raised where S does not factorise."""
-        c, r = centred(boxes.lo, boxes.hi)
+        c, r = centre_and_radius(boxes.lo, boxes.hi)
         beta = boxes.beta
         factor, complete = gram.factorised(c, r, boxes.tau.exp(), beta)
         while not bool(complete.all()):

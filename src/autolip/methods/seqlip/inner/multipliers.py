@@ -19,7 +19,6 @@ completion, S + E is positive semidefinite (S. M. Rump, BIT 46, 2006, Theorem 2.
 norm `Gram.slack` bounds, and beta + ||E|| is proved, whatever led to t and beta.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -28,14 +27,6 @@ from torch import Tensor
 
 from autolip.intervals import UNIT, gamma
 from autolip.methods.seqlip.inner.problem import UNDERFLOW, Pair
-
-
-def centred(lo: Float[Tensor, "*k n"], hi: Float[Tensor, "*k n"]) -> tuple[Tensor, Tensor]:
-    """c, r with [lo, hi] inside [c - r, c + r]; r = 0 where lo = hi."""
-    centre = lo + (hi - lo) / 2
-    radius = torch.maximum(hi - centre, centre - lo)
-    radius = torch.where(lo == hi, 0.0, radius.nextafter(torch.full_like(radius, math.inf)))
-    return torch.where(lo == hi, lo, centre), radius
 
 
 @dataclass(frozen=True)

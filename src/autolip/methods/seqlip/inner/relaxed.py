@@ -17,10 +17,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.budget import DECOMPOSING, UNLIMITED, Budget
-from autolip.intervals import UNIT, gamma
+from autolip.intervals import UNIT, centre_and_radius, gamma
 from autolip.methods.seqlip.inner.greedy import product
 from autolip.methods.seqlip.inner.interior_point import Boxes, Goal, minimise
-from autolip.methods.seqlip.inner.multipliers import Gram, centred
+from autolip.methods.seqlip.inner.multipliers import Gram
 from autolip.methods.seqlip.inner.problem import UNDERFLOW, Pair, balanced
 from autolip.methods.seqlip.inner.qr_core import condensed
 from autolip.methods.seqlip.theorem3 import greatest_alignment, norm_bound, theorem3_bound
@@ -108,7 +108,7 @@ def product_bound(
 
 def _midpoint(pair: Pair) -> float:
     """||A diag(c) B|| + ||A diag(sqrt r)|| ||diag(sqrt r) B|| in balanced units."""
-    c, r = centred(pair.lo, pair.hi)
+    c, r = centre_and_radius(pair.lo, pair.hi)
     norm = torch.linalg.vector_norm
     sizes = (c.abs() * norm(pair.a, dim=0) * norm(pair.b, dim=1)).sum().item()
     slips = Upper(2 * gamma(pair.width + 4) * sizes + UNDERFLOW)
@@ -147,7 +147,7 @@ def power_multipliers(
     floor of 1e-6.
     """
     number = torch.float32 if gram.order > NEWTON_ORDER else torch.float64
-    c, r = (x[:, None].to(number) for x in centred(pair.lo, pair.hi))
+    c, r = (x[:, None].to(number) for x in centre_and_radius(pair.lo, pair.hi))
     a, b, tiny = gram.a.to(number), gram.b.to(number), torch.finfo(number).tiny
     x = torch.randn(b.shape[1], rank, dtype=number, generator=torch.Generator().manual_seed(seed))
     p = a.T @ (a @ (b @ x))
@@ -168,7 +168,7 @@ def _directions(x: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
 
 def certified(gram: Gram, pair: Pair, t: Float[Tensor, " n"]) -> float:
     """A proved value of at least lambda_max(M(t)), whatever t: by Cholesky above an estimate."""
-    c, r = (x[None] for x in centred(pair.lo, pair.hi))
+    c, r = (x[None] for x in centre_and_radius(pair.lo, pair.hi))
     top = top_eigenvalue(gram.matrix(c, r, t[None])[0])
     for attempt in range(40):
         beta = torch.tensor([top * (1 + 4.0**attempt * 1e-12)], dtype=torch.float64)
