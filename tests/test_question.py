@@ -14,6 +14,7 @@ from autolip.errors import InputError, Refusal
 from autolip.lower import Ascent, Grid, LowerMethod, LowerProblem, Random
 from autolip.methods import AutoLip, LipSDP, Rescaled
 from autolip.norms import Norm
+from autolip.outputs import All, Component, Difference, Output, Pairs
 from autolip.question import Question, example_tensors
 from autolip.regions import Everywhere
 from autolip.values import Lower
@@ -50,26 +51,27 @@ def test_norms(norm: Any, pair: tuple[Norm, Norm]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("output", "text"),
+    ("output", "found"),
     [
-        ("all", "all"),
-        ("ALL", "all"),
-        ("pairs", "pairs"),
-        (3, "3"),
-        ("3", "3"),
-        (np.int64(3), "3"),
-        (torch.tensor(3), "3"),
-        (np.array([3, 5]), "3-5"),
-        ("03", "3"),
-        ([3], "3"),
-        ((3, 5), "3-5"),
-        ([3, 5], "3-5"),
-        ("3-5", "3-5"),
-        ("3 - 5", "3-5"),
+        ("all", All()),
+        ("ALL", All()),
+        ("pairs", Pairs()),
+        (3, Component(3)),
+        ("3", Component(3)),
+        (np.int64(3), Component(3)),
+        (torch.tensor(3), Component(3)),
+        (np.array([3, 5]), Difference(3, 5)),
+        ("03", Component(3)),
+        ([3], Component(3)),
+        ((3, 5), Difference(3, 5)),
+        ([3, 5], Difference(3, 5)),
+        ("3-5", Difference(3, 5)),
+        ("3 - 5", Difference(3, 5)),
+        (Difference(3, 5), Difference(3, 5)),
     ],
 )
-def test_outputs(output: Any, text: str) -> None:
-    assert Question.asked(output=output).output == text
+def test_outputs(output: Any, found: Output) -> None:
+    assert Question.asked(output=output).output == found
 
 
 @pytest.mark.parametrize(

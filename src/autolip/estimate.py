@@ -18,7 +18,7 @@ from autolip.lower import LowerMethod, LowerProblem
 from autolip.methods import METHODS, Bound, Method, Problem
 from autolip.methods.differences import differences
 from autolip.operators.norms import NormOptions
-from autolip.outputs import output_readout, readout
+from autolip.outputs import Difference
 from autolip.question import (
     DEFAULT_LOWER,
     Choice,
@@ -119,7 +119,7 @@ def answered(
     p, q, output = question.p, question.q, question.output
     delta, seed = question.delta, question.seed
     where = question.region.shaped(capture.graph.input_shape)
-    wanted = output_readout(output, capture.graph.output_shape)
+    wanted = output.readout(capture.graph.output_shape)
     say("replaying the captured graph against the model")
     elapsed = stopwatch()
     replay(capture, seed=seed or 0)
@@ -150,8 +150,9 @@ def answered(
     problem = replace(problem, options=each, say=say)
     search = LowerProblem.of(capture, where, p, q, seed=seed or 0, budget=budget)
     run = _Run(question.methods, question.automatic, question.lowers, say)
-    if output == "pairs":
-        return _all_pairs(frame, problem, search, run)
+    pairs = output.differences(capture.graph.output_shape)
+    if pairs:
+        return _all_pairs(frame, problem, search, run, pairs)
     if wanted is not None:
         problem, search = problem.reading(wanted), search.reading(wanted)
     found = run.found(problem, search)
@@ -393,26 +394,31 @@ def _best_lower(rows: Sequence[Row]) -> Row | None:
     )
 
 
-def _all_pairs(frame: Result, problem: Problem, search: LowerProblem, run: _Run) -> Result:
+def _all_pairs(
+    frame: Result,
+    problem: Problem,
+    search: LowerProblem,
+    run: _Run,
+    pairs: Sequence[Difference],
+) -> Result:
     """The bracket of every difference f_i - f_j; the rows shown are those of the largest.
 
     One walk bounds them all; then each has its own run, the largest first, while there is time, and
     at most `OWN_RUNS` of them: the others keep the first bound.
     """
     shape = problem.slopes.output_shape
-    first = _first_bounds(problem, run)
-    pairs = [(i, j) for i in range(shape.numel()) for j in range(i + 1, shape.numel())]
+    first = _first_bounds(problem, run, pairs)
     order = sorted(pairs, key=lambda pair: -first[pair].value if first else 0.0)
     run = replace(
         run, automatic=[method.shared(min(len(pairs), OWN_RUNS)) for method in run.automatic]
     )
-    found_for: dict[tuple[int, int], _Found] = {}
-    for number, (i, j) in enumerate(order[:OWN_RUNS]):
+    found_for: dict[Difference, _Found] = {}
+    for number, pair in enumerate(order[:OWN_RUNS]):
         if number and search.expired:
             break
-        operator, part = readout(shape, i, j), 1 / min(len(pairs) - number, SHARES)
+        operator, part = pair.readout(shape), 1 / min(len(pairs) - number, SHARES)
         found = run.found(problem.reading(operator), search.reading(operator).within(part), part)
-        found_for[i, j] = found.with_known(first[i, j]) if first else found
+        found_for[pair] = found.with_known(first[pair]) if first else found
     alone = len(pairs) - len(found_for)
     for pair in order[len(found_for) :]:
         found_for[pair] = _Found((), None, None, not search.expired, ())
@@ -430,15 +436,18 @@ def _cut_short(alone: int, count: int, unlimited: bool) -> str:
     )
 
 
-def _of_pairs(frame: Result, found_for: Mapping[tuple[int, int], _Found]) -> Result:
+def _of_pairs(frame: Result, found_for: Mapping[Difference, _Found]) -> Result:
     """The largest upper bound with its rows, the largest lower one, and both for every pair."""
-    pairs = [Pair(i, j, found_for[i, j].upper, found_for[i, j].lower) for i, j in sorted(found_for)]
+    pairs = [
+        Pair(each.plus, each.minus, found_for[each].upper, found_for[each].lower)
+        for each in sorted(found_for)
+    ]
     worst = max(pairs, key=lambda pair: math.inf if pair.upper is None else pair.upper.value or 0.0)
     best = max(
         (pair.lower for pair in pairs if pair.lower), key=lambda row: row.value or 0.0, default=None
     )
     note = f"the rows are those of the pair with the largest upper bound, {worst.i}-{worst.j}"
-    shown = found_for[worst.i, worst.j].into(frame)
+    shown = found_for[Difference(worst.i, worst.j)].into(frame)
     return replace(
         shown,
         upper=worst.upper,
@@ -449,13 +458,17 @@ def _of_pairs(frame: Result, found_for: Mapping[tuple[int, int], _Found]) -> Res
     )
 
 
-def _first_bounds(problem: Problem, run: _Run) -> dict[tuple[int, int], Upper] | None:
+def _first_bounds(
+    problem: Problem, run: _Run, pairs: Sequence[Difference]
+) -> dict[Difference, Upper] | None:
     """AutoLip's bound of every pair, where upper bounds are asked for."""
     if not (run.named or run.automatic):
         return None
     turns = Turns.of(problem.budget, 1.0, bool(run.lowers))
     known = differences(problem.with_budget(turns.cheap))
-    return None if isinstance(known, Refusal) else known
+    if isinstance(known, Refusal):
+        return None
+    return {pair: known[pair.plus, pair.minus] for pair in pairs}
 
 
 def _constant(frame: Result, upper: Row) -> Result:

@@ -14,7 +14,7 @@ from autolip.errors import InputError
 from autolip.lower import LowerMethod, lower_named
 from autolip.methods import Method, automatic, method_named
 from autolip.norms import Norm, parse_norms
-from autolip.outputs import parse_output
+from autolip.outputs import All, Output, parse_output
 from autolip.regions import Everywhere, Region, as_region
 
 Choice = str | Method | type[Method] | Sequence[str | Method | type[Method]] | None
@@ -39,7 +39,7 @@ class Question:
     p: Norm = Norm.L2
     q: Norm = Norm.L2
     region: Region = Everywhere()
-    output: str = "all"
+    output: Output = All()
     methods: tuple[Method, ...] = ()
     automatic: tuple[Method, ...] = ()
     lowers: tuple[LowerMethod, ...] = ()

@@ -10,6 +10,7 @@ from autolip.certificates import Certificate, Proof
 from autolip.errors import Contradiction, InputError
 from autolip.graph.graph import Graph
 from autolip.norms import Norm
+from autolip.outputs import Output
 from autolip.report.table import render_html, render_text
 from autolip.values import Estimate, Lower, Upper
 
@@ -85,7 +86,7 @@ class Result:
     p: Norm
     q: Norm
     region: dict[str, Any]
-    output: str
+    output: Output
     bounds: tuple[Row, ...]
     upper: Row | None
     lower: Row | None
@@ -104,7 +105,7 @@ class Result:
         """Raises Contradiction where an upper bound is below an attained one, of the whole or of
         one pair."""
         _agree(
-            self.output,
+            str(self.output),
             [*self.bounds, *(row for row in (self.upper, self.lower) if row is not None)],
         )
         for pair in self.pairs:
@@ -163,8 +164,8 @@ class Result:
     def _measured(self) -> str:
         """The output that the rows are about: of all differences, the one with the largest upper
         bound."""
-        if self.output != "pairs" or not self.pairs:
-            return self.output
+        if not self.pairs:
+            return str(self.output)
         worst = max(
             self.pairs, key=lambda pair: math.inf if pair.upper is None else pair.upper.value or 0.0
         )
@@ -177,7 +178,7 @@ class Result:
             "model": self.model,
             "norm": {"input": self.p.value, "output": self.q.value},
             "region": self.region,
-            "output": self.output,
+            "output": str(self.output),
             "upper": _summary(self.upper),
             "lower": _summary(self.lower),
             "bounds": [row.to_dict() for row in self.bounds],

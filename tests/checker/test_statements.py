@@ -20,7 +20,7 @@ from autolip.methods.lipsdp.proof import Proved, prove_lifted
 from autolip.methods.lipsdp.statement import Statement, nonlinear
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
-from autolip.outputs import readout
+from autolip.outputs import Component
 from autolip.regions import Everywhere
 from autolip.slopes import Between, Exact
 from autolip.values import Upper
@@ -62,7 +62,7 @@ def by_entries(model: nn.Sequential, width: int) -> Certificate:
     for number, row in enumerate(last.weight.data):
         single = nn.Linear(len(row), 1, bias=False)
         single.weight.data = row[None]
-        graph = problem.reading(readout(problem.lowered.output_shape, number)).lowered
+        graph = problem.reading(Component(number).readout(problem.lowered.output_shape)).lowered
         statements.append(
             replace(by_norms(problem_of(nn.Sequential(*hidden, single), 1, width)), graph=graph)
         )

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from autolip.outputs import readout
+from autolip.outputs import parse_output
 from tests.fuzz.attained import Attained
 from tests.fuzz.networks import Network, Step
 from tests.fuzz.pieces import pieces
@@ -28,7 +28,7 @@ def failure_of(case: Case, seed: int) -> Failure | None:
     if problem is None or isinstance(problem, Failure):
         return problem
     if case.output:
-        problem = problem.reading(readout(problem.slopes.output_shape, *case.output))
+        problem = problem.reading(parse_output(case.output).readout(problem.slopes.output_shape))
     return subject.failure(
         case, Attained(case.network, case.place, seed, pieces(case.network, case.place)), problem
     )

@@ -20,7 +20,7 @@ from autolip.estimate import bracket
 from autolip.methods import METHODS, Problem, method_named
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
-from autolip.outputs import readout
+from autolip.outputs import parse_output
 from autolip.values import Upper
 from autolip_check.check import check
 from tests.fuzz.attained import Attained, Output
@@ -239,7 +239,7 @@ def cases(
             outputs.append(tuple(rng.sample(range(size), 2)))
         for output in rng.sample(outputs, 2):
             shape = problem.slopes.output_shape
-            read = problem if not output else problem.reading(readout(shape, *output))
+            read = problem if not output else problem.reading(parse_output(output).readout(shape))
             for p, q in rng.sample(
                 [(a, b) for a in ("l1", "l2", "linf") for b in ("l1", "l2", "linf")], norms
             ):

@@ -14,7 +14,7 @@ from autolip.budget import SPENT
 from autolip.capture.torch.export import Capture, capture_model
 from autolip.lower import Ascent, LowerProblem
 from autolip.norms import Norm
-from autolip.outputs import readout
+from autolip.outputs import Difference
 from autolip.regions import Ball, Box, Everywhere
 from autolip.values import Lower
 
@@ -220,7 +220,7 @@ def test_inputs_and_outputs_that_are_single_numbers(pose, check) -> None:
 
 def test_difference_of_two_outputs(pose, check) -> None:
     weight = gauss(5, 3)
-    problem = pose(linear(weight), gauss(3)).reading(readout(torch.Size([5]), 4, 1))
+    problem = pose(linear(weight), gauss(3)).reading(Difference(4, 1).readout(torch.Size([5])))
     value = check(problem, FAST.search(problem), lambda x: weight[4] @ x - weight[1] @ x)
     exact = (weight[4] - weight[1]).norm().item()
     assert exact * (1 - 1e-9) <= value <= exact * (1 + 1e-15)

@@ -12,7 +12,7 @@ from autolip.capture.torch.export import Capture, capture_model
 from autolip.graph.graph import Graph, Node, Ref
 from autolip.lower import LowerProblem
 from autolip.norms import Norm
-from autolip.outputs import readout
+from autolip.outputs import Difference
 from autolip.regions import Ball, Box, Everywhere
 
 
@@ -42,7 +42,7 @@ def test_passes_are_counted(pose) -> None:
 
 def test_a_readout_is_applied_to_both(pose) -> None:
     model = network()
-    problem = pose(model, torch.ones(4)).reading(readout(torch.Size([3]), 2, 0))
+    problem = pose(model, torch.ones(4)).reading(Difference(2, 0).readout(torch.Size([3])))
     x = torch.randn(5, 4, dtype=torch.float64)
     exact = model.double()(x)[:, 2:] - model(x)[:, :1]
     torch.testing.assert_close(problem.values(x), exact)

@@ -100,11 +100,11 @@ def test_moving_numbers_costs_the_read_out_only(pose) -> None:
 
 
 def test_a_readout_is_part_of_the_function(pose) -> None:
-    from autolip.outputs import readout
+    from autolip.outputs import Difference
 
     model = network(0)
     problem = pose(model, torch.ones(6, dtype=torch.float64), p=Norm.L2).reading(
-        readout(torch.Size([2]), 0, 1)
+        Difference(0, 1).readout(torch.Size([2]))
     )
     one = torch.ones(1, dtype=torch.float64)
     assert 0 < rounding_error(problem, torch.ones(6, dtype=torch.float64), one) < 1e-12

@@ -12,7 +12,7 @@ from autolip.methods.differences import Bounds, differences
 from autolip.methods.method import Bound, Problem
 from autolip.norms import Norm, parse_norms
 from autolip.operators.norms import NormOptions
-from autolip.outputs import readout
+from autolip.outputs import Difference
 from autolip.regions import Everywhere
 
 NORMS = ["l2", "l1", "linf", "linf:l2", "l2:linf"]
@@ -55,7 +55,7 @@ def test_as_good_as_a_walk_for_each_pair(norm: str) -> None:
     torch.manual_seed(1)
     problem = posed(nn.Sequential(nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, 4)), 3, norm)
     for (i, j), bound in bounds_of(problem).items():
-        alone = AutoLip().bound(problem.reading(readout(torch.Size([1, 4]), i, j)))
+        alone = AutoLip().bound(problem.reading(Difference(i, j).readout(torch.Size([1, 4]))))
         assert isinstance(alone, Bound) and bound.value <= alone.value.value * (1 + 1e-3)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from autolip.norms import Norm
+from autolip.outputs import All, Pairs
 from autolip.result import Pair, Result, Row
 
 ASSUMED = {"input": "x", "input_shape": [1, 1, 8, 8], "batch": 1, "dtype": "float32"}
@@ -31,7 +32,7 @@ def bracket() -> Result:
         Norm.L2,
         Norm.L2,
         {"kind": "everywhere"},
-        "all",
+        All(),
         rows,
         upper,
         lower,
@@ -57,7 +58,7 @@ def pairs() -> Callable[[int], Result]:
             Norm.LINF,
             Norm.L2,
             {"kind": "everywhere"},
-            "pairs",
+            Pairs(),
             rows,
             *rows,
             dict(ASSUMED),

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from autolip.outputs import parse_output
 from autolip.report.content import NOTES_SHOWN, headline, remarks, sheets
 from autolip.result import Result, Row
 
@@ -46,7 +47,7 @@ def test_headline_tells_the_probability_of_a_confident_bound(bracket: Result) ->
     ],
 )
 def test_headline_names_what_is_measured(bracket: Result, output: str, subject: str) -> None:
-    assert f" <= {subject} <= " in headline(replace(bracket, output=output))
+    assert f" <= {subject} <= " in headline(replace(bracket, output=parse_output(output)))
 
 
 def test_headline_names_the_region(bracket: Result) -> None:

@@ -14,7 +14,7 @@ from autolip.methods import AutoLip, Problem
 from autolip.methods.autolip import walk
 from autolip.methods.method import Bound
 from autolip.operators.norms import NormOptions
-from autolip.outputs import output_readout
+from autolip.outputs import Difference
 from autolip.rules.lowering import LOWERINGS, lowered
 from autolip.slopes import Between, Exact, Gain
 from autolip.testing import check_method
@@ -85,7 +85,7 @@ def test_products_are_sums_of_parts() -> None:
     x = torch.randn(1, 6)
     capture = capture_model(lambda x: torch.sigmoid(x[:, :3]) * torch.tanh(x[:, 3:]), (x,))
     problem = Problem.pose(capture.graph, Everywhere(), Norm.L2, Norm.L2, NormOptions())
-    readout = output_readout("0-2", capture.graph.output_shape)
+    readout = Difference(0, 2).readout(capture.graph.output_shape)
     assert readout is not None
     for posed in (problem, problem.reading(readout)):
         whole, parts = walk(posed, posed.slopes), walk(posed, posed.lowered)

@@ -79,11 +79,12 @@ def compare(
     with progress() as say:
         from autolip.cli.regions import AskedRegion
         from autolip.estimate import compared
+        from autolip.outputs import Pairs
         from autolip.question import Question
 
         region = AskedRegion.taken(options)
         question = Question.asked(output=output, **options)
-        if question.output == "pairs":
+        if question.output == Pairs():
             raise InputError(
                 "a comparison is of one constant: give one output or a difference instead of pairs"
             )

@@ -19,7 +19,7 @@ from autolip.methods import Problem
 from autolip.methods.seqlip.certificate import Cut, with_cuts
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
-from autolip.outputs import output_readout
+from autolip.outputs import parse_output
 from autolip.regions import Ball, Box, Everywhere, Region
 
 
@@ -37,7 +37,8 @@ def compared(document: Document, tensors: Arrays, asked: AskedNetwork) -> list[s
     region = region_of(graph["region"], shape)
     p, q = (Norm(name) for name in claim["norms"])
     problem = Problem.pose(network.capture.graph, region, p, q, NormOptions())
-    readout = output_readout(provenance.get("output", "all"), problem.slopes.output_shape)
+    output = parse_output(provenance.get("output", "all"))
+    readout = output.readout(problem.slopes.output_shape)
     if readout is not None:
         problem = problem.reading(readout)
     claimed, found = Written(graph, tensors), list[list[str]]()

@@ -49,12 +49,12 @@ def headline(result: "Result") -> str:
     lower = None if result.lower is None else digits_down(result.lower.value or 0.0)
     upper = None if result.upper is None else digits_up(_number(result.upper))
     if lower is not None and upper is not None:
-        return f"{lower} <= {_subject(result)} <= {upper} {where}{_winner(result)}"
+        return f"{lower} <= {result.output.subject} <= {upper} {where}{_winner(result)}"
     if upper is not None:
-        return f"{_subject(result)} <= {upper} {where}{_winner(result)}; no lower bound"
+        return f"{result.output.subject} <= {upper} {where}{_winner(result)}; no lower bound"
     if lower is not None:
-        return f"{_subject(result)} >= {lower} {where}; no upper bound"
-    return f"no bound on the {_subject(result)} {where}"
+        return f"{result.output.subject} >= {lower} {where}; no upper bound"
+    return f"no bound on the {result.output.subject} {where}"
 
 
 def sheets(result: "Result") -> list[Sheet]:
@@ -82,15 +82,6 @@ def remarks(result: "Result") -> list[str]:
         else ["the time budget ended early: the bounds hold, tighter ones may exist"]
     )
     return [*refusals, *budget, *notes, *_assumptions(result)]
-
-
-def _subject(result: "Result") -> str:
-    if result.output == "all":
-        return "Lipschitz constant"
-    if result.output == "pairs":
-        return "largest Lipschitz constant of a difference of two outputs"
-    plus, _, minus = result.output.partition("-")
-    return f"Lipschitz constant of output {plus}" + (f" - output {minus}" if minus else "")
 
 
 def _winner(result: "Result") -> str:

@@ -98,9 +98,7 @@ def suffix_of(path: Path, known: tuple[str, ...]) -> str:
 
 
 def _rows(result: "Result") -> Iterator[tuple[str, "Row"]]:
-    shown = result.output
-    if result.pairs:
-        shown = "largest pair"
+    shown = "largest pair" if result.pairs else str(result.output)
     yield from ((shown, row) for row in result.bounds)
     for pair in result.pairs:
         yield from (

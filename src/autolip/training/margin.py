@@ -36,7 +36,7 @@ class MarginLoss(nn.Module):
         super().__init__()
         if not penalty.pairs:
             raise InputError(
-                f"the penalty is on output {penalty.output!r}: make it with output='pairs'"
+                f"the penalty is on output '{penalty.output}': make it with output='pairs'"
             )
         if not 0 <= radius < float("inf"):
             raise InputError(f"the radius is {radius}: give a finite number >= 0")

@@ -16,6 +16,7 @@ from autolip.capture.torch.export import capture_program, export
 from autolip.errors import InputError
 from autolip.estimate import answered
 from autolip.norms import Norm
+from autolip.outputs import All
 from autolip.question import Question, example_tensors
 from autolip.result import Result
 from autolip.training.live import own_module
@@ -149,7 +150,7 @@ class Monitor:
             logits = copy.deepcopy(self._frozen).double()(x.double())
         right = logits.argmax(1) == y
         accuracy = float(right.double().mean())
-        if upper is None or self.question.output != "all":
+        if upper is None or self.question.output != All():
             return accuracy, {}
         best = logits.topk(2, 1).values
         margin = best[:, 0] - best[:, 1]

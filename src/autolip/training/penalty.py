@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from autolip.errors import InputError
 from autolip.norms import parse_norms
-from autolip.outputs import output_readout, pair_readouts
+from autolip.outputs import Output, parse_output
 from autolip.regions import Region
 from autolip.training.estimates import ESTIMATES, Estimator
 from autolip.training.live import LiveNetwork, evaluating
@@ -74,7 +74,7 @@ class Penalty(nn.Module):
         *,
         method: str = "lipsdp",
         norm: str = "l2",
-        output: str = "all",
+        output: Any = "all",
         columns: int = 4,
         region: Region | None = None,
         target: float | None = None,
@@ -95,13 +95,14 @@ class Penalty(nn.Module):
         p, q = parse_norms(norm)
         inputs = (example_inputs,) if isinstance(example_inputs, Tensor) else tuple(example_inputs)
         shape = _output_shape(model, inputs)
-        readouts = _readouts(output, shape)
+        asked = parse_output(output)
+        readouts = _readouts(asked, shape)
         count = 1 if readouts is None else len(readouts)
         rank = columns if method == "lipsdp" else 1
         live = LiveNetwork(model, inputs, count * rank, region, lower=method == "lipsdp")
-        self.target, self.method, self.output, self.every = target, method, output, every
+        self.target, self.method, self.output, self.every = target, method, asked, every
         self._calls, self._last = 0, torch.zeros(count)
-        self.pairs = [(i, j) for i, j, _ in pair_readouts(shape)] if output == "pairs" else []
+        self.pairs = [(pair.plus, pair.minus) for pair in asked.differences(shape)]
         self.estimator: Estimator = ESTIMATES[method](live, p, q, readouts, rank, seed)
 
     def forward(self) -> Tensor:
@@ -147,11 +148,9 @@ def _output_shape(model: nn.Module, inputs: Sequence[Tensor]) -> torch.Size:
     return result.shape
 
 
-def _readouts(output: str, shape: torch.Size) -> Tensor | None:
+def _readouts(output: Output, shape: torch.Size) -> Tensor | None:
     """The rows that are applied to the output, or None for all of it."""
-    if output == "pairs":
-        rows: list[Any] = [operator for _, _, operator in pair_readouts(shape)]
-    else:
-        one = output_readout(output, shape)
-        rows = [] if one is None else [one]
-    return torch.cat([operator.matrix() for operator in rows]) if rows else None
+    parts: tuple[Output, ...] = output.differences(shape) or (output,)
+    operators = [part.readout(shape) for part in parts]
+    rows = [operator.matrix() for operator in operators if operator is not None]
+    return torch.cat(rows) if rows else None

@@ -24,7 +24,7 @@ from autolip.methods.lipsdp.statement import Constraint, constraint, nonlinear
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.norms import EVERY_PAIR, Norm, Pair
 from autolip.operators.norms import NormOptions
-from autolip.outputs import readout
+from autolip.outputs import Component
 from autolip.values import Upper
 
 
@@ -129,7 +129,7 @@ class LipSDP(Method):
         graph = without_fixed(problem.lowered)
         count = graph.output_shape.numel()
         if problem.q is Norm.LINF and count > 1:
-            parts = [graph.then(readout(graph.output_shape, i)) for i in range(count)]
+            parts = [graph.then(Component(i).readout(graph.output_shape)) for i in range(count)]
         else:
             parts = [graph]
         q = Norm.L2 if parts[0].output_shape.numel() == 1 else problem.q
