@@ -95,7 +95,8 @@ def _softplus(given: Parameters) -> Slopes | None:
 
     That holds for a threshold >= 20; below it the function has a jump that counts.
     """
-    beta, threshold = number(given.get("beta", 1.0)), number(given.get("threshold", 20.0))
+    beta = number(given.get("beta", 1.0))
+    threshold = number(given.get("threshold", 20.0))
     return (0.0, 1.0) if beta != 0 and threshold >= 20 else None
 
 

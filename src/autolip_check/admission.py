@@ -15,7 +15,8 @@ import numpy as np
 
 from autolip_check.container import Array, require
 
-LEAST, LARGEST = 2.0**-250, 2.0**250
+LEAST = 2.0**-250
+LARGEST = 2.0**250
 """The range of every number that is not 0."""
 
 MOST = float(np.finfo(np.float64).max)

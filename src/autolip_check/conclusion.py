@@ -29,7 +29,8 @@ Gains = dict[str, Number]
 def concluded(facts: list[Fact], network: Network, p: str, q: str) -> Number:
     """The gain from input to output: sums over operands, products along paths, facts where they are
     smaller."""
-    norms, gains = tuple(dict.fromkeys((p, q))), dict[str, Gains]()
+    norms = tuple(dict.fromkeys((p, q)))
+    gains = dict[str, Gains]()
     about = dict[str, list[Fact]]()
     for fact in facts:
         about.setdefault(fact.sink, []).append(fact)
@@ -65,7 +66,8 @@ def shortened(gain: Number) -> Number:
     smaller."""
     if not isinstance(gain, Fraction):
         return gain
-    top, bottom = gain.numerator.bit_length(), gain.denominator.bit_length()
+    top = gain.numerator.bit_length()
+    bottom = gain.denominator.bit_length()
     if top <= LONGEST and bottom <= LONGEST:
         return gain
     if top - bottom > LONGEST:

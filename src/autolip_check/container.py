@@ -20,7 +20,8 @@ Array = NDArray[np.float64]
 Document = dict[str, Any]
 
 DTYPES = {"F64": "<f8", "F32": "<f4", "I64": "<i8", "I32": "<i4"}
-LARGEST_FILE, LARGEST_HEADER = 2**33, 2**26
+LARGEST_FILE = 2**33
+LARGEST_HEADER = 2**26
 FORMAT, VERSION = "autolip certificate", 1
 
 
@@ -150,7 +151,9 @@ def _entries(header: Document) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]
     for name, entry in header.items():
         whole = isinstance(entry, dict) and set(entry) == {"dtype", "shape", "data_offsets"}
         understood(whole, "not a certificate: a tensor has unknown fields")
-        kind, shape, ends = entry["dtype"], entry["shape"], entry["data_offsets"]
+        kind = entry["dtype"]
+        shape = entry["shape"]
+        ends = entry["data_offsets"]
         understood(
             isinstance(kind, str) and kind in DTYPES,
             "not a certificate: a tensor is of an unknown type",

@@ -106,7 +106,8 @@ class Form:
         full = np.zeros((len(x), len(self.kept)))
         full[:, self.kept] = x
         gone = ~self.kept
-        image, own = self.whole(full, absolute)[:, gone], self.weights[gone]
+        image = self.whole(full, absolute)[:, gone]
+        own = self.weights[gone]
         full[:, gone] = (image + TINY) / own + TINY if absolute else -image / own
         return self.whole(full, absolute)[:, self.kept]
 
@@ -115,7 +116,8 @@ class Form:
         (Collatz)."""
         terms = 4 * self.section.terms() + 32 + 4 * len(self.multipliers)
         none = np.zeros((1, len(scale)))
-        w, spread = none + 1, math.inf
+        w = none + 1
+        spread = math.inf
         for _ in range(12):
             image = product(w * scale, True) * scale
             require(bool(np.isfinite(image).all()), "H overflows")
@@ -129,13 +131,16 @@ class Form:
         cuts = np.cumsum(list(self.sizes.values()))[:-1]
         parts = zip(self.sizes, np.split(x, cuts, axis=1), strict=True)
         free = {name: part.reshape(-1, *self.network[name].shape) for name, part in parts}
-        sign, t = 1.0 if absolute else -1.0, free.pop(self.sink)
-        values, forces = self.section.act(free, False, absolute), {self.sink: sign * t}
+        sign = 1.0 if absolute else -1.0
+        t = free.pop(self.sink)
+        values = self.section.act(free, False, absolute)
+        forces = {self.sink: sign * t}
         total = {self.source: free[self.source] * self.mu, self.sink: t * self.nu}
         for name, multipliers in self.multipliers.items():
             vertex = self.network[name]
             at = vertex.edges[0].source
-            v, z = values.get(at, np.zeros((len(x), *self.network[at].shape))), free[name]
+            v = values.get(at, np.zeros((len(x), *self.network[at].shape)))
+            z = free[name]
             total[name], force = _constraint(vertex, multipliers, v, z, absolute)
             forces[at] = forces.get(at, 0.0) + force
         pulled = self.section.act(forces, True, absolute)
@@ -161,9 +166,11 @@ def _constraint(
         return lam * z, square * v + TINY if absolute else -square * v
     if not isinstance(slope, Slopes):
         raise Rejected(f"{quoted(vertex.name)} has no slopes")
-    centre, square = lam * ((slope.lo + slope.hi) / 2), lam * (slope.lo * slope.hi)
+    centre = lam * ((slope.lo + slope.hi) / 2)
+    square = lam * (slope.lo * slope.hi)
     if absolute:
-        centre, square = np.abs(centre), np.abs(square)
+        centre = np.abs(centre)
+        square = np.abs(square)
         return lam * z + centre * v, square * v + centre * z + TINY
     return lam * z - centre * v, square * v - centre * z
 
@@ -222,7 +229,8 @@ def factorise(product: Product, form: Form, n: int) -> None:
 def _residual(factor: Array, matrix: Array, step: int) -> float:
     """Of R^T R - M the Frobenius norm below the diagonal and on it: times sqrt 2, that of all of
     it, or more."""
-    n, residual = len(matrix), 0.0
+    n = len(matrix)
+    residual = 0.0
     for start in range(0, n, step):
         stop = min(start + step, n)
         part = factor[:stop, start:stop].T @ factor[:stop, :stop] - matrix[start:stop, :stop]

@@ -144,7 +144,8 @@ def read_network(entry: Any, tensors: Tensors) -> Network:
 
 def _vertex(item: Any, network: Network, tensors: Tensors) -> Vertex:
     item = fields_of(item, {"name", "shape", "edges", "origin"}, "an operation")
-    name, shape = text_of(item["name"], "the name of an operation"), shape_of(item["shape"])
+    name = text_of(item["name"], "the name of an operation")
+    shape = shape_of(item["shape"])
     require(name not in network.vertices, f"two operations are called {quoted(name)}")
     require(not name.endswith("|"), "names that end in | are the checker's own")
     edges = tuple(
@@ -190,7 +191,8 @@ def _slopes(entry: Document, shape: Shape, tensors: Tensors) -> Slopes:
 
 
 def _gain(entry: Document, shape: Shape) -> Gain:
-    norms, dims = entry["norms"], entry["dims"]
+    norms = entry["norms"]
+    dims = entry["dims"]
     require(
         isinstance(norms, dict) and set(norms) <= set(NORMS),
         "a gain is of a norm that is not known",
@@ -220,7 +222,8 @@ class Section:
     ) -> dict[str, Array]:
         """The values of all vertices that those given reach; `back`: the adjoint, what they give at
         the free ones."""
-        known, vertices = dict(values), self.network.vertices.values()
+        known = dict(values)
+        vertices = self.network.vertices.values()
         for vertex in reversed(vertices) if back else vertices:
             if not vertex.is_affine or vertex.name in self.free:
                 continue

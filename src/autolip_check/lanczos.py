@@ -21,8 +21,11 @@ def trust(form: Form, delta: float) -> None:
     epsilon = delta ** (1 / runs) * math.sqrt(math.pi / (2 * n)) * (1 - 1e-6) - 2.0**-45
     require(epsilon > 0, f"delta = {delta:g} is below what float64 can show")
     start = np.random.Generator(np.random.PCG64(secrets.randbits(128))).standard_normal((runs, n))
-    vector, before = start / np.linalg.norm(start, axis=1, keepdims=True), np.zeros_like(start)
-    alphas, betas, defects = list[Array](), [np.zeros(runs)], list[Array]()
+    vector = start / np.linalg.norm(start, axis=1, keepdims=True)
+    before = np.zeros_like(start)
+    alphas = list[Array]()
+    betas = [np.zeros(runs)]
+    defects = list[Array]()
     noise = form.noise(form.whole, scale)
     for step in range(1, 1 + LONGEST_RECURRENCE):
         image = -scale * np.concatenate(
@@ -34,7 +37,8 @@ def trust(form: Form, delta: float) -> None:
         require(bool(np.isfinite(beta).all()), "Lanczos overflowed")
         sizes = np.linalg.norm(image, axis=1) + np.abs(alphas[-1]) + betas[-1] + beta
         defects.append(noise * (1 + 1e-6) + 12 * UNIT * sizes)
-        before, vector = vector, rest / np.maximum(beta, 2.0**-1000)[:, None]
+        before = vector
+        vector = rest / np.maximum(beta, 2.0**-1000)[:, None]
         betas.append(beta)
         runs_so_far = zip(
             *(np.array(x).T.tolist() for x in (alphas, betas[1:], defects)), strict=True

@@ -94,7 +94,8 @@ class Dense(Stored):
             np.broadcast_shapes(weight.shape[:-2], shape[:-1]) == shape[:-1],
             "matrices do not broadcast",
         )
-        self.shape_in, self.shape_out = shape, (*shape[:-1], weight.shape[-2])
+        self.shape_in = shape
+        self.shape_out = (*shape[:-1], weight.shape[-2])
         self.terms = max(weight.shape[-2:]) + self.error
 
     def product(self, entries: Array, x: Array, back: bool) -> Array:
@@ -111,7 +112,9 @@ class Diagonal(Stored):
             np.broadcast_shapes(scale.shape, shape) == shape,
             "a scale does not broadcast to its shape",
         )
-        self.shape_in, self.shape_out, self.terms = shape, shape, 1 + self.error
+        self.shape_in = shape
+        self.shape_out = shape
+        self.terms = 1 + self.error
 
     def product(self, entries: Array, x: Array, back: bool) -> Array:
         return x * entries
@@ -128,7 +131,8 @@ class Convolution(Stored):
         self.stride, self.padding, self.dilation = (
             shape_of(entry[k]) for k in ("stride", "padding", "dilation")
         )
-        self.groups, self.adjoint = entry["groups"], entry["adjoint"]
+        self.groups = entry["groups"]
+        self.adjoint = entry["adjoint"]
         require(
             type(self.adjoint) is bool, "a convolution is the adjoint of one or not: true or false"
         )
@@ -139,7 +143,9 @@ class Convolution(Stored):
         require(
             min(self.stride) >= 1 and min(self.dilation) >= 1, "strides and dilations are positive"
         )
-        self.lead, channels, self.space = shape[: -axes - 1], shape[-axes - 1], shape[-axes:]
+        self.lead = shape[: -axes - 1]
+        channels = shape[-axes - 1]
+        self.space = shape[-axes:]
         require(weight.shape[0] % self.groups == 0, "the groups of a kernel are not equal")
         require(channels == weight.shape[1] * self.groups, "a kernel does not fit its image")
         self.image = (channels, *(n + 2 * p for n, p in zip(self.space, self.padding, strict=True)))
@@ -163,9 +169,11 @@ class Convolution(Stored):
             )
 
     def product(self, entries: Array, x: Array, back: bool) -> Array:
-        forward, count = back == self.adjoint, len(x) * math.prod(self.lead)
+        forward = back == self.adjoint
+        count = len(x) * math.prod(self.lead)
         kernel = entries.reshape(self.groups, -1, entries[0].size)
-        padded, out = np.zeros((count, *self.image)), np.zeros((count, *self.out))
+        padded = np.zeros((count, *self.image))
+        out = np.zeros((count, *self.out))
         inside: Any = (
             ...,
             *(slice(p, p + n) for p, n in zip(self.padding, self.space, strict=True)),
@@ -194,13 +202,15 @@ class Wiring(Map):
         self, rows: NDArray[Any], columns: NDArray[Any], shape_in: Shape, shape_out: Shape
     ) -> None:
         self.shape_in, self.shape_out = shape_in, shape_out
-        n, m = math.prod(shape_in), math.prod(shape_out)
+        n = math.prod(shape_in)
+        m = math.prod(shape_out)
         require(
             rows.ndim == columns.ndim == 1 and len(rows) == len(columns),
             "pairs of a wiring do not match",
         )
         used = columns >= 0
-        self.rows, self.columns = rows[used].astype(np.int64), columns[used].astype(np.int64)
+        self.rows = rows[used].astype(np.int64)
+        self.columns = columns[used].astype(np.int64)
         if self.rows.size:
             require(self.rows.min() >= 0 and self.rows.max() < m, "a wiring leaves its result")
             require(self.columns.max() < n, "a wiring leaves its operand")
@@ -217,7 +227,8 @@ class Wiring(Map):
     def act(self, x: Array, back: bool, absolute: bool) -> Array:
         source, target = (self.rows, self.columns) if back else (self.columns, self.rows)
         shape = self.shape_in if back else self.shape_out
-        flat, out = x.reshape(len(x), -1), np.zeros((len(x), math.prod(shape)))
+        flat = x.reshape(len(x), -1)
+        out = np.zeros((len(x), math.prod(shape)))
         if self.counts[back] <= 1:
             out[:, target] = flat[:, source]
         else:
@@ -244,7 +255,8 @@ def build(entry: Any, tensors: Tensors, before: Shape, after: Shape) -> Map:
         out = shape_of(entry["out"])
         require((shape, out) == (before, after), "a map has a wrong shape")
         return _wiring(kind, entry, tensors, shape, out)
-    weight, error = tensor(entry["weight"], tensors), relative_error(entry["error"])
+    weight = tensor(entry["weight"], tensors)
+    error = relative_error(entry["error"])
     linear: Map
     if kind == "convolution":
         linear = Convolution(weight, shape, error, entry)

@@ -21,7 +21,8 @@ def entry_norms(
     From the matrix, entry by entry; `majorant`: from two products with |A|, which give only sums of
     its rows and of its columns, and from these the others.
     """
-    n, m = network.size(source), network.size(sink)
+    n = network.size(source)
+    m = network.size(sink)
     section = Section(network, (source,))
     terms = section.terms()
     sums = _from_majorant(section, sink, n, m) if majorant else _from_entries(section, sink, n, m)
@@ -61,8 +62,13 @@ def _from_majorant(section: Section, sink: str, n: int, m: int) -> Sums:
 
 def _from_entries(section: Section, sink: str, n: int, m: int) -> Sums:
     """The images of the unit vectors, and what rounding may have done to them."""
-    columns, squares, rows, row_squares = np.zeros(n), np.zeros(n), np.zeros(m), np.zeros(m)
-    top, terms, step = 0.0, section.terms(), max(1, CHUNK // max(n, m, 1))
+    columns = np.zeros(n)
+    squares = np.zeros(n)
+    rows = np.zeros(m)
+    row_squares = np.zeros(m)
+    top = 0.0
+    terms = section.terms()
+    step = max(1, CHUNK // max(n, m, 1))
     for start in range(0, n, step):
         units = np.eye(min(step, n - start), n, start)
         computed = np.abs(_moved(section, sink, units))
@@ -71,7 +77,8 @@ def _from_entries(section: Section, sink: str, n: int, m: int) -> Sums:
         require(bool(np.isfinite(sizes).all()), "entries overflow")
         chosen = slice(start, start + len(units))
         columns[chosen], squares[chosen] = sizes.sum(1), (sizes**2).sum(1)
-        rows, row_squares = rows + sizes.sum(0), row_squares + (sizes**2).sum(0)
+        rows = rows + sizes.sum(0)
+        row_squares = row_squares + (sizes**2).sum(0)
         top = max(top, float(sizes.max()))
     return columns, rows, squares, row_squares, top
 
@@ -80,7 +87,8 @@ def _moved(
     section: Section, sink: str, x: Array, back: bool = False, absolute: bool = False
 ) -> Array:
     """A x for the rows of x, or A^T x, flattened."""
-    source, network = section.free[0], section.network
+    source = section.free[0]
+    network = section.network
     start, end = (sink, source) if back else (source, sink)
     values = section.act({start: x.reshape(-1, *network[start].shape)}, back, absolute)
     return values.get(end, np.zeros((len(x), network.size(end)))).reshape(len(x), -1)

@@ -64,7 +64,8 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         byte = data[at]
-        value, at = value | (byte & 127) << shift, at + 1
+        value = value | (byte & 127) << shift
+        at = at + 1
         if byte < 128:
             return value, at
     raise ValueError("an integer is too long")
@@ -102,7 +103,8 @@ def _tensor(data: memoryview, path: Path) -> Stored:
         for value in fields.get(1, [])
         for n in ([value] if isinstance(value, int) else _packed(value))
     ]
-    kind, name = fields[2][-1], bytes(fields.get(8, [b""])[-1]).decode()
+    kind = fields[2][-1]
+    name = bytes(fields.get(8, [b""])[-1]).decode()
     if kind not in TYPES:
         return Stored(name, np.zeros(0))
     size = np.dtype(TYPES[kind]).itemsize * math.prod(dims)
@@ -123,7 +125,8 @@ def _external(entries: list[memoryview], path: Path, size: int) -> bytes:
     place = (folder / told["location"]).resolve()
     if not place.is_relative_to(folder):
         raise ValueError(f"it keeps weights in {quoted(told['location'])}, outside its own folder")
-    start, length = int(told.get("offset", "0")), int(told.get("length", str(size)))
+    start = int(told.get("offset", "0"))
+    length = int(told.get("length", str(size)))
     held = place.stat().st_size if place.is_file() else 0
     if not (start >= 0 and length == size and start + length <= held):
         raise ValueError(

@@ -70,7 +70,8 @@ def _checked(step: Any, given: Given) -> Fact:
     fields_of(
         step, {"step", "source", "sink", "norms", "value", "by", *more}, f"a proof step {kind}"
     )
-    source, sink = given.network[step["source"]], given.network[step["sink"]]
+    source = given.network[step["source"]]
+    sink = given.network[step["sink"]]
     require(source is not sink, f"the {kind} of {quoted(sink.name)} over itself says nothing")
     p, q = norms_of(step["norms"])
     by = text_of(step["by"], "how a fact is proved")
@@ -98,7 +99,8 @@ def _norm(fact: Fact, step: Document, given: Given) -> None:
         bounds = entry_norms(network, fact.source, fact.sink, fact.by == "majorant")
         require(bounds[fact.p, fact.q] <= fact.value, f"{fact} is not proved")
         return
-    n, m = network.size(fact.source), network.size(fact.sink)
+    n = network.size(fact.source)
+    m = network.size(fact.sink)
     around = exchange(fact.p, "l2", n) * exchange("l2", fact.q, m)
     value = float(Fraction(fact.value) / around) * (1 - 2.0**-50)
     require(value > 0, f"{fact} is not proved")
@@ -123,7 +125,8 @@ def _positive(form: Form, fact: Fact, delta: float) -> None:
 def _quadratic(fact: Fact, step: Document, given: Given) -> None:
     """Anything between source and sink by H >= 0."""
     require(isinstance(step["multipliers"], dict), "multipliers are given by name")
-    network, tensors = straightened(given.network, set(step["multipliers"])), given.tensors
+    network = straightened(given.network, set(step["multipliers"]))
+    tensors = given.tensors
     multipliers = {
         f"{n}|": _multiplier(network, f"{n}|", value, tensors)
         for n, value in step["multipliers"].items()
@@ -147,7 +150,8 @@ def _quadratic(fact: Fact, step: Document, given: Given) -> None:
 def _entries(fact: Fact, step: Document, given: Given) -> None:
     """The linf norm of the sink is the largest of its entries: H >= 0 for each of them."""
     network = given.network
-    shape, size = network[fact.sink].shape, network.size(fact.sink)
+    shape = network[fact.sink].shape
+    size = network.size(fact.sink)
     forms = list_of(step["entries"], "the forms of entries")
     require(fact.q == "linf", f"{fact} by its entries is about linf only")
     require(len(forms) == size, f"{fact} needs a form for every entry")
@@ -170,7 +174,8 @@ def _cases(fact: Fact, step: Document, given: Given) -> None:
         _quadratic(fact, tree | weights, given)
         return
     fields_of(tree, {"at", "entry", "low", "high"}, "a case")
-    vertex, entry = given.network[tree["at"]], tree["entry"]
+    vertex = given.network[tree["at"]]
+    entry = tree["entry"]
     slope = vertex.edges[0].slope if len(vertex.edges) == 1 else None
     if not isinstance(slope, Slopes):
         require(False, f"{quoted(vertex.name)} has no slopes to be taken apart")
@@ -180,7 +185,8 @@ def _cases(fact: Fact, step: Document, given: Given) -> None:
         "a case is about an entry that is not there",
     )
     for end, values in (("low", slope.lo), ("high", slope.hi)):
-        lo, hi = slope.lo.copy(), slope.hi.copy()
+        lo = slope.lo.copy()
+        hi = slope.hi.copy()
         lo.flat[entry] = hi.flat[entry] = values.flat[entry]
         fixed = replace(vertex, edges=(Edge(vertex.edges[0].source, Slopes(lo, hi)),))
         other = replace(given.network, vertices={**given.network.vertices, vertex.name: fixed})
@@ -213,7 +219,8 @@ def _taken_apart(vertex: Vertex) -> tuple[Vertex, Vertex]:
     """The rest, with slopes 0 where they are known; and the sum of it and of the known slopes times
     the operand."""
     (edge,) = vertex.edges
-    name, parts = f"{vertex.name}|", {f"{vertex.name}|": np.ones(())}
+    name = f"{vertex.name}|"
+    parts = {f"{vertex.name}|": np.ones(())}
     if isinstance(slope := edge.slope, Slopes):
         known = slope.lo == slope.hi
         edge = Edge(
@@ -244,7 +251,8 @@ def _multiplier(network: Network, name: str, value: Any, tensors: Tensors) -> Ar
     require(
         len(vertex.edges) == 1 and not vertex.is_affine, f"{quoted(name)} carries no multiplier"
     )
-    multiplier, slope = positive(tensor(value, tensors), "a multiplier"), vertex.edges[0].slope
+    multiplier = positive(tensor(value, tensors), "a multiplier")
+    slope = vertex.edges[0].slope
     if not isinstance(slope, Gain):
         return np.broadcast_to(multiplier, vertex.shape)
     if multiplier.size == 1:

@@ -33,17 +33,16 @@ def read_region(entry: Any, size: int) -> Region:
     if kind == "everywhere":
         return Region(kind, "everywhere")
     if kind == "box":
-        lo, hi = _point(entry["lo"], size), _point(entry["hi"], size)
+        lo = _point(entry["lo"], size)
+        hi = _point(entry["hi"], size)
         require(all(a <= b for a, b in zip(lo, hi, strict=True)), "the box is empty")
         return Region(kind, f"in the box from {_shown(lo)} to {_shown(hi)}")
     return Region(kind, _ball(entry, size))
 
 
 def _ball(entry: Document, size: int) -> str:
-    radius, norm = (
-        finite(entry["radius"]),
-        one_of(("l1", "l2", "linf"), entry, "norm", "a ball of the norm"),
-    )
+    radius = finite(entry["radius"])
+    norm = one_of(("l1", "l2", "linf"), entry, "norm", "a ball of the norm")
     require(radius >= 0, "the ball's radius is negative")
     return f"in the {norm} ball of radius {radius!r} around {_shown(_point(entry['center'], size))}"
 

@@ -44,7 +44,8 @@ class Taken:
 def assumptions(network: Network) -> list[str]:
     """What is taken from the certificate about the operations of the network, and what from their
     names."""
-    taken, steps = Taken(), list[Vertex]()
+    taken = Taken()
+    steps = list[Vertex]()
     for vertex in network:
         if vertex.origin.is_step and vertex.edges:
             steps.append(vertex)
@@ -110,7 +111,8 @@ def _reached(vertex: Vertex, edge: Edge) -> int:
 
 def _scaling(vertex: Vertex, origin: Origin, edge: Edge, taken: Taken) -> None:
     """Numbers that multiply entry by entry, other than 1; how far stored numbers may be off."""
-    slope, where = edge.slope, _where(vertex, origin)
+    slope = edge.slope
+    where = _where(vertex, origin)
     if isinstance(slope, Diagonal) and bool((slope.entries != 1).any()):
         taken.sentences.append(
             f"{where} multiplies {quoted(edge.source)} by {_extent(slope.entries)}"
@@ -133,7 +135,9 @@ def _slopes(vertex: Vertex, slope: Slopes, known: Interval | None, taken: Taken)
     how often."""
     if not slope.lo.size:
         return
-    origin, lo, hi = vertex.origin, slope.lo.reshape(-1), slope.hi.reshape(-1)
+    origin = vertex.origin
+    lo = slope.lo.reshape(-1)
+    hi = slope.hi.reshape(-1)
     if known is not None:
         wide = (lo <= known[0]) & (known[1] <= hi)
         if bool(wide.all()):
@@ -180,7 +184,8 @@ def _gain(gain: Gain) -> str:
 
 
 def _extent(numbers: np.ndarray) -> str:
-    least, largest = float(numbers.min()), float(numbers.max())
+    least = float(numbers.min())
+    largest = float(numbers.max())
     if least == largest:
         return f"{least!r}"
     smallest = float(np.abs(numbers).min())

@@ -26,7 +26,8 @@ LARGEST_COVER = 2**20
 def single_path(network: Network, source: str, sink: str) -> list[Map]:
     """The maps from source to sink in the order they act; Rejected where there are several
     paths."""
-    path, name = list[Map](), sink
+    path = list[Map]()
+    name = sink
     while name != source:
         edges = network[name].edges
         require(
@@ -47,7 +48,8 @@ def symbol(factors: list[Map], value: float) -> None:
     conv = factors[found[0]]
     if not isinstance(conv, Convolution):
         raise Rejected("the symbol needs exactly one convolution")
-    kernel, error = conv.entries.reshape(conv.groups, -1, *conv.entries.shape[1:]), conv.error
+    kernel = conv.entries.reshape(conv.groups, -1, *conv.entries.shape[1:])
+    error = conv.error
     for i, factor in enumerate(factors):
         if i != found[0]:
             if not isinstance(factor, Diagonal):
@@ -66,7 +68,8 @@ def symbol(factors: list[Map], value: float) -> None:
 def _per_channel(factor: Diagonal, conv: Convolution, outputs: bool) -> Array:
     """A scaling of channels, shaped to multiply the kernel (groups, c_out / groups, c_in / groups,
     *taps)."""
-    axes, channels = len(conv.stride), conv.out[0] if outputs else conv.image[0]
+    axes = len(conv.stride)
+    channels = conv.out[0] if outputs else conv.image[0]
     full = factor.entries.reshape(
         (1,) * (len(factor.shape_in) - factor.entries.ndim) + factor.entries.shape
     )
@@ -81,7 +84,8 @@ def _polyphase(kernel: Array, stride: tuple[int, ...], dilation: tuple[int, ...]
     """Taps that read one residue class become columns: (c_out, c_in phases, *taps); dilation does
     not change sup."""
     for axis, (s, d) in enumerate(zip(stride, dilation, strict=True)):
-        at, phases = 2 + axis, min(s // math.gcd(s, d), kernel.shape[2 + axis])
+        at = 2 + axis
+        phases = min(s // math.gcd(s, d), kernel.shape[2 + axis])
         padded = np.pad(
             kernel, [(0, -n % phases if i == at else 0) for i, n in enumerate(kernel.shape)]
         )
@@ -95,7 +99,8 @@ def _cover(kernel: Array, value: float, error: float) -> None:
     """||K(w)|| <= value at all frequencies, in cells that are halved until each is settled at its
     centre."""
     taps = kernel.shape[2:]
-    degree, count = sum(size - 1 for size in taps) / 2, 4
+    degree = sum(size - 1 for size in taps) / 2
+    count = 4
     matrices = kernel.reshape(*kernel.shape[:2], -1)
     places = np.array(list(itertools.product(*map(range, taps)))).reshape(-1, len(taps))
     size = float(np.linalg.norm(np.abs(matrices).sum(2))) * (1 + 1e-9)
@@ -105,15 +110,14 @@ def _cover(kernel: Array, value: float, error: float) -> None:
     while 0 < len(centres) < LARGEST_COVER:
         reach = degree * math.pi / count * (1 + 1e-9)
         ceiling = (value * (1 - 1e-15) * math.cos(reach) if reach < 1.5 else 0.0) - noise
-        left, step = (
-            [np.zeros((0, len(taps)))],
-            max(1, 2**22 // (kernel.shape[0] * kernel.shape[1])),
-        )
+        left = [np.zeros((0, len(taps)))]
+        step = max(1, 2**22 // (kernel.shape[0] * kernel.shape[1]))
         for part in (centres[start : start + step] for start in range(0, len(centres), step)):
             symbols = np.moveaxis(matrices @ np.exp(2j * math.pi * (places @ part.T)), 2, 0)
             left.append(part[~_below(symbols, ceiling, value)])
         halves = np.array(list(itertools.product((-0.25, 0.25), repeat=len(taps)))) / count
-        centres, count = (np.concatenate(left)[:, None] + halves).reshape(-1, len(taps)), 2 * count
+        centres = (np.concatenate(left)[:, None] + halves).reshape(-1, len(taps))
+        count = 2 * count
     require(not len(centres), f"the symbol is not shown to stay below {value:.6g}")
 
 
@@ -138,7 +142,8 @@ def _below(symbols: NDArray[np.complex128], ceiling: float, value: float) -> NDA
 def _definite(gram: NDArray[np.complex128], square: float, slack: Array) -> NDArray[np.bool_]:
     """For which Hermitian G square I - G >= slack I is proved, by a factorisation that is
     multiplied out."""
-    n, shift = gram.shape[1], slack + 16 * gamma(gram.shape[1] + 8) * gram.shape[1] * square
+    n = gram.shape[1]
+    shift = slack + 16 * gamma(gram.shape[1] + 8) * gram.shape[1] * square
     matrix = (square - shift)[:, None, None] * np.eye(n) - gram
     try:
         factor = np.linalg.cholesky(matrix)
