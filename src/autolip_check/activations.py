@@ -77,7 +77,9 @@ def _leaky_relu(given: Parameters) -> Slopes | None:
 def _elu(given: Parameters) -> Slopes | None:
     """c x above 0, c a (exp(i x) - 1) below: increasing for a, c, i >= 0, steepest with c or, at
     0-, with c a i."""
-    alpha, scale, inner = (number(given.get(key, 1.0)) for key in ("alpha", "scale", "input_scale"))
+    alpha = number(given.get("alpha", 1.0))
+    scale = number(given.get("scale", 1.0))
+    inner = number(given.get("input_scale", 1.0))
     if min(alpha, scale, inner) < 0:
         return None
     at_zero = Fraction(scale) * Fraction(alpha) * Fraction(inner)

@@ -16,15 +16,19 @@ import numpy as np
 from autolip_check.container import Array, require
 
 LEAST = 2.0**-250
+"""Proved above: no product of four such numbers underflows (2^-1000 is a normal number)."""
+
 LARGEST = 2.0**250
-"""The range of every number that is not 0."""
+"""Proved above: no product of four such numbers overflows."""
 
 MOST = float(np.finfo(np.float64).max)
+"""Defined by IEEE 754."""
 
 LARGEST_TENSOR = 2**28
-"""Entries of a tensor that is computed, and of all values of the network together (2 GiB)."""
+"""Tuned: entries of a computed tensor, and of all values of the network together (2 GiB)."""
 
 LONGEST_TEXT = 100
+"""Tuned: characters of a name that are repeated in a sentence."""
 
 
 def number(value: Any) -> float:
@@ -118,16 +122,11 @@ def one_of(kinds: Iterable[str], entry: Any, field: str, what: str) -> str:
 def quoted(value: Any) -> str:
     """What a file says, in quotes where it is text: printable ASCII on one line, cut where it is
     long."""
-    shown = (
-        ascii(value)
-        if isinstance(value, str | int | float | bool | None)
-        else f"a {type(value).__name__}"
-    )
-    return (
-        shown
-        if len(shown) <= LONGEST_TEXT
-        else f"{shown[:LONGEST_TEXT]}... ({len(shown)} characters)"
-    )
+    is_plain = isinstance(value, str | int | float | bool | None)
+    shown = ascii(value) if is_plain else f"a {type(value).__name__}"
+    if len(shown) > LONGEST_TEXT:
+        return f"{shown[:LONGEST_TEXT]}... ({len(shown)} characters)"
+    return shown
 
 
 def printable(sentence: str) -> str:

@@ -74,38 +74,37 @@ def _verdict(
     claim = fields_of(
         document["claim"], {"value", "norms", "certainty", "delta", "network"}, "the claim"
     )
-    value, delta, (p, q) = finite(claim["value"]), finite(claim["delta"]), norms_of(claim["norms"])
+    value = finite(claim["value"])
+    delta = finite(claim["delta"])
+    p, q = norms_of(claim["norms"])
     require(
         claim["certainty"] == ("confident" if delta else "proved"),
         "certainty and delta contradict each other",
     )
-    digest = hashlib.sha256(canonical(document["graph"]).encode()).hexdigest()
+    graph = canonical(document["graph"]).encode()
+    digest = hashlib.sha256(graph).hexdigest()
     require(claim["network"] == digest, "the claim is about another network")
     network = read_network(document["graph"], tensors)
     facts = checked(document["proof"], network, tensors, delta)
     total = concluded(facts, network, p, q)
     require(total <= value, f"the facts show {_shown(total)}, not {value!r}")
-    sure = (
-        f"except with probability {delta!r} over the checker's random vectors"
-        if delta
-        else "deterministically"
-    )
-    shape = " x ".join(map(str, network[network.input].shape)) or "one number"
     sentences = [
         "f is the network of this graph: its capture from the model was not repeated",
         *assumptions(network),
     ]
     if stored is not None:
         sentences += numbers_of(document["graph"], stored)
-    return Verdict(
-        printable(
-            f"||f(x) - f(y)||_{q} <= {value!r} ||x - y||_{p} for all x, y "
-            f"{network.region.words}, {sure}"
-        ),
-        printable(f"{digest[:16]}, {len(network.vertices)} operations on an input of {shape}"),
-        tuple(map(printable, sentences)),
-        document["graph"]["region"],
+    sure = (
+        f"except with probability {delta!r} over the checker's random vectors"
+        if delta
+        else "deterministically"
     )
+    where = network.region.words
+    statement = f"||f(x) - f(y)||_{q} <= {value!r} ||x - y||_{p} for all x, y {where}, {sure}"
+    shape = " x ".join(map(str, network[network.input].shape)) or "one number"
+    said = f"{digest[:16]}, {len(network.vertices)} operations on an input of {shape}"
+    assumed = tuple(map(printable, sentences))
+    return Verdict(printable(statement), printable(said), assumed, document["graph"]["region"])
 
 
 def _shown(total: Any) -> str:

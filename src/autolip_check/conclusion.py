@@ -17,7 +17,7 @@ from autolip_check.maps import Map
 from autolip_check.proof import Fact, exchange
 
 LONGEST = 5000
-"""Bits of a fraction: of more, sums and products take time without end."""
+"""Tuned: bits of a fraction; of many more, sums and products take time without end."""
 
 Number = Fraction | float
 """A fraction, or infinity where nothing is known."""
@@ -29,7 +29,7 @@ Gains = dict[str, Number]
 def concluded(facts: list[Fact], network: Network, p: str, q: str) -> Number:
     """The gain from input to output: sums over operands, products along paths, facts where they are
     smaller."""
-    norms = tuple(dict.fromkeys((p, q)))
+    norms = (p,) if p == q else (p, q)
     gains = dict[str, Gains]()
     about = dict[str, list[Fact]]()
     for fact in facts:
@@ -46,9 +46,13 @@ def concluded(facts: list[Fact], network: Network, p: str, q: str) -> Number:
             at[s] = (
                 _through(vertex, here, gains, reach, s) if vertex.edges else exchange(p, s, size)
             )
-        least = {r: min(_product(exchange(s, r, size), at[s]) for s in norms) for r in norms}
-        gains[vertex.name] = {r: shortened(gain) for r, gain in least.items()}
+        gains[vertex.name] = {r: shortened(_least(at, r, size)) for r in norms}
     return gains[network.output][q]
+
+
+def _least(gains: Gains, r: str, size: int) -> Number:
+    """The gain in the norm r: its own, or by exchange for another norm."""
+    return min(_product(exchange(s, r, size), gain) for s, gain in gains.items())
 
 
 def _reach(vertex: Vertex, network: Network, facts: list[Fact], constant: set[str]) -> set[str]:
@@ -72,11 +76,10 @@ def shortened(gain: Number) -> Number:
         return gain
     if top - bottom > LONGEST:
         return math.inf
+    # so many binary places that the numerator keeps half of the bits
     shift = min(LONGEST, LONGEST // 2 + bottom - top)
-    return (
-        Fraction(math.ceil(gain * 2**shift if shift > 0 else gain / 2**-shift))
-        * Fraction(2) ** -shift
-    )
+    scaled = gain * 2**shift if shift > 0 else gain / 2**-shift
+    return Fraction(math.ceil(scaled)) * Fraction(2) ** -shift
 
 
 def _through(
@@ -87,7 +90,8 @@ def _through(
     whole = [_by_facts([fact], gains, r) for fact in facts if fact.step != "norm"]
     if vertex.is_affine:
         norms = [fact for fact in facts if fact.step == "norm"]
-        parts = [_by_facts([fact for fact in norms if fact.source == s], gains, r) for s in reach]
+        of = {source: [fact for fact in norms if fact.source == source] for source in reach}
+        parts = [_by_facts(of[source], gains, r) for source in reach]
     else:
         parts = [_along(edge, vertex, gains[edge.source], r) for edge in vertex.edges]
     return min([_total(parts), *whole])
@@ -102,10 +106,8 @@ def _total(parts: list[Number]) -> Number:
 def _by_facts(facts: list[Fact], gains: dict[str, Gains], r: str) -> Number:
     """The least of what these facts, of one source, say about the norm r."""
     known = [fact for fact in facts if fact.q == r and fact.p in gains[fact.source]]
-    return min(
-        [_product(Fraction(fact.value), gains[fact.source][fact.p]) for fact in known],
-        default=math.inf,
-    )
+    products = [_product(Fraction(fact.value), gains[fact.source][fact.p]) for fact in known]
+    return min(products, default=math.inf)
 
 
 def _along(edge: Edge, vertex: Vertex, before: Gains, r: str) -> Number:
@@ -114,8 +116,9 @@ def _along(edge: Edge, vertex: Vertex, before: Gains, r: str) -> Number:
     if isinstance(slope, Map):
         raise Rejected(f"{quoted(vertex.name)} mixes affine and nonlinear operands")
     if isinstance(slope, Slopes):
-        steepest = float(np.maximum(np.abs(slope.lo), np.abs(slope.hi)).max(initial=0.0))
-        return _product(Fraction(steepest), before[r])
+        steepest = np.maximum(np.abs(slope.lo), np.abs(slope.hi))
+        largest = float(steepest.max(initial=0.0))
+        return _product(Fraction(largest), before[r])
     size = math.prod(vertex.shape)
     known = [
         _product(Fraction(gain) * exchange(s, r, size), before[s])

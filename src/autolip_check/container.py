@@ -20,8 +20,14 @@ Array = NDArray[np.float64]
 Document = dict[str, Any]
 
 DTYPES = {"F64": "<f8", "F32": "<f4", "I64": "<i8", "I32": "<i4"}
+"""Defined by safetensors: its names of types, and numpy's."""
+
 LARGEST_FILE = 2**33
+"""Tuned: bytes, a limit on memory (8 GiB)."""
+
 LARGEST_HEADER = 2**26
+"""Tuned: bytes, a limit on memory (64 MiB)."""
+
 FORMAT, VERSION = "autolip certificate", 1
 
 
@@ -83,8 +89,10 @@ def read(path: Path) -> tuple[Document, dict[str, NDArray[Any]]]:
         metadata["certificate"] == canonical(document),
         "not a certificate: its document is not canonical JSON",
     )
-    known = (document.get("format"), document.get("version")) == (FORMAT, VERSION)
-    understood(known, "not a certificate, or one of a version that is not known")
+    said = (document.get("format"), document.get("version"))
+    understood(
+        said == (FORMAT, VERSION), "not a certificate, or one of a version that is not known"
+    )
     return document, _tensors(header, memoryview(data)[8 + length :])
 
 
@@ -125,9 +133,8 @@ def _tensors(header: Document, data: memoryview) -> dict[str, NDArray[Any]]:
     """The arrays, which must fill the rest of the file in order, without gaps."""
     tensors = dict[str, NDArray[Any]]()
     end = 0
-    for name, (kind, shape, start, stop) in sorted(
-        _entries(header).items(), key=lambda item: item[1][2:]
-    ):
+    in_order = sorted(_entries(header).items(), key=lambda item: item[1][2:])
+    for name, (kind, shape, start, stop) in in_order:
         extent = kind.itemsize * math.prod(shape)
         understood(
             start == end and stop - start == extent,
@@ -140,7 +147,8 @@ def _tensors(header: Document, data: memoryview) -> dict[str, NDArray[Any]]:
             "a tensor holds infinite or undefined numbers",
         )
         require(name == content(array), "a tensor is not what its name says")
-        tensors[name], end = array, stop
+        tensors[name] = array
+        end = stop
     understood(end == len(data), "not a certificate: bytes are left over after the tensors")
     return tensors
 
@@ -162,7 +170,8 @@ def _entries(header: Document) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]
             _is_shape(shape) and len(shape) <= 32, "not a certificate: a tensor has no shape"
         )
         understood(_is_shape(ends) and len(ends) == 2, "not a certificate: a tensor has no place")
-        found[name] = np.dtype(DTYPES[kind]), tuple(shape), ends[0], ends[1]
+        start, stop = ends
+        found[name] = (np.dtype(DTYPES[kind]), tuple(shape), start, stop)
     return found
 
 

@@ -5,8 +5,8 @@ Along the graph, v the operand and z the result of a nonlinear operation with sl
 differences obey (z - a v)(b v - z) >= 0 entry by entry, and g^2 |v|^2 - |z|^2 >= 0 for a block of
 gain g.  With multipliers lam >= 0,
 
-    H = sum_i mu_i x_i^2 - sum_j y_j^2 / nu_j - sum lam (z - a v)(b v - z) - sum lam (g^2 |v|^2 -
-    |z|^2)
+    H = sum_i mu_i x_i^2 - sum_j y_j^2 / nu_j
+        - sum lam (z - a v)(b v - z) - sum lam (g^2 |v|^2 - |z|^2)
 
 being >= 0 for all x and z shows sum_j y_j^2 / nu_j <= sum_i mu_i x_i^2 (Fazlyab et al., NeurIPS
 2019, LipSDP-Neuron). Without nonlinear operations it says that the norm of an affine map A is at
@@ -36,11 +36,16 @@ from autolip_check.graph import Gain, Network, Section, Slopes, Vertex
 from autolip_check.maps import TINY, gamma
 
 LARGEST_MATRIX = 20_000
+"""Tuned: the largest order that is factorised (3.2 GB for one matrix, minutes of a processor)."""
+
 LARGEST_SECOND = 4_000
-"""Of a matrix that is tried where a smaller one leaves no margin."""
+"""Tuned: the largest order that is tried where a smaller matrix leaves no margin (128 MB)."""
 
 CHUNK = 2**23
-"""Numbers of a batch of vectors."""
+"""Tuned: numbers of a batch of vectors (64 MB)."""
+
+POWER_STEPS = 12
+"""Tuned: steps towards the least bound on the norm of |H|; any number of them gives a bound."""
 
 
 Product = Callable[[Array, bool], Array]
@@ -76,77 +81,104 @@ class Form:
         operation is not bent, a square of v couples what v is made of, and those variables are
         kept.
         """
-        edges = {name: self.network[name].edges[0] for name in self.multipliers}
-        ends = {self.sink: self.sink} | {name: edge.source for name, edge in edges.items()}
-        reads = {name: self.network.sources(at, self.section.free) for name, at in ends.items()}
-        tied = set[str]().union(
-            *(reads[name] for name, edge in edges.items() if not _is_bent(edge.slope))
-        )
+        reads = {self.sink: self._made_of(self.sink)}
+        tied = set[str]()
+        for name in self.multipliers:
+            (edge,) = self.network[name].edges
+            reads[name] = self._made_of(edge.source)
+            if not _is_bent(edge.slope):
+                tied |= reads[name]
         gone = set[str]()
         for name in sorted(self.sizes, key=lambda name: -self.sizes[name]):
             readers = {other for other, sources in reads.items() if name in sources}
             coupled = reads.get(name, set()) | readers
             if name not in tied and not coupled & gone:
                 gone.add(name)
-        return np.concatenate(
-            [np.full(size, name not in gone) for name, size in self.sizes.items()]
-        )
+        flags = [np.full(size, name not in gone) for name, size in self.sizes.items()]
+        return np.concatenate(flags)
+
+    def _made_of(self, name: str) -> set[str]:
+        """The variables that a value depends on through affine operations."""
+        return self.network.sources(name, self.section.free)
 
     @cached_property
     def weights(self) -> Array:
         """About the diagonal of H, and that of what is eliminated: mu, the multipliers, nu."""
-        parts = zip(self.sizes, (self.mu, *self.multipliers.values(), self.nu), strict=True)
-        return np.concatenate(
-            [np.broadcast_to(part, self.network[name].shape).reshape(-1) for name, part in parts]
-        )
+        diagonals = (self.mu, *self.multipliers.values(), self.nu)
+        full = [
+            np.broadcast_to(diagonal, self.network[name].shape).reshape(-1)
+            for name, diagonal in zip(self.sizes, diagonals, strict=True)
+        ]
+        return np.concatenate(full)
 
     def product(self, x: Array, absolute: bool) -> Array:
-        """S x for the rows of x, S = H_kk - H_ke H_ee^-1 H_ek; with `absolute` at least |H_kk| x +
-        ..., for x >= 0."""
+        """S x for the rows of x, S = H_kk - H_ke H_ee^-1 H_ek; with `absolute` at least
+        (|H_kk| + |H_ke| H_ee^-1 |H_ek|) x, for x >= 0.
+
+        H [x, e] with e = -H_ee^-1 H_ek x is [S x, 0]: two products with H.
+        """
+        gone = ~self.kept
+        h_ee = self.weights[gone]
         full = np.zeros((len(x), len(self.kept)))
         full[:, self.kept] = x
-        gone = ~self.kept
         image = self.whole(full, absolute)[:, gone]
-        own = self.weights[gone]
-        full[:, gone] = (image + TINY) / own + TINY if absolute else -image / own
+        full[:, gone] = (image + TINY) / h_ee + TINY if absolute else -image / h_ee
         return self.whole(full, absolute)[:, self.kept]
 
     def noise(self, product: Product, scale: Array) -> float:
-        """Of a product's rounding error, in norm, scaled: | |H| |_2 <= max (|H| w) / w, all w > 0
-        (Collatz)."""
+        """At least the norm of what rounding does to D M D, M given by its product, D =
+        diag(scale): gamma || D |M| D ||_2.
+
+        ||A||_2 <= max_i (A w)_i / w_i for symmetric A >= 0 and every w > 0 (Collatz 1942); w near
+        the leading eigenvector, by power steps, makes that tight.
+        """
+        # S x is four passes through the section, between them a sum over the multipliers
         terms = 4 * self.section.terms() + 32 + 4 * len(self.multipliers)
         none = np.zeros((1, len(scale)))
         w = none + 1
-        spread = math.inf
-        for _ in range(12):
+        norm = math.inf
+        for _ in range(POWER_STEPS):
             image = product(w * scale, True) * scale
             require(bool(np.isfinite(image).all()), "H overflows")
-            spread = min(spread, float((image / w).max()) * (1 + 4 * gamma(terms)))
-            w = image / image.max() + 1e-3
-        tiny = len(scale) * float(np.linalg.norm(product(none, True) * scale))
-        return gamma(terms) * (spread + tiny) * (1 + 1e-9)
+            ratio = float((image / w).max())
+            norm = min(norm, ratio * (1 + 4 * gamma(terms)))
+            w = image / image.max() + 1e-3  # positive where the eigenvector is not
+        underflow = product(none, True) * scale
+        tiny = len(scale) * float(np.linalg.norm(underflow))
+        return gamma(terms) * (norm + tiny) * (1 + 1e-9)
 
     def whole(self, x: Array, absolute: bool) -> Array:
-        """H x for the rows of x; with `absolute` at least |H| x, for x >= 0, but for rounding."""
-        cuts = np.cumsum(list(self.sizes.values()))[:-1]
-        parts = zip(self.sizes, np.split(x, cuts, axis=1), strict=True)
-        free = {name: part.reshape(-1, *self.network[name].shape) for name, part in parts}
-        sign = 1.0 if absolute else -1.0
+        """H x for the rows of x; with `absolute` at least |H| x, for x >= 0, but for rounding.
+
+        Half the gradient of H, in its own variables (`total`) and through the operands v and the
+        output y, which are affine in them (`forces`, pulled back through the section).
+        """
+        free = self._parts(x)
         t = free.pop(self.sink)
+        sign = 1.0 if absolute else -1.0
         values = self.section.act(free, False, absolute)
-        forces = {self.sink: sign * t}
         total = {self.source: free[self.source] * self.mu, self.sink: t * self.nu}
-        for name, multipliers in self.multipliers.items():
+        forces = {self.sink: sign * t}
+        for name, lam in self.multipliers.items():
             vertex = self.network[name]
             at = vertex.edges[0].source
             v = values.get(at, np.zeros((len(x), *self.network[at].shape)))
-            z = free[name]
-            total[name], force = _constraint(vertex, multipliers, v, z, absolute)
+            total[name], force = _constraint(vertex, lam, v, free[name], absolute)
             forces[at] = forces.get(at, 0.0) + force
         pulled = self.section.act(forces, True, absolute)
         pulled[self.sink] = sign * values.get(self.sink, np.zeros_like(t))
         rows = [(total[name] + pulled.get(name, 0.0)).reshape(len(x), -1) for name in self.sizes]
-        return np.concatenate(rows, axis=1) + (TINY if absolute else 0.0)
+        image = np.concatenate(rows, axis=1)
+        return image + (TINY if absolute else 0.0)
+
+    def _parts(self, x: Array) -> dict[str, Array]:
+        """The variables of H, each in its shape, from the rows of x."""
+        cuts = np.cumsum(list(self.sizes.values()))[:-1]
+        parts = np.split(x, cuts, axis=1)
+        return {
+            name: part.reshape(-1, *self.network[name].shape)
+            for name, part in zip(self.sizes, parts, strict=True)
+        }
 
 
 def _is_bent(slope: Any) -> bool:
@@ -164,6 +196,7 @@ def _constraint(
         require("l2" in slope.norms, f"no l2 gain of {quoted(vertex.name)} is given")
         square = lam * slope.norms["l2"] ** 2
         return lam * z, square * v + TINY if absolute else -square * v
+    # -(z - a v)(b v - z) = z^2 - 2 c z v + a b v^2, c = (a + b) / 2
     if not isinstance(slope, Slopes):
         raise Rejected(f"{quoted(vertex.name)} has no slopes")
     centre = lam * ((slope.lo + slope.hi) / 2)
@@ -178,7 +211,9 @@ def _constraint(
 def scale_of(diagonal: Array, exact: bool = True) -> Array:
     """What rows and columns are scaled by, to a diagonal of about 1: powers of two if `exact`."""
     require(bool((diagonal > 0).all()), "H has a diagonal entry that is not positive")
-    exponents = (np.round if exact else np.positive)(np.log2(diagonal) / -2)
+    exponents = np.log2(diagonal) / -2
+    if exact:
+        exponents = np.round(exponents)
     require(bool((np.abs(exponents) < 300).all()), "H is scaled too badly")
     return np.exp2(exponents)
 
@@ -196,14 +231,18 @@ def prove(form: Form) -> None:
 
 
 def factorise(product: Product, form: Form, n: int) -> None:
-    """A matrix M of order n, given by its product: D M D - shift I = R^T R + little, multiplied
-    out; else Rejected."""
+    """M >= 0 for a matrix M of order n, given by its product; else Rejected.
+
+    A is D M D as computed, which is off by at most `noise`, and R the computed Cholesky factor of
+    A - shift I.  Multiplied out, R^T R = A - shift I + E, so that
+
+        D M D >= (shift - noise - ||E||) I,    ||E|| <= residual + rounding,
+
+    `residual` what is computed of ||E||, `rounding` what that computation may miss.
+    """
     require(0 < n <= LARGEST_MATRIX, f"a matrix of order {n} is too large to factorise")
     step = max(1, CHUNK // len(form.weights))
-    starts = range(0, n, step)
-    matrix = np.concatenate(
-        [product(np.eye(min(step, n - start), n, start), False) for start in starts]
-    )
+    matrix = _matrix(product, n, step)
     scale = scale_of(matrix.diagonal())
     matrix *= scale
     matrix *= scale[:, None] / 2
@@ -218,21 +257,30 @@ def factorise(product: Product, form: Form, n: int) -> None:
             "H is not positive semidefinite by the margin that rounding needs"
         ) from error
     residual = _residual(factor, matrix, step)
+    # || |R|^T |R| ||_2 is at most its largest row sum
     sizes = np.abs(factor)
-    rounding = gamma(2 * n + 8) * float((sizes.T @ sizes.sum(1)).max())
+    row_sums = sizes.T @ sizes.sum(1)
+    rounding = gamma(2 * n + 8) * float(row_sums.max())
     require(
         noise + (1.5 * residual + rounding) * (1 + 1e-6) < shift,
         "rounding leaves no margin: nothing is proved",
     )
 
 
-def _residual(factor: Array, matrix: Array, step: int) -> float:
+def _matrix(product: Product, n: int, step: int) -> Array:
+    """The matrix from its products with the unit vectors, `step` of them at once."""
+    images = [product(np.eye(min(step, n - start), n, start), False) for start in range(0, n, step)]
+    return np.concatenate(images)
+
+
+def _residual(factor: NDArray[Any], matrix: Array, step: int) -> float:
     """Of R^T R - M the Frobenius norm below the diagonal and on it: times sqrt 2, that of all of
     it, or more."""
     n = len(matrix)
     residual = 0.0
     for start in range(0, n, step):
         stop = min(start + step, n)
-        part = factor[:stop, start:stop].T @ factor[:stop, :stop] - matrix[start:stop, :stop]
+        product = factor[:stop, start:stop].T @ factor[:stop, :stop]
+        part = product - matrix[start:stop, :stop]
         residual = math.hypot(residual, float(np.linalg.norm(part)))
     return residual

@@ -28,7 +28,10 @@ from autolip_check.maps import Map, Shape, Tensors, build, tensor
 from autolip_check.regions import Region, read_region
 
 NORMS = {"l1": 1.0, "l2": 2.0, "linf": math.inf}
+"""Defined: the exponent of every norm."""
+
 MOST_OPERATIONS = 50_000
+"""Tuned: a limit on the work."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +118,8 @@ class Network:
         needed = {self[sink].name}
         for vertex in reversed(self.vertices.values()):
             if vertex.name in needed and vertex.is_affine and vertex.name not in free:
-                needed = needed - {vertex.name} | {
-                    edge.source for edge in vertex.edges if not edge.is_zero
-                }
+                needed.remove(vertex.name)
+                needed |= {edge.source for edge in vertex.edges if not edge.is_zero}
         return needed
 
 
@@ -127,7 +129,8 @@ def read_network(entry: Any, tensors: Tensors) -> Network:
     items = list_of(entry["vertices"], "the graph")
     require(1 <= len(items) <= MOST_OPERATIONS, f"the graph has {len(items)} operations")
     first = fields_of(items[0], {"name", "shape", "edges", "origin"}, "an operation")
-    region = read_region(entry["region"], math.prod(shape_of(first["shape"])))
+    size = math.prod(shape_of(first["shape"]))
+    region = read_region(entry["region"], size)
     network = Network(entry["input"], entry["output"], {}, region)
     total = 0
     for item in items:
@@ -148,11 +151,11 @@ def _vertex(item: Any, network: Network, tensors: Tensors) -> Vertex:
     shape = shape_of(item["shape"])
     require(name not in network.vertices, f"two operations are called {quoted(name)}")
     require(not name.endswith("|"), "names that end in | are the checker's own")
-    edges = tuple(
-        _edge(edge, network, shape, tensors) for edge in list_of(item["edges"], "the operands")
-    )
+    operands = list_of(item["edges"], "the operands")
+    edges = tuple(_edge(operand, network, shape, tensors) for operand in operands)
+    is_input = not network.vertices
     require(
-        bool(edges) == bool(network.vertices),
+        is_input == (not edges),
         "the first operation is the input, and no other one is",
     )
     return Vertex(name, shape, edges, _origin(item["origin"]))
@@ -185,7 +188,8 @@ def _edge(entry: Any, network: Network, shape: Shape, tensors: Tensors) -> Edge:
 
 
 def _slopes(entry: Document, shape: Shape, tensors: Tensors) -> Slopes:
-    lo, hi = (np.broadcast_to(tensor(entry[end], tensors), shape) for end in ("lo", "hi"))
+    lo = np.broadcast_to(tensor(entry["lo"], tensors), shape)
+    hi = np.broadcast_to(tensor(entry["hi"], tensors), shape)
     require(bool((lo <= hi).all()), "a lower slope is above the upper one")
     return Slopes(lo, hi)
 
@@ -193,19 +197,15 @@ def _slopes(entry: Document, shape: Shape, tensors: Tensors) -> Slopes:
 def _gain(entry: Document, shape: Shape) -> Gain:
     norms = entry["norms"]
     dims = entry["dims"]
-    require(
-        isinstance(norms, dict) and set(norms) <= set(NORMS),
-        "a gain is of a norm that is not known",
-    )
+    are_known = isinstance(norms, dict) and set(norms) <= set(NORMS)
+    require(are_known, "a gain is of a norm that is not known")
     gains = {name: number(value) for name, value in norms.items()}
     require(all(value >= 0 for value in gains.values()), "a gain is negative")
     if dims is None:
         return Gain(gains, None)
     axes = shape_of(dims)
-    require(
-        list(axes) == sorted(set(axes)) and max(axes, default=-1) < len(shape),
-        "the axes of blocks are odd",
-    )
+    are_ordered = list(axes) == sorted(set(axes))
+    require(are_ordered and max(axes, default=-1) < len(shape), "the axes of blocks are odd")
     return Gain(gains, axes)
 
 
@@ -232,7 +232,9 @@ class Section:
                 if start not in known or edge.is_zero or not isinstance(edge.slope, Map):
                     continue
                 term = edge.slope.act(known[start], back, absolute)
-                known[end] = known[end] + term if end in known else term
+                if end in known:
+                    term = known[end] + term
+                known[end] = term
         return known
 
     def terms(self) -> float:
@@ -242,12 +244,12 @@ class Section:
         for vertex in self.network:
             if vertex.name in self.free or not vertex.is_affine:
                 continue
-            known = [
-                (e.source, e.slope)
-                for e in vertex.edges
-                if e.source in worst and isinstance(e.slope, Map)
+            # products of a map, and sums: over its operands forward, over its readers backward
+            paths = [
+                worst[edge.source] + edge.slope.terms + uses[edge.source]
+                for edge in vertex.edges
+                if edge.source in worst and isinstance(edge.slope, Map)
             ]
-            paths = [worst[source] + slope.terms + uses[source] for source, slope in known]
             if paths:
                 worst[vertex.name] = max(paths) + len(paths)
         return max(worst.values())

@@ -10,44 +10,88 @@ from autolip_check.forms import Form, scale_of
 from autolip_check.maps import UNIT
 
 LONGEST_RECURRENCE = 4000
+"""Tuned: a limit on the work, beyond what the certificates of `benchmarks` need."""
+
 LONG = 2**19
+"""Tuned: entries of a vector from which several are faster one after another than as a batch."""
+
+STRIDE = 4
+"""Tuned: steps between two tests, which go through all steps so far."""
 
 
 def trust(form: Form, delta: float) -> None:
-    """H >= 0 but for an event of probability delta over our own random vectors; else Rejected."""
-    n, scale = len(form.weights), scale_of(form.weights, exact=False)  # a quarter fewer steps
+    """H >= 0 but for an event of probability delta over our own random vectors; else Rejected.
+
+    Several runs at once, so that each may fail with probability delta^(1 / runs): all of them have
+    to exclude.
+    """
+    n = len(form.weights)
+    scale = scale_of(form.weights, exact=False)  # a quarter fewer steps than powers of two
     runs = max(1, math.ceil(-math.log10(delta) / 3 - 1e-6))
-    pieces = runs if n > LONG else 1  # long vectors are faster one after another
+    # a start has less than epsilon of a given direction with probability <= epsilon sqrt(2 n / pi)
     epsilon = delta ** (1 / runs) * math.sqrt(math.pi / (2 * n)) * (1 - 1e-6) - 2.0**-45
     require(epsilon > 0, f"delta = {delta:g} is below what float64 can show")
-    start = np.random.Generator(np.random.PCG64(secrets.randbits(128))).standard_normal((runs, n))
-    vector = start / np.linalg.norm(start, axis=1, keepdims=True)
-    before = np.zeros_like(start)
-    alphas = list[Array]()
-    betas = [np.zeros(runs)]
-    defects = list[Array]()
-    noise = form.noise(form.whole, scale)
+    recurrence = _Recurrence(form, scale, _directions(runs, n))
     for step in range(1, 1 + LONGEST_RECURRENCE):
-        image = -scale * np.concatenate(
-            [form.whole(x, False) for x in np.array_split(scale * vector, pieces)]
-        )
-        alphas.append((vector * image).sum(1))
-        rest = image - alphas[-1][:, None] * vector - betas[-1][:, None] * before
-        beta = np.linalg.norm(rest, axis=1)
-        require(bool(np.isfinite(beta).all()), "Lanczos overflowed")
-        sizes = np.linalg.norm(image, axis=1) + np.abs(alphas[-1]) + betas[-1] + beta
-        defects.append(noise * (1 + 1e-6) + 12 * UNIT * sizes)
-        before = vector
-        vector = rest / np.maximum(beta, 2.0**-1000)[:, None]
-        betas.append(beta)
-        runs_so_far = zip(
-            *(np.array(x).T.tolist() for x in (alphas, betas[1:], defects)), strict=True
-        )
-        if step % 4 == 0 and all(_excludes(a, b, d, epsilon) for a, b, d in runs_so_far):
+        recurrence.extend()
+        if step % STRIDE == 0 and recurrence.excludes(epsilon):
             return
     raise Rejected(
         f"{LONGEST_RECURRENCE} steps of Lanczos did not exclude a negative eigenvalue of H"
     )
+
+
+def _directions(runs: int, n: int) -> Array:
+    """Random unit vectors of R^n, one for each run, whatever the certificate."""
+    generator = np.random.Generator(np.random.PCG64(secrets.randbits(128)))
+    start = generator.standard_normal((runs, n))
+    return start / np.linalg.norm(start, axis=1, keepdims=True)
+
+
+class _Recurrence:
+    """Lanczos's three terms for B = -D H D, D = diag(scale), from several starts at once:
+
+    B v_k = beta_k v_{k-1} + alpha_k v_k + beta_{k+1} v_{k+1} + F_k,    |F_k| <= defect_k.
+    """
+
+    def __init__(self, form: Form, scale: Array, start: Array) -> None:
+        self.form = form
+        self.scale = scale
+        self.vector = start
+        self.before = np.zeros_like(start)
+        self.alphas = list[Array]()
+        self.betas = [np.zeros(len(start))]
+        self.defects = list[Array]()
+        self.noise = form.noise(form.whole, scale)
+
+    def extend(self) -> None:
+        """One step of every run; Rejected where it overflows."""
+        image = self._image()
+        alpha = (self.vector * image).sum(1)
+        along = alpha[:, None] * self.vector
+        rest = image - along - self.betas[-1][:, None] * self.before
+        beta = np.linalg.norm(rest, axis=1)
+        require(bool(np.isfinite(beta).all()), "Lanczos overflowed")
+        sizes = np.linalg.norm(image, axis=1) + np.abs(alpha) + self.betas[-1] + beta
+        self.defects.append(self.noise * (1 + 1e-6) + 12 * UNIT * sizes)
+        self.before = self.vector
+        self.vector = rest / np.maximum(beta, 2.0**-1000)[:, None]
+        self.alphas.append(alpha)
+        self.betas.append(beta)
+
+    def _image(self) -> Array:
+        """B v for the vector of every run."""
+        pieces = len(self.vector) if len(self.scale) > LONG else 1
+        parts = np.array_split(self.scale * self.vector, pieces)
+        return -self.scale * np.concatenate([self.form.whole(part, False) for part in parts])
+
+    def excludes(self, epsilon: float) -> bool:
+        """Whether every run excludes an eigenvalue >= 0."""
+        alphas, betas, defects = (
+            np.array(column).T.tolist() for column in (self.alphas, self.betas[1:], self.defects)
+        )
+        runs = zip(alphas, betas, defects, strict=True)
+        return all(_excludes(*run, epsilon) for run in runs)
 
 
 def _excludes(
@@ -67,12 +111,12 @@ def _excludes(
     The pivots of -T from below are exact for off-diagonals changed by a few units, which are one
     more part of F.
     """
-    pivots = [-alphas[-1]]
+    pivots = [-alphas[-1]]  # of -T = U D U^T, from the last row upwards
     for alpha, beta in zip(alphas[-2::-1], betas[-2::-1], strict=True):
         require(pivots[-1] > 0, "H has a negative eigenvalue")
         pivots.append(-alpha - beta * beta / pivots[-1])
     require(pivots[-1] > 0, "H has a negative eigenvalue")
-    y = [1 / pivots[-1]]
+    y = [1 / pivots[-1]]  # -T y = e_1, from the first entry downwards
     for beta, pivot in zip(betas[:-1], pivots[-2::-1], strict=True):
         y.append(beta * y[-1] / pivot)
     disturbed = math.fsum(map(math.prod, zip(defects, y, strict=True)))

@@ -28,14 +28,23 @@ from autolip_check.admission import (
 from autolip_check.container import Array, Document, require
 
 UNIT = 2.0**-53
+"""Proved: the relative error of one operation in float64, rounded to nearest."""
+
 TINY = 2.0**-900
+"""Proved: times gamma it is more than 2^100 products lose by underflow (2^-1074 each)."""
+
 BLOCK = 2**20
+"""Tuned: numbers that a convolution reads at once, so that they stay in the cache."""
+
 Shape = tuple[int, ...]
 Tensors = dict[str, NDArray[Any]]
 
 
 def gamma(terms: float) -> float:
-    """n u / (1 - n u), rounded up."""
+    """At least n u / (1 - n u), n = `terms`: what n roundings can amount to, relatively.
+
+    Four terms more, and four units, are room for the roundings of this formula itself.
+    """
     product = (terms + 4) * UNIT
     require(product < 0.01, "too many terms for float64")
     return product / (1 - product) * (1 + 4 * UNIT)
@@ -87,20 +96,22 @@ class Dense(Stored):
     def __init__(self, weight: Array, shape: Shape, error: float) -> None:
         super().__init__(weight, error)
         require(weight.ndim >= 2, "a matrix has two axes, or more")
-        require(
-            len(shape) >= 1 and shape[-1] == weight.shape[-1], "a matrix does not fit its input"
-        )
-        require(
-            np.broadcast_shapes(weight.shape[:-2], shape[:-1]) == shape[:-1],
-            "matrices do not broadcast",
-        )
+        *batch, m, n = weight.shape
+        fits = len(shape) >= 1 and shape[-1] == n
+        require(fits, "a matrix does not fit its input")
+        lead = shape[:-1]
+        require(np.broadcast_shapes(tuple(batch), lead) == lead, "matrices do not broadcast")
         self.shape_in = shape
-        self.shape_out = (*shape[:-1], weight.shape[-2])
+        self.shape_out = (*lead, m)
         self.terms = max(weight.shape[-2:]) + self.error
 
     def product(self, entries: Array, x: Array, back: bool) -> Array:
+        # x^T W^T is (W x)^T, and x^T W is (W^T x)^T
         turned = entries if back else np.swapaxes(entries, -1, -2)
-        return x @ turned if entries.ndim == 2 else (x[..., None, :] @ turned)[..., 0, :]
+        if entries.ndim == 2:
+            return x @ turned
+        rows = x[..., None, :]
+        return (rows @ turned)[..., 0, :]
 
 
 class Diagonal(Stored):
@@ -108,10 +119,8 @@ class Diagonal(Stored):
 
     def __init__(self, scale: Array, shape: Shape, error: float) -> None:
         super().__init__(scale, error)
-        require(
-            np.broadcast_shapes(scale.shape, shape) == shape,
-            "a scale does not broadcast to its shape",
-        )
+        broadcasts = np.broadcast_shapes(scale.shape, shape) == shape
+        require(broadcasts, "a scale does not broadcast to its shape")
         self.shape_in = shape
         self.shape_out = shape
         self.terms = 1 + self.error
@@ -122,77 +131,122 @@ class Diagonal(Stored):
 
 class Convolution(Stored):
     """Zero-padded cross-correlation or its adjoint: weight (c_out, c_in/groups, *kernel), image
-    (*lead, c, *space)."""
+    (*lead, c, *space).
+
+    Along each axis, with n entries of the image, p of padding on either side, k taps, stride s and
+    dilation d, the padded image has n' = n + 2 p entries, and the result
+    floor((n' - d (k - 1) - 1) / s) + 1.
+    """
 
     def __init__(self, weight: Array, shape: Shape, error: float, entry: Document) -> None:
         super().__init__(weight, error)
         axes = weight.ndim - 2
-        require(axes >= 1 and min(weight.shape) >= 1 and len(shape) > axes, "a kernel has no axes")
-        self.stride, self.padding, self.dilation = (
-            shape_of(entry[k]) for k in ("stride", "padding", "dilation")
-        )
+        has_axes = axes >= 1 and min(weight.shape) >= 1 and len(shape) > axes
+        require(has_axes, "a kernel has no axes")
+        self._geometry(entry, axes)
+        c_out, c_in, *kernel = weight.shape
+        self.lead = shape[: -axes - 1]
+        channels = shape[-axes - 1]
+        self.space = shape[-axes:]
+        require(c_out % self.groups == 0, "the groups of a kernel are not equal")
+        require(channels == c_in * self.groups, "a kernel does not fit its image")
+        self.image = (channels, *map(_padded, self.space, self.padding))
+        self.out = (c_out, *map(_places, self.image[1:], kernel, self.stride, self.dilation))
+        require(min(self.out) >= 1, "a convolution has no output")
+        entries = max(math.prod(self.image), math.prod(self.out))
+        require(math.prod(self.lead) * entries <= LARGEST_TENSOR, "a convolution is too large")
+        after = (*self.lead, *self.out)
+        self.shape_in, self.shape_out = (after, shape) if self.adjoint else (shape, after)
+        self.terms = max(c_out, c_in) * math.prod(kernel) + self.error
+
+    def _geometry(self, entry: Document, axes: int) -> None:
+        """Stride, padding and dilation of every axis, groups, and which of the two maps it is."""
+        self.stride = shape_of(entry["stride"])
+        self.padding = shape_of(entry["padding"])
+        self.dilation = shape_of(entry["dilation"])
         self.groups = entry["groups"]
         self.adjoint = entry["adjoint"]
         require(
             type(self.adjoint) is bool, "a convolution is the adjoint of one or not: true or false"
         )
         require(type(self.groups) is int and self.groups >= 1, "groups are counted from 1")
-        require(
-            len(self.stride) == len(self.padding) == len(self.dilation) == axes, "a geometry is odd"
-        )
-        require(
-            min(self.stride) >= 1 and min(self.dilation) >= 1, "strides and dilations are positive"
-        )
-        self.lead = shape[: -axes - 1]
-        channels = shape[-axes - 1]
-        self.space = shape[-axes:]
-        require(weight.shape[0] % self.groups == 0, "the groups of a kernel are not equal")
-        require(channels == weight.shape[1] * self.groups, "a kernel does not fit its image")
-        self.image = (channels, *(n + 2 * p for n, p in zip(self.space, self.padding, strict=True)))
-        sizes = zip(self.image[1:], self.dilation, weight.shape[2:], self.stride, strict=True)
-        self.out = (weight.shape[0], *((n - d * (k - 1) - 1) // s + 1 for n, d, k, s in sizes))
-        require(min(self.out) >= 1, "a convolution has no output")
-        largest = math.prod(self.lead) * max(math.prod(self.image), math.prod(self.out))
-        require(largest <= LARGEST_TENSOR, "a convolution is too large")
-        shapes = shape, (*self.lead, *self.out)
-        self.shape_in, self.shape_out = shapes[::-1] if self.adjoint else shapes
-        self.terms = max(weight.shape[:2]) * math.prod(weight.shape[2:]) + self.error
+        fits = len(self.stride) == len(self.padding) == len(self.dilation) == axes
+        require(fits, "a geometry is odd")
+        are_positive = min(self.stride) >= 1 and min(self.dilation) >= 1
+        require(are_positive, "strides and dilations are positive")
 
-    def _windows(self, start: int, stop: int) -> Any:
-        """What every offset of the kernel reads of the padded image for some rows of the result."""
-        ends = (start, stop), *((0, n) for n in self.out[2:])
+    def _windows(self, first: int, end: int) -> Any:
+        """For each tap of the kernel, what it reads of the padded image for these rows of the
+        result."""
+        rows = ((first, end), *((0, n) for n in self.out[2:]))
         for tap in itertools.product(*map(range, self.entries.shape[2:])):
-            steps = zip(tap, self.dilation, ends, self.stride, strict=True)
-            yield (
-                ...,
-                *(slice(t * d + a * s, t * d + (b - 1) * s + 1, s) for t, d, (a, b), s in steps),
-            )
+            yield (..., *map(_read, tap, rows, self.stride, self.dilation))
 
     def product(self, entries: Array, x: Array, back: bool) -> Array:
+        """Row by row of the result: kernel times what its taps read, or what they read plus
+        kernel^T times the row."""
         forward = back == self.adjoint
         count = len(x) * math.prod(self.lead)
-        kernel = entries.reshape(self.groups, -1, entries[0].size)
         padded = np.zeros((count, *self.image))
         out = np.zeros((count, *self.out))
-        inside: Any = (
-            ...,
-            *(slice(p, p + n) for p, n in zip(self.padding, self.space, strict=True)),
-        )
+        inside: Any = (..., *map(_inside, self.space, self.padding))
         given, result = (padded[inside], out) if forward else (out, padded[inside])
         given[...] = x.reshape(given.shape)
-        step = max(1, BLOCK // (entries[0].size * math.prod(self.out[2:])))
+
+        kernel = entries.reshape(self.groups, -1, entries[0].size)
+        row = entries[0].size * math.prod(self.out[2:])
+        step = max(1, BLOCK // row)
         for start in range(0, self.out[1], step):
             part = out[:, :, start : start + step]
-            windows = [padded[at] for at in self._windows(start, start + part.shape[2])]
-            flat = (count, self.groups, -1, part[0, 0].size)
+            stop = start + part.shape[2]
+            windows = [padded[at] for at in self._windows(start, stop)]
             if forward:
-                columns = np.stack([window.reshape(flat) for window in windows], 3)
-                part[...] = (kernel @ columns.reshape(flat)).reshape(part.shape)
+                _correlate(kernel, windows, part)
             else:
-                columns = np.swapaxes(kernel, 1, 2) @ part.reshape(flat)
-                for number, window in enumerate(windows):
-                    window += columns[:, :, number :: len(windows)].reshape(window.shape)
-        return np.ascontiguousarray(result).reshape(len(x), *self.lead, *result.shape[1:])
+                _correlate_back(kernel, windows, part)
+        shape = (len(x), *self.lead, *result.shape[1:])
+        return np.ascontiguousarray(result).reshape(shape)
+
+
+def _padded(n: int, p: int) -> int:
+    """Entries of the padded image along an axis."""
+    return n + 2 * p
+
+
+def _places(n: int, k: int, s: int, d: int) -> int:
+    """Entries of the result along an axis: how often a kernel of k taps fits into n entries."""
+    return (n - d * (k - 1) - 1) // s + 1
+
+
+def _inside(n: int, p: int) -> slice:
+    """The image in the padded one, along an axis."""
+    return slice(p, p + n)
+
+
+def _read(tap: int, rows: tuple[int, int], s: int, d: int) -> slice:
+    """The entries tap d + i s of the padded image, for places first <= i < end of the result."""
+    first, end = rows
+    last = end - 1
+    return slice(tap * d + first * s, tap * d + last * s + 1, s)
+
+
+def _correlate(kernel: Array, windows: list[Array], part: Array) -> None:
+    """part = kernel times what the taps read, group by group."""
+    count, groups, places = len(part), len(kernel), part[0, 0].size
+    flat = (count, groups, -1, places)
+    columns = np.stack([window.reshape(flat) for window in windows], 3)
+    image = kernel @ columns.reshape(flat)
+    part[...] = image.reshape(part.shape)
+
+
+def _correlate_back(kernel: Array, windows: list[Array], part: Array) -> None:
+    """Adds kernel^T times part to what the taps read, group by group."""
+    count, groups, places = len(part), len(kernel), part[0, 0].size
+    flat = (count, groups, -1, places)
+    columns = np.swapaxes(kernel, 1, 2) @ part.reshape(flat)
+    for tap, window in enumerate(windows):
+        read = columns[:, :, tap :: len(windows)]
+        window += read.reshape(window.shape)
 
 
 class Wiring(Map):
@@ -204,19 +258,15 @@ class Wiring(Map):
         self.shape_in, self.shape_out = shape_in, shape_out
         n = math.prod(shape_in)
         m = math.prod(shape_out)
-        require(
-            rows.ndim == columns.ndim == 1 and len(rows) == len(columns),
-            "pairs of a wiring do not match",
-        )
+        match = rows.ndim == columns.ndim == 1 and len(rows) == len(columns)
+        require(match, "pairs of a wiring do not match")
         used = columns >= 0
         self.rows = rows[used].astype(np.int64)
         self.columns = columns[used].astype(np.int64)
         if self.rows.size:
             require(self.rows.min() >= 0 and self.rows.max() < m, "a wiring leaves its result")
             require(self.columns.max() < n, "a wiring leaves its operand")
-        self.counts = [
-            int(np.bincount(index, minlength=1).max()) for index in (self.rows, self.columns)
-        ]
+        self.counts = [_most_used(self.rows), _most_used(self.columns)]
         self.terms = float(max(self.counts))
         self.is_isometry = n == m == self.rows.size and self.terms == 1
 
@@ -229,11 +279,16 @@ class Wiring(Map):
         shape = self.shape_in if back else self.shape_out
         flat = x.reshape(len(x), -1)
         out = np.zeros((len(x), math.prod(shape)))
-        if self.counts[back] <= 1:
+        if self.counts[back] <= 1:  # no entry of the result is a sum
             out[:, target] = flat[:, source]
         else:
             np.add.at(out.T, target, flat.T[source])
         return out.reshape(-1, *shape)
+
+
+def _most_used(index: NDArray[Any]) -> int:
+    """How often the most frequent place occurs."""
+    return int(np.bincount(index, minlength=1).max())
 
 
 FIELDS = {
@@ -270,22 +325,27 @@ def build(entry: Any, tensors: Tensors, before: Shape, after: Shape) -> Map:
 
 def _wiring(kind: str, entry: Document, tensors: Tensors, shape: Shape, out: Shape) -> Wiring:
     if kind == "pairs":
-        return Wiring(_index(entry["rows"], tensors), _index(entry["columns"], tensors), shape, out)
-    return Wiring(np.arange(math.prod(out)), _places(entry["index"], out, tensors), shape, out)
+        rows = _index(entry["rows"], tensors)
+        columns = _index(entry["columns"], tensors)
+    else:  # every entry of the result has one source, or none
+        rows = np.arange(math.prod(out))
+        columns = _sources(entry["index"], out, tensors)
+    return Wiring(rows, columns, shape, out)
 
 
-def _places(index: Any, shape: Shape, tensors: Tensors) -> NDArray[Any]:
+def _sources(index: Any, shape: Shape, tensors: Tensors) -> NDArray[Any]:
     """Where each entry comes from: a tensor (-1: zero), or an offset and a stride for each axis of
     the result."""
     if isinstance(index, str):
         return _index(index, tensors)
     require(isinstance(index, list) and len(index) == 1 + len(shape), "an index is odd")
     require(all(type(n) is int and abs(n) <= LARGEST_TENSOR for n in index), "an index is odd")
-    places = np.full(shape, index[0], dtype=np.int64)
-    for axis, stride in enumerate(index[1:]):
-        places += stride * np.arange(shape[axis]).reshape(
-            [-1 if i == axis else 1 for i in range(len(shape))]
-        )
+    offset, *strides = index
+    places = np.full(shape, offset, dtype=np.int64)
+    for axis, stride in enumerate(strides):
+        along = [1] * len(shape)
+        along[axis] = -1
+        places += stride * np.arange(shape[axis]).reshape(along)
     require(not places.size or places.min() >= 0, "a wiring leaves its tensors")
     return places.reshape(-1)
 
@@ -294,12 +354,11 @@ def tensor(value: Any, tensors: Tensors) -> Array:
     """A stored tensor by its name, or a number, admitted entry by entry."""
     if not isinstance(value, str):
         return np.array(number(value))
-    require(
-        value in tensors,
-        f"there is no tensor {quoted(value)} in the file: give the model that holds it",
-    )
-    require(tensors[value].dtype.kind == "f", f"the tensor {quoted(value)} does not hold reals")
-    return admitted(tensors[value].astype(np.float64))
+    absent = f"there is no tensor {quoted(value)} in the file: give the model that holds it"
+    require(value in tensors, absent)
+    stored = tensors[value]
+    require(stored.dtype.kind == "f", f"the tensor {quoted(value)} does not hold reals")
+    return admitted(stored.astype(np.float64))
 
 
 def _index(name: Any, tensors: Tensors) -> NDArray[Any]:

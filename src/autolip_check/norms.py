@@ -10,7 +10,7 @@ from autolip_check.graph import Network, Section
 from autolip_check.maps import gamma
 
 SMALLEST = 2.0**-500
-"""What is smaller is taken as this much: squares do not underflow."""
+"""Proved: what is smaller is taken as this much, so that its square does not underflow."""
 
 
 def entry_norms(
@@ -18,17 +18,26 @@ def entry_norms(
 ) -> dict[tuple[str, str], float]:
     """Upper bounds on every norm of the map from source to sink that is a sum of absolute entries.
 
+    With columns a_j and rows a^i of A,
+
+        l1 -> l1    max |a_j|_1      l1 -> l2    max |a_j|_2      l2 -> l1    | (|a_j|_1)_j |_2
+        linf -> linf    max |a^i|_1  l2 -> linf  max |a^i|_2      linf -> l2  | (|a^i|_1)_i |_2
+        l1 -> linf    max |a_ij|     linf -> l1  sum |a_ij|
+        l2 -> l2    sqrt(max |a_j|_1 max |a^i|_1) (Schur) or the Frobenius norm.
+
     From the matrix, entry by entry; `majorant`: from two products with |A|, which give only sums of
     its rows and of its columns, and from these the others.
     """
     n = network.size(source)
     m = network.size(sink)
     section = Section(network, (source,))
-    terms = section.terms()
-    sums = _from_majorant(section, sink, n, m) if majorant else _from_entries(section, sink, n, m)
+    found = _from_majorant if majorant else _from_entries
+    sums = found(section, sink, n, m)
     columns, rows, squares, row_squares, top = sums
     for part in sums:
         require(bool(np.isfinite(part).all()), "sums of entries overflow")
+    schur = math.sqrt(columns.max()) * math.sqrt(rows.max())
+    frobenius = math.sqrt(squares.sum())
     bounds = {
         ("l1", "l1"): float(columns.max()),
         ("linf", "linf"): float(rows.max()),
@@ -38,13 +47,10 @@ def entry_norms(
         ("l2", "l1"): float(np.linalg.norm(columns)),
         ("linf", "l2"): float(np.linalg.norm(rows)),
         ("linf", "l1"): float(columns.sum()),
-        ("l2", "l2"): min(
-            math.sqrt(columns.max()) * math.sqrt(rows.max()), math.sqrt(squares.sum())
-        ),
+        ("l2", "l2"): min(schur, frobenius),
     }
-    return {
-        pair: bound * (1 + gamma(terms + 2 * (n + m)) + 1e-12) for pair, bound in bounds.items()
-    }
+    rounding = gamma(section.terms() + 2 * (n + m)) + 1e-12
+    return {pair: bound * (1 + rounding) for pair, bound in bounds.items()}
 
 
 Sums = tuple[Array, Array, Array, Array, float]
@@ -55,9 +61,12 @@ largest entry."""
 def _from_majorant(section: Section, sink: str, n: int, m: int) -> Sums:
     """The sum of |entries| is the image of ones by |A|; the sum of squares is at most its
     square."""
-    columns = np.maximum(_moved(section, sink, np.ones((1, m)), True, True)[0], SMALLEST)
-    rows = np.maximum(_moved(section, sink, np.ones((1, n)), False, True)[0], SMALLEST)
-    return columns, rows, columns**2, rows**2, float(np.minimum(columns.max(), rows.max()))
+    (columns,) = _moved(section, sink, np.ones((1, m)), back=True, absolute=True)
+    (rows,) = _moved(section, sink, np.ones((1, n)), absolute=True)
+    columns = np.maximum(columns, SMALLEST)
+    rows = np.maximum(rows, SMALLEST)
+    top = float(np.minimum(columns.max(), rows.max()))
+    return columns, rows, columns**2, rows**2, top
 
 
 def _from_entries(section: Section, sink: str, n: int, m: int) -> Sums:
@@ -70,15 +79,18 @@ def _from_entries(section: Section, sink: str, n: int, m: int) -> Sums:
     terms = section.terms()
     step = max(1, CHUNK // max(n, m, 1))
     for start in range(0, n, step):
-        units = np.eye(min(step, n - start), n, start)
+        stop = min(start + step, n)
+        units = np.eye(stop - start, n, start)
         computed = np.abs(_moved(section, sink, units))
-        rounding = gamma(terms) * _moved(section, sink, units, absolute=True) * (1 + 1e-6)
+        largest = _moved(section, sink, units, absolute=True)
+        rounding = gamma(terms) * largest * (1 + 1e-6)
         sizes = np.maximum(computed + rounding, SMALLEST)
         require(bool(np.isfinite(sizes).all()), "entries overflow")
-        chosen = slice(start, start + len(units))
-        columns[chosen], squares[chosen] = sizes.sum(1), (sizes**2).sum(1)
+        squared = sizes**2
+        columns[start:stop] = sizes.sum(1)
+        squares[start:stop] = squared.sum(1)
         rows = rows + sizes.sum(0)
-        row_squares = row_squares + (sizes**2).sum(0)
+        row_squares = row_squares + squared.sum(0)
         top = max(top, float(sizes.max()))
     return columns, rows, squares, row_squares, top
 
@@ -87,8 +99,10 @@ def _moved(
     section: Section, sink: str, x: Array, back: bool = False, absolute: bool = False
 ) -> Array:
     """A x for the rows of x, or A^T x, flattened."""
-    source = section.free[0]
+    (source,) = section.free
     network = section.network
     start, end = (sink, source) if back else (source, sink)
-    values = section.act({start: x.reshape(-1, *network[start].shape)}, back, absolute)
-    return values.get(end, np.zeros((len(x), network.size(end)))).reshape(len(x), -1)
+    given = x.reshape(-1, *network[start].shape)
+    values = section.act({start: given}, back, absolute)
+    nothing = np.zeros((len(x), network.size(end)))
+    return values.get(end, nothing).reshape(len(x), -1)

@@ -14,10 +14,13 @@ from autolip_check.admission import quoted
 from autolip_check.container import Document, NotACertificate, content, read_bytes, understood
 
 TYPES = {1: "<f4", 11: "<f8"}
-"""TensorProto.DataType: FLOAT and DOUBLE."""
+"""Defined by ONNX, TensorProto.DataType: FLOAT and DOUBLE."""
 
 ELSEWHERE = 1
-"""TensorProto.DataLocation: EXTERNAL."""
+"""Defined by ONNX, TensorProto.DataLocation: EXTERNAL."""
+
+WIDTHS = {1: 8, 5: 4}
+"""Defined by protocol buffers: bytes of a field of fixed width, by its wire type."""
 
 Fields = dict[int, list[Any]]
 
@@ -80,7 +83,8 @@ def _fields(data: memoryview) -> Iterator[tuple[int, Any]]:
             value, at = _varint(data, at)
             yield key >> 3, value
             continue
-        size, at = _varint(data, at) if key & 7 == 2 else ({1: 8, 5: 4}[key & 7], at)
+        wire = key & 7
+        size, at = _varint(data, at) if wire == 2 else (WIDTHS[wire], at)
         if size > len(data) - at:
             raise ValueError("a field is longer than the file")
         yield key >> 3, data[at : at + size]
@@ -98,20 +102,19 @@ def _tensor(data: memoryview, path: Path) -> Stored:
     """TensorProto: dims 1, data_type 2, float_data 4, name 8, raw_data 9, double_data 10,
     external_data 13, 14."""
     fields = _gathered(data)
-    dims = [
-        n
-        for value in fields.get(1, [])
-        for n in ([value] if isinstance(value, int) else _packed(value))
-    ]
+    dims = list[int]()
+    for value in fields.get(1, []):
+        dims += [value] if isinstance(value, int) else _packed(value)
     kind = fields[2][-1]
-    name = bytes(fields.get(8, [b""])[-1]).decode()
+    name = _text(fields.get(8, [b""]))
     if kind not in TYPES:
         return Stored(name, np.zeros(0))
     size = np.dtype(TYPES[kind]).itemsize * math.prod(dims)
     if fields.get(14, [0])[-1] == ELSEWHERE:
         raw = _external(fields.get(13, []), path, size)
     else:
-        raw = b"".join(map(bytes, fields.get(9) or fields.get(4) or fields.get(10) or []))
+        pieces = fields.get(9) or fields.get(4) or fields.get(10) or []
+        raw = b"".join(map(bytes, pieces))
     if len(raw) != size:
         raise ValueError(f"the initialiser {quoted(name)} is not of the size it says")
     return Stored(name, np.frombuffer(raw, TYPES[kind]).reshape(dims))
@@ -120,7 +123,7 @@ def _tensor(data: memoryview, path: Path) -> Stored:
 def _external(entries: list[memoryview], path: Path, size: int) -> bytes:
     """Bytes of a file in the model's own folder: StringStringEntryProto, key 1, value 2."""
     pairs = [_gathered(entry) for entry in entries]
-    told = {bytes(pair[1][-1]).decode(): bytes(pair[2][-1]).decode() for pair in pairs}
+    told = {_text(pair[1]): _text(pair[2]) for pair in pairs}
     folder = path.resolve().parent
     place = (folder / told["location"]).resolve()
     if not place.is_relative_to(folder):
@@ -135,6 +138,11 @@ def _external(entries: list[memoryview], path: Path, size: int) -> bytes:
     with place.open("rb") as file:
         file.seek(start)
         return file.read(length)
+
+
+def _text(values: list[Any]) -> str:
+    """The last of a field's values, which is the one that counts."""
+    return bytes(values[-1]).decode()
 
 
 def _packed(data: memoryview) -> list[int]:
@@ -157,14 +165,11 @@ def numbers_of(graph: Document, known: dict[str, Stored]) -> list[str]:
 
 
 def _number(name: str, weight: Any, known: dict[str, Stored]) -> list[str]:
+    if weight == 1:
+        return []
     if not isinstance(weight, str):
-        return (
-            []
-            if weight == 1
-            else [f"the number {weight!r} of {name} is not stored in the model file"]
-        )
+        return [f"the number {weight!r} of {name} is not stored in the model file"]
     if weight in known:
-        return [
-            f"the weight of {name} is {quoted(known[weight].name)} of the model file, bit for bit"
-        ]
+        initializer = quoted(known[weight].name)
+        return [f"the weight of {name} is {initializer} of the model file, bit for bit"]
     return [f"the weight of {name} is not stored in the model file"]

@@ -24,6 +24,7 @@ from autolip_check.norms import entry_norms
 from autolip_check.symbol import single_path, symbol
 
 MOST_STEPS = 50_000
+"""Tuned: a limit on the work."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,19 @@ def checked(steps: Any, network: Network, tensors: Tensors, delta: float) -> lis
     """All facts of a proof; the randomised ones share delta."""
     steps = list_of(steps, "the proof")
     require(len(steps) <= MOST_STEPS, f"the proof has {len(steps)} steps")
-    random = sum(isinstance(step, dict) and step.get("by") == "lanczos" for step in steps)
+    random = sum(_is_random(step) for step in steps)
     if random:
         require(0 < delta < 1, "a proof with random steps has a delta between 0 and 1")
     else:
         require(delta == 0, "delta is 0 for a proof without random steps")
-    given = Given(network, tensors, delta / max(random, 1) * (1 - 1e-12))
+    share = delta / max(random, 1) * (1 - 1e-12)  # so that rounded up they are at most delta
+    given = Given(network, tensors, share)
     return [_checked(step, given) for step in steps]
+
+
+def _is_random(step: Any) -> bool:
+    """Whether a step is proved but for a probability, by its own account."""
+    return isinstance(step, dict) and step.get("by") == "lanczos"
 
 
 def _checked(step: Any, given: Given) -> Fact:
@@ -75,7 +82,8 @@ def _checked(step: Any, given: Given) -> Fact:
     require(source is not sink, f"the {kind} of {quoted(sink.name)} over itself says nothing")
     p, q = norms_of(step["norms"])
     by = text_of(step["by"], "how a fact is proved")
-    fact = Fact(kind, source.name, sink.name, p, q, number(step["value"]), by)
+    value = number(step["value"])
+    fact = Fact(kind, source.name, sink.name, p, q, value, by)
     require(fact.value >= 0, f"{fact} is negative")
     verify(fact, step, given)
     return fact
@@ -99,18 +107,18 @@ def _norm(fact: Fact, step: Document, given: Given) -> None:
         bounds = entry_norms(network, fact.source, fact.sink, fact.by == "majorant")
         require(bounds[fact.p, fact.q] <= fact.value, f"{fact} is not proved")
         return
-    n = network.size(fact.source)
-    m = network.size(fact.sink)
-    around = exchange(fact.p, "l2", n) * exchange("l2", fact.q, m)
-    value = float(Fraction(fact.value) / around) * (1 - 2.0**-50)
+    # ||A||_{p -> q} <= ||I||_{p -> 2} ||A||_2 ||I||_{2 -> q}
+    before = exchange(fact.p, "l2", network.size(fact.source))
+    after = exchange("l2", fact.q, network.size(fact.sink))
+    quotient = Fraction(fact.value) / (before * after)
+    value = float(quotient) * (1 - 2.0**-50)
     require(value > 0, f"{fact} is not proved")
     if fact.by == "symbol":
         symbol(single_path(network, fact.source, fact.sink), value)
     else:
-        square = np.array(math.nextafter(value**2, 0.0))
-        _positive(
-            Form(network, fact.source, fact.sink, square, np.array(1.0), {}), fact, given.delta
-        )
+        square = math.nextafter(value**2, 0.0)
+        form = Form(network, fact.source, fact.sink, np.array(square), np.array(1.0), {})
+        _positive(form, fact, given.delta)
 
 
 def _positive(form: Form, fact: Fact, delta: float) -> None:
@@ -125,11 +133,12 @@ def _positive(form: Form, fact: Fact, delta: float) -> None:
 def _quadratic(fact: Fact, step: Document, given: Given) -> None:
     """Anything between source and sink by H >= 0."""
     require(isinstance(step["multipliers"], dict), "multipliers are given by name")
-    network = straightened(given.network, set(step["multipliers"]))
+    names = set(step["multipliers"])
+    network = straightened(given.network, names)
     tensors = given.tensors
     multipliers = {
-        f"{n}|": _multiplier(network, f"{n}|", value, tensors)
-        for n, value in step["multipliers"].items()
+        f"{name}|": _multiplier(network, f"{name}|", value, tensors)
+        for name, value in step["multipliers"].items()
     }
     free = (fact.source, *multipliers)
     require(f"{fact.source}|" not in multipliers, "the source carries a multiplier")
@@ -142,9 +151,11 @@ def _quadratic(fact: Fact, step: Document, given: Given) -> None:
         )
     mu = _weights(step["inputs"], network[fact.source], tensors)
     nu = _weights(step["outputs"], network[fact.sink], tensors)
+    # |y|^2 <= c_nu sum y_j^2 / nu_j <= c_nu sum mu_i x_i^2 <= c_nu c_mu |x|^2
     square = _total(mu, fact.p == "linf") * _total(nu, fact.q == "l1")
     require(square <= Fraction(fact.value) ** 2, f"{fact} is less than the multipliers show")
-    _positive(Form(network, fact.source, fact.sink, mu, nu, multipliers), fact, given.delta)
+    form = Form(network, fact.source, fact.sink, mu, nu, multipliers)
+    _positive(form, fact, given.delta)
 
 
 def _entries(fact: Fact, step: Document, given: Given) -> None:
@@ -157,11 +168,16 @@ def _entries(fact: Fact, step: Document, given: Given) -> None:
     require(len(forms) == size, f"{fact} needs a form for every entry")
     for place, form in enumerate(forms):
         fields_of(form, {"multipliers", "inputs"}, "the form of an entry")
-        edge = Edge(fact.sink, Wiring(np.zeros(1, dtype=np.int64), np.array([place]), shape, (1,)))
-        reading = Vertex("||", (1,), (edge,))
-        one = replace(network, vertices={**network.vertices, reading.name: reading})
-        part = replace(given, network=one, delta=given.delta / size)
+        first = np.zeros(1, dtype=np.int64)
+        entry = Wiring(first, np.array([place]), shape, (1,))
+        reading = Vertex("||", (1,), (Edge(fact.sink, entry),))
+        part = replace(given, network=_with(network, reading), delta=given.delta / size)
         _quadratic(replace(fact, sink=reading.name), form | {"outputs": 1.0}, part)
+
+
+def _with(network: Network, vertex: Vertex) -> Network:
+    """The network with a vertex more, or another one in place of that of its name."""
+    return replace(network, vertices={**network.vertices, vertex.name: vertex})
 
 
 def _cases(fact: Fact, step: Document, given: Given) -> None:
@@ -176,8 +192,9 @@ def _cases(fact: Fact, step: Document, given: Given) -> None:
     fields_of(tree, {"at", "entry", "low", "high"}, "a case")
     vertex = given.network[tree["at"]]
     entry = tree["entry"]
-    slope = vertex.edges[0].slope if len(vertex.edges) == 1 else None
-    if not isinstance(slope, Slopes):
+    edge = vertex.edges[0] if len(vertex.edges) == 1 else None
+    slope = edge.slope if edge else None
+    if edge is None or not isinstance(slope, Slopes):
         require(False, f"{quoted(vertex.name)} has no slopes to be taken apart")
         return
     require(
@@ -187,9 +204,10 @@ def _cases(fact: Fact, step: Document, given: Given) -> None:
     for end, values in (("low", slope.lo), ("high", slope.hi)):
         lo = slope.lo.copy()
         hi = slope.hi.copy()
-        lo.flat[entry] = hi.flat[entry] = values.flat[entry]
-        fixed = replace(vertex, edges=(Edge(vertex.edges[0].source, Slopes(lo, hi)),))
-        other = replace(given.network, vertices={**given.network.vertices, vertex.name: fixed})
+        lo.flat[entry] = values.flat[entry]
+        hi.flat[entry] = values.flat[entry]
+        fixed = Edge(edge.source, Slopes(lo, hi))
+        other = _with(given.network, replace(vertex, edges=(fixed,)))
         _cases(fact, {"tree": tree[end]}, replace(given, network=other))
 
 
@@ -220,16 +238,19 @@ def _taken_apart(vertex: Vertex) -> tuple[Vertex, Vertex]:
     the operand."""
     (edge,) = vertex.edges
     name = f"{vertex.name}|"
-    parts = {f"{vertex.name}|": np.ones(())}
+    scales = {name: np.ones(())}
     if isinstance(slope := edge.slope, Slopes):
         known = slope.lo == slope.hi
-        edge = Edge(
-            edge.source, Slopes(np.where(known, 0.0, slope.lo), np.where(known, 0.0, slope.hi))
-        )
+        lo = np.where(known, 0.0, slope.lo)
+        hi = np.where(known, 0.0, slope.hi)
+        edge = Edge(edge.source, Slopes(lo, hi))
         if known.any():
-            parts[edge.source] = np.where(known, slope.lo, 0.0)
-    edges = tuple(Edge(part, Diagonal(scale, vertex.shape, 0.0)) for part, scale in parts.items())
-    return replace(vertex, name=name, edges=(edge,)), replace(vertex, edges=edges)
+            scales[edge.source] = np.where(known, slope.lo, 0.0)
+    terms = tuple(
+        Edge(source, Diagonal(scale, vertex.shape, 0.0)) for source, scale in scales.items()
+    )
+    rest = replace(vertex, name=name, edges=(edge,))
+    return rest, replace(vertex, edges=terms)
 
 
 def _weights(value: Any, vertex: Vertex, tensors: Tensors) -> Array:
@@ -248,26 +269,30 @@ def _total(weights: Array, added: bool) -> Fraction:
 def _multiplier(network: Network, name: str, value: Any, tensors: Tensors) -> Array:
     """One number > 0 for every entry, or for every block of a gain."""
     vertex = network[name]
-    require(
-        len(vertex.edges) == 1 and not vertex.is_affine, f"{quoted(name)} carries no multiplier"
-    )
+    is_bent = len(vertex.edges) == 1 and not vertex.is_affine
+    require(is_bent, f"{quoted(name)} carries no multiplier")
+    (edge,) = vertex.edges
+    slope = edge.slope
     multiplier = positive(tensor(value, tensors), "a multiplier")
-    slope = vertex.edges[0].slope
     if not isinstance(slope, Gain):
         return np.broadcast_to(multiplier, vertex.shape)
     if multiplier.size == 1:
         return multiplier.reshape(())
     require(slope.dims is not None, f"{quoted(name)} is one block, with one multiplier")
-    shapes = (vertex.shape, network[vertex.edges[0].source].shape)
-    after, before = (
-        tuple(1 if i in (slope.dims or ()) else n for i, n in enumerate(shape)) for shape in shapes
-    )
+    after = _blocks(vertex.shape, slope)
+    before = _blocks(network[edge.source].shape, slope)
     require(multiplier.shape == before == after, f"blocks of {quoted(name)} do not match")
     return multiplier
 
 
+def _blocks(shape: tuple[int, ...], gain: Gain) -> tuple[int, ...]:
+    """The shape of one number for every block."""
+    inside = gain.dims or ()
+    return tuple(1 if axis in inside else n for axis, n in enumerate(shape))
+
+
 def exchange(s: str, r: str, size: int) -> Fraction:
-    """At least the least c with |x|_r <= c |x|_s in R^size."""
+    """At least the least c with |x|_r <= c |x|_s in R^size: size^(1/r - 1/s), or 1."""
     exponent = 1 / NORMS[r] - 1 / NORMS[s]
     if exponent <= 0 or size <= 1:
         return Fraction(1)

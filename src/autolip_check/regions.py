@@ -9,7 +9,7 @@ from autolip_check.admission import fields_of, finite, list_of, one_of
 from autolip_check.container import Document, canonical, require
 
 SHOWN = 6
-"""Entries of a point that are printed; longer ones by their extent and their hash."""
+"""Tuned: entries of a point that are printed; longer ones by their extent and their hash."""
 
 FIELDS = {
     "everywhere": {"kind"},
@@ -44,7 +44,8 @@ def _ball(entry: Document, size: int) -> str:
     radius = finite(entry["radius"])
     norm = one_of(("l1", "l2", "linf"), entry, "norm", "a ball of the norm")
     require(radius >= 0, "the ball's radius is negative")
-    return f"in the {norm} ball of radius {radius!r} around {_shown(_point(entry['center'], size))}"
+    center = _point(entry["center"], size)
+    return f"in the {norm} ball of radius {radius!r} around {_shown(center)}"
 
 
 def _point(values: Any, size: int) -> list[float]:
@@ -59,5 +60,6 @@ def _shown(point: list[float]) -> str:
         return "[" + ", ".join(map(repr, point)) + "]"
     if len(set(point)) == 1:
         return f"[{point[0]!r} in all {len(point)} entries]"
-    digest = hashlib.sha256(canonical(point).encode()).hexdigest()[:16]
-    return f"[{len(point)} entries within {min(point)!r} and {max(point)!r}, sha256 {digest}]"
+    digest = hashlib.sha256(canonical(point).encode()).hexdigest()
+    extent = f"{min(point)!r} and {max(point)!r}"
+    return f"[{len(point)} entries within {extent}, sha256 {digest[:16]}]"

@@ -15,7 +15,7 @@ from autolip_check.linear import ALWAYS, WITH_CONSTANTS
 from autolip_check.maps import Convolution, Dense, Diagonal, Map, Stored, Wiring
 
 MOST_INTERVALS = 3
-"""Different intervals that are listed one by one."""
+"""Tuned: different intervals that are listed one by one, so that a sentence is a line or two."""
 
 
 @dataclass
@@ -61,9 +61,10 @@ def assumptions(network: Network) -> list[str]:
 
 def _operation(vertex: Vertex, taken: Taken) -> None:
     """One operation of the model: its linear operands, and the others one by one."""
-    known = global_slopes(vertex.origin.operation, vertex.origin.parameters)
+    origin = vertex.origin
+    known = global_slopes(origin.operation, origin.parameters)
     if any(isinstance(edge.slope, Map) for edge in vertex.edges):
-        _linear_part(vertex, vertex.origin, taken)
+        _linear_part(vertex, origin, taken)
     _bends(vertex, known, taken)
 
 
@@ -90,11 +91,10 @@ def _linear_part(vertex: Vertex, origin: Origin, taken: Taken) -> None:
         taken.with_constants[name] += not vertex.origin.is_step
     else:
         parts = [f"of {quoted(edge.source)} into {_reached(vertex, edge)}" for edge in vertex.edges]
-        said = (
-            f"acts on some entries as a linear map, {', '.join(parts)} of "
+        taken.sentences.append(
+            f"{_where(vertex, origin)} acts on some entries as a linear map, {', '.join(parts)} of "
             f"{math.prod(vertex.shape)} entries"
         )
-        taken.sentences.append(f"{_where(vertex, origin)} {said}")
     for edge in vertex.edges:
         _scaling(vertex, origin, edge, taken)
 
@@ -139,40 +139,40 @@ def _slopes(vertex: Vertex, slope: Slopes, known: Interval | None, taken: Taken)
     lo = slope.lo.reshape(-1)
     hi = slope.hi.reshape(-1)
     if known is not None:
-        wide = (lo <= known[0]) & (known[1] <= hi)
+        least, most = known
+        wide = (lo <= least) & (most <= hi)
         if bool(wide.all()):
             taken.by_name[_call(origin)] += 1
             return
         narrow = ~wide
-        given = (
-            f"{int(narrow.sum())} of {lo.size} slopes narrower than [{known[0]:.6g}, "
-            f"{known[1]:.6g}], its name's: "
+        count = int(narrow.sum())
+        taken.sentences.append(
+            f"{_where(vertex)} has {count} of {lo.size} slopes narrower than "
+            f"[{least:.6g}, {most:.6g}], its name's: {_intervals(lo[narrow], hi[narrow])}"
         )
-        taken.sentences.append(f"{_where(vertex)} has {given}{_intervals(lo[narrow], hi[narrow])}")
         return
     taken.sentences.append(f"{_where(vertex)} has slopes {_intervals(lo, hi)}")
 
 
 def _intervals(lo: np.ndarray, hi: np.ndarray) -> str:
     """All different intervals with their counts; of many the narrowest, and how far the ends go."""
-    pairs = Counter(zip(lo.tolist(), hi.tolist(), strict=True))
-    if len(pairs) <= MOST_INTERVALS:
-        listed = sorted(pairs.items(), key=lambda item: (item[0][1] - item[0][0], item[0]))
-        return ", ".join(f"within [{a!r}, {b!r}] ({count})" for (a, b), count in listed)
-    (a, b), count = min(pairs.items(), key=lambda item: (item[0][1] - item[0][0], item[0]))
+    ends = zip(lo.tolist(), hi.tolist(), strict=True)
+    counts = Counter(ends)
+    listed = sorted(counts, key=lambda pair: (pair[1] - pair[0], pair))
+    if len(listed) <= MOST_INTERVALS:
+        return ", ".join(f"within [{a!r}, {b!r}] ({counts[a, b]})" for a, b in listed)
+    a, b = listed[0]
     return (
-        f"within {len(pairs)} intervals on {lo.size} entries, the narrowest [{a!r}, "
-        f"{b!r}] ({count}), lower ends"
-        f" {lo.min():.6g} to {lo.max():.6g}, upper ends {hi.min():.6g} to {hi.max():.6g}"
+        f"within {len(listed)} intervals on {lo.size} entries, "
+        f"the narrowest [{a!r}, {b!r}] ({counts[a, b]}), "
+        f"lower ends {lo.min():.6g} to {lo.max():.6g}, upper ends {hi.min():.6g} to {hi.max():.6g}"
     )
 
 
 def _gain(gain: Gain) -> str:
     """Its gains, and which entries it acts on together."""
-    values = (
-        ", ".join(f"{norm} {value!r}" for norm, value in sorted(gain.norms.items()))
-        or "nothing finite"
-    )
+    parts = [f"{norm} {value!r}" for norm, value in sorted(gain.norms.items())]
+    values = ", ".join(parts) or "nothing finite"
     if gain.dims is None:
         return f"a gain of at most {values}"
     if not gain.dims:
@@ -188,18 +188,15 @@ def _extent(numbers: np.ndarray) -> str:
     largest = float(numbers.max())
     if least == largest:
         return f"{least!r}"
-    smallest = float(np.abs(numbers).min())
-    return (
-        f"{numbers.size} numbers within [{least!r}, {largest!r}], of size {smallest:.6g} at least"
-    )
+    size = float(np.abs(numbers).min())
+    return f"{numbers.size} numbers within [{least!r}, {largest!r}], of size {size:.6g} at least"
 
 
 def _call(origin: Origin) -> str:
     """`softplus(beta=2, threshold=20)`: a name with what it was given."""
-    given = ", ".join(
-        f"{name}={quoted(value)}" for name, value in sorted(origin.parameters.items())
-    )
-    return f"{name_of(origin.operation)}({given})" if given else name_of(origin.operation)
+    name = name_of(origin.operation)
+    given = [f"{key}={quoted(value)}" for key, value in sorted(origin.parameters.items())]
+    return f"{name}({', '.join(given)})" if given else name
 
 
 def _where(vertex: Vertex, owner: Origin | None = None) -> str:
@@ -207,10 +204,8 @@ def _where(vertex: Vertex, owner: Origin | None = None) -> str:
     origin = owner or vertex.origin
     if not origin.operation:
         return f"{quoted(vertex.name)}, which is no operation of the model,"
-    return (
-        f"{quoted(origin.operation)} at "
-        f"{quoted(origin.place) if origin.place else 'the model itself'}"
-    )
+    place = quoted(origin.place) if origin.place else "the model itself"
+    return f"{quoted(origin.operation)} at {place}"
 
 
 def _counted(names: Counter[str]) -> str:
