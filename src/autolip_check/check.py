@@ -101,7 +101,8 @@ def _verdict(
     )
     where = network.region.words
     statement = f"||f(x) - f(y)||_{q} <= {value!r} ||x - y||_{p} for all x, y {where}, {sure}"
-    shape = " x ".join(map(str, network[network.input].shape)) or "one number"
+    sizes = network[network.input].shape
+    shape = " x ".join(map(str, sizes)) or "one number"
     said = f"{digest[:16]}, {len(network.vertices)} operations on an input of {shape}"
     assumed = tuple(map(printable, sentences))
     return Verdict(printable(statement), printable(said), assumed, document["graph"]["region"])

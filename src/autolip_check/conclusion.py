@@ -36,7 +36,8 @@ def concluded(facts: list[Fact], network: Network, p: str, q: str) -> Number:
         about.setdefault(fact.sink, []).append(fact)
     constant = set[str]()
     for vertex in network:
-        here = [fact for fact in about.get(vertex.name, []) if fact.source in gains]
+        all_here = about.get(vertex.name, [])
+        here = [fact for fact in all_here if fact.source in gains]
         reach = _reach(vertex, network, here, constant)
         if vertex.is_affine and not reach:
             constant.add(vertex.name)

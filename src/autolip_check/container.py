@@ -141,7 +141,8 @@ def _tensors(header: Document, data: memoryview) -> dict[str, NDArray[Any]]:
             "not a certificate: a tensor has a wrong extent",
         )
         understood(stop <= len(data), "not a certificate: the file is shorter than its tensors")
-        array = np.frombuffer(data[start:stop], kind).reshape(shape)
+        numbers = np.frombuffer(data[start:stop], kind)
+        array = numbers.reshape(shape)
         require(
             kind.kind == "i" or np.isfinite(array).all(),
             "a tensor holds infinite or undefined numbers",

@@ -141,7 +141,8 @@ class Form:
             image = product(w * scale, True) * scale
             require(bool(np.isfinite(image).all()), "H overflows")
             ratio = float((image / w).max())
-            norm = min(norm, ratio * (1 + 4 * gamma(terms)))
+            bound = ratio * (1 + 4 * gamma(terms))
+            norm = min(norm, bound)
             w = image / image.max() + 1e-3  # positive where the eigenvector is not
         underflow = product(none, True) * scale
         tiny = len(scale) * float(np.linalg.norm(underflow))
@@ -157,24 +158,29 @@ class Form:
         t = free.pop(self.sink)
         sign = 1.0 if absolute else -1.0
         values = self.section.act(free, False, absolute)
-        total = {self.source: free[self.source] * self.mu, self.sink: t * self.nu}
+        given = free[self.source]
+        total = {self.source: given * self.mu, self.sink: t * self.nu}
         forces = {self.sink: sign * t}
         for name, lam in self.multipliers.items():
             vertex = self.network[name]
             at = vertex.edges[0].source
-            v = values.get(at, np.zeros((len(x), *self.network[at].shape)))
-            total[name], force = _constraint(vertex, lam, v, free[name], absolute)
+            nothing = np.zeros((len(x), *self.network[at].shape))
+            v = values.get(at, nothing)
+            z = free[name]
+            total[name], force = _constraint(vertex, lam, v, z, absolute)
             forces[at] = forces.get(at, 0.0) + force
         pulled = self.section.act(forces, True, absolute)
-        pulled[self.sink] = sign * values.get(self.sink, np.zeros_like(t))
-        rows = [(total[name] + pulled.get(name, 0.0)).reshape(len(x), -1) for name in self.sizes]
+        y = values.get(self.sink, np.zeros_like(t))
+        pulled[self.sink] = sign * y
+        parts = [total[name] + pulled.get(name, 0.0) for name in self.sizes]
+        rows = [part.reshape(len(x), -1) for part in parts]
         image = np.concatenate(rows, axis=1)
         return image + (TINY if absolute else 0.0)
 
     def _parts(self, x: Array) -> dict[str, Array]:
         """The variables of H, each in its shape, from the rows of x."""
-        cuts = np.cumsum(list(self.sizes.values()))[:-1]
-        parts = np.split(x, cuts, axis=1)
+        ends = np.cumsum(list(self.sizes.values()))
+        parts = np.split(x, ends[:-1], axis=1)
         return {
             name: part.reshape(-1, *self.network[name].shape)
             for name, part in zip(self.sizes, parts, strict=True)
@@ -248,7 +254,8 @@ def factorise(product: Product, form: Form, n: int) -> None:
     matrix *= scale[:, None] / 2
     matrix += matrix.T
     noise = form.noise(product, scale)
-    shift = noise + 4 * gamma(n + 4) * n * float(matrix.diagonal().max())
+    largest = float(matrix.diagonal().max())
+    shift = noise + 4 * gamma(n + 4) * n * largest
     matrix.flat[:: n + 1] -= shift
     try:
         factor = np.linalg.cholesky(matrix).T
@@ -280,7 +287,8 @@ def _residual(factor: NDArray[Any], matrix: Array, step: int) -> float:
     residual = 0.0
     for start in range(0, n, step):
         stop = min(start + step, n)
-        product = factor[:stop, start:stop].T @ factor[:stop, :stop]
+        rows = factor[:stop, start:stop].T
+        product = rows @ factor[:stop, :stop]
         part = product - matrix[start:stop, :stop]
         residual = math.hypot(residual, float(np.linalg.norm(part)))
     return residual

@@ -27,7 +27,8 @@ def trust(form: Form, delta: float) -> None:
     """
     n = len(form.weights)
     scale = scale_of(form.weights, exact=False)  # a quarter fewer steps than powers of two
-    runs = max(1, math.ceil(-math.log10(delta) / 3 - 1e-6))
+    digits = -math.log10(delta)
+    runs = max(1, math.ceil(digits / 3 - 1e-6))
     # a start has less than epsilon of a given direction with probability <= epsilon sqrt(2 n / pi)
     epsilon = delta ** (1 / runs) * math.sqrt(math.pi / (2 * n)) * (1 - 1e-6) - 2.0**-45
     require(epsilon > 0, f"delta = {delta:g} is below what float64 can show")
@@ -43,7 +44,8 @@ def trust(form: Form, delta: float) -> None:
 
 def _directions(runs: int, n: int) -> Array:
     """Random unit vectors of R^n, one for each run, whatever the certificate."""
-    generator = np.random.Generator(np.random.PCG64(secrets.randbits(128)))
+    seed = secrets.randbits(128)
+    generator = np.random.Generator(np.random.PCG64(seed))
     start = generator.standard_normal((runs, n))
     return start / np.linalg.norm(start, axis=1, keepdims=True)
 
@@ -69,13 +71,15 @@ class _Recurrence:
         image = self._image()
         alpha = (self.vector * image).sum(1)
         along = alpha[:, None] * self.vector
-        rest = image - along - self.betas[-1][:, None] * self.before
+        last = self.betas[-1]
+        rest = image - along - last[:, None] * self.before
         beta = np.linalg.norm(rest, axis=1)
         require(bool(np.isfinite(beta).all()), "Lanczos overflowed")
-        sizes = np.linalg.norm(image, axis=1) + np.abs(alpha) + self.betas[-1] + beta
+        sizes = np.linalg.norm(image, axis=1) + np.abs(alpha) + last + beta
         self.defects.append(self.noise * (1 + 1e-6) + 12 * UNIT * sizes)
         self.before = self.vector
-        self.vector = rest / np.maximum(beta, 2.0**-1000)[:, None]
+        length = np.maximum(beta, 2.0**-1000)
+        self.vector = rest / length[:, None]
         self.alphas.append(alpha)
         self.betas.append(beta)
 
@@ -119,7 +123,8 @@ def _excludes(
     y = [1 / pivots[-1]]  # -T y = e_1, from the first entry downwards
     for beta, pivot in zip(betas[:-1], pivots[-2::-1], strict=True):
         y.append(beta * y[-1] / pivot)
-    disturbed = math.fsum(map(math.prod, zip(defects, y, strict=True)))
+    products = map(math.prod, zip(defects, y, strict=True))
+    disturbed = math.fsum(products)
     disturbed += 16 * UNIT * math.hypot(*betas) * math.hypot(*y)
     overlap = betas[-1] * y[-1] + disturbed
     return overlap * (1 + 1e-6) < epsilon * (1 - 1e-6)

@@ -153,11 +153,13 @@ class Convolution(Stored):
         self.image = (channels, *map(_padded, self.space, self.padding))
         self.out = (c_out, *map(_places, self.image[1:], kernel, self.stride, self.dilation))
         require(min(self.out) >= 1, "a convolution has no output")
-        entries = max(math.prod(self.image), math.prod(self.out))
-        require(math.prod(self.lead) * entries <= LARGEST_TENSOR, "a convolution is too large")
+        largest = max(math.prod(self.image), math.prod(self.out))
+        require(math.prod(self.lead) * largest <= LARGEST_TENSOR, "a convolution is too large")
         after = (*self.lead, *self.out)
-        self.shape_in, self.shape_out = (after, shape) if self.adjoint else (shape, after)
-        self.terms = max(c_out, c_in) * math.prod(kernel) + self.error
+        self.shape_in = after if self.adjoint else shape
+        self.shape_out = shape if self.adjoint else after
+        taps = math.prod(kernel)
+        self.terms = max(c_out, c_in) * taps + self.error
 
     def _geometry(self, entry: Document, axes: int) -> None:
         """Stride, padding and dilation of every axis, groups, and which of the two maps it is."""
@@ -190,11 +192,13 @@ class Convolution(Stored):
         padded = np.zeros((count, *self.image))
         out = np.zeros((count, *self.out))
         inside: Any = (..., *map(_inside, self.space, self.padding))
-        given, result = (padded[inside], out) if forward else (out, padded[inside])
+        image = padded[inside]
+        given, result = (image, out) if forward else (out, image)
         given[...] = x.reshape(given.shape)
 
-        kernel = entries.reshape(self.groups, -1, entries[0].size)
-        row = entries[0].size * math.prod(self.out[2:])
+        reads = entries[0].size
+        kernel = entries.reshape(self.groups, -1, reads)
+        row = reads * math.prod(self.out[2:])
         step = max(1, BLOCK // row)
         for start in range(0, self.out[1], step):
             part = out[:, :, start : start + step]
@@ -232,8 +236,8 @@ def _read(tap: int, rows: tuple[int, int], s: int, d: int) -> slice:
 
 def _correlate(kernel: Array, windows: list[Array], part: Array) -> None:
     """part = kernel times what the taps read, group by group."""
-    count, groups, places = len(part), len(kernel), part[0, 0].size
-    flat = (count, groups, -1, places)
+    places = part[0, 0].size
+    flat = (len(part), len(kernel), -1, places)
     columns = np.stack([window.reshape(flat) for window in windows], 3)
     image = kernel @ columns.reshape(flat)
     part[...] = image.reshape(part.shape)
@@ -241,8 +245,8 @@ def _correlate(kernel: Array, windows: list[Array], part: Array) -> None:
 
 def _correlate_back(kernel: Array, windows: list[Array], part: Array) -> None:
     """Adds kernel^T times part to what the taps read, group by group."""
-    count, groups, places = len(part), len(kernel), part[0, 0].size
-    flat = (count, groups, -1, places)
+    places = part[0, 0].size
+    flat = (len(part), len(kernel), -1, places)
     columns = np.swapaxes(kernel, 1, 2) @ part.reshape(flat)
     for tap, window in enumerate(windows):
         read = columns[:, :, tap :: len(windows)]
@@ -275,7 +279,8 @@ class Wiring(Map):
         return not self.rows.size
 
     def act(self, x: Array, back: bool, absolute: bool) -> Array:
-        source, target = (self.rows, self.columns) if back else (self.columns, self.rows)
+        source = self.rows if back else self.columns
+        target = self.columns if back else self.rows
         shape = self.shape_in if back else self.shape_out
         flat = x.reshape(len(x), -1)
         out = np.zeros((len(x), math.prod(shape)))

@@ -81,7 +81,8 @@ def _from_entries(section: Section, sink: str, n: int, m: int) -> Sums:
     for start in range(0, n, step):
         stop = min(start + step, n)
         units = np.eye(stop - start, n, start)
-        computed = np.abs(_moved(section, sink, units))
+        image = _moved(section, sink, units)
+        computed = np.abs(image)
         largest = _moved(section, sink, units, absolute=True)
         rounding = gamma(terms) * largest * (1 + 1e-6)
         sizes = np.maximum(computed + rounding, SMALLEST)
@@ -102,7 +103,8 @@ def _moved(
     (source,) = section.free
     network = section.network
     start, end = (sink, source) if back else (source, sink)
-    given = x.reshape(-1, *network[start].shape)
+    shape = network[start].shape
+    given = x.reshape(-1, *shape)
     values = section.act({start: given}, back, absolute)
     nothing = np.zeros((len(x), network.size(end)))
     return values.get(end, nothing).reshape(len(x), -1)

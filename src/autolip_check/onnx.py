@@ -109,9 +109,11 @@ def _tensor(data: memoryview, path: Path) -> Stored:
     name = _text(fields.get(8, [b""]))
     if kind not in TYPES:
         return Stored(name, np.zeros(0))
-    size = np.dtype(TYPES[kind]).itemsize * math.prod(dims)
+    width = np.dtype(TYPES[kind]).itemsize
+    size = width * math.prod(dims)
     if fields.get(14, [0])[-1] == ELSEWHERE:
-        raw = _external(fields.get(13, []), path, size)
+        entries = fields.get(13, [])
+        raw = _external(entries, path, size)
     else:
         pieces = fields.get(9) or fields.get(4) or fields.get(10) or []
         raw = b"".join(map(bytes, pieces))

@@ -104,12 +104,15 @@ def _norm(fact: Fact, step: Document, given: Given) -> None:
     network = given.network
     require(network[fact.sink].is_affine, f"{quoted(fact.sink)} is not affine")
     if fact.by in ("entries", "majorant"):
-        bounds = entry_norms(network, fact.source, fact.sink, fact.by == "majorant")
+        by_majorant = fact.by == "majorant"
+        bounds = entry_norms(network, fact.source, fact.sink, by_majorant)
         require(bounds[fact.p, fact.q] <= fact.value, f"{fact} is not proved")
         return
     # ||A||_{p -> q} <= ||I||_{p -> 2} ||A||_2 ||I||_{2 -> q}
-    before = exchange(fact.p, "l2", network.size(fact.source))
-    after = exchange("l2", fact.q, network.size(fact.sink))
+    n = network.size(fact.source)
+    m = network.size(fact.sink)
+    before = exchange(fact.p, "l2", n)
+    after = exchange("l2", fact.q, m)
     quotient = Fraction(fact.value) / (before * after)
     value = float(quotient) * (1 - 2.0**-50)
     require(value > 0, f"{fact} is not proved")
@@ -149,8 +152,10 @@ def _quadratic(fact: Fact, step: Document, given: Given) -> None:
             reached <= set(free),
             "a nonlinear operation between source and sink carries no multiplier",
         )
-    mu = _weights(step["inputs"], network[fact.source], tensors)
-    nu = _weights(step["outputs"], network[fact.sink], tensors)
+    source = network[fact.source]
+    sink = network[fact.sink]
+    mu = _weights(step["inputs"], source, tensors)
+    nu = _weights(step["outputs"], sink, tensors)
     # |y|^2 <= c_nu sum y_j^2 / nu_j <= c_nu sum mu_i x_i^2 <= c_nu c_mu |x|^2
     square = _total(mu, fact.p == "linf") * _total(nu, fact.q == "l1")
     require(square <= Fraction(fact.value) ** 2, f"{fact} is less than the multipliers show")
@@ -171,7 +176,8 @@ def _entries(fact: Fact, step: Document, given: Given) -> None:
         first = np.zeros(1, dtype=np.int64)
         entry = Wiring(first, np.array([place]), shape, (1,))
         reading = Vertex("||", (1,), (Edge(fact.sink, entry),))
-        part = replace(given, network=_with(network, reading), delta=given.delta / size)
+        delta = given.delta / size
+        part = replace(given, network=_with(network, reading), delta=delta)
         _quadratic(replace(fact, sink=reading.name), form | {"outputs": 1.0}, part)
 
 
@@ -186,7 +192,8 @@ def _cases(fact: Fact, step: Document, given: Given) -> None:
     require((fact.p, fact.q, fact.by) == ("l2", "l2", "cholesky"), "cases are for l2, by cholesky")
     tree = step["tree"]
     if isinstance(tree, dict) and set(tree) == {"multipliers"}:
-        weights = {"inputs": math.nextafter(fact.value**2, 0.0), "outputs": 1.0}
+        square = math.nextafter(fact.value**2, 0.0)
+        weights = {"inputs": square, "outputs": 1.0}
         _quadratic(fact, tree | weights, given)
         return
     fields_of(tree, {"at", "entry", "low", "high"}, "a case")
@@ -254,7 +261,8 @@ def _taken_apart(vertex: Vertex) -> tuple[Vertex, Vertex]:
 
 
 def _weights(value: Any, vertex: Vertex, tensors: Tensors) -> Array:
-    weights = np.broadcast_to(tensor(value, tensors), vertex.shape)
+    given = tensor(value, tensors)
+    weights = np.broadcast_to(given, vertex.shape)
     return positive(weights, "a weight of the input or of the output")
 
 

@@ -51,7 +51,9 @@ def symbol(factors: list[Map], value: float) -> None:
     moves = [isinstance(factor, Wiring) and factor.is_isometry for factor in factors]
     require(not all(moves), "the symbol needs exactly one convolution")
     # what only moves numbers, before and behind, changes no norm
-    factors = factors[moves.index(False) : len(moves) - moves[::-1].index(False)]
+    first = moves.index(False)
+    behind = moves[::-1].index(False)
+    factors = factors[first : len(moves) - behind]
     found = [i for i, factor in enumerate(factors) if isinstance(factor, Convolution)]
     require(len(found) == 1, "the symbol needs exactly one convolution")
     conv = factors[found[0]]
@@ -64,7 +66,8 @@ def symbol(factors: list[Map], value: float) -> None:
             continue
         if not isinstance(factor, Diagonal):
             raise Rejected("the symbol takes a convolution and scalings of its channels")
-        kernel = product(kernel, _per_channel(factor, conv, (i > found[0]) != conv.adjoint))
+        is_behind = i > found[0]
+        kernel = product(kernel, _per_channel(factor, conv, is_behind != conv.adjoint))
         error += factor.error + 2  # gamma of the sum bounds what they compound to
     for part in kernel:
         phases = _polyphase(part, conv.stride, conv.dilation)
@@ -78,8 +81,9 @@ def _per_channel(factor: Diagonal, conv: Convolution, outputs: bool) -> Array:
     *taps)."""
     axes = len(conv.stride)
     channels = conv.out[0] if outputs else conv.image[0]
-    missing = len(factor.shape_in) - factor.entries.ndim
-    full = factor.entries.reshape((1,) * missing + factor.entries.shape)
+    entries = factor.entries
+    missing = len(factor.shape_in) - entries.ndim
+    full = entries.reshape((1,) * missing + entries.shape)
     require(
         math.prod(full.shape) == full.shape[-axes - 1], "a scaling is not constant along the image"
     )
@@ -93,13 +97,17 @@ def _polyphase(kernel: Array, stride: tuple[int, ...], dilation: tuple[int, ...]
     columns; dilation does not change the supremum."""
     for axis, (s, d) in enumerate(zip(stride, dilation, strict=True)):
         at = 2 + axis
-        phases = min(s // math.gcd(s, d), kernel.shape[at])
+        taps = kernel.shape[at]
+        period = s // math.gcd(s, d)
+        phases = min(period, taps)
         margins = [(0, 0)] * kernel.ndim
-        margins[at] = (0, -kernel.shape[at] % phases)
+        margins[at] = (0, -taps % phases)
         padded = np.pad(kernel, margins)
-        split = padded.reshape(*padded.shape[:at], -1, phases, *padded.shape[at + 1 :])
+        before = padded.shape[:at]
+        after = padded.shape[at + 1 :]
+        split = padded.reshape(*before, -1, phases, *after)
         moved = np.moveaxis(split, at + 1, 2)
-        kernel = moved.reshape(moved.shape[0], -1, *moved.shape[3:])
+        kernel = moved.reshape(len(moved), -1, *moved.shape[3:])
     return kernel
 
 
@@ -113,9 +121,12 @@ def _cover(kernel: Array, value: float, error: float) -> None:
     taps = kernel.shape[2:]
     axes = len(taps)
     degree = sum(size - 1 for size in taps) / 2
-    matrices = kernel.reshape(*kernel.shape[:2], -1)
-    places = np.array(list(itertools.product(*map(range, taps)))).reshape(-1, axes)
-    size = float(np.linalg.norm(np.abs(matrices).sum(2))) * (1 + 1e-9)
+    rows, columns = kernel.shape[:2]
+    matrices = kernel.reshape(rows, columns, -1)
+    offsets = itertools.product(*map(range, taps))
+    places = np.array(list(offsets)).reshape(-1, axes)
+    moduli = np.abs(matrices).sum(2)
+    size = float(np.linalg.norm(moduli)) * (1 + 1e-9)
     # of the kernel, of phases up to sum(taps) turns and their waves, and of the sum over taps
     noise = gamma(error + 64.0 * sum(taps) + 8 * matrices.shape[2] + 64) * size
 
@@ -126,14 +137,16 @@ def _cover(kernel: Array, value: float, error: float) -> None:
         reach = degree * math.pi / count * (1 + 1e-9)
         ceiling = (value * (1 - 1e-15) * math.cos(reach) if reach < 1.5 else 0.0) - noise
         left = [np.zeros((0, axes))]
-        step = max(1, BATCH // (kernel.shape[0] * kernel.shape[1]))
+        step = max(1, BATCH // (rows * columns))
         for start in range(0, len(centres), step):
             part = centres[start : start + step]
-            waves = np.exp(2j * math.pi * (places @ part.T))
+            turns = places @ part.T
+            waves = np.exp(2j * math.pi * turns)
             symbols = np.moveaxis(matrices @ waves, 2, 0)
             left.append(part[~_below(symbols, ceiling, value)])
         halves = _grid((-0.25, 0.25), axes) / count
-        centres = (np.concatenate(left)[:, None] + halves).reshape(-1, axes)
+        parents = np.concatenate(left)[:, None]
+        centres = (parents + halves).reshape(-1, axes)
         count = 2 * count
     require(not len(centres), f"the symbol is not shown to stay below {value:.6g}")
 
@@ -147,7 +160,8 @@ def _below(symbols: NDArray[np.complex128], ceiling: float, value: float) -> NDA
     """For which matrices K of a batch ||K|| <= ceiling is proved: power steps refute, a
     factorisation of ceiling^2 I - K K^* proves."""
     adjoint = np.conj(np.swapaxes(symbols, 1, 2))
-    vector = np.exp(1j * np.arange(symbols.shape[1]) ** 2)[:, None]
+    rows = np.arange(symbols.shape[1])
+    vector = np.exp(1j * rows**2)[:, None]
     for _ in range(8):
         length = np.linalg.norm(vector, axis=-2, keepdims=True)
         unit = vector / np.maximum(length, 2.0**-500)
@@ -158,7 +172,8 @@ def _below(symbols: NDArray[np.complex128], ceiling: float, value: float) -> NDA
     rest = symbols[hopeful]
     gram = rest @ adjoint[hopeful]
     # each entry of K K^* is off by gamma times a sum of moduli, all of them by that of ||K||_F^2
-    slack = 16 * gamma(2 * symbols.shape[2] + 8) * (np.abs(rest) ** 2).sum((1, 2))
+    squares = (np.abs(rest) ** 2).sum((1, 2))
+    slack = 16 * gamma(2 * symbols.shape[2] + 8) * squares
     hopeful[hopeful] = _definite(gram, ceiling**2, slack)
     return hopeful
 
@@ -168,14 +183,16 @@ def _definite(gram: NDArray[np.complex128], square: float, slack: Array) -> NDAr
     multiplied out: with M = (square - shift) I - G and L L^* = M + E, shift - ||E|| >= slack."""
     n = gram.shape[1]
     shift = slack + 16 * gamma(n + 8) * n * square
-    matrix = (square - shift)[:, None, None] * np.eye(n) - gram
+    diagonal = (square - shift)[:, None, None]
+    matrix = diagonal * np.eye(n) - gram
     try:
         factor = np.linalg.cholesky(matrix)
     except np.linalg.LinAlgError:
         return _definite_by_halves(gram, square, slack)
     product = factor @ np.conj(np.swapaxes(factor, 1, 2))
     residual = np.linalg.norm(product - matrix, axis=(1, 2))
-    rounding = 8 * gamma(n + 4) * (np.abs(factor) ** 2).sum((1, 2)) + 8 * UNIT * square
+    squares = (np.abs(factor) ** 2).sum((1, 2))
+    rounding = 8 * gamma(n + 4) * squares + 8 * UNIT * square
     return (residual + rounding) * (1 + 1e-9) < shift - slack
 
 
