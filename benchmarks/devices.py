@@ -18,7 +18,7 @@ from autolip.errors import Refusal
 from autolip.files import write
 from autolip.graph.fixed import without_fixed
 from autolip.methods import Problem
-from autolip.methods.lipsdp.method import constraints_of
+from autolip.methods.lipsdp.relaxation import Relaxation
 from autolip.methods.lipsdp.vector_power_method import Ascent
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
@@ -45,15 +45,15 @@ def rows(name: str) -> list[str]:
     graph = without_fixed(
         Problem.pose(capture.graph, Everywhere(), Norm.L2, Norm.L2, NormOptions()).lowered
     )
-    constraints = constraints_of(graph)
-    if isinstance(constraints, Refusal):
-        raise RuntimeError(f"{name}: {constraints}")
+    relaxation = Relaxation.of(graph, Norm.L2, Norm.L2)
+    if isinstance(relaxation, Refusal):
+        raise RuntimeError(f"{name}: {relaxation}")
     lines = []
     for rank in RANKS:
         found = []
         for device in ("cpu", "cuda"):
             place = torch.device(device)
-            ascent = Ascent(graph, constraints, Norm.L2, Norm.L2, rank, torch.float32, place)
+            ascent = Ascent(relaxation, rank, torch.float32, place)
             found.append(measure(ascent))
         (cpu, one), (gpu, other) = found
         lines.append(

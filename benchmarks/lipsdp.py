@@ -21,7 +21,7 @@ from autolip.files import write
 from autolip.graph.fixed import without_fixed
 from autolip.methods import AutoLip, Bound, LipSDP, Problem, SeqLip
 from autolip.methods.lipsdp.interior_point import SOLVERS, Solved, solved
-from autolip.methods.lipsdp.method import constraints_of
+from autolip.methods.lipsdp.relaxation import Relaxation
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.regions import Everywhere
@@ -65,13 +65,13 @@ def measured(width: int, depth: int, solvers: list[str]) -> dict[str, Timed]:
         "LipSDP": timed(lambda: LipSDP(seconds=LIMIT).bound(problem)),
     }
     graph, (value, _) = without_fixed(problem.lowered), found["LipSDP"] or (1.0, 0.0)
-    constraints = constraints_of(graph)
-    assert isinstance(constraints, dict)
+    relaxation = Relaxation.of(graph, Norm.L2, Norm.L2)
+    assert isinstance(relaxation, Relaxation)
     for solver in solvers:
         until = time.monotonic() + LIMIT
         found[solver] = timed(
             lambda s=solver, u=until: solved(  # type: ignore[misc]
-                graph, constraints, Norm.L2, Norm.L2, value, problem.options, u, (s,)
+                relaxation, value, problem.options, u, (s,)
             )
         )
     return found

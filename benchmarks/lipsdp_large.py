@@ -31,10 +31,8 @@ from autolip.files import write
 from autolip.graph.fixed import without_fixed
 from autolip.methods import Bound, LipSDP, Method, Problem
 from autolip.methods.lipsdp.certificate import certified
-from autolip.methods.lipsdp.lifted_map import depths
-from autolip.methods.lipsdp.method import constraints_of
-from autolip.methods.lipsdp.proof import prove_lifted
-from autolip.methods.lipsdp.quadratic_form import variables_of
+from autolip.methods.lipsdp.proof import by_norm
+from autolip.methods.lipsdp.relaxation import Relaxation
 from autolip.methods.lipsdp.rounds import COLUMNS_OF_A_NORM, MARGINS
 from autolip.methods.lipsdp.statement import Statement
 from autolip.methods.lipsdp.vector_power_method import Ascent
@@ -56,14 +54,12 @@ def climb(folder: Path, name: str) -> None:
     relaxation attains."""
     problem = Problem.pose(capture_of(name).graph, Everywhere(), Norm.L2, Norm.L2, NormOptions())
     graph = without_fixed(problem.lowered)
-    constraints = constraints_of(graph)
-    if isinstance(constraints, Refusal):
-        raise RuntimeError(f"{name}: {constraints}")
-    margin = MARGINS / max(depths(graph).values())
+    relaxation = Relaxation.of(graph, Norm.L2, Norm.L2)
+    if isinstance(relaxation, Refusal):
+        raise RuntimeError(f"{name}: {relaxation}")
+    margin = MARGINS / max(relaxation.depths.values())
     cuda = torch.device("cuda")
-    ascent = Ascent(
-        graph, constraints, Norm.L2, Norm.L2, COLUMNS_OF_A_NORM, torch.float32, cuda, margin
-    )
+    ascent = Ascent(relaxation, COLUMNS_OF_A_NORM, torch.float32, cuda, margin)
     started = time.perf_counter()
     for _ in range(STEPS):
         ascent.step()
@@ -84,7 +80,7 @@ def climb(folder: Path, name: str) -> None:
     }
     story |= {
         "device_gib": torch.cuda.max_memory_allocated() / 2**30,
-        "variables": variables_of(graph),
+        "variables": relaxation.variables,
     }
     arrays = {
         key: part
@@ -128,15 +124,15 @@ class Kept(Method):
 
     def bound(self, problem: Problem) -> Bound | Refusal:
         story, multipliers = self.stored
-        statement = Statement(
-            without_fixed(problem.lowered), Norm.L2, Norm.L2, multipliers, None, story["value"]
-        )
-        proved = prove_lifted(statement, story["margin"], problem.options)
+        graph = without_fixed(problem.lowered)
+        relaxation = Relaxation.of(graph, Norm.L2, Norm.L2)
+        if isinstance(relaxation, Refusal):
+            return relaxation
+        statement = Statement(relaxation, multipliers, None, story["value"])
+        proved = by_norm(statement, story["margin"], problem.options)
         if isinstance(proved, Refusal):
             return proved
-        return Bound(
-            proved.bound, proof=lambda: certified(statement.graph, [proved.statement], Norm.L2)
-        )
+        return Bound(proved.bound, proof=lambda: certified(graph, [proved.statement], Norm.L2))
 
 
 def prove(folder: Path, name: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from autolip.graph.fixed import without_fixed
 from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.intervals import Interval
 from autolip.methods.lipsdp.interior_point import Solved, solved
-from autolip.methods.lipsdp.method import constraints_of
+from autolip.methods.lipsdp.relaxation import Relaxation
 from autolip.methods.lipsdp.rounds import Effort, Search
 from autolip.norms import Norm
 from autolip.operators.dense import Dense
@@ -84,24 +84,20 @@ def random_network(
 
 def power(network: Network, norm: Norm, tolerance: float, seconds: float) -> Search:
     """The relaxation by the vector power method."""
-    graph = network.graph
-    constraints = constraints_of(graph)
-    if isinstance(constraints, Refusal):
-        raise RuntimeError(str(constraints))
+    relaxation = Relaxation.of(network.graph, norm, Norm.L2)
+    if isinstance(relaxation, Refusal):
+        raise RuntimeError(str(relaxation))
     effort = Effort.within(seconds, tolerance, None, 0.01, 20_000)
-    return Search(graph, constraints, norm, Norm.L2, effort, NormOptions(proved_only=True)).run()
+    return Search(relaxation, effort, NormOptions(proved_only=True)).run()
 
 
 def interior_point(network: Network, norm: Norm, seconds: float) -> Solved | Refusal:
     """The same by cvxpy."""
-    graph = network.graph
-    constraints = constraints_of(graph)
-    if isinstance(constraints, Refusal):
-        return constraints
+    relaxation = Relaxation.of(network.graph, norm, Norm.L2)
+    if isinstance(relaxation, Refusal):
+        return relaxation
     unit = power(network, norm, 0.1, 1.0).primal or 1.0
-    return solved(
-        graph, constraints, norm, Norm.L2, unit, NormOptions(), time.monotonic() + seconds
-    )
+    return solved(relaxation, unit, NormOptions(), time.monotonic() + seconds)
 
 
 def exact_constant(network: Network) -> tuple[float, int]:

@@ -10,7 +10,8 @@ from autolip.certificates import Certificate
 from autolip.graph.fixed import without_fixed
 from autolip.methods import Problem
 from autolip.methods.lipsdp.certificate import certified, order_of
-from autolip.methods.lipsdp.statement import Statement, constraint, nonlinear
+from autolip.methods.lipsdp.relaxation import Relaxation
+from autolip.methods.lipsdp.statement import Statement
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.regions import Everywhere
@@ -31,12 +32,13 @@ def case(
     capture = capture_model(model.double().eval(), (torch.zeros(shape, dtype=torch.float64),))
     problem = Problem.pose(capture.graph, Everywhere(), Norm.L2, Norm.L2, NormOptions())
     graph, generator = without_fixed(problem.lowered), torch.Generator().manual_seed(0)
+    relaxation = Relaxation.of(graph, Norm.L2, Norm.L2)
+    assert isinstance(relaxation, Relaxation)
     lam = {
-        v.name: 2 + torch.rand(constraint(v).blocks, generator=generator) for v in nonlinear(graph)
-    }  # type: ignore[union-attr]
-    made = Statement(
-        graph, Norm.L2, Norm.L2, {name: x.double() for name, x in lam.items()}, None, 1.5
-    )
+        name: 2 + torch.rand(item.blocks, generator=generator).double()
+        for name, item in relaxation.constraints.items()
+    }
+    made = Statement(relaxation, lam, None, 1.5)
     path, seen = tmp_path_factory.mktemp("forms") / "x.cert", list[Form]()
     facts = certified(graph, [made], Norm.L2)
     Certificate.of(
@@ -87,4 +89,4 @@ def spans(form: Form) -> dict[str, slice]:
 
 def test_the_order_is_foreseen(case: tuple[Statement, Form]) -> None:
     made, form = case
-    assert form.kept.sum() == order_of(made.graph)
+    assert form.kept.sum() == order_of(made.relaxation)

@@ -13,11 +13,14 @@ from torch import nn
 
 from autolip.capture.torch.export import capture_model
 from autolip.certificates import Certificate
+from autolip.graph.views import SlopeGraph
 from autolip.methods import Problem
 from autolip.methods.lipsdp import certificate as lipsdp_certificate
 from autolip.methods.lipsdp.certificate import LARGEST_FACTORISED, certified
-from autolip.methods.lipsdp.proof import Proved, prove_lifted
-from autolip.methods.lipsdp.statement import Statement, nonlinear
+from autolip.methods.lipsdp.constraint import nonlinear
+from autolip.methods.lipsdp.proof import by_norm
+from autolip.methods.lipsdp.relaxation import Relaxation
+from autolip.methods.lipsdp.statement import Proved, Statement
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.outputs import Component
@@ -51,7 +54,13 @@ def by_norms(problem: Problem, spare: float = 1.02) -> Statement:
             else:
                 assert isinstance(slope, Between)
                 multipliers[vertex.name] = torch.full(vertex.shape, 2 * square, dtype=torch.float64)
-    return Statement(problem.lowered, Norm.L2, Norm.L2, multipliers, None, square**0.5)
+    return Statement(relaxed(problem.lowered), multipliers, None, square**0.5)
+
+
+def relaxed(graph: SlopeGraph) -> Relaxation:
+    relaxation = Relaxation.of(graph, Norm.L2, Norm.L2)
+    assert isinstance(relaxation, Relaxation)
+    return relaxation
 
 
 def by_entries(model: nn.Sequential, width: int) -> Certificate:
@@ -63,9 +72,8 @@ def by_entries(model: nn.Sequential, width: int) -> Certificate:
         single = nn.Linear(len(row), 1, bias=False)
         single.weight.data = row[None]
         graph = problem.reading(Component(number).readout(problem.lowered.output_shape)).lowered
-        statements.append(
-            replace(by_norms(problem_of(nn.Sequential(*hidden, single), 1, width)), graph=graph)
-        )
+        made = by_norms(problem_of(nn.Sequential(*hidden, single), 1, width))
+        statements.append(replace(made, relaxation=relaxed(graph)))
     proof, bound = (
         certified(problem.lowered, statements, Norm.LINF),
         max(one.value for one in statements),
@@ -78,10 +86,11 @@ def by_entries(model: nn.Sequential, width: int) -> Certificate:
 def certificate(
     problem: Problem, statement: Statement, largest: int = LARGEST_FACTORISED
 ) -> Certificate:
-    proof = certified(statement.graph, [statement], statement.q, largest)
+    relaxation = statement.relaxation
+    proof = certified(relaxation.graph, [statement], relaxation.q, largest)
     bound = statement.value, 1e-9
     return Certificate.of(
-        proof, bound, statement.p, statement.q, {"kind": "everywhere"}, problem.graph, {}
+        proof, bound, relaxation.p, relaxation.q, {"kind": "everywhere"}, problem.graph, {}
     )
 
 
@@ -123,7 +132,7 @@ def test_multipliers_that_are_off_are_accepted_once_repaired(
     certificate(dense, disturbed, largest).save(tmp_path / "off.cert")
     with pytest.raises(Rejected):
         check(tmp_path / "off.cert")
-    repaired = prove_lifted(disturbed, 0.0, NormOptions())
+    repaired = by_norm(disturbed, 0.0, NormOptions())
     assert isinstance(repaired, Proved)
     certificate(dense, repaired.statement, largest).save(tmp_path / "x.cert")
     check(tmp_path / "x.cert")
@@ -241,9 +250,7 @@ def test_random_multipliers_are_rejected_or_loose(dense: Problem, tmp_path: Path
             )
             for name, lam in best.multipliers.items()
         }
-        statement = Statement(
-            dense.lowered, Norm.L2, Norm.L2, noisy, None, best.value * (1 + spread)
-        )
+        statement = Statement(best.relaxation, noisy, None, best.value * (1 + spread))
         certificate(dense, statement).save(tmp_path / "x.cert")
         first, second = (noisy[vertex.name].flatten().diag() for vertex in nonlinear(dense.lowered))
         mu, (a, b, c) = statement.value**2, weights

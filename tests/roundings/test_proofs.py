@@ -11,7 +11,7 @@ from scipy import sparse
 from torch import Tensor
 
 from autolip.methods.lipsdp.elimination import Blocks
-from autolip.methods.lipsdp.proof import holds
+from autolip.methods.lipsdp.factorisation import holds
 from autolip.methods.lipsdp.quadratic_form import Form
 from autolip.operators.norms import dense
 from autolip.operators.norms.krylov import Krylov

@@ -9,6 +9,7 @@ from autolip.capture.torch.export import capture_model
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph
 from autolip.methods import Problem
+from autolip.methods.lipsdp.relaxation import Relaxation
 from autolip.norms import parse_norms
 from autolip.operators.norms import NormOptions
 from autolip.regions import Everywhere, Region
@@ -39,6 +40,13 @@ def pose(
 
 def stated(problem: Problem) -> SlopeGraph:
     return without_fixed(problem.lowered)
+
+
+def relaxed(problem: Problem) -> Relaxation:
+    """The relaxation of a problem, in its norms."""
+    relaxation = Relaxation.of(stated(problem), problem.p, problem.q)
+    assert isinstance(relaxation, Relaxation), relaxation
+    return relaxation
 
 
 def patterns(weights: list[Tensor]) -> float:

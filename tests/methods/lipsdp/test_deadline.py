@@ -15,13 +15,12 @@ from autolip.errors import Refusal
 from autolip.methods import LipSDP
 from autolip.methods.lipsdp import proof
 from autolip.methods.lipsdp import rounds as search
-from autolip.methods.lipsdp.method import constraints_of
-from autolip.methods.lipsdp.proof import price, prove
+from autolip.methods.lipsdp.factorisation import price
+from autolip.methods.lipsdp.proof import prove
 from autolip.methods.lipsdp.rounds import Effort, Search
 from autolip.methods.method import Bound
-from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
-from tests.methods.lipsdp.conftest import mlp, pose, stated
+from tests.methods.lipsdp.conftest import mlp, pose, relaxed
 
 
 class Joined(nn.Module):
@@ -42,17 +41,17 @@ def test_a_factorisation_that_is_too_dear_is_replaced_by_a_norm(
     problem, method = pose(Joined(40), (1, 6)), LipSDP(seconds=1)
     whole = method.bound(problem)
     monkeypatch.setattr(WorkClock, "rate", 1.0)
-    monkeypatch.setattr(proof, "prove_form", lambda statement: pytest.fail("factorised"))
+    monkeypatch.setattr(proof, "by_factorisation", lambda statement: pytest.fail("factorised"))
     late = method.bound(problem)
     assert isinstance(whole, Bound) and isinstance(late, Bound)
     assert whole.value.value * 0.99 <= late.value.value <= whole.value.value * 1.02
 
 
 def test_nothing_is_factorised_where_only_proofs_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    graph = stated(pose(Joined(40), (1, 6)))
+    relaxation = relaxed(pose(Joined(40), (1, 6)))
     effort, options = Effort.within(20, 0.01, None, 0.01, 100), NormOptions(proved_only=True)
     monkeypatch.setattr(WallClock, "rate", 1.0)
-    search = Search(graph, constraints_of(graph), Norm.L2, Norm.L2, effort, options).run()  # type: ignore[arg-type]
+    search = Search(relaxation, effort, options).run()
     assert search.best is None and "12 variables takes about 1.7e+03 s" in search.reasons[0]
     refused = prove(search._ascent.statement(), 0.01, options, time.monotonic())
     assert isinstance(refused, Refusal)
@@ -66,18 +65,20 @@ def test_a_step_of_few_columns_says_how_many_there_is_time_for(
 ) -> None:
     """Where their work says that there is none for a climb with as many as are wanted, but for some
     steps."""
-    graph = stated(pose(Joined(40), (1, 6)))
+    relaxation = relaxed(pose(Joined(40), (1, 6)))
     effort = Effort.within(10, 0.01, None, 0.01, 1000)
-    monkeypatch.setattr(search, "step_price", lambda graph, rank, clock: rank / search.MOST_COLUMNS)
+    monkeypatch.setattr(
+        search, "step_price", lambda relaxation, rank, clock: rank / search.MOST_COLUMNS
+    )
     monkeypatch.setattr(Search, "_seconds_of_a_column", seconds)
-    found = Search(graph, constraints_of(graph), Norm.L2, Norm.L2, effort, NormOptions())  # type: ignore[arg-type]
+    found = Search(relaxation, effort, NormOptions())
     assert found.rank == rank
 
 
 def test_a_step_is_measured() -> None:
-    graph = stated(pose(Joined(40), (1, 6)))
+    relaxation = relaxed(pose(Joined(40), (1, 6)))
     effort = Effort.within(10, 0.01, None, 0.01, 1000)
-    found = Search(graph, constraints_of(graph), Norm.L2, Norm.L2, effort, NormOptions())  # type: ignore[arg-type]
+    found = Search(relaxation, effort, NormOptions())
     assert 0 < found._seconds_of_a_column < 1
 
 
@@ -86,7 +87,7 @@ def test_the_budget_is_kept(seconds: float = 0.7) -> None:
     problem = pose(Joined(400), (1, 6))
     with counting() as clock:
         LipSDP(tolerance=1e-9, seconds=seconds).bound(problem)
-        assert seconds < clock.meter.seconds < 1.5 * seconds + 2 * price(stated(problem), clock)
+        assert seconds < clock.meter.seconds < 1.5 * seconds + 2 * price(relaxed(problem), clock)
 
 
 def test_the_same_work_gives_the_same_number(monkeypatch: pytest.MonkeyPatch) -> None:

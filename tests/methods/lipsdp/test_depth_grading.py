@@ -12,8 +12,8 @@ from autolip.budget import Budget
 from autolip.methods.lipsdp import depth_grading as module
 from autolip.methods.lipsdp.depth_grading import graded
 from autolip.methods.lipsdp.lifted_map import Lifted, Repaired, lifted, norm_bound
-from autolip.methods.lipsdp.proof import Proved, prove_form, prove_lifted
-from autolip.methods.lipsdp.statement import Statement
+from autolip.methods.lipsdp.proof import by_factorisation, by_norm
+from autolip.methods.lipsdp.statement import Proved, Statement
 from autolip.operators import Operator
 from autolip.operators.norms import NormOptions
 from autolip.operators.norms.lanczos import worst_vectors
@@ -43,10 +43,10 @@ def test_a_layer_out_of_scale_is_put_right_at_less_than_the_repair(
     made = uneven(norm, factor)
     better = graded(made, MARGIN, OPTIONS)
     assert largest(better) < largest(made)
-    plain, found = norm_bound(made, MARGIN, OPTIONS), prove_lifted(made, MARGIN, OPTIONS)
+    plain, found = norm_bound(made, MARGIN, OPTIONS), by_norm(made, MARGIN, OPTIONS)
     assert isinstance(plain, Repaired) and plain.growth > 1 and isinstance(found, Proved)
     assert found.bound.value < plain.bound.value
-    again = prove_form(found.statement)
+    again = by_factorisation(found.statement)
     assert isinstance(again, Proved) and again.bound.value <= found.bound.value * (1 + 1e-9)
 
 

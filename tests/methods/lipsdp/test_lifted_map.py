@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from autolip.errors import Refusal
 from autolip.methods.lipsdp.lifted_map import Lifted, Repaired, _Map, lifted, norm_bound
-from autolip.methods.lipsdp.method import constraints_of
-from autolip.methods.lipsdp.proof import Proved, prove_form, prove_lifted
+from autolip.methods.lipsdp.proof import by_factorisation, by_norm
 from autolip.methods.lipsdp.rounds import ROUNDS, _one_of_all_rounds
-from autolip.methods.lipsdp.statement import Statement
+from autolip.methods.lipsdp.statement import Proved, Statement
 from autolip.methods.lipsdp.vector_power_method import Ascent
 from autolip.norms import Norm
 from autolip.operators.block import Block
@@ -21,17 +20,14 @@ from autolip.operators.norms import NormOptions
 from autolip.operators.norms.entry_sums import schur
 from autolip.operators.norms.lanczos import lanczos
 from autolip.values import Certainty
-from tests.methods.lipsdp.conftest import mlp, pose, stated
+from tests.methods.lipsdp.conftest import mlp, pose, relaxed
 
 MARGIN = 0.02
 
 
 def statement(norm: str = "l2") -> Statement:
-    problem = pose(mlp(4, 9, 8, 3), (1, 4), norm)
-    graph = stated(problem)
-    constraints = constraints_of(graph)
-    assert isinstance(constraints, dict)
-    ascent = Ascent(graph, constraints, problem.p, problem.q, 6, torch.float64, margin=MARGIN)
+    relaxation = relaxed(pose(mlp(4, 9, 8, 3), (1, 4), norm))
+    ascent = Ascent(relaxation, 6, torch.float64, margin=MARGIN)
     for _ in range(80):
         ascent.step()
     return ascent.statement()
@@ -40,9 +36,10 @@ def statement(norm: str = "l2") -> Statement:
 @pytest.mark.parametrize("norm", ["l2", "linf:l2", "linf:l1"])
 def test_agrees_with_the_factorisation(norm: str) -> None:
     made = statement(norm)
-    by_form, by_norm = prove_form(made), prove_lifted(made, MARGIN, NormOptions())
-    assert not isinstance(by_form, Refusal) and not isinstance(by_norm, Refusal)
-    assert by_form.bound.value <= by_norm.bound.value * (1 + 1e-9) <= by_form.bound.value * 1.03
+    form, norm_of_map = by_factorisation(made), by_norm(made, MARGIN, NormOptions())
+    assert isinstance(form, Proved) and isinstance(norm_of_map, Proved)
+    least, found = form.bound.value, norm_of_map.bound.value
+    assert least <= found * (1 + 1e-9) <= least * 1.03
 
 
 def test_lanczos_alone_is_confident() -> None:
@@ -72,15 +69,13 @@ class Skip(nn.Module):
 
 def drawn(network: nn.Module, width: int, norm: str = "l2") -> Lifted:
     """The lifted map of random multipliers, and of random weights of other norms than l2."""
-    graph = stated(pose(network, (1, width), norm))
-    constraints, generator = constraints_of(graph), torch.Generator().manual_seed(0)
-    assert isinstance(constraints, dict)
+    relaxation = relaxed(pose(network, (1, width), norm))
+    graph, generator = relaxation.graph, torch.Generator().manual_seed(0)
     draw = lambda shape: torch.rand(shape, generator=generator, dtype=torch.float64) + 0.5  # noqa: E731
-    multipliers = {name: draw(item.blocks) for name, item in constraints.items()}
-    p, q = (Norm.L2, Norm.L2) if norm == "l2" else (Norm.LINF, Norm.L1)
+    multipliers = {name: draw(item.blocks) for name, item in relaxation.constraints.items()}
     outputs = None if norm == "l2" else draw(graph.output_shape)
     inputs = None if norm == "l2" else draw(graph.input_shape)
-    map_ = lifted(Statement(graph, p, q, multipliers, inputs, 2.0, outputs), MARGIN)
+    map_ = lifted(Statement(relaxation, multipliers, inputs, 2.0, outputs), MARGIN)
     assert not isinstance(map_, Refusal)
     return map_
 
@@ -167,8 +162,8 @@ def test_multipliers_that_do_not_hold_are_refused() -> None:
     made = statement()
     first = next(iter(made.multipliers))
     wrong = replace(made, multipliers=made.multipliers | {first: made.multipliers[first] * 1e-20})
-    assert isinstance(prove_lifted(wrong, MARGIN, NormOptions()), Refusal)
-    assert isinstance(prove_form(wrong), Refusal)
+    assert isinstance(by_norm(wrong, MARGIN, NormOptions()), Refusal)
+    assert isinstance(by_factorisation(wrong), Refusal)
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf:l2", "linf:l1"])
@@ -184,13 +179,15 @@ def test_a_shortfall_is_repaired(norm: str, noise: float) -> None:
     disturbed = replace(made, multipliers=off)
     bound, repaired = (
         norm_bound(disturbed, MARGIN, NormOptions()),
-        prove_lifted(disturbed, MARGIN, NormOptions()),
+        by_norm(disturbed, MARGIN, NormOptions()),
     )
     assert isinstance(bound, Repaired) and bound.growth > 1 and isinstance(repaired, Proved)
-    again = prove_form(repaired.statement)
+    again = by_factorisation(repaired.statement)
     assert isinstance(again, Proved) and again.bound.value <= repaired.bound.value * (1 + 1e-9)
 
 
 def test_another_norm_is_stated_by_its_weights() -> None:
     made = statement("linf:l2")
-    assert made.p is Norm.LINF and made.inputs is not None and bool((made.inputs > 0).all())
+    assert (
+        made.relaxation.p is Norm.LINF and made.inputs is not None and bool((made.inputs > 0).all())
+    )

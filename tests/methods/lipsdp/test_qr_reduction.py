@@ -6,20 +6,20 @@ import pytest
 import torch
 from torch import nn
 
-from autolip.graph.views import SlopeGraph
 from autolip.methods import LipSDP
 from autolip.methods.lipsdp import qr_reduction as reduction
-from autolip.methods.lipsdp.method import constraints_of
-from autolip.methods.lipsdp.proof import Proved, prove
+from autolip.methods.lipsdp.proof import prove
 from autolip.methods.lipsdp.qr_reduction import reduced
+from autolip.methods.lipsdp.relaxation import Relaxation
+from autolip.methods.lipsdp.statement import Proved
 from autolip.methods.lipsdp.vector_power_method import Ascent
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
-from tests.methods.lipsdp.conftest import mlp, pose, stated
+from tests.methods.lipsdp.conftest import mlp, pose, relaxed, stated
 
 
-def climbed(graph: SlopeGraph) -> Ascent:
-    ascent = Ascent(graph, constraints_of(graph), Norm.L2, Norm.L2, 16, torch.float64, margin=1e-4)  # type: ignore[arg-type]
+def climbed(relaxation: Relaxation) -> Ascent:
+    ascent = Ascent(relaxation, 16, torch.float64, margin=1e-4)
     for _ in range(300):
         ascent.step()
     return ascent
@@ -41,12 +41,12 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_the_relaxation_stays_what_it_is(case: str) -> None:
     model, shape, before, after = CASES[case]
-    graph = stated(pose(model, shape))
-    small = reduced(graph, Norm.L2, Norm.L2)
+    relaxation = relaxed(pose(model, shape))
+    graph, small = relaxation.graph, relaxation.reduced.graph
     assert small.work < graph.work and (small.input_shape, small.output_shape) == (before, after)
-    whole, part = climbed(graph), climbed(small)
+    whole, part = climbed(relaxation), climbed(relaxation.reduced)
     assert part.primal == pytest.approx(whole.primal, rel=1e-4)
-    proved = prove(replace(part.statement(), graph=graph), 1e-4, NormOptions())
+    proved = prove(replace(part.statement(), relaxation=relaxation), 1e-4, NormOptions())
     assert isinstance(proved, Proved)
     assert part.primal * (1 - 1e-4) <= proved.bound.value <= part.primal * 1.01
 

@@ -3,16 +3,14 @@
 import pytest
 import torch
 
-from autolip.methods.lipsdp.method import constraints_of
 from autolip.methods.lipsdp.vector_power_method import Ascent
-from autolip.norms import Norm
-from tests.methods.lipsdp.conftest import mlp, pose, stated
+from tests.methods.lipsdp.conftest import mlp, pose, relaxed
 
 
 def climbed(steps: int, plain: bool) -> float:
     """|y| after so many steps, with or without extrapolation."""
-    graph = stated(pose(mlp(8, 40, 40, 40, 5, seed=2), (1, 8)))
-    ascent = Ascent(graph, constraints_of(graph), Norm.L2, Norm.L2, 16, torch.float64)  # type: ignore[arg-type]
+    relaxation = relaxed(pose(mlp(8, 40, 40, 40, 5, seed=2), (1, 8)))
+    ascent = Ascent(relaxation, 16, torch.float64)
     for _ in range(steps):
         ascent.pace = -1 if plain else ascent.pace
         ascent.step()

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from autolip.certificates import EntriesFact, Proof, QuadraticFact
-from autolip.graph.views import SlopeGraph, Vertex, fused
-from autolip.methods.lipsdp.quadratic_form import READ, variables_of
-from autolip.methods.lipsdp.statement import Statement, nonlinear
+from autolip.graph.views import SlopeGraph
+from autolip.methods.lipsdp.constraint import Constraint
+from autolip.methods.lipsdp.operands import READ
+from autolip.methods.lipsdp.relaxation import Relaxation
+from autolip.methods.lipsdp.statement import Statement
 from autolip.norms import Norm
-from autolip.slopes import Between
 
 LARGEST_FACTORISED = 20_000
 """Order of what the check factorises, at most (3 GiB, three times; minutes at the top)."""
@@ -50,16 +51,17 @@ def fact_of(statement: Statement, q: Norm, largest: int) -> QuadraticFact:
     positive by more than what the check needs: rounding for a factorisation, a margin that Lanczos
     can see for a confident bound.
     """
-    order = order_of(statement.graph)
+    relaxation = statement.relaxation
+    graph, order = relaxation.graph, order_of(relaxation)
     confident = order > largest
-    seen = SEEN if variables_of(statement.graph) < MANY else SEEN_AMONG_MANY
+    seen = SEEN if relaxation.variables < MANY else SEEN_AMONG_MANY
     excess = seen if confident else 1e-7 + 2.0**-46 * order**2
     raised = 1 + excess
     return QuadraticFact(
-        statement.graph.input,
-        statement.graph.output,
-        statement.p,
-        q if statement.graph.output_shape.numel() == 1 else statement.q,
+        graph.input,
+        graph.output,
+        relaxation.p,
+        q if graph.output_shape.numel() == 1 else relaxation.q,
         statement.value * raised,
         "lanczos" if confident else "cholesky",
         {name: _positive(lam) * raised for name, lam in statement.multipliers.items()},
@@ -68,23 +70,21 @@ def fact_of(statement: Statement, q: Norm, largest: int) -> QuadraticFact:
     )
 
 
-def order_of(graph: SlopeGraph) -> int:
+def order_of(relaxation: Relaxation) -> int:
     """The order of what the check factorises of H, t included.
 
     It eliminates whole operations, the larger first, that are not coupled and in which H is
     diagonal.
     """
-    small = fused(graph)
-    ends = {vertex.name: vertex.edges[0].source for vertex in nonlinear(small)} | {
-        READ: small.output
-    }
+    small, constraints = relaxation.fused, relaxation.constraints
+    ends = {name: small[name].edges[0].source for name in constraints} | {READ: small.output}
     free = {small.input, *ends}
     reads = {
         name: {at} if at in free else {edge.source for edge in small[at].edges}
         for name, at in ends.items()
     }
     tied = set[str]().union(
-        *(reads[vertex.name] for vertex in nonlinear(small) if not _is_bent(vertex))
+        *(reads[name] for name, item in constraints.items() if not _is_bent(item))
     )
     sizes = {name: small[name or small.output].shape.numel() for name in (small.input, *ends)}
     gone = set[str]()
@@ -97,10 +97,9 @@ def order_of(graph: SlopeGraph) -> int:
     return sum(size for name, size in sizes.items() if name not in gone)
 
 
-def _is_bent(vertex: Vertex) -> bool:
+def _is_bent(item: Constraint) -> bool:
     """Whether one end of every slope is 0, so that no square of the operand is part of H."""
-    slope = vertex.edges[0].slope
-    return isinstance(slope, Between) and not bool(((slope.lo != 0) & (slope.hi != 0)).any())
+    return item.gain is None and not bool(((item.lo != 0) & (item.hi != 0)).any())
 
 
 def _inputs(statement: Statement, raised: float) -> Tensor:

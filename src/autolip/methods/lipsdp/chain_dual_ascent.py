@@ -9,13 +9,14 @@ afterwards like any other.  For deep chains, where the power method's tail is sl
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from autolip.budget import A_MULTIPLY_ADD, WALL, Clock, charge
 from autolip.methods.layerwise.ellipsoids import Layer
+from autolip.methods.lipsdp.chain import Chain
 from autolip.methods.lipsdp.statement import Statement
 
 LIMIT = 1.96
@@ -25,35 +26,22 @@ PATIENCE = 200
 """Steps without an improvement after which the ascent ends."""
 
 
-@dataclass(frozen=True)
-class Chain:
-    """A network that is one sequence of matrices and slopes, and the names of its nonlinear
-    vertices."""
-
-    layers: Sequence[Layer]
-    slopes: Sequence[tuple[Tensor, Tensor]]
-    names: Sequence[str]
-
-    @property
-    def work(self) -> float:
-        """About the multiply-adds of one recursion."""
-        return sum(float(len(layer.weight)) ** 3 for layer in self.layers[:-1])
-
-
 A_LAYER = 1.5e-3
 """Seconds of reference that a step takes for each layer, beside what grows with its width."""
 
 
 def polished(
     statement: Statement,
-    chain: Chain,
     goal: float,
     deadline: float,
     clock: Clock = WALL,
     steps: int = 3000,
 ) -> Statement:
     """The statement with better multipliers, if there are: until the value is below `goal`, or the
-    deadline."""
+    deadline; as it is where the network is no chain."""
+    chain = statement.relaxation.chain
+    if chain is None:
+        return statement
     theta = _start(statement, chain)
     optimiser = torch.optim.Adam(theta, lr=0.05)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimiser, 0.01 ** (1 / steps))

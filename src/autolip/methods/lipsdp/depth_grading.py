@@ -23,9 +23,9 @@ from scipy.optimize import linprog
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.graph.views import SlopeGraph
-from autolip.methods.lipsdp.lifted_map import depths, lifted
-from autolip.methods.lipsdp.statement import Statement, nonlinear
+from autolip.methods.lipsdp.lifted_map import lifted
+from autolip.methods.lipsdp.relaxation import Relaxation
+from autolip.methods.lipsdp.statement import Statement
 from autolip.operators.norms import NormOptions
 from autolip.operators.norms.lanczos import worst_vectors
 
@@ -50,7 +50,7 @@ def graded(statement: Statement, margin: float, options: NormOptions) -> Stateme
     The last look is one that sees nothing above the limit (its cut is room for the proof), or
     leaves time for a proof.
     """
-    cuts = _Cuts(statement.graph)
+    cuts = _Cuts(statement.relaxation)
     steps = min(MOST_STEPS, math.ceil(REACH / math.sqrt(margin))) if margin else MOST_STEPS
     budget = options.budget
     started = budget.clock.now()
@@ -79,12 +79,12 @@ def graded(statement: Statement, margin: float, options: NormOptions) -> Stateme
 class _Cuts:
     """The vectors seen, and the factors that they ask for."""
 
-    graph: SlopeGraph
+    relaxation: Relaxation
     flows: list[NDArray[np.float64]] = field(default_factory=list)
     shortfalls: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.levels = depths(self.graph)
+        self.levels = self.relaxation.depths
         self.factors = np.ones(max(self.levels.values(), default=0) + 2)
 
     def deeper(self, vectors: Tensor, images: Tensor, target: float) -> NDArray[np.float64] | None:
@@ -110,13 +110,10 @@ class _Cuts:
         self, vectors: Tensor, images: Tensor
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """|w_d|^2 and |m_d|^2 of every vector, at the multipliers before any cut."""
-        bent = list(nonlinear(self.graph))
-        reads = [self.graph.input_shape.numel(), *(vertex.shape.numel() for vertex in bent)]
-        writes = [
-            *(self.graph[v.edges[0].source].shape.numel() for v in bent),
-            self.graph.output_shape.numel(),
-        ]
-        places = [self.levels[vertex.name] for vertex in bent]
+        graph, bent = self.relaxation.graph, self.relaxation.constraints
+        reads = [graph.input_shape.numel(), *(item.out_shape.numel() for item in bent.values())]
+        writes = [*(item.in_shape.numel() for item in bent.values()), graph.output_shape.numel()]
+        places = [self.levels[name] for name in bent]
         return self._by_depth(vectors, reads, [0, *places]), self._by_depth(
             images, writes, [*places, -1]
         )

@@ -20,10 +20,12 @@ from scipy import sparse
 
 from autolip.budget import WALL
 from autolip.errors import Refusal
-from autolip.graph.views import SlopeGraph, fused
+from autolip.graph.views import SlopeGraph
 from autolip.methods.layerwise.method import dense_layers
-from autolip.methods.lipsdp.proof import Proved, prove
-from autolip.methods.lipsdp.statement import STEEPEST, Constraint, Statement, nonlinear
+from autolip.methods.lipsdp.constraint import STEEPEST, Constraint
+from autolip.methods.lipsdp.proof import prove
+from autolip.methods.lipsdp.relaxation import Relaxation
+from autolip.methods.lipsdp.statement import Proved, Statement
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 
@@ -51,10 +53,7 @@ class Solved:
 
 
 def solved(
-    graph: SlopeGraph,
-    constraints: Mapping[str, Constraint],
-    p: Norm,
-    q: Norm,
+    relaxation: Relaxation,
     unit: float,
     options: NormOptions,
     deadline: float,
@@ -62,11 +61,11 @@ def solved(
 ) -> Solved | Refusal:
     """The relaxation's optimum, its multipliers proved; `unit` is the order of magnitude of the
     constant."""
-    if q is not Norm.L2:
+    if relaxation.q is not Norm.L2:
         return Refusal("the reference solver takes l2 or scalar outputs only")
     if not 1 / STEEPEST <= unit <= STEEPEST:
         return Refusal(f"the constant is near {unit:.3g}: too large or too small for a solver")
-    order = graph.input_shape.numel() + sum(item.out_shape.numel() for item in constraints.values())
+    order, linf = relaxation.variables, relaxation.p is Norm.LINF
     largest = LARGEST if deadline > WALL.now() + MINUTE else QUICK
     if order > largest:
         return Refusal(
@@ -77,18 +76,21 @@ def solved(
         import cvxpy
     except ImportError:
         return Refusal("the reference solver needs cvxpy: pip install 'autolip[sdp]'")
-    program = _Program.of(fused(graph), constraints, order)
+    program = _Program.of(relaxation)
     if isinstance(program, Refusal):
         return program
-    found = program.minimised(cvxpy, p, unit, max(deadline - WALL.now(), 1.0), solvers)
+    found = program.minimised(cvxpy, relaxation.p, unit, max(deadline - WALL.now(), 1.0), solvers)
     if isinstance(found, Refusal):
         return found
     weights, multipliers = found
-    total = float(weights.sum() if p is Norm.LINF else weights[0])
-    shaped = {name: lam.reshape(constraints[name].blocks) for name, lam in multipliers.items()}
-    inputs = weights.reshape(graph.input_shape) if p is Norm.LINF else None
-    proved = prove(Statement(graph, p, q, shaped, inputs, math.sqrt(total)), MARGIN, options)
-    return proved if isinstance(proved, Refusal) else Solved(proved, math.sqrt(total))
+    optimum = math.sqrt(float(weights.sum() if linf else weights[0]))
+    shaped = {
+        name: multipliers[name].reshape(item.blocks)
+        for name, item in relaxation.constraints.items()
+    }
+    inputs = weights.reshape(relaxation.graph.input_shape) if linf else None
+    proved = prove(Statement(relaxation, shaped, inputs, optimum), MARGIN, options)
+    return proved if isinstance(proved, Refusal) else Solved(proved, optimum)
 
 
 @dataclass(frozen=True)
@@ -104,26 +106,22 @@ class _Program:
     block's sum."""
 
     @staticmethod
-    def of(
-        graph: SlopeGraph, constraints: Mapping[str, Constraint], order: int
-    ) -> "_Program | Refusal":
-        unit = sparse.csr_array(sparse.eye(order))
-        known = {graph.input: unit[: graph.input_shape.numel()]}
-        start = graph.input_shape.numel()
-        forms = {}
-        for vertex in nonlinear(graph):
-            v = _rows(graph, vertex.edges[0].source, known)
+    def of(relaxation: Relaxation) -> "_Program | Refusal":
+        graph, order = relaxation.fused, relaxation.variables
+        unit, inputs = sparse.csr_array(sparse.eye(order)), graph.input_shape.numel()
+        known, start, forms = {graph.input: unit[:inputs]}, inputs, dict[str, sparse.csr_array]()
+        for name, item in relaxation.constraints.items():
+            v = _rows(graph, graph[name].edges[0].source, known)
             if isinstance(v, Refusal):
                 return v
-            z = known[vertex.name] = unit[start : start + vertex.shape.numel()]
-            forms[vertex.name] = _form(constraints[vertex.name], v, z)
-            start += vertex.shape.numel()
+            stop = start + item.out_shape.numel()
+            z = known[name] = unit[start:stop]
+            forms[name] = _form(item, v, z)
+            start = stop
         output = _rows(graph, graph.output, known)
-        return (
-            output
-            if isinstance(output, Refusal)
-            else _Program(order, graph.input_shape.numel(), output, forms)
-        )
+        if isinstance(output, Refusal):
+            return output
+        return _Program(order, inputs, output, forms)
 
     def minimised(
         self, cvxpy: ModuleType, p: Norm, unit: float, seconds: float, solvers: Sequence[str]

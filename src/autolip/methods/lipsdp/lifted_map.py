@@ -29,9 +29,10 @@ import torch
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.graph.views import SlopeGraph, Vertex
+from autolip.graph.views import Vertex
 from autolip.intervals import TINY, UNIT
-from autolip.methods.lipsdp.statement import Statement, are_weights, constraint, nonlinear
+from autolip.methods.lipsdp.assembly import are_weights
+from autolip.methods.lipsdp.statement import Statement
 from autolip.operators.algebra import compose, compound_error
 from autolip.operators.block import Block, Link, accumulate, between, pulled, pushed
 from autolip.operators.diagonal import Diagonal
@@ -64,7 +65,7 @@ class Lifted:
 def lifted(statement: Statement, margin: float) -> Lifted | Refusal:
     """M for a statement's multipliers."""
     writer = _Writer(statement, margin)
-    for vertex in statement.graph:
+    for vertex in statement.relaxation.graph:
         refusal = writer.enter(vertex)
         if refusal is not None:
             return refusal
@@ -101,7 +102,7 @@ def norm_bound(statement: Statement, margin: float, options: NormOptions) -> Rep
     if isinstance(norm, Refusal):
         return norm
     value = norm * _squares(1 / map_.inputs).sqrt() * _squares(1 / map_.outputs).sqrt()
-    levels, growth = depths(statement.graph), Upper(max(round_up(norm.value / map_.limit), 1.0))
+    levels, growth = statement.relaxation.depths, Upper(max(round_up(norm.value / map_.limit), 1.0))
     if math.log(growth.value) * max(levels.values()) > FARTHEST:
         return Refusal(
             f"the multipliers need a norm near {map_.limit:.6g}, and {norm.value:.6g} is "
@@ -110,15 +111,6 @@ def norm_bound(statement: Statement, margin: float, options: NormOptions) -> Rep
     for _ in range(max(levels.values())):
         value = value * growth
     return Repaired(value, growth.value, levels)
-
-
-def depths(graph: SlopeGraph) -> dict[str, int]:
-    """Nonlinear vertices on the longest path to each of them, itself included."""
-    known: dict[str, int] = {}
-    for vertex in graph:
-        below = max((known[edge.source] for edge in vertex.edges), default=0)
-        known[vertex.name] = below + (not vertex.is_affine and vertex.name != graph.input)
-    return {vertex.name: known[vertex.name] for vertex in nonlinear(graph)}
 
 
 def _squares(entries: Tensor) -> Upper:
@@ -260,7 +252,7 @@ class _Writer:
 
     def enter(self, vertex: Vertex) -> Refusal | None:
         """The links into a vertex, and out of what a nonlinear one reads."""
-        graph = self.statement.graph
+        graph = self.statement.relaxation.graph
         if vertex.name == graph.input:
             mu = self.statement.inputs
             scale = (
@@ -274,9 +266,7 @@ class _Writer:
         return None
 
     def _bend(self, vertex: Vertex) -> Refusal | None:
-        item = constraint(vertex)
-        if isinstance(item, Refusal):
-            return item
+        item = self.statement.relaxation.constraints[vertex.name]
         lam = self.statement.multipliers[vertex.name].reshape(item.blocks)
         centre, radius = item.centre, item.radius
         if not are_weights(lam) or not are_weights(radius):
@@ -292,7 +282,7 @@ class _Writer:
         return None
 
     def finished(self) -> Lifted:
-        graph, nu = self.statement.graph, self.statement.outputs
+        graph, nu = self.statement.relaxation.graph, self.statement.outputs
         scale = torch.ones((), dtype=DTYPE) if nu is None else nu.rsqrt()
         self.writes.append((graph.output, scale, graph.output_shape))
         operator = _Map(self.reads, self.inner, self.writes)

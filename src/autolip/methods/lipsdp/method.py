@@ -15,12 +15,14 @@ from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph
 from autolip.methods.autolip import infinite, walk
 from autolip.methods.lipsdp.certificate import CHEAPLY_FACTORISED, LARGEST_FACTORISED, certified
+from autolip.methods.lipsdp.constraint import nonlinear
+from autolip.methods.lipsdp.factorisation import price
 from autolip.methods.lipsdp.interior_point import solved
 from autolip.methods.lipsdp.joined import joined
-from autolip.methods.lipsdp.proof import LARGEST_FORM, Proved, price
-from autolip.methods.lipsdp.quadratic_form import size_of
+from autolip.methods.lipsdp.proof import LARGEST_FORM
+from autolip.methods.lipsdp.relaxation import Relaxation
 from autolip.methods.lipsdp.rounds import Effort, Search
-from autolip.methods.lipsdp.statement import Constraint, constraint, nonlinear
+from autolip.methods.lipsdp.statement import Proved
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.norms import EVERY_PAIR, Norm, Pair
 from autolip.operators.norms import NormOptions
@@ -158,16 +160,14 @@ class LipSDP(Method):
         self, graph: SlopeGraph, problem: Problem, q: Norm, part: float
     ) -> tuple[Proved, str] | Refusal:
         """What is proved of one relaxation in a part of the time that is left, and a note on it."""
-        constraints = constraints_of(graph)
-        if isinstance(constraints, Refusal):
-            return constraints
+        relaxation = Relaxation.of(graph, problem.p, q)
+        if isinstance(relaxation, Refusal):
+            return relaxation
         effort = self._effort(problem.options, part)
         say = lambda text: problem.say(f"{self.title}, {text}")  # noqa: E731
-        search = Search(graph, constraints, problem.p, q, effort, problem.options, say)
+        search = Search(relaxation, effort, problem.options, say)
         if self.solver == "cvxpy":
-            exact = solved(
-                graph, constraints, problem.p, q, search.unit, problem.options, effort.deadline
-            )
+            exact = solved(relaxation, search.unit, problem.options, effort.deadline)
             if isinstance(exact, Refusal):
                 return exact
             return exact.proved, f"the solver's optimum is {exact.optimum:.6g} (an estimate)"
@@ -199,24 +199,14 @@ class LipSDP(Method):
         return replace(self, seconds=self.seconds / count)
 
 
-def constraints_of(graph: SlopeGraph) -> dict[str, Constraint] | Refusal:
-    """The quadratic constraint of every nonlinear vertex."""
-    found: dict[str, Constraint] = {}
-    for vertex in nonlinear(graph):
-        item = constraint(vertex)
-        if isinstance(item, Refusal):
-            return item
-        found[vertex.name] = item
-    return found
-
-
 def _refused(search: Search) -> Refusal:
     """Why nothing was proved; where time was short, what would be enough of it."""
     reasons = "; ".join(dict.fromkeys(search.reasons)) or "no time left"
     if not search.wanted and not search.effort.expired:
         return Refusal(reasons)
     clock = search.effort.clock
-    proof = 0.0 if size_of(search.graph) > LARGEST_FORM else price(search.graph, clock)
+    relaxation = search.relaxation
+    proof = 0.0 if relaxation.order > LARGEST_FORM else price(relaxation, clock)
     return TooLate(reasons, 2 * (search.wanted + proof))
 
 

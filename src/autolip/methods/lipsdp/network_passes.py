@@ -20,7 +20,7 @@ from autolip.graph.views import SlopeGraph
 from autolip.operators.operator import DTYPE, Operator
 from autolip.operators.precision import CPU, in_precision
 
-Between = Callable[[str, Tensor], Tensor]
+Bend = Callable[[str, Tensor], Tensor]
 """From a nonlinear vertex's name and v to z (forward); from its name and d/dz to d/dv (adjoint)."""
 
 TOP = 2.0**16
@@ -74,14 +74,14 @@ class Passes:
         """The operand of a nonlinear vertex."""
         return self._sources[name]
 
-    def forward(self, x: Tensor, between: Between) -> Tensor:
+    def forward(self, x: Tensor, bend: Bend) -> Tensor:
         """y for a batch of inputs."""
         values = {self.input: x}
         self.exponents = {self.input: 0}
         for step in self._steps:
             if step.is_nonlinear:
                 source = step.operands[0][0]
-                values[step.name], shift = self._normalised(between(step.name, values[source]))
+                values[step.name], shift = self._normalised(bend(step.name, values[source]))
                 self.exponents[step.name] = self.exponents[source] + shift
             else:
                 values[step.name] = self._sum(step, values)
@@ -89,7 +89,7 @@ class Passes:
                 del values[name]
         return values[self.output]
 
-    def adjoint(self, g: Tensor, between: Between) -> Tensor:
+    def adjoint(self, g: Tensor, bend: Bend) -> Tensor:
         """The derivative with respect to x, from that with respect to y; after a forward pass."""
         slopes = {self.output: g}
         for step in reversed(self._steps):
@@ -99,7 +99,7 @@ class Passes:
             for source, operator in step.operands:
                 shift = self.exponents[source] - self.exponents[step.name]
                 term = slope if not shift else slope * 2.0**shift
-                term = between(step.name, term) if operator is None else operator.rmv(term)
+                term = bend(step.name, term) if operator is None else operator.rmv(term)
                 slopes[source] = slopes[source] + term if source in slopes else term
         return slopes.get(self.input, g.new_zeros((len(g), *self.input_shape)))
 

@@ -4,8 +4,7 @@ work is counted."""
 import torch
 
 from autolip.budget import A_CALL, A_MULTIPLY_ADD, IN_DOUBLE, WALL, Clock, factorisation_rate
-from autolip.graph.views import SlopeGraph
-from autolip.methods.lipsdp.quadratic_form import variables_of
+from autolip.methods.lipsdp.relaxation import Relaxation
 from autolip.operators.operator import DTYPE
 from autolip.operators.precision import CPU
 
@@ -24,11 +23,12 @@ def format_of(work: float) -> tuple[torch.dtype, torch.device]:
     return torch.float32, torch.device("cuda") if torch.cuda.is_available() else CPU
 
 
-def step_price(graph: SlopeGraph, rank: int, clock: Clock = WALL) -> float:
+def step_price(relaxation: Relaxation, rank: int, clock: Clock = WALL) -> float:
     """About the seconds of a step of the ascent; what a GPU needs for its products is neglected."""
+    graph = relaxation.graph
     calls = 2 * A_CALL * sum(len(vertex.edges) for vertex in graph)
     work = graph.work * rank
     if clock is not WALL:
         each = IN_DOUBLE if format_of(work)[0] == DTYPE else A_MULTIPLY_ADD
-        return calls + work * each + rank * A_NUMBER * variables_of(graph)
+        return calls + work * each + rank * A_NUMBER * relaxation.variables
     return calls + (2 * work / factorisation_rate() if format_of(work)[1] == CPU else 0.0)

@@ -11,7 +11,7 @@ hand.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -20,24 +20,13 @@ import torch
 
 from autolip.budget import WALL, Clock
 from autolip.errors import Refusal
-from autolip.graph.views import SlopeGraph
-from autolip.methods.lipsdp.chain_dual_ascent import Chain, polished
-from autolip.methods.lipsdp.lifted_map import depths
+from autolip.methods.lipsdp.chain_dual_ascent import polished
+from autolip.methods.lipsdp.factorisation import price
 from autolip.methods.lipsdp.prices import format_of, step_price
-from autolip.methods.lipsdp.proof import (
-    LARGEST_FORM,
-    NOTHING,
-    Proved,
-    chain_of,
-    price,
-    prove,
-    prove_chain,
-)
-from autolip.methods.lipsdp.qr_reduction import reduced
-from autolip.methods.lipsdp.quadratic_form import size_of, variables_of
-from autolip.methods.lipsdp.statement import Constraint, Statement
+from autolip.methods.lipsdp.proof import LARGEST_FORM, NOTHING, by_recursion, prove
+from autolip.methods.lipsdp.relaxation import Relaxation
+from autolip.methods.lipsdp.statement import Proved, Statement
 from autolip.methods.lipsdp.vector_power_method import Ascent
-from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.operators.precision import CPU
 from autolip.values import Event, Upper
@@ -137,10 +126,7 @@ class Effort:
 class Search:
     """One relaxation, climbed and proved."""
 
-    graph: SlopeGraph
-    constraints: Mapping[str, Constraint]
-    p: Norm
-    q: Norm
+    relaxation: Relaxation
     effort: Effort
     options: NormOptions
     say: Callable[[str], None] = field(default=lambda text: None, repr=False)
@@ -208,21 +194,20 @@ class Search:
                 break
         return self
 
-    @cached_property
-    def _climbed(self) -> SlopeGraph:
-        """The network as the ascent reads it."""
-        return reduced(self.graph, self.p, self.q)
-
     def _statement(self) -> Statement:
         """What the iterate claims of the network."""
-        return replace(self._ascent.statement(), graph=self.graph)
+        return replace(self._ascent.statement(), relaxation=self.relaxation)
 
     @cached_property
     def _by_norm(self) -> bool:
         """Whether the proof is a norm, that of the lifted map: there is no time, or no room, for a
         factorisation."""
         left = self.effort.latest - self.effort.clock.now()
-        return size_of(self.graph) > LARGEST_FORM or price(self.graph, self.effort.clock) > left
+        return self.relaxation.order > LARGEST_FORM or self._proof_price > left
+
+    @property
+    def _proof_price(self) -> float:
+        return price(self.relaxation, self.effort.clock)
 
     @property
     def _first_margin(self) -> float:
@@ -230,18 +215,20 @@ class Search:
         next to none. A margin costs about depth / 4 times itself, and the norm of the lifted map
         has to be known to a part of it."""
         if self._by_norm:
-            return min(self.effort.margin, MARGINS / max(depths(self.graph).values(), default=1))
-        dear = price(self.graph, self.effort.clock) > NOTHING
+            return min(
+                self.effort.margin, MARGINS / max(self.relaxation.depths.values(), default=1)
+            )
+        dear = self._proof_price > NOTHING
         return min(self.effort.margin, self.effort.tolerance / 8) if dear else self.effort.margin
 
     @property
     def _first_rank(self) -> int:
         """Columns to start with: with more of them there are fewer saddle points, and fewer steps
         reach the top."""
-        rank, size = COLUMNS_OF_A_NORM if self._by_norm else MOST_COLUMNS, variables_of(self.graph)
+        rank, size = COLUMNS_OF_A_NORM if self._by_norm else MOST_COLUMNS, self.relaxation.variables
 
         def fits() -> bool:
-            dtype, device = format_of(self._climbed.work * rank)
+            dtype, device = format_of(self.relaxation.reduced.graph.work * rank)
             return COPIES * rank * size * dtype.itemsize <= _room(device) and self._lasts(rank)
 
         while rank > FEWEST_COLUMNS and not fits():
@@ -262,7 +249,7 @@ class Search:
 
     def _price(self, rank: int) -> float:
         """About the seconds of a step."""
-        return step_price(self._climbed, rank, self.effort.clock)
+        return step_price(self.relaxation.reduced, rank, self.effort.clock)
 
     @cached_property
     def _seconds_of_a_column(self) -> float:
@@ -297,23 +284,22 @@ class Search:
         """What the statement proves; of a chain polished first, where it falls short with a small
         margin."""
         options = replace(self.options, delta=self.options.delta / ROUNDS)
-        proved, chain = prove(statement, margin, options, self.effort.latest), self._chain
+        proved = prove(statement, margin, options, self.effort.latest)
         goal = self.primal * (1 + self.tolerance / 2)
         near = isinstance(proved, Proved) and (
             proved.bound.value <= goal or margin > self.tolerance
         )
-        if chain is None or not goal or near:
+        if near or not goal or not self._is_polished:
             return proved
-        better = prove_chain(
-            polished(statement, chain, goal, self.effort.share(CLIMB), self.effort.clock), chain
-        )
+        until = self.effort.share(CLIMB)
+        better = by_recursion(polished(statement, goal, until, self.effort.clock))
         return better if isinstance(better, Proved) else proved
 
-    @cached_property
-    def _chain(self) -> Chain | None:
-        """The network as a narrow chain, if it is one."""
-        chain = chain_of(self._statement())
-        return chain if chain is not None and chain.work <= POLISHED else None
+    @property
+    def _is_polished(self) -> bool:
+        """Whether the network is a chain, and its recursion cheap."""
+        chain = self.relaxation.chain
+        return chain is not None and chain.work <= POLISHED
 
     @property
     def finished(self) -> bool:
@@ -342,12 +328,9 @@ class Search:
         return self._ascent.rank
 
     def _started(self, rank: int) -> Ascent:
-        dtype, device = format_of(self._climbed.work * rank)
+        dtype, device = format_of(self.relaxation.reduced.graph.work * rank)
         return Ascent(
-            self._climbed,
-            self.constraints,
-            self.p,
-            self.q,
+            self.relaxation.reduced,
             rank,
             dtype,
             device,
@@ -373,10 +356,7 @@ class Search:
     def _useful(self, rank: int) -> bool:
         """Whether the rank is within what an extreme solution can need (Barvinok, Pataki),
         generously."""
-        size = self.graph.input_shape.numel() + sum(
-            item.out_shape.numel() for item in self.constraints.values()
-        )
-        return rank * (rank + 1) <= 8 * size
+        return rank * (rank + 1) <= 8 * self.relaxation.variables
 
     def _climb(self, margin: float, patience: int = 8) -> None:
         """Steps until the value has settled."""

@@ -27,7 +27,6 @@ objective is (sum_j |y_j|)^2, nu_j = |y_j| / sum |y|.
 
 import math
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -35,10 +34,11 @@ from torch import Tensor
 
 from autolip.budget import charge
 from autolip.graph.views import SlopeGraph
+from autolip.methods.lipsdp.constraint import Constraint
 from autolip.methods.lipsdp.network_passes import Passes
 from autolip.methods.lipsdp.prices import A_NUMBER
-from autolip.methods.lipsdp.quadratic_form import variables_of
-from autolip.methods.lipsdp.statement import Constraint, Statement
+from autolip.methods.lipsdp.relaxation import Relaxation
+from autolip.methods.lipsdp.statement import Statement
 from autolip.norms import Norm
 from autolip.operators.norms.rounding import power_of_two
 from autolip.operators.operator import DTYPE
@@ -92,10 +92,7 @@ class Ascent:
     fixed point. Neither is a bound on anything before the statement is proved.
     """
 
-    graph: SlopeGraph
-    constraints: Mapping[str, Constraint]
-    p: Norm
-    q: Norm
+    relaxation: Relaxation
     rank: int
     dtype: torch.dtype = torch.float32
     device: torch.device = CPU
@@ -112,13 +109,16 @@ class Ascent:
     _neurons: dict[str, _Neurons] = field(init=False, repr=False)
     _inputs: Tensor = field(init=False, repr=False)
     _outputs: Tensor = field(init=False, repr=False)
-    _variables: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._passes = Passes(self.graph, self.dtype, normalise=True, device=self.device)
-        self._variables = variables_of(self.graph)
-        self._neurons = {name: self._layer(item) for name, item in self.constraints.items()}
-        self.x = self._unit(self._random(self.graph.input_shape))
+        self._passes = Passes(self._graph, self.dtype, normalise=True, device=self.device)
+        constraints = self.relaxation.constraints
+        self._neurons = {name: self._layer(item) for name, item in constraints.items()}
+        self.x = self._unit(self._random(self._graph.input_shape))
+
+    @property
+    def _graph(self) -> SlopeGraph:
+        return self.relaxation.graph
 
     def _layer(self, item: Constraint) -> _Neurons:
         centre, radius = (x.to(self.device, self.dtype) for x in (item.centre, item.radius))
@@ -132,26 +132,26 @@ class Ascent:
 
     def _unit(self, x: Tensor) -> Tensor:
         """x on the sphere, or every row of it on its own."""
-        return x / _nonzero(_rows(x) if self.p is Norm.LINF else x.norm())
+        return x / _nonzero(_rows(x) if self.relaxation.p is Norm.LINF else x.norm())
 
     def step(self) -> None:
         """One forward and one backward pass."""
         y = self._passes.forward(self.x, self._to_result)
         scale = power_of_two(self._passes.exponents[self._passes.output])
         rows = _rows(y)
-        total = rows.sum() if self.q is Norm.L1 else rows.norm()
+        total = rows.sum() if self.relaxation.q is Norm.L1 else rows.norm()
         self.pace = self.pace + 1 if float(total) * scale >= self.primal else 0
         self.primal = float(total) * scale
         self._outputs = rows / _nonzero(total)
         w = self._passes.adjoint(
-            y / _nonzero(rows) * total if self.q is Norm.L1 else y, self._to_operand
+            y / _nonzero(rows) * total if self.relaxation.q is Norm.L1 else y, self._to_operand
         )
-        self._inputs = _rows(w) if self.p is Norm.LINF else w.norm()
+        self._inputs = _rows(w) if self.relaxation.p is Norm.LINF else w.norm()
         self.dual = math.sqrt(float(self._inputs.sum())) * scale
         fresh = self._unit(w)
         self.x, self._x = self._unit(self._beyond(fresh, self._x)), fresh
         self.steps += 1
-        charge(0.0, A_NUMBER * self.rank * self._variables)
+        charge(0.0, A_NUMBER * self.rank * self.relaxation.variables)
 
     def _beyond(self, fresh: Tensor, before: Tensor | None) -> Tensor:
         """What is extrapolated from two steps."""
@@ -196,7 +196,7 @@ class Ascent:
         """This iterate with more columns, the new ones small and random."""
         wide = replace(self, rank=rank, seed=self.seed + 1)
         wide.x = wide._unit(
-            torch.cat([self.x, wide._random(self.graph.input_shape)[self.rank :] * self._small()])
+            torch.cat([self.x, wide._random(self._graph.input_shape)[self.rank :] * self._small()])
         )
         for name, layer in self._neurons.items():
             if layer.u is not None:
@@ -221,15 +221,15 @@ class Ascent:
                 multipliers[name] = lam * (power_of_two(2 * layer.shift) / (1 - self.margin))
         inputs = (
             self._inputs.to(CPU, DTYPE) * power_of_two(2 * exponent)
-            if self.p is Norm.LINF
+            if self.relaxation.p is Norm.LINF
             else None
         )
         outputs = (
             self._outputs.to(CPU, DTYPE) + FLOOR / self._outputs.numel()
-            if self.q is Norm.L1
+            if self.relaxation.q is Norm.L1
             else None
         )
-        return Statement(self.graph, self.p, self.q, multipliers, inputs, self.dual, outputs)
+        return Statement(self.relaxation, multipliers, inputs, self.dual, outputs)
 
 
 def _multipliers(layer: _Neurons) -> Tensor:

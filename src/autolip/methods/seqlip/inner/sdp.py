@@ -9,7 +9,7 @@ from autolip.errors import Refusal
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.intervals import Interval
-from autolip.methods.lipsdp.method import constraints_of
+from autolip.methods.lipsdp.relaxation import Relaxation
 from autolip.methods.lipsdp.rounds import Effort, Search
 from autolip.norms import Norm
 from autolip.operators.dense import Dense
@@ -33,14 +33,12 @@ def layer_bound(
     """Upper bound on max || A diag(s) B ||_2 over lo <= s <= hi: the least value for which LipSDP's
     H is proved."""
     graph = without_fixed(_network(a, b, lo, hi))
-    constraints = constraints_of(graph)
-    if isinstance(constraints, Refusal):
-        return constraints
+    relaxation = Relaxation.of(graph, Norm.L2, Norm.L2)
+    if isinstance(relaxation, Refusal):
+        return relaxation
     left = max(budget.left, 0.0) if budget.limited else SECONDS
     effort = Effort.within(left, TOLERANCE, None, 0.01, 5000)
-    search = Search(
-        graph, constraints, Norm.L2, Norm.L2, effort, NormOptions(seed=seed, proved_only=True)
-    ).run()
+    search = Search(relaxation, effort, NormOptions(seed=seed, proved_only=True)).run()
     return (
         search.best.bound
         if search.best is not None

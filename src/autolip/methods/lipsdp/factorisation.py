@@ -1,0 +1,67 @@
+"""H >= 0 by a Cholesky factorisation that runs to completion, for a value that it needs.
+
+With the input's term tau diag(weights), H >= 0 in all variables is, once those that are eliminated
+and the other results are gone,  tau diag(weights) >= Schur complement in x:  the least tau is the
+largest eigenvalue of the latter, scaled by the weights.
+"""
+
+import torch
+from scipy.linalg.blas import dtrsm
+from torch import Tensor
+
+from autolip.budget import WALL, Clock, charge
+from autolip.intervals import UNIT, gamma
+from autolip.methods.lipsdp.quadratic_form import Form
+from autolip.methods.lipsdp.relaxation import Relaxation
+from autolip.operators.estimates.power import top_eigenvalue
+from autolip.operators.norms.semidefinite import lower_factor, shift_of
+
+WRITING = 7e-5
+"""Seconds for each variable of H: tuned, measured on convolutional networks."""
+
+
+def price(relaxation: Relaxation, clock: Clock = WALL) -> float:
+    """About the seconds of a proof: two factorisations, as much again for what leads to them, and
+    to write H out and eliminate its small blocks."""
+    return relaxation.order**3 / clock.rate + WRITING * relaxation.variables
+
+
+def least_factor(form: Form) -> float | None:
+    """About the least tau for which H + tau diag(weights) on the input is positive, by what a proof
+    of it needs; None where no tau will do."""
+    room = 2 * shift_of(form.diagonal, form.slack)
+    matrix = form.complement(form.diagonal - room)
+    if matrix is None:
+        return None
+    free, root = len(matrix) - form.inputs, form.weights.sqrt()
+    factor = lower_factor(matrix[:free, :free].clone())
+    if factor is None:
+        return None
+    schur = -_symmetric(matrix[free:, free:])
+    if free:
+        cross = matrix[free:, :free].contiguous().numpy().T
+        solved = torch.from_numpy(dtrsm(1.0, factor.numpy().T, cross, lower=0, trans_a=1))
+        schur = schur + solved.T @ solved
+    return max(top_eigenvalue(schur / root.unsqueeze(0) / root.unsqueeze(1)), 0.0)
+
+
+def resolution(form: Form) -> float:
+    """By how much of itself tau is raised first: what the factorisation of so many rows may
+    lose."""
+    size = form.matrix.shape[0]
+    return max(1e-10, 16 * size * gamma(2 * size))
+
+
+def holds(form: Form, tau: float) -> bool:
+    """Whether H + tau diag(weights) >= 0 is proved."""
+    added, diagonal = form.weights * tau, form.diagonal
+    inputs = diagonal[len(diagonal) - form.inputs :]
+    inputs += added
+    rounding = 2 * UNIT * max(float(added.max()), float(inputs.abs().max())) * (1 + gamma(4))
+    matrix = form.complement(diagonal - shift_of(diagonal, form.slack + rounding))
+    charge(0.0 if matrix is None else len(matrix) ** 3 / 6)
+    return matrix is not None and lower_factor(matrix) is not None
+
+
+def _symmetric(lower: Tensor) -> Tensor:
+    return torch.tril(lower) + torch.tril(lower, -1).T
