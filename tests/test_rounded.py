@@ -238,6 +238,16 @@ def test_powers_of_two() -> None:
     assert scale_float(1.0, 2000) == inf and scale_float(1.0, -2000) > 0
 
 
+def test_entries_known_up_to_a_share_of_their_size() -> None:
+    for seed in SEEDS:
+        x = randn(seed, 1, 40)
+        found = Rounded.relatively(x, 1e-6)
+        pairs = zip(x[0].tolist(), found.error[0].tolist(), strict=True)
+        assert all(Fraction(e) >= abs(Fraction(v)) * Fraction(1e-6) for v, e in pairs)
+    tiny = Rounded.relatively(zeros(1, 2) + 2.0**-1070, 0.01)
+    assert tiny.error.min() > 0 and Rounded.relatively(zeros(1, 2), 0.1).is_exact
+
+
 def test_members_of_a_batch_share_an_error() -> None:
     """What is derived holds for every member."""
     for seed in SEEDS:

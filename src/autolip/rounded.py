@@ -53,12 +53,23 @@ def raised(x: Array, roundings: int) -> Array:
     return x * (1 + gamma(roundings + 1))
 
 
-def dot_error(terms: int, sizes: V) -> V:
+def dot_error(terms: int, sizes: V, is_complex: bool = False) -> V:
     """At least the rounding error of sums of so many products, `sizes` being those of moduli.
 
-    Two more roundings of each product, and of `sizes`, are included; underflow is not.
+    Two more roundings of each product, and those of `sizes`, are included; underflow is not.
     """
-    return sizes * (gamma(terms + 4) * (1 + gamma(terms + 4)))
+    share = _share(terms + 2, is_complex)
+    return sizes * (share * (1 + gamma(terms + 4)))
+
+
+def _share(terms: int, is_complex: bool) -> float:
+    """gamma_n, the relative error of n products and their sum; complex ones have two real parts.
+
+    A complex sum of n products is two real ones of 2 n, off by sqrt(2) gamma_2n at most (Higham,
+    Lemma 3.5); where each is made of three real products (ibid., section 23.2.4), of which the
+    third is at most 2 |x| |y|, by sqrt(10) gamma_(n + 4).
+    """
+    return gamma(4 * (terms + 3)) if is_complex else gamma(terms)
 
 
 @dataclass(frozen=True)
@@ -78,6 +89,14 @@ class Rounded:
         if not isinstance(value, Tensor):
             return Rounded(value, sparse.csr_array(value.shape))
         return Rounded(value, torch.zeros((), dtype=torch.float64).expand(value.shape))
+
+    @staticmethod
+    def relatively(value: Array, share: float) -> "Rounded":
+        """A tensor whose entries are known up to a share of their size."""
+        exact = Rounded.exact(value)
+        if not share:
+            return exact
+        return Rounded(value, raised(exact.moduli * share, 1) + _present(exact) * SMALLEST)
 
     @staticmethod
     def shared(value: Tensor, error: Tensor | float = 0.0) -> "Rounded":
@@ -146,17 +165,13 @@ class Rounded:
 
             |X Y - fl(X' Y')| <= (E_X + gamma_n |X'|) (|Y'| + E_Y) + |X'| E_Y + lost
 
-        Where n = 1 and the entries of one factor are 0 and +-1, nothing is rounded.  A complex sum
-        of n products is two real ones of 2 n, off by sqrt(2) gamma_2n at most; gamma_8n leaves room
-        for other formulas for a complex product.
+        with a larger share than gamma_n where they are complex; 0 where n = 1 and the entries of
+        one factor are 0 and +-1.
         """
         terms = _terms(self.value, other.value)
-        if terms <= 1 and (_only_moves(self.value) or _only_moves(other.value)):
-            rounding = 0.0
-        else:
-            complex_ = _is_complex(self) or _is_complex(other)
-            rounding = gamma(8 * terms) if complex_ else gamma(terms)
-        return self._times(other, operator.matmul, rounding, terms)
+        moves = terms <= 1 and (_only_moves(self.value) or _only_moves(other.value))
+        share = 0.0 if moves else _share(terms, _is_complex(self) or _is_complex(other))
+        return self._times(other, operator.matmul, share, terms)
 
     def _times(
         self,
@@ -226,6 +241,10 @@ class Rounded:
         """At least ||X||_2 of all entries (of each member of a batch with one error)."""
         size = self.size
         return upper_norm(size if isinstance(size, Tensor) else torch.from_numpy(size.data))
+
+    def distance(self) -> float:
+        """At least ||X - X'||_2 of all entries (of each member of a batch with one error)."""
+        return upper_norm(self.error)
 
     def lengths(self, dim: int) -> Tensor:
         """At least the l2 norms along an axis, without under- or overflow on the way.

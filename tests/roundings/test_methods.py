@@ -7,15 +7,14 @@ import torch
 from torch import Tensor
 
 from autolip.intervals import Interval
-from autolip.methods.layerwise.ellipsoids import Layer, _statement, first_ellipsoid
-from autolip.methods.liplt.linear_part import _batch_norms, _scaled_rows
+from autolip.methods.layerwise.ellipsoids import _statement, first_ellipsoid
 from autolip.methods.scalings import scaled
 from autolip.methods.seqlip.theorem3 import greatest_alignment
 from autolip.norms import Norm
 from autolip.operators import Dense, Diagonal
-from autolip.operators.norms.dense import proved_norms
-from autolip.operators.norms.rounding import Rounded
+from autolip.operators.norms.dense import proved_norms, rounded_norms
 from autolip.operators.norms.semidefinite import is_semidefinite
+from autolip.rounded import Rounded, blocks
 from autolip.rules.normalisation import _deviations, _greatest_spread
 from autolip.testing.exact import is_above_norm, is_exactly_semidefinite
 
@@ -38,7 +37,7 @@ def test_rows_scaled_by_the_radius_of_a_slope() -> None:
     matrix, radius, error = randn(0, 40, 5), randn(1, 40, 1).abs(), randn(2, 40, 5).abs() * 2.0**-30
     for known, moved in ((zeros(40, 5), matrix), (error, matrix + error)):
         known = torch.maximum((moved - matrix).abs(), known)
-        found = _scaled_rows(Rounded(matrix, known), radius)
+        found = Rounded(matrix, known).scale(radius[:, 0])
         triples = zip(
             rows(found.value),
             rows(found.error),
@@ -60,12 +59,12 @@ def test_norms_of_a_batch_of_matrices(norm: Norm) -> None:
     for seed in SEEDS:
         matrix = randn(seed, 2, 40).abs()
         for error in (zeros(2, 40), zeros(2, 40) + 2.0**-20):
-            (bound,) = _batch_norms([Rounded(matrix, error)], norm)
+            (bound,) = rounded_norms([Rounded(matrix, error)], norm)
             reach = [[x + Fraction(error[0, 0].item()) for x in row] for row in rows(matrix)]
             if norm is Norm.L2:
                 assert is_above_norm(reach, Fraction(bound.value) ** 2)
             else:
-                lines = reach if norm is Norm.L1 else list(zip(*reach, strict=True))
+                lines = reach if norm is Norm.LINF else list(zip(*reach, strict=True))
                 assert Fraction(bound.value) >= max(sum(line) for line in lines)
 
 
@@ -83,7 +82,7 @@ def test_the_first_ellipsoid_contains_the_image_of_the_ball() -> None:
         weight = randn(seed, 2, 60)
         weight[1] = weight[0] * (1 + 2.0**-40)
         for error in (zeros(2, 60), weight.abs() * 2.0**-30):
-            found = first_ellipsoid(Layer(weight, error))
+            found = first_ellipsoid(Rounded(weight, error))
             scale = Fraction(4) ** found.exponent
             moved = rows(weight + error)
             gram = [[sum(x * y for x, y in zip(a, b, strict=True)) for b in moved] for a in moved]
@@ -103,7 +102,9 @@ def test_the_statement_of_a_layer_is_known_up_to_its_error(lowest: float) -> Non
             zeros(3) + lowest,
             torch.rand(3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 0.5,
         )
-        value, error = _statement(matrix, t, lo, hi, Layer(weight, zeros(2, 3)), raised)
+        above = _statement(matrix, t, lo, hi, Rounded(weight, zeros(2, 3)))
+        statement = blocks([*above[:-1], [*above[-1], Rounded.exact(raised)]])
+        value, error = statement.value, statement.error
         meant = _exact_statement(
             rows(matrix), [Fraction(x) for x in t.tolist()], lo, hi, rows(weight), lowest != 0
         )
@@ -171,7 +172,8 @@ def test_the_alignment_of_two_vectors() -> None:
 def test_a_matrix_is_definite_only_with_all_within_its_error() -> None:
     one = torch.eye(2, dtype=torch.float64)
     error = torch.tensor([[0.0, 1 + 2.0**-40], [1 + 2.0**-40, 0.0]], dtype=torch.float64)
-    assert not is_semidefinite(one, error) and is_semidefinite(one, error * 0.99)
+    assert not is_semidefinite(Rounded(one, error))
+    assert is_semidefinite(Rounded(one, error * 0.99))
 
 
 def test_rounding_in_a_factorisation_does_not_make_a_matrix_definite() -> None:
@@ -187,7 +189,7 @@ def test_rounding_in_a_factorisation_does_not_make_a_matrix_definite() -> None:
         for below in (2, 4, 8):
             matrix[-1, -1] = float(square) * (1 - below * 2.0**-53)
             if Fraction(matrix[-1, -1].item()) < square:
-                assert not is_semidefinite(matrix, zeros(order + 1, order + 1))
+                assert not is_semidefinite(Rounded.exact(matrix))
 
 
 def test_deviations_from_a_mean() -> None:

@@ -41,9 +41,11 @@ from autolip.operators.norms.entry_sums import (
     total,
 )
 from autolip.operators.norms.nonnegative import _length, nonnegative_norm
-from autolip.operators.norms.rounding import Rounded, rounded_product, rounded_sum, upper_product
+from autolip.operators.norms.rounding import Units, rounded_product, upper_product
 from autolip.operators.operator import Adjoint
 from autolip.operators.sparse import Sparse, _product, _sum, sparse_matrix
+from autolip.rounded import Rounded
+from autolip.rounded import total as total_of
 from autolip.values import Upper
 
 SEEDS = range(12)
@@ -156,7 +158,7 @@ def test_running_errors_of_products_with_unit_vectors() -> None:
     matrix, unit = randn(0, 5, 3), torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
     found = rounded_product(
         Dense(matrix, relative_error=1e-6),
-        Rounded(unit[None], torch.zeros(1, 3).double(), unit=True),
+        Units(unit[None], torch.zeros(1, 3).double()),
     )
     assert isinstance(found, Rounded)
     meant = [[Fraction(v) * (1 + Fraction(1e-6))] for v in matrix[:, 1].tolist()]
@@ -177,17 +179,15 @@ def test_running_errors_of_sums() -> None:
             [sum(map(Fraction, row))]
             for row in zip(*(part.tolist() for part in parts), strict=True)
         ]
-        assert covers(rounded_sum([Rounded(part, zero) for part in parts]), meant)
+        assert covers(total_of([Rounded(part, zero) for part in parts]), meant)
         nudged = [[row[0] + 3 * Fraction(1, 2**20)] for row in meant]
-        assert covers(rounded_sum([Rounded(part, zero + 2.0**-20) for part in parts]), nudged)
+        assert covers(total_of([Rounded(part, zero + 2.0**-20) for part in parts]), nudged)
 
 
 def test_errors_of_sums_are_summed_upwards() -> None:
     for seed in SEEDS:
         errors = [rand(seed + 99 * k, 50) for k in range(3)]
-        found = rounded_sum(
-            [Rounded(torch.zeros(50, dtype=torch.float64), error) for error in errors]
-        )
+        found = total_of([Rounded(torch.zeros(50, dtype=torch.float64), error) for error in errors])
         meant = [
             sum(map(Fraction, row))
             for row in zip(*(error.tolist() for error in errors), strict=True)

@@ -28,7 +28,7 @@ def rand(seed: int, *shape: int) -> Tensor:
 def test_a_norm_whose_factorisation_rounding_completes(monkeypatch: pytest.MonkeyPatch) -> None:
     """I - G is an arrow with the last pivot a - n b^2 < 0, and ||G|| the larger root of x (x - 1 +
     a) = n b^2."""
-    monkeypatch.setattr(dense, "_increasing", lambda guess, excess: iter([torch.ones_like(guess)]))
+    monkeypatch.setattr(dense, "rising", lambda guess, excess: iter([torch.ones_like(guess)]))
     completed = 0
     for order, seed in ((200, 17), (400, 7), (400, 15), (400, 16), (400, 17)):
         b = (rand(seed, 1).item() * 0.2 + 0.9) / order**0.5

@@ -12,8 +12,9 @@ from autolip.intervals import Interval, centre_and_radius, gamma
 from autolip.lower.certify import _gain, length_above
 from autolip.norms import Norm
 from autolip.operators.norms.engine import upper
-from autolip.operators.norms.rounding import scale_float, upper_norm, upper_sum
+from autolip.operators.norms.rounding import upper_sum
 from autolip.regions import Ball
+from autolip.rounded import scale_float, upper_norm
 from autolip.values import Upper, round_down, round_up
 
 RANDOM = random.Random(0)

@@ -11,8 +11,9 @@ from autolip.norms import L2_TO_L2, Norm, Pair
 from autolip.operators.algebra import without_isometries
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.norms.entry_sums import frobenius
-from autolip.operators.norms.rounding import LARGEST_MATRIX, rounded_rows, upper_norm
+from autolip.operators.norms.rounding import LARGEST_MATRIX, rounded_rows
 from autolip.operators.operator import Operator
+from autolip.rounded import upper_norm
 from autolip.values import Upper
 
 

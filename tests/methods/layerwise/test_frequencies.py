@@ -9,7 +9,6 @@ from torch import Tensor
 
 from autolip.errors import Refusal
 from autolip.methods.layerwise.ellipsoids import (
-    Layer,
     by_correlations,
     by_diagonal,
     by_norm,
@@ -20,6 +19,7 @@ from autolip.methods.layerwise.frequencies import _circular, _folded, torus_boun
 from autolip.methods.liplt.frequencies import torus_looped
 from autolip.operators import Convolution, Geometry
 from autolip.operators.norms.semidefinite import are_semidefinite
+from autolip.rounded import Rounded
 from autolip.slopes import Between
 from autolip.values import Upper
 
@@ -86,12 +86,11 @@ def test_one_pixel_is_the_dense_chain() -> None:
     """1 x 1 kernels on one pixel: every frequency is the dense recursion."""
     blocks = chain((5, 1, 1, 0, 1, 1), (6, 1, 1, 0, 1, 1), (3, 1, 1, 0, 1, 1), image=(4, 1, 1))
     layers = [
-        Layer(block.weight.flatten(1), torch.zeros_like(block.weight.flatten(1)))
+        Rounded(block.weight.flatten(1), torch.zeros_like(block.weight.flatten(1)))
         for block in blocks
     ]
     ends = [
-        (torch.zeros(len(x.weight)).double(), torch.ones(len(x.weight)).double())
-        for x in layers[:-1]
+        (torch.zeros(len(x.value)).double(), torch.ones(len(x.value)).double()) for x in layers[:-1]
     ]
     mine, dense = torus_bound(blocks, slopes(blocks), by_norm), chain_bound(layers, ends, by_norm)
     assert isinstance(mine, Upper) and isinstance(dense, Upper)
@@ -141,7 +140,7 @@ def test_folding_is_dropping_positions() -> None:
     second position."""
     block = chain((2, 3, 2, 1, 1, 1), image=(2, 8))[0]
     layer = _circular(block, (8,))
-    matrices = layer.symbol @ layer.symbol.mH
+    matrices = layer.symbol.value @ layer.symbol.value.mH
     folded = _folded(matrices, layer, 0)
     positions = torch.fft.ifft(matrices, dim=0)
     wanted = torch.fft.fft(positions[::2], dim=0)
@@ -164,12 +163,9 @@ def test_semidefinite_within_an_error() -> None:
     )[0]
     spectra = torch.stack([lowest, 2 + 0 * lowest, 3 + 0 * lowest], 1).to(eye.dtype)
     matrices = turn * spectra.unsqueeze(1) @ turn.mH
-    none, some = (
-        torch.zeros(3, 3, dtype=torch.float64),
-        torch.full((3, 3), 1e-3, dtype=torch.float64),
-    )
-    assert are_semidefinite(matrices, none).tolist() == [True, True, False]
-    assert are_semidefinite(matrices, some).tolist() == [True, False, False]
+    none, some = Rounded.shared(matrices), Rounded.shared(matrices, 1e-3)
+    assert are_semidefinite(none).tolist() == [True, True, False]
+    assert are_semidefinite(some).tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize("name", ["plain", "valid", "dilated", "wide padding"])
@@ -179,7 +175,7 @@ def test_the_looped_chain_is_above_every_pattern_and_below_the_product(name: str
     assert isinstance(levels, list) and len(levels) == len(blocks)
     assert attained(blocks) <= levels[-1].value
     matrices = [
-        _circular(block, torus).symbol
+        _circular(block, torus).symbol.value
         for block, torus in zip(blocks, torus_sizes(blocks), strict=True)
     ]  # type: ignore[arg-type]
     product = math.prod(torch.linalg.matrix_norm(matrix, 2).max().item() for matrix in matrices)

@@ -9,42 +9,42 @@ import torch
 
 from autolip.errors import Refusal
 from autolip.methods.layerwise.ellipsoids import (
-    Layer,
     by_diagonal,
     by_norm,
     by_rows,
     chain_bound,
     first_ellipsoid,
 )
+from autolip.rounded import Rounded
 from autolip.values import Upper
 
 
-def layers(*widths: int, scale: float = 1.0, seed: int = 0) -> list[Layer]:
+def layers(*widths: int, scale: float = 1.0, seed: int = 0) -> list[Rounded]:
     generator = torch.Generator().manual_seed(seed)
     pairs = itertools.pairwise(widths)
     weights = [
         torch.randn(m, n, generator=generator, dtype=torch.float64) * scale / n**0.5
         for n, m in pairs
     ]
-    return [Layer(weight, torch.zeros_like(weight)) for weight in weights]
+    return [Rounded(weight, torch.zeros_like(weight)) for weight in weights]
 
 
 def slopes(
-    chain: list[Layer], lo: float = 0.0, hi: float = 1.0
+    chain: list[Rounded], lo: float = 0.0, hi: float = 1.0
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    ones = [torch.ones(len(layer.weight), dtype=torch.float64) for layer in chain[:-1]]
+    ones = [torch.ones(len(layer.value), dtype=torch.float64) for layer in chain[:-1]]
     return [(lo * one, hi * one) for one in ones]
 
 
-def attained(chain: list[Layer], lo: float, hi: float, trials: int = 300) -> float:
+def attained(chain: list[Rounded], lo: float, hi: float, trials: int = 300) -> float:
     """The largest norm over random vertices of the slope boxes."""
     best = 0.0
     for trial in range(trials):
         generator = torch.Generator().manual_seed(trial)
-        matrix = chain[0].weight
+        matrix = chain[0].value
         for layer in chain[1:]:
             pick = torch.rand(len(matrix), generator=generator).round().double()
-            matrix = layer.weight @ ((lo + (hi - lo) * pick).unsqueeze(1) * matrix)
+            matrix = layer.value @ ((lo + (hi - lo) * pick).unsqueeze(1) * matrix)
         best = max(best, torch.linalg.matrix_norm(matrix, 2).item())
     return best
 
@@ -57,7 +57,7 @@ def test_between_what_is_attained_and_the_product(lo: float, hi: float, choice: 
     chain = layers(5, 9, 8, 4)
     bound = chain_bound(chain, slopes(chain, lo, hi), choice)  # type: ignore[arg-type]
     assert isinstance(bound, Upper) and not bound.events
-    product = math.prod(torch.linalg.matrix_norm(layer.weight, 2).item() for layer in chain)
+    product = math.prod(torch.linalg.matrix_norm(layer.value, 2).item() for layer in chain)
     assert attained(chain, lo, hi) <= bound.value
     if choice is by_norm and lo >= 0:
         assert bound.value <= product * max(abs(lo), abs(hi)) ** 2 * (1 + 1e-9)
@@ -91,7 +91,7 @@ def test_two_hundred_layers_without_loss_of_digits(scale: float) -> None:
     """Identity layers with unit slopes: the constant is scale^200, far outside the range of a
     double for most."""
     one = torch.eye(6, dtype=torch.float64)
-    chain = [Layer(scale * one, torch.zeros(6, 6, dtype=torch.float64)) for _ in range(200)]
+    chain = [Rounded(scale * one, torch.zeros(6, 6, dtype=torch.float64)) for _ in range(200)]
     bound = chain_bound(chain, slopes(chain, 0.0, 1.0), by_norm)
     assert isinstance(bound, Upper)
     if scale == 1.0:
@@ -102,7 +102,7 @@ def test_two_hundred_layers_without_loss_of_digits(scale: float) -> None:
 
 def test_errors_of_the_weights_count() -> None:
     weight = torch.ones(2, 2, dtype=torch.float64)
-    exact = first_ellipsoid(Layer(weight, torch.zeros_like(weight))).norm()
-    loose = first_ellipsoid(Layer(weight, torch.full_like(weight, 0.1))).norm()
+    exact = first_ellipsoid(Rounded(weight, torch.zeros_like(weight))).norm()
+    loose = first_ellipsoid(Rounded(weight, torch.full_like(weight, 0.1))).norm()
     assert 2 <= exact.value <= 2 + 1e-12
     assert loose.value >= 2.2

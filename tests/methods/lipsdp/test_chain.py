@@ -31,16 +31,16 @@ def test_the_layers_are_the_networks() -> None:
     x = torch.randn(1, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     y = x.flatten()
     for layer, (lo, hi) in zip(found.layers, found.slopes, strict=False):
-        y = layer.weight @ y
+        y = layer.value @ y
         y = torch.where(y > 0, hi, lo) * y
-    torch.testing.assert_close(found.layers[-1].weight @ y, model(x).flatten())
+    torch.testing.assert_close(found.layers[-1].value @ y, model(x).flatten())
     assert found.work == 6**3 + 5**3
 
 
 def test_convolutions_are_written_out() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(18, 3)).double()
     found = chain(model, 1, 1, 8, 8)
-    assert found is not None and [tuple(x.weight.shape) for x in found.layers] == [
+    assert found is not None and [tuple(x.value.shape) for x in found.layers] == [
         (18, 64),
         (3, 18),
     ]

@@ -15,8 +15,8 @@ from autolip.methods.seqlip.truncation import (
     Split,
     Splitter,
     _by_gram,
+    _left_over,
     _rest_norm,
-    _slips,
     _stacked,
     _stacked_norm,
 )
@@ -75,17 +75,15 @@ def test_residuals_hold_in_rational_arithmetic(name: str, rank: int) -> None:
     layer = dense_layers([LAYERS[name]])
     assert not isinstance(layer, Refusal)
     (matrix,) = layer
-    found = _by_gram(matrix.weight, max(rank, 1))
+    found = _by_gram(matrix.value, max(rank, 1))
     p, q = (found.left[:rank].T * found.values[:rank]).contiguous(), found.right[:rank]
     scrambled = 1e3 * torch.randn(
         p.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64
     )
     for left in (p, scrambled):
-        rest = exact_difference(matrix.weight, left, q)
-        assert (
-            torch.linalg.matrix_norm(rest - (matrix.weight - left @ q)).item()
-            <= _slips(matrix, left, q).value
-        )
+        rest = exact_difference(matrix.value, left, q)
+        computed = _left_over(matrix, left, q)
+        assert torch.linalg.matrix_norm(rest - computed.value).item() <= computed.distance()
         largest = norm(rest) if rank < min(rest.shape) else torch.linalg.matrix_norm(rest).item()
         assert (
             norm(rest) * (1 - 1e-14)

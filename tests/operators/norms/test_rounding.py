@@ -9,14 +9,12 @@ from torch import Tensor
 from autolip.errors import Refusal
 from autolip.operators import Dense, Diagonal, Incidence, Operator, Traced, compose
 from autolip.operators.norms.rounding import (
-    Rounded,
     rounded_product,
     rounded_rows,
-    scale_float,
-    upper_norm,
     upper_product,
 )
 from autolip.operators.operator import largest
+from autolip.rounded import Rounded, scale_float, upper_norm
 
 
 def exact(matrices: list[Tensor], x: Tensor) -> list[Fraction]:

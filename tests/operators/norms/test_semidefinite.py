@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from autolip.operators.norms.semidefinite import is_semidefinite
+from autolip.operators.norms.semidefinite import is_semidefinite, largest_eigenvalue
+from autolip.rounded import Rounded
 
 
 def with_smallest(eigenvalue: float, n: int, scale: float = 1.0) -> torch.Tensor:
@@ -19,19 +20,30 @@ def with_smallest(eigenvalue: float, n: int, scale: float = 1.0) -> torch.Tensor
 @pytest.mark.parametrize("n", [1, 2, 5, 40, 150])
 @pytest.mark.parametrize("scale", [0.0, 8.0, -8.0])
 def test_definite_matrices_are_accepted_and_others_not(n: int, scale: float) -> None:
-    zero = torch.zeros(n, n, dtype=torch.float64)
-    assert is_semidefinite(with_smallest(1e-9, n, scale), zero)
-    assert not is_semidefinite(with_smallest(-1e-13, n, scale), zero)
+    assert is_semidefinite(Rounded.exact(with_smallest(1e-9, n, scale)))
+    assert not is_semidefinite(Rounded.exact(with_smallest(-1e-13, n, scale)))
 
 
 def test_errors_of_the_entries_count() -> None:
     matrix = with_smallest(0.1, 10)
-    assert is_semidefinite(matrix, torch.full_like(matrix, 1e-3))
-    assert not is_semidefinite(matrix, torch.full_like(matrix, 0.2))
+    assert is_semidefinite(Rounded(matrix, torch.full_like(matrix, 1e-3)))
+    assert not is_semidefinite(Rounded(matrix, torch.full_like(matrix, 0.2)))
 
 
 def test_nonsense_is_not_definite() -> None:
-    assert not is_semidefinite(
-        torch.full((2, 2), float("nan")).double(), torch.zeros(2, 2).double()
-    )
-    assert not is_semidefinite(torch.zeros(2, 2).double(), torch.zeros(2, 2).double())
+    nonsense = torch.full((2, 2), float("nan")).double()
+    assert not is_semidefinite(Rounded.exact(nonsense))
+    assert not is_semidefinite(Rounded(torch.eye(2).double(), nonsense))
+    assert not is_semidefinite(Rounded.exact(torch.zeros(2, 2).double()))
+
+
+def test_the_largest_eigenvalue_of_a_batch_within_an_error() -> None:
+    generator = torch.Generator().manual_seed(0)
+    roots = torch.randn(5, 4, 4, generator=generator, dtype=torch.complex128)
+    matrices = roots @ roots.mH
+    top = torch.linalg.eigvalsh(matrices).max().item()
+    assert top <= largest_eigenvalue(Rounded.shared(matrices)) <= top * (1 + 1e-10)
+    within = largest_eigenvalue(Rounded.shared(matrices, 1e-3))
+    assert top + 1e-3 <= within <= (top + 4e-3) * (1 + 0.02)
+    assert largest_eigenvalue(Rounded.shared(-matrices)) <= 2.0**-800
+    assert largest_eigenvalue(Rounded.shared(matrices * float("inf"))) == float("inf")

@@ -30,11 +30,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.intervals import UNIT, gamma
 from autolip.operators.norms.dense import proved_norm
-from autolip.operators.norms.rounding import scale_float
 from autolip.operators.norms.semidefinite import is_semidefinite
 from autolip.operators.operator import largest
+from autolip.rounded import Rounded, blocks, scale_float, smallest_proved
 from autolip.values import Upper
 
 Multipliers = Callable[[int, Tensor], Tensor]
@@ -49,20 +48,9 @@ RANGE = 2.0**200
 """Matrices whose largest entry is in [1 / RANGE, RANGE] are taken: squares stay within floating
 point."""
 
-LOST = 2.0**-1000
-"""More than what underflows in one entry of a statement."""
-
 SHRUNK = 1.5
 """lambda_max(T^1/2 A T^1/2) of multipliers that had to be shrunk: near 2 the next ellipsoid would
 be enormous."""
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One affine block as a matrix, known up to `error` entrywise."""
-
-    weight: Float[Tensor, "m n"]
-    error: Float[Tensor, "m n"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +59,16 @@ class Ellipsoid:
 
     matrix: Float[Tensor, "n n"]
     exponent: int
+
+    @staticmethod
+    def of(image: Rounded, exponent: int = 0) -> "Ellipsoid":
+        """One that exceeds 4^exponent times every symmetric matrix within the error; its largest
+        diagonal entry is about 1, for powers of four are exact."""
+        top = image.value.diagonal().max().item()
+        if top <= 0 or not math.isfinite(top):
+            return Ellipsoid(image.above(), exponent)
+        shift = math.frexp(top)[1] // 2
+        return Ellipsoid(image.shifted(-2 * shift).above(), exponent + shift)
 
     def norm(self) -> Upper:
         """Upper bound on |v|."""
@@ -86,7 +84,7 @@ def is_moderate(values: Tensor) -> bool:
 
 
 def chain_bound(
-    layers: Sequence[Layer], slopes: Sequence[tuple[Tensor, Tensor]], multipliers: Multipliers
+    layers: Sequence[Rounded], slopes: Sequence[tuple[Tensor, Tensor]], multipliers: Multipliers
 ) -> Upper | Refusal:
     """Upper bound on the l2 Lipschitz constant of layers[-1] phi ... phi layers[0], slopes of phi_k
     in [lo, hi]."""
@@ -104,18 +102,9 @@ def chain_bound(
     return ellipsoid.norm()
 
 
-def first_ellipsoid(layer: Layer) -> Ellipsoid:
+def first_ellipsoid(layer: Rounded) -> Ellipsoid:
     """W W^T, raised by its rounding."""
-    weight, error = layer.weight, layer.error
-    gram = weight @ weight.T
-    size = weight.abs() @ weight.abs().T
-    cross = weight.abs() @ error.T
-    slack = size * gamma(weight.shape[1]) + cross + cross.T + error @ error.T
-    underflow = (weight.abs() + error > 0).any(1) * 2.0**-900
-    raised = gram + torch.diag(
-        slack.sum(1) * (1 + gamma(len(gram) + 4)) + size.diagonal() * 2 * UNIT + underflow
-    )
-    return _scaled(raised, 0)
+    return Ellipsoid.of(layer.gram())
 
 
 def next_ellipsoid(
@@ -123,7 +112,7 @@ def next_ellipsoid(
     multipliers: Tensor,
     lo: Tensor,
     hi: Tensor,
-    layer: Layer,
+    layer: Rounded,
     attempts: int = 12,
 ) -> Ellipsoid | None:
     """The proved ellipsoid after slopes in [lo, hi] and a matrix; None if the multipliers cannot be
@@ -136,16 +125,20 @@ def next_ellipsoid(
     )  # affine entries need next to none
     if t is None:
         return None
-    candidate = _candidate(matrix, t, lo, hi, layer.weight)
+    candidate = _candidate(matrix, t, lo, hi, layer.value)
     if candidate is None:
         return None
-    for attempt in range(attempts):
-        raised = candidate + torch.diag(
-            candidate.diagonal() * 2.0 ** (4 * attempt - 38) + 2.0**-900
-        )
-        if is_semidefinite(*_statement(matrix, t, lo, hi, layer, raised)):
-            return _scaled(raised, ellipsoid.exponent)
-    return None
+    above = _statement(matrix, t, lo, hi, layer)
+
+    def raised(share: float) -> Rounded:
+        amounts = candidate.diagonal() * share + 2.0**-900
+        return Rounded.exact(candidate + torch.diag(amounts))
+
+    def is_ellipsoid(share: float) -> bool:
+        return is_semidefinite(blocks([*above[:-1], [*above[-1], raised(share)]]))
+
+    share = smallest_proved(0.0, is_ellipsoid, excess=2.0**-38, growth=2.0**4, attempts=attempts)
+    return None if share is None else Ellipsoid.of(raised(share), ellipsoid.exponent)
 
 
 def feasible(matrix: Tensor, t: Tensor, margin: float = 1e-6) -> Tensor | None:
@@ -173,56 +166,15 @@ def _candidate(matrix: Tensor, t: Tensor, lo: Tensor, hi: Tensor, weight: Tensor
 
 
 def _statement(
-    matrix: Tensor, t: Tensor, lo: Tensor, hi: Tensor, layer: Layer, raised: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The block matrix that must be semidefinite, and how far its entries may be from exact."""
-    weight, spread = layer.weight, hi - lo
-    inner = t.unsqueeze(1) * matrix * t.unsqueeze(0)
-    forward = weight * spread
-    forward_error = (weight.abs() * 3 * UNIT + layer.error * (1 + 4 * UNIT)) * spread.abs() + LOST
+    matrix: Tensor, t: Tensor, lo: Tensor, hi: Tensor, layer: Rounded
+) -> list[list[Rounded]]:
+    """The block rows of what must be semidefinite, the last one up to A'."""
+    a, twice = Rounded.exact(matrix), Rounded.exact(torch.diag(2 * t))
+    forward = layer * (Rounded.exact(hi) - Rounded.exact(lo))
     if not lo.any():
-        s = torch.diag(2 * t) - inner
-        s_error = inner.abs() * 4 * UNIT + torch.diag(s.diagonal().abs() + 2 * t) * UNIT + LOST
-        return _blocks([[s], [forward, raised]]), _blocks(
-            [[s_error], [forward_error, torch.zeros_like(raised)]]
-        )
-    coupling = -t.unsqueeze(1) * matrix
-    skewed = (weight * lo) @ matrix
-    reach = (weight * lo).abs() @ matrix.abs()
-    skewed_error = (
-        reach * (gamma(len(matrix)) + 4 * UNIT)
-        + (layer.error * lo.abs()) @ matrix.abs() * (1 + 1e-10)
-        + LOST
-    )
-    value = _blocks([[matrix], [coupling, torch.diag(2 * t)], [skewed, forward, raised]])
-    zeros = torch.zeros_like
-    error = _blocks(
-        [
-            [zeros(matrix)],
-            [coupling.abs() * UNIT + LOST, zeros(matrix)],
-            [skewed_error, forward_error, zeros(raised)],
-        ]
-    )
-    return value, error
-
-
-def _blocks(lower: list[list[Tensor]]) -> Tensor:
-    """The symmetric matrix with these block rows of its lower triangle."""
-    size = len(lower)
-    rows = [[lower[i][j] if j <= i else lower[j][i].T for j in range(size)] for i in range(size)]
-    full = torch.cat([torch.cat(row, 1) for row in rows], 0)
-    return torch.tril(full) + torch.tril(full, -1).T
-
-
-def _scaled(matrix: Tensor, exponent: int) -> Ellipsoid:
-    """The same ellipsoid with a largest diagonal entry of about 1 (scaling by powers of four is
-    exact)."""
-    symmetric = torch.tril(matrix) + torch.tril(matrix, -1).T
-    top = symmetric.diagonal().max().item()
-    if top <= 0 or not math.isfinite(top):
-        return Ellipsoid(symmetric, exponent)
-    shift = math.frexp(top)[1] // 2
-    return Ellipsoid(symmetric * 2.0 ** (-2 * shift), exponent + shift)
+        return [[twice - a.scale(t, t)], [forward]]
+    skewed = layer.scale(columns=lo) @ a
+    return [[a], [-a.scale(t), twice], [skewed, forward]]
 
 
 def by_norm(number: int, matrix: Tensor) -> Tensor:

@@ -28,12 +28,11 @@ from torch import Tensor
 
 from autolip.budget import charge
 from autolip.errors import Refusal
-from autolip.intervals import UNIT, gamma
-from autolip.methods.layerwise.ellipsoids import LOST, Multipliers, is_moderate
+from autolip.methods.layerwise.ellipsoids import Multipliers, is_moderate
 from autolip.operators.convolution import Convolution
-from autolip.operators.norms.rounding import scale_float
-from autolip.operators.norms.semidefinite import are_semidefinite
-from autolip.operators.norms.symbol.polynomial import WAVE_ERROR, waves
+from autolip.operators.norms.semidefinite import are_semidefinite, largest_eigenvalue
+from autolip.operators.norms.symbol.polynomial import rounded_waves
+from autolip.rounded import Rounded, blocks, dot_error, scale_float, smallest_proved
 from autolip.slopes import Between
 from autolip.values import Upper
 
@@ -50,12 +49,10 @@ CHUNK = 2**22
 
 @dataclass(frozen=True)
 class Circular:
-    """K(w) of one convolution at every frequency of its torus, each entry known up to `error`; and
+    """K(w) of one convolution at every frequency of its torus, (f, m, n) with one error (m, n); and
     its stride."""
 
-    symbol: Complex[Tensor, "f m n"]
-    error: Float[Tensor, "m n"]
-    sizes: Float[Tensor, "m n"]
+    symbol: Rounded
     torus: tuple[int, ...]
     stride: tuple[int, ...]
 
@@ -154,12 +151,13 @@ def _circular(block: Convolution, torus: tuple[int, ...]) -> Circular:
         -1, len(torus)
     )
     points = torch.cartesian_prod(*(torch.arange(size) for size in torus)).reshape(-1, len(torus))
-    wave = waves(2 * points, torus, taps * torch.tensor(block.geometry.dilation))
+    wave = rounded_waves(2 * points, torus, taps * torch.tensor(block.geometry.dilation))
     flat = weight.flatten(2).movedim(2, 0)
-    symbol = torch.einsum("ft,tmn->fmn", wave, flat.to(wave.dtype))
-    sizes = flat.abs().sum(0) * (1 + gamma(len(taps)))
-    error = sizes * (2 * gamma(len(taps) + WAVE_ERROR) + block.relative_error) * (1 + 8 * UNIT)
-    return Circular(symbol, error, sizes, torus, block.geometry.stride)
+    kernel = Rounded.relatively(flat.flatten(1).to(wave.value.dtype), block.relative_error)
+    symbol = wave @ kernel
+    shape = flat.shape[1:]
+    value, error = symbol.value.unflatten(-1, shape).squeeze(1), symbol.error.reshape(shape)
+    return Circular(Rounded(value, error), torus, block.geometry.stride)
 
 
 def _ungrouped(block: Convolution) -> Tensor:
@@ -189,7 +187,7 @@ def torus_bound(
     if isinstance(chain, Refusal):
         return chain
     layers, gains = chain
-    current = _folded(_first(layers[0]), layers[0], 0)
+    current = _folded(layers[0].symbol.gram().above(), layers[0], 0)
     for number, (layer, gain) in enumerate(zip(layers[1:], gains, strict=True)):
         following = _next(current, choice(number, current.matrices), gain, layer)
         if following is None:
@@ -198,27 +196,11 @@ def torus_bound(
     return _norm(current)
 
 
-def _first(layer: Circular) -> Tensor:
-    """K K^*, raised by its rounding: |K| is at most `sizes` at every frequency."""
-    gram = layer.symbol @ layer.symbol.mH
-    sizes = layer.sizes + layer.error
-    slack = (
-        sizes @ sizes.T * gamma(8 * (sizes.shape[1] + 2))
-        + layer.error @ sizes.T
-        + sizes @ layer.error.T
-    )
-    return _raised(gram, slack.sum(1) * (1 + gamma(len(slack) + 8)) + 2.0**-900)
-
-
-def _raised(matrices: Tensor, amounts: Tensor) -> Tensor:
-    """Hermitian, with more on the diagonal; the addition's own rounding included."""
+def _hermitian(matrices: Tensor, amounts: Tensor) -> Tensor:
+    """With more on the diagonal."""
     lower = torch.tril(matrices, -1)
-    diagonal = matrices.diagonal(dim1=-2, dim2=-1).real
-    return (
-        lower
-        + lower.mH
-        + torch.diag_embed((diagonal + amounts) * (1 + 4 * UNIT)).to(matrices.dtype)
-    )
+    diagonal = matrices.diagonal(dim1=-2, dim2=-1).real + amounts
+    return lower + lower.mH + torch.diag_embed(diagonal).to(matrices.dtype)
 
 
 def _next(
@@ -229,7 +211,7 @@ def _next(
     t = _feasible(current.matrices, multipliers)
     if t is None:
         return None
-    n, m = current.matrices.shape[-1], layer.symbol.shape[1]
+    n, m = current.matrices.shape[-1], layer.symbol.value.shape[1]
     parts = []
     step = max(1, CHUNK // (n + m) ** 2)
     for start in range(0, len(current.matrices), step):
@@ -237,7 +219,6 @@ def _next(
             current.matrices[start : start + step],
             t,
             gain,
-            layer,
             layer.symbol[start : start + step],
         )
         if part is None:
@@ -259,43 +240,29 @@ def _feasible(matrices: Tensor, t: Tensor, margin: float = 1e-6) -> Tensor | Non
 
 
 def _proved(
-    a: Tensor, t: Tensor, gain: Tensor, layer: Circular, symbol: Tensor, attempts: int = 12
+    a: Tensor, t: Tensor, gain: Tensor, symbol: Rounded, attempts: int = 12
 ) -> Tensor | None:
     """A' with [[2 T - T A T, D K^*], [K D, A']] >= 0 proved at every one of these frequencies."""
-    inner = t.unsqueeze(1) * a * t
-    s = torch.diag(2 * t) - inner
-    forward = symbol * gain
-    factor, failed = torch.linalg.cholesky_ex(s)
+    s = Rounded.exact(torch.diag(2 * t)) - Rounded.shared(a).scale(t, t)
+    forward = symbol * Rounded.exact(gain)
+    factor, failed = torch.linalg.cholesky_ex(s.value)
     if failed.any():
         return None
-    solved = torch.linalg.solve_triangular(factor, forward.mH, upper=False)
+    solved = torch.linalg.solve_triangular(factor, forward.value.mH, upper=False)
     candidate = solved.mH @ solved
-    charge(
-        len(a)
-        * 4
-        * (len(t) ** 3 / 3 + len(t) ** 2 * symbol.shape[1] + len(t) * symbol.shape[1] ** 2)
-    )
-    s_error = (
-        inner.abs().amax(0) * 8 * UNIT
-        + torch.diag(s.abs().amax(0).diagonal() + 2 * t) * 2 * UNIT
-        + LOST
-    )
-    forward_error = (layer.sizes * 4 * UNIT + layer.error * (1 + 4 * UNIT)) * gain + LOST
-    for attempt in range(attempts):
-        diagonal = candidate.diagonal(dim1=-2, dim2=-1).real
-        raised = _raised(candidate, diagonal * 2.0 ** (4 * attempt - 38) + 2.0**-900)
-        statement = torch.cat([torch.cat([s, forward.mH], 2), torch.cat([forward, raised], 2)], 1)
-        error = torch.cat(
-            [
-                torch.cat([s_error, forward_error.T], 1),
-                torch.cat(
-                    [forward_error, torch.zeros(len(raised[0]), len(raised[0]), dtype=t.dtype)], 1
-                ),
-            ]
-        )
-        if bool(are_semidefinite(statement, error).all()):
-            return raised
-    return None
+    n, m = len(t), candidate.shape[-1]
+    charge(len(a) * 4 * (n**3 / 3 + n**2 * m + n * m**2))
+    diagonal = candidate.diagonal(dim1=-2, dim2=-1).real
+
+    def raised(share: float) -> Tensor:
+        return _hermitian(candidate, diagonal * share + 2.0**-900)
+
+    def are_ellipsoids(share: float) -> bool:
+        statement = blocks([[s], [forward, Rounded.shared(raised(share))]])
+        return bool(are_semidefinite(statement).all())
+
+    share = smallest_proved(0.0, are_ellipsoids, excess=2.0**-38, growth=2.0**4, attempts=attempts)
+    return None if share is None else raised(share)
 
 
 def _folded(matrices: Tensor, layer: Circular, exponent: int) -> _Ellipsoids:
@@ -305,10 +272,9 @@ def _folded(matrices: Tensor, layer: Circular, exponent: int) -> _Ellipsoids:
         pairs = [(step, size // step) for size, step in zip(layer.torus, layer.stride, strict=True)]
         grid = matrices.reshape(*(length for pair in pairs for length in pair), n, n)
         folded = list(range(0, 2 * dims, 2))
-        rounding = grid.abs().mean(folded).sum(-1).reshape(-1, n) * (
-            4 * gamma(math.prod(layer.stride) + n + 4)
-        )
-        matrices = _raised(grid.mean(folded).reshape(-1, n, n), rounding)
+        mean = grid.mean(folded).reshape(-1, n, n)
+        sizes = Rounded.exact(grid).moduli.mean(folded).reshape(-1, n, n)
+        matrices = Rounded(mean, dot_error(math.prod(layer.stride), sizes)).above()
     top = matrices.diagonal(dim1=-2, dim2=-1).real.max().item()
     if top <= 0 or not math.isfinite(top):
         return _Ellipsoids(matrices, exponent)
@@ -318,13 +284,7 @@ def _folded(matrices: Tensor, layer: Circular, exponent: int) -> _Ellipsoids:
 
 def _norm(ellipsoids: _Ellipsoids) -> Upper | Refusal:
     """sqrt(max_w lambda_max(A(w))), proved."""
-    matrices = ellipsoids.matrices
-    guess = max(torch.linalg.eigvalsh(matrices).max().item(), 0.0)
-    eye = torch.eye(matrices.shape[-1], dtype=matrices.dtype)
-    for attempt in range(12):
-        square = guess * (1 + 2.0 ** (4 * attempt - 44)) + 2.0**-900
-        statement = square * eye - matrices
-        error = torch.diag(statement.abs().amax(0).diagonal() + square) * UNIT
-        if bool(are_semidefinite(statement, error).all()):
-            return Upper(scale_float(Upper(square).sqrt().value, ellipsoids.exponent))
-    return Refusal("the norm of the last ellipsoid could not be proved")
+    square = Upper(largest_eigenvalue(Rounded.shared(ellipsoids.matrices)))
+    if math.isinf(square.value):
+        return Refusal("the norm of the last ellipsoid could not be proved")
+    return Upper(scale_float(square.sqrt().value, ellipsoids.exponent))

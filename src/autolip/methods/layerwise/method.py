@@ -12,7 +12,6 @@ from autolip.errors import Refusal
 from autolip.graph.chains import Stretch, runs, stretches
 from autolip.methods.autolip import Shortcut, infinite, walk
 from autolip.methods.layerwise.ellipsoids import (
-    Layer,
     Multipliers,
     by_correlations,
     by_diagonal,
@@ -30,6 +29,7 @@ from autolip.operators.dense import Dense
 from autolip.operators.norms import NormOptions
 from autolip.operators.norms.rounding import rounded_rows
 from autolip.operators.operator import Operator
+from autolip.rounded import Rounded
 from autolip.slopes import Between
 from autolip.values import Upper
 
@@ -164,7 +164,7 @@ def _least(
     )
 
 
-def dense_layers(blocks: Sequence[Operator], width: int = LARGEST_WIDTH) -> list[Layer] | Refusal:
+def dense_layers(blocks: Sequence[Operator], width: int = LARGEST_WIDTH) -> list[Rounded] | Refusal:
     """Every affine block as a matrix with its rounding; refused where a hidden layer is too
     wide."""
     refused = too_wide(blocks, width)
@@ -175,7 +175,7 @@ def dense_layers(blocks: Sequence[Operator], width: int = LARGEST_WIDTH) -> list
         layer = _materialised(block)
         if isinstance(layer, Refusal):
             return layer
-        if not is_moderate(layer.weight):
+        if not is_moderate(layer.value):
             return Refusal(
                 f"the entries of {block} are so large or so small that their squares "
                 "leave floating point"
@@ -194,7 +194,7 @@ def too_wide(blocks: Sequence[Operator], width: int = LARGEST_WIDTH) -> Refusal 
     return None
 
 
-def _materialised(block: Operator) -> Layer | Refusal:
+def _materialised(block: Operator) -> Rounded | Refusal:
     values, errors = [], []
     wide = block.out_size < block.in_size
     for rows in rounded_rows(block.T if wide else block):
@@ -203,7 +203,7 @@ def _materialised(block: Operator) -> Layer | Refusal:
         values.append(rows.value)
         errors.append(rows.error)
     value, error = torch.cat(values), torch.cat(errors)
-    return Layer(value, error) if wide else Layer(value.T.contiguous(), error.T.contiguous())
+    return Rounded(*(part if wide else part.T.contiguous() for part in (value, error)))
 
 
 def flat_slopes(slope: Between) -> tuple[torch.Tensor, torch.Tensor]:

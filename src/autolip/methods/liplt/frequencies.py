@@ -11,25 +11,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex
 from torch import Tensor
 
 from autolip.budget import charge
 from autolip.errors import Refusal
-from autolip.intervals import UNIT, gamma
-from autolip.methods.layerwise.frequencies import Circular, circular_layers
+from autolip.methods.layerwise.frequencies import circular_layers
 from autolip.operators.convolution import Convolution
-from autolip.operators.norms.engine import upper
-from autolip.operators.norms.rounding import upper_norm
-from autolip.operators.norms.semidefinite import are_semidefinite
+from autolip.operators.norms.semidefinite import largest_eigenvalue
+from autolip.rounded import Rounded, dot_error
 from autolip.slopes import Between
-from autolip.values import INFINITE, Upper
+from autolip.values import Upper
 
 
 @dataclass(frozen=True)
 class _Symbols:
     """Matrices of all frequencies, within `error` of the exact ones in spectral norm, which `norm`
-    bounds."""
+    bounds.
+
+    Entrywise errors would grow with the product of || |K| ||, not of ||K||, along a chain.
+    """
 
     value: Complex[Tensor, "f m n"]
     error: Upper
@@ -40,48 +41,37 @@ class _Symbols:
         return _Symbols(value, error, _largest_norm(value) + error)
 
     @staticmethod
-    def from_layer(layer: Circular, scale: Float[Tensor, " n"] | None = None) -> "_Symbols":
-        """K(w) diag(scale), scale >= 0."""
-        if scale is None:
-            return _Symbols.of(layer.symbol, upper(upper_norm(layer.error)))
-        error = (layer.error + (layer.sizes + layer.error) * 2 * UNIT) * scale
-        return _Symbols.of(layer.symbol * scale, upper(upper_norm(error), ulps=4))
+    def within(symbol: Rounded) -> "_Symbols":
+        """Of matrices known entry by entry."""
+        return _Symbols.of(symbol.value, Upper.at_most(symbol.distance()))
 
     def after(self, inner: "_Symbols") -> "_Symbols":
         """The product: |fl(K V) - K V| <= gamma |K|_F |V|_F, and the factors' own errors."""
         charge(4 * self.value.numel() * inner.value.shape[2])
-        rounding = upper(gamma(8 * (inner.value.shape[1] + 2)))
-        error = rounding * _frobenius(self.value) * _frobenius(inner.value)
+        error = _product_error(self.value, inner.value)
         error = error + self.error * (inner.norm + inner.error) + self.norm * inner.error
         return _Symbols.of(self.value @ inner.value, error)
 
 
+def _product_error(left: Complex[Tensor, "f m k"], right: Complex[Tensor, "f k n"]) -> Upper:
+    """At least what rounding loses of their product, in Frobenius norm."""
+    sizes = _frobenius(left) * _frobenius(right)
+    return Upper.at_most(dot_error(right.shape[1], sizes.value, is_complex=True))
+
+
 def _frobenius(value: Complex[Tensor, "f m n"]) -> Upper:
     """max_w ||value(w)||_F."""
-    squares = torch.view_as_real(value.resolve_conj()).flatten(1).square().sum(1)
-    return upper(squares.max().item() * (1 + gamma(2 * value[0].numel() + 4))).sqrt()
+    parts = torch.view_as_real(value.resolve_conj()).flatten(1)
+    return Upper.at_most(Rounded.exact(parts).lengths(1).max().item())
 
 
 def _largest_norm(value: Complex[Tensor, "f m n"]) -> Upper:
     """max_w ||value(w)||_2 of the stored matrices, proved on the smaller side."""
     value = value.mH if value.shape[1] > value.shape[2] else value
-    order = value.shape[1]
     gram = value @ value.mH
-    charge(4 * value.numel() * order)
-    size = _frobenius(value)
-    slack = (upper(gamma(8 * (value.shape[2] + 2))) * size * size).value
-    guess = max(torch.linalg.eigvalsh(gram).max().item(), 0.0)
-    for attempt in range(16):
-        square = guess * (1 + 2.0 ** (3 * attempt - 44)) + 2.0**-900
-        statement = square * torch.eye(order, dtype=gram.dtype) - gram
-        rounding = torch.diag(statement.abs().amax(0).diagonal() + square) * 2 * UNIT
-        if bool(
-            are_semidefinite(
-                statement, rounding + slack * torch.eye(order, dtype=rounding.dtype)
-            ).all()
-        ):
-            return Upper(square).sqrt()
-    return INFINITE
+    charge(4 * value.numel() * value.shape[1])
+    error = _product_error(value, value.mH).value * torch.eye(value.shape[1], dtype=torch.float64)
+    return Upper(largest_eigenvalue(Rounded(gram, error))).sqrt()
 
 
 def torus_looped(blocks: Sequence[Convolution], slopes: Sequence[Between]) -> list[Upper] | Refusal:
@@ -93,11 +83,11 @@ def torus_looped(blocks: Sequence[Convolution], slopes: Sequence[Between]) -> li
     if isinstance(chain, Refusal):
         return chain
     layers, gains = chain
-    reaching = [_Symbols.from_layer(layers[0])]
+    reaching = [_Symbols.within(layers[0].symbol)]
     levels: list[Upper] = []
     for number, layer in enumerate(layers):
         if number:
-            through = _Symbols.from_layer(layer, gains[number - 1] / 2)
+            through = _Symbols.within(layer.symbol.scale(columns=gains[number - 1] / 2))
             reaching = [*(through.after(inner) for inner in reaching), through]
         total = reaching[0].norm
         for symbols, level in zip(reaching[1:], levels, strict=True):

@@ -18,23 +18,16 @@ from torch import Tensor
 from autolip.budget import Meter
 from autolip.errors import Refusal
 from autolip.graph.views import SlopeGraph, Vertex
-from autolip.intervals import UNIT, gamma
 from autolip.methods.method import Problem
 from autolip.norms import Norm
 from autolip.operators.block import Block, Link, between
 from autolip.operators.diagonal import Diagonal
-from autolip.operators.norms.dense import proved_norms
-from autolip.operators.norms.engine import upper
+from autolip.operators.norms.dense import rounded_norms
 from autolip.operators.norms.entry_sums import columns
 from autolip.operators.norms.lanczos import lanczos
-from autolip.operators.norms.rounding import (
-    SMALLEST,
-    Rounded,
-    rounded_product,
-    rounded_sum,
-    upper_norm,
-)
+from autolip.operators.norms.rounding import Units, rounded_product
 from autolip.operators.operator import DTYPE, Operator, flat
+from autolip.rounded import Rounded, total
 from autolip.slopes import Between, Exact, Gain, Slope
 from autolip.values import INFINITE, ONE, ZERO, Upper
 
@@ -322,10 +315,7 @@ def _forward(centres: Centres) -> Iterator[tuple[Vertex, Images | Refusal]]:
                     return
                 for source, image in moved.items():
                     terms.setdefault(source, []).append(image)
-        images[vertex.name] = {
-            source: parts[0] if len(parts) == 1 else rounded_sum(parts)
-            for source, parts in terms.items()
-        }
+        images[vertex.name] = {source: total(parts) for source, parts in terms.items()}
         yield vertex, images[vertex.name]
         if vertex.name == centres.graph.input or not vertex.is_affine:
             images[vertex.name] = images[vertex.name] | {vertex.name: _units(vertex.shape)}
@@ -336,21 +326,20 @@ def _forward(centres: Centres) -> Iterator[tuple[Vertex, Images | Refusal]]:
 
 def _units(shape: torch.Size) -> Rounded:
     units = torch.eye(shape.numel(), dtype=DTYPE).reshape(-1, *shape)
-    return Rounded(units, torch.zeros_like(units), unit=True)
+    return Units(units, torch.zeros_like(units))
 
 
 def _moved(operator: Operator, images: Images) -> Images | Refusal:
     """The images after an operator: those of unit vectors by themselves (they are exact), the
     others in one batch."""
     moved: Images = {}
-    for exact in (True, False):
-        chosen = {source: image for source, image in images.items() if image.unit == exact}
+    for kind in (Units, Rounded):
+        chosen = {source: image for source, image in images.items() if type(image) is kind}
         if not chosen:
             continue
-        batch = Rounded(
+        batch = kind(
             torch.cat([image.value for image in chosen.values()]),
             torch.cat([image.error for image in chosen.values()]),
-            exact,
         )
         product = rounded_product(operator, batch)
         if isinstance(product, Refusal):
@@ -358,7 +347,7 @@ def _moved(operator: Operator, images: Images) -> Images | Refusal:
         sizes = [len(image.value) for image in chosen.values()]
         values, errors = product.value.split(sizes), product.error.split(sizes)
         for source, value, error in zip(chosen, values, errors, strict=True):
-            moved[source] = Rounded(value, error, product.unit)
+            moved[source] = type(product)(value, error)
     return moved
 
 
@@ -373,30 +362,12 @@ def _norms_of(
         remainder = centres.remainders.get(source)
         if remainder is not None and remainder.uniform is None and remainder.radius is not None:
             groups[rows.value.shape].append(
-                ((source, sink, True), _scaled_rows(rows, remainder.radius.reshape(-1, 1)))
+                ((source, sink, True), rows.scale(remainder.radius.reshape(-1)))
             )
     found: dict[tuple[str, str, bool], dict[Norm, Upper]] = {}
     for members in groups.values():
-        matrices = [matrix for _, matrix in members]
-        values = {norm: _batch_norms(matrices, norm) for norm in norms}
+        transposed = [matrix for _, matrix in members]
+        values = {norm: rounded_norms(transposed, norm.dual) for norm in norms}
         for number, (key, _) in enumerate(members):
             found[key] = {norm: values[norm][number] for norm in norms}
     return found
-
-
-def _scaled_rows(matrix: Rounded, radius: Tensor) -> Rounded:
-    value = matrix.value * radius
-    error = (matrix.error * radius + value.abs() * UNIT) * (1 + 4 * UNIT)
-    kept = (matrix.value.abs() + matrix.error > 0) & (radius > 0)
-    return Rounded(value, error + kept.to(DTYPE) * (4 * SMALLEST))
-
-
-def _batch_norms(matrices: list[Rounded], norm: Norm) -> list[Upper]:
-    """Norms of matrices of one size, stored transposed: a row for every entry of the input."""
-    if norm is Norm.L2:
-        computed = proved_norms(torch.stack([matrix.value for matrix in matrices]))
-        errors = [upper_norm(matrix.error) for matrix in matrices]
-        return [upper(value) + upper(error) for value, error in zip(computed, errors, strict=True)]
-    axis = 1 if norm is Norm.L1 else 0
-    sums = [(matrix.value.abs() + matrix.error).sum(axis).max().item() for matrix in matrices]
-    return [upper(value * (1 + 2 * gamma(matrices[0].value.shape[axis])), ulps=2) for value in sums]

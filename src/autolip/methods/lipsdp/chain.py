@@ -8,9 +8,9 @@ from torch import Tensor
 from autolip.errors import Refusal
 from autolip.graph.chains import Stretch, stretches
 from autolip.graph.views import SlopeGraph
-from autolip.methods.layerwise.ellipsoids import Layer
 from autolip.methods.layerwise.method import dense_layers, flat_slopes
 from autolip.methods.lipsdp.constraint import nonlinear
+from autolip.rounded import Rounded
 
 WIDEST_CHAIN = 1024
 """Greatest width of a hidden layer whose ellipsoid is kept as a matrix: a choice, 8 MB each."""
@@ -21,14 +21,14 @@ class Chain:
     """Matrices W_1, ..., W_K as `layers`, the slopes [a, b] between them, and the names of the
     nonlinear vertices."""
 
-    layers: Sequence[Layer]
+    layers: Sequence[Rounded]
     slopes: Sequence[tuple[Tensor, Tensor]]
     names: Sequence[str]
 
     @property
     def work(self) -> float:
         """About the multiply-adds of one recursion."""
-        return sum(float(len(layer.weight)) ** 3 for layer in self.layers[:-1])
+        return sum(float(len(layer.value)) ** 3 for layer in self.layers[:-1])
 
 
 def chain_of(fused: SlopeGraph) -> Chain | None:

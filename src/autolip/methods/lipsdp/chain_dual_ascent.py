@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from autolip.budget import A_MULTIPLY_ADD, WALL, Clock, charge
-from autolip.methods.layerwise.ellipsoids import Layer
 from autolip.methods.lipsdp.chain import Chain
 from autolip.methods.lipsdp.statement import Statement
+from autolip.rounded import Rounded
 
 LIMIT = 1.96
 """Greatest lambda_max(T^1/2 A T^1/2) that is kept (2 is where the recursion ends)."""
@@ -82,7 +82,7 @@ def _start(statement: Statement, chain: Chain) -> list[Tensor]:
     """theta of the statement's multipliers."""
     theta: list[Tensor] = []
     matrix, logarithm = _normalised(
-        chain.layers[0].weight @ chain.layers[0].weight.T, torch.zeros((), dtype=torch.float64)
+        chain.layers[0].value @ chain.layers[0].value.T, torch.zeros((), dtype=torch.float64)
     )
     for name, span, layer in zip(chain.names, chain.slopes, chain.layers[1:], strict=True):
         lam = statement.multipliers[name].reshape(-1)
@@ -102,7 +102,7 @@ def _start(statement: Statement, chain: Chain) -> list[Tensor]:
 def _recursion(theta: Sequence[Tensor], chain: Chain) -> tuple[Tensor, list[Tensor]]:
     """The logarithm of the bound, and log T of every layer."""
     zero = torch.zeros((), dtype=torch.float64)
-    matrix, logarithm = _normalised(chain.layers[0].weight @ chain.layers[0].weight.T, zero)
+    matrix, logarithm = _normalised(chain.layers[0].value @ chain.layers[0].value.T, zero)
     used = []
     for log_t, span, layer in zip(theta, chain.slopes, chain.layers[1:], strict=True):
         t = _shrunk(matrix, log_t)
@@ -124,12 +124,12 @@ def _shrunk(matrix: Tensor, log_t: Tensor) -> Tensor:
     return t * torch.clamp(LIMIT / top, max=1.0)
 
 
-def _next(matrix: Tensor, t: Tensor, span: tuple[Tensor, Tensor], layer: Layer) -> Tensor:
+def _next(matrix: Tensor, t: Tensor, span: tuple[Tensor, Tensor], layer: Rounded) -> Tensor:
     """A' of the recursion, in floating point."""
     lo, hi = span
     s = torch.diag(2 * t) - t.unsqueeze(1) * matrix * t.unsqueeze(0)
-    skewed = layer.weight * lo
-    gain = layer.weight * (hi - lo) + (skewed @ matrix) * t
+    skewed = layer.value * lo
+    gain = layer.value * (hi - lo) + (skewed @ matrix) * t
     factor, failed = torch.linalg.cholesky_ex(s)
     solved = torch.linalg.solve_triangular(
         factor if not failed.any() else factor * math.nan, gain.T, upper=False

@@ -163,7 +163,7 @@ def _rows(graph: SlopeGraph, name: str, known: Mapping[str, Rows]) -> Rows | Ref
         layers = dense_layers((link.operator,))
         if isinstance(layers, Refusal):
             return layers
-        part = sparse.csr_array(layers[0].weight.numpy()) @ known[link.source]
+        part = sparse.csr_array(layers[0].value.numpy()) @ known[link.source]
         total = part if total is None else total + part
     return Refusal(f"{name} depends on nothing") if total is None else total
 

@@ -74,7 +74,7 @@ def seqlip_proof(problem: Problem, value: float, nodes: int) -> Proof | None:
     )
     if isinstance(layers, Refusal) or len(affine) != len(layers) or len(names) != len(layers) - 1:
         return None
-    weights = [layer.weight for layer in layers]
+    weights = [layer.value for layer in layers]
     cuts = [Cut.of(weight) for weight in weights[1:-1]]
     lefts, rights = (
         [weights[0], *(cut.left for cut in cuts)],

@@ -32,8 +32,8 @@ from autolip.norms import Norm
 from autolip.operators.dense import Dense
 from autolip.operators.estimates.power import top_singular
 from autolip.operators.norms import NormOptions, operator_norm
-from autolip.operators.norms.rounding import upper_norm
 from autolip.operators.operator import largest
+from autolip.rounded import upper_norm
 from autolip.values import INFINITE, Upper, round_up
 
 

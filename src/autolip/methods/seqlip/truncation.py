@@ -27,8 +27,7 @@ from torch import Tensor
 
 from autolip.budget import DECOMPOSING
 from autolip.errors import Refusal
-from autolip.intervals import TINY, UNIT, gamma
-from autolip.methods.layerwise.ellipsoids import Layer
+from autolip.intervals import TINY
 from autolip.methods.layerwise.method import dense_layers
 from autolip.methods.seqlip.theorem3 import norm_bound
 from autolip.norms import Norm
@@ -39,8 +38,8 @@ from autolip.operators.estimates.power import DENSE_SHARE, Singular, top_singula
 from autolip.operators.estimates.randomised import randomised_singular
 from autolip.operators.incidence import Incidence
 from autolip.operators.norms import NormOptions, operator_norm
-from autolip.operators.norms.rounding import upper_norm
 from autolip.operators.operator import Operator, flat
+from autolip.rounded import Rounded, upper_norm
 from autolip.values import ONE, ZERO, Upper, round_up
 
 WHOLE = 2**24
@@ -120,7 +119,7 @@ class Splitter:
         feasible = _fits(layer) and work / DECOMPOSING <= seconds
         rank = self._rank(layer, whole=feasible) or size
         matrix = self._matrix(layer)
-        found = self._top(layer if matrix is None else Dense(matrix.weight), min(rank + 1, size))
+        found = self._top(layer if matrix is None else Dense(matrix.value), min(rank + 1, size))
         theta = _next(found, rank) if self.residual else 0.0
         root = (found.values[:rank] - theta).clamp_min(0).sqrt()
         p, q = _left(found, rank) * root, root[:, None] * _right(found, rank)
@@ -157,7 +156,7 @@ class Splitter:
             layer, number, ACCURACY if size > SMALL else 0.0, self.options.search_seed
         )
 
-    def _matrix(self, layer: Operator) -> Layer | None:
+    def _matrix(self, layer: Operator) -> Rounded | None:
         """The layer's entries with their rounding, where residuals are proved by them."""
         if not (self.residual and _fits(layer)):
             return None
@@ -177,7 +176,7 @@ class Splitter:
         matrices = dense_layers([layer])
         if isinstance(matrices, Refusal):
             return matrices
-        weight, error = matrices[0].weight, upper_norm(matrices[0].error)
+        weight, error = matrices[0].value, matrices[0].distance()
         if not error or not self.residual:
             return Split(Factor(weight, ZERO), None)
         gain = math.sqrt(error) * math.sqrt(max(upper_norm(weight), error))
@@ -186,7 +185,7 @@ class Splitter:
 
     def _truncated_end(self, layer: Operator, rank: int) -> Split | Refusal:
         matrix = self._matrix(layer)
-        found = self._top(layer if matrix is None else Dense(matrix.weight), rank + 1)
+        found = self._top(layer if matrix is None else Dense(matrix.value), rank + 1)
         s, theta = found.values[:rank], _next(found, rank)
         share = (1 - (theta / s.clamp_min(1e-300)) ** 2).clamp_min(0).sqrt()
         if not self.residual:
@@ -230,31 +229,28 @@ def _by_gram(weight: Float[Tensor, "m n"], number: int) -> Singular:
     )
 
 
-def _rest_norm(layer: Layer, p: Float[Tensor, "m k"], q: Float[Tensor, "k n"]) -> Upper:
+def _left_over(layer: Rounded, p: Float[Tensor, "m k"], q: Float[Tensor, "k n"]) -> Rounded:
+    """W - P Q, entry by entry."""
+    return layer - Rounded.exact(p) @ Rounded.exact(q)
+
+
+def _rest_norm(layer: Rounded, p: Float[Tensor, "m k"], q: Float[Tensor, "k n"]) -> Upper:
     """||W - P Q||, proved: of the computed matrix, and of what rounding may have done to its
     entries.
 
     Where every direction is kept the entries are mere rounding, and their Frobenius norm is enough.
     """
-    rest = layer.weight - p @ q
-    complete = p.shape[1] == min(rest.shape)
-    return (Upper(upper_norm(rest)) if complete else norm_bound(rest)) + _slips(layer, p, q)
-
-
-def _slips(layer: Layer, p: Float[Tensor, "m k"], q: Float[Tensor, "k n"]) -> Upper:
-    """At least the norm of the error of a computed W - P Q: gamma (|W| + |P| |Q|) and the error of
-    W, by entries."""
-    sizes = Upper(upper_norm(layer.weight)) + Upper(upper_norm(p)) * Upper(upper_norm(q))
-    return Upper(2 * gamma(p.shape[1] + 4)) * sizes + Upper(upper_norm(layer.error)) + Upper(TINY)
+    rest = _left_over(layer, p, q)
+    complete = p.shape[1] == min(rest.value.shape)
+    return Upper(rest.length()) if complete else norm_bound(rest.value) + Upper(rest.distance())
 
 
 def _stacked_norm(
-    layer: Layer, p: Float[Tensor, "m k"], q: Float[Tensor, "k n"], scale: float
+    layer: Rounded, p: Float[Tensor, "m k"], q: Float[Tensor, "k n"], scale: float
 ) -> Upper:
     """||[Q; scale (W - P Q)]||, proved."""
-    rest = scale * (layer.weight - p @ q)
-    slips = Upper(scale) * _slips(layer, p, q) + Upper(2 * UNIT) * Upper(upper_norm(rest))
-    return norm_bound(torch.cat([q, rest])) + slips + Upper(TINY)
+    below = _left_over(layer, p, q) * Rounded.exact(torch.tensor(scale, dtype=torch.float64))
+    return norm_bound(torch.cat([q, below.value])) + Upper(below.distance())
 
 
 def _next(found: Singular, rank: int) -> float:

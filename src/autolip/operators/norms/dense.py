@@ -14,7 +14,7 @@ their pivots.  Entries are scaled to about 1 first, so that an underflow is less
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -23,6 +23,7 @@ from torch import Tensor
 from autolip.budget import charge
 from autolip.errors import Refusal
 from autolip.intervals import UNIT, gamma
+from autolip.norms import Norm
 from autolip.operators.convolution import Convolution
 from autolip.operators.dense import Dense
 from autolip.operators.fold import COMPOSITES
@@ -33,12 +34,10 @@ from autolip.operators.norms.rounding import (
     CHUNK,
     LARGEST_MATRIX,
     rounded_rows,
-    scale_float,
-    scaled,
-    upper_norm,
 )
 from autolip.operators.operator import Adjoint, Operator, largest
 from autolip.operators.traced import Traced
+from autolip.rounded import Rounded, rising, scale_float, shifted, upper_norm
 from autolip.values import Upper
 
 LARGEST_SIDE = 8192
@@ -105,7 +104,7 @@ def proved_norm(weight: Float[Tensor, "*batch m n"]) -> float:
     exponent = math.frexp(top)[1]
     if abs(exponent) < 200:
         return _proved(_batched(weight))
-    return scale_float(_proved(_batched(scaled(weight, -exponent))), exponent)
+    return scale_float(_proved(_batched(shifted(weight, -exponent))), exponent)
 
 
 def _batched(weight: Tensor) -> Float[Tensor, "b m n"]:
@@ -122,10 +121,21 @@ def proved_norms(weights: Float[Tensor, "b m n"]) -> list[float]:
     tops = weights.abs().amax((1, 2)) if weights[0].numel() else weights.new_zeros(len(weights))
     exponents = torch.frexp(tops)[1]
     batch = _batched(
-        torch.stack([scaled(w, -int(e)) for w, e in zip(weights, exponents, strict=True)])
+        torch.stack([shifted(w, -int(e)) for w, e in zip(weights, exponents, strict=True)])
     )
     values = zip(_squares(batch).sqrt().tolist(), tops.tolist(), exponents.tolist(), strict=True)
     return [0.0 if top == 0 else scale_float(value * (1 + 4 * UNIT), e) for value, top, e in values]
+
+
+def rounded_norms(matrices: Sequence[Rounded], norm: Norm = Norm.L2) -> list[Upper]:
+    """At least ||W_i||, for matrices of one size: in l2 that of the computed one, and its error."""
+    if norm is not Norm.L2:
+        return [matrix.norm(norm) for matrix in matrices]
+    computed = proved_norms(torch.stack([matrix.value for matrix in matrices]))
+    return [
+        upper(value) + upper(matrix.distance())
+        for value, matrix in zip(computed, matrices, strict=True)
+    ]
 
 
 def _proved(weight: Float[Tensor, "b m n"]) -> float:
@@ -161,7 +171,7 @@ def absolute_norm(weight: Float[Tensor, "*batch m n"]) -> float:
     """At least max || |W_i| ||_2, by products of numbers near 1."""
     top = largest(weight)
     exponent = math.frexp(top)[1] if math.isfinite(top) else 0
-    squares = _absolute_squares(_batched(scaled(weight, -exponent)))
+    squares = _absolute_squares(_batched(shifted(weight, -exponent)))
     return scale_float(math.sqrt(squares.max().item()) * (1 + 4 * UNIT), exponent)
 
 
@@ -188,7 +198,7 @@ def _factorised(gram: Float[Tensor, "b n n"], slack: Float[Tensor, " b"]) -> Flo
     excess = slack + share * order * guess
     proved = torch.full_like(guess, math.inf)
     left = torch.arange(len(gram))
-    for squares in _increasing(guess, excess):
+    for squares in rising(guess, excess):
         square = squares[left]
         pivots = square[:, None] - diagonal[left]
         shifted = negative if len(left) == len(negative) else negative[left]
@@ -201,14 +211,6 @@ def _factorised(gram: Float[Tensor, "b n n"], slack: Float[Tensor, " b"]) -> Flo
         if not len(left):
             break
     return proved
-
-
-def _increasing(
-    guess: Float[Tensor, " b"], excess: Float[Tensor, " b"]
-) -> Iterator[Float[Tensor, " b"]]:
-    """Values above the guess, the distance growing geometrically."""
-    for step in range(64):
-        yield guess + excess * 4.0**step
 
 
 def _guess(gram: Float[Tensor, "b n n"]) -> Float[Tensor, " b"]:

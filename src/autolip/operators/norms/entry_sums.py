@@ -31,13 +31,11 @@ from autolip.operators.norms.engine import NormOptions, engine, upper
 from autolip.operators.norms.rounding import (
     LARGEST_MATRIX,
     rounded_rows,
-    scale_float,
-    scaled,
-    upper_norm,
     upper_product,
 )
 from autolip.operators.operator import DTYPE, Adjoint, Operator, largest
 from autolip.operators.traced import Traced
+from autolip.rounded import scale_float, shifted, upper_norm
 from autolip.values import Upper
 
 LEAVES = (Adjoint, Convolution, Dense, Diagonal, Incidence, Traced, Zero)
@@ -64,7 +62,7 @@ def column_squares(operator: Operator) -> tuple[Float[Tensor, " n"], int] | None
         return None
     exponent = math.frexp(top)[1] if math.isfinite(top) else 0
     squares = operator.entrywise(
-        lambda a: scaled(a, -exponent).square() + (a != 0).to(a.dtype) * 2.0**-1000
+        lambda a: shifted(a, -exponent).square() + (a != 0).to(a.dtype) * 2.0**-1000
     )
     if squares is None:
         return None

@@ -38,8 +38,8 @@ from autolip.operators.fold import fold
 from autolip.operators.norms.engine import NormOptions, engine, upper
 from autolip.operators.norms.entry_sums import schur
 from autolip.operators.norms.krylov import Krylov
-from autolip.operators.norms.rounding import scale_float
 from autolip.operators.operator import Adjoint, Operator, largest
+from autolip.rounded import scale_float
 from autolip.values import INFINITE, ONE, ZERO, Estimate, Event, Upper
 
 SAFETY = 4.0

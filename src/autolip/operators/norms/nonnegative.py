@@ -21,8 +21,9 @@ from autolip.intervals import gamma
 from autolip.norms import Norm
 from autolip.operators.norms.dense import proved_norm
 from autolip.operators.norms.engine import upper
-from autolip.operators.norms.rounding import CHUNK, scale_float, upper_norm, upper_product
+from autolip.operators.norms.rounding import CHUNK, upper_product
 from autolip.operators.operator import DTYPE, Operator, flat, largest
+from autolip.rounded import scale_float, upper_norm
 from autolip.values import ZERO, Upper
 
 FEW = 512

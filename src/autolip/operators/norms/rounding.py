@@ -18,10 +18,8 @@ from autolip.intervals import UNIT, gamma
 from autolip.operators.convolution import Convolution
 from autolip.operators.fold import fold
 from autolip.operators.incidence import Incidence
-from autolip.operators.operator import DTYPE, Adjoint, Operator, flat, largest
-
-SMALLEST = 2.0**-1074
-"""The smallest positive double."""
+from autolip.operators.operator import DTYPE, Adjoint, Operator, flat
+from autolip.rounded import SMALLEST, Rounded, total
 
 LARGEST_MATRIX = 2**27
 """Greatest number of entries of one matrix held in memory (1 GiB)."""
@@ -69,15 +67,8 @@ def _wiring(leaf: Operator) -> Incidence | None:
 
 
 @dataclass(frozen=True)
-class Rounded:
-    """A computed tensor and an entrywise bound on its distance from the exact one.
-
-    `unit`: every member of the batch is exactly a unit vector or 0.
-    """
-
-    value: Tensor
-    error: Tensor
-    unit: bool = False
+class Units(Rounded):
+    """Every member of the batch is exactly a unit vector or 0."""
 
 
 def rounded_product(operator: Operator, x: Rounded) -> Rounded | Refusal:
@@ -88,26 +79,17 @@ def rounded_product(operator: Operator, x: Rounded) -> Rounded | Refusal:
     """
     if operator.majorant() is None:
         return Refusal(f"neither the entries of {operator} nor bounds on them are known")
-    return fold(operator, x, _rounded_leaf, rounded_sum)
-
-
-def rounded_sum(parts: Sequence[Rounded]) -> Rounded:
-    """The sum of several computed tensors."""
-    values = torch.stack([part.value for part in parts])
-    errors = torch.stack([part.error for part in parts])
-    rounding = gamma(len(parts))
-    return Rounded(
-        values.sum(0), (errors.sum(0) + values.abs().sum(0) * rounding) * (1 + 2 * rounding)
-    )
+    return fold(operator, x, _rounded_leaf, total)
 
 
 def _rounded_leaf(operator: Operator, x: Rounded) -> Rounded:
-    value = _unit_product(operator, x.value) if x.unit else operator.mv(x.value)
-    if x.unit and operator.entrywise(torch.abs) is not None:
+    units = isinstance(x, Units)
+    value = _unit_product(operator, x.value) if units else operator.mv(x.value)
+    if units and operator.entrywise(torch.abs) is not None:
         error = value.abs() * (operator.relative_error * (1 + 4 * UNIT))
         if operator.relative_error:
             error = error + (value != 0).to(DTYPE) * SMALLEST
-        return Rounded(value, error, _moves(operator))
+        return Units(value, error) if _moves(operator) else Rounded(value, error)
     majorant = operator.majorant()
     assert majorant is not None
     error = upper_product(majorant, x.error)
@@ -145,42 +127,13 @@ def rounded_rows(operator: Operator) -> Iterator[Rounded | Refusal]:
         units = torch.zeros(stop - start, size, dtype=DTYPE)
         units[torch.arange(stop - start), torch.arange(start, stop)] = 1.0
         units = units.reshape(-1, *operator.in_shape)
-        product = rounded_product(operator, Rounded(units, torch.zeros_like(units), unit=True))
+        product = rounded_product(operator, Units(units, torch.zeros_like(units)))
         if isinstance(product, Refusal):
             yield product
             return
         yield Rounded(flat(product.value), flat(product.error))
 
 
-def scaled(x: Tensor, exponent: int) -> Tensor:
-    """x 2^exponent, in two steps, neither of which overflows for finite results."""
-    half = exponent // 2
-    return x * 2.0**half * 2.0 ** (exponent - half)
-
-
-def upper_norm(x: Tensor) -> float:
-    """At least ||x||_2 of all entries, without under- or overflow on the way.
-
-    The root halves what n squares and their sum lose: with the root, n / 2 + 1 units, and this
-    product one more, fewer than gamma's n + 2.
-    """
-    top = largest(x)
-    if top == 0 or not math.isfinite(top):
-        return top
-    exponent = math.frexp(top)[1]
-    norm = torch.linalg.vector_norm(scaled(x, -exponent)).item() * (1 + gamma(x.numel()))
-    return scale_float(norm, exponent)
-
-
 def power_of_two(exponent: int) -> float:
     """2^exponent, for searches: 0 or inf where it leaves the range of doubles."""
     return math.ldexp(1.0, exponent) if exponent < 1024 else math.inf
-
-
-def scale_float(value: float, exponent: int) -> float:
-    """At least value 2^exponent."""
-    try:
-        result = math.ldexp(value, exponent)
-    except OverflowError:
-        return math.inf
-    return math.nextafter(result, math.inf) if value > 0 and result < 2.0**-1000 else result

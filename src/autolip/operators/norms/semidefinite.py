@@ -6,26 +6,29 @@ Numerical Mathematics 46 (2006), Theorem 2.3.  Subtracting a little more than th
 first proves the matrix itself definite.
 """
 
+import math
+
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Bool, Float
 from scipy.linalg.lapack import dpotrf
 from torch import Tensor
 
 from autolip.budget import charge
 from autolip.intervals import UNIT, gamma
+from autolip.rounded import Rounded, smallest_proved
 
 LOST = 2.0**-500
 """More than what underflows in one entry scaled to about 1: the scale of a row is below 2^538."""
 
 
-def is_semidefinite(matrix: Float[Tensor, "n n"], error: Float[Tensor, "n n"]) -> bool:
-    """Whether every symmetric matrix within `error` of this one, entrywise, is proved positive
-    semidefinite.
+def is_semidefinite(statement: Rounded) -> bool:
+    """Whether every symmetric matrix within the (symmetric) error is proved positive semidefinite.
 
     Rows and columns are scaled by powers of two (exactly) to a diagonal of about 1 first.  Cost n^3
     / 3.
     """
+    matrix, error = statement.value, statement.error
     diagonal = matrix.diagonal()
     if not (diagonal > 0).all() or not matrix.isfinite().all():
         return False
@@ -76,16 +79,30 @@ def lower_factor(matrix: Float[Tensor, "n n"]) -> Float[Tensor, "n n"] | None:
     return matrix if failed == 0 and bool(matrix.diagonal().isfinite().all()) else None
 
 
-def are_semidefinite(
-    matrices: Complex[Tensor, "f n n"], error: Float[Tensor, "n n"]
-) -> Bool[Tensor, " f"]:
-    """Which stored matrices have only positive semidefinite Hermitian ones within `error` of them,
-    entrywise.
+def largest_eigenvalue(matrices: Rounded) -> float:
+    """At least the largest eigenvalue of every Hermitian matrix within the error of a batch, or 0;
+    inf where none could be proved."""
+    if not bool(matrices.value.isfinite().all()):
+        return math.inf
+    guess = max(torch.linalg.eigvalsh(matrices.value).max().item(), 0.0)
+    eye = torch.eye(matrices.value.shape[-1], dtype=torch.float64)
+
+    def is_above(top: float) -> bool:
+        return bool(are_semidefinite(Rounded.exact(top * eye) - matrices).all())
+
+    excess = guess * 2.0**-44 + 2.0**-900
+    proved = smallest_proved(guess, is_above, excess=excess, growth=8.0, attempts=16)
+    return math.inf if proved is None else proved
+
+
+def are_semidefinite(statements: Rounded) -> Bool[Tensor, " f"]:
+    """Which members of a batch have only positive semidefinite Hermitian matrices within the error.
 
     Rows and columns are scaled by powers of two to a diagonal of about 1.  In complex arithmetic
     the factorisation loses at most 2 n gamma(8 (n + 2)) times the largest diagonal entry (Higham
     2002, Theorem 10.3 and Lemma 3.5). Cost 4 n^3 / 3 for each.
     """
+    matrices, error = statements.value, statements.error
     order = matrices.shape[-1]
     diagonal = matrices.diagonal(dim1=-2, dim2=-1).real
     sane = (diagonal > 0).all(-1) & torch.isfinite(matrices.abs()).all(-1).all(-1)

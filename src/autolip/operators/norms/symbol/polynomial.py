@@ -23,7 +23,8 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
-from autolip.intervals import gamma
+from autolip.intervals import UNIT, gamma
+from autolip.rounded import Rounded
 
 WAVE_ERROR = 160
 """Units in the last place lost in one wave e^{i l w} over at most three axes (see `waves`)."""
@@ -74,6 +75,13 @@ def waves(
         angles = turns.to(torch.float64) * (math.pi / count)
         total *= torch.complex(angles.cos(), angles.sin())
     return total
+
+
+def rounded_waves(
+    points: Int[Tensor, "k axes"], counts: Sequence[int], lags: Int[Tensor, "lags axes"]
+) -> Rounded:
+    """The same as a batch of rows, (k, 1, lags), with their error: moduli are 1."""
+    return Rounded.shared(waves(points, counts, lags).unsqueeze(1), WAVE_ERROR * UNIT)
 
 
 @dataclass(frozen=True)
