@@ -13,6 +13,7 @@ from autolip_check.check import Verdict, check
 from autolip_check.container import NotACertificate, Rejected
 
 HOLDS, REJECTED, UNREADABLE = 0, 1, 2
+"""Defined above: exit codes."""
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from torch.utils import _pytree as pytree
 from autolip.errors import InputError
 
 LARGEST = 2**29
-"""Numbers in one tensor at most: 4 GiB in float64."""
+"""Chosen: numbers in one tensor at most (4 GiB in float64)."""
 
 _RANDOM_WHEN_TRAINING = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm, nn.RReLU)
 _QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")

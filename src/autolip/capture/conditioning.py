@@ -11,6 +11,8 @@ from autolip.graph.graph import Graph
 aten = torch.ops.aten
 
 DRAWS = 4
+"""Chosen: random signs of the errors that are tried."""
+
 SATURATING = frozenset(
     {
         aten.sigmoid.default,

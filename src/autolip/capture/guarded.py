@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from autolip.errors import AutolipError, InputError
 
 LONGEST = 300
-"""Characters of a message that are repeated."""
+"""Chosen: characters of a message that are repeated."""
 
 
 @contextlib.contextmanager

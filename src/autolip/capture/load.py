@@ -102,7 +102,8 @@ def _module(model: nn.Module) -> nn.Module:
 
 
 def _captured(model: nn.Module, inputs: Inputs, asked: Request, name: str) -> Network:
-    arguments, index = inputs.arguments(asked), inputs.index(asked.varying)
+    arguments = inputs.arguments(asked)
+    index = inputs.index(asked.varying)
     return Network(
         capture_model(model, arguments, index, asked.outputs), name, inputs.fixed(arguments, asked)
     )
@@ -144,7 +145,8 @@ def _onnx(path: Path, asked: Request) -> Network:
     unnamed = any(name is None for name, _ in asked.shapes)
     onnx = load_onnx(path, named(asked.shapes, _onnx_names(path) if unnamed else []))
     inputs = Inputs(list(onnx.inputs), {}, shapes=onnx.inputs, dtypes=onnx.dtypes)
-    arguments, index = inputs.arguments(asked), inputs.index(asked.varying)
+    arguments = inputs.arguments(asked)
+    index = inputs.index(asked.varying)
     capture = capture_model(onnx.module, arguments, index, asked.outputs, onnx.outputs)
     capture = replace(capture, input_name=inputs.names[index])
     _check_against_others(capture, onnx, arguments, index)

@@ -95,7 +95,8 @@ class Original:
     def references(self) -> tuple[Function, torch.dtype, Function | None]:
         """A reference that runs, its precision, and the model in its own precision where that is
         another."""
-        native, dtype = self._function(self.model, None), self.arguments[self.varying].dtype
+        native = self._function(self.model, None)
+        dtype = self.arguments[self.varying].dtype
         for make in (lambda: in_double(self.model), lambda: self.model):
             try:
                 exact = self._function(make(), DTYPE)

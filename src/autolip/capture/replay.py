@@ -19,13 +19,16 @@ from autolip.regions import Everywhere
 Function = Callable[[Tensor], Tensor]
 
 CLEAR = 4.0
-"""Disagreements below so many units in the last place of the largest output need no explanation."""
+"""Chosen: disagreements below so many units in the last place of the largest output need no
+explanation."""
+
 EXACT = 1e-8
-"""The same where everything is float64: constants such as the eps of a type are rounded
+"""Chosen: the same where everything is float64; constants such as the eps of a type are rounded
 elsewhere."""
+
 SLACK = 8.0
-"""How many times the movement that rounding was seen to cause is believed: sums round once a
-term."""
+"""Chosen: how many times the movement that rounding was seen to cause is allowed; sums round once a
+term, a few draws see less than the most."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,8 @@ def _clear(dtype: torch.dtype) -> float:
 def _check_repeatable(reference: Function, x: Tensor) -> None:
     """InputError where two runs on one input differ: nothing is wrong with the graph then."""
     with torch.no_grad():
-        first, second = reference(x), reference(x)
+        first = reference(x)
+        second = reference(x)
     if first.shape != second.shape or not torch.equal(first.nan_to_num(), second.nan_to_num()):
         raise InputError(
             "the model gives different outputs for the same input, so it has no "

@@ -27,10 +27,15 @@ WRAPPERS = (
     "weights",
 )
 """Keys under which training scripts keep the state dictionary in a checkpoint."""
+
 INFLATED = 2**26
-"""Bytes that an archive may inflate to beyond its own size: PyTorch stores weights as they are."""
+"""Chosen: bytes that an archive may inflate to beyond its own size; PyTorch stores weights as they
+are."""
+
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
+
 NAMES_SHOWN = 3
+"""Chosen: names in a message."""
 
 
 def load_weights(module: nn.Module, path: Path) -> torch.dtype:

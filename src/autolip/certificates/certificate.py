@@ -28,7 +28,10 @@ from autolip.graph.graph import Graph
 from autolip.norms import Norm
 
 FORMAT = "autolip certificate"
+
 VERSION = 1
+"""Defined here: the version of the file format."""
+
 REGIONS = ("everywhere", "box", "ball")
 
 
@@ -168,7 +171,8 @@ def _form(fact: QuadraticFact, tensors: Tensors) -> Document:
 def _tree(tree: Fork | Leaf, tensors: Tensors) -> Document:
     if isinstance(tree, Leaf):
         return {"multipliers": _multipliers(tree.multipliers, tensors)}
-    low, high = _tree(tree.low, tensors), _tree(tree.high, tensors)
+    low = _tree(tree.low, tensors)
+    high = _tree(tree.high, tensors)
     return {"at": tree.at, "entry": tree.entry, "low": low, "high": high}
 
 

@@ -31,7 +31,8 @@ def differences(claimed: Written, again: Written) -> list[str]:
     A claimed interval of slopes may contain that of the capture, a claimed gain may be larger, and
     numbers that are known up to a relative error may be claimed with a larger one that covers them.
     """
-    ours, theirs = claimed.vertices(), again.vertices()
+    ours = claimed.vertices()
+    theirs = again.vertices()
     found = [
         f"{end}: {claimed.graph[end]!a}, the model's is {again.graph[end]!a}"
         for end in _ends(claimed, again)
@@ -86,7 +87,8 @@ def _of_map(ours: Document, theirs: Document, mine: Arrays, yours: Arrays) -> It
     elif "weight" in ours:
         if ours["weight"] == theirs["weight"] and ours["error"] >= theirs["error"]:
             return
-        a, b = _values(ours["weight"], mine), _values(theirs["weight"], yours)
+        a = _values(ours["weight"], mine)
+        b = _values(theirs["weight"], yours)
         if a is None or b is None or a.shape != b.shape:
             yield (
                 f"the numbers are {_short(ours['weight'])}, the model's are "

@@ -21,7 +21,8 @@ def concluded(proof: Proof, p: Norm, q: Norm) -> Upper:
     """What the facts of a proof show of the whole network, with the roundings of this sum:
     infinite, or a bound."""
     tracked = tuple(dict.fromkeys((p, q)))
-    gains, reach = dict[str, Gains](), dict[str, frozenset[str]]()
+    gains = dict[str, Gains]()
+    reach = dict[str, frozenset[str]]()
     for vertex in proof.graph:
         facts = [fact for fact in proof.facts if fact.sink == vertex.name and fact.source in gains]
         size = max(vertex.shape.numel(), 1)

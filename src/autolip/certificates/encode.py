@@ -26,13 +26,16 @@ from autolip.slopes import Between, Exact, Gain
 
 Document = dict[str, Any]
 
-LEAST, LARGEST = 2.0**-250, 2.0**250
-"""Sizes between which every number of a certificate lies, or it is 0: no product in the check
+LEAST = 2.0**-250
+"""Defined by the checker: no number of a certificate is smaller, unless it is 0, so that no product
 underflows."""
 
+LARGEST = 2.0**250
+"""Defined by the checker: no number of a certificate is larger."""
+
 LARGEST_WIRING = 2**30
-"""Greatest number of entries of a wiring that is materialised because its inputs and its outputs
-overlap."""
+"""Chosen: the number of entries of a wiring that is materialised because its inputs and its outputs
+overlap, at most."""
 
 
 def admitted(numbers: Tensor) -> Tensor:
@@ -116,7 +119,8 @@ class Encoder:
             case Exact():
                 return self._exact(edge.source, slope.operator)
             case Between():
-                lo, hi = self.tensors.floats(slope.lo), self.tensors.floats(slope.hi)
+                lo = self.tensors.floats(slope.lo)
+                hi = self.tensors.floats(slope.hi)
                 return [{"source": edge.source, "kind": "between", "lo": lo, "hi": hi}]
             case Gain():
                 return [self._gain(edge.source, slope)]
@@ -246,7 +250,8 @@ def _strides(places: Tensor) -> list[int] | None:
     if not places.numel():
         return None
     first = places[(0,) * places.dim()]
-    grid, strides = first.expand(places.shape), []
+    grid = first.expand(places.shape)
+    strides = []
     for axis, size in enumerate(places.shape):
         step = int(places.select(axis, 1)[(0,) * (places.dim() - 1)] - first) if size > 1 else 0
         strides.append(step)

@@ -24,19 +24,19 @@ from autolip.operators.operator import DTYPE, Operator
 from autolip.values import Upper
 
 FACTORISED = 4096
-"""Largest smaller side of an affine map whose norm is certified by factorisation whatever engine
-gave it."""
+"""Chosen: the largest smaller side of an affine map whose norm is certified by factorisation,
+whatever engine gave it (seconds in the checker)."""
 
 NOTHING = 2.0**-200
-"""What stands for a norm of 0, which no sum in floating point shows: far below the rounding of any
-other."""
+"""Chosen: what stands for a norm of 0, which no sum in floating point shows; far below the rounding
+of any other."""
 
 ABOVE = {(Norm.LINF, Norm.L1), (Norm.L2, Norm.L1), (Norm.LINF, Norm.L2)}
 """Pairs in which sums of absolute entries are not the norm of a matrix, but may be above it."""
 
 CANCELLING = 2.0**12
-"""How much larger than a map's norm that of its absolute paths is where its paths cancel but for
-rounding."""
+"""Chosen: how much larger than a map's norm that of its absolute paths is where its paths cancel
+but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ class NormFact:
             return NormFact(
                 source, sink, p, q, bound.value * (1 + _above_wrapped(operator, bound, l2)), by
             )
-        value, around = bound.value * (1 + _margin(operator, by)), _around(operator, p, q)
+        value = bound.value * (1 + _margin(operator, by))
+        around = _around(operator, p, q)
         if by == "cholesky":
             value = math.hypot(value, 2.0**-24 * math.sqrt(operator.terms + 16) * around)
         if around > CANCELLING * bound.value:
@@ -205,7 +206,8 @@ def _through_l2(operator: Operator, p: Norm, q: Norm, bound: Upper, l2: Upper | 
 def _above_wrapped(operator: Operator, bound: Upper, l2: Upper | Refusal) -> float:
     """How far the supremum of the symbol lies above a bound that made use of a small image, and the
     usual margin."""
-    margin, core = _margin(operator, "symbol"), without_isometries(operator)
+    margin = _margin(operator, "symbol")
+    core = without_isometries(operator)
     if not isinstance(core, Convolution) or not_wrapped(core) is not None:
         return margin
     known = bound if isinstance(l2, Refusal) else l2

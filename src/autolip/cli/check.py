@@ -9,7 +9,11 @@ import click
 from autolip.cli.network import AskedNetwork
 from autolip.cli.options import InFile, network_options
 
-HOLDS, REJECTED = 0, 1
+HOLDS = 0
+"""Defined by `autolip check --help`: the exit code of a certificate that holds."""
+
+REJECTED = 1
+"""Defined there: that of one that does not."""
 
 
 @click.command()

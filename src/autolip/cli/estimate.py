@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from autolip.result import Result
 
 NO_BRACKET, ENDED_EARLY = 2, 3
+"""Defined by `autolip estimate --help`: exit codes."""
 
 
 @dataclass(frozen=True)

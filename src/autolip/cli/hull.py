@@ -10,10 +10,15 @@ from autolip.errors import InputError
 from autolip.values import round_down, round_up
 
 NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE]([-+]?[0-9]{1,6}))?")
-DIGITS, EXPONENT = 1000, 2000
-"""What a number may have at most: every double has fewer digits and a smaller exponent."""
 
-LOWER, UPPER = (">=", ">", "="), ("<=", "<", "=")
+DIGITS = 1000
+"""Chosen: digits that a number may have; every double has fewer."""
+
+EXPONENT = 2000
+"""Chosen: the decimal exponent that a number may have; every double has a smaller one."""
+
+LOWER = (">=", ">", "=")
+UPPER = ("<=", "<", "=")
 FLIPPED = {"<=": ">=", ">=": "<=", "<": ">", ">": "<", "=": "="}
 
 

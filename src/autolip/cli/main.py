@@ -26,6 +26,8 @@ from autolip.errors import (
 )
 
 BAD_INPUT, DEFECT, NOT_WRITTEN, INTERRUPTED, CLOSED = 2, 70, 74, 130, 141
+"""Defined by argparse, sysexits.h and shells (128 and the signal): exit codes."""
+
 DEBUG = "--debug"
 
 

@@ -91,7 +91,8 @@ def sheet(block: "BlockNorms") -> "Sheet":
     winner = best(block.engines)
     rows = [_row(found, block.work, found is winner) for found in block.engines]
     for power in block.powers:
-        value, passes = digits_near(power.value.value), f"{power.work / block.work:.0f}"
+        value = digits_near(power.value.value)
+        passes = f"{power.work / block.work:.0f}"
         name = f"power method, {power.iterations} iterations"
         rows.append((name, "estimate, from below", value, f"{power.seconds:.2f}", passes))
     into, out = (

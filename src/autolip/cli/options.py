@@ -15,11 +15,12 @@ import click
 from autolip.files import check_readable, check_writable
 
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
 LONGEST = 1e9
-"""Seconds: no budget is longer than thirty years."""
+"""Chosen: seconds of a budget, thirty years."""
 
 LARGEST_INPUT = 2**26
-"""Numbers of one input: half a gigabyte of doubles, more than any image."""
+"""Chosen: numbers of one input, half a gigabyte of doubles, more than any image."""
 
 EXAMPLE = "example"
 """In place of a file for --center: the input that ships with the network."""
@@ -38,7 +39,8 @@ class ShapeType(click.ParamType):
         name, separator, sizes = value.rpartition("=")
         if not re.fullmatch(r"[0-9]{1,18}([,x][0-9]{1,18})*", sizes) or (separator and not name):
             self.fail(f"{value!r} is not a shape: write 1,3,32,32 or name=1,3,32,32", param, ctx)
-        shape, numbers = tuple(int(size) for size in re.split("[,x]", sizes)), 1
+        shape = tuple(int(size) for size in re.split("[,x]", sizes))
+        numbers = 1
         for size in shape:
             numbers *= size
         if numbers == 0:

@@ -26,7 +26,9 @@ from autolip.regions import Ball, Box, Everywhere, Region
 def compared(document: Document, tensors: Arrays, asked: AskedNetwork) -> list[str]:
     """What the graph of a certificate has otherwise than the model, captured again; empty where it
     is the model's."""
-    provenance, graph, claim = document["provenance"], document["graph"], document["claim"]
+    provenance = document["provenance"]
+    graph = document["graph"]
+    claim = document["claim"]
     shape = graph["vertices"][0]["shape"]
     network = _as_certified(asked, provenance, shape).load()
     if list(network.capture.graph.input_shape) != shape:
@@ -41,7 +43,8 @@ def compared(document: Document, tensors: Arrays, asked: AskedNetwork) -> list[s
     readout = output.readout(problem.slopes.output_shape)
     if readout is not None:
         problem = problem.reading(readout)
-    claimed, found = Written(graph, tensors), list[list[str]]()
+    claimed = Written(graph, tensors)
+    found = list[list[str]]()
     for view in _views(problem, claimed):
         again = Tensors()
         encoded = encode_graph(view, graph["region"], problem.graph, again)
@@ -83,7 +86,8 @@ def region_of(entry: Document, shape: list[int]) -> Region:
 def _views(problem: Problem, claimed: Written) -> Iterator[SlopeGraph]:
     """The graphs that methods certify: operation by operation, lowered, with the layers of a chain
     cut."""
-    vertices, names = claimed.vertices(), problem.slopes.by_name
+    vertices = claimed.vertices()
+    names = problem.slopes.by_name
     cuts = {
         name: cut for name in names if (cut := _cut(name, vertices, claimed.tensors)) is not None
     }

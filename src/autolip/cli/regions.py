@@ -16,7 +16,7 @@ from autolip.norms import Norm
 from autolip.regions import Ball, Box, Region
 
 LARGEST_TEXT = 2**26
-"""Bytes of a VNN-LIB file: a box of an image of 224 x 224 takes 12 MiB."""
+"""Chosen: bytes of a VNN-LIB file; a box of an image of 224 x 224 takes 12 MiB."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ SECOND = re.compile(r"\(\s*(vnnlib-version|declare-network)\b")
 """How files of version 2.0 begin."""
 
 DEEPEST = 100
-"""Published properties nest less than ten brackets."""
+"""Chosen: brackets within each other; published properties nest less than ten."""
 
 
 @dataclass(frozen=True)

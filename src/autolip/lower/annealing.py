@@ -18,7 +18,8 @@ from autolip.lower.problem import LowerProblem
 from autolip.values import Lower
 
 POWER_STEPS = 2
-"""Power steps for each proposed point, from the direction of the point it is compared with."""
+"""Tuned: power steps for each proposed point, from the direction of the point it is compared
+with."""
 
 
 @lower_method
@@ -56,11 +57,9 @@ class Annealing(LowerMethod):
         generator = problem.generator()
         points = problem.region.sample(chains, problem.example, generator)
         here = _about(problem, points, random_directions(problem, chains, generator))
-        best, records, temperature = (
-            here,
-            0,
-            self.temperature * float(here.slope.clamp(min=0.0).mean()),
-        )
+        best = here
+        records = 0
+        temperature = self.temperature * float(here.slope.clamp(min=0.0).mean())
         for _ in range(steps):
             if problem.expired:
                 break
@@ -72,11 +71,9 @@ class Annealing(LowerMethod):
             taken = _accepted(here.slope, there.slope, temperature, generator)
             points = torch.where(column(taken, points), proposed, points)
             records += int(there.slope.max() > best.slope.max())
-            here, best, temperature = (
-                here.replaced(taken, there),
-                best.better(there),
-                temperature * self.cooling,
-            )
+            here = here.replaced(taken, there)
+            best = best.better(there)
+            temperature = temperature * self.cooling
         return best
 
 

@@ -28,24 +28,29 @@ from autolip.norms import Norm
 from autolip.regions import Everywhere
 from autolip.values import Lower
 
-LONGEST, SHORTEST = (-1.5, 0.5), -4.0
-"""log10 of the first half distances (one per chain, in this range) and of the last, relative to the
-scale about it."""
+LONGEST = (-1.5, 0.5)
+"""Tuned by hand: log10 of the first half distances, one per chain in this range,
+relative to the scale about it."""
+
+SHORTEST = -4.0
+"""Tuned by hand: the same of the last ones."""
 
 LIVELIEST = (-0.5, 0.3)
-"""log10 of how far the midpoint moves per step, relative to the half distance; one per chain, in
-this range."""
+"""Tuned by hand: log10 of how far the midpoint moves per step, relative to the half
+distance; one per chain, in this range."""
 
 SCOUTING = 0.04
-"""Part of the passes for random points, the steepest of which are climbed from in a last, shorter
-round."""
+"""Tuned by hand: part of the passes for random points, the steepest of which are
+climbed from in a last, shorter round."""
 
-INERTIA, MEMORY = 0.7, 0.95
-"""Decay rates of the means of the gradient and of its square (Kingma and Ba, ICLR 2015)."""
+INERTIA = 0.7
+"""Tuned: decay rate of the mean of the gradient (Kingma and Ba, ICLR 2015)."""
 
+MEMORY = 0.95
+"""Tuned: decay rate of the mean of its square."""
 
 LAST = 0.1
-"""Part of the passes that the round from the scouts may take."""
+"""Tuned by hand: part of the passes that the round from the scouts may take."""
 
 
 @lower_method
@@ -83,7 +88,8 @@ class Ascent(LowerMethod):
         passes = min(self.passes, self.seconds / problem.seconds_per_pass)
         starts = max(1, min(self.starts, int(math.sqrt(passes / 32))))
         steps = max(3, min(self.steps, int(passes / (2 * starts))))
-        generator, leaders = problem.generator(), Pairs.at(problem.example[None][:0])
+        generator = problem.generator()
+        leaders = Pairs.at(problem.example[None][:0])
         best: list[float] = []
         for _ in range(max(1, round(0.8 * passes / (2 * starts * steps)))):
             found = _Climb.starting(problem, starts, steps, generator, leaders).run()
@@ -124,10 +130,8 @@ class _Climb:
         problem: LowerProblem, starts: int, steps: int, generator: torch.Generator, leaders: Pairs
     ) -> "_Climb":
         """Half of the chains from the leaders if there are any, the others from fresh points."""
-        centre, direction = (
-            scattered(problem, starts, generator),
-            random_directions(problem, starts, generator),
-        )
+        centre = scattered(problem, starts, generator)
+        direction = random_directions(problem, starts, generator)
         if not len(leaders.slope):
             centre[0] = problem.region.project(problem.example[None])[0]
         else:

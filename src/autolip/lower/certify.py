@@ -21,11 +21,14 @@ from autolip.values import Lower, round_down
 LADDER = tuple(10.0**-k for k in range(8))
 """Half distances between the two points that are tried, relative to the reach of the region."""
 
-FEW_RUNGS, COSTLY = slice(1, 6, 2), 0.1
-"""Only 1e-1, 1e-3 and 1e-5 are tried where a pass takes longer than this, in seconds."""
+FEW_RUNGS = slice(1, 6, 2)
+"""Chosen: of the lengths, only 1e-1, 1e-3 and 1e-5 are tried where a pass is costly."""
+
+COSTLY = 0.1
+"""Chosen: seconds from which a pass is costly."""
 
 TRIES = 4
-"""How many pairs are evaluated by the original model at most."""
+"""Chosen: how many pairs are evaluated by the original model at most."""
 
 CLOSE = 1e-6
 """A proved slope this close to the next candidate's, relatively, ends the evaluations."""

@@ -34,7 +34,8 @@ class Pairs:
     def replaced(self, chosen: Bool[Tensor, " k"], other: "Pairs") -> "Pairs":
         """These pairs, the chosen ones taken from the other set."""
         columns = column(chosen, self.x)
-        x, y = torch.where(columns, other.x, self.x), torch.where(columns, other.y, self.y)
+        x = torch.where(columns, other.x, self.x)
+        y = torch.where(columns, other.y, self.y)
         return Pairs(x, y, torch.where(chosen, other.slope, self.slope))
 
     def joined(self, other: "Pairs") -> "Pairs":

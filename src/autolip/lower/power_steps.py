@@ -8,13 +8,16 @@ from autolip.lower.problem import LowerProblem
 from autolip.norms import Norm
 
 HALVINGS = 20
-"""How often a pair is replaced by its steeper half at most."""
+"""Chosen: how often a pair is replaced by its steeper half at most."""
 
 POWER_STEPS = 40
-"""Power steps at most."""
+"""Tuned: power steps at most."""
 
-PASSES_PER_PAIR, MOST_PAIRS = 50, 4
-"""One more pair is polished for every so many passes."""
+PASSES_PER_PAIR = 50
+"""Tuned: one more pair is polished for every so many passes."""
+
+MOST_PAIRS = 4
+"""Tuned: pairs that are polished at most."""
 
 
 def polished(problem: LowerProblem, leaders: Pairs, passes: float) -> Pairs:
@@ -52,7 +55,8 @@ def _enumerated(problem: LowerProblem, centre: Tensor, passes: float) -> Pairs:
 
     ||J||_{1 -> q} is the largest column norm, ||J||_{p -> inf} the largest dual norm of a row.
     """
-    directions, size = [centre[:0]], problem.example.numel()
+    directions = [centre[:0]]
+    size = problem.example.numel()
     outputs = problem.values(centre)
     if problem.p is Norm.L1 and size <= passes:
         directions.append(

@@ -21,18 +21,20 @@ from autolip.operators.operator import DTYPE, Operator
 from autolip.regions import Ball, Box, Everywhere, Region
 
 CHUNK = 2**25
-"""Numbers that one chunk of a batch may compute, in all operations together: 256 MiB."""
+"""Tuned: numbers that one chunk of a batch may compute, in all operations together (256 MiB)."""
 
 PAUSE = 0.2
-"""Seconds between two reports of a search."""
+"""Chosen: seconds between two reports of a search."""
 
-DERIVATIVE, ROUNDED = 1e-5, 1e-8
-"""A secant counts as a derivative at 1e-5 of the reach, or at 1e-8 of the largest inputs if that is
-longer."""
+DERIVATIVE = 1e-5
+"""Chosen: a secant of this length, relative to the reach, counts as a derivative."""
+
+ROUNDED = 1e-8
+"""Chosen: or of this length, relative to the largest inputs, if that is longer."""
 
 WIDE = 100.0
-"""How far from the example a search goes where the region is unbounded, relative to the example's
-scale."""
+"""Chosen: how far from the example a search goes where the region is unbounded, relative to the
+example's scale."""
 
 
 @dataclass

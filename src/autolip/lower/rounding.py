@@ -31,9 +31,11 @@ from autolip.operators.operator import DTYPE
 aten = torch.ops.aten
 
 SAFETY = 2.0
+"""Proved above: more than the terms of second order add."""
 
 UNDERFLOW = 2.0**-1050
-"""More than what underflows in one result: half of the smallest double for each of its products."""
+"""Proved: more than what underflows in one result, half of the smallest double for each of its
+products."""
 
 MOVING = frozenset(
     {

@@ -20,13 +20,13 @@ from autolip.regions import Everywhere
 from autolip.values import Lower
 
 POWER_STEPS = 4
-"""Power steps at every point, before the best few are polished."""
+"""Tuned: power steps at every point, before the best few are polished."""
 
 KEPT = 8
-"""How many of the steepest pairs are kept for polishing."""
+"""Tuned: how many of the steepest pairs are kept for polishing."""
 
 BLOCK = 1000
-"""Data points among which all pairs are compared at once."""
+"""Tuned: data points among which all pairs are compared at once (a million slopes)."""
 
 
 @lower_method
@@ -57,7 +57,8 @@ class Dataset(LowerMethod):
         return certified(problem, polished(problem, found, len(points)))
 
     def _points(self, problem: LowerProblem) -> Tensor:
-        shape, given = problem.example.shape, array(self.data, "the data")
+        shape = problem.example.shape
+        given = array(self.data, "the data")
         if given.dim() == 0 or given.numel() == 0 or given[0].numel() != shape.numel():
             raise InputError(
                 f"the data have shape {tuple(given.shape)}: give inputs of shape "
@@ -137,7 +138,8 @@ def affordable(problem: LowerProblem, seconds: float) -> int:
 def steepest_at(problem: LowerProblem, points: Float[Tensor, "k *shape"]) -> Pairs:
     """Short pairs about the points with the largest Jacobian norms, by a few power steps at
     each."""
-    generator, found = problem.generator(), Pairs.at(points[:0])
+    generator = problem.generator()
+    found = Pairs.at(points[:0])
     for part in points.split(max(1, problem.rows)):
         direction = random_directions(problem, len(part), generator)
         here = power(problem, part, direction, problem.short, POWER_STEPS)
@@ -170,10 +172,12 @@ def _distances(norm: Norm, points: Tensor) -> Float[Tensor, "k k"]:
 def _grid(problem: LowerProblem, count: int) -> Tensor:
     """count points along every entry that may vary, from end to end."""
     if isinstance(problem.region, Everywhere):
-        lo, hi = problem.example - problem.spread, problem.example + problem.spread
+        lo = problem.example - problem.spread
+        hi = problem.example + problem.spread
     else:
         box = problem.region.interval(problem.example.shape)
-        lo, hi = box.lo, box.hi
+        lo = box.lo
+        hi = box.hi
     free = problem.free.flatten()
     ticks = torch.linspace(0, 1, count, dtype=torch.float64)
     unit = torch.cartesian_prod(*[ticks] * int(free.sum())).reshape(-1, int(free.sum()))

@@ -20,24 +20,27 @@ from autolip.norms import Norm
 from autolip.regions import Everywhere
 
 POWER_STEPS = 2
-"""Power steps at a scout's point."""
+"""Tuned: power steps at a scout's point."""
 
 AT_ONCE = 256
-"""Points between two looks at the clock."""
+"""Chosen: points between two looks at the clock."""
 
 STRETCH = (0.0, 1.5)
-"""log10 of how far from the middle of a region points are pushed, to the edges that they meet; one
-for each."""
+"""Tuned: log10 of how far from the middle of a region points are pushed, to the edges that they
+meet; one for each."""
 
 FAR = 10.0
-"""How much further from the example every other point is where the region is unbounded."""
+"""Tuned: how much further from the example every other point is where the region is unbounded."""
 
 LENGTHS = 10.0 ** torch.linspace(0.5, -7.5, 17, dtype=torch.float64)
-"""Steps uphill that are tried at once, relative to the reach of the region: the longest end at its
-edge."""
+"""Tuned: steps uphill that are tried at once, relative to the reach of the region; the longest end
+at its edge."""
 
-CLIMBERS, ROUNDS = 2, 40
-"""How many pairs take such steps, and how often at most."""
+CLIMBERS = 2
+"""Tuned: how many pairs take such steps."""
+
+ROUNDS = 40
+"""Tuned: how often at most."""
 
 
 def scouted(problem: LowerProblem, passes: float, kept: int) -> Pairs:
@@ -66,7 +69,8 @@ def scattered(problem: LowerProblem, count: int, generator: torch.Generator) -> 
     or far out."""
     points = problem.region.sample(count, problem.example, generator)
     if isinstance(problem.region, Everywhere):
-        centre, factor = problem.example, torch.full((count,), FAR, dtype=torch.float64)
+        centre = problem.example
+        factor = torch.full((count,), FAR, dtype=torch.float64)
     else:
         low, high = STRETCH
         factor = 10 ** (

@@ -26,22 +26,25 @@ from autolip.lower.sampling import KEPT
 from autolip.values import Lower
 
 POWER_STEPS = 2
-"""Power steps at every point that SciPy asks about, from the direction where its search was
+"""Tuned: power steps at every point that SciPy asks about, from the direction where its search was
 steepest so far."""
 
 ROUNDS = 20
-"""Evaluations that each search should have at least: there are fewer of them on expensive
+"""Tuned: evaluations that each search should have at least; there are fewer of them on expensive
 networks."""
 
-NODE, POINT = 3e-4, 1.5e-4
-"""Seconds of one power step for each operation of the network, however small the batch, and of
-SciPy at one point."""
+NODE = 3e-4
+"""Tuned on processor seconds: of one power step for each operation of the network, however small
+the batch."""
+
+POINT = 1.5e-4
+"""Tuned on processor seconds: of SciPy at one point."""
 
 SHARE = 0.9
-"""Part of the passes that the searches take; the rest polishes what they found."""
+"""Tuned: part of the passes that the searches take; the rest polishes what they found."""
 
 UNLIMITED = 10**9
-"""For SciPy's own limits: the budget of passes ends a search."""
+"""Chosen: for SciPy's own limits; the budget of passes ends a search."""
 
 
 @lower_method
@@ -141,7 +144,8 @@ class _Slopes:
     def planned(problem: LowerProblem, starts: int, seconds: float) -> "_Slopes":
         """Random points, and how many passes are for them, for a round costs `whole + count * each`
         seconds."""
-        generator, each = problem.generator(), POINT + 2 * POWER_STEPS * problem.seconds_per_pass
+        generator = problem.generator()
+        each = POINT + 2 * POWER_STEPS * problem.seconds_per_pass
         whole = POWER_STEPS * NODE * len(problem.graph.nodes)
         count = max(1, min(starts, int((seconds / ROUNDS - whole) / each)))
         passes = 2 * POWER_STEPS * count * seconds / (whole + count * each)
@@ -172,7 +176,8 @@ class _Slopes:
         return self.problem.spread.where(self.problem.free, 1.0)
 
     def _values(self, numbers: Sequence[int], places: Sequence[Point]) -> Sequence[float] | None:
-        problem, chosen = self.problem, torch.tensor(numbers)
+        problem = self.problem
+        chosen = torch.tensor(numbers)
         if problem.expired or problem.passes >= self.until:
             return None
         directions = self.here.direction(problem.p)[chosen]
@@ -198,6 +203,8 @@ class _Slopes:
 def _scattered(pairs: Pairs, chosen: Tensor, like: Pairs) -> Pairs:
     """The pairs at the chosen places, nothing found elsewhere."""
     spread = Pairs.at(like.centre)
-    x, y, slope = spread.x.clone(), spread.y.clone(), spread.slope.clone()
+    x = spread.x.clone()
+    y = spread.y.clone()
+    slope = spread.slope.clone()
     x[chosen], y[chosen], slope[chosen] = pairs.x, pairs.y, pairs.slope
     return Pairs(x, y, slope)

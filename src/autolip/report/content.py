@@ -126,11 +126,15 @@ def _cells(row: "Row", best: float | None) -> tuple[str, ...]:
         certainty = (
             f"confident {_probability(row)}" if row.certainty == "confident" else str(row.certainty)
         )
-        shown, ratio = digits_up(_number(row)), ratio_up
+        shown = digits_up(_number(row))
+        ratio = ratio_up
     elif row.kind == "lower":
-        certainty, shown, ratio = "attained", digits_down(value), ratio_down
+        certainty = "attained"
+        shown = digits_down(value)
+        ratio = ratio_down
     else:
-        certainty, shown = "not a bound", digits_near(value)
+        certainty = "not a bound"
+        shown = digits_near(value)
     against = "-" if best is None else ratio(value, best)
     passes = f"{row.passes:.1f}" if row.passes < 100 else f"{row.passes:.0f}"
     return row.method, row.kind, shown, certainty, against, f"{row.seconds:.2f}", passes

@@ -76,7 +76,9 @@ class AlexnetExperiment:
         model: nn.Module
         if trunk is not None:
             side = self.trunk_side
-            label, depth, model = "AlexNet's trunk, trained", 5, trunk_network(trunk)
+            label = "AlexNet's trunk, trained"
+            depth = 5
+            model = trunk_network(trunk)
             facts = {
                 "weights": f"{PACKAGE}, 5 convolutions, anti-aliased pooling",
                 "images": f"{side} x {side}",
@@ -84,7 +86,8 @@ class AlexnetExperiment:
         else:
             side = self.side
             label = "AlexNet, random weights" if weights is None else "AlexNet, given weights"
-            depth, model = 8, seeded(AlexNet, seed)
+            depth = 8
+            model = seeded(AlexNet, seed)
             if weights is not None:
                 load_weights(model, weights)
             source = f"random, seed {seed}" if weights is None else weights.name

@@ -49,13 +49,15 @@ def _depths(outcome: Outcome) -> list[int]:
 
 
 def _bounds_by_depth(axes: "Axes", outcome: Outcome) -> None:
-    depths, ends = _depths(outcome), []
+    depths = _depths(outcome)
+    ends = []
     for name in outcome.columns:
         rows = [outcome.cells[name, network.label] for network in outcome.networks]
         shown = [(d, row.value) for d, row in zip(depths, rows, strict=True) if _finite(row.value)]
         if not shown:
             continue
-        kind, strong = next(row.kind for row in rows if row.value), name in STRONG
+        kind = next(row.kind for row in rows if row.value)
+        strong = name in STRONG
         mark, line = (
             ("o", "-") if kind == "upper" else ("s", "--") if kind == "estimate" else ("^", "-")
         )
@@ -83,7 +85,8 @@ def _label_ends(axes: "Axes", ends: Iterable[tuple[float, float, str, str]]) -> 
     """Names at the right ends of the lines, pushed apart where they would overlap."""
     figure: Any = axes.figure
     figure.draw_without_rendering()
-    to_pixels, height = axes.transData, 12 * figure.dpi / 72
+    to_pixels = axes.transData
+    height = 12 * figure.dpi / 72
     placed = -1e9
     for x, value, name, colour in sorted(ends, key=lambda end: end[1]):
         y = to_pixels.transform((x, value))[1]
@@ -153,14 +156,16 @@ def ideal_figure(outcome: Outcome) -> "Figure":
 
     figure = Figure(figsize=(7.6, 5), layout="constrained")
     axes = figure.subplots()
-    depths, ends = _depths(outcome), []
+    depths = _depths(outcome)
+    ends = []
     ratios = [
         name.removeprefix("SeqLip, r = ")
         for name in outcome.columns
         if name.startswith("SeqLip, r = ")
     ]
     for colour, ratio in zip(RATIO_COLOURS, ratios, strict=False):
-        proved, greedy = column("SeqLip", float(ratio)), column(PART, float(ratio))
+        proved = column("SeqLip", float(ratio))
+        greedy = column(PART, float(ratio))
         y = _values(outcome, proved)
         axes.errorbar(
             depths, y, _errors(outcome, proved), color=colour, marker="o", ms=4, lw=1.5, capsize=2

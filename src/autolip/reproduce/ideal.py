@@ -190,8 +190,10 @@ class _Split:
 
     @staticmethod
     def of(layer: IdealLayer) -> "_Split":
-        s, v = layer.values, layer.v.T
-        left, right = norm_of(layer.u), norm_of(v)
+        s = layer.values
+        v = layer.v.T
+        left = norm_of(layer.u)
+        right = norm_of(v)
         return _Split(
             layer.u * s, layer.u * s.sqrt(), s.sqrt()[:, None] * v, s[:, None] * v, left, right
         )

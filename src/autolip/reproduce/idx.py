@@ -13,7 +13,7 @@ from torch import Tensor
 from autolip.errors import InputError
 
 BYTES = 0x08
-"""The type code of unsigned bytes, the only one these data sets use."""
+"""Defined by the IDX format: the type code of unsigned bytes, the only one these data sets use."""
 
 
 def read_idx(path: Path) -> Tensor:
@@ -27,7 +27,8 @@ def read_idx(path: Path) -> Tensor:
         raise InputError(
             f"{path} is not an IDX file: it does not begin with two zero bytes; download it again"
         )
-    kind, axes = content[2], content[3]
+    kind = content[2]
+    axes = content[3]
     if kind != BYTES or axes == 0:
         raise InputError(
             f"{path} holds type {kind:#04x} with {axes} axes, not an array of bytes: is it MNIST's?"

@@ -13,8 +13,10 @@ from autolip.errors import InputError
 from autolip.reproduce.idx import read_idx
 
 SIDE = 28
+"""Defined by MNIST: pixels along a side."""
+
 HELD_OUT = 360
-"""Digits kept for the accuracy, of scikit-learn's 1797."""
+"""Chosen: digits kept for the accuracy, of scikit-learn's 1797."""
 
 WHERE = (
     "the four files of MNIST (https://storage.googleapis.com/cvdf-datasets/mnist) or of "
@@ -97,6 +99,7 @@ def _embedded(small: bool) -> Images:
         )
     labels = torch.from_numpy(data.target).long()
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
-    train, test = order[:-HELD_OUT], order[-HELD_OUT:]
+    train = order[:-HELD_OUT]
+    test = order[-HELD_OUT:]
     label = f"{len(train)} of scikit-learn's digits" + ("" if small else ", enlarged to 28 x 28")
     return Images(label, images[train], labels[train], images[test], labels[test])

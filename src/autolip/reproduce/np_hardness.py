@@ -49,7 +49,8 @@ class BooleanQuadratic:
     linear: Float[Tensor, " n"]
 
     def __post_init__(self) -> None:
-        q, n = self.quadratic, len(self.linear)
+        q = self.quadratic
+        n = len(self.linear)
         if q.shape != (n, n) or not n or not bool(torch.equal(q, q.T)):
             raise InputError(
                 f"a symmetric matrix of order {n} >= 1 is needed, not {tuple(q.shape)}: "
@@ -106,7 +107,8 @@ def hard_network(problem: BooleanQuadratic) -> HardNetwork:
     Correct up to the rounding of one Cholesky factorisation, of order 1e-14 of the largest
     coefficients: a problem with integer coefficients is solved exactly by rounding.
     """
-    q, g = problem.quadratic.to(torch.float64), problem.linear.to(torch.float64)
+    q = problem.quadratic.to(torch.float64)
+    g = problem.linear.to(torch.float64)
     n = len(g)
     c = torch.zeros(n + 1, n + 1, dtype=torch.float64)
     c[1:, 1:] = q / 4

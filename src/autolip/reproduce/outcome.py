@@ -16,8 +16,10 @@ from autolip.reproduce.steps import Facts
 from autolip.result import Row
 
 DIGITS = 5
+"""Chosen: significant digits in a table."""
+
 SCHEMA = 1
-"""Version of the JSON form."""
+"""Defined here: the version of the JSON form."""
 
 WHOLE, PART = "AutoLip", "Greedy SeqLip"
 """The paper compares these two: their ratio is what SeqLip gains."""
@@ -84,7 +86,8 @@ class Outcome:
 
     def ratio(self, label: str) -> float | None:
         """AutoLip over greedy SeqLip: neither a bound on the other side, so a plain number."""
-        whole, part = self.value(WHOLE, label), self.value(PART, label)
+        whole = self.value(WHOLE, label)
+        part = self.value(PART, label)
         return whole / part if whole and part else None
 
     def text(self) -> str:

@@ -28,6 +28,8 @@ METHODS = {PRODUCT: "autolip", TIGHT: "lipsdp"}
 """A penalty as the table names it, and as `Penalty` does."""
 
 RADII = (0.1, 0.25, 0.5)
+"""Chosen: l2 radii at which the certified accuracy is reported."""
+
 CURVE = tuple(round(0.01 * step, 2) for step in range(101))
 """Radii of the figure, those of the table among them."""
 
@@ -63,7 +65,9 @@ class RegulariseExperiment:
         """Train with each penalty at each weight, and prove each network's constant."""
         images = load_images(folder, small=True)
         runs = [("none", 0.0), *((name, weight) for name in METHODS for weight in self.weights)]
-        networks, cells, curves = list[Network](), Cells(), dict[str, tuple[float, ...]]()
+        networks = list[Network]()
+        cells = Cells()
+        curves = dict[str, tuple[float, ...]]()
         for number, (name, weight) in enumerate(runs):
             label = name if not weight else f"{name}, {weight:g}"
             track(label, number, len(runs))
@@ -106,7 +110,8 @@ class RegulariseExperiment:
 
     def fit(self, model: nn.Module, name: str, weight: float, images: Images, seed: int) -> None:
         """Minimise the cross-entropy plus weight x log K."""
-        x, y = images.x.flatten(1), images.y
+        x = images.x.flatten(1)
+        y = images.y
         penalty = Penalty(model, x[:1], method=METHODS[name], seed=seed) if weight else None
         if penalty is not None:
             penalty.settle(50)
@@ -131,7 +136,8 @@ def _mlp(sizes: list[int]) -> nn.Sequential:
 def measured(model: nn.Module, images: Images, seed: int) -> Facts:
     """Accuracy, the bracket (LipSDP, AutoLip, ascent) and the share of test samples certified at
     each radius."""
-    x, y = images.test_x.flatten(1), images.test_y
+    x = images.test_x.flatten(1)
+    y = images.test_y
     result = lipschitz(model, x[:1], method=["autolip", "lipsdp"], seed=seed)
     bounds = {row.method: row.value for row in result.bounds if row.kind == "upper"}
     assert result.lower is not None

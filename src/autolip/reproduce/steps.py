@@ -20,6 +20,7 @@ Facts = dict[str, Any]
 """Plain data: what JSON holds."""
 
 DIGEST = 16
+"""Chosen: characters of a hash in the name of a kept result."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ def _steps(x: Operand, function: Callable[[Tensor], Tensor]) -> Action:
     is known)."""
     lo, hi = (function(end).double() for end in x.range.ends())
     slopes = Interval(torch.where(lo <= hi, 0.0, -INF), torch.where(lo >= hi, 0.0, INF))
-    low, high = torch.minimum(lo, hi), torch.maximum(lo, hi)
+    low = torch.minimum(lo, hi)
+    high = torch.maximum(lo, hi)
     image = Interval(torch.where(low.isnan(), -INF, low), torch.where(high.isnan(), INF, high))
     return entrywise(x, slopes, image, torch.broadcast_shapes(x.shape, lo.shape))
 
@@ -135,7 +136,8 @@ def _remainder(x: Operand, period: Tensor) -> Action:
     """x - p floor(x / p): an interval shorter than p lies within one period if the remainders keep
     their order."""
     lo, hi = x.range.ends()
-    first, last = torch.remainder(lo, period), torch.remainder(hi, period)
+    first = torch.remainder(lo, period)
+    last = torch.remainder(hi, period)
     inside = (hi - lo < period.abs()) & ((first < last) | (lo == hi))
     ends = Interval(period.clamp(max=0.0), period.clamp(min=0.0))
     return _sawtooth(x, inside, Interval(first, last), ends, period)
@@ -165,7 +167,8 @@ def _fmod(x: Operand, period: Tensor) -> Action:
     x itself."""
     lo, hi = x.range.ends()
     size = period.abs()
-    first, last = torch.fmod(lo, size), torch.fmod(hi, size)
+    first = torch.fmod(lo, size)
+    last = torch.fmod(hi, size)
     one_sided = ((lo >= 0) | (hi <= 0)) & (hi - lo < size) & ((first < last) | (lo == hi))
     inside = one_sided | ((-size < lo) & (hi < size))
     ends = Interval(torch.where(lo < 0, -size, 0.0), torch.where(hi > 0, size, 0.0))
@@ -178,7 +181,8 @@ def _sawtooth(
     """x minus a constant where `inside` one period, else anything between the `ends`; undefined for
     period 0."""
     slopes = Interval(torch.where(inside, 1.0, -INF), torch.where(inside, 1.0, INF))
-    values, defined = values.widen(4 * UNIT), period != 0
+    values = values.widen(4 * UNIT)
+    defined = period != 0
     lo = torch.where(inside, values.lo, torch.where(defined, ends.lo, -INF))
     hi = torch.where(inside, values.hi, torch.where(defined, ends.hi, INF))
     shape = torch.broadcast_shapes(x.shape, inside.shape)
@@ -220,8 +224,10 @@ def _shape(*arguments: Argument) -> torch.Size:
 def _compare(operation: Callable[..., Tensor], self: Argument, other: Argument) -> Action:
     """>, >=, <, <= are monotone in each argument: extreme where one is highest and the other
     lowest."""
-    a, b = _interval(self), _interval(other)
-    one, two = operation(a.lo, b.hi), operation(a.hi, b.lo)
+    a = _interval(self)
+    b = _interval(other)
+    one = operation(a.lo, b.hi)
+    two = operation(a.hi, b.lo)
     return _decided((self, other), Interval(one & two, one | two), _shape(self, other))
 
 
@@ -247,7 +253,8 @@ for _name in ("gt", "ge", "lt", "le", "greater", "greater_equal", "less", "less_
 
 def _equal(self: Argument, other: Argument) -> Interval:
     """Whether the two are certainly, and whether they are possibly equal."""
-    a, b = _interval(self), _interval(other)
+    a = _interval(self)
+    b = _interval(other)
     certainly = (a.lo == a.hi) & (b.lo == b.hi) & (a.lo == b.lo)
     return Interval(certainly, (a.lo <= b.hi) & (b.lo <= a.hi))
 
@@ -279,7 +286,8 @@ def _truth(argument: Argument) -> Interval:
 
 def _combine(operation: Callable[..., Tensor], self: Argument, other: Argument) -> Action:
     """A logical operation, by its values at the possible truth values."""
-    a, b = _truth(self), _truth(other)
+    a = _truth(self)
+    b = _truth(other)
     corners = [operation(*pair) for pair in product((a.lo, a.hi), (b.lo, b.hi))]
     stacked = torch.stack(torch.broadcast_tensors(*corners))
     return _decided((self, other), Interval(stacked.all(0), stacked.any(0)), _shape(self, other))
@@ -350,7 +358,8 @@ def bitwise_not(self: Operand) -> Action:
 def _reduce(x: Operand, operation: Callable[[Tensor], Tensor]) -> Action:
     """`any` and `all` are monotone in every truth value."""
     truth = _truth(x)
-    lo, hi = operation(truth.lo.expand(x.shape)), operation(truth.hi.expand(x.shape))
+    lo = operation(truth.lo.expand(x.shape))
+    hi = operation(truth.hi.expand(x.shape))
     return _decided((x,), Interval(lo, hi), lo.shape)
 
 

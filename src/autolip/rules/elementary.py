@@ -139,8 +139,10 @@ def _wave(x: Interval, function: Callable[[Tensor], Tensor], peak: float) -> Int
     Positions count in turns, blurred by far more than they are rounded; a peak beyond the end by
     that much adds less than 1e-15 to the range.
     """
-    lo, hi = function(x.lo), function(x.hi)
-    top, bottom = _meets(x, peak, 2 * math.pi), _meets(x, peak + math.pi, 2 * math.pi)
+    lo = function(x.lo)
+    hi = function(x.hi)
+    top = _meets(x, peak, 2 * math.pi)
+    bottom = _meets(x, peak + math.pi, 2 * math.pi)
     low = torch.where(bottom, -1.0, torch.minimum(lo, hi).nan_to_num(-1.0))
     high = torch.where(top, 1.0, torch.maximum(lo, hi).nan_to_num(1.0))
     return Interval((low - 2.0**-48).clamp(min=-1.0), (high + 2.0**-48).clamp(max=1.0))
@@ -148,7 +150,8 @@ def _wave(x: Interval, function: Callable[[Tensor], Tensor], peak: float) -> Int
 
 def _meets(x: Interval, point: float, period: float) -> Tensor:
     """Whether an interval may contain point + period k for some integer k."""
-    first, last = (x.lo - point) / period, (x.hi - point) / period
+    first = (x.lo - point) / period
+    last = (x.hi - point) / period
     blur = 2.0**-30 + 2.0**-50 * torch.maximum(first.abs(), last.abs())
     return (torch.ceil(first - blur) <= torch.floor(last + blur)) | ~(last - first).isfinite()
 
@@ -173,8 +176,10 @@ def cos(self: Operand) -> Action:
 def tan(self: Operand) -> Action:
     """Infinite where the range meets a pole, else Between(1, 1 + max tan^2)."""
     x = Interval(*self.range.ends())
-    lo, hi = torch.tan(x.lo), torch.tan(x.hi)
-    pole, flat = _meets(x, math.pi / 2, math.pi), _meets(x, 0.0, math.pi)
+    lo = torch.tan(x.lo)
+    hi = torch.tan(x.hi)
+    pole = _meets(x, math.pi / 2, math.pi)
+    flat = _meets(x, 0.0, math.pi)
     ends = torch.stack([1 + lo**2, 1 + hi**2])
     values = Interval(torch.where(pole, -INF, lo), torch.where(pole, INF, hi)).widen(
         2.0**-48, 2.0**-48

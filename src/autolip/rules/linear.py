@@ -82,7 +82,8 @@ def _constant(factor: Operator | Tensor | float, value: Tensor | float, shape: S
     if bool((scale.abs() == 1).all()):
         exact = (scale * constant).expand(shape)
         return Interval(exact, exact)
-    scale, constant = scale.expand(shape), constant.expand(shape)
+    scale = scale.expand(shape)
+    constant = constant.expand(shape)
     return Interval(scale, scale) * Interval(constant, constant)
 
 
@@ -216,10 +217,8 @@ def div(self: Value, other: Value) -> Action:
 def _over(constant: Tensor, x: Operand) -> Action:
     """c / x, as a quotient of two varying tensors, one of which does not vary."""
     shape = torch.broadcast_shapes(constant.shape, x.shape)
-    above, below = (
-        constant.expand(shape),
-        Interval(x.range.lo.expand(shape), x.range.hi.expand(shape)),
-    )
+    above = constant.expand(shape)
+    below = Interval(x.range.lo.expand(shape), x.range.hi.expand(shape))
     action = quotient(
         Operand("numerator", shape, Interval(above, above)), Operand(x.name, shape, below)
     )

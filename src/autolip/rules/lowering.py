@@ -20,7 +20,7 @@ from autolip.rules.pooling import Windows, adaptive, sliding
 aten = torch.ops.aten
 
 LONGEST = 64
-"""Most members of a maximum that is taken apart."""
+"""Chosen: members of a maximum that is taken apart, at most."""
 
 
 def lowered(graph: Graph) -> Graph:

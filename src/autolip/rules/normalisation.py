@@ -42,8 +42,7 @@ from autolip.values import Upper, round_up
 aten = torch.ops.aten
 
 SLACK = 2.0**-48
-"""Relative error allowed for a dozen float64 operations, generously."""
-
+"""Proved: more than the relative error of a dozen float64 operations, 12 units of 2^-53."""
 
 # By stored statistics
 # -------------------------------------------------------------------------------------------
@@ -202,16 +201,19 @@ def _least_spread(x: Interval, centred: bool) -> Float[Tensor, " blocks"]:
     """
     if not centred:
         return _distances(x, torch.zeros(len(x.lo), dtype=DTYPE))[0]
-    left, right = x.hi.amin(1), x.lo.amax(1)
+    left = x.hi.amin(1)
+    right = x.lo.amax(1)
     apart = left < right
     if not bool(apart.any()):
         return torch.zeros_like(left)
-    first, last = torch.where(apart, left, 0.0), torch.where(apart, right, 0.0)
+    first = torch.where(apart, left, 0.0)
+    last = torch.where(apart, right, 0.0)
     low, high = first, last
     for _ in range(60):
         middle = low / 2 + high / 2
         falling = _distances(x, middle)[1] < 0
-        low, high = torch.where(falling, middle, low), torch.where(falling, high, middle)
+        low = torch.where(falling, middle, low)
+        high = torch.where(falling, high, middle)
     value, slope, error = _distances(x, low)
     bound = value - (slope.abs() + error) * (last - first) * (1 + SLACK)
     return torch.where(apart, bound.nan_to_num(0.0, 0.0, 0.0).clamp(min=0), 0.0)
@@ -221,7 +223,8 @@ def _distances(x: Interval, c: Float[Tensor, " blocks"]) -> tuple[Tensor, Tensor
     """The mean of dist(c, [lo_i, hi_i])^2 rounded down, its derivative, and the rounding error of
     that."""
     n = x.lo.shape[1]
-    below, above = (x.lo - c[:, None]).clamp(min=0), (c[:, None] - x.hi).clamp(min=0)
+    below = (x.lo - c[:, None]).clamp(min=0)
+    above = (c[:, None] - x.hi).clamp(min=0)
     error = gamma(n + 8)
     mean = (below**2 + above**2).sum(1) / n
     slope = (above.sum(1) - below.sum(1)) * (2 / n)
@@ -258,7 +261,8 @@ def _deviations(x: Interval) -> Interval:
     hi = x.hi * (1 - 1 / n) - (x.lo.sum(1, keepdim=True) - x.lo) / n
     size = torch.where(x.magnitude().isfinite(), x.magnitude(), 0.0)
     slack = (size + size.sum(1, keepdim=True) / n) * gamma(n + 8)
-    lo, hi = lo - slack, hi + slack
+    lo = lo - slack
+    hi = hi + slack
     return Interval(
         torch.where(lo.isnan(), -math.inf, lo), torch.where(hi.isnan(), math.inf, hi)
     ).widen()

@@ -65,7 +65,8 @@ def adaptive(size: int, count: int) -> Windows:
     """Window i holds the inputs from floor(i n / m) to ceil((i + 1) n / m); they overlap where m
     does not divide n."""
     number = torch.arange(count)[:, None]
-    starts, stops = number * size // count, -(-(number + 1) * size // count)
+    starts = number * size // count
+    stops = -(-(number + 1) * size // count)
     places = torch.arange(size)
     members = ((starts <= places) & (places < stops)).to(DTYPE)
     return Windows(members, members.sum(1))

@@ -90,8 +90,10 @@ def _power(
     """x^p for p != 0: on both signs for an integer p, with a pole at 0 for p < 0; else for x >=
     0."""
     limits = (INF if p > 0 else 0.0, INF if p > 1 else 1.0 if p == 1 else 0.0)
-    whole, even = p.is_integer(), p % 2 == 0
-    at_zero, slope_at_zero = (0.0 if p > 0 else INF), (0.0 if p > 1 else 1.0 if p == 1 else INF)
+    whole = p.is_integer()
+    even = p % 2 == 0
+    at_zero = 0.0 if p > 0 else INF
+    slope_at_zero = 0.0 if p > 1 else 1.0 if p == 1 else INF
     if not whole:
         return Pointwise(
             x,
@@ -142,13 +144,13 @@ def power_by_tensor(self: Operand | Tensor, exponent: Operand | Tensor) -> Actio
 def _by_entry(x: Operand, parameters: Tensor, law: Callable[[Operand, float], Pointwise]) -> Action:
     """A pointwise law whose parameter differs between entries: one law for each distinct value."""
     shape = torch.broadcast_shapes(x.shape, parameters.shape)
-    slopes, values = Interval.everywhere(shape), Interval.everywhere(shape)
+    slopes = Interval.everywhere(shape)
+    values = Interval.everywhere(shape)
     for parameter in parameters.unique().tolist():
-        curve, here = law(x, parameter), parameters == parameter
-        slopes, values = (
-            _where(here, slope_range(curve), slopes),
-            _where(here, value_range(curve), values),
-        )
+        curve = law(x, parameter)
+        here = parameters == parameter
+        slopes = _where(here, slope_range(curve), slopes)
+        values = _where(here, value_range(curve), values)
     return entrywise(x, slopes, values, shape)
 
 

@@ -31,7 +31,8 @@ def elementwise_product(left: Operand, right: Operand) -> Action:
 
 def _square(x: Operand) -> Action:
     """x1^2 - x2^2 = (x1 + x2)(x1 - x2)."""
-    lo, hi = x.range.lo, x.range.hi
+    lo = x.range.lo
+    hi = x.range.hi
     ends = torch.stack([lo * lo, hi * hi])
     least = torch.where((lo <= 0) & (hi >= 0), torch.zeros_like(lo), ends.amin(0))
     image = Interval(least, ends.amax(0)).widen()

@@ -35,7 +35,8 @@ def interpolation(
     Place i is at i (n - 1) / (m - 1) with aligned corners, else at (i + 1/2) r - 1/2 with r the
     step: the reciprocal of the scale factor where one was given, else n / m.
     """
-    matrix, exact = torch.zeros(count, size, dtype=DTYPE), True
+    matrix = torch.zeros(count, size, dtype=DTYPE)
+    exact = True
     step = 1 / Fraction(scale) if scale is not None and scale > 0 else Fraction(size, count)
     for i in range(count):
         corner = Fraction(i * (size - 1), max(count - 1, 1))

@@ -16,10 +16,11 @@ Matrix = Sequence[Sequence[Fraction]]
 Integers = Sequence[Sequence[int]]
 
 NARROW = Fraction(1, 2**40)
-"""Relative width of the interval around a squared singular value; everything else here is exact."""
+"""Chosen: relative width of the interval around a squared singular value; everything else here is
+exact."""
 
 MOST_SIGNS = 14
-"""Sign vectors are enumerated up to this length."""
+"""Chosen: sign vectors are enumerated up to this length."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,8 @@ def is_above_norm(a: Matrix | Integers, square: Fraction) -> bool:
 def is_exactly_semidefinite(matrix: Sequence[Sequence[Fraction]]) -> bool:
     """Whether a symmetric matrix is positive semidefinite, by elimination in rational
     arithmetic."""
-    n, s = len(matrix), [list(row) for row in matrix]
+    n = len(matrix)
+    s = [list(row) for row in matrix]
     for k in range(n):
         if s[k][k] < 0 or (s[k][k] == 0 and any(s[k][k + 1 :])):
             return False

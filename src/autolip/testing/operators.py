@@ -43,12 +43,14 @@ def _check_products(
 ) -> None:
     x = torch.randn((3, *operator.in_shape), generator=generator, dtype=torch.float64)
     y = torch.randn((3, *operator.out_shape), generator=generator, dtype=torch.float64)
-    image, pulled = operator.mv(x), operator.rmv(y)
+    image = operator.mv(x)
+    pulled = operator.rmv(y)
     if (image.shape[1:], pulled.shape[1:]) != (operator.out_shape, operator.in_shape):
         raise LawViolation(
             f"{operator}: products have shapes {tuple(image.shape)} and {tuple(pulled.shape)}"
         )
-    a, b = flat(x), flat(y)
+    a = flat(x)
+    b = flat(y)
     _same(f"{operator}: A x", flat(image), a @ matrix.T, a.abs() @ size.T)
     _same(f"{operator}: A^T y", flat(pulled), b @ matrix, b.abs() @ size)
     _same(f"{operator}: T x", operator.T.mv(y), pulled, (b.abs() @ size).reshape(pulled.shape))

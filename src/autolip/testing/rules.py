@@ -210,22 +210,26 @@ def _surplus(
 ) -> Tensor:
     """How far f(x) - f(y) is from what the exact and the diagonal slopes explain, beyond
     rounding."""
-    lo, hi = torch.zeros_like(rise), torch.zeros_like(rise)
+    lo = torch.zeros_like(rise)
+    hi = torch.zeros_like(rise)
     for operand, slope in action.slopes:
         step = steps[operand]
         match slope:
             case Exact():
                 moved = slope.operator.mv(step)
-                lo, hi = lo + moved, hi + moved
+                lo = lo + moved
+                hi = hi + moved
             case Between():
                 ends = torch.stack([_scaled(slope.lo, step), _scaled(slope.hi, step)])
-                lo, hi = lo + ends.amin(0), hi + ends.amax(0)
+                lo = lo + ends.amin(0)
+                hi = hi + ends.amax(0)
             case Gain():
                 pass
             case _:
                 assert_never(slope)
     tolerance = tolerance + 8 * UNIT * (lo.abs() + hi.abs()).nan_to_num(0.0, 0.0) + TINY
-    short, long = (lo - rise - tolerance).clamp(min=0), (rise - hi - tolerance).clamp(min=0)
+    short = (lo - rise - tolerance).clamp(min=0)
+    long = (rise - hi - tolerance).clamp(min=0)
     return torch.where(rise.isfinite(), torch.maximum(short, long).nan_to_num(0.0), 0.0)
 
 

@@ -18,7 +18,7 @@ from autolip.testing.tight import Tight
 from autolip.testing.tight_ratios import EXACT
 
 DIGITS = 50
-"""Decimal digits to which derivatives are evaluated."""
+"""Chosen: decimal digits to which derivatives are evaluated."""
 
 Ends = tuple[float, float]
 Derivative = Callable[[mpmath.mpf], mpmath.mpf]
@@ -77,19 +77,25 @@ METHODS = "autolip", "autolip-raw", "frobenius", "liplt", "rescaled", "nonnegati
 LOOSE = ("logit",)
 """Rules whose slopes on an interval are wider than the derivative."""
 
-WHOLE, FAR = (-math.inf, math.inf), 400.0
-"""Everywhere, and how far out derivatives have reached their limits to more than 30 digits."""
+WHOLE = (-math.inf, math.inf)
+"""Everywhere."""
+
+FAR = 400.0
+"""Proved by their asymptotics: how far out derivatives have reached their limits to more than 30
+digits, or do not matter."""
 
 
 def _step(*pieces: float) -> Derivative:
     """s_0 below t_1, s_1 between t_1 and t_2, ...: written s_0, t_1, s_1, t_2, s_2."""
-    slopes, places = pieces[::2], pieces[1::2]
+    slopes = pieces[::2]
+    places = pieces[1::2]
     return lambda x: mpmath.mpf(slopes[sum(x > t for t in places)])
 
 
 def _around(*turns: float) -> tuple[Ends, ...]:
     """Intervals left of, right of, between and across some numbers."""
-    first, last = turns[0], turns[-1]
+    first = turns[0]
+    last = turns[-1]
     between = [(a + (b - a) / 4, b - (b - a) / 4) for a, b in itertools.pairwise(turns)]
     return (
         WHOLE,

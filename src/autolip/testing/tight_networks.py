@@ -114,8 +114,11 @@ def _neurons() -> Iterator[Tight]:
 def _one_sign() -> Iterator[Tight]:
     """Weights of one sign, up to signs of the neurons: all neurons at their steepest are the
     steepest pattern."""
-    a, b, c = [[1.0, 2.0], [3.0, 1.0], [0.5, 0.0]], [[1.0, 0.0, 2.0], [0.5, 1.0, 1.0]], [[2.0, 1.0]]
-    ones, point = chain(linear(a), nn.ReLU(), linear(b), nn.ReLU(), linear(c)), torch.ones(1, 1, 2)
+    a = [[1.0, 2.0], [3.0, 1.0], [0.5, 0.0]]
+    b = [[1.0, 0.0, 2.0], [0.5, 1.0, 1.0]]
+    c = [[2.0, 1.0]]
+    ones = chain(linear(a), nn.ReLU(), linear(b), nn.ReLU(), linear(c))
+    point = torch.ones(1, 1, 2)
     yield Tight("one sign", ones, zeros(1, 2), pieces(ones, point))
     layers = linear([[1.0, -2.0], [3.0, -1.0]]), nn.ReLU(), linear([[-1.0, -2.0], [2.0, 1.0]])
     signed = chain(*layers)
@@ -196,8 +199,10 @@ def _orders() -> Iterator[Tight]:
 
 def _residuals() -> Iterator[Tight]:
     """Sums over branches: some cancel, some share their source."""
-    a, b = linear([[2.0, 1.0], [1.0, -1.0]]), linear([[1.0, -1.0], [0.0, 2.0]])
-    zero, relu = linear([[0.0, 0.0], [0.0, 0.0]], 1.0), torch.relu
+    a = linear([[2.0, 1.0], [1.0, -1.0]])
+    b = linear([[1.0, -1.0], [0.0, 2.0]])
+    zero = linear([[0.0, 0.0], [0.0, 0.0]], 1.0)
+    relu = torch.relu
     signs = orthants(2)[:, None]
     inner = (orthants(2) @ torch.linalg.inv(a.weight.data).T)[:, None]
     for name, function, layers, points in (
@@ -258,7 +263,8 @@ def _degenerate() -> Iterator[Tight]:
 
 def _scales() -> Iterator[Tight]:
     """Layers that are tiny and huge: products that leave the range of a double, or nearly."""
-    rows, last = [[1.0, 2.0], [-1.0, 1.0]], [[1.0, -1.0], [1.0, 2.0]]
+    rows = [[1.0, 2.0], [-1.0, 1.0]]
+    last = [[1.0, -1.0], [1.0, 2.0]]
     points = (orthants(2) @ torch.linalg.inv(torch.tensor(rows, dtype=torch.float64)).T)[:, None]
     for power in (20, -20, 530, -530):
         for other in (-power, power):

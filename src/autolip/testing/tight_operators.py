@@ -115,11 +115,10 @@ def _convolutions() -> Iterator[tuple[str, Operator]]:
 
 
 def _composed() -> Iterator[tuple[str, Operator]]:
-    a, b = (
-        Dense(tensor([[1.0, 2.0], [-1.0, 1.0], [3.0, 0.0]])),
-        Dense(tensor([[2.0, -1.0, 1.0], [0.0, 1.0, 4.0]])),
-    )
-    turn, other = Dense(tensor([[3.0, -4.0], [4.0, 3.0]])), Dense(tensor([[0.0, 2.0], [-2.0, 0.0]]))
+    a = Dense(tensor([[1.0, 2.0], [-1.0, 1.0], [3.0, 0.0]]))
+    b = Dense(tensor([[2.0, -1.0, 1.0], [0.0, 1.0, 4.0]]))
+    turn = Dense(tensor([[3.0, -4.0], [4.0, 3.0]]))
+    other = Dense(tensor([[0.0, 2.0], [-2.0, 0.0]]))
     ones = Dense(torch.ones(2, 2, dtype=torch.float64))
     conv = Convolution(tensor([[[1.0, 1.0]]]), (1, 1, 8), Geometry((1,), (0,), (1,)))
     after = Convolution(tensor([[[1.0, 2.0]]]), (1, 1, 7), Geometry((1,), (0,), (1,)))

@@ -4,13 +4,13 @@ factor."""
 import math
 
 EXACT = 1 + 1e-6
-"""What the norm engines and the rounding of a few layers may add."""
+"""Chosen: what the norm engines and the rounding of a few layers may add."""
 
 FOUND = 1.001
-"""What a search for weights, or the margin of a multiplier, may leave."""
+"""Chosen: what a search for weights, or the margin of a multiplier, may leave."""
 
 SDP = 1.02
-"""What a semidefinite program stopped at 1% may add."""
+"""Chosen: what a semidefinite program stopped at 1% may add."""
 
 SEARCHED = {
     "rescaled": FOUND,

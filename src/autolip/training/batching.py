@@ -66,7 +66,8 @@ def _alike(one: torch.fx.Node, many: torch.fx.Node, columns: int, varies: bool) 
     """The same call, its result with `columns` first entries in place of one."""
     if (one.op, one.name, one.target) != (many.op, many.name, many.target):
         return False
-    a, b = one.meta.get("val"), many.meta.get("val")
+    a = one.meta.get("val")
+    b = many.meta.get("val")
     if not varies or not isinstance(a, Tensor) or not isinstance(b, Tensor):
         return True
     return a.dim() > 0 and a.shape[0] == 1 and tuple(b.shape) == (columns, *a.shape[1:])

@@ -43,7 +43,8 @@ class Constants:
         self._live: list[tuple[str, nn.Module, str]] = []
         self._held: Weights = {}
         self._nodes: list[torch.fx.Node] = []
-        rest, varying = iter(fixed), set[str]()
+        rest = iter(fixed)
+        varying = set[str]()
         for spec in program.graph_signature.input_specs:
             name = spec.arg.name
             if (
@@ -74,7 +75,8 @@ class Constants:
 
     def now(self) -> tuple[Weights, list[Tensor]]:
         """All of it, floats at least float32, and the module's tensors that it is made of."""
-        values, live = dict(self._held), list[Tensor]()
+        values = dict(self._held)
+        live = list[Tensor]()
         for name, owner, attribute in self._live:
             value = getattr(owner, attribute)
             live.append(value)
@@ -106,7 +108,10 @@ class LinearCall:
         operands: Sequence[str],
         shapes: Mapping[str, tuple[int, ...]],
     ) -> None:
-        self.node, self.pick, self.operands, self.shapes = node, pick, set(operands), shapes
+        self.node = node
+        self.pick = pick
+        self.operands = set(operands)
+        self.shapes = shapes
         self.replaced = dict(WITHOUT_BIAS.get(node.target, {}))
         self.offset = not self.replaced and self._has_offset()
 

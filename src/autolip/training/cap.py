@@ -24,8 +24,8 @@ CONVOLUTIONS = (
 )
 
 IMAGE = 32
-"""Side of the image on which a convolution is measured where its size is not known: the symbol
-holds for any."""
+"""Chosen: side of the image on which a convolution is measured where its size is not known; the
+symbol holds for any."""
 
 
 @torch.no_grad()
@@ -92,7 +92,8 @@ def _operator(layer: nn.Module, weight: Tensor, shape: torch.Size | None) -> Ope
         return Dense(weight.double())
     assert isinstance(layer, CONVOLUTIONS)
     dims = weight.dim() - 2
-    padding, mode = layer.padding, layer.padding_mode
+    padding = layer.padding
+    mode = layer.padding_mode
     if mode != "zeros" or isinstance(padding, str):
         raise InputError(
             "a convolution pads by a mode or a name: its norm is not known; pad with "

@@ -172,7 +172,8 @@ class _Neurons(nn.Module):
         super().__init__()
         item = part.constraint
         shape = item.out_shape[1:] if live.is_batched else item.out_shape
-        self.questions, self.rank = estimator.questions, estimator.rank
+        self.questions = estimator.questions
+        self.rank = estimator.rank
         self.blocks = tuple(item.blocks[1:] if live.is_batched else item.blocks)
         self.centre: Tensor
         self.radius: Tensor
@@ -319,7 +320,8 @@ class Product(Norms):
         return self.live.push({source: x}, sink, None, weights)
 
     def _combined(self, norms: dict[tuple[str, str], Tensor]) -> Tensor:
-        live, one = self.live, next(iter(norms.values())).new_ones(self.questions)
+        live = self.live
+        one = next(iter(norms.values())).new_ones(self.questions)
         levels: dict[str, Tensor] = {live.input: one}
 
         def level(name: str) -> Tensor:
@@ -337,7 +339,8 @@ class Looped(Norms):
     centres."""
 
     def _maps(self) -> list[tuple[str, str]]:
-        live, maps = self.live, list[tuple[str, str]]()
+        live = self.live
+        maps = list[tuple[str, str]]()
         for v in live.sinks():
             for z in live.reaching(v, bends=True):
                 starts = [z] if z == live.input else [part.name for part in live.parts_of(z)]
@@ -356,7 +359,8 @@ class Looped(Norms):
     def _image(self, source: str, sink: str, x: Tensor, weights: Weights) -> Tensor:
         start, columns = source, x
         if source in self.live.parts:
-            start, columns = self._step(source), self.live.parts[source].constraint.radius.to(x) * x
+            start = self._step(source)
+            columns = self.live.parts[source].constraint.radius.to(x) * x
         return self.live.push({start: columns}, sink, self._centre, weights)
 
     def _centre(self, name: str, v: Tensor) -> Tensor:
@@ -366,7 +370,8 @@ class Looped(Norms):
         return v.new_zeros(len(v), *self._shape(name))
 
     def _combined(self, norms: dict[tuple[str, str], Tensor]) -> Tensor:
-        live, one = self.live, next(iter(norms.values())).new_ones(self.questions)
+        live = self.live
+        one = next(iter(norms.values())).new_ones(self.questions)
         levels: dict[str, Tensor] = {live.input: one}
 
         def level(name: str) -> Tensor:

@@ -95,8 +95,11 @@ class Monitor:
     ) -> None:
         if every < 1:
             raise InputError(f"every is {every}: give a number of epochs >= 1")
-        self.every, self.time_budget = every, positive(time_budget, "time_budget")
-        self.data, self.radii, self.log = data, tuple(radii), log
+        self.every = every
+        self.time_budget = positive(time_budget, "time_budget")
+        self.data = data
+        self.radii = tuple(radii)
+        self.log = log
         self.question = Question.asked(**options)
         self.history: list[Record] = []
         self._model = own_module(model)

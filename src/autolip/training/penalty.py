@@ -101,7 +101,8 @@ class Penalty(nn.Module):
         rank = columns if method == "lipsdp" else 1
         live = LiveNetwork(model, inputs, count * rank, region, lower=method == "lipsdp")
         self.target, self.method, self.output, self.every = target, method, asked, every
-        self._calls, self._last = 0, torch.zeros(count)
+        self._calls = 0
+        self._last = torch.zeros(count)
         self.pairs = [(pair.plus, pair.minus) for pair in asked.differences(shape)]
         self.estimator: Estimator = ESTIMATES[method](live, p, q, readouts, rank, seed)
 

@@ -29,8 +29,10 @@ from autolip.zoo.networks import FACTORIES
 __all__ = ["Description", "describe", "digits", "held_out", "load", "names"]
 
 FOLDER = Path(__file__).parent
+
 DARKEST = 16
-"""The stored pixels are integers from 0 to this; the networks see them divided by it, in [0, 1]."""
+"""Defined by the data set: the stored pixels are integers from 0 to this; the networks see them
+divided by it, in [0, 1]."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,9 @@ class OnnxNode(nn.Module):
         self, function: Function, positional: Sequence[object], keyword: Mapping[str, object]
     ) -> None:
         super().__init__()
-        self.function, self.positional, self.keyword = function, tuple(positional), dict(keyword)
+        self.function = function
+        self.positional = tuple(positional)
+        self.keyword = dict(keyword)
 
     def forward(self, *tensors: Tensor) -> Tensor | tuple[Tensor, ...]:
         places = iter(tensors)

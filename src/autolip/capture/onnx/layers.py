@@ -38,7 +38,8 @@ def gemm(
     broadcast: int = 0,
 ) -> Tensor:
     """`alpha A B + beta C`, the matrices transposed on request and C broadcast."""
-    a, b = (a.t() if transA else a), (b.t() if transB else b)
+    a = a.t() if transA else a
+    b = b.t() if transB else b
     if c is not None:
         return torch.addmm(c, a, b, beta=beta, alpha=alpha)
     return torch.mm(a, b) if alpha == 1.0 else alpha * torch.mm(a, b)
@@ -68,7 +69,8 @@ def _padding(
             max(0, (math.ceil(size / stride) - 1) * stride + span - size)
             for size, span, stride in zip(sizes, spans, strides, strict=True)
         ]
-        halves, rests = [total // 2 for total in totals], [total - total // 2 for total in totals]
+        halves = [total // 2 for total in totals]
+        rests = [total - total // 2 for total in totals]
         return (halves, rests) if auto_pad == "SAME_UPPER" else (rests, halves)
     if auto_pad not in ("NOTSET", "VALID"):
         raise UnsupportedOperation(f"auto_pad = {auto_pad}")
@@ -102,11 +104,13 @@ def convolution(
     strides: list[int] | None = None,
 ) -> Tensor:
     axes = weight.dim() - 2
-    strides, dilations = strides or [1] * axes, dilations or [1] * axes
+    strides = strides or [1] * axes
+    dilations = dilations or [1] * axes
     spans = _spans(weight.shape[2:], dilations)
     before, after = _padding(x.shape[2:], spans, strides, auto_pad, pads)
     if before != after:
-        x, before = _pad(x, before, after), [0] * axes
+        x = _pad(x, before, after)
+        before = [0] * axes
     return _for_rank(CONVOLUTION, axes)(x, weight, bias, strides, before, dilations, group)
 
 
@@ -143,9 +147,12 @@ def transposed_convolution(
     pads: list[int] | None = None,
     strides: list[int] | None = None,
 ) -> Tensor:
-    axes, sizes = weight.dim() - 2, list(x.shape[2:])
-    strides, dilations = strides or [1] * axes, dilations or [1] * axes
-    extra, spans = output_padding or [0] * axes, _spans(weight.shape[2:], dilations)
+    axes = weight.dim() - 2
+    sizes = list(x.shape[2:])
+    strides = strides or [1] * axes
+    dilations = dilations or [1] * axes
+    extra = output_padding or [0] * axes
+    spans = _spans(weight.shape[2:], dilations)
     geometry = zip(sizes, strides, spans, extra, strict=True)
     full = [(size - 1) * stride + span + more for size, stride, span, more in geometry]
     same = [size * stride for size, stride in zip(sizes, strides, strict=True)]
@@ -195,8 +202,10 @@ def max_pool(
     strides: list[int] | None = None,
 ) -> Tensor:
     axes = len(kernel_shape)
-    strides, dilations = strides or [1] * axes, dilations or [1] * axes
-    spans, pool = _spans(kernel_shape, dilations), _for_rank(MAX_POOL, axes)
+    strides = strides or [1] * axes
+    dilations = dilations or [1] * axes
+    spans = _spans(kernel_shape, dilations)
+    pool = _for_rank(MAX_POOL, axes)
     before, after = _padding(x.shape[2:], spans, strides, auto_pad, pads)
     if before == after and _fits(before, kernel_shape):
         return pool(x, kernel_shape, strides, before, dilations, bool(ceil_mode))
@@ -219,7 +228,8 @@ def average_pool(
     axes = len(kernel_shape)
     if any(dilation != 1 for dilation in dilations or []):
         raise UnsupportedOperation("average pooling with dilation; write it as a convolution")
-    strides, pool = strides or [1] * axes, _for_rank(AVERAGE_POOL, axes)
+    strides = strides or [1] * axes
+    pool = _for_rank(AVERAGE_POOL, axes)
     before, after = _padding(x.shape[2:], kernel_shape, strides, auto_pad, pads)
     if before == after and _fits(before, kernel_shape):
         return pool(x, kernel_shape, strides, before, bool(ceil_mode), bool(count_include_pad))

@@ -18,7 +18,11 @@ from autolip.errors import InputError
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, ValueInfoProto
 
-OLDEST_OPSET, NEWEST_OPSET = 6, 24
+OLDEST_OPSET = 6
+"""Chosen: the oldest version of the operators that the translations follow."""
+
+NEWEST_OPSET = 24
+"""Chosen: the newest one."""
 
 RUNTIME, ONNX = "onnxruntime", "the reference evaluator of the package onnx"
 
@@ -71,8 +75,10 @@ def load_onnx(
 
     path = Path(path)
     model = _read(path)
-    opset, graph = _opset(path, model), _inlined(model).graph
-    floating, given = widest_float(graph), _inputs(graph)
+    opset = _opset(path, model)
+    graph = _inlined(model).graph
+    floating = widest_float(graph)
+    given = _inputs(graph)
     shapes = _shapes(given, input_shapes or {})
     dtypes = {
         value.name: torch_dtype(value.type.tensor_type.elem_type, floating) for value in given

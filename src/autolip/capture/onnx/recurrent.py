@@ -78,7 +78,8 @@ class GruCell:
 
     def __call__(self, x: Tensor, state: State) -> State:
         (h,), cut = state, 2 * self.weights.hidden
-        from_x, rest = self.weights.of_input(x), slice(cut, None)
+        from_x = self.weights.of_input(x)
+        rest = slice(cut, None)
         gates = self.f(from_x[:, :cut] + self.weights.of_state(h, slice(cut)))
         update, reset = gates.chunk(2, 1)
         if self.linear_before_reset:
@@ -105,7 +106,8 @@ class LstmCell:
         h, c = state
         i, o, f, new = (self.weights.of_input(x) + self.weights.of_state(h)).chunk(4, 1)
         if self.peepholes is not None:
-            i, f = i + self.peepholes[0] * c, f + self.peepholes[2] * c
+            i = i + self.peepholes[0] * c
+            f = f + self.peepholes[2] * c
         entering = self.f(i)
         kept = 1 - entering if self.input_forget else self.f(f)
         c = kept * c + entering * self.g(new)

@@ -62,7 +62,8 @@ def resize(
         raise UnsupportedOperation(
             "antialias or keep_aspect_ratio_policy; resize before the network"
         )
-    coordinates, plan = coordinate_transformation_mode, _plan(x, axes, scales, sizes)
+    coordinates = coordinate_transformation_mode
+    plan = _plan(x, axes, scales, sizes)
     torch_mode = None if exclude_outside else _torch_mode(x, plan, mode, coordinates, nearest_mode)
     if torch_mode is not None:
         lengths = {axis: length for axis, _, length in plan}

@@ -129,7 +129,8 @@ def translate(
 
 def _live(steps: Sequence[Step], outputs: Sequence[Value]) -> list[Step]:
     """The steps that the outputs depend on, in order."""
-    needed, live = set(outputs), []
+    needed = set(outputs)
+    live = []
     for step in reversed(steps):
         if needed.intersection(step.outputs):
             needed.update(step.inputs)

@@ -38,7 +38,8 @@ def constant_of_shape(shape: list[int], *, value: Tensor | None = None, like: Te
 
 @onnx_operator("EyeLike")
 def eye_like(x: Tensor, *, dtype: torch.dtype | None = None, k: int = 0, like: Tensor) -> Tensor:
-    rows, columns = torch.arange(x.shape[0]), torch.arange(x.shape[1])
+    rows = torch.arange(x.shape[0])
+    columns = torch.arange(x.shape[1])
     ones = columns - rows.unsqueeze(1) == k
     wanted = dtype or x.dtype
     return ones.to(like.dtype if wanted.is_floating_point else wanted)
@@ -119,7 +120,8 @@ def slice_axes(
     axes: list[int] | None = None,
     steps: list[int] | None = None,
 ) -> Tensor:
-    axes, steps = axes or list(range(len(starts))), steps or [1] * len(starts)
+    axes = axes or list(range(len(starts)))
+    steps = steps or [1] * len(starts)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         x = _slice_axis(x, axis % x.dim(), range(*slice(start, end, step).indices(x.shape[axis])))
     return x
@@ -237,7 +239,8 @@ def depth_to_space(x: Tensor, *, blocksize: int, mode: str = "DCR") -> Tensor:
 @onnx_operator("SpaceToDepth")
 def space_to_depth(x: Tensor, *, blocksize: int) -> Tensor:
     batch, channels, height, width = x.shape
-    rows, columns = height // blocksize, width // blocksize
+    rows = height // blocksize
+    columns = width // blocksize
     blocks = x.reshape(batch, channels, rows, blocksize, columns, blocksize).permute(
         0, 3, 5, 1, 2, 4
     )

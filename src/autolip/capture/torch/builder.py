@@ -32,6 +32,7 @@ RANDOM = re.compile(
 )
 READS = frozenset({aten.item.default, aten._local_scalar_dense.default})
 """A value becomes a number of Python's, which no graph follows."""
+
 CAPTURE = str(Path(__file__).parents[1])
 
 
@@ -142,7 +143,8 @@ class Builder:
     def _record(self, node: torch.fx.Node, result: torch.fx.Node, pick: int | None = None) -> None:
         """A call on the varying input becomes a node; of several results the one picked."""
         args, kwargs = _completed(node, *self._arguments(node))
-        value, place = result.meta.get("val"), _place(node)
+        value = result.meta.get("val")
+        place = _place(node)
         if not isinstance(value, Tensor) and value is not None and node.target in READS:
             raise InputError(
                 f"{node.target} at {place} reads a value that depends on the input as a "
@@ -203,7 +205,8 @@ class Builder:
         parts: list[Any] = []
         for number, (value, shape) in enumerate(outputs):
             if isinstance(value, Ref):
-                name, size = f"output_{number}", shape.numel()
+                name = f"output_{number}"
+                size = shape.numel()
                 self.nodes.append(
                     Node(name, aten.reshape.default, (value, [size]), torch.Size([size]))
                 )
@@ -234,7 +237,9 @@ class Builder:
 
 def _check_call(node: torch.fx.Node) -> None:
     """InputError or UnsupportedOperation for a call that no graph of real numbers can hold."""
-    target, place, value = node.target, _place(node), node.meta.get("val")
+    target = node.target
+    place = _place(node)
+    value = node.meta.get("val")
     if f"{target}" == "with_effects":
         raise UnsupportedOperation(
             f"{node.args[1]} at {place} acts beside what it computes: leave it out (a "

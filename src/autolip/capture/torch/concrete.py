@@ -25,7 +25,8 @@ from torch.utils import _pytree as pytree
 from autolip.capture.reference import Promoted, in_double, wide_tensor
 from autolip.errors import InputError
 
-TORCH, CAPTURE = Path(torch.__file__).parent, Path(__file__).parents[1]
+TORCH = Path(torch.__file__).parent
+CAPTURE = Path(__file__).parents[1]
 """Where no line is the user's."""
 
 READS = frozenset(
@@ -43,8 +44,10 @@ READS = frozenset(
     }
 )
 """Functions that turn a tensor's values into values of Python's."""
+
 BRANCHES = frozenset({"__bool__", "__contains__", "is_nonzero", "equal", "allclose"})
 """Those of them that only ask a question."""
+
 SHAPES = frozenset(
     {
         *(
@@ -71,6 +74,7 @@ SHAPES = frozenset(
     }
 )
 """Functions that the exporter knows the answer of: they look at no value."""
+
 UNKNOWN = object()
 
 Rewrite = Callable[[Any, Any, Any], Any]
@@ -98,7 +102,8 @@ class Recorder(TorchFunctionMode):
             self._reach(value)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs, name = kwargs or {}, _name(func)
+        kwargs = kwargs or {}
+        name = _name(func)
         depends = any(map(self._is_reached, pytree.tree_leaves((args, kwargs))))
         if depends and name in READS:
             remedy = "use torch.where, or export the branch you mean"
@@ -223,7 +228,8 @@ class Replayer(TorchFunctionMode):
         self.entries = iter(entries)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs, name = kwargs or {}, _name(func)
+        kwargs = kwargs or {}
+        name = _name(func)
         if name in SHAPES:
             return func(*args, **kwargs)
         entry = next(self.entries, None)

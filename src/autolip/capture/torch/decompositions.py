@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from autolip.rules import RULES
 
 ROUNDS = 4
-"""Pieces may be composite again; nothing in PyTorch is nested deeper."""
+"""Chosen: pieces may be composite again, and nothing in PyTorch is nested deeper."""
 
 
 def taken_apart(program: ExportedProgram) -> ExportedProgram:
