@@ -1,6 +1,8 @@
 """Golden files: what is printed is compared with tests/golden, refreshed by `pytest
---refresh-golden`."""
+--refresh-golden`; a clock that counts."""
 
+import itertools
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,3 +32,10 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         )
 
     return compare
+
+
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that goes on by a hundredth of a second whenever it is read."""
+    ticks = itertools.count()
+    monkeypatch.setattr(time, "monotonic", lambda: next(ticks) * 0.01)

@@ -1,113 +1,111 @@
-"""What a time budget buys, by clocks that count; and what is left out beforehand."""
+"""Budgets, the clocks that they are read by, and the turns of a portfolio."""
 
-import itertools
+import math
 import time
-from dataclasses import replace
 
 import pytest
-import torch
-from torch import Tensor, nn
 
-from autolip import lipschitz
-from autolip.budget import SPENT, UNLIMITED, WORTH, Budget, Turns
-from autolip.capture.torch.export import Capture, capture_model
-from autolip.errors import Refusal
-from autolip.estimate import OWN_RUNS, bracket
-from autolip.lower import Ascent
-from autolip.methods import AutoLip, Layerwise, Nonnegative, method
-from autolip.methods.method import Bound, Problem
-from autolip.norms import Norm
-from autolip.operators.norms import NormOptions, operator_norm
-from autolip.operators.operator import Operator
-from autolip.regions import Everywhere
-from autolip.values import Upper
-
-QUICK, DEFAULT = Ascent(passes=40), NormOptions()
-
-
-def network(*widths: int) -> nn.Sequential:
-    torch.manual_seed(0)
-    layers = [
-        layer for n, m in itertools.pairwise(widths) for layer in (nn.Linear(n, m), nn.ReLU())
-    ]
-    return nn.Sequential(*layers[:-1]).eval()
-
-
-def captured(*widths: int) -> Capture:
-    return capture_model(network(*widths), (torch.zeros(1, widths[0]),))
-
-
-def posed(capture: Capture, options: NormOptions = DEFAULT) -> Problem:
-    return Problem.pose(capture.graph, Everywhere(), Norm.L2, Norm.L2, options)
+from autolip.budget import (
+    SLOWEST,
+    SPENT,
+    UNLIMITED,
+    WALL,
+    WORTH,
+    Budget,
+    Turns,
+    WorkClock,
+    charge,
+    counting,
+    metered,
+    stopwatch,
+)
 
 
 @pytest.fixture
-def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that goes on by a hundredth of a second whenever it is read."""
-    ticks = itertools.count()
-    monkeypatch.setattr(time, "monotonic", lambda: next(ticks) * 0.01)
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A wall clock that stands at the number in the list."""
+    moment = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: moment[0])
+    return moment
 
 
-def test_capturing_takes_nothing_from_the_budget() -> None:
-    slow = replace(captured(3, 8, 2), seconds=100.0)
-    result = bracket(slow, model="slow", method="autolip", lower=None, time_budget=60.0)
-    assert result.complete and result.capture_seconds > 100
-    assert result.to_dict()["capture_seconds"] == result.capture_seconds
-    assert "the time budget of 60 s began after 1e+02 s of capturing" in repr(result)
+def test_a_budget_expires_and_says_what_is_left(clock: list[float]) -> None:
+    budget = Budget.of(10.0)
+    assert budget.limited and budget.left == 10.0 and not budget.expired
+    clock[0] += 4
+    assert budget.left == 6.0 and budget.spent == 4.0
+    assert budget.affords(6.0) and not budget.affords(6.1)
+    clock[0] += 6.5
+    assert budget.expired and budget.left == -0.5
 
 
-def test_norms_that_are_stand_ins_say_so_and_are_found_again_with_more_time() -> None:
-    capture = captured(30, 40, 2)
-    late = posed(capture, NormOptions(budget=SPENT))
-    hurried = AutoLip().bound(late)
-    assert isinstance(hurried, Bound) and not hurried.complete
-    assert any("2 of 2 norms are cheap stand-ins" in note for note in hurried.notes)
-    again, fresh = (
-        AutoLip().bound(replace(late, options=NormOptions())),
-        AutoLip().bound(posed(capture)),
-    )
-    assert isinstance(again, Bound) and isinstance(fresh, Bound)
-    assert again.value == fresh.value and again.value.value < hurried.value.value
-    assert again.complete and not again.notes
+def test_without_a_deadline_there_is_always_time() -> None:
+    assert UNLIMITED.left == Budget.of(None).left == math.inf
+    assert not UNLIMITED.limited and not UNLIMITED.expired and UNLIMITED.affords(1e300)
+    assert UNLIMITED.within(0.5) is UNLIMITED
 
 
-class Sign(nn.Module):
-    """A step between two matrices whose norms take a search."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.last = nn.Linear(20, 30), nn.Linear(30, 25)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.last(torch.sign(self.first(x)))
+def test_no_time_at_all() -> None:
+    assert SPENT.limited and SPENT.expired and not SPENT.affords(0.0)
 
 
-def test_what_is_infinite_is_found_before_any_norm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the engines that cost next to nothing: every method that multiplies norms is infinite by
-    its slopes."""
-
-    def cheap(operator: Operator, p: Norm, q: Norm, options: NormOptions) -> Upper | Refusal:
-        assert options.budget.expired, "a norm was computed for nothing"
-        return operator_norm(operator, p, q, options)
-
-    monkeypatch.setattr(method, "operator_norm", cheap)
-    result = lipschitz(Sign().eval(), torch.zeros(1, 20), lower=None)
-    assert result.upper is not None and result.upper.value == float("inf") and result.complete
-    assert any("infinite through aten.sign" in note for row in result.bounds for note in row.notes)
+def test_parts_and_limits(clock: list[float]) -> None:
+    budget = Budget.of(10.0)
+    assert budget.within(0.25).left == 2.5
+    assert budget.at_most(3.0).left == 3.0
+    assert budget.at_most(30.0).left == budget.at_most(None).left == 10.0
+    assert UNLIMITED.at_most(3.0).left == 3.0
 
 
-def test_a_member_that_would_take_long_is_left_out_but_for_who_names_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    capture = captured(3, 8, 2)
-    monkeypatch.setattr(Nonnegative, "price", lambda self, problem: 1e4)
-    result = bracket(capture, model="net", lower=None)
-    assert (
-        "nonnegative left out: it would take about 1e+04 s: name it to have it run" in result.notes
-    )
-    assert result.complete and all(row.method != "nonnegative" for row in result.bounds)
-    named = bracket(capture, model="net", method="nonnegative", lower=None)
-    assert named.upper is not None and named.upper.method == "nonnegative"
+def test_a_remedy_leaves_time_for_what_came_before(clock: list[float]) -> None:
+    """Three tenths of a budget are for the last of several, and six are over when it ends."""
+    budget = Budget.of(10.0)
+    assert "about 20 s would help" in budget.remedy(6.0)
+    clock[0] += 54
+    assert "about 2 minutes would help" in budget.remedy(12.0)
+
+
+def test_counted_work_goes_on_with_work_alone(clock: list[float]) -> None:
+    with counting() as work:
+        budget = Budget.of(1.0, work)
+        clock[0] += 1e6
+        assert not budget.expired
+        charge(0.0, seconds=2.0)
+        assert budget.expired and work.repeats
+
+
+def test_a_processor_that_is_too_slow_ends_counted_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = [0.0]
+    monkeypatch.setattr(time, "process_time", lambda: moment[0])
+    with counting() as work:
+        budget = Budget.of(1.0, work)
+        moment[0] += 1e3 * SLOWEST
+        assert budget.expired and not work.repeats
+
+
+def test_clocks_know_their_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autolip.budget.factorisation_rate", lambda: 3e9)
+    with counting() as work:
+        assert isinstance(work, WorkClock) and work.rate == 2e10
+    assert WALL.rate == 3e9 and not WALL.repeats
+
+
+def test_a_meter_counts_what_is_charged_inside() -> None:
+    charge(1e9)
+    with metered() as outer:
+        charge(100.0)
+        with metered() as inner:
+            charge(10.0, seconds=3.0)
+    assert (inner.work, outer.work) == (10.0, 110.0) and inner.seconds == 3.0
+    assert outer.seconds > 3.0
+
+
+def test_a_stopwatch_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = [5.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: moment[0])
+    elapsed = stopwatch()
+    moment[0] += 2
+    assert elapsed() == 2.0
 
 
 def test_too_dear_is_more_than_lipsdp_or_more_than_there_is_time_for(
@@ -121,27 +119,6 @@ def test_too_dear_is_more_than_lipsdp_or_more_than_there_is_time_for(
     assert "about 1.1e+02 s, more than its part of the time" in str(soon.too_dear(55.0))
 
 
-def test_prices_grow_with_what_is_factorised() -> None:
-    """Frequencies with the pixels, matrices with the cube of their width."""
-
-    def chain(side: int) -> Problem:
-        layers = nn.Sequential(
-            nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1)
-        ).eval()
-        return posed(capture_model(layers, (torch.zeros(1, 4, side, side),)))
-
-    assert 12 < Layerwise().price(chain(127)) / Layerwise().price(chain(31)) < 20
-    assert Layerwise().price(posed(captured(3, 400, 2))) > 10 * Layerwise().price(
-        posed(captured(3, 40, 2))
-    )
-    assert Layerwise().price(posed(captured(3, 4000, 2))) == 0.0
-    assert (
-        0
-        < Nonnegative().price(posed(captured(3, 40, 2)))
-        < Nonnegative().price(posed(captured(9, 40, 40, 40, 9)))
-    )
-
-
 def test_members_have_turns() -> None:
     """The first most of the time, the cheap ones three tenths, the last six; all of it where no
     lower bound follows."""
@@ -151,41 +128,3 @@ def test_members_have_turns() -> None:
     alone = Turns.of(Budget.of(1000), 1.0, below=False)
     left = [turn.left for turn in (alone.first, alone.cheap, alone.last)]
     assert left == pytest.approx([1000, 500, 1000], abs=5)
-
-
-def test_who_came_too_late_has_another_turn_where_the_last_one_ends_early(ticking: None) -> None:
-    """LipSDP is done with a small network long before its time is spent."""
-    result = bracket(captured(3, 8, 2), model="net", lower=None, time_budget=40.0)
-    assert {"autolip", "layerwise", "rescaled", "liplt", "lipsdp"} <= {
-        row.method for row in result.bounds
-    }
-
-
-def test_pairs_keep_to_the_budget_and_all_have_a_bound(ticking: None) -> None:
-    """The largest have runs of their own; the others the bound of one walk."""
-    result = bracket(captured(3, 8, 30), model="net", output="pairs", lower=QUICK, time_budget=20.0)
-    assert len(result.pairs) == 435 and not result.complete
-    assert all(pair.upper is not None and pair.upper.value is not None for pair in result.pairs)
-    own = [pair for pair in result.pairs if pair.lower is not None]
-    assert 0 < len(own) < OWN_RUNS
-    alone = 435 - len(own)
-    assert any(
-        note.startswith(f"{alone} of 435 pairs have the bound of one walk") for note in result.notes
-    )
-
-
-def test_without_a_budget_as_many_pairs_as_ten_outputs_have_are_run() -> None:
-    result = bracket(captured(2, 3, 11), model="net", output="pairs", method="autolip", lower=QUICK)
-    assert (
-        sum(pair.lower is not None for pair in result.pairs) == OWN_RUNS and len(result.pairs) == 55
-    )
-    shown = [
-        pair.upper.value
-        for pair in result.pairs
-        if pair.lower is not None and pair.upper is not None
-    ]
-    others = [
-        pair.upper.value for pair in result.pairs if pair.lower is None and pair.upper is not None
-    ]
-    assert min(shown) >= max(others) * (1 - 1e-2)
-    assert result.upper is not None and result.upper.value == max(shown)

@@ -12,9 +12,10 @@ from autolip import InputError, Lower, Refusal, Upper, lipschitz
 from autolip.capture.torch.export import capture_model
 from autolip.errors import Contradiction, attempted
 from autolip.estimate import bracket
+from autolip.findings import Pair, Row
 from autolip.lower import LowerMethod, LowerProblem
 from autolip.methods import Bound, Method, Problem
-from autolip.result import Pair, Result, Row
+from autolip.result import Result
 from autolip.values import Event
 
 
@@ -94,7 +95,7 @@ def test_equal_bounds_agree() -> None:
 
 
 def test_a_result_cannot_be_built_from_rows_that_contradict_each_other() -> None:
-    good, bad, low = Row("a", "upper", 3.0), Row("b", "upper", 1.0), Row("c", "lower", 2.0)
+    good, bad, low = Row("a", Upper(3.0)), Row("b", Upper(1.0)), Row("c", Lower(2.0))
     plain = asked(method="autolip", lower=())
     assert replace(plain, bounds=(good, low), upper=good, lower=low, pairs=(Pair(0, 1, good, low),))
     with pytest.raises(Contradiction, match=r"b bounds output all by 1\.0"):

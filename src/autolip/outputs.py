@@ -121,7 +121,7 @@ class Component(Output):
         return _combined(shape, {self.index: 1.0})
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Difference(Output):
     """f_plus - f_minus on the flattened output, counted from 0."""
 

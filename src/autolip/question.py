@@ -1,14 +1,14 @@
 """What is asked of a network, in one form and checked before the network is looked at."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import Field, dataclass, fields, is_dataclass
+from dataclasses import Field, dataclass, fields, is_dataclass, replace
 from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from autolip.arguments import array, number, plain, probability, shown
+from autolip.arguments import array, number, plain, positive, probability, shown
 from autolip.arguments import seed as checked_seed
 from autolip.errors import InputError
 from autolip.lower import LowerMethod, lower_named
@@ -43,6 +43,8 @@ class Question:
     methods: tuple[Method, ...] = ()
     automatic: tuple[Method, ...] = ()
     lowers: tuple[LowerMethod, ...] = ()
+    time_budget: float | None = None
+    """Seconds, from when the network is captured."""
     delta: float = 1e-9
     seed: int | None = None
 
@@ -55,6 +57,7 @@ class Question:
         output: Any = "all",
         method: Choice = AUTOMATIC,
         lower: LowerChoice = DEFAULT_LOWER,
+        time_budget: float | None = None,
         delta: float = 1e-9,
         seed: int | None = None,
     ) -> Self:
@@ -78,9 +81,14 @@ class Question:
             tuple(named),
             tuple(method for method in wanted if method not in named),
             tuple(searches),
+            None if time_budget is None else positive(time_budget, "time_budget"),
             probability(delta, "delta"),
             None if seed is None else checked_seed(seed),
         )
+
+    def on(self, region: Region | None) -> Self:
+        """The same in a region; where none is given, in its own."""
+        return self if region is None else replace(self, region=region)
 
 
 def _listed(choice: Any) -> list[Any]:

@@ -34,6 +34,10 @@ class Event:
         if not 0 < self.delta < 1:
             raise ValueError(f"an event's probability lies in (0, 1), not {self.delta}")
 
+    def __reduce__(self) -> tuple[type["Event"], tuple[str, float]]:
+        """A copy from another process is another event: its serial number counts there only."""
+        return Event, (self.label, self.delta)
+
 
 def round_up(value: float) -> float:
     """The next double above `value`: absorbs one correctly rounded operation."""

@@ -138,7 +138,7 @@ def test_every_field_is_documented_with_its_type_and_every_documented_one_occurs
 
 @pytest.mark.slow
 def test_the_version_is_the_documented_one(results) -> None:
-    from autolip.result import SCHEMA
+    from autolip.findings import SCHEMA
 
     assert {result["schema"] for result in results} == {SCHEMA}
     assert f"This page is version {SCHEMA} of it" in DOCUMENT.read_text(encoding="utf-8")

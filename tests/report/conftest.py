@@ -5,15 +5,23 @@ from typing import Any
 
 import pytest
 
+from autolip.errors import Refusal
+from autolip.findings import Pair, Row
 from autolip.norms import Norm
 from autolip.outputs import All, Pairs
-from autolip.result import Pair, Result, Row
+from autolip.result import Result
+from autolip.values import Estimate, Event, Lower, Upper
 
 ASSUMED = {"input": "x", "input_shape": [1, 1, 8, 8], "batch": 1, "dtype": "float32"}
 
 
 def row(method: str, kind: str, value: float, **rest: Any) -> Row:
-    return Row(method, kind, value, "proved" if kind == "upper" else None, **rest)
+    answers = {"upper": Upper, "lower": Lower, "estimate": Estimate}
+    return Row(method, answers[kind](value), **rest)
+
+
+def confident(value: float, delta: float) -> Upper:
+    return Upper(value, frozenset({Event("a start", delta)}))
 
 
 @pytest.fixture
@@ -21,12 +29,10 @@ def bracket() -> Result:
     """One row of each kind."""
     upper = row("autolip", "upper", 28.04123456, seconds=0.312, passes=14.0)
     lower = row("ascent", "lower", 14.2087999, seconds=2.05, passes=812.0)
-    confident = Row("lanczos", "upper", 30.1, "confident", 1e-9, seconds=0.1, passes=350.5)
+    random = Row("lanczos", confident(30.1, 1e-9), seconds=0.1, passes=350.5)
     estimate = row("power", "estimate", 25.125, seconds=0.04, passes=20.0)
-    refusal = Row(
-        "lipsdp", "refusal", refusal="it holds for dense layers only, and there is a convolution"
-    )
-    rows = (upper, confident, estimate, refusal, lower)
+    reason = Refusal("it holds for dense layers only, and there is a convolution")
+    rows = (upper, random, estimate, Row("lipsdp", reason), lower)
     return Result(
         "digits-conv",
         Norm.L2,

@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from autolip.findings import Row
 from autolip.outputs import parse_output
 from autolip.report.content import NOTES_SHOWN, headline, remarks, sheets
-from autolip.result import Result, Row
+from autolip.result import Result
+from autolip.values import INFINITE
+from tests.report.conftest import confident
 
 
 def test_headline_rounds_outward(bracket: Result) -> None:
@@ -26,15 +29,15 @@ def test_headline_says_what_is_missing(bracket: Result) -> None:
 
 
 def test_headline_says_infinite(bracket: Result) -> None:
-    infinite = Row("autolip", "upper", float("inf"), "proved")
+    infinite = Row("autolip", INFINITE)
     assert "<= inf (" in headline(replace(bracket, upper=infinite))
 
 
 def test_headline_tells_the_probability_of_a_confident_bound(bracket: Result) -> None:
     assert bracket.upper
-    confident = replace(bracket.upper, certainty="confident", delta=2.5e-10)
+    random = replace(bracket.upper, answer=confident(28.0, 2.5e-10))
     assert "everywhere; with probability >= 1 - 2.5e-10)" in headline(
-        replace(bracket, upper=confident)
+        replace(bracket, upper=random)
     )
 
 
@@ -84,13 +87,8 @@ def test_without_a_lower_bound_there_is_no_ratio(bracket: Result) -> None:
 
 
 def test_remarks_give_refusals_notes_and_assumptions(bracket: Result) -> None:
-    culprit = Row(
-        "autolip",
-        "upper",
-        float("inf"),
-        "proved",
-        notes=("infinite through aten.sign at head (net.py:3)",),
-    )
+    note = "infinite through aten.sign at head (net.py:3)"
+    culprit = Row("autolip", INFINITE, notes=(note,))
     assumed = {**bracket.assumptions, "fixed": {"state": "zeros, shape (2, 1, 128)"}}
     said = remarks(
         replace(bracket, bounds=(*bracket.bounds, culprit), assumptions=assumed, complete=False)

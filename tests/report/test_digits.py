@@ -8,15 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autolip.errors import Refusal
 from autolip.report.digits import (
     delta_up,
     digits_down,
     digits_near,
+    digits_of,
     digits_up,
-    ratio_down,
-    ratio_near,
-    ratio_up,
+    ratio_of,
 )
+from autolip.values import Estimate, Lower, Upper
 
 norms = st.floats(min_value=0, allow_nan=False, allow_infinity=False)
 positive = st.floats(min_value=1e-140, max_value=1e140)
@@ -34,8 +35,17 @@ def test_directions_hold_exactly_and_cost_less_than_a_digit(value: float) -> Non
 @given(positive, positive)
 def test_ratios_hold_exactly(value: float, lower: float) -> None:
     exact = Fraction(value) / Fraction(lower)
-    assert Fraction(ratio_down(value, lower)) <= exact <= Fraction(ratio_up(value, lower))
-    assert float(ratio_near(value, lower)) == pytest.approx(float(exact), rel=1e-3)
+    down, up = ratio_of(Lower(value), lower), ratio_of(Upper(value), lower)
+    assert Fraction(down) <= exact <= Fraction(up)
+    assert float(ratio_of(Estimate(value), lower)) == pytest.approx(float(exact), rel=1e-3)
+
+
+@given(norms)
+def test_an_answer_is_rounded_in_its_direction(value: float) -> None:
+    assert digits_of(Upper(value)) == digits_up(value)
+    assert digits_of(Lower(value)) == digits_down(value)
+    assert digits_of(Estimate(value)) == digits_near(value)
+    assert digits_of(Refusal("no")) == "-"
 
 
 @pytest.mark.parametrize(
@@ -57,11 +67,11 @@ def test_written_plainly(value: float, up: str, down: str) -> None:
 
 
 def test_ratios_at_the_ends() -> None:
-    assert ratio_up(0.0, 0.0) == "1"
-    assert ratio_up(2.0, 0.0) == "inf"
-    assert ratio_up(math.inf, 2.0) == "inf"
-    assert ratio_down(2.0, math.inf) == "0"
-    assert ratio_up(math.inf, math.inf) == "1"
+    assert ratio_of(Upper(0.0), 0.0) == "1"
+    assert ratio_of(Upper(2.0), 0.0) == "inf"
+    assert ratio_of(Upper(math.inf), 2.0) == "inf"
+    assert ratio_of(Lower(2.0), math.inf) == "0"
+    assert ratio_of(Upper(math.inf), math.inf) == "1"
 
 
 def test_probabilities_are_rounded_up_from_their_shortest_form() -> None:

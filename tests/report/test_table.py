@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from rich.console import Console
 
+from autolip.findings import Row
 from autolip.report.table import render_html, render_rich, render_text
-from autolip.result import Result, Row
-from tests.report.conftest import row
+from autolip.result import Result
+from tests.report.conftest import confident, row
 
 
 def test_text_is_golden(bracket: Result, golden) -> None:
@@ -33,11 +34,9 @@ def test_terminal_table_is_golden(bracket: Result, golden) -> None:
 
 def test_words_are_whole_on_a_terminal_of_80_columns(bracket: Result) -> None:
     long = row("seqlip-published", "estimate", 1.8351e12, seconds=123.45, passes=590000)
-    confident = Row(
-        "eclipse-fast", "upper", 2.84e10, "confident", 1.3e-10, seconds=123.45, passes=590000
-    )
+    random = Row("eclipse-fast", confident(2.84e10, 1.3e-10), seconds=123.45, passes=590000)
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(render_rich(replace(bracket, bounds=(*bracket.bounds, long, confident))))
+    console.print(render_rich(replace(bracket, bounds=(*bracket.bounds, long, random))))
     shown = console.export_text().split()
     for word in (
         "seqlip-published",

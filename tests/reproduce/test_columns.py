@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from autolip.errors import Refusal
+from autolip.findings import Row
 from autolip.lower import Dataset, Grid
 from autolip.methods import AutoLip, Layerwise, Theorem3
 from autolip.regions import Box
 from autolip.reproduce import columns
-from autolip.reproduce.columns import ENDED_EARLY, Column, evaluate, fill, row_of
+from autolip.reproduce.columns import ENDED_EARLY, Column, evaluate, fill
 from autolip.reproduce.steps import Steps
 from autolip.reproduce.subject import Subject
-from autolip.result import Row
+from autolip.values import INFINITE, Lower
 
 COLUMNS = [
     Column("AutoLip", AutoLip()),
@@ -129,10 +131,10 @@ def test_norms_are_computed_once_for_all_columns(
 
 
 @pytest.mark.parametrize(
-    "row", [Row("a", "upper", float("inf"), "proved"), Row("b", "refusal", refusal="no")]
+    "row", [Row("a", INFINITE), Row("b", Refusal("no")), Row("c", Lower(2.0), notes=("a note",))]
 )
 def test_rows_survive_the_way_through_plain_data(row: Row) -> None:
-    assert row_of(row.to_dict()) == row
+    assert Row.from_dict(row.to_dict()) == row
 
 
 def test_columns_describe_their_options() -> None:

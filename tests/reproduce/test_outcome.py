@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from autolip.errors import AutolipError
+from autolip.errors import AutolipError, Refusal
+from autolip.findings import Row
 from autolip.reproduce.outcome import Network, Outcome, written
 from autolip.reproduce.published import ALEXNET, CNN, MLP
-from autolip.result import Row
+from autolip.values import INFINITE, Estimate, Event, Lower, Upper
 
 OUTCOME = Outcome(
     "mlp",
@@ -19,14 +20,14 @@ OUTCOME = Outcome(
     (Network("4 layers", 4, {"loss": 0.123456}), Network("5 layers", 5)),
     ("AutoLip", "Greedy SeqLip", "data set", "Frobenius"),
     {
-        ("AutoLip", "4 layers"): Row("autolip", "upper", 10.000001, "proved", seconds=1.5),
-        ("Greedy SeqLip", "4 layers"): Row("seqlip", "estimate", 4.0),
-        ("data set", "4 layers"): Row("dataset", "lower", 3.999999),
-        ("Frobenius", "4 layers"): Row("frobenius", "refusal", refusal="too wide"),
-        ("AutoLip", "5 layers"): Row("autolip", "upper", float("inf"), "proved", notes=("a note",)),
-        ("Greedy SeqLip", "5 layers"): Row("seqlip", "estimate", 7.0, notes=("greedy only",)),
-        ("data set", "5 layers"): Row("dataset", "lower", 2.0),
-        ("Frobenius", "5 layers"): Row("frobenius", "upper", 8.0, "confident", 1e-9),
+        ("AutoLip", "4 layers"): Row("autolip", Upper(10.000001), seconds=1.5),
+        ("Greedy SeqLip", "4 layers"): Row("seqlip", Estimate(4.0)),
+        ("data set", "4 layers"): Row("dataset", Lower(3.999999)),
+        ("Frobenius", "4 layers"): Row("frobenius", Refusal("too wide")),
+        ("AutoLip", "5 layers"): Row("autolip", INFINITE, notes=("a note",)),
+        ("Greedy SeqLip", "5 layers"): Row("seqlip", Estimate(7.0), notes=("greedy only",)),
+        ("data set", "5 layers"): Row("dataset", Lower(2.0)),
+        ("Frobenius", "5 layers"): Row("frobenius", Upper(8.0, frozenset({Event("start", 1e-9)}))),
     },
     {"AutoLip": {"4 layers": 33.04, "5 layers": 134.4}, "Greedy SeqLip": {"4 layers": 21.47}},
     ("A remark.",),
@@ -91,17 +92,17 @@ def test_json_and_csv_hold_every_cell_in_full() -> None:
 
 
 def test_a_lower_bound_above_an_upper_one_is_never_reported() -> None:
-    wrong = {**OUTCOME.cells, ("data set", "4 layers"): Row("dataset", "lower", 10.1)}
+    wrong = {**OUTCOME.cells, ("data set", "4 layers"): Row("dataset", Lower(10.1))}
     with pytest.raises(
         AutolipError, match=r"4 layers: 10\.1 is attained above the bound 10\.000001"
     ):
         replace(OUTCOME, cells=wrong)
-    above = {**OUTCOME.cells, ("Greedy SeqLip", "4 layers"): Row("seqlip", "estimate", 99.0)}
+    above = {**OUTCOME.cells, ("Greedy SeqLip", "4 layers"): Row("seqlip", Estimate(99.0))}
     assert replace(OUTCOME, cells=above), "an estimate contradicts nothing"
 
 
 def test_what_is_missing_is_a_dash() -> None:
-    assert written(None) == written(Row("x", "refusal")) == "-"
+    assert written(None) == written(Row("x", Refusal("no"))) == "-"
 
 
 def test_the_published_ratios_grow_with_depth_as_printed() -> None:

@@ -83,24 +83,15 @@ def compare(
         from autolip.question import Question
 
         region = AskedRegion.taken(options)
-        question = Question.asked(output=output, **options)
+        question = Question.asked(output=output, time_budget=each, **options)
         if question.output == Pairs():
             raise InputError(
                 "a comparison is of one constant: give one output or a difference instead of pairs"
             )
         say(f"capturing {network.model}")
         found = network.load()
-        result = compared(
-            found.capture,
-            model=found.name,
-            norm=(question.p, question.q),
-            region=region.around(found.capture.example),
-            output=question.output,
-            seconds=each,
-            seed=question.seed,
-            delta=question.delta,
-            progress=say,
-        )
+        question = question.on(region.around(found.capture.example))
+        result = compared(found.capture, question, model=found.name, progress=say)
     result = replace(result, notes=(*region.notes, *result.notes))
     show(result)
     _write(result, drawn, [path for path in (as_json, file) if path is not None])

@@ -38,20 +38,54 @@ NO_BRACKET, ENDED_EARLY = 2, 3
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The options of `autolip estimate` besides those about the network."""
+class Delivery:
+    """How the result is given: on the standard output as text or JSON, or in a file."""
 
-    output: str
-    norm: str
-    method: tuple[str, ...]
-    lower: tuple[str, ...]
-    data: Path | None
-    seed: int | None
-    delta: float
-    time_budget: float | None
     as_json: bool
     file: Path | None
     refer: bool
+
+    @staticmethod
+    def taken(options: dict[str, Any]) -> "Delivery":
+        """From all of a command's options."""
+        return Delivery(**{name: options.pop(name) for name in Delivery.__dataclass_fields__})
+
+    def check(self, model: str) -> None:
+        """InputError where the options contradict each other; called before the work."""
+        suffix = None if self.file is None else suffix_of(self.file, (*FORMATS, CERTIFICATE))
+        if self.refer and not (suffix == CERTIFICATE and model.endswith(".onnx")):
+            raise InputError(
+                "--refer goes with a certificate (-o FILE.cert) of an .onnx file: leave it out"
+            )
+        if self.as_json and suffix not in (None, ".json"):
+            raise InputError(f"--json and {self.file} are two formats: leave one of them out")
+
+    def give(self, result: "Result", model: Path) -> None:
+        """To the file or the standard output: where the file fails, the bracket is printed all the
+        same."""
+        if self.file is None:
+            show(result, self.as_json)
+            return
+        suffix = suffix_of(self.file, (*FORMATS, CERTIFICATE))
+        try:
+            if suffix == CERTIFICATE:
+                _certify(result, self.file, model if self.refer else None)
+            else:
+                write(self.file, FORMATS[suffix](result))
+        except InputError:
+            show(result, self.as_json)
+            raise
+
+
+def _certify(result: "Result", file: Path, model: Path | None) -> None:
+    """Write the certificate, then print the bracket with what it certifies."""
+    from autolip.report.digits import digits_up
+
+    certificate = result.certificate()
+    certificate.save(file, model)
+    click.echo(
+        f"{result!r}\n\n{file} certifies {digits_up(certificate.value)}, by {certificate.method}"
+    )
 
 
 @click.command()
@@ -108,47 +142,37 @@ def estimate(**options: Any) -> int:
     if options["model"] is None:
         click.echo(shipped_networks())
         return 0
-    network = AskedNetwork.taken(options)
+    network, delivery = AskedNetwork.taken(options), Delivery.taken(options)
     with progress() as say:
         from autolip.cli.regions import AskedRegion
 
         region = AskedRegion.taken(options)
-        asked = Asked(**options)
-        _check(asked, network)
-        result = _bracket(asked, network, region, say)
-    _deliver(result, asked, network)
+        delivery.check(network.model)
+        result = _bracket(network, region, options, say)
+    delivery.give(result, Path(network.model))
     return exit_code(result)
 
 
-def _check(asked: Asked, network: AskedNetwork) -> None:
-    """What the options say about the file, before the work."""
-    suffix = None if asked.file is None else suffix_of(asked.file, (*FORMATS, CERTIFICATE))
-    if asked.refer and not (suffix == CERTIFICATE and network.model.endswith(".onnx")):
-        raise InputError(
-            "--refer goes with a certificate (-o FILE.cert) of an .onnx file: leave it out"
-        )
-    if asked.as_json and suffix not in (None, ".json"):
-        raise InputError(f"--json and {asked.file} are two formats: leave one of them out")
-
-
 def _bracket(
-    asked: Asked, network: AskedNetwork, region: "AskedRegion", say: Callable[[str], None]
+    network: AskedNetwork,
+    region: "AskedRegion",
+    options: dict[str, Any],
+    say: Callable[[str], None],
 ) -> "Result":
-    """Read what was asked, capture, bound."""
+    """Read what was asked, capture, bound; all but the region's shape is checked before the network
+    is looked at."""
     from autolip.estimate import answered
 
-    data = _data(asked)
-    question = _question(asked)
+    data = options.pop("data")
+    samples = None if data is None else _samples(data)
+    question = _question(options)
     say(f"capturing {network.model}")
     found = network.load()
-    question = replace(
-        question,
-        region=region.around(found.capture.example) or question.region,
-        lowers=_searches(question.lowers, data, asked, tuple(found.capture.graph.input_shape)),
-    )
-    result = answered(
-        found.capture, question, model=found.name, time_budget=asked.time_budget, progress=say
-    )
+    question = question.on(region.around(found.capture.example))
+    if samples is not None:
+        shape = tuple(found.capture.graph.input_shape)
+        question = replace(question, lowers=_searches(question.lowers, samples, data, shape))
+    result = answered(found.capture, question, model=found.name, progress=say)
     return replace(
         result,
         notes=(*region.notes, *result.notes),
@@ -156,74 +180,37 @@ def _bracket(
     )
 
 
-def _question(asked: Asked) -> "Question":
-    """Everything but the region, checked before the network is looked at."""
+def _question(options: dict[str, Any]) -> "Question":
+    """What is asked, everywhere for the time being."""
     from autolip.question import AUTOMATIC, DEFAULT_LOWER, Question
 
-    return Question.asked(
-        norm=asked.norm,
-        output=asked.output,
-        method=asked.method or AUTOMATIC,
-        lower=asked.lower or DEFAULT_LOWER,
-        delta=asked.delta,
-        seed=asked.seed,
-    )
+    method = options.pop("method") or AUTOMATIC
+    return Question.asked(method=method, lower=options.pop("lower") or DEFAULT_LOWER, **options)
 
 
-def _data(asked: Asked) -> "Tensor | None":
-    if asked.data is None:
-        return None
+def _samples(file: Path) -> "Tensor":
+    """The inputs of --data; InputError where they are no finite numbers."""
     from autolip.cli.regions import read_array
 
-    data = read_array(asked.data).double()
-    if not bool(data.isfinite().all()):
-        raise InputError(f"{asked.data} has NaN or infinite entries: give finite numbers")
-    return data
+    samples = read_array(file).double()
+    if not bool(samples.isfinite().all()):
+        raise InputError(f"{file} has NaN or infinite entries: give finite numbers")
+    return samples
 
 
 def _searches(
-    lowers: "tuple[LowerMethod, ...]", data: "Tensor | None", asked: Asked, shape: tuple[int, ...]
+    lowers: "tuple[LowerMethod, ...]", samples: "Tensor", file: Path, shape: tuple[int, ...]
 ) -> "tuple[LowerMethod, ...]":
-    """The searches for lower bounds; --data goes to the one over a data set."""
-    if data is None:
-        return lowers
+    """The searches for lower bounds, that over the data set with the inputs of --data."""
     from autolip.lower import Dataset
 
-    if data.dim() == 0 or data.numel() != len(data) * math.prod(shape) or len(data) == 0:
+    count = len(samples) if samples.dim() else 0
+    if count == 0 or samples.numel() != count * math.prod(shape):
         raise InputError(
-            f"{asked.data} has shape {tuple(data.shape)}: each row must be an input of "
-            f"shape {shape}"
+            f"{file} has shape {tuple(samples.shape)}: each row must be an input of shape {shape}"
         )
     others = [search for search in lowers if not isinstance(search, Dataset)]
-    return (*others, Dataset(data.reshape(len(data), *shape)))
-
-
-def _deliver(result: "Result", asked: Asked, network: AskedNetwork) -> None:
-    """Give the result to its file or the standard output: where the file fails, the bracket is
-    printed all the same."""
-    if asked.file is None:
-        show(result, asked.as_json)
-        return
-    suffix = suffix_of(asked.file, (*FORMATS, CERTIFICATE))
-    try:
-        if suffix == CERTIFICATE:
-            _certify(result, asked.file, Path(network.model) if asked.refer else None)
-        else:
-            write(asked.file, FORMATS[suffix](result))
-    except InputError:
-        show(result, asked.as_json)
-        raise
-
-
-def _certify(result: "Result", file: Path, model: Path | None) -> None:
-    """Write the certificate, then print the bracket with what it certifies."""
-    from autolip.report.digits import digits_up
-
-    certificate = result.certificate()
-    certificate.save(file, model)
-    click.echo(
-        f"{result!r}\n\n{file} certifies {digits_up(certificate.value)}, by {certificate.method}"
-    )
+    return (*others, Dataset(samples.reshape(count, *shape)))
 
 
 def show(result: "Result", as_json: bool = False) -> None:

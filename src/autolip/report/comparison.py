@@ -5,22 +5,22 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from autolip.report.content import headline
-from autolip.report.digits import digits_near, digits_up
+from autolip.report.digits import digits_of
 from autolip.report.style import COLOURS, MEANING, rendered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from autolip.result import Result, Row
+    from autolip.findings import Findings, Row
 
 
-def comparison(result: "Result") -> dict[str, bytes]:
+def comparison(result: "Findings") -> dict[str, bytes]:
     """The figure of a result as PNG and SVG."""
     return rendered(lambda: drawn(result))
 
 
-def drawn(result: "Result") -> "Figure":
+def drawn(result: "Findings") -> "Figure":
     """Upper bounds and estimates by seconds and value, both on logarithmic scales; lower bounds as
     lines."""
     from matplotlib.figure import Figure
@@ -50,7 +50,7 @@ def drawn(result: "Result") -> "Figure":
     return figure
 
 
-def _drawable(result: "Result") -> Iterator["Row"]:
+def _drawable(result: "Findings") -> Iterator["Row"]:
     """The rows with a finite value above zero."""
     return (row for row in result.bounds if row.value is not None and 0 < row.value < math.inf)
 
@@ -69,10 +69,7 @@ def _points(axes: "Axes", rows: list["Row"]) -> None:
             alpha=0.85,
         )
         axes.annotate(str(place + 1), at, ha="center", va="center", fontsize=7, color="white")
-        line = (
-            f"{place + 1:2d}  {row.method}  "
-            f"{digits_up(at[1]) if row.kind == 'upper' else digits_near(at[1])}"
-        )
+        line = f"{place + 1:2d}  {row.method}  {digits_of(row.answer)}"
         axes.text(
             1.03,
             0.97 - 0.055 * place,

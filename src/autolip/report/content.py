@@ -1,23 +1,17 @@
 """What is said about a result: the bracket in a sentence, tables of cells, remarks. Renderers only
 lay it out."""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
-from autolip.errors import printable
-from autolip.report.digits import (
-    delta_up,
-    digits_down,
-    digits_near,
-    digits_up,
-    ratio_down,
-    ratio_near,
-    ratio_up,
-)
+from autolip.errors import Refusal, printable
+from autolip.report.digits import delta_up, digits_of, ratio_of
+from autolip.values import Estimate, Lower, Upper
 
 if TYPE_CHECKING:
-    from autolip.result import Pair, Result, Row
+    from autolip.findings import Findings, Pair, Row
 
 HEADINGS = ("method", "kind", "value", "certainty", "ratio", "seconds", "passes")
 LARGEST_MATRIX = 12
@@ -43,32 +37,40 @@ class Sheet:
     bold: tuple[int, ...] = ()
 
 
-def headline(result: "Result") -> str:
+def headline(result: "Findings") -> str:
     """The bracket as a sentence: upper ends rounded up, lower ends down, to the digits printed."""
     where = f"({result.p.value} -> {result.q.value}, {place(result)}{_caveat(result)})"
-    lower = None if result.lower is None else digits_down(result.lower.value or 0.0)
-    upper = None if result.upper is None else digits_up(_number(result.upper))
+    subject = result.output.subject
+    lower = None if result.lower is None else digits_of(result.lower.answer)
+    upper = None if result.upper is None else digits_of(result.upper.answer)
     if lower is not None and upper is not None:
-        return f"{lower} <= {result.output.subject} <= {upper} {where}{_winner(result)}"
+        return f"{lower} <= {subject} <= {upper} {where}{_winner(result)}"
     if upper is not None:
-        return f"{result.output.subject} <= {upper} {where}{_winner(result)}; no lower bound"
+        return f"{subject} <= {upper} {where}{_winner(result)}; no lower bound"
     if lower is not None:
-        return f"{result.output.subject} >= {lower} {where}; no upper bound"
-    return f"no bound on the {result.output.subject} {where}"
+        return f"{subject} >= {lower} {where}; no upper bound"
+    return f"no bound on the {subject} {where}"
 
 
-def sheets(result: "Result") -> list[Sheet]:
+def sheets(result: "Findings") -> list[Sheet]:
     """The table of bounds, and that of the pairs of outputs where there are any."""
-    best = max((row.value or 0.0 for row in result.bounds if row.kind == "lower"), default=None)
-    rows = tuple(_cells(row, best) for row in result.bounds if row.kind != "refusal")
+    attained = [row.answer.value for row in result.bounds if isinstance(row.answer, Lower)]
+    best = max(attained, default=None)
+    rows = tuple(
+        _cells(row, row.answer, best)
+        for row in result.bounds
+        if not isinstance(row.answer, Refusal)
+    )
     found = [Sheet("", HEADINGS, rows, left=2)] if rows else []
     return [*found, _pairs(result.pairs)] if result.pairs else found
 
 
-def remarks(result: "Result") -> list[str]:
+def remarks(result: "Findings") -> list[str]:
     """Refusals with their reasons, notes, and what the numbers are about."""
     refusals = [
-        f"{row.method} refused: {row.refusal}" for row in result.bounds if row.kind == "refusal"
+        f"{row.method} refused: {row.answer}"
+        for row in result.bounds
+        if isinstance(row.answer, Refusal)
     ]
     notes = list(result.notes)
     for row in result.bounds:
@@ -84,13 +86,13 @@ def remarks(result: "Result") -> list[str]:
     return [*refusals, *budget, *notes, *_assumptions(result)]
 
 
-def _winner(result: "Result") -> str:
+def _winner(result: "Findings") -> str:
     """The method whose upper bound is the smallest, where there were several."""
-    several = sum(row.kind == "upper" for row in result.bounds) > 1
+    several = sum(isinstance(row.answer, Upper) for row in result.bounds) > 1
     return f", upper bound by {result.upper.method}" if several and result.upper is not None else ""
 
 
-def place(result: "Result") -> str:
+def place(result: "Findings") -> str:
     """The region in words."""
     region = result.region
     kind = region.get("kind", "region")
@@ -101,46 +103,42 @@ def place(result: "Result") -> str:
     return printable(f"on a {kind}")
 
 
-def _caveat(result: "Result") -> str:
+def _caveat(result: "Findings") -> str:
     """The probability, where the upper bound rests on random vectors."""
     row = result.upper
-    return (
-        ""
-        if row is None or row.certainty != "confident"
-        else f"; with probability >= {_probability(row)}"
-    )
+    if row is None or row.delta == 0:
+        return ""
+    return f"; with probability >= {_probability(row.delta)}"
 
 
-def _probability(row: "Row") -> str:
-    return f"1 - {delta_up(row.delta)}"
+def _probability(delta: float) -> str:
+    return f"1 - {delta_up(delta)}"
 
 
-def _number(row: "Row") -> float:
-    return float("inf") if row.value is None else row.value
+def _certainty(answer: Upper | Lower | Estimate) -> str:
+    """How the number is known."""
+    match answer:
+        case Upper():
+            kind = answer.certainty.value
+            return f"{kind} {_probability(answer.delta)}" if answer.events else kind
+        case Lower():
+            return "attained"
+        case Estimate():
+            return "not a bound"
+        case _:
+            assert_never(answer)
 
 
-def _cells(row: "Row", best: float | None) -> tuple[str, ...]:
-    value = row.value or 0.0
-    ratio: Callable[[float, float], str] = ratio_near
-    if row.kind == "upper":
-        certainty = (
-            f"confident {_probability(row)}" if row.certainty == "confident" else str(row.certainty)
-        )
-        shown = digits_up(_number(row))
-        ratio = ratio_up
-    elif row.kind == "lower":
-        certainty = "attained"
-        shown = digits_down(value)
-        ratio = ratio_down
-    else:
-        certainty = "not a bound"
-        shown = digits_near(value)
-    against = "-" if best is None else ratio(value, best)
+def _cells(row: "Row", answer: Upper | Lower | Estimate, best: float | None) -> tuple[str, ...]:
+    """A line of the table: `best` is the largest lower bound."""
+    ratio = "-" if best is None else ratio_of(answer, best)
+    seconds = f"{row.seconds:.2f}"
     passes = f"{row.passes:.1f}" if row.passes < 100 else f"{row.passes:.0f}"
-    return row.method, row.kind, shown, certainty, against, f"{row.seconds:.2f}", passes
+    known = digits_of(answer), _certainty(answer), ratio
+    return row.method, row.kind, *known, seconds, passes
 
 
-def _assumptions(result: "Result") -> Iterator[str]:
+def _assumptions(result: "Findings") -> Iterator[str]:
     """What the numbers are about, in words."""
     known = result.assumptions
     if "input" in known:
@@ -168,11 +166,11 @@ def _pairs(pairs: tuple["Pair", ...]) -> Sheet:
 
 
 def _upper_of(pair: "Pair") -> str:
-    return "-" if pair.upper is None else digits_up(_number(pair.upper), PAIR_DIGITS)
+    return "-" if pair.upper is None else digits_of(pair.upper.answer, PAIR_DIGITS)
 
 
 def _lower_of(pair: "Pair") -> str:
-    return "-" if pair.lower is None else digits_down(pair.lower.value or 0.0, PAIR_DIGITS)
+    return "-" if pair.lower is None else digits_of(pair.lower.answer, PAIR_DIGITS)
 
 
 def _matrix(pairs: tuple["Pair", ...], count: int) -> Sheet:
@@ -186,10 +184,13 @@ def _matrix(pairs: tuple["Pair", ...], count: int) -> Sheet:
     )
 
 
+def _by_falling_bound(pair: "Pair") -> float:
+    value = None if pair.upper is None else pair.upper.value
+    return math.inf if value is None else -value
+
+
 def _largest(pairs: tuple["Pair", ...]) -> Sheet:
-    worst = sorted(
-        pairs, key=lambda pair: float("inf") if pair.upper is None else -_number(pair.upper)
-    )
+    worst = sorted(pairs, key=_by_falling_bound)
     rows = tuple(
         (f"{pair.i}-{pair.j}", _lower_of(pair), _upper_of(pair)) for pair in worst[:PAIRS_SHOWN]
     )

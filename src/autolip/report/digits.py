@@ -2,6 +2,10 @@
 
 import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from typing import assert_never
+
+from autolip.errors import Refusal
+from autolip.values import Estimate, Lower, Upper
 
 VALUE_DIGITS = 6
 RATIO_DIGITS = 4
@@ -32,32 +36,38 @@ def delta_up(delta: float) -> str:
     return _plain(Context(prec=2, rounding=ROUND_CEILING).create_decimal(repr(delta)))
 
 
-def ratio_up(upper: float, lower: float) -> str:
-    """upper / lower, rounded up from the exact quotient; "inf" where lower is 0 and upper is
-    not."""
-    return _ratio(upper, lower, ROUND_CEILING)
+def digits_of(answer: Upper | Lower | Estimate | Refusal, digits: int = VALUE_DIGITS) -> str:
+    """The number of an answer, an upper bound rounded up, a lower one down; "-" for a refusal."""
+    if isinstance(answer, Refusal):
+        return "-"
+    return _written(answer.value, digits, _rounding(answer))
 
 
-def ratio_down(value: float, lower: float) -> str:
-    """value / lower, rounded down from the exact quotient."""
-    return _ratio(value, lower, ROUND_FLOOR)
-
-
-def ratio_near(value: float, lower: float) -> str:
-    """value / lower, to the nearest."""
-    return _ratio(value, lower, ROUND_HALF_EVEN)
-
-
-def _ratio(value: float, lower: float, rounding: str) -> str:
+def ratio_of(answer: Upper | Lower | Estimate, lower: float) -> str:
+    """The answer over a lower bound, rounded the same way from the exact quotient; "inf" where the
+    lower bound alone is 0."""
+    value = answer.value
     if value == lower:
         return "1"
     if lower == 0 or math.isinf(value):
         return "inf"
     if math.isinf(lower):
         return "0"
-    return _plain(
-        Context(prec=RATIO_DIGITS, rounding=rounding).divide(Decimal(value), Decimal(lower))
-    )
+    context = Context(prec=RATIO_DIGITS, rounding=_rounding(answer))
+    return _plain(context.divide(Decimal(value), Decimal(lower)))
+
+
+def _rounding(answer: Upper | Lower | Estimate) -> str:
+    """The direction that keeps what an answer claims."""
+    match answer:
+        case Upper():
+            return ROUND_CEILING
+        case Lower():
+            return ROUND_FLOOR
+        case Estimate():
+            return ROUND_HALF_EVEN
+        case _:
+            assert_never(answer)
 
 
 def _written(value: float, digits: int, rounding: str) -> str:

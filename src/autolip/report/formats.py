@@ -13,7 +13,7 @@ from autolip.report.content import place
 from autolip.report.table import render_html, render_text
 
 if TYPE_CHECKING:
-    from autolip.result import Result, Row
+    from autolip.findings import Findings, Row
 
 CERTIFICATE = ".cert"
 COLUMNS = (
@@ -33,17 +33,17 @@ COLUMNS = (
 )
 
 
-def text_file(result: "Result") -> str:
+def text_file(result: "Findings") -> str:
     """The table as plain text."""
     return f"{render_text(result)}\n"
 
 
-def json_file(result: "Result") -> str:
+def json_file(result: "Findings") -> str:
     """The documented JSON form (docs/json.md)."""
     return json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n"
 
 
-def csv_file(result: "Result") -> str:
+def csv_file(result: "Findings") -> str:
     """A line for every row of the table, then two for every pair of outputs; numbers with all their
     digits."""
     file = io.StringIO()
@@ -68,7 +68,7 @@ def csv_file(result: "Result") -> str:
     return file.getvalue()
 
 
-def html_file(result: "Result") -> str:
+def html_file(result: "Findings") -> str:
     """A page of its own."""
     title = html.escape(printable(result.model))
     head = (
@@ -78,7 +78,7 @@ def html_file(result: "Result") -> str:
     return f"{head}\n<body>{render_html(result)}</body>\n</html>\n"
 
 
-FORMATS: dict[str, Callable[["Result"], str]] = {
+FORMATS: dict[str, Callable[["Findings"], str]] = {
     ".txt": text_file,
     ".json": json_file,
     ".csv": csv_file,
@@ -97,7 +97,7 @@ def suffix_of(path: Path, known: tuple[str, ...]) -> str:
     return suffix
 
 
-def _rows(result: "Result") -> Iterator[tuple[str, "Row"]]:
+def _rows(result: "Findings") -> Iterator[tuple[str, "Row"]]:
     shown = "largest pair" if result.pairs else str(result.output)
     yield from ((shown, row) for row in result.bounds)
     for pair in result.pairs:

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.table import Table
 
-    from autolip.result import Result
+    from autolip.findings import Findings
 
 
-def render_text(result: "Result") -> str:
+def render_text(result: "Findings") -> str:
     """Plain text, no colours: model, bracket, tables, remarks."""
     blocks = [
         f"{printable(result.model)}\n{headline(result)}",
@@ -40,7 +40,7 @@ def aligned(sheet: Sheet) -> str:
     return "\n".join(chain([sheet.caption] if sheet.caption else [], map(line, lines)))
 
 
-def render_rich(result: "Result") -> "RenderableType":
+def render_rich(result: "Findings") -> "RenderableType":
     """The same for a terminal."""
     from rich.console import Group
     from rich.text import Text
@@ -92,7 +92,7 @@ def _longest_word(sheet: Sheet, column: int) -> int:
     return max(map(len, words), default=0)
 
 
-def render_html(result: "Result") -> str:
+def render_html(result: "Findings") -> str:
     """The same for a notebook: a paragraph, tables, a list of remarks."""
     said = "".join(f"<li>{html.escape(remark)}</li>" for remark in remarks(result))
     return (

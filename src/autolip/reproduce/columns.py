@@ -4,12 +4,13 @@ step a cell."""
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from autolip.estimate import bracket, upper_row
+from autolip.estimate import bracket
+from autolip.findings import Row
 from autolip.lower import Dataset, LowerMethod
 from autolip.methods import AutoLip, Frobenius, Method, SeqLip, Theorem3
+from autolip.portfolio import upper_row
 from autolip.reproduce.steps import Facts, Steps
 from autolip.reproduce.subject import Subject
-from autolip.result import Row
 
 Track = Callable[[str, int, int], None]
 """Told what is being done, how many steps are done, and how many there are."""
@@ -67,7 +68,7 @@ def fill(
                 settings,
                 lambda s=subject, c=column: evaluate(s, c, seed).to_dict(),  # type: ignore[misc]
             )
-            cells[column.title, subject.label] = row_of(found)
+            cells[column.title, subject.label] = Row.from_dict(found)
     track("writing", total, total)
     return cells
 
@@ -77,12 +78,8 @@ def evaluate(subject: Subject, column: Column, seed: int) -> Row:
     network's region."""
     method = column.method
     if isinstance(method, Method):
-        row, bound = upper_row(method, subject.problem(seed))
-        return (
-            row
-            if bound is None or bound.complete
-            else replace(row, notes=(*row.notes, ENDED_EARLY))
-        )
+        row = upper_row(method, subject.problem(seed))
+        return row if row.complete else replace(row, notes=(*row.notes, ENDED_EARLY))
     search = replace(method, data=subject.data) if isinstance(method, Dataset) else method
     result = bracket(
         subject.capture,
@@ -93,10 +90,3 @@ def evaluate(subject: Subject, column: Column, seed: int) -> Row:
         seed=seed,
     )
     return result.bounds[-1]
-
-
-def row_of(stored: Facts) -> Row:
-    """The inverse of `Row.to_dict`."""
-    value = stored["value"]
-    number = float(value) if isinstance(value, str) else value
-    return Row(**{**stored, "value": number, "notes": tuple(stored["notes"])})

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from autolip.budget import stopwatch
+from autolip.findings import Row
 from autolip.methods.seqlip import (
     IdealLayer,
     ideal_network,
@@ -21,10 +22,9 @@ from autolip.norms import Norm
 from autolip.operators.dense import Dense
 from autolip.operators.norms import operator_norm
 from autolip.reproduce.columns import Cells, Track
-from autolip.reproduce.outcome import Network, Outcome
+from autolip.reproduce.outcome import Network, Outcome, Stated
 from autolip.reproduce.steps import Facts, Steps
-from autolip.result import Row
-from autolip.values import INFINITE, ONE, Certainty, Upper
+from autolip.values import INFINITE, ONE, Certainty, Estimate, Upper
 
 LIMIT, FINITE = "limit, infinite width", "limit, this width"
 MEASURES = ("SeqLip", "Greedy SeqLip", "Theorem 3")
@@ -118,10 +118,10 @@ class IdealExperiment:
                     if len(values) > 1:
                         spread[key] = stdev(values) / math.sqrt(len(values))
         for network in networks:
-            cells[FINITE, network.label] = Row(
-                FINITE, "theory", finite_limit(network.depth, self.width)
-            )
-            cells[LIMIT, network.label] = Row(LIMIT, "theory", pi_limit(network.depth))
+            finite = Estimate(finite_limit(network.depth, self.width))
+            cells[FINITE, network.label] = Stated(FINITE, finite, source="theory")
+            limit = Estimate(pi_limit(network.depth))
+            cells[LIMIT, network.label] = Stated(LIMIT, limit, source="theory")
         return Outcome(
             "ideal",
             f"Ideal scenario: SeqLip in units of AutoLip, {self.width} neurons a layer",
@@ -247,9 +247,9 @@ def greedy_prefixes(layers: list[_Split], seed: int) -> Iterator[float]:
 def _mean(measure: str, values: list[float], seconds: float) -> Row:
     """A mean of upper bounds bounds the mean."""
     if measure == "Greedy SeqLip":
-        return Row(measure, "estimate", fmean(values), seconds=seconds)
+        return Row(measure, Estimate(fmean(values)), seconds=seconds)
     total = Upper(0.0)
     for value in values:
         total = total + Upper(value)
     bound = total * Upper(math.nextafter(1 / len(values), math.inf))
-    return Row.of(measure, bound, seconds=seconds)
+    return Row(measure, bound, seconds=seconds)

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from autolip.errors import AutolipError
+from autolip.findings import Row, above, below
 from autolip.report.content import Sheet
-from autolip.report.digits import digits_down, digits_near, digits_up
+from autolip.report.digits import digits_near, digits_of
 from autolip.report.table import aligned
 from autolip.reproduce.columns import Cells
 from autolip.reproduce.published import Table
 from autolip.reproduce.steps import Facts
-from autolip.result import Row
 
 DIGITS = 5
 """Chosen: significant digits in a table."""
@@ -36,6 +36,17 @@ HEADINGS = (
     "published",
     "refusal",
 )
+
+
+@dataclass(frozen=True)
+class Stated(Row):
+    """A cell whose number no method bounded: it was measured, or a theory says it."""
+
+    source: str = "measured"
+
+    @property
+    def kind(self) -> str:
+        return self.source
 
 
 @dataclass(frozen=True)
@@ -65,14 +76,7 @@ class Outcome:
     def __post_init__(self) -> None:
         for network in self.networks:
             rows = [row for (_, label), row in self.cells.items() if label == network.label]
-            lower = max(
-                (row.value for row in rows if row.kind == "lower" and row.value is not None),
-                default=0.0,
-            )
-            upper = min(
-                (row.value for row in rows if row.kind == "upper" and row.value is not None),
-                default=lower,
-            )
+            lower, upper = max(map(below, rows), default=0.0), min(map(above, rows), default=0.0)
             if lower > upper:
                 raise AutolipError(
                     f"{network.label}: {lower} is attained above the bound {upper}; "
@@ -207,11 +211,7 @@ class Outcome:
 
 def written(row: Row | None) -> str:
     """The digits of a cell: upper bounds rounded up, lower ones down."""
-    if row is None or row.value is None:
-        return "-"
-    if row.kind == "upper":
-        return digits_up(row.value, DIGITS)
-    return digits_down(row.value, DIGITS) if row.kind == "lower" else digits_near(row.value, DIGITS)
+    return "-" if row is None else digits_of(row.answer, DIGITS)
 
 
 def _plain(value: float | None, digits: int = 7) -> str:

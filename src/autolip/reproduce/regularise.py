@@ -11,17 +11,17 @@ from torch import Tensor, nn
 
 from autolip.budget import processor_seconds
 from autolip.estimate import lipschitz
+from autolip.findings import Row
 from autolip.report.content import Sheet
-from autolip.report.digits import digits_down, digits_up
+from autolip.report.digits import digits_of
 from autolip.reproduce.columns import Cells, Track
 from autolip.reproduce.images import Images, load_images
-from autolip.reproduce.outcome import Network, Outcome
+from autolip.reproduce.outcome import Network, Outcome, Stated
 from autolip.reproduce.steps import Facts, Steps
 from autolip.reproduce.subject import digest
 from autolip.reproduce.training import seeded
-from autolip.result import Row
 from autolip.training import Penalty
-from autolip.values import Upper, round_up
+from autolip.values import Estimate, Lower, Upper, round_up
 
 PRODUCT, TIGHT = "product of norms", "LipSDP"
 METHODS = {PRODUCT: "autolip", TIGHT: "lipsdp"}
@@ -168,15 +168,15 @@ def rows_of(found: Facts) -> dict[str, Row]:
     """The cells of one network."""
     shares = {radius: found["curve"][CURVE.index(radius)] for radius in RADII}
     return {
-        ACCURACY: Row(ACCURACY, "measured", found["accuracy"]),
-        UPPER: Row(UPPER, "upper", found["lipsdp"], "proved"),
-        WHOLE: Row(WHOLE, "upper", found["autolip"], "proved"),
-        LOWER: Row(LOWER, "lower", found["attained"]),
+        ACCURACY: Stated(ACCURACY, Estimate(found["accuracy"])),
+        UPPER: Row(UPPER, Upper(found["lipsdp"])),
+        WHOLE: Row(WHOLE, Upper(found["autolip"])),
+        LOWER: Row(LOWER, Lower(found["attained"])),
         **{
-            certified(radius): Row(certified(radius), "measured", share)
+            certified(radius): Stated(certified(radius), Estimate(share))
             for radius, share in shares.items()
         },
-        SECONDS: Row(SECONDS, "measured", found["seconds"]),
+        SECONDS: Stated(SECONDS, Estimate(found["seconds"])),
     }
 
 
@@ -201,8 +201,5 @@ class Regularised(Outcome):
 
 
 def _written(row: Row) -> str:
-    if row.value is None:
-        return "-"
-    if row.kind == "upper":
-        return digits_up(row.value, 4)
-    return digits_down(row.value, 4) if row.kind == "lower" else f"{row.value:.3f}"
+    answer = row.answer
+    return f"{answer.value:.3f}" if isinstance(answer, Estimate) else digits_of(answer, 4)

@@ -8,6 +8,7 @@ from torch import nn
 
 from autolip.errors import InputError
 from autolip.estimate import lipschitz
+from autolip.findings import above, below
 from autolip.result import Result
 
 Reason = Literal["rounding", "not proved", "violated"]
@@ -62,8 +63,7 @@ def assert_lipschitz(
         raise InputError(f"tol is {tol}: give a finite number >= 0")
     result = lipschitz(model, example_inputs, **options)
     limit = constant * (1 + tol)
-    upper = math.inf if result.upper is None or result.upper.value is None else result.upper.value
-    lower = 0.0 if result.lower is None or result.lower.value is None else result.lower.value
+    upper, lower = above(result.upper), below(result.lower)
     if upper <= limit:
         return result
     bracket = f"[{lower:.9g}, {upper:.9g}] for a limit of {limit:.9g}"

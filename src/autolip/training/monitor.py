@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from autolip.arguments import positive
 from autolip.budget import stopwatch
 from autolip.capture.checks import check_module
 from autolip.capture.torch.export import capture_program, export
@@ -96,11 +95,10 @@ class Monitor:
         if every < 1:
             raise InputError(f"every is {every}: give a number of epochs >= 1")
         self.every = every
-        self.time_budget = positive(time_budget, "time_budget")
         self.data = data
         self.radii = tuple(radii)
         self.log = log
-        self.question = Question.asked(**options)
+        self.question = Question.asked(time_budget=time_budget, **options)
         self.history: list[Record] = []
         self._model = own_module(model)
         self._frozen = copy.deepcopy(self._model).cpu().eval()
@@ -128,7 +126,7 @@ class Monitor:
         check_module(self._frozen)
         capture = capture_program(self._program, self._inputs, 0, self._frozen)
         name = type(self._model).__name__
-        result = answered(capture, self.question, model=name, time_budget=self.time_budget)
+        result = answered(capture, self.question, model=name)
         upper = None if result.upper is None else result.upper.value
         lower = None if result.lower is None else result.lower.value
         accuracy, certified = self._certified(upper)

@@ -1,0 +1,56 @@
+"""Differences of outputs: what has a run of its own, and what the others are bounded by."""
+
+import itertools
+
+import torch
+from torch import nn
+
+from autolip.capture.torch.export import Capture, capture_model
+from autolip.estimate import bracket
+from autolip.lower import Ascent
+from autolip.operators.norms import NormOptions
+from autolip.pairwise import OWN_RUNS
+
+QUICK, DEFAULT = Ascent(passes=40), NormOptions()
+
+
+def network(*widths: int) -> nn.Sequential:
+    torch.manual_seed(0)
+    layers = [
+        layer for n, m in itertools.pairwise(widths) for layer in (nn.Linear(n, m), nn.ReLU())
+    ]
+    return nn.Sequential(*layers[:-1]).eval()
+
+
+def captured(*widths: int) -> Capture:
+    return capture_model(network(*widths), (torch.zeros(1, widths[0]),))
+
+
+def test_pairs_keep_to_the_budget_and_all_have_a_bound(ticking: None) -> None:
+    """The largest have runs of their own; the others the bound of one walk."""
+    result = bracket(captured(3, 8, 30), model="net", output="pairs", lower=QUICK, time_budget=20.0)
+    assert len(result.pairs) == 435 and not result.complete
+    assert all(pair.upper is not None and pair.upper.value is not None for pair in result.pairs)
+    own = [pair for pair in result.pairs if pair.lower is not None]
+    assert 0 < len(own) < OWN_RUNS
+    alone = 435 - len(own)
+    assert any(
+        note.startswith(f"{alone} of 435 pairs have the bound of one walk") for note in result.notes
+    )
+
+
+def test_without_a_budget_as_many_pairs_as_ten_outputs_have_are_run() -> None:
+    result = bracket(captured(2, 3, 11), model="net", output="pairs", method="autolip", lower=QUICK)
+    assert (
+        sum(pair.lower is not None for pair in result.pairs) == OWN_RUNS and len(result.pairs) == 55
+    )
+    shown = [
+        pair.upper.value
+        for pair in result.pairs
+        if pair.lower is not None and pair.upper is not None
+    ]
+    others = [
+        pair.upper.value for pair in result.pairs if pair.lower is None and pair.upper is not None
+    ]
+    assert min(shown) >= max(others) * (1 - 1e-2)
+    assert result.upper is not None and result.upper.value == max(shown)
