@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from autolip.cli.vnnlib import FoundBox, read_box
+from autolip.cli.hull import FoundBox
+from autolip.cli.vnnlib import read_box
 from autolip.errors import InputError
 
 DECLARED = "(declare-const X_0 Real) (declare-const X_1 Real) (declare-const Y_0 Real)\n"

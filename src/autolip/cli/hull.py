@@ -22,6 +22,16 @@ UPPER = ("<=", "<", "=")
 FLIPPED = {"<=": ">=", ">=": "<=", "<": ">", ">": "<", "=": "="}
 
 
+@dataclass(frozen=True)
+class FoundBox:
+    """The ends of a box, in the order of the inputs; `joined` > 1 boxes where it is the one around
+    alternatives."""
+
+    lower: list[float]
+    upper: list[float]
+    joined: int = 1
+
+
 @dataclass
 class Hull:
     """lower[i] <= x_i <= upper[i] for every input that is bounded; `joined` is the most boxes that
@@ -58,8 +68,8 @@ class Hull:
         count = len(possible) if lower or upper else 1
         return Hull(lower, upper, max(count, *(part.joined for part in possible)))
 
-    def ends(self, count: int, name: Callable[[int], str]) -> tuple[list[float], list[float]]:
-        """The doubles of `count` inputs, rounded outward: the box is never too small.
+    def box(self, count: int, name: Callable[[int], str]) -> FoundBox:
+        """The box of `count` inputs, in doubles rounded outward: it is never too small.
 
         Raises InputError for an input without a bound, named by `name`, and for one that no double
         bounds.
@@ -68,10 +78,9 @@ class Hull:
             missing = next((index for index in range(count) if index not in known), None)
             if missing is not None:
                 raise InputError(f"{name(missing)} has no {side} bound: a box needs both")
-        indices = range(count)
-        return [_below(self.lower[index]) for index in indices], [
-            _above(self.upper[index]) for index in indices
-        ]
+        lower = [_below(self.lower[index]) for index in range(count)]
+        upper = [_above(self.upper[index]) for index in range(count)]
+        return FoundBox(lower, upper, self.joined)
 
 
 def _common(

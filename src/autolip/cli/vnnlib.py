@@ -8,10 +8,9 @@ version 2.0 by the package vnnlib.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 
-from autolip.cli.hull import FLIPPED, Hull, decimal
+from autolip.cli.hull import FLIPPED, FoundBox, Hull, decimal
 from autolip.errors import InputError
 
 Expression = str | list["Expression"]
@@ -24,16 +23,6 @@ SECOND = re.compile(r"\(\s*(vnnlib-version|declare-network)\b")
 
 DEEPEST = 100
 """Chosen: brackets within each other; published properties nest less than ten."""
-
-
-@dataclass(frozen=True)
-class FoundBox:
-    """The ends of a box, in the order of the inputs; `joined` > 1 boxes where it is the one around
-    alternatives."""
-
-    lower: list[float]
-    upper: list[float]
-    joined: int = 1
 
 
 def read_box(text: str) -> FoundBox:
@@ -68,7 +57,7 @@ def _first(expressions: list[Expression], text: str) -> FoundBox:
         raise InputError("there is no bound on an input X_0, X_1, ...")
     if max(inputs) != len(inputs) - 1:
         raise InputError("the inputs must be X_0, X_1, ... without gaps")
-    return FoundBox(*hull.ends(len(inputs), "X_{}".format), hull.joined)
+    return hull.box(len(inputs), "X_{}".format)
 
 
 def _second(text: str) -> FoundBox:

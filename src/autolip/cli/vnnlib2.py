@@ -21,8 +21,7 @@ from vnnlib import (
     Var,
 )
 
-from autolip.cli.hull import FLIPPED, Hull, decimal
-from autolip.cli.vnnlib import FoundBox
+from autolip.cli.hull import FLIPPED, FoundBox, Hull, decimal
 from autolip.errors import InputError
 
 RELATIONS = {LessEqual: "<=", LessThan: "<", GreaterEqual: ">=", GreaterThan: ">", Equal: "="}
@@ -52,7 +51,7 @@ def read_second(text: str) -> FoundBox:
         ]
         return f"{declared.name}[{','.join(places)}]"
 
-    return FoundBox(*hull.ends(math.prod(shape), name), hull.joined)
+    return hull.box(math.prod(shape), name)
 
 
 def _hull(condition: Any) -> Hull:
