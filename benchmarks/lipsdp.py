@@ -11,11 +11,13 @@ import itertools
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from autolip.budget import Budget
 from autolip.capture.torch.export import capture_model
 from autolip.files import write
 from autolip.graph.fixed import without_fixed
@@ -68,11 +70,9 @@ def measured(width: int, depth: int, solvers: list[str]) -> dict[str, Timed]:
     relaxation = Relaxation.of(graph, Norm.L2, Norm.L2)
     assert isinstance(relaxation, Relaxation)
     for solver in solvers:
-        until = time.monotonic() + LIMIT
+        options = replace(problem.options, budget=Budget.of(LIMIT))
         found[solver] = timed(
-            lambda s=solver, u=until: solved(  # type: ignore[misc]
-                relaxation, value, problem.options, u, (s,)
-            )
+            lambda s=solver, o=options: solved(relaxation, value, o, (s,))  # type: ignore[misc]
         )
     return found
 

@@ -19,13 +19,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from autolip.budget import Budget
 from autolip.errors import Refusal
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.intervals import Interval
+from autolip.methods.lipsdp.effort import Effort
 from autolip.methods.lipsdp.interior_point import Solved, solved
 from autolip.methods.lipsdp.relaxation import Relaxation
-from autolip.methods.lipsdp.rounds import Effort, Search
+from autolip.methods.lipsdp.rounds import Search
 from autolip.norms import Norm
 from autolip.operators.dense import Dense
 from autolip.operators.norms import NormOptions
@@ -87,7 +89,7 @@ def power(network: Network, norm: Norm, tolerance: float, seconds: float) -> Sea
     relaxation = Relaxation.of(network.graph, norm, Norm.L2)
     if isinstance(relaxation, Refusal):
         raise RuntimeError(str(relaxation))
-    effort = Effort.within(seconds, tolerance, None, 0.01, 20_000)
+    effort = Effort.within(Budget.of(seconds), tolerance, None, 0.01, 20_000)
     return Search(relaxation, effort, NormOptions(proved_only=True)).run()
 
 
@@ -96,8 +98,8 @@ def interior_point(network: Network, norm: Norm, seconds: float) -> Solved | Ref
     relaxation = Relaxation.of(network.graph, norm, Norm.L2)
     if isinstance(relaxation, Refusal):
         return relaxation
-    unit = power(network, norm, 0.1, 1.0).primal or 1.0
-    return solved(relaxation, unit, NormOptions(), time.monotonic() + seconds)
+    unit = power(network, norm, 0.1, 1.0).iterate.primal or 1.0
+    return solved(relaxation, unit, NormOptions(budget=Budget.of(seconds)))
 
 
 def exact_constant(network: Network) -> tuple[float, int]:
@@ -258,10 +260,8 @@ def beyond(width: int) -> Network:
     search = power(network, Norm.L2, 1e-4, 600.0)
     seconds = time.process_time() - started
     value = search.best and search.best.bound.value
-    print(
-        f"20-{width}-{width}-{width}-10: {value} in {seconds:.2f} s, attained {search.primal}",
-        flush=True,
-    )
+    attained = f"attained {search.iterate.primal}"
+    print(f"20-{width}-{width}-{width}-10: {value} in {seconds:.2f} s, {attained}", flush=True)
     return network
 
 

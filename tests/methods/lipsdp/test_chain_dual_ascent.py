@@ -1,7 +1,5 @@
 """Polished multipliers are better, and proved like any others."""
 
-import math
-
 import pytest
 import torch
 
@@ -25,6 +23,6 @@ def test_few_steps_of_ascent_are_made_up_for() -> None:
         long.step()
     statement = rough.statement()
     before = by_recursion(statement)
-    after = by_recursion(polished(statement, 1e-300, math.inf))
+    after = by_recursion(polished(statement, 1e-300))
     assert not isinstance(before, Refusal) and not isinstance(after, Refusal)
     assert long.primal * (1 - 1e-6) <= after.bound.value <= (before.bound.value + long.primal) / 2

@@ -13,11 +13,12 @@ from autolip import budget
 from autolip.budget import Budget, WallClock, WorkClock, counting
 from autolip.errors import Refusal
 from autolip.methods import LipSDP
-from autolip.methods.lipsdp import proof
-from autolip.methods.lipsdp import rounds as search
+from autolip.methods.lipsdp import pricing, proof
+from autolip.methods.lipsdp.effort import Effort
 from autolip.methods.lipsdp.factorisation import price
+from autolip.methods.lipsdp.pricing import Pricing
 from autolip.methods.lipsdp.proof import prove
-from autolip.methods.lipsdp.rounds import Effort, Search
+from autolip.methods.lipsdp.rounds import Search
 from autolip.methods.method import Bound
 from autolip.operators.norms import NormOptions
 from tests.methods.lipsdp.conftest import mlp, pose, relaxed
@@ -32,6 +33,10 @@ class Joined(nn.Module):
 
     def forward(self, x):  # type: ignore[no-untyped-def]
         return x + self.network(x)
+
+
+def effort_of(seconds: float) -> Effort:
+    return Effort.within(Budget.of(seconds), 0.01, None, 0.01, 1000)
 
 
 def test_a_factorisation_that_is_too_dear_is_replaced_by_a_norm(
@@ -49,16 +54,17 @@ def test_a_factorisation_that_is_too_dear_is_replaced_by_a_norm(
 
 def test_nothing_is_factorised_where_only_proofs_count(monkeypatch: pytest.MonkeyPatch) -> None:
     relaxation = relaxed(pose(Joined(40), (1, 6)))
-    effort, options = Effort.within(20, 0.01, None, 0.01, 100), NormOptions(proved_only=True)
+    effort, options = effort_of(20), NormOptions(proved_only=True)
     monkeypatch.setattr(WallClock, "rate", 1.0)
+    monkeypatch.setattr(Pricing, "step", lambda self, rank: 1e-4)
     search = Search(relaxation, effort, options).run()
     assert search.best is None and "12 variables takes about 1.7e+03 s" in search.reasons[0]
-    refused = prove(search._ascent.statement(), 0.01, options, time.monotonic())
+    refused = prove(search.iterate.statement, 0.01, replace(options, budget=Budget.of(0)))
     assert isinstance(refused, Refusal)
 
 
 @pytest.mark.parametrize(
-    "seconds, rank", [(1e-9, search.MOST_COLUMNS), (1.0, search.FEWEST_COLUMNS)]
+    "seconds, rank", [(1e-9, pricing.MOST_COLUMNS), (1.0, pricing.FEWEST_COLUMNS)]
 )
 def test_a_step_of_few_columns_says_how_many_there_is_time_for(
     seconds: float, rank: int, monkeypatch: pytest.MonkeyPatch
@@ -66,20 +72,14 @@ def test_a_step_of_few_columns_says_how_many_there_is_time_for(
     """Where their work says that there is none for a climb with as many as are wanted, but for some
     steps."""
     relaxation = relaxed(pose(Joined(40), (1, 6)))
-    effort = Effort.within(10, 0.01, None, 0.01, 1000)
-    monkeypatch.setattr(
-        search, "step_price", lambda relaxation, rank, clock: rank / search.MOST_COLUMNS
-    )
-    monkeypatch.setattr(Search, "_seconds_of_a_column", seconds)
-    found = Search(relaxation, effort, NormOptions())
-    assert found.rank == rank
+    monkeypatch.setattr(Pricing, "step", lambda self, rank: rank / pricing.MOST_COLUMNS)
+    monkeypatch.setattr(Pricing, "seconds_of_a_column", seconds)
+    assert Search(relaxation, effort_of(10), NormOptions()).iterate.rank == rank
 
 
 def test_a_step_is_measured() -> None:
     relaxation = relaxed(pose(Joined(40), (1, 6)))
-    effort = Effort.within(10, 0.01, None, 0.01, 1000)
-    found = Search(relaxation, effort, NormOptions())
-    assert 0 < found._seconds_of_a_column < 1
+    assert 0 < Pricing(relaxation, effort_of(10)).seconds_of_a_column < 1
 
 
 def test_the_budget_is_kept(seconds: float = 0.7) -> None:
@@ -107,7 +107,7 @@ def test_the_same_work_gives_the_same_number(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_the_processor_ended_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine so slow that counted work takes many times as long."""
-    moments = itertools.count(step=10.0)
+    moments = itertools.count(step=2.0)
     monkeypatch.setattr(time, "process_time", lambda: next(moments))
     found = LipSDP(tolerance=1e-9).bound(pose(Joined(40), (1, 6)))
     assert isinstance(found, Bound) and "ended by the clock" in found.notes[-1]

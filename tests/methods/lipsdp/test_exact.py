@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from autolip.methods.lipsdp import prices
+from autolip.methods.lipsdp import iterate
 from autolip.norms import Norm
 from benchmarks.lipsdp_random import Network, exact_constant, power, random_network, small_network
 
@@ -79,7 +79,7 @@ def test_badly_scaled(
     change: Callable[[Network], list[Tensor]], single: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In float64, and with the ascent in float32: the proof is in float64 anyway."""
-    monkeypatch.setattr(prices, "SMALL_PASS", 0.0 if single else 2e6)
+    monkeypatch.setattr(iterate, "SMALL_PASS", 0.0 if single else 2e6)
     for seed in range(2):
         plain = random_network((2, 5, 4, 2), seed)
         biases = [bias * 0 for bias in plain.biases]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from autolip.errors import Refusal
 from autolip.methods.lipsdp.lifted_map import Lifted, Repaired, _Map, lifted, norm_bound
 from autolip.methods.lipsdp.proof import by_factorisation, by_norm
-from autolip.methods.lipsdp.rounds import ROUNDS, _one_of_all_rounds
+from autolip.methods.lipsdp.rounds import ROUNDS, one_of_all_rounds
 from autolip.methods.lipsdp.statement import Proved, Statement
 from autolip.methods.lipsdp.vector_power_method import Ascent
 from autolip.norms import Norm
@@ -151,7 +151,7 @@ def test_a_bound_chosen_among_rounds_fails_where_any_round_does() -> None:
     """Every round has a share of delta, and the bound carries all of them."""
     share = norm_bound(statement(), MARGIN, NormOptions(finite_size=1, delta=1e-9 / ROUNDS))
     assert not isinstance(share, Refusal)
-    chosen = _one_of_all_rounds(Proved(share.bound, statement())).bound
+    chosen = one_of_all_rounds(Proved(share.bound, statement())).bound
     assert chosen.value == share.bound.value
     assert share.bound.delta < chosen.delta == pytest.approx(ROUNDS * share.bound.delta)
 

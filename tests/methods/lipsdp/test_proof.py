@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from autolip.budget import SPENT
 from autolip.errors import Refusal
 from autolip.methods.lipsdp import proof
 from autolip.methods.lipsdp.constraint import STEEPEST
@@ -72,13 +73,13 @@ def test_a_network_that_is_no_chain_is_factorised(taken: list[str]) -> None:
 
 
 def test_without_time_for_either_it_is_a_norm(taken: list[str]) -> None:
-    bound(prove(statement(), MARGIN, ASKED, until=-math.inf))
+    bound(prove(statement(), MARGIN, replace(ASKED, budget=SPENT)))
     assert taken == ["by_norm"]
 
 
 def test_only_proofs_count_where_that_is_asked(taken: list[str]) -> None:
-    asked = replace(ASKED, proved_only=True)
-    refused = prove(statement(), MARGIN, asked, until=-math.inf)
+    asked = replace(ASKED, proved_only=True, budget=SPENT)
+    refused = prove(statement(), MARGIN, asked)
     assert isinstance(refused, Refusal) and "more than was left" in str(refused) and not taken
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from autolip.budget import A_MULTIPLY_ADD, WALL, Clock, charge
+from autolip.budget import A_MULTIPLY_ADD, UNLIMITED, Budget, charge
 from autolip.methods.lipsdp.chain import Chain
 from autolip.methods.lipsdp.statement import Statement
 from autolip.rounded import Rounded
@@ -31,14 +31,10 @@ A_LAYER = 1.5e-3
 
 
 def polished(
-    statement: Statement,
-    goal: float,
-    deadline: float,
-    clock: Clock = WALL,
-    steps: int = 3000,
+    statement: Statement, goal: float, budget: Budget = UNLIMITED, steps: int = 3000
 ) -> Statement:
     """The statement with better multipliers, if there are: until the value is below `goal`, or the
-    deadline; as it is where the network is no chain."""
+    time is up; as it is where the network is no chain."""
     chain = statement.relaxation.chain
     if chain is None:
         return statement
@@ -55,7 +51,7 @@ def polished(
         since = 0 if value.item() < best - 1e-6 else since + 1
         if value.item() < best:
             best, kept = value.item(), [x.detach().clone() for x in theta]
-        if best < math.log(goal) or since > PATIENCE or clock.now() > deadline:
+        if best < math.log(goal) or since > PATIENCE or budget.expired:
             break
         value.backward()
         torch.nn.utils.clip_grad_norm_(theta, 1.0)

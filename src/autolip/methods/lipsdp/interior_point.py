@@ -10,7 +10,7 @@ like any other.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from autolip.budget import WALL
+from autolip.budget import UNLIMITED
 from autolip.errors import Refusal
 from autolip.graph.views import SlopeGraph
 from autolip.methods.layerwise.method import dense_layers
@@ -56,17 +56,16 @@ def solved(
     relaxation: Relaxation,
     unit: float,
     options: NormOptions,
-    deadline: float,
     solvers: Sequence[str] = tuple(SOLVERS),
 ) -> Solved | Refusal:
     """The relaxation's optimum, its multipliers proved; `unit` is the order of magnitude of the
-    constant."""
+    constant.  The budget is the solver's."""
     if relaxation.q is not Norm.L2:
         return Refusal("the reference solver takes l2 or scalar outputs only")
     if not 1 / STEEPEST <= unit <= STEEPEST:
         return Refusal(f"the constant is near {unit:.3g}: too large or too small for a solver")
     order, linf = relaxation.variables, relaxation.p is Norm.LINF
-    largest = LARGEST if deadline > WALL.now() + MINUTE else QUICK
+    largest = LARGEST if options.budget.affords(MINUTE) else QUICK
     if order > largest:
         return Refusal(
             f"H has {order} rows: in this time the reference solver takes at most "
@@ -79,7 +78,8 @@ def solved(
     program = _Program.of(relaxation)
     if isinstance(program, Refusal):
         return program
-    found = program.minimised(cvxpy, relaxation.p, unit, max(deadline - WALL.now(), 1.0), solvers)
+    seconds = max(options.budget.left, 1.0)
+    found = program.minimised(cvxpy, relaxation.p, unit, seconds, solvers)
     if isinstance(found, Refusal):
         return found
     weights, multipliers = found
@@ -89,7 +89,8 @@ def solved(
         for name, item in relaxation.constraints.items()
     }
     inputs = weights.reshape(relaxation.graph.input_shape) if linf else None
-    proved = prove(Statement(relaxation, shaped, inputs, optimum), MARGIN, options)
+    statement = Statement(relaxation, shaped, inputs, optimum)
+    proved = prove(statement, MARGIN, replace(options, budget=UNLIMITED))
     return proved if isinstance(proved, Refusal) else Solved(proved, optimum)
 
 

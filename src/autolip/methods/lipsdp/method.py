@@ -16,16 +16,14 @@ from autolip.graph.views import SlopeGraph
 from autolip.methods.autolip import infinite, walk
 from autolip.methods.lipsdp.certificate import CHEAPLY_FACTORISED, LARGEST_FACTORISED, certified
 from autolip.methods.lipsdp.constraint import nonlinear
-from autolip.methods.lipsdp.factorisation import price
+from autolip.methods.lipsdp.effort import Effort
 from autolip.methods.lipsdp.interior_point import solved
 from autolip.methods.lipsdp.joined import joined
-from autolip.methods.lipsdp.proof import LARGEST_FORM
 from autolip.methods.lipsdp.relaxation import Relaxation
-from autolip.methods.lipsdp.rounds import Effort, Search
+from autolip.methods.lipsdp.rounds import Search
 from autolip.methods.lipsdp.statement import Proved
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.norms import EVERY_PAIR, Norm, Pair
-from autolip.operators.norms import NormOptions
 from autolip.outputs import Component
 from autolip.values import Upper
 
@@ -163,26 +161,22 @@ class LipSDP(Method):
         relaxation = Relaxation.of(graph, problem.p, q)
         if isinstance(relaxation, Refusal):
             return relaxation
-        effort = self._effort(problem.options, part)
+        effort = self._effort(problem.budget.within(part))
         say = lambda text: problem.say(f"{self.title}, {text}")  # noqa: E731
         search = Search(relaxation, effort, problem.options, say)
         if self.solver == "cvxpy":
-            exact = solved(relaxation, search.unit, problem.options, effort.deadline)
+            options = replace(problem.options, budget=effort.budget)
+            exact = solved(relaxation, search.iterate.unit(), options)
             if isinstance(exact, Refusal):
                 return exact
             return exact.proved, f"the solver's optimum is {exact.optimum:.6g} (an estimate)"
-        search.run()
-        if search.best is None:
-            return _refused(search)
-        return search.best, _note(search)
+        best = search.run().best
+        return search.refusal if best is None else (best, search.note)
 
-    def _effort(self, options: NormOptions, part: float) -> Effort:
-        """As much as a part of the time that is left allows."""
-        left, clock = max(options.budget.left, 0.0) * part, options.budget.clock
-        closest = self.closest if clock is WALL and self.solver == "power" else math.inf
-        return Effort.within(
-            left, self.tolerance, self.rank, self.margin, self.steps, clock, closest
-        )
+    def _effort(self, budget: Budget) -> Effort:
+        """As much as a budget allows."""
+        closest = self.closest if budget.clock is WALL and self.solver == "power" else math.inf
+        return Effort.within(budget, self.tolerance, self.rank, self.margin, self.steps, closest)
 
     def _joined(self, problem: Problem, clocked: Problem, reason: str) -> Bound | Refusal:
         """The stretches of a network that cannot be stated as a whole; `clocked` is the problem
@@ -199,29 +193,6 @@ class LipSDP(Method):
         return replace(self, seconds=self.seconds / count)
 
 
-def _refused(search: Search) -> Refusal:
-    """Why nothing was proved; where time was short, what would be enough of it."""
-    reasons = "; ".join(dict.fromkeys(search.reasons)) or "no time left"
-    if not search.wanted and not search.effort.expired:
-        return Refusal(reasons)
-    clock = search.effort.clock
-    relaxation = search.relaxation
-    proof = 0.0 if relaxation.order > LARGEST_FORM else price(relaxation, clock)
-    return TooLate(reasons, 2 * (search.wanted + proof))
-
-
 def _remedy(found: Refusal, budget: Budget) -> str:
     """The time budget that would help, where there was too little time."""
     return f": {budget.remedy(found.seconds)}" if isinstance(found, TooLate) else ""
-
-
-def _note(search: Search) -> str:
-    """How far the search came, and what ended it where that was no tolerance."""
-    effort = search.effort
-    steps = f"an estimate, after {search.steps} steps at rank {search.rank}"
-    attained = f"the relaxation attains {search.primal:.6g} ({steps})"
-    if search.near or not effort.expired:
-        return attained if effort.clock.repeats else f"{attained}; steps paced by the clock"
-    if effort.clock.repeats:
-        return f"{attained}; ended after its share of work, a time budget goes on"
-    return f"{attained}; ended by the clock"

@@ -46,22 +46,20 @@ choice."""
 Way = Callable[[Statement], Proved | Refusal]
 
 
-def prove(
-    statement: Statement, margin: float, options: NormOptions, until: float = math.inf
-) -> Proved | Refusal:
+def prove(statement: Statement, margin: float, options: NormOptions) -> Proved | Refusal:
     """The least value that is proved with these multipliers; refused where they are not feasible.
 
-    By the recursion or a factorisation where it will have ended at `until`, a moment of the
-    budget's clock; by Lanczos otherwise, unless only proofs count.
+    By the recursion or a factorisation where the budget affords it; by Lanczos otherwise, unless
+    only proofs count.
     """
-    relaxation, clock = statement.relaxation, options.budget.clock
+    relaxation, budget = statement.relaxation, options.budget
     if not 1 / STEEPEST <= statement.value <= STEEPEST:
         allowed = f"proofs stay within {1 / STEEPEST:.3g} and its inverse"
         return Refusal(f"the bound is near {statement.value:.3g}: {allowed}")
     proved, failed = list[Proved](), list[Refusal]()
     dear = f"H has {relaxation.order} rows: only up to {LARGEST_FORM} can be factorised"
-    for seconds, way in _ways(relaxation, clock):
-        if clock.now() + seconds > until:
+    for seconds, way in _ways(relaxation, budget.clock):
+        if not budget.affords(seconds):
             about = f"a proof with {relaxation.order} variables takes about {seconds:.2g} s"
             dear = f"{about}, more than was left"
             break
@@ -79,8 +77,6 @@ def prove(
         return failed[-1]
     if options.proved_only:
         return Refusal(dear)
-    if until < math.inf:
-        options = replace(options, budget=replace(options.budget, deadline=until))
     return by_norm(statement, margin, options)
 
 

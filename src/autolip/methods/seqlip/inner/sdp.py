@@ -9,8 +9,9 @@ from autolip.errors import Refusal
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.intervals import Interval
+from autolip.methods.lipsdp.effort import Effort
 from autolip.methods.lipsdp.relaxation import Relaxation
-from autolip.methods.lipsdp.rounds import Effort, Search
+from autolip.methods.lipsdp.rounds import Search
 from autolip.norms import Norm
 from autolip.operators.dense import Dense
 from autolip.operators.norms import NormOptions
@@ -36,14 +37,10 @@ def layer_bound(
     relaxation = Relaxation.of(graph, Norm.L2, Norm.L2)
     if isinstance(relaxation, Refusal):
         return relaxation
-    left = max(budget.left, 0.0) if budget.limited else SECONDS
-    effort = Effort.within(left, TOLERANCE, None, 0.01, 5000)
+    limited = budget if budget.limited else Budget.of(SECONDS)
+    effort = Effort.within(limited, TOLERANCE, rank=None, margin=0.01, steps=5000)
     search = Search(relaxation, effort, NormOptions(seed=seed, proved_only=True)).run()
-    return (
-        search.best.bound
-        if search.best is not None
-        else Refusal("; ".join(search.reasons) or "no time left")
-    )
+    return search.refusal if search.best is None else search.best.bound
 
 
 def _network(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor) -> SlopeGraph:
