@@ -115,7 +115,8 @@ class _Flat(nn.Module):
 
     def __init__(self, module: nn.Module, structure: pytree.TreeSpec) -> None:
         super().__init__()
-        self.module, self.structure = module, structure
+        self.module = module
+        self.structure = structure
 
     def forward(self, *leaves: Any) -> Any:
         arguments, named_ones = pytree.tree_unflatten(leaves, self.structure)

@@ -65,7 +65,8 @@ class Certificate:
             raise InputError(
                 "a certificate speaks of everywhere, a box or a ball: this region is none of them"
             )
-        shown = concluded(proof, p, q).value * (1 + 2.0**-48)
+        total = concluded(proof, p, q)
+        shown = total.value * (1 + 2.0**-48)
         if math.isinf(shown):
             raise InputError(
                 "a certificate cannot say why this bound holds: an operation mixes kinds of slopes"
@@ -108,7 +109,8 @@ class Certificate:
         from safetensors.numpy import save
 
         held = {} if model is None else _held(Path(model)).arrays
-        kept = {name: array for name, array in self.tensors.arrays.items() if name not in held}
+        arrays = self.tensors.arrays
+        kept = {name: array for name, array in arrays.items() if name not in held}
         write(path, save(kept, {"certificate": canonical(self.document)}))
 
 

@@ -59,7 +59,8 @@ def _of_vertex(ours: Document, theirs: Document, claimed: Written, again: Writte
         if ours[field] != theirs[field]:
             yield f"its {field} is {_short(ours[field])}, the model's is {_short(theirs[field])}"
     if [_kind(edge) for edge in ours["edges"]] != [_kind(edge) for edge in theirs["edges"]]:
-        shown = (_short([_kind(edge) for edge in vertex["edges"]]) for vertex in (ours, theirs))
+        kinds = ([_kind(edge) for edge in vertex["edges"]] for vertex in (ours, theirs))
+        shown = map(_short, kinds)
         yield "its operands are {}, the model's are {}".format(*shown)
         return
     for mine, yours in zip(ours["edges"], theirs["edges"], strict=True):
@@ -95,7 +96,9 @@ def _of_map(ours: Document, theirs: Document, mine: Arrays, yours: Arrays) -> It
                 f"{_short(theirs['weight'])}"
             )
             return
-        off = np.abs(a - b) + theirs["error"] * np.abs(b) > ours["error"] * np.abs(a)
+        # every number that ours may stand for has to contain every one of theirs
+        theirs_at_most = np.abs(a - b) + theirs["error"] * np.abs(b)
+        off = theirs_at_most > ours["error"] * np.abs(a)
         if bool(off.any()):
             yield (
                 f"{_count(off)} differ, the first {_first(a, off)} where the model has "
@@ -107,13 +110,14 @@ def _of_slopes(
     ours: Document, theirs: Document, claimed: Written, again: Written, shape: list[int]
 ) -> Iterator[str]:
     """Intervals of slopes: they must contain the model's."""
-    lo, hi = (np.broadcast_to(_known(ours[end], claimed.tensors), shape) for end in ("lo", "hi"))
-    least, most = (
-        np.broadcast_to(_known(theirs[end], again.tensors), shape) for end in ("lo", "hi")
-    )
+    lo = np.broadcast_to(_known(ours["lo"], claimed.tensors), shape)
+    hi = np.broadcast_to(_known(ours["hi"], claimed.tensors), shape)
+    least = np.broadcast_to(_known(theirs["lo"], again.tensors), shape)
+    most = np.broadcast_to(_known(theirs["hi"], again.tensors), shape)
     narrow = ~((lo <= least) & (most <= hi))
     if bool(narrow.any()):
-        mine, yours = ([_first(end, narrow) for end in ends] for ends in ((lo, hi), (least, most)))
+        mine = [_first(lo, narrow), _first(hi, narrow)]
+        yours = [_first(least, narrow), _first(most, narrow)]
         yield f"{_count(narrow)} have narrower slopes, the first {mine} where the model has {yours}"
 
 

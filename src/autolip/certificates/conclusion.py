@@ -24,7 +24,8 @@ def concluded(proof: Proof, p: Norm, q: Norm) -> Upper:
     gains = dict[str, Gains]()
     reach = dict[str, frozenset[str]]()
     for vertex in proof.graph:
-        facts = [fact for fact in proof.facts if fact.sink == vertex.name and fact.source in gains]
+        about = [fact for fact in proof.facts if fact.sink == vertex.name]
+        facts = [fact for fact in about if fact.source in gains]
         size = max(vertex.shape.numel(), 1)
         if vertex.edges:
             at = {r: _through(vertex, facts, gains, reach, r) for r in tracked}
@@ -51,11 +52,10 @@ def _through(
     whole = [_by_facts([fact], gains, r) for fact in facts if not isinstance(fact, NormFact)]
     if vertex.is_affine:
         norms = [fact for fact in facts if isinstance(fact, NormFact)]
-        sources = frozenset[str]().union(*(reach[edge.source] for edge in vertex.edges))
-        parts = [
-            _by_facts([fact for fact in norms if fact.source == s], gains, r)
-            for s in sorted(sources)
-        ]
+        read = [reach[edge.source] for edge in vertex.edges]
+        sources = frozenset[str]().union(*read)
+        of = {s: [fact for fact in norms if fact.source == s] for s in sorted(sources)}
+        parts = [_by_facts(of[s], gains, r) for s in of]
     else:
         parts = [_along(edge, gains[edge.source], r) for edge in vertex.edges]
     total = Upper(0.0)

@@ -46,7 +46,8 @@ def admitted(numbers: Tensor) -> Tensor:
             "a certificate holds finite numbers only: some slope or weight is infinite"
         )
     sizes = values.abs()
-    odd = values[(sizes > LARGEST) | ((sizes < LEAST) & (sizes > 0))]
+    is_small = (sizes < LEAST) & (sizes > 0)
+    odd = values[(sizes > LARGEST) | is_small]
     if odd.numel():
         raise InputError(
             "a certificate holds numbers between 2^-250 and 2^250 in size: "
@@ -65,7 +66,8 @@ class Tensors:
         """Enter an array; its name."""
         array = np.ascontiguousarray(values)
         head = f"{array.dtype.str} {list(array.shape)} ".encode()
-        name = hashlib.sha256(head + array.tobytes()).hexdigest()[:40]
+        digest = hashlib.sha256(head + array.tobytes()).hexdigest()
+        name = digest[:40]
         self.arrays[name] = array
         return name
 
@@ -241,26 +243,28 @@ class Encoder:
 
 def _sources(operator: Operator) -> Tensor:
     """Which flat input each output copies, -1 for none: the image of 1, 2, 3, ..., less 1."""
-    numbers = torch.arange(1, operator.in_size + 1, dtype=DTYPE).reshape(1, *operator.in_shape)
-    return operator.mv(numbers)[0].long() - 1
+    numbers = torch.arange(1, operator.in_size + 1, dtype=DTYPE)
+    image = operator.mv(numbers.reshape(1, *operator.in_shape))
+    return image[0].long() - 1
 
 
 def _strides(places: Tensor) -> list[int] | None:
     """Offset and strides with places[i] = offset + sum strides_a i_a, where there are such."""
     if not places.numel():
         return None
-    first = places[(0,) * places.dim()]
-    grid = first.expand(places.shape)
+    origin = [0] * places.dim()
+    first = int(places[tuple(origin)])
+    grid = torch.full_like(places, first)
     strides = []
     for axis, size in enumerate(places.shape):
-        step = int(places.select(axis, 1)[(0,) * (places.dim() - 1)] - first) if size > 1 else 0
+        second = [*origin]
+        second[axis] = min(1, size - 1)
+        step = int(places[tuple(second)]) - first
         strides.append(step)
-        grid = grid + step * torch.arange(size).reshape(
-            [-1 if i == axis else 1 for i in range(places.dim())]
-        )
-    return (
-        [int(first), *strides] if bool((grid == places).all()) and int(places.min()) >= 0 else None
-    )
+        along = [1] * places.dim()
+        along[axis] = size
+        grid = grid + step * torch.arange(size).reshape(along)
+    return [first, *strides] if bool((grid == places).all()) and int(places.min()) >= 0 else None
 
 
 def encode_graph(

@@ -69,13 +69,14 @@ class NormFact:
             return NormFact(source, sink, p, q, NOTHING, "majorant")
         by = _check_for(operator, p, q, bound, l2)
         if by == "symbol":
-            return NormFact(
-                source, sink, p, q, bound.value * (1 + _above_wrapped(operator, bound, l2)), by
-            )
+            value = bound.value * (1 + _above_wrapped(operator, bound, l2))
+            return NormFact(source, sink, p, q, value, by)
         value = bound.value * (1 + _margin(operator, by))
         around = _around(operator, p, q)
         if by == "cholesky":
-            value = math.hypot(value, 2.0**-24 * math.sqrt(operator.terms + 16) * around)
+            # what the factorisation loses is added to the square
+            lost = 2.0**-24 * math.sqrt(operator.terms + 16) * around
+            value = math.hypot(value, lost)
         if around > CANCELLING * bound.value:
             entries = _by_entries(operator, p, q, value, around)
             if by != "cholesky" or entries < value:
@@ -178,12 +179,13 @@ def _check_for(operator: Operator, p: Norm, q: Norm, bound: Upper, l2: Upper | R
     sums = p is q and all(
         isinstance(factor, Diagonal) or _moves(factor) for factor in factors(operator)
     )
-    exact = p is not Norm.L2 or (sums and _around(operator, p, q) <= bound.value * (1 + 2.0**-40))
-    if sums and exact:  # of several wirings Schur's test may be above the l2 norm
+    # of several wirings Schur's test may be above the l2 norm
+    if sums and (p is not Norm.L2 or _around(operator, p, q) <= bound.value * (1 + 2.0**-40)):
         return "majorant"
     if (p, q) != (Norm.L2, Norm.L2) and not _through_l2(operator, p, q, bound, l2):
-        fresh = operator_norm(operator, Norm.L2, Norm.L2, NormOptions()) if (p, q) in ABOVE else l2
-        if not _through_l2(operator, p, q, bound, fresh):
+        if (p, q) in ABOVE:
+            l2 = operator_norm(operator, Norm.L2, Norm.L2, NormOptions())
+        if not _through_l2(operator, p, q, bound, l2):
             return "entries"
     if bound.events:
         return "lanczos"
@@ -223,17 +225,22 @@ def _around(operator: Operator, p: Norm, q: Norm) -> float:
     majorant = operator.majorant()
     if majorant is None:
         return 0.0
-    rows = majorant.mv(torch.ones((1, *operator.in_shape), dtype=DTYPE)).amax().item()
-    columns = majorant.rmv(torch.ones((1, *operator.out_shape), dtype=DTYPE)).amax().item()
-    sides = p.equivalence(Norm.L2, operator.in_size) * Norm.L2.equivalence(q, operator.out_size)
-    return math.sqrt(rows) * math.sqrt(columns) * sides.value
+    inputs = torch.ones((1, *operator.in_shape), dtype=DTYPE)
+    outputs = torch.ones((1, *operator.out_shape), dtype=DTYPE)
+    rows = majorant.mv(inputs).amax().item()
+    columns = majorant.rmv(outputs).amax().item()
+    before = p.equivalence(Norm.L2, operator.in_size)
+    after = Norm.L2.equivalence(q, operator.out_size)
+    return math.sqrt(rows) * math.sqrt(columns) * (before * after).value
 
 
 def _by_entries(operator: Operator, p: Norm, q: Norm, value: float, around: float) -> float:
     """What sums of entries show, at most: of an l2 norm that of squares; and rounding."""
     side = min(operator.in_size, operator.out_size)
-    room = 2.0**-44 * (operator.terms + operator.in_size + operator.out_size) * around
-    return value * (math.sqrt(side) if (p, q) == (Norm.L2, Norm.L2) else 1.0) + room
+    terms = operator.terms + operator.in_size + operator.out_size
+    room = 2.0**-44 * terms * around
+    above = math.sqrt(side) if (p, q) == (Norm.L2, Norm.L2) else 1.0
+    return value * above + room
 
 
 def _moves(operator: Operator) -> bool:

@@ -14,7 +14,7 @@ from autolip.lower.certify import certified
 from autolip.lower.method import LowerMethod, lower_method
 from autolip.lower.pairs import Pairs, column, power, random_directions
 from autolip.lower.power_steps import polished
-from autolip.lower.problem import LowerProblem
+from autolip.lower.problem import LowerProblem, counted
 from autolip.values import Lower
 
 POWER_STEPS = 2
@@ -46,27 +46,29 @@ class Annealing(LowerMethod):
 
     def _search(self, problem: LowerProblem) -> Lower | Refusal:
         passes = self.seconds / problem.seconds_per_pass
-        chains = max(1, min(self.chains, int(passes / (2 * POWER_STEPS * 20))))
-        steps = max(1, min(self.steps, int(passes / (2 * POWER_STEPS * chains))))
-        return certified(
-            problem, polished(problem, self._walk(problem, chains, steps), passes / 10)
-        )
+        each = 2 * POWER_STEPS
+        chains = counted(passes / (each * 20), self.chains)
+        steps = counted(passes / (each * chains), self.steps)
+        found = self._walk(problem, chains, steps)
+        return certified(problem, polished(problem, found, passes / 10))
 
     def _walk(self, problem: LowerProblem, chains: int, steps: int) -> Pairs:
         """The steepest pair about each chain's points."""
         generator = problem.generator()
         points = problem.region.sample(chains, problem.example, generator)
-        here = _about(problem, points, random_directions(problem, chains, generator))
+        directions = random_directions(problem, chains, generator)
+        here = _about(problem, points, directions)
         best = here
         records = 0
-        temperature = self.temperature * float(here.slope.clamp(min=0.0).mean())
+        mean = float(here.slope.clamp(min=0.0).mean())
+        temperature = self.temperature * mean
         for _ in range(steps):
             if problem.expired:
                 break
-            noise = (
-                torch.randn(points.shape, generator=generator, dtype=torch.float64) * problem.spread
-            )
-            proposed = problem.region.project(points + self.stride / math.sqrt(1 + records) * noise)
+            draw = torch.randn(points.shape, generator=generator, dtype=torch.float64)
+            noise = draw * problem.spread
+            stride = self.stride / math.sqrt(1 + records)
+            proposed = problem.region.project(points + stride * noise)
             there = _about(problem, proposed, here.direction(problem.p))
             taken = _accepted(here.slope, there.slope, temperature, generator)
             points = torch.where(column(taken, points), proposed, points)

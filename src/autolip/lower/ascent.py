@@ -22,7 +22,7 @@ from autolip.lower.pairs import (
     turned,
 )
 from autolip.lower.power_steps import polished
-from autolip.lower.problem import LowerProblem
+from autolip.lower.problem import LowerProblem, counted
 from autolip.lower.scouts import scattered, scouted, uphill
 from autolip.norms import Norm
 from autolip.regions import Everywhere
@@ -86,26 +86,26 @@ class Ascent(LowerMethod):
 
     def _search(self, problem: LowerProblem) -> Lower | Refusal:
         passes = min(self.passes, self.seconds / problem.seconds_per_pass)
-        starts = max(1, min(self.starts, int(math.sqrt(passes / 32))))
-        steps = max(3, min(self.steps, int(passes / (2 * starts))))
+        starts = counted(math.sqrt(passes / 32), self.starts)
+        steps = counted(passes / (2 * starts), self.steps, least=3)
         generator = problem.generator()
         leaders = Pairs.at(problem.example[None][:0])
         best: list[float] = []
+        kept = max(1, starts // 4)
         for _ in range(max(1, round(0.8 * passes / (2 * starts * steps)))):
             found = _Climb.starting(problem, starts, steps, generator, leaders).run()
-            leaders = leaders.joined(found).steepest(max(1, starts // 4))
+            leaders = leaders.joined(found).steepest(kept)
             best.append(float(leaders.slope[0]))
             if problem.expired or self._stands_still(best):
                 break
-        scouts = scouted(problem, SCOUTING * passes, max(1, starts // 4))
+        scouts = scouted(problem, SCOUTING * passes, kept)
         if len(scouts.slope):
             last = max(1, starts // 2)
-            short = max(3, min(steps // 2, int(LAST * passes / (2 * last))))
+            short = counted(LAST * passes / (2 * last), steps // 2, least=3)
             found = _Climb.starting(problem, last, short, generator, scouts).run()
             leaders = leaders.joined(scouts).joined(found)
-        return certified(
-            problem, uphill(problem, polished(problem, leaders, passes / 10), passes / 50)
-        )
+        best_pairs = polished(problem, leaders, passes / 10)
+        return certified(problem, uphill(problem, best_pairs, passes / 50))
 
     def _stands_still(self, best: list[float]) -> bool:
         """Whether the last `patience` rounds hardly raised the best slope so far."""
@@ -167,7 +167,8 @@ class _Climb:
                 number / max(1, self.steps - 1)
             )
             step = self.longest * shrink
-            pulled = pull(self.problem, *ends(self.problem, self.centre, self.direction, step))
+            x, y = ends(self.problem, self.centre, self.direction, step)
+            pulled = pull(self.problem, x, y)
             best = best.better(pulled.pairs)
             self._move(pulled, step)
             if self.problem.expired:
@@ -184,9 +185,11 @@ class _Climb:
         self.square = MEMORY * self.square + (1 - MEMORY) * uphill**2
         spread = self.square.sqrt()
         floor = 1e-3 * column(spread.flatten(1).amax(1), spread)
-        heading = maximiser(self.mean / (spread + floor).where(spread > 0, 1.0), Norm.L2)
+        divisor = (spread + floor).where(spread > 0, 1.0)
+        heading = maximiser(self.mean / divisor, Norm.L2)
         length = length * Norm.L2.of_rows(self.mean)
-        self.centre = self.problem.domain.project(self.centre + column(length, heading) * heading)
+        moved = self.centre + column(length, heading) * heading
+        self.centre = self.problem.domain.project(moved)
 
 
 def _scale(problem: LowerProblem, centre: Tensor) -> Tensor:

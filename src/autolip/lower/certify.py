@@ -73,11 +73,12 @@ def evaluated(
     theirs = torch.stack([problem.reference(x), problem.reference(y)]) if problem.exact else ours
     if not bool(ours.isfinite().all() and theirs.isfinite().all()):
         return None
-    u = maximiser((ours[0] - ours[1])[None], problem.q.dual)[0]
+    (u,) = maximiser((ours[0] - ours[1])[None], problem.q.dual)
     margin = rounding_error(problem, x, u) + rounding_error(problem, y, u)
     unit = length_above(u, problem.q.dual) or 1.0
     run = length_above(x - y, problem.p)
-    before, rise = (min(_gain(u, ours, m), _gain(u, theirs, m)) / unit for m in (0.0, margin))
+    before = min(_gain(u, ours, 0.0), _gain(u, theirs, 0.0)) / unit
+    rise = min(_gain(u, ours, margin), _gain(u, theirs, margin)) / unit
     rise = max(0.0, round_down(rise)) if math.isfinite(rise) else 0.0
     lost = 1.0 - rise / before if before > 0 else 0.0
     witness = Witness(x, y, problem.p, problem.q, rise, run, lost, _evaluator(problem))
@@ -107,8 +108,10 @@ def _largest(entries: list[float]) -> float:
 
 def _gain(u: Tensor, values: Float[Tensor, "2 *out"], margin: float) -> float:
     """<u, f(x) - f(y)>, lowered by the rounding of this very sum and by `margin`."""
-    products = (u * (values[0] - values[1])).flatten().tolist()
-    return math.fsum(products) - 4 * UNIT * math.fsum(map(abs, products)) - margin
+    terms = u * (values[0] - values[1])
+    products = terms.flatten().tolist()
+    rounding = 4 * UNIT * math.fsum(map(abs, products))
+    return math.fsum(products) - rounding - margin
 
 
 def _ranked(problem: LowerProblem, found: Pairs) -> tuple[Pairs, Float[Tensor, " k"]]:
@@ -116,24 +119,29 @@ def _ranked(problem: LowerProblem, found: Pairs) -> tuple[Pairs, Float[Tensor, "
     it."""
     x, y = _ladder(problem, found)
     pairs = found.joined(measured(problem, x, y))
-    pairs = replace(pairs, x=problem.region.inward(pairs.x), y=problem.region.inward(pairs.y))
+    x = problem.region.inward(pairs.x)
+    y = problem.region.inward(pairs.y)
+    pairs = replace(pairs, x=x, y=y)
     best = pairs.steepest(1)
     rise = problem.values(best.x) - problem.values(best.y)
-    noise = 2 * rounding_error(problem, best.centre[0], maximiser(rise, problem.q.dual)[0])
-    run = problem.p.of_rows(pairs.x - pairs.y)
-    score = (
-        (pairs.slope - noise / run).nan_to_num(nan=0.0).clamp(min=0.0).where(pairs.slope >= 0, -1.0)
-    )
-    order = score.argsort(descending=True, stable=True)[: int((score >= 0).sum())]
+    (u,) = maximiser(rise, problem.q.dual)
+    noise = 2 * rounding_error(problem, best.centre[0], u)
+    run = problem.p.of_rows(x - y)
+    above = (pairs.slope - noise / run).nan_to_num(nan=0.0)
+    score = above.clamp(min=0.0).where(pairs.slope >= 0, -1.0)
+    count = int((score >= 0).sum())
+    order = score.argsort(descending=True, stable=True)[:count]
     return Pairs(pairs.x[order], pairs.y[order], pairs.slope[order]), score[order]
 
 
 def _ladder(problem: LowerProblem, found: Pairs) -> tuple[Tensor, Tensor]:
     """Each pair at several distances about its midpoint."""
     rungs = LADDER[FEW_RUNGS] if problem.seconds_per_pass > COSTLY else LADDER
-    steps = problem.reach * torch.tensor(rungs, dtype=torch.float64).repeat(len(found.slope))
+    lengths = torch.tensor(rungs, dtype=torch.float64)
+    steps = problem.reach * lengths.repeat(len(found.slope))
     centre = found.centre.repeat_interleave(len(rungs), 0)
-    return ends(problem, centre, found.direction(problem.p).repeat_interleave(len(rungs), 0), steps)
+    direction = found.direction(problem.p).repeat_interleave(len(rungs), 0)
+    return ends(problem, centre, direction, steps)
 
 
 def _evaluator(problem: LowerProblem) -> str:

@@ -99,7 +99,8 @@ def ends(
 
 def random_directions(problem: LowerProblem, count: int, generator: torch.Generator) -> Tensor:
     """Directions of p-norm one, along the entries that may vary."""
-    noise = torch.randn((count, *problem.example.shape), generator=generator, dtype=torch.float64)
+    shape = (count, *problem.example.shape)
+    noise = torch.randn(shape, generator=generator, dtype=torch.float64)
     noise = noise * problem.free
     length = problem.p.of_rows(noise)
     return noise / column(length.where(length > 0, 1.0), noise)
@@ -143,7 +144,8 @@ def pull(problem: LowerProblem, x: Float[Tensor, "k *shape"], y: Float[Tensor, "
     """Slopes and their gradients, as many pairs at a time as memory allows. Costs 2k passes (3k if
     one is too many)."""
     size = max(1, problem.rows // 2)
-    parts = [_pull(problem, a, b) for a, b in zip(x.split(size), y.split(size), strict=True)]
+    chunks = zip(x.split(size), y.split(size), strict=True)
+    parts = [_pull(problem, a, b) for a, b in chunks]
     slope, at_x, at_y = (torch.cat(column) for column in zip(*parts, strict=True))
     return Pull(Pairs(x, y, slope), at_x, at_y)
 
@@ -153,13 +155,13 @@ def _pull(problem: LowerProblem, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, 
     together = problem.rows >= 2
     values = problem.function(points) if together else problem.values(points)
     rise = (values[: len(x)] - values[len(x) :]).detach()
-    u = maximiser(rise.nan_to_num(), problem.q.dual).repeat(2, *[1] * (rise.dim() - 1))
+    one = maximiser(rise.nan_to_num(), problem.q.dual)
+    u = torch.cat([one, one])
     if together:
         gradient = transposed(problem, values, points, u)
     else:
-        gradient = torch.cat(
-            [pulled_back(problem, *row) for row in zip(points.split(1), u.split(1), strict=True)]
-        )
+        rows = zip(points.split(1), u.split(1), strict=True)
+        gradient = torch.cat([pulled_back(problem, *row) for row in rows])
     return _slope(problem, rise, x - y), gradient[: len(x)], gradient[len(x) :]
 
 

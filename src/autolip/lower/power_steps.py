@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from autolip.lower.pairs import Pairs, ends, maximiser, measured, power, pulled_back
-from autolip.lower.problem import LowerProblem
+from autolip.lower.problem import LowerProblem, counted
 from autolip.norms import Norm
 
 HALVINGS = 20
@@ -23,12 +23,14 @@ MOST_PAIRS = 4
 def polished(problem: LowerProblem, leaders: Pairs, passes: float) -> Pairs:
     """The best few pairs, and what halving and power steps make of them, in about `passes`
     passes."""
-    best = leaders.steepest(max(1, min(MOST_PAIRS, int(passes / PASSES_PER_PAIR))))
-    steps = min(POWER_STEPS, int(passes / (2 * len(best.slope))))
+    best = leaders.steepest(counted(passes / PASSES_PER_PAIR, MOST_PAIRS))
+    each = 2 * len(best.slope)
+    steps = min(POWER_STEPS, int(passes / each))
     if problem.expired or not steps:
         return best
     halved = bisected(problem, best, min(HALVINGS, steps))
-    turned = power(problem, halved.centre, halved.direction(problem.p), problem.short, steps)
+    direction = halved.direction(problem.p)
+    turned = power(problem, halved.centre, direction, problem.short, steps)
     listed = _enumerated(problem, turned.steepest(1).centre, passes)
     return best.joined(halved).joined(turned).joined(listed.steepest(1))
 
@@ -40,11 +42,14 @@ def bisected(problem: LowerProblem, pairs: Pairs, levels: int) -> Pairs:
     f(y)||.  Costs 2k passes a level.
     """
     for _ in range(levels):
-        long = problem.p.of_rows(pairs.x - pairs.y) > 4 * problem.short
+        length = problem.p.of_rows(pairs.x - pairs.y)
+        long = length > 4 * problem.short
         if not long.any():
             break
         middle = pairs.centre
-        halves = measured(problem, pairs.x, middle).better(measured(problem, middle, pairs.y))
+        first = measured(problem, pairs.x, middle)
+        second = measured(problem, middle, pairs.y)
+        halves = first.better(second)
         pairs = pairs.replaced(long & (halves.slope > pairs.slope), halves)
     return pairs
 
@@ -59,16 +64,16 @@ def _enumerated(problem: LowerProblem, centre: Tensor, passes: float) -> Pairs:
     size = problem.example.numel()
     outputs = problem.values(centre)
     if problem.p is Norm.L1 and size <= passes:
-        directions.append(
-            torch.eye(size, dtype=torch.float64).reshape(size, *problem.example.shape)
-            * problem.free
-        )
+        units = torch.eye(size, dtype=torch.float64)
+        directions.append(units.reshape(size, *problem.example.shape) * problem.free)
     if problem.q is Norm.LINF and outputs.numel() <= passes:
-        units = torch.eye(outputs.numel(), dtype=torch.float64).reshape(-1, *outputs.shape[1:])
-        rows = [pulled_back(problem, centre, unit[None]) for unit in units]
+        units = torch.eye(outputs.numel(), dtype=torch.float64)
+        each = units.reshape(-1, *outputs.shape)
+        rows = [pulled_back(problem, centre, unit) for unit in each]
         directions.append(maximiser(torch.cat(rows), problem.p))
     direction = torch.cat(directions)
     if not len(direction):
         return Pairs.at(direction)
     steps = torch.full((len(direction),), problem.short, dtype=torch.float64)
-    return measured(problem, *ends(problem, centre.expand_as(direction), direction, steps))
+    x, y = ends(problem, centre.expand_as(direction), direction, steps)
+    return measured(problem, x, y)

@@ -96,7 +96,8 @@ class LowerProblem:
     def met(self, slope: Float[Tensor, " k"]) -> None:
         """Keep the steepest of the slopes that a search meets, and say so where some time has
         passed."""
-        self.steepest = max(self.steepest, slope.max().item()) if len(slope) else self.steepest
+        if len(slope):
+            self.steepest = max(self.steepest, slope.max().item())
         now = WALL.now()
         if now > self.said + PAUSE:
             self.said = now
@@ -207,3 +208,8 @@ class LowerProblem:
         box = self.domain.interval(self.example.shape)
         magnitude = float(self.p.of_rows(box.magnitude()[None]))
         return max(DERIVATIVE * self.reach, min(self.reach / 10, ROUNDED * magnitude))
+
+
+def counted(amount: float, most: int, least: int = 1) -> int:
+    """The whole part of an amount, at most `most`, but at least `least`."""
+    return max(least, min(most, int(amount)))

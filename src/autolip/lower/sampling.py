@@ -14,7 +14,7 @@ from autolip.lower.certify import certified
 from autolip.lower.method import LowerMethod, lower_method
 from autolip.lower.pairs import Pairs, power, random_directions
 from autolip.lower.power_steps import polished
-from autolip.lower.problem import LowerProblem
+from autolip.lower.problem import LowerProblem, counted
 from autolip.norms import Norm
 from autolip.regions import Everywhere
 from autolip.values import Lower
@@ -87,7 +87,7 @@ class Random(LowerMethod):
     source: ClassVar[str] = "Virmaux and Scaman, NeurIPS 2018, section 6"
 
     def _search(self, problem: LowerProblem) -> Lower | Refusal:
-        count = max(1, min(self.points, affordable(problem, self.seconds)))
+        count = counted(affordable(problem, self.seconds), self.points)
         points = problem.region.sample(count, problem.example, problem.generator())
         return certified(problem, polished(problem, steepest_at(problem, points), count))
 
@@ -156,8 +156,10 @@ def steepest_between(problem: LowerProblem, points: Float[Tensor, "k *shape"]) -
         values = problem.values(part)
         slope = _distances(problem.q, values) / _distances(problem.p, part)
         slope = slope.where(slope.isfinite(), -1.0)
-        best = slope.flatten().topk(min(KEPT, slope.numel())).indices
-        here = Pairs(part[best // len(part)], part[best % len(part)], slope.flatten()[best])
+        steepest = slope.flatten().topk(min(KEPT, slope.numel()))
+        first = steepest.indices // len(part)
+        second = steepest.indices % len(part)
+        here = Pairs(part[first], part[second], steepest.values)
         found = found.joined(here).steepest(KEPT)
         if problem.expired:
             break
@@ -180,7 +182,9 @@ def _grid(problem: LowerProblem, count: int) -> Tensor:
         hi = box.hi
     free = problem.free.flatten()
     ticks = torch.linspace(0, 1, count, dtype=torch.float64)
-    unit = torch.cartesian_prod(*[ticks] * int(free.sum())).reshape(-1, int(free.sum()))
+    axes = int(free.sum())
+    unit = torch.cartesian_prod(*[ticks] * axes).reshape(-1, axes)
     points = lo.flatten().expand(len(unit), -1).clone()
-    points[:, free] += unit * (hi - lo).flatten()[free]
+    width = (hi - lo).flatten()
+    points[:, free] += unit * width[free]
     return points.reshape(-1, *problem.example.shape)

@@ -86,23 +86,24 @@ def uphill(problem: LowerProblem, pairs: Pairs, passes: float) -> Pairs:
     """The steepest pairs, and what steps of many lengths along the gradient of their slopes make of
     them."""
     best = pairs.steepest(CLIMBERS)
-    for _ in range(min(ROUNDS, int(passes / (len(best.slope) * (len(LENGTHS) + 2))))):
+    count = len(best.slope)
+    tries = len(LENGTHS)
+    for _ in range(min(ROUNDS, int(passes / (count * (tries + 2))))):
         if problem.expired:
             break
         pulled = pull(problem, best.x, best.y)
-        heading = maximiser(pulled.moving, Norm.L2).repeat_interleave(len(LENGTHS), 0)
-        direction = turned(problem, pulled, best.direction(problem.p)).repeat_interleave(
-            len(LENGTHS), 0
-        )
-        length = problem.reach * LENGTHS.repeat(len(best.slope))
-        middle = best.centre.repeat_interleave(len(LENGTHS), 0)
+        heading = maximiser(pulled.moving, Norm.L2).repeat_interleave(tries, 0)
+        sideways = turned(problem, pulled, best.direction(problem.p))
+        direction = sideways.repeat_interleave(tries, 0)
+        length = problem.reach * LENGTHS.repeat(count)
+        middle = best.centre.repeat_interleave(tries, 0)
         centre = problem.domain.project(middle + column(length, heading) * heading)
         steps = torch.full((len(centre),), problem.short, dtype=torch.float64)
         tried = measured(problem, *ends(problem, centre, direction, steps))
-        chosen = tried.slope.reshape(-1, len(LENGTHS)).argmax(1) + len(LENGTHS) * torch.arange(
-            len(best.slope)
-        )
-        after = best.better(Pairs(tried.x[chosen], tried.y[chosen], tried.slope[chosen]))
+        of_each = tried.slope.reshape(count, tries).argmax(1)
+        chosen = of_each + tries * torch.arange(count)
+        steepest = Pairs(tried.x[chosen], tried.y[chosen], tried.slope[chosen])
+        after = best.better(steepest)
         if bool((after.slope == best.slope).all()):
             break
         best = after

@@ -21,7 +21,7 @@ from autolip.lower.certify import certified
 from autolip.lower.method import LowerMethod, lower_method
 from autolip.lower.pairs import Pairs, power, random_directions
 from autolip.lower.power_steps import polished
-from autolip.lower.problem import LowerProblem
+from autolip.lower.problem import LowerProblem, counted
 from autolip.lower.sampling import KEPT
 from autolip.values import Lower
 
@@ -104,7 +104,8 @@ class BasinHopping(LowerMethod):
 
     def _search(self, problem: LowerProblem) -> Lower | Refusal:
         slopes = _Slopes.planned(problem, self.starts, self.seconds)
-        temperature = max(self.temperature * float(slopes.here.slope.clamp(min=0.0).mean()), 1e-300)
+        mean = float(slopes.here.slope.clamp(min=0.0).mean())
+        temperature = max(self.temperature * mean, 1e-300)
         local = {"method": "Nelder-Mead", "options": {"maxfev": self.evaluations, "adaptive": True}}
 
         def search(number: int, start: Point) -> Search:
@@ -147,22 +148,19 @@ class _Slopes:
         generator = problem.generator()
         each = POINT + 2 * POWER_STEPS * problem.seconds_per_pass
         whole = POWER_STEPS * NODE * len(problem.graph.nodes)
-        count = max(1, min(starts, int((seconds / ROUNDS - whole) / each)))
-        passes = 2 * POWER_STEPS * count * seconds / (whole + count * each)
+        count = counted((seconds / ROUNDS - whole) / each, starts)
+        round_cost = whole + count * each
+        passes = 2 * POWER_STEPS * count * seconds / round_cost
         until = problem.passes + SHARE * passes
         points = problem.region.sample(count, problem.example, generator)
-        here = power(
-            problem,
-            points,
-            random_directions(problem, count, generator),
-            problem.short,
-            2 * POWER_STEPS,
-        )
+        directions = random_directions(problem, count, generator)
+        here = power(problem, points, directions, problem.short, 2 * POWER_STEPS)
         return _Slopes(problem, here, until, (1 - SHARE) * passes)
 
     @property
     def starts(self) -> list[Point]:
-        scaled = ((self.here.centre - self.problem.example) / self._scale).flatten(1)
+        moved = self.here.centre - self.problem.example
+        scaled = (moved / self._scale).flatten(1)
         return [x.numpy() for x in scaled[:, self.axes]]
 
     def searched(self, searches: Sequence[Search]) -> Lower | Refusal:
@@ -181,13 +179,8 @@ class _Slopes:
         if problem.expired or problem.passes >= self.until:
             return None
         directions = self.here.direction(problem.p)[chosen]
-        found = power(
-            problem,
-            problem.region.project(self._points(places)),
-            directions,
-            problem.short,
-            POWER_STEPS,
-        )
+        points = problem.region.project(self._points(places))
+        found = power(problem, points, directions, problem.short, POWER_STEPS)
         self.met = self.met.joined(found).steepest(KEPT)
         self.here = self.here.better(_scattered(found, chosen, self.here))
         return [-slope for slope in found.slope.tolist()]
@@ -195,8 +188,9 @@ class _Slopes:
     def _points(self, places: Sequence[Point]) -> Float[Tensor, "k *shape"]:
         example = self.problem.example
         points = example.flatten().repeat(len(places), 1)
-        steps = torch.from_numpy(np.stack(places)) * self._scale.flatten()[self.axes]
-        points[:, self.axes] += steps
+        units = torch.from_numpy(np.stack(places))
+        scale = self._scale.flatten()[self.axes]
+        points[:, self.axes] += units * scale
         return points.reshape(-1, *example.shape)
 
 
@@ -206,5 +200,7 @@ def _scattered(pairs: Pairs, chosen: Tensor, like: Pairs) -> Pairs:
     x = spread.x.clone()
     y = spread.y.clone()
     slope = spread.slope.clone()
-    x[chosen], y[chosen], slope[chosen] = pairs.x, pairs.y, pairs.slope
+    x[chosen] = pairs.x
+    y[chosen] = pairs.y
+    slope[chosen] = pairs.slope
     return Pairs(x, y, slope)

@@ -73,7 +73,8 @@ def value_range(curve: Pointwise) -> Interval:
     """Extremes of a function that is monotone between its turns: at the ends, at the turns inside,
     beside the jumps."""
     lo, hi = curve.operand.range.ends()
-    low, high = lo.clamp(*curve.domain), hi.clamp(*curve.domain)
+    low = lo.clamp(*curve.domain)
+    high = hi.clamp(*curve.domain)
     found = [_Found(_at(curve, curve.value, curve.value_limits, end)) for end in (low, high)]
     for turn in curve.value_turns:
         point = _number(turn)
@@ -91,7 +92,8 @@ def slope_range(curve: Pointwise) -> Interval:
     """Secant slopes lie within the range of the derivative (mean value theorem, kinks by both
     one-sided slopes)."""
     lo, hi = curve.operand.range.ends()
-    low, high = lo.clamp(*curve.domain), hi.clamp(*curve.domain)
+    low = lo.clamp(*curve.domain)
+    high = hi.clamp(*curve.domain)
     at_low = _at(curve, curve.derivative, curve.slope_limits, low)
     at_high = _at(curve, curve.derivative, curve.slope_limits, high)
     inner: list[_Found] = []
@@ -165,10 +167,8 @@ def _hull(found: list[_Found], curve: Pointwise) -> Interval:
     back to the largest double: the true one is beyond it, but not infinite; an upper end alike.
     """
     shape = torch.broadcast_shapes(*(side.shape for entry in found for side in entry))
-    lo, hi = (
-        torch.full(shape, INF, dtype=torch.float64),
-        torch.full(shape, -INF, dtype=torch.float64),
-    )
+    lo = torch.full(shape, INF, dtype=torch.float64)
+    hi = torch.full(shape, -INF, dtype=torch.float64)
     for value, inside in found:
         lo = torch.where(inside, torch.minimum(lo, value.nan_to_num(-INF, INF, -INF)), lo)
         hi = torch.where(inside, torch.maximum(hi, value.nan_to_num(INF, INF, -INF)), hi)

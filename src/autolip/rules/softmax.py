@@ -56,7 +56,8 @@ def softmax_range(x: Interval, dim: int) -> Interval:
         return Interval.uniform(0.0, 1.0, x.shape)
     lo = 1 / (1 + _others(x.hi, dim, 1) * torch.exp(_top(x.hi, dim) - x.lo))
     hi = 1 / (1 + _others(x.lo, dim, -1) * torch.exp(_top(x.lo, dim) - x.hi))
-    lo, hi = lo.nan_to_num(nan=0.0), hi.nan_to_num(nan=1.0)
+    lo = lo.nan_to_num(nan=0.0)
+    hi = hi.nan_to_num(nan=1.0)
     return Interval((lo * (1 - SLACK)).clamp(min=0.0), (hi * (1 + SLACK) + 1e-300).clamp(max=1.0))
 
 

@@ -28,7 +28,8 @@ class NotLipschitz(AssertionError):
 
     def __init__(self, reason: Reason, message: str, result: Result) -> None:
         super().__init__(f"{reason}: {message}")
-        self.reason, self.result = reason, result
+        self.reason = reason
+        self.result = result
 
 
 ROUNDING = 1e-4

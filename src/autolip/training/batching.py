@@ -21,11 +21,13 @@ def first_sample(example: Tensor, module: nn.Module, fixed: Sequence[Tensor]) ->
 
 def _treats_apart(module: nn.Module, batch: Tensor, fixed: Sequence[Tensor]) -> bool:
     """Whether every sample's result depends on that sample alone, seen on random samples."""
-    drawn = torch.randn(batch.shape, generator=torch.Generator().manual_seed(0)).to(batch.dtype)
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randn(batch.shape, generator=generator).to(batch.dtype)
     try:
         with torch.no_grad():
             whole = module(drawn, *fixed)
-            apart = torch.cat([module(sample[None], *fixed) for sample in drawn])
+            results = [module(sample[None], *fixed) for sample in drawn]
+            apart = torch.cat(results)
     except Exception:  # it takes no other batch size: every column is a whole input
         return False
     return (

@@ -94,7 +94,8 @@ class Constants:
 
 def _called(node: torch.fx.Node, values: Weights) -> Any:
     """A node's value, given those of what it reads."""
-    args, kwargs = torch.fx.node.map_arg((node.args, dict(node.kwargs)), lambda n: values[n.name])
+    given = (node.args, dict(node.kwargs))
+    args, kwargs = torch.fx.node.map_arg(given, lambda n: values[n.name])
     return node.target(*args, **kwargs)  # type: ignore[operator]
 
 
@@ -129,7 +130,8 @@ class LinearCall:
                 else torch.zeros_like(value, device="cpu")
             )
 
-        args, kwargs = torch.fx.node.map_arg((self.node.args, dict(self.node.kwargs)), sample)
+        given = (self.node.args, dict(self.node.kwargs))
+        args, kwargs = torch.fx.node.map_arg(given, sample)
         result = self.node.target(*args, **kwargs)  # type: ignore[operator]
         result = result if self.pick is None else result[self.pick]
         return bool((result != 0).any())
@@ -138,7 +140,8 @@ class LinearCall:
         found = self._result(values, weights)
         if not self.offset:
             return found
-        zeros = {name: torch.zeros_like(values[name]) for name in self.operands if name in values}
+        moved = [name for name in self.operands if name in values]
+        zeros = {name: torch.zeros_like(values[name]) for name in moved}
         return found - self._result(zeros, weights)
 
     def _result(self, values: Mapping[str, Tensor], weights: Weights) -> Tensor:

@@ -79,7 +79,8 @@ def _norm(name: str, layer: nn.Module, shape: torch.Size | None) -> float:
         raise InputError(
             f"the weight of {name or 'the model'} is not finite: training has diverged"
         )
-    found = operator_norm(_operator(layer, weight, shape), Norm.L2, Norm.L2, NormOptions())
+    operator = _operator(layer, weight, shape)
+    found = operator_norm(operator, Norm.L2, Norm.L2, NormOptions())
     if not isinstance(found, Upper):
         raise InputError(f"the norm of {name or 'the model'} is not known: {found}")
     return found.value
@@ -121,7 +122,8 @@ def _scale(
         norm = _norm(name, layer, shape)
         if norm <= sigma:
             return
-        factor = round_down(sigma / norm) * (1 - torch.finfo(weight.dtype).eps)
+        eps = torch.finfo(weight.dtype).eps
+        factor = round_down(sigma / norm) * (1 - eps)
 
 
 def _shapes(model: nn.Module, inputs: Tensor) -> dict[str, torch.Size]:

@@ -22,7 +22,10 @@ class Estimator(nn.Module):
         self, live: LiveNetwork, p: Norm, q: Norm, readouts: Tensor | None, rank: int, seed: int
     ) -> None:
         super().__init__()
-        self.live, self.p, self.q, self.rank = live, p, q, rank
+        self.live = live
+        self.p = p
+        self.q = q
+        self.rank = rank
         self.questions = 1 if readouts is None else len(readouts)
         self.register_buffer(
             "readouts", None if readouts is None else readouts.float(), persistent=False
@@ -141,7 +144,8 @@ class Relaxation(Estimator):
     def _values(self, weights: Weights) -> tuple[Tensor, list[Tensor]]:
         x = self.x.detach().requires_grad_()
         self._ear.listens = True
-        y = self.live.push({self.live.input: x}, self.live.output, self._through, weights)
+        live = self.live
+        y = live.push({live.input: x}, live.output, self._through, weights)
         return self._reads(y).square().sum((1, 2)).clamp(min=1e-30).sqrt(), [x]
 
     def _through(self, name: str, v: Tensor) -> Tensor:
@@ -213,7 +217,8 @@ class _Neurons(nn.Module):
         if self.questions == 1:
             return products.sum([0, *axes], keepdim=True)
         apart = products.unflatten(0, (self.questions, self.rank))
-        found = apart.sum([1, *(axis + 1 for axis in axes)], keepdim=True)
+        summed = [1, *(axis + 1 for axis in axes)]
+        found = apart.sum(summed, keepdim=True)
         return found.expand(-1, self.rank, *found.shape[2:]).flatten(0, 1)
 
 
@@ -230,7 +235,9 @@ class _Bend(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        (v, size), layer, q = ctx.saved_tensors, ctx.layer, gradients[0]
+        v, size = ctx.saved_tensors
+        layer = ctx.layer
+        q = gradients[0]
         if layer.ear.listens:
             pull = layer.length(q)
             layer._buffers["u"] = q / _nonzero(pull)
@@ -283,7 +290,8 @@ class Norms(Estimator):
         return self.live.shape_of(source)
 
     def _values(self, weights: Weights) -> tuple[Tensor, list[Tensor]]:
-        starts = [getattr(self, f"x{n}").detach().requires_grad_() for n in range(len(self.maps))]
+        kept = [getattr(self, f"x{n}") for n in range(len(self.maps))]
+        starts = [x.detach().requires_grad_() for x in kept]
         norms = {
             ends: self._norm(ends[1], self._image(*ends, x, weights))
             for ends, x in zip(self.maps, starts, strict=True)
@@ -360,7 +368,8 @@ class Looped(Norms):
         start, columns = source, x
         if source in self.live.parts:
             start = self._step(source)
-            columns = self.live.parts[source].constraint.radius.to(x) * x
+            radius = self.live.parts[source].constraint.radius.to(x)
+            columns = radius * x
         return self.live.push({start: columns}, sink, self._centre, weights)
 
     def _centre(self, name: str, v: Tensor) -> Tensor:

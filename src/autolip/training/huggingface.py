@@ -23,7 +23,9 @@ class LipschitzCallback(TrainerCallback):
     def __init__(
         self, network: str | Callable[[nn.Module], nn.Module], example_inputs: Any, **options: Any
     ) -> None:
-        self.network, self.example_inputs, self.options = network, example_inputs, options
+        self.network = network
+        self.example_inputs = example_inputs
+        self.options = options
         self.monitor: Monitor | None = None
         self.trainer: Trainer | None = None
 

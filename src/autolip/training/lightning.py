@@ -25,7 +25,9 @@ class LipschitzMonitor(Callback):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.network, self.example_inputs, self.options = network, example_inputs, options
+        self.network = network
+        self.example_inputs = example_inputs
+        self.options = options
         self.monitor: Monitor | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -86,7 +86,8 @@ class LiveNetwork:
         frozen = copy.deepcopy(self.module).cpu().eval()
         fixed = tuple(value.detach().cpu() for value in inputs[1:])
         one = first_sample(example.cpu(), frozen, fixed)
-        single = taken_apart(export(frozen, (one, *fixed), (0,)))
+        exported = export(frozen, (one, *fixed), (0,))
+        single = taken_apart(exported)
         capture = capture_program(single, (one, *fixed), 0, frozen)
         self.graph: Graph = capture.graph
         if self.graph.constant is not None:
@@ -100,10 +101,12 @@ class LiveNetwork:
                 self.graph, region or Everywhere(), {v.name: v.range for v in slopes}
             )
         batch = batched_program(frozen, one, fixed, columns, single)
-        self.is_batched, self.columns = batch is not None, columns
+        self.is_batched = batch is not None
+        self.columns = columns
         program = batch or single
         self.shape = tuple(one.shape[1:] if self.is_batched else one.shape)
-        self.input, self.output = self.graph.input, self.graph.output
+        self.input = self.graph.input
+        self.output = self.graph.output
         self._constants = Constants(program, fixed, self.module)
         builder = _Builder(program, self.is_batched)
         self._steps = tuple(
@@ -175,7 +178,8 @@ class LiveNetwork:
     def reaching(self, sink: str, bends: bool) -> list[str]:
         """The sources that a value depends on: through affine operations alone, or through any
         (`bends`)."""
-        needed, seen = {sink}, set[str]()
+        needed = {sink}
+        seen = set[str]()
         for step in reversed(self._steps):
             if step.name in needed:
                 seen.add(step.name)
@@ -213,7 +217,8 @@ class _Builder:
         self.batched = batched
 
     def step(self, vertex: Vertex, graph: Graph) -> _Step:
-        operands = tuple(dict.fromkeys(edge.source for edge in vertex.edges))
+        sources = [edge.source for edge in vertex.edges]
+        operands = tuple(dict.fromkeys(sources))
         shape = tuple(vertex.shape[1:] if self.batched else vertex.shape)
         if vertex.is_affine:
             return _Step(
@@ -244,7 +249,8 @@ class _Builder:
     def _linear(
         self, vertex: Vertex, graph: Graph, operands: tuple[str, ...]
     ) -> Callable[[Mapping[str, Tensor], Weights], Tensor]:
-        node, pick = self.nodes.get(vertex.name), None
+        node = self.nodes.get(vertex.name)
+        pick = None
         if node is not None and node.target is operator.getitem:
             node, pick = node.args[0], int(node.args[1])
         captured = next(item for item in graph.nodes if item.name == vertex.name)

@@ -40,7 +40,8 @@ class MarginLoss(nn.Module):
             )
         if not 0 <= radius < float("inf"):
             raise InputError(f"the radius is {radius}: give a finite number >= 0")
-        self.penalty, self.radius = penalty, radius
+        self.penalty = penalty
+        self.radius = radius
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss of a batch: logits (n, classes), labels (n,)."""
@@ -49,7 +50,8 @@ class MarginLoss(nn.Module):
     def constants(self) -> Tensor:
         """K, symmetric with a zero diagonal, (classes, classes)."""
         each = self.penalty.constants()
-        i, j = torch.tensor(self.penalty.pairs, device=each.device).T
+        pairs = torch.tensor(self.penalty.pairs, device=each.device)
+        i, j = pairs.T
         classes = int(j.max()) + 1
         upper = torch.zeros(classes, classes, device=each.device, dtype=each.dtype).index_put(
             (i, j), each

@@ -156,5 +156,6 @@ class Monitor:
         best = logits.topk(2, 1).values
         margin = best[:, 0] - best[:, 1]
         reach = LABELLED[self.question.q] * upper
-        shares = {r: float((right & (margin > reach * r)).double().mean()) for r in self.radii}
+        held = {r: right & (margin > reach * r) for r in self.radii}
+        shares = {r: float(which.double().mean()) for r, which in held.items()}
         return accuracy, shares

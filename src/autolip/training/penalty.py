@@ -100,7 +100,10 @@ class Penalty(nn.Module):
         count = 1 if readouts is None else len(readouts)
         rank = columns if method == "lipsdp" else 1
         live = LiveNetwork(model, inputs, count * rank, region, lower=method == "lipsdp")
-        self.target, self.method, self.output, self.every = target, method, asked, every
+        self.target = target
+        self.method = method
+        self.output = asked
+        self.every = every
         self._calls = 0
         self._last = torch.zeros(count)
         self.pairs = [(pair.plus, pair.minus) for pair in asked.differences(shape)]
