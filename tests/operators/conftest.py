@@ -95,6 +95,9 @@ def examples() -> Iterator[tuple[str, Operator]]:
     )
     yield "wiring: broadcast", Incidence(lambda x: x.expand(4, 5), (5,))
     yield "wiring: sums", Incidence(lambda x: x.sum(1), (3, 4))
+    yield "adjoint: broadcast", Incidence(lambda x: x.expand(4, 5), (5,)).T
+    yield "adjoint: sums", Incidence(lambda x: x.sum(1), (3, 4)).T
+    yield "adjoint: overlapping windows", Incidence(lambda x: x.unfold(0, 3, 1).sum(-1), (8,)).T
     yield "wiring: overlapping windows", Incidence(lambda x: x.unfold(0, 3, 1).sum(-1), (8,))
     yield "traced: Fourier", Traced(lambda x: torch.fft.rfft(x).real, (9,), terms=9)
     yield "traced: mean", Traced(lambda x: x.mean(-1), (3, 4), terms=4, nonnegative=True)

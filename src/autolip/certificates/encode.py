@@ -3,6 +3,7 @@ their content."""
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
@@ -14,13 +15,8 @@ from torch import Tensor
 from autolip.errors import InputError
 from autolip.graph.graph import Graph
 from autolip.graph.views import Edge, SlopeGraph, Vertex
-from autolip.operators.algebra import Composition, Sum, Zero
 from autolip.operators.block import Block
 from autolip.operators.convolution import Convolution
-from autolip.operators.dense import Dense
-from autolip.operators.diagonal import Diagonal
-from autolip.operators.fold import COMPOSITES
-from autolip.operators.incidence import Incidence
 from autolip.operators.operator import DTYPE, Adjoint, Operator
 from autolip.slopes import Between, Exact, Gain
 
@@ -144,51 +140,43 @@ class Encoder:
 
     def _exact(self, source: str, operator: Operator) -> list[Document]:
         """The edges, with what they need before them, that add operator(source)."""
-        if isinstance(operator, Adjoint) and isinstance(operator.operator, COMPOSITES):
-            return self._exact(source, operator.operator.T)
-        if isinstance(operator, Composition):
-            for factor in reversed(operator.factors[1:]):
-                source = self._between(source, factor)
-            return self._exact(source, operator.factors[0])
-        if isinstance(operator, Sum):
-            return [entry for part in operator.parts for entry in self._exact(source, part)]
         if isinstance(operator, Block):
             raise InputError(
                 "a fused graph is not certified: give the graph operation by operation"
             )
-        return [{"source": source, "kind": "exact", "map": self._leaf(operator)}]
+        return operator.fold(_Value(source), self._through, _Value.sum).edges
 
-    def _between(self, source: str, factor: Operator) -> str:
-        edges = self._exact(source, factor)
-        name = f"#{len(self.vertices)}"
-        self._append(name, tuple(factor.out_shape), edges, {})
-        return name
+    def _through(self, leaf: Operator, x: "_Value") -> "_Value":
+        """The image of a value, which becomes a vertex of its own unless it is one."""
+        if not x.name:
+            x.name = f"#{len(self.vertices)}"
+            self._append(x.name, tuple(leaf.in_shape), x.edges, {})
+        edge = {"source": x.name, "kind": "exact", "map": self._leaf(leaf)}
+        return _Value(edges=[edge])
 
     def _leaf(self, operator: Operator) -> Document:
-        base, adjoint = (
-            (operator.operator, True) if isinstance(operator, Adjoint) else (operator, False)
-        )
-        if isinstance(base, Convolution):
-            return self._convolution(base, adjoint)
-        if isinstance(base, Incidence):
-            return self._wiring(base, adjoint)
-        if isinstance(base, Zero):
-            return self._pairs(
-                operator, torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
-            )
-        leaf = base.T if adjoint else base
-        if isinstance(leaf, Dense):
-            weight = self.tensors.full(leaf.weight)
-        elif isinstance(leaf, Diagonal):
-            weight = self.tensors.floats(leaf.scale)  # type: ignore[assignment]
+        adjoint = isinstance(operator, Adjoint)
+        base = operator.operator if isinstance(operator, Adjoint) else operator
+        conv = Convolution.of(base)
+        if conv is not None:
+            return self._convolution(conv, adjoint)
+        if operator.is_wiring:
+            return self._wiring(operator)
+        if operator.is_zero:
+            none = torch.zeros(0, dtype=torch.int64)
+            return self._pairs(operator, none, none)
+        weight: str | float
+        if operator.matrices is not None:
+            kind, weight = "dense", self.tensors.full(operator.matrices)
+        elif operator.diagonal is not None:
+            kind, weight = "diagonal", self.tensors.floats(operator.diagonal)
         else:
             raise InputError(f"{operator} has no place in a certificate: its entries are unknown")
-        kind = "dense" if isinstance(leaf, Dense) else "diagonal"
         return {
             "op": kind,
             "weight": weight,
-            "in": list(leaf.in_shape),
-            "error": leaf.relative_error,
+            "in": list(operator.in_shape),
+            "error": operator.relative_error,
         }
 
     def _convolution(self, conv: Convolution, adjoint: bool) -> Document:
@@ -205,14 +193,8 @@ class Encoder:
             "adjoint": geometry.transposed != adjoint,
         }
 
-    def _wiring(self, wiring: Incidence, adjoint: bool) -> Document:
-        operator = Adjoint(wiring) if adjoint else wiring
-        counts = (
-            (wiring.in_counts, wiring.out_counts)
-            if adjoint
-            else (wiring.out_counts, wiring.in_counts)
-        )
-        if not counts[0].numel() or counts[0].max().item() <= 1:
+    def _wiring(self, operator: Operator) -> Document:
+        if operator.is_selection:
             places = _sources(operator)
             strides = _strides(places)
             index = self.tensors.indices(places) if strides is None else strides
@@ -222,12 +204,12 @@ class Encoder:
                 "out": list(operator.out_shape),
                 "index": index,
             }
-        if counts[1].max().item() <= 1:
+        if operator.in_counts.max().item() <= 1:
             rows = _sources(operator.T).reshape(-1)
             used = rows >= 0
             return self._pairs(operator, rows[used], torch.arange(len(rows))[used])
         if operator.in_size * operator.out_size > LARGEST_WIRING:
-            raise InputError(f"{wiring} is too large a wiring for a certificate")
+            raise InputError(f"{operator} is too large a wiring for a certificate")
         rows, columns = operator.matrix().nonzero(as_tuple=True)
         return self._pairs(operator, rows, columns)
 
@@ -239,6 +221,20 @@ class Encoder:
             "rows": self.tensors.indices(rows),
             "columns": self.tensors.indices(columns),
         }
+
+
+@dataclass
+class _Value:
+    """A value between the factors of a composition: the edges that add up to it, and its name where
+    it is a vertex."""
+
+    name: str = ""
+    edges: list[Document] = field(default_factory=list)
+
+    @staticmethod
+    def sum(values: Sequence["_Value"]) -> "_Value":
+        """Edges into one vertex are added."""
+        return _Value(edges=[edge for value in values for edge in value.edges])
 
 
 def _sources(operator: Operator) -> Tensor:

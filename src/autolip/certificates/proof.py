@@ -15,8 +15,6 @@ from autolip.graph.views import SlopeGraph
 from autolip.norms import Norm
 from autolip.operators.algebra import factors, without_isometries
 from autolip.operators.convolution import Convolution
-from autolip.operators.diagonal import Diagonal
-from autolip.operators.incidence import Incidence
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.norms.symbol.bound import symbol_norm
 from autolip.operators.norms.symbol.torus import not_wrapped
@@ -177,7 +175,7 @@ def _check_for(operator: Operator, p: Norm, q: Norm, bound: Upper, l2: Upper | R
     """A check that can succeed on the bound that an engine gave."""
     side = min(operator.in_size, operator.out_size)
     sums = p is q and all(
-        isinstance(factor, Diagonal) or _moves(factor) for factor in factors(operator)
+        factor.diagonal is not None or _moves(factor) for factor in factors(operator)
     )
     # of several wirings Schur's test may be above the l2 norm
     if sums and (p is not Norm.L2 or _around(operator, p, q) <= bound.value * (1 + 2.0**-40)):
@@ -189,7 +187,7 @@ def _check_for(operator: Operator, p: Norm, q: Norm, bound: Upper, l2: Upper | R
             return "entries"
     if bound.events:
         return "lanczos"
-    if side > FACTORISED and isinstance(without_isometries(operator), Convolution):
+    if side > FACTORISED and without_isometries(operator).kernel is not None:
         return "symbol"
     return "cholesky"
 
@@ -209,8 +207,8 @@ def _above_wrapped(operator: Operator, bound: Upper, l2: Upper | Refusal) -> flo
     """How far the supremum of the symbol lies above a bound that made use of a small image, and the
     usual margin."""
     margin = _margin(operator, "symbol")
-    core = without_isometries(operator)
-    if not isinstance(core, Convolution) or not_wrapped(core) is not None:
+    core = Convolution.of(without_isometries(operator))
+    if core is None or not_wrapped(core) is not None:
         return margin
     known = bound if isinstance(l2, Refusal) else l2
     supremum = symbol_norm(core, NormOptions())
@@ -245,17 +243,15 @@ def _by_entries(operator: Operator, p: Norm, q: Norm, value: float, around: floa
 
 def _moves(operator: Operator) -> bool:
     """Whether Schur's test gives the norm of this wiring exactly."""
-    return isinstance(operator, Incidence) and (
-        operator.is_selection or operator.in_counts.max().item() <= 1
-    )
+    return operator.is_wiring and (operator.is_selection or operator.in_counts.max().item() <= 1)
 
 
 def _margin(operator: Operator, by: str) -> float:
     """Rounding errors that a check must be able to absorb, with room to spare."""
     side = min(operator.in_size, operator.out_size)
-    core = without_isometries(operator)
-    if by == "symbol" and isinstance(core, Convolution):
-        return 2.0**-30 + 2.0**-44 * min(core.weight.shape[:2]) ** 2
+    kernel = without_isometries(operator).kernel
+    if by == "symbol" and kernel is not None:
+        return 2.0**-30 + 2.0**-44 * min(kernel.weight.shape[:2]) ** 2
     if by == "cholesky":
         return 2.0**-50 * (4 * side**2 + 64 * (operator.terms + 16))
     return 2.0**-38 + 2.0**-50 * (operator.terms + operator.in_size + operator.out_size)

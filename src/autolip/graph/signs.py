@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from autolip.graph.views import Edge, SlopeGraph
-from autolip.operators.fold import fold
 from autolip.operators.operator import DTYPE, Operator
 from autolip.slopes import Between, Exact, Gain
 
@@ -88,7 +87,7 @@ def _parts(edge: Edge, signs: Tensor, transposed: bool) -> Parts | None:
 def _mapped(operator: Operator, signs: Tensor) -> Parts | None:
     start = (signs.clamp(min=0).unsqueeze(0), (-signs).clamp(min=0).unsqueeze(0))
     try:
-        positive, negative = fold(operator, start, _through, _added)
+        positive, negative = operator.fold(start, _through, _added)
     except _Unknown:
         return None
     return positive[0], negative[0]

@@ -17,6 +17,7 @@ from autolip.graph.graph import Graph
 from autolip.lower.cost import multiply_adds, numbers
 from autolip.lower.gradients import differentiable
 from autolip.norms import Norm
+from autolip.operators.algebra import compose
 from autolip.operators.operator import DTYPE, Operator
 from autolip.regions import Ball, Box, Everywhere, Region
 
@@ -81,7 +82,9 @@ class LowerProblem:
 
     def reading(self, operator: Operator) -> "LowerProblem":
         """The same network followed by a linear read-out; the passes made so far are kept."""
-        return replace(self, readout=operator if self.readout is None else operator @ self.readout)
+        return replace(
+            self, readout=operator if self.readout is None else compose(operator, self.readout)
+        )
 
     def within(self, part: float) -> "LowerProblem":
         """The same, with this part of the time that is left."""

@@ -12,7 +12,6 @@ from autolip.errors import InputError, Refusal
 from autolip.methods.method import Problem
 from autolip.norms import Norm
 from autolip.operators.estimates.power import power_method
-from autolip.operators.fold import fold
 from autolip.operators.norms import Candidate, candidates
 from autolip.operators.operator import DTYPE, Adjoint, Operator
 from autolip.values import Estimate
@@ -106,7 +105,7 @@ def weights_in(operator: Operator) -> int:
             if isinstance(value, Tensor):
                 tensors[id(value)] = value
 
-    fold(operator, None, leaf, lambda parts: None)
+    operator.fold(None, leaf, lambda parts: None)
     return sum(tensor.numel() for tensor in tensors.values() if tensor.dim() > 0)
 
 

@@ -16,7 +16,6 @@ from autolip.operators.algebra import compose
 from autolip.operators.block import Block, Link, between
 from autolip.operators.dense import Dense
 from autolip.operators.diagonal import Diagonal
-from autolip.operators.fold import COMPOSITES
 from autolip.operators.incidence import Incidence
 from autolip.operators.norms.nonnegative import nonnegative_norm, products_of_norm
 from autolip.operators.norms.rounding import rounded_rows
@@ -100,7 +99,7 @@ def majorant(fused: SlopeGraph) -> Operator | Refusal:
 
 def _is_formed(operator: Operator) -> bool:
     """Whether its matrix is formed."""
-    return isinstance(operator, COMPOSITES) and operator.in_size * operator.out_size <= FORMED
+    return operator.is_composite and operator.in_size * operator.out_size <= FORMED
 
 
 def _modulus(slope: Slope) -> Operator | None:

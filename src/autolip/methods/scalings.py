@@ -1,7 +1,6 @@
 """Positive weights on the entries of a network's values, such that every operation that is not
 affine keeps them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -9,11 +8,8 @@ from torch import Tensor
 
 from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.intervals import UNIT
-from autolip.operators.algebra import Composition, Sum, compose, factors
-from autolip.operators.block import Block
-from autolip.operators.convolution import Convolution
+from autolip.operators.algebra import compose, factors
 from autolip.operators.diagonal import Diagonal
-from autolip.operators.incidence import Incidence
 from autolip.operators.operator import DTYPE, Adjoint, Operator
 from autolip.slopes import Exact, Gain
 
@@ -100,23 +96,20 @@ def _feature_axis(graph: SlopeGraph, members: list[Vertex], rank: int) -> int:
     for link in graph.links:
         if names & {link.source, link.target}:
             for leaf in _leaves(link.operator):
-                if isinstance(leaf, Convolution) and len(leaf.in_shape) == rank:
-                    return leaf.channel_axis
+                if leaf.kernel is not None and len(leaf.in_shape) == rank:
+                    return rank - leaf.kernel.geometry.dims - 1
     return rank - 1
 
 
-def _leaves(operator: Operator) -> Iterator[Operator]:
-    """The operators that a composite is made of."""
-    if isinstance(operator, Adjoint):
-        yield from _leaves(operator.operator)
-    elif isinstance(operator, Block):
-        for link in operator.links:
-            yield from _leaves(link.operator)
-    elif isinstance(operator, Composition | Sum):
-        for part in operator.factors if isinstance(operator, Composition) else operator.parts:
-            yield from _leaves(part)
-    else:
-        yield operator
+def _leaves(operator: Operator) -> list[Operator]:
+    """The operators that a composite is made of, untransposed."""
+    found: list[Operator] = []
+
+    def leaf(part: Operator, seen: None) -> None:
+        found.append(part.operator if isinstance(part, Adjoint) else part)
+
+    operator.fold(None, leaf, lambda parts: None)
+    return found
 
 
 def weighted(graph: SlopeGraph, weights: Weights) -> SlopeGraph:
@@ -153,5 +146,4 @@ def scaled(operator: Operator, after: Tensor | None, before: Tensor | None) -> O
 
 
 def _is_permutation(operator: Operator) -> bool:
-    base = operator.operator if isinstance(operator, Adjoint) else operator
-    return isinstance(base, Incidence) and base.is_isometry
+    return operator.is_wiring and operator.is_isometry

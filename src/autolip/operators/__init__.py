@@ -2,11 +2,12 @@
 
 from autolip.operators.algebra import Composition, Sum, Zero, add, compose
 from autolip.operators.block import Block, Link
-from autolip.operators.convolution import Convolution, Geometry
+from autolip.operators.convolution import Convolution
 from autolip.operators.dense import Dense
 from autolip.operators.diagonal import Diagonal, Identity
 from autolip.operators.fold import COMPOSITES, fold
 from autolip.operators.incidence import Incidence
+from autolip.operators.kernel import Geometry
 from autolip.operators.operator import Adjoint, Operator
 from autolip.operators.traced import Traced
 

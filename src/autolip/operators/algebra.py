@@ -1,13 +1,13 @@
 """Sums and compositions of operators, simplified where the result is again a known kind."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 
-from autolip.intervals import TINY, UNIT
-from autolip.operators.convolution import Convolution
-from autolip.operators.dense import Dense
+from autolip.intervals import UNIT
 from autolip.operators.diagonal import Diagonal
-from autolip.operators.operator import DTYPE, Operator
+from autolip.operators.operator import DTYPE, Operator, V
 
 
 class Composition(Operator):
@@ -44,8 +44,20 @@ class Composition(Operator):
         return compose(*known) if len(known) == len(bounds) else None
 
     @property
+    def is_composite(self) -> bool:
+        return True
+
+    def fold(self, x: V, leaf: Callable[[Operator, V], V], add: Callable[[Sequence[V]], V]) -> V:
+        for factor in reversed(self.factors):
+            x = factor.fold(x, leaf, add)
+        return x
+
+    @property
     def T(self) -> Operator:
         return Composition(tuple(factor.T for factor in reversed(self.factors)))
+
+    def _cast(self, dtype: torch.dtype, device: torch.device) -> Operator:
+        return Composition(tuple(factor.cast(dtype, device) for factor in self.factors))
 
     def __repr__(self) -> str:
         return " @ ".join(repr(factor) for factor in self.factors)
@@ -78,8 +90,18 @@ class Sum(Operator):
         return Sum(known) if len(known) == len(bounds) else None
 
     @property
+    def is_composite(self) -> bool:
+        return True
+
+    def fold(self, x: V, leaf: Callable[[Operator, V], V], add: Callable[[Sequence[V]], V]) -> V:
+        return add([part.fold(x, leaf, add) for part in self.parts])
+
+    @property
     def T(self) -> Operator:
         return Sum(tuple(part.T for part in self.parts))
+
+    def _cast(self, dtype: torch.dtype, device: torch.device) -> Operator:
+        return Sum(tuple(part.cast(dtype, device) for part in self.parts))
 
     def __repr__(self) -> str:
         return " + ".join(repr(part) for part in self.parts)
@@ -89,9 +111,9 @@ def add(*parts: Operator) -> Operator:
     """A_1 + ... + A_k, with diagonal parts merged."""
     if len(parts) == 1:
         return parts[0]
-    if all(isinstance(part, Diagonal) for part in parts):
-        scales = [part.scale for part in parts if isinstance(part, Diagonal)]
-        error = max(part.relative_error for part in parts if isinstance(part, Diagonal))
+    scales = [part.diagonal for part in parts if part.diagonal is not None]
+    if len(scales) == len(parts):
+        error = max(part.relative_error for part in parts)
         total = scales[0]
         for scale in scales[1:]:
             total = total + scale
@@ -134,117 +156,29 @@ def _flatten(operators: tuple[Operator, ...]) -> list[Operator]:
 
 def _merge(left: Operator, right: Operator) -> Operator | None:
     """left @ right as one operator of a known kind, or None."""
-    if isinstance(left, Zero) or isinstance(right, Zero):
+    if left.is_zero or right.is_zero:
         return Zero(right.in_shape, left.out_shape)
     if _is_identity(left):
         return right
     if _is_identity(right):
         return left
-    if isinstance(left, Diagonal) and isinstance(right, Diagonal):
-        scale = _product(left.scale, right.scale)
-        return (
-            None
-            if scale is None
-            else Diagonal(scale, left.in_shape, compound_error(left, right, roundings=1))
-        )
-    if isinstance(left, Diagonal) and isinstance(right, Convolution):
-        return _scale_outputs(left, right)
-    if isinstance(left, Convolution) and isinstance(right, Diagonal):
-        return _scale_inputs(left, right)
-    if isinstance(left, Diagonal) and isinstance(right, Dense):
-        return _scale_rows(left, right)
-    if isinstance(left, Dense) and isinstance(right, Diagonal):
-        return _scale_columns(left, right)
+    error = compound_error(left, right, roundings=1)
+    if left.diagonal is not None:
+        return right.scaled_outputs(left.diagonal, error)
+    if right.diagonal is not None:
+        return left.scaled_inputs(right.diagonal, error)
     return None
 
 
 def _is_identity(operator: Operator) -> bool:
-    return (
-        isinstance(operator, Diagonal)
-        and operator.relative_error == 0
-        and bool((operator.scale == 1).all())
-    )
+    scale = operator.diagonal
+    return scale is not None and operator.relative_error == 0 and bool((scale == 1).all())
 
 
 def compound_error(*parts: Operator, roundings: int = 0) -> float:
     """Relative error of a product of entries, each with its own, and some roundings."""
     total = sum(part.relative_error for part in parts) + roundings * UNIT
     return total * (1 + 4 * total)
-
-
-def _product(a: Tensor, b: Tensor) -> Tensor | None:
-    """a * b, unless an entry over- or underflows: then it has no relative error."""
-    product = a * b
-    sane = (product.abs() >= TINY) & product.isfinite() | (a == 0) | (b == 0)
-    return product if sane.all() else None
-
-
-def _along(scale: Tensor, shape: torch.Size, axis: int) -> Tensor | None:
-    """The scale as a vector along one axis, if it is constant along every other."""
-    full = scale.reshape((1,) * (len(shape) - scale.dim()) + tuple(scale.shape))
-    if any(size != 1 for i, size in enumerate(full.shape) if i != axis % len(shape)):
-        return None
-    return full.reshape(-1).expand(shape[axis]) if full.numel() == 1 else full.reshape(-1)
-
-
-def _scale_outputs(left: Diagonal, right: Convolution) -> Operator | None:
-    scale = _along(left.scale, right.out_shape, right.channel_axis)
-    if scale is None:
-        return None
-    weight = _scale_kernel(right, scale, grouped=right.geometry.transposed)
-    return (
-        None
-        if weight is None
-        else right.with_weight(weight, compound_error(left, right, roundings=1))
-    )
-
-
-def _scale_inputs(left: Convolution, right: Diagonal) -> Operator | None:
-    scale = _along(right.scale, left.in_shape, left.channel_axis)
-    if scale is None:
-        return None
-    weight = _scale_kernel(left, scale, grouped=not left.geometry.transposed)
-    return (
-        None
-        if weight is None
-        else left.with_weight(weight, compound_error(left, right, roundings=1))
-    )
-
-
-def _scale_kernel(conv: Convolution, scale: Tensor, grouped: bool) -> Tensor | None:
-    """The kernel with each slice along its first axis scaled, or along its second, which counts
-    within groups."""
-    ones = [1] * conv.geometry.dims
-    if not grouped:
-        return _product(conv.weight, scale.reshape(-1, 1, *ones))
-    groups = conv.geometry.groups
-    product = _product(conv.weight.unflatten(0, (groups, -1)), scale.reshape(groups, 1, -1, *ones))
-    return None if product is None else product.flatten(0, 1)
-
-
-def _scale_rows(left: Diagonal, right: Dense) -> Operator | None:
-    scale = _along(left.scale, right.out_shape, -1)
-    weight = None if scale is None else _product(right.weight, scale.unsqueeze(-1))
-    return (
-        None
-        if weight is None
-        else Dense(weight, right.in_shape, compound_error(left, right, roundings=1))
-    )
-
-
-def _scale_columns(left: Dense, right: Diagonal) -> Operator | None:
-    scale = _along(right.scale, left.in_shape, -1)
-    weight = None if scale is None else _product(left.weight, scale)
-    return (
-        None
-        if weight is None
-        else Dense(weight, left.in_shape, compound_error(left, right, roundings=1))
-    )
-
-
-def zero(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> Operator:
-    """The zero map."""
-    return Zero(in_shape, out_shape)
 
 
 class Zero(Operator):
@@ -261,12 +195,23 @@ class Zero(Operator):
         return 0
 
     @property
+    def is_zero(self) -> bool:
+        return True
+
+    @property
+    def knows_entries(self) -> bool:
+        return True
+
+    @property
     def magnitude(self) -> float:
         return 0.0
 
     @property
     def T(self) -> Operator:
         return Zero(self.out_shape, self.in_shape)
+
+    def _cast(self, dtype: torch.dtype, device: torch.device) -> Operator:
+        return self
 
     def entrywise(self, function: object) -> Operator:
         return self
@@ -281,5 +226,4 @@ __all__ = [
     "compose",
     "factors",
     "without_isometries",
-    "zero",
 ]

@@ -1,12 +1,13 @@
 """The linear map of a whole affine subgraph, matrix-free."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from autolip.operators.algebra import Zero, compose, compound_error
-from autolip.operators.operator import Operator
+from autolip.operators.operator import Operator, V
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,27 @@ class Block(Operator):
         return Block(self.source, self.sink, tuple(links), self.in_shape, self.out_shape)
 
     @property
+    def is_composite(self) -> bool:
+        return True
+
+    def fold(self, x: V, leaf: Callable[[Operator, V], V], add: Callable[[Sequence[V]], V]) -> V:
+        values = {self.source: x}
+        for link in self.links:
+            term = link.operator.fold(values[link.source], leaf, add)
+            known = [values[link.target]] if link.target in values else []
+            values[link.target] = add([*known, term]) if known else term
+        return values[self.sink] if self.sink in values else leaf(self.zero, x)
+
+    @property
     def T(self) -> Operator:
         turned = (Link(link.target, link.source, link.operator.T) for link in reversed(self.links))
         return Block(self.sink, self.source, tuple(turned), self.out_shape, self.in_shape)
+
+    def _cast(self, dtype: torch.dtype, device: torch.device) -> Operator:
+        links = (
+            Link(link.source, link.target, link.operator.cast(dtype, device)) for link in self.links
+        )
+        return Block(self.source, self.sink, tuple(links), self.in_shape, self.out_shape)
 
     @property
     def zero(self) -> Operator:

@@ -2,44 +2,15 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autolip.operators.kernel import Geometry, Kernel
 from autolip.operators.operator import DTYPE, Operator, largest
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Everything about a convolution but its kernel, as `aten.convolution` takes it."""
-
-    stride: tuple[int, ...]
-    padding: tuple[int, ...]
-    dilation: tuple[int, ...]
-    transposed: bool = False
-    output_padding: tuple[int, ...] = ()
-    groups: int = 1
-
-    def __post_init__(self) -> None:
-        if not self.output_padding:
-            object.__setattr__(self, "output_padding", (0,) * len(self.stride))
-
-    @property
-    def dims(self) -> int:
-        return len(self.stride)
-
-    def arguments(self) -> tuple[object, ...]:
-        """The trailing arguments of `aten.convolution` after the bias."""
-        return (
-            list(self.stride),
-            list(self.padding),
-            list(self.dilation),
-            self.transposed,
-            list(self.output_padding),
-            self.groups,
-        )
+from autolip.operators.scaling import along, product
 
 
 class Convolution(Operator):
@@ -64,6 +35,16 @@ class Convolution(Operator):
         probe = torch.empty((1, *in_shape[len(self._lead) :]), device="meta", dtype=DTYPE)
         out = torch.ops.aten.convolution(probe, self.weight.to("meta"), None, *geometry.arguments())
         super().__init__(in_shape, (*self._lead, *out.shape[1:]))
+
+    @staticmethod
+    def of(operator: Operator) -> "Convolution | None":
+        """The convolution that an operator is, where it knows its kernel."""
+        kernel = operator.kernel
+        if kernel is None:
+            return None
+        return Convolution(
+            kernel.weight, operator.in_shape, kernel.geometry, operator.relative_error
+        )
 
     def _mv(self, x: Tensor) -> Tensor:
         flat = x.reshape(-1, *self.image_shape)
@@ -157,12 +138,48 @@ class Convolution(Operator):
             if ((places + offset >= 0) & (places + offset < fine)).any()
         ]
 
+    @property
+    def kernel(self) -> Kernel:
+        return Kernel(self.weight, self.geometry)
+
+    @property
+    def knows_entries(self) -> bool:
+        return True
+
     def entrywise(self, function: Callable[[Tensor], Tensor]) -> Operator:
         return Convolution(function(self.weight), self.in_shape, self.geometry, self.relative_error)
 
-    def with_weight(self, weight: Tensor, relative_error: float) -> "Convolution":
-        """The same geometry with another kernel."""
-        return Convolution(weight, self.in_shape, self.geometry, relative_error)
+    def scaled_outputs(self, scale: Tensor, relative_error: float) -> Operator | None:
+        factors = along(scale, self.out_shape, self.channel_axis)
+        return self._scaled(factors, relative_error, grouped=self.geometry.transposed)
+
+    def scaled_inputs(self, scale: Tensor, relative_error: float) -> Operator | None:
+        factors = along(scale, self.in_shape, self.channel_axis)
+        return self._scaled(factors, relative_error, grouped=not self.geometry.transposed)
+
+    def _scaled(
+        self, factors: Tensor | None, relative_error: float, grouped: bool
+    ) -> "Convolution | None":
+        """The kernel with each slice along its first axis scaled, or along its second, which counts
+        within groups."""
+        if factors is None:
+            return None
+        ones = [1] * self.geometry.dims
+        if not grouped:
+            weight = product(self.weight, factors.reshape(-1, 1, *ones))
+        else:
+            groups = self.geometry.groups
+            apart = self.weight.unflatten(0, (groups, -1))
+            scaled = product(apart, factors.reshape(groups, 1, -1, *ones))
+            weight = None if scaled is None else scaled.flatten(0, 1)
+        return (
+            None
+            if weight is None
+            else Convolution(weight, self.in_shape, self.geometry, relative_error)
+        )
+
+    def _cast(self, dtype: torch.dtype, device: torch.device) -> Operator:
+        return self._with(weight=self.weight.to(device, dtype))
 
     def on(self, in_shape: tuple[int, ...]) -> "Convolution":
         """The same kernel on images of another size."""

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.operators.operator import DTYPE, Operator, largest
+from autolip.operators.scaling import along, product
 
 
 class Dense(Operator):
@@ -67,5 +68,26 @@ class Dense(Operator):
     def T(self) -> Operator:
         return Dense(self.weight.mT, self.out_shape, self.relative_error)
 
+    @property
+    def matrices(self) -> Tensor:
+        return self.weight
+
+    @property
+    def knows_entries(self) -> bool:
+        return True
+
     def entrywise(self, function: Callable[[Tensor], Tensor]) -> Operator:
         return Dense(function(self.weight), self.in_shape, self.relative_error)
+
+    def scaled_outputs(self, scale: Tensor, relative_error: float) -> Operator | None:
+        factors = along(scale, self.out_shape, -1)
+        weight = None if factors is None else product(self.weight, factors.unsqueeze(-1))
+        return None if weight is None else Dense(weight, self.in_shape, relative_error)
+
+    def scaled_inputs(self, scale: Tensor, relative_error: float) -> Operator | None:
+        factors = along(scale, self.in_shape, -1)
+        weight = None if factors is None else product(self.weight, factors)
+        return None if weight is None else Dense(weight, self.in_shape, relative_error)
+
+    def _cast(self, dtype: torch.dtype, device: torch.device) -> Operator:
+        return self._with(weight=self.weight.to(device, dtype))

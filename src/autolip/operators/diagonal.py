@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from autolip.operators.operator import DTYPE, Operator, largest
+from autolip.operators.scaling import product
 
 
 class Diagonal(Operator):
@@ -50,8 +51,26 @@ class Diagonal(Operator):
     def T(self) -> Operator:
         return self
 
+    @property
+    def diagonal(self) -> Tensor:
+        return self.scale
+
+    @property
+    def knows_entries(self) -> bool:
+        return True
+
     def entrywise(self, function: Callable[[Tensor], Tensor]) -> Operator:
         return Diagonal(function(self.scale), self.in_shape, self.relative_error)
+
+    def scaled_outputs(self, scale: Tensor, relative_error: float) -> Operator | None:
+        both = product(scale, self.scale)
+        return None if both is None else Diagonal(both, self.in_shape, relative_error)
+
+    def scaled_inputs(self, scale: Tensor, relative_error: float) -> Operator | None:
+        return self.scaled_outputs(scale, relative_error)
+
+    def _cast(self, dtype: torch.dtype, device: torch.device) -> Operator:
+        return self._with(scale=self.scale.to(device, dtype))
 
 
 class Identity(Diagonal):

@@ -6,37 +6,35 @@ import torch
 from torch import Tensor
 
 from autolip.intervals import TINY, Interval, gamma
-from autolip.operators.algebra import Composition
-from autolip.operators.diagonal import Diagonal
-from autolip.operators.fold import fold
-from autolip.operators.incidence import Incidence
+from autolip.operators.algebra import factors
 from autolip.operators.operator import Operator
 
 
 def image(operator: Operator, x: Interval) -> Interval:
     """An interval that contains A x for every x in the interval (0 * inf = 0)."""
-    if isinstance(operator, Incidence):
+    if operator.is_wiring:
         return _wired(operator, x)
-    if isinstance(operator, Diagonal) and operator.is_isometry:
-        if bool((operator.scale == 1).all()):
+    scale = operator.diagonal
+    if scale is not None and operator.is_isometry:
+        if bool((scale == 1).all()):
             return x
-        ends = x.lo * operator.scale, x.hi * operator.scale
+        ends = x.lo * scale, x.hi * scale
         return Interval(torch.minimum(*ends), torch.maximum(*ends))
     if x.is_everywhere:
         return Interval.everywhere(operator.out_shape)
-    if isinstance(operator, Composition):
+    if len(factors(operator)) > 1:
         return _in_turn(operator, x).meet(_bounded(operator, x))
     return _bounded(operator, x) if x.is_bounded else _half_bounded(operator, x)
 
 
-def _in_turn(operator: Composition, x: Interval) -> Interval:
+def _in_turn(operator: Operator, x: Interval) -> Interval:
     """Factor by factor: loses correlations, keeps half-lines."""
-    for factor in reversed(operator.factors):
+    for factor in reversed(factors(operator)):
         x = image(factor, x)
     return x
 
 
-def _wired(operator: Incidence, x: Interval) -> Interval:
+def _wired(operator: Operator, x: Interval) -> Interval:
     """Sums of entries: no entry is scaled, so infinities need no care; a selection does not even
     round.
 
@@ -90,9 +88,8 @@ def _bounded(operator: Operator, x: Interval) -> Interval:
     radius = torch.maximum(x.hi - center, center - x.lo)
     error = gamma(operator.terms + 8) + 2 * operator.relative_error
     around = radius + (x.magnitude() + radius) * error + TINY
-    reach = fold(
-        operator, around.unsqueeze(0), _reach, lambda parts: torch.stack(list(parts)).sum(0)
-    )[0]
+    total = lambda parts: torch.stack(list(parts)).sum(0)  # noqa: E731
+    reach = operator.fold(around.unsqueeze(0), _reach, total)[0]
     middle = _apply(operator, center)
     lo, hi = middle - reach, middle + reach
     lo, hi = torch.where(lo.isfinite(), lo, -math.inf), torch.where(hi.isfinite(), hi, math.inf)
@@ -105,7 +102,7 @@ def _reach(leaf: Operator, radius: Tensor) -> Tensor:
     bound = leaf.majorant()
     if bound is None:
         return radius.new_full((len(radius), *leaf.out_shape), math.inf)
-    return bound._mv(radius) + (0.0 if isinstance(leaf, Incidence) else leaf.terms * TINY)
+    return bound._mv(radius) + (0.0 if leaf.is_wiring else leaf.terms * TINY)
 
 
 def _apply(operator: Operator, x: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from autolip.operators.algebra import compose
+from autolip.operators.diagonal import Diagonal
 from autolip.operators.operator import DTYPE, Operator
 
 
@@ -63,11 +65,15 @@ class Incidence(Operator):
             copied = none.index_add_(1, wires.sources, copied)
         return copied.reshape(-1, *self.in_shape)
 
-    def on(self, device: torch.device) -> "Incidence":
+    def _cast(self, dtype: torch.dtype, device: torch.device) -> Operator:
         """The same map with its table on a device."""
         twin = Incidence(self.function, self.in_shape, self.out_shape)
         twin._wires = self._wires and self._wires.on(device)
         return twin
+
+    @property
+    def is_wiring(self) -> bool:
+        return True
 
     def _pulled(self, y: Tensor) -> Tensor:
         """A^T y by differentiation."""
@@ -93,23 +99,12 @@ class Incidence(Operator):
 
     @functools.cached_property
     def out_counts(self) -> Tensor:
-        """How many inputs each output adds."""
         return self.function(torch.ones(self.in_shape, dtype=DTYPE))
-
-    @functools.cached_property
-    def in_counts(self) -> Tensor:
-        """How many outputs use each input."""
-        return self._rmv(torch.ones((1, *self.out_shape), dtype=DTYPE))[0]
 
     @functools.cached_property
     def terms(self) -> int:
         counts = [c.max().item() for c in (self.out_counts, self.in_counts) if c.numel()]
         return int(max(counts, default=0))
-
-    @functools.cached_property
-    def is_selection(self) -> bool:
-        """Whether every output copies at most one input."""
-        return not self.out_counts.numel() or self.out_counts.max().item() <= 1
 
     @functools.cached_property
     def is_isometry(self) -> bool:
@@ -121,11 +116,12 @@ class Incidence(Operator):
     def magnitude(self) -> float:
         return float(self.terms > 0)
 
+    @property
+    def knows_entries(self) -> bool:
+        return True
+
     def entrywise(self, function: Callable[[Tensor], Tensor]) -> Operator:
         one = function(torch.ones((), dtype=DTYPE))
         if one == 1:
             return self
-        from autolip.operators.algebra import compose
-        from autolip.operators.diagonal import Diagonal
-
         return compose(Diagonal(one, self.out_shape), self)

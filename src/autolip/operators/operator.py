@@ -1,25 +1,38 @@
 """Linear maps between tensor spaces, known by their products with vectors."""
 
+import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, Self, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from autolip.budget import A_CALL, A_MULTIPLY_ADD, IN_DOUBLE, charge
+from autolip.operators.kernel import Kernel
 from autolip.values import Upper
 
+V = TypeVar("V")
+
 DTYPE = torch.float64
+CPU = torch.device("cpu")
 
 
 class Operator(ABC):
     """A linear map A from tensors of `in_shape` to tensors of `out_shape`.
 
-    A subclass says `_mv` and `_rmv`, for batches; everything else is derived.  `terms` bounds the
-    number of products that are added into one entry of A x or A^T y (it enters the rounding
-    bounds), and `split` gives A = P - N with P, N >= 0 entrywise where the entries are known.
+    A subclass says `_mv` and `_rmv`, for batches, and `terms`, at least the number of products that
+    are added into one entry of A x or A^T y (it enters the rounding bounds); everything else is
+    derived.  What it knows of itself beyond that makes its norms tighter and its products quicker:
+
+    * what it is: `is_zero`, `is_isometry`, `is_nonnegative`, `is_wiring`, `diagonal`, `matrices`,
+      `kernel`; each of them is one question that a norm engine may ask;
+    * its entries: `knows_entries`, with `entrywise` and `magnitude`, or at least a `majorant`;
+    * what it is made of: `is_composite`, with `fold`;
+    * other forms of it: `_cast` to another format, `scaled_outputs` and `scaled_inputs`, `T`.
     """
 
     relative_error: float = 0.0
@@ -47,9 +60,70 @@ class Operator(ABC):
         return 0.0
 
     @property
+    def is_zero(self) -> bool:
+        """Whether A = 0."""
+        return False
+
+    @property
     def is_isometry(self) -> bool:
         """Whether ||A x||_p = ||x||_p for every x and p (a permutation of entries)."""
         return False
+
+    @property
+    def is_nonnegative(self) -> bool:
+        """Whether no entry is known to be negative: A is its own majorant."""
+        return False
+
+    @property
+    def is_wiring(self) -> bool:
+        """Whether all entries are exactly 0 or 1."""
+        return False
+
+    @cached_property
+    def out_counts(self) -> Float[Tensor, " *out_shape"]:
+        """Of a wiring: how many inputs each output adds."""
+        return self._mv(torch.ones((1, *self.in_shape), dtype=DTYPE))[0]
+
+    @cached_property
+    def in_counts(self) -> Float[Tensor, " *in_shape"]:
+        """Of a wiring: how many outputs use each input."""
+        return self._rmv(torch.ones((1, *self.out_shape), dtype=DTYPE))[0]
+
+    @cached_property
+    def is_selection(self) -> bool:
+        """Of a wiring: whether every output copies at most one input."""
+        return not self.out_counts.numel() or self.out_counts.max().item() <= 1
+
+    @property
+    def diagonal(self) -> Tensor | None:
+        """d, broadcast to `in_shape`, where A x = d * x; None where A is not known to be
+        diagonal."""
+        return None
+
+    @property
+    def matrices(self) -> Float[Tensor, "*batch m n"] | None:
+        """W, its batch broadcast against the leading axes of `in_shape`, where A x = W x along the
+        last axis; None where A is not known to be such."""
+        return None
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """Kernel and geometry, where A is a zero-padded convolution on `in_shape`, or the transpose
+        of one; None where A is not known to be such."""
+        return None
+
+    @property
+    def is_composite(self) -> bool:
+        """Whether it is made of other operators, through which `fold` goes, and knows its `T`."""
+        return False
+
+    def fold(self, x: V, leaf: Callable[["Operator", V], V], add: Callable[[Sequence[V]], V]) -> V:
+        """What the operator makes of x, if its leaves act by `leaf` and sums of images are `add`.
+
+        With products and sums of vectors this is A x; with norms it is the triangle inequality over
+        all paths.
+        """
+        return leaf(self, x)
 
     def mv(self, x: Float[Tensor, " k *in_shape"]) -> Float[Tensor, " k *out_shape"]:
         """A x for every member of the batch."""
@@ -63,6 +137,11 @@ class Operator(ABC):
         self._charge(y)
         return self._rmv(y)
 
+    @property
+    def knows_entries(self) -> bool:
+        """Whether `entrywise` and `magnitude` answer."""
+        return False
+
     def entrywise(self, function: Callable[[Tensor], Tensor]) -> "Operator | None":
         """The operator with entries function(a_ij), for a function with f(0) = 0; None where
         entries are unknown.
@@ -73,9 +152,9 @@ class Operator(ABC):
         return None
 
     def majorant(self) -> "Operator | None":
-        """An operator M with M_ij >= |A_ij|; exactly |A| for the operators that know their
-        entries."""
-        return self.entrywise(torch.abs)
+        """An operator M with M_ij >= |A_ij|; exactly |A| for the operators that know their entries,
+        or that these are not negative."""
+        return self if self.is_nonnegative else self.entrywise(torch.abs)
 
     def split(self) -> "tuple[Operator, Operator] | None":
         """P, N >= 0 with A = P - N; None where entries are unknown."""
@@ -119,10 +198,32 @@ class Operator(ABC):
         """The adjoint."""
         return Adjoint(self)
 
-    def __matmul__(self, other: "Operator") -> "Operator":
-        from autolip.operators.algebra import compose
+    def scaled_outputs(self, scale: Tensor, relative_error: float) -> "Operator | None":
+        """diag(scale) A as one operator of A's own kind, whose entries are within `relative_error`;
+        None where it is none, or an entry over- or underflows.
 
-        return compose(self, other)
+        `scale` broadcasts to `out_shape`.
+        """
+        return None
+
+    def scaled_inputs(self, scale: Tensor, relative_error: float) -> "Operator | None":
+        """A diag(scale) in the same way; `scale` broadcasts to `in_shape`."""
+        return None
+
+    def cast(self, dtype: torch.dtype, device: torch.device = CPU) -> "Operator":
+        """The operator with its numbers rounded to `dtype`, for products with vectors of that type
+        on that device: for searches whose results are checked afterwards."""
+        return self if dtype == DTYPE and device == CPU else self._cast(dtype, device)
+
+    def _cast(self, dtype: torch.dtype, device: torch.device) -> "Operator":
+        return Converted(self)
+
+    def _with(self, **changed: Any) -> Self:
+        """A copy with other attributes."""
+        twin = copy.copy(self)
+        for name, value in changed.items():
+            setattr(twin, name, value)
+        return twin
 
     def _charge(self, x: Tensor) -> None:
         if self.work:
@@ -159,8 +260,46 @@ class Adjoint(Operator):
         return self.operator.terms
 
     @property
+    def is_zero(self) -> bool:
+        return self.operator.is_zero
+
+    @property
     def is_isometry(self) -> bool:
         return self.operator.is_isometry
+
+    @property
+    def is_nonnegative(self) -> bool:
+        return self.operator.is_nonnegative
+
+    @property
+    def is_wiring(self) -> bool:
+        return self.operator.is_wiring
+
+    @property
+    def out_counts(self) -> Tensor:
+        return self.operator.in_counts
+
+    @property
+    def in_counts(self) -> Tensor:
+        return self.operator.out_counts
+
+    @property
+    def diagonal(self) -> Tensor | None:
+        return self.operator.diagonal
+
+    @property
+    def matrices(self) -> Tensor | None:
+        found = self.operator.matrices
+        return None if found is None else found.mT
+
+    def fold(self, x: V, leaf: Callable[[Operator, V], V], add: Callable[[Sequence[V]], V]) -> V:
+        """Through the parts of a composite, which knows its own adjoint."""
+        turned = self.operator.T if self.operator.is_composite else self
+        return leaf(self, x) if isinstance(turned, Adjoint) else turned.fold(x, leaf, add)
+
+    @property
+    def knows_entries(self) -> bool:
+        return self.operator.knows_entries
 
     def entrywise(self, function: Callable[[Tensor], Tensor]) -> Operator | None:
         mapped = self.operator.entrywise(function)
@@ -178,8 +317,30 @@ class Adjoint(Operator):
     def T(self) -> Operator:
         return self.operator
 
+    def _cast(self, dtype: torch.dtype, device: torch.device) -> Operator:
+        return Adjoint(self.operator.cast(dtype, device))
+
     def __repr__(self) -> str:
         return f"{self.operator!r}.T"
+
+
+class Converted(Operator):
+    """A with its products in float64 where its numbers are, converted."""
+
+    def __init__(self, operator: Operator) -> None:
+        super().__init__(operator.in_shape, operator.out_shape)
+        self.operator = operator
+        self.relative_error = operator.relative_error
+
+    def _mv(self, x: Tensor) -> Tensor:
+        return self.operator.mv(x.to(CPU, DTYPE)).to(x)
+
+    def _rmv(self, y: Tensor) -> Tensor:
+        return self.operator.rmv(y.to(CPU, DTYPE)).to(y)
+
+    @property
+    def terms(self) -> int:
+        return self.operator.terms
 
 
 def largest(entries: Tensor) -> float:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from autolip.operators.algebra import compose
+from autolip.operators.diagonal import Diagonal
 from autolip.operators.operator import DTYPE, Operator
 
 
@@ -44,15 +46,12 @@ class Traced(Operator):
     def work(self) -> float:
         return float(self._terms * self.out_size)
 
-    def majorant(self) -> Operator | None:
-        return self if self.nonnegative else None
+    @property
+    def is_nonnegative(self) -> bool:
+        return self.nonnegative
 
     def split(self) -> tuple[Operator, Operator] | None:
-        from autolip.operators.diagonal import Diagonal
-
         if not self.nonnegative:
             return None
-        from autolip.operators.algebra import compose
-
         zero = Diagonal(torch.zeros((), dtype=DTYPE), self.out_shape)
         return self, compose(zero, self)

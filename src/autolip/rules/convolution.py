@@ -7,9 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from autolip.operators.algebra import compose
-from autolip.operators.convolution import Convolution, Geometry
+from autolip.operators.convolution import Convolution
 from autolip.operators.diagonal import Identity
 from autolip.operators.incidence import Incidence
+from autolip.operators.kernel import Geometry
 from autolip.operators.operator import Operator
 from autolip.rules.linear import combination
 from autolip.rules.rule import Action, Constant, Example, Operand, Variable, require_constant, rule

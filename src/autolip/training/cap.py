@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from autolip.errors import InputError
 from autolip.norms import Norm
-from autolip.operators.convolution import Convolution, Geometry
+from autolip.operators.convolution import Convolution
 from autolip.operators.dense import Dense
+from autolip.operators.kernel import Geometry
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.operator import Operator
 from autolip.training.live import evaluating, own_module

@@ -29,7 +29,6 @@ from autolip.graph.graph import Graph
 from autolip.graph.views import Vertex
 from autolip.methods.lipsdp.constraint import Constraint, constraint
 from autolip.operators.operator import Operator
-from autolip.operators.precision import in_precision
 from autolip.regions import Everywhere, Region
 from autolip.rules import slopes_on
 from autolip.rules.lowering import lowered
@@ -225,9 +224,7 @@ class _Builder:
                 vertex.name, operands, (), (), self._linear(vertex, graph, operands), shape
             )
         parts = tuple(self._parts(vertex))
-        exact = tuple(
-            (link.source, in_precision(link.operator, torch.float32)) for link in vertex.links
-        )
+        exact = tuple((link.source, link.operator.cast(torch.float32)) for link in vertex.links)
         if exact and self.batched:  # an operator knows one input, not a batch of columns
             raise UnsupportedOperation(
                 f"{vertex.operation} at {vertex.place} is partly affine: it has no penalty"

@@ -20,8 +20,9 @@ from autolip.methods.seqlip.truncation import (
     _stacked,
     _stacked_norm,
 )
-from autolip.operators.convolution import Convolution, Geometry
+from autolip.operators.convolution import Convolution
 from autolip.operators.dense import Dense
+from autolip.operators.kernel import Geometry
 from autolip.operators.norms import NormOptions
 from autolip.operators.operator import Operator
 

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from autolip.operators.convolution import Convolution, Geometry
+from autolip.operators.convolution import Convolution
 from autolip.operators.dense import Dense
 from autolip.operators.estimates.randomised import randomised_singular
+from autolip.operators.kernel import Geometry
 from autolip.operators.operator import Operator
 
 

@@ -10,7 +10,7 @@ from autolip.budget import Budget
 from autolip.methods.lipsdp.relaxation import Relaxation
 from autolip.methods.lipsdp.statement import Statement
 from autolip.methods.lipsdp.vector_power_method import Ascent
-from autolip.operators.precision import CPU
+from autolip.operators.operator import CPU
 
 SMALL_PASS = 2e6
 """Multiply-adds of a pass below which float64 costs nothing that matters: tuned on small dense

@@ -157,9 +157,9 @@ class _Map(Block):
         bent = {target for target, *_ in self._reads}
         affine = [link for link in self._inner if link.target not in bent]
         centres = {
-            link.target: abs(link.operator.scale)
+            link.target: abs(link.operator.diagonal)
             for link in self._inner
-            if isinstance(link.operator, Diagonal)
+            if link.operator.diagonal is not None
         }
         reads, writes = self._reads[:1], self._writes[-1:]
         for (target, into, after), (source, out, before) in zip(

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from autolip.graph.views import SlopeGraph
-from autolip.operators.operator import DTYPE, Operator
-from autolip.operators.precision import CPU, in_precision
+from autolip.operators.operator import CPU, DTYPE, Operator
 
 Bend = Callable[[str, Tensor], Tensor]
 """From a nonlinear vertex's name and v to z (forward); from its name and d/dz to d/dv (adjoint)."""
@@ -147,7 +146,7 @@ def _steps(graph: SlopeGraph, dtype: torch.dtype, device: torch.device) -> tuple
             if edge.source in dependent:
                 operator = edge.operator
                 if operator is not None:
-                    operator = cast.setdefault(id(operator), in_precision(operator, dtype, device))
+                    operator = cast.setdefault(id(operator), operator.cast(dtype, device))
                 operands.append((edge.source, operator))
         finished = tuple(
             name for name, reader in last.items() if reader == vertex.name and name != graph.output

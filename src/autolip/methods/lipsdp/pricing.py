@@ -14,8 +14,7 @@ from autolip.methods.lipsdp.iterate import FEWEST, format_of, started
 from autolip.methods.lipsdp.proof import LARGEST_FORM
 from autolip.methods.lipsdp.relaxation import Relaxation
 from autolip.methods.lipsdp.vector_power_method import A_NUMBER
-from autolip.operators.operator import DTYPE
-from autolip.operators.precision import CPU
+from autolip.operators.operator import CPU, DTYPE
 
 FEWEST_COLUMNS, MOST_COLUMNS = 4, 32
 """Columns to start with, where there is little time, and where there is enough: tuned on trained

@@ -40,8 +40,7 @@ from autolip.methods.lipsdp.relaxation import Relaxation
 from autolip.methods.lipsdp.statement import Statement
 from autolip.norms import Norm
 from autolip.operators.norms.rounding import power_of_two
-from autolip.operators.operator import DTYPE
-from autolip.operators.precision import CPU
+from autolip.operators.operator import CPU, DTYPE
 
 FLOOR = 1e-6
 """Square of the share of a layer's mean that stands for the signal of a neuron that has less."""

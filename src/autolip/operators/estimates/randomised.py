@@ -10,7 +10,6 @@ from torch import Tensor
 
 from autolip.operators.estimates.power import Singular
 from autolip.operators.operator import DTYPE, Operator, flat
-from autolip.operators.precision import in_precision
 
 PASSES = 12
 """Most products of the whole block with A^T A."""
@@ -38,7 +37,7 @@ def randomised_singular(operator: Operator, k: int, seed: int = 0) -> Singular:
     if operator.in_size > operator.out_size:
         turned = randomised_singular(operator.T, k, seed)
         return Singular(turned.right, turned.values, turned.left)
-    single = in_precision(operator, torch.float32)
+    single = operator.cast(torch.float32)
     part = max(1, NUMBERS // (operator.in_size + operator.out_size))
 
     def images(rows: Float[Tensor, "k n"]) -> Float[Tensor, "k m"]:

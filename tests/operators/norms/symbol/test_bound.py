@@ -11,7 +11,7 @@ import torch
 
 from autolip.budget import SPENT
 from autolip.errors import Refusal
-from autolip.operators import Convolution, Geometry
+from autolip.operators import Convolution, Geometry, compose
 from autolip.operators.norms.engine import NormOptions
 from autolip.operators.norms.symbol import bound as symbol
 from autolip.operators.norms.symbol import cells as symbol_cells
@@ -249,7 +249,7 @@ def test_a_scale_per_channel_is_folded() -> None:
 
     operator = Case(3, 3, (3, 3), (6, 6), padding=1).operator()
     scale = torch.tensor([2.0, -0.5, 0.1], dtype=torch.float64).view(3, 1, 1)
-    folded = Diagonal(scale, operator.out_shape) @ operator
+    folded = compose(Diagonal(scale, operator.out_shape), operator)
     assert isinstance(folded, Convolution)
     assert torch.linalg.matrix_norm(folded.matrix(), 2).item() <= bound(folded).value
 

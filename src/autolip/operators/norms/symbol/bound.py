@@ -187,9 +187,10 @@ def symbol_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
     smaller side of K per cell, about 10 to 5000 of them.  Sources: module docstring; H. Sedghi, V.
     Gupta, P. Long, The singular values of convolutional layers, 2019, for the symbol.
     """
-    if not isinstance(operator, Convolution):
+    conv = Convolution.of(operator)
+    if conv is None:
         return Refusal(f"the symbol engine takes convolutions, not {type(operator).__name__}")
-    return symbol_on(operator, options, lambda gram: None)
+    return symbol_on(conv, options, lambda gram: None)
 
 
 def symbol_on(

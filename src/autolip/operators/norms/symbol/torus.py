@@ -11,9 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.errors import InputError, Refusal
-from autolip.operators.algebra import Composition
+from autolip.operators.algebra import Composition, factors
 from autolip.operators.convolution import Convolution
-from autolip.operators.incidence import Incidence
 from autolip.operators.norms.engine import NormOptions, engine
 from autolip.operators.norms.symbol.bound import kernel_norm, symbol_on
 from autolip.operators.norms.symbol.cells import Cells, frequencies
@@ -68,27 +67,26 @@ def torus_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
     With fewer outputs than the torus has, the map is a compression of the torus map and the bound
     still holds.
     """
-    match operator.factors if isinstance(operator, Composition) else ():
-        case (Convolution() as convolution, Incidence() as padding) if _pads_in_circles(
-            convolution, padding
-        ):
-            geometry = convolution.geometry
-            spatial = padding.in_shape[-geometry.dims :]
-            outputs = convolution.out_shape[-geometry.dims :]
-            if any(
-                n * s > size for n, s, size in zip(outputs, geometry.stride, spatial, strict=True)
-            ):
-                return Refusal("the circular padding wraps further than once around the image")
-            return circular_norm(
-                convolution.weight,
-                spatial,
-                geometry.stride,
-                geometry.dilation,
-                geometry.groups,
-                convolution.relative_error,
-                options,
-            )
-    return Refusal("the torus engine takes a convolution without padding after circular padding")
+    parts = factors(operator)
+    conv, padding = Convolution.of(parts[0]), parts[-1]
+    if len(parts) != 2 or conv is None or not _pads_in_circles(conv, padding):
+        return Refusal(
+            "the torus engine takes a convolution without padding after circular padding"
+        )
+    geometry = conv.geometry
+    spatial = padding.in_shape[-geometry.dims :]
+    outputs = conv.out_shape[-geometry.dims :]
+    if any(n * s > size for n, s, size in zip(outputs, geometry.stride, spatial, strict=True)):
+        return Refusal("the circular padding wraps further than once around the image")
+    return circular_norm(
+        conv.weight,
+        spatial,
+        geometry.stride,
+        geometry.dilation,
+        geometry.groups,
+        conv.relative_error,
+        options,
+    )
 
 
 MOST_FREQUENCIES = 128
@@ -110,20 +108,21 @@ def wrapped_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
     those with theta 0 or pi / M per axis.  Below the supremum of the symbol by the share that a
     coarse grid misses.
     """
-    if not isinstance(operator, Convolution):
+    conv = Convolution.of(operator)
+    if conv is None:
         return Refusal(f"the wrapped engine takes convolutions, not {type(operator).__name__}")
-    refusal = not_wrapped(operator)
+    refusal = not_wrapped(conv)
     if refusal is not None:
         return refusal
-    sizes = _smallest_torus(operator)
-    active = [axis for axis, size in enumerate(operator.weight.shape[2:]) if size > 1]
-    counts, multiples = [sizes[a] for a in active], [operator.geometry.dilation[a] for a in active]
+    sizes = _smallest_torus(conv)
+    active = [axis for axis, size in enumerate(conv.weight.shape[2:]) if size > 1]
+    counts, multiples = [sizes[a] for a in active], [conv.geometry.dilation[a] for a in active]
     found: list[Upper | Refusal] = []
     for shifts in itertools.product((0, 1), repeat=len(active)):
         known = min([options.known, *(one.value for one in found if isinstance(one, Upper))])
         tight = replace(options, tolerance=0.0, known=known)
         grid = lambda gram, shifts=shifts: frequencies(counts, multiples, gram.groups, shifts)  # noqa: E731
-        found.append(symbol_on(operator, tight, grid))
+        found.append(symbol_on(conv, tight, grid))
     bounds = [one for one in found if isinstance(one, Upper)]
     return Upper.least(bounds) if bounds else found[0]
 
@@ -158,7 +157,7 @@ def _smallest_torus(operator: Convolution) -> list[int]:
     return [max(n + p, m - p + d * (k - 1), n, m) for n, m, p, d, k in axes]
 
 
-def _pads_in_circles(convolution: Convolution, padding: Incidence) -> bool:
+def _pads_in_circles(convolution: Convolution, padding: Operator) -> bool:
     """Whether the wiring copies entry (start + n) mod size of the image to place n, on every
     spatial axis.
 
@@ -169,6 +168,7 @@ def _pads_in_circles(convolution: Convolution, padding: Incidence) -> bool:
     if (
         geometry.transposed
         or any(geometry.padding)
+        or not padding.is_wiring
         or not padding.is_selection
         or not padding.out_size
     ):

@@ -6,7 +6,6 @@ from torch import Tensor
 
 from autolip.operators import Operator
 from autolip.operators.operator import DTYPE
-from autolip.operators.precision import in_precision
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -16,7 +15,7 @@ DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 def test_products_agree_within_the_format(
     operator: Operator, dtype: torch.dtype, device: str
 ) -> None:
-    twin = in_precision(operator, dtype, torch.device(device))
+    twin = operator.cast(dtype, torch.device(device))
     generator = torch.Generator().manual_seed(0)
     for shape, here, there in (
         (operator.in_shape, operator.mv, twin.mv),
