@@ -6,6 +6,7 @@ import time
 import pytest
 
 from autolip.budget import (
+    REFERENCE,
     SLOWEST,
     SPENT,
     UNLIMITED,
@@ -13,6 +14,7 @@ from autolip.budget import (
     WORTH,
     Budget,
     Turns,
+    WallClock,
     WorkClock,
     charge,
     counting,
@@ -86,7 +88,7 @@ def test_a_processor_that_is_too_slow_ends_counted_work(monkeypatch: pytest.Monk
 def test_clocks_know_their_rates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("autolip.budget.factorisation_rate", lambda: 3e9)
     with counting() as work:
-        assert isinstance(work, WorkClock) and work.rate == 2e10
+        assert isinstance(work, WorkClock) and work.rate == REFERENCE
     assert WALL.rate == 3e9 and not WALL.repeats
 
 
@@ -111,7 +113,7 @@ def test_a_stopwatch_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_too_dear_is_more_than_lipsdp_or_more_than_there_is_time_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("autolip.budget.reference_seconds", lambda seconds: seconds / 2)
+    monkeypatch.setattr(WallClock, "rate", REFERENCE / 2)
     assert UNLIMITED.too_dear(WORTH) is None
     assert UNLIMITED.too_dear(1.01 * WORTH) is not None
     soon = Budget.of(100)

@@ -177,11 +177,6 @@ def factorisation_rate(order: int = 768, times: int = 4) -> float:
     return order**3 / 3 / min(seconds)
 
 
-def reference_seconds(seconds: float) -> float:
-    """What the machine of reference does in that time of this one."""
-    return seconds * factorisation_rate() / REFERENCE
-
-
 @dataclass(frozen=True)
 class Budget:
     """Work may go on until a moment of a clock; `began` is the moment when it was given."""
@@ -204,6 +199,14 @@ class Budget:
     def left(self) -> float:
         """Seconds until the deadline, below 0 after it."""
         return self.deadline - self.clock.now() if self.limited else math.inf
+
+    @property
+    def reference_left(self) -> float:
+        """What the machine of reference takes for as much work as fits into the time that is
+        left."""
+        if not self.limited:
+            return math.inf
+        return max(self.left, 0.0) * self.clock.rate / REFERENCE
 
     @property
     def expired(self) -> bool:
@@ -243,7 +246,7 @@ class Budget:
         if not self.limited:
             some = f"it would take about {price:.2g} s"
             return None if price <= WORTH else f"{some}: name it to have it run"
-        seconds = price / reference_seconds(1.0) if price else 0.0
+        seconds = price * REFERENCE / self.clock.rate if price else 0.0
         if seconds <= max(self.left, 0.0):
             return None
         some = f"it would take about {seconds:.2g} s"

@@ -55,13 +55,13 @@ def lipschitz(
     (tensors or arrays), of which `varying` (position or name) varies and the others are held fixed.
     `norm` is "l2", "l1", "linf", a `Norm`, an exponent (2), or a pair: "linf:l2", ("linf", "l2")
     (input, output); `region` an `Everywhere()` (default), `Box` or `Ball`; `output` is "all", 3
-    (one component), (3, 5) or "3-5" (the difference of two) or "pairs" (all differences).  Where
-    the model returns several tensors, `outputs` chooses one by name or number, or "all" as one
-    vector.  `method` and `lower` are names, classes, objects, or lists of them; None: no bound on
-    that side.  `time_budget` is in seconds, of which capturing the model takes none; `delta` bounds
-    the probability that any randomised upper bound fails, over the system's randomness; with a
-    `seed` its vectors are repeatable, and the probability is one for networks made without knowing
-    it.  Units: output units per input unit.
+    (one component), (3, 5) or "3-5" (the difference of two), "pairs" (all differences), or an
+    `Output` of a class of your own.  Where the model returns several tensors, `outputs` chooses one
+    by name or number, or "all" as one vector.  `method` and `lower` are names, classes, objects, or
+    lists of them; None: no bound on that side.  `time_budget` is in seconds, of which capturing the
+    model takes none; `delta` bounds the probability that any randomised upper bound fails, over the
+    system's randomness; with a `seed` its vectors are repeatable, and the probability is one for
+    networks made without knowing it.  Units: output units per input unit.
 
     Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
     """

@@ -14,7 +14,7 @@ from autolip.budget import UNLIMITED, WALL, Budget
 from autolip.capture.torch.export import Capture
 from autolip.graph.evaluate import evaluate, evaluate_batch
 from autolip.graph.graph import Graph
-from autolip.lower.cost import multiply_adds, numbers
+from autolip.lower.cost import numbers, seconds_per_pass
 from autolip.lower.gradients import differentiable
 from autolip.norms import Norm
 from autolip.operators.algebra import compose
@@ -161,11 +161,8 @@ class LowerProblem:
 
     @cached_property
     def seconds_per_pass(self) -> float:
-        """A forecast for batches on two ordinary cores, from counting operations: the same on every
-        machine."""
-        return (
-            4e-10 * multiply_adds(self.graph) + 5e-9 * self.numbers + 1e-6 * len(self.graph.nodes)
-        )
+        """A forecast for batches, from counting operations: the same on every machine."""
+        return seconds_per_pass(self.graph)
 
     @cached_property
     def free(self) -> Bool[Tensor, "*shape"]:

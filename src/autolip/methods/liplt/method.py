@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from autolip.budget import IN_DOUBLE, Budget, Meter, metered, reference_seconds
+from autolip.budget import IN_DOUBLE, Budget, Meter, metered
 from autolip.errors import Refusal
 from autolip.graph.chains import runs, stretches
 from autolip.graph.views import SlopeGraph, Vertex, fused
@@ -106,9 +106,7 @@ class LipLT(Method):
 
 def _affordable(budget: Budget) -> float:
     """Multiply-adds for matrices: what the time that is left allows; they are not interrupted."""
-    if not budget.limited:
-        return DENSE_WORK
-    return min(DENSE_WORK, reference_seconds(max(budget.left, 0.0)) / IN_DOUBLE)
+    return min(DENSE_WORK, budget.reference_left / IN_DOUBLE)
 
 
 def _views(problem: Problem) -> Iterator[Centres]:
