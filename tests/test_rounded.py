@@ -14,12 +14,16 @@ from autolip.rounded import (
     Rounded,
     blocks,
     dot_error,
+    lower_norm,
+    number,
     raised,
+    relative_error,
     rising,
     scale_float,
     shifted,
     smallest_proved,
     total,
+    units,
     upper_norm,
 )
 from autolip.testing.exact import is_above_norm, is_exactly_semidefinite
@@ -248,6 +252,29 @@ def test_entries_known_up_to_a_share_of_their_size() -> None:
     assert tiny.error.min() > 0 and Rounded.relatively(zeros(1, 2), 0.1).is_exact
 
 
+def test_numbers_that_were_rounded_once() -> None:
+    for seed in SEEDS:
+        squares = rand(seed, 1, 40)
+        roots = Rounded.nearest(squares.sqrt())
+        triples = zip(
+            roots.value[0].tolist(), roots.error[0].tolist(), squares[0].tolist(), strict=True
+        )
+        for root, error, square in triples:
+            low, high = Fraction(root) - Fraction(error), Fraction(root) + Fraction(error)
+            assert low**2 <= Fraction(square) <= high**2
+    ends = (number(1.0) - number(2.0**-60, 2.0**-61)).interval()
+    assert Fraction(ends.lo.item()) <= 1 - Fraction(3, 2**61)
+    assert Fraction(ends.hi.item()) >= 1 - Fraction(1, 2**61)
+
+
+def test_relative_errors_of_some_roundings() -> None:
+    """The worst case: x becomes x / (1 + u) and is still off by all of it."""
+    for roundings in (1, 2, 3, 100):
+        far = (1 + UNIT) ** roundings - 1 if roundings > 1 else UNIT
+        assert far <= Fraction(relative_error(roundings)) <= (roundings + 1) * UNIT
+    assert units(3, 2.0) == 6 * 2.0**-53
+
+
 def test_members_of_a_batch_share_an_error() -> None:
     """What is derived holds for every member."""
     for seed in SEEDS:
@@ -286,10 +313,24 @@ def test_sizes_lengths_and_norms(dtype: torch.dtype) -> None:
                     Fraction(v) ** 2 >= sum(s * s for s in line)
                     for v, line in zip(lengths, lines, strict=True)
                 )
+                sums, tops = (found.lengths(dim, norm).tolist() for norm in (Norm.L1, Norm.LINF))
+                assert all(Fraction(v) >= sum(row) for v, row in zip(sums, lines, strict=True))
+                assert all(Fraction(v) >= max(row) for v, row in zip(tops, lines, strict=True))
             assert Fraction(found.length()) ** 2 >= sum(s * s for row in exact for s in row)
             assert Fraction(found.norm(Norm.L1).value) >= max(map(sum, columns))
             assert Fraction(found.norm(Norm.LINF).value) >= max(map(sum, exact))
             assert is_above_norm(exact, Fraction(found.norm(Norm.L2).value) ** 2)
+
+
+def test_lengths_from_below() -> None:
+    for seed in SEEDS:
+        x, e = randn(seed, 1, 30), rand(seed + 5, 1, 30) * 2.0 ** (seed % 3 * -20)
+        for scale in (1.0, 2.0**-700, 2.0**700):
+            found = Rounded(x * scale, e * scale).least_length()
+            pairs = zip((x * scale)[0].tolist(), (e * scale)[0].tolist(), strict=True)
+            least = sum(max(abs(Fraction(v)) - Fraction(s), 0) ** 2 for v, s in pairs)
+            assert least * Fraction(1 - 2.0**-40) <= Fraction(found) ** 2 <= least
+    assert lower_norm(zeros(0)) == 0 and lower_norm(zeros(3)) == 0
 
 
 def test_lengths_neither_underflow_nor_overflow() -> None:
@@ -365,6 +406,8 @@ def test_numbers_are_raised_above_what_was_meant() -> None:
 
 def test_the_error_of_a_sum_of_products() -> None:
     for terms in (1, 10, 1000):
+        complex_share = 10 * (Fraction(terms) + 6) ** 2 * UNIT**2
+        assert Fraction(dot_error(terms, 1.0, is_complex=True)) ** 2 >= complex_share
         assert Fraction(dot_error(terms, 1.0)) >= (terms + 2) * UNIT / (1 - (terms + 2) * UNIT)
 
 

@@ -62,6 +62,19 @@ def dot_error(terms: int, sizes: V, is_complex: bool = False) -> V:
     return sizes * (share * (1 + gamma(terms + 4)))
 
 
+def relative_error(roundings: int) -> float:
+    """At least |d|, where x is computed in so many operations on exact numbers and x (1 + d) meant.
+
+    A number that was rounded once is off by u of what it became.
+    """
+    return UNIT if roundings == 1 else (roundings + 1) * UNIT
+
+
+def units(count: int, sizes: V) -> V:
+    """So many times what one rounding of numbers of at most these sizes can lose, u |x|."""
+    return sizes * (count * UNIT)
+
+
 def _share(terms: int, is_complex: bool) -> float:
     """gamma_n, the relative error of n products and their sum; complex ones have two real parts.
 
@@ -97,6 +110,11 @@ class Rounded:
         if not share:
             return exact
         return Rounded(value, raised(exact.moduli * share, 1) + _present(exact) * SMALLEST)
+
+    @staticmethod
+    def nearest(value: Array) -> "Rounded":
+        """A tensor each of whose entries was rounded once."""
+        return Rounded.relatively(value, UNIT)
 
     @staticmethod
     def shared(value: Tensor, error: Tensor | float = 0.0) -> "Rounded":
@@ -246,15 +264,17 @@ class Rounded:
         """At least ||X - X'||_2 of all entries (of each member of a batch with one error)."""
         return upper_norm(self.error)
 
-    def lengths(self, dim: int) -> Tensor:
-        """At least the l2 norms along an axis, without under- or overflow on the way.
+    def lengths(self, dim: int, norm: Norm = Norm.L2) -> Tensor:
+        """At least the norms along an axis, without under- or overflow on the way.
 
-        Of the largest entry's size, n squares and n - 1 sums lose n units, of which the root leaves
-        half and adds one.  What underflows of the squares is far below one unit of their sum.
+        In l2, of the largest entry's size, n squares and n - 1 sums lose n units, of which the root
+        leaves half and adds one.  What underflows of the squares is far below a unit of their sum.
         """
         size = self.size
-        if not size.shape[dim]:
-            return size.sum(dim)
+        if norm is Norm.L1 or not size.shape[dim]:
+            return raised(size.sum(dim), size.shape[dim])
+        if norm is Norm.LINF:
+            return size.amax(dim)
         exponents = torch.frexp(size.amax(dim)).exponent.long()
         shares = shifted(size, -exponents.unsqueeze(dim))
         roots = raised(shares.square().sum(dim).sqrt(), size.shape[dim] // 2 + 3)
@@ -264,18 +284,26 @@ class Rounded:
     def norm(self, norm: Norm) -> Upper:
         """||X||: for l1 and linf the largest column or row sum; for l2 the least of the lengths and
         of the root of their product."""
-        size = self.size
         rows, columns = (
-            Upper.at_most(raised(sums.max().item() if sums.numel() else 0.0, size.shape[dim]))
-            for dim, sums in ((-1, size.sum(-1)), (-2, size.sum(-2)))
+            Upper.at_most(sums.max().item() if sums.numel() else 0.0)
+            for sums in (self.lengths(dim, Norm.L1) for dim in (-1, -2))
         )
         if norm is Norm.L2:
             return Upper.least([Upper.at_most(self.length()), (rows * columns).sqrt()])
         return columns if norm is Norm.L1 else rows
 
+    def least_length(self) -> float:
+        """At most ||X||_2 of all entries."""
+        return lower_norm((self.value.abs() - self.error).clamp(min=0.0))
+
     def interval(self) -> Interval:
         """Every tensor within the error."""
         return Interval(self.value - self.error, self.value + self.error).widen()
+
+
+def number(value: float, error: float = 0.0) -> Rounded:
+    """One number."""
+    return Rounded(*(torch.tensor(x, dtype=torch.float64) for x in (value, error)))
 
 
 def total(parts: Sequence[Rounded]) -> Rounded:
@@ -335,6 +363,19 @@ def upper_norm(x: Float[Tensor, "*shape"]) -> float:
     exponent = math.frexp(top)[1]
     norm = torch.linalg.vector_norm(shifted(x, -exponent)).item() * (1 + gamma(x.numel()))
     return scale_float(norm, exponent)
+
+
+def lower_norm(x: Float[Tensor, "*shape"]) -> float:
+    """At most ||x||_2 of all entries >= 0, which one operation made.
+
+    With that, n / 2 + 4 units are lost; squares that underflow are left out.
+    """
+    top = x.max().item() if x.numel() else 0.0
+    if top == 0 or not math.isfinite(top):
+        return 0.0
+    exponent = math.frexp(top)[1]
+    norm = torch.linalg.vector_norm(shifted(x, -exponent)).item() * (1 - gamma(x.numel() + 4))
+    return math.nextafter(math.ldexp(norm, exponent), 0.0)
 
 
 def scale_float(value: float, exponent: int) -> float:

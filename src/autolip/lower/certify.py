@@ -9,13 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.intervals import UNIT
 from autolip.lower.pairs import Pairs, ends, maximiser, measured
 from autolip.lower.problem import LowerProblem
 from autolip.lower.rounding import rounding_error
 from autolip.lower.witness import Witness
 from autolip.norms import Norm
 from autolip.regions import Region
+from autolip.rounded import Rounded, raised
 from autolip.values import Lower, round_down
 
 LADDER = tuple(10.0**-k for k in range(8))
@@ -95,7 +95,7 @@ def length_above(v: Tensor, norm: Norm) -> float:
     """An upper bound on ||v + d||, for rounding errors |d_i| <= u |v_i|."""
     entries = v.abs().flatten().tolist()
     lengths = {Norm.L1: math.fsum, Norm.L2: _euclidean, Norm.LINF: _largest}
-    return lengths[norm](entries) * (1 + 8 * UNIT)
+    return raised(lengths[norm](entries), 4)
 
 
 def _euclidean(entries: list[float]) -> float:
@@ -107,11 +107,11 @@ def _largest(entries: list[float]) -> float:
 
 
 def _gain(u: Tensor, values: Float[Tensor, "2 *out"], margin: float) -> float:
-    """<u, f(x) - f(y)>, lowered by the rounding of this very sum and by `margin`."""
-    terms = u * (values[0] - values[1])
-    products = terms.flatten().tolist()
-    rounding = 4 * UNIT * math.fsum(map(abs, products))
-    return math.fsum(products) - rounding - margin
+    """<u, f(x) - f(y)>, lowered by the rounding of its terms and of their sum, and by `margin`."""
+    x, y = (Rounded.exact(value) for value in values)
+    products = Rounded.exact(u) * (x - y)
+    lost = (-products.error).flatten().tolist()
+    return round_down(math.fsum([*products.value.flatten().tolist(), *lost, -margin]))
 
 
 def _ranked(problem: LowerProblem, found: Pairs) -> tuple[Pairs, Float[Tensor, " k"]]:

@@ -23,10 +23,10 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from autolip.graph.graph import Graph, Node
-from autolip.intervals import UNIT, gamma
 from autolip.lower.cost import MULTIPLYING, SUMMING, packet_of, shapes_of, terms
 from autolip.lower.problem import LowerProblem
 from autolip.operators.operator import DTYPE
+from autolip.rounded import dot_error, units
 
 aten = torch.ops.aten
 
@@ -100,7 +100,7 @@ def rounding_error(
     size = value.detach().abs()
     if value.requires_grad:
         torch.autograd.grad(value, point, u, allow_unused=True)
-    return SAFETY * (tally.total + 8 * UNIT * float((u.abs() * size.max()).sum()))
+    return SAFETY * (tally.total + units(8, float((u.abs() * size.max()).sum())))
 
 
 class _Tally:
@@ -128,11 +128,11 @@ class _Tally:
         if packet in MULTIPLYING | SUMMING:
             result = node.call(values.__getitem__)
             return self._moved(
-                result, gamma(terms(node, self.shapes) + 8) * _of_magnitudes(node, values)
+                result, dot_error(terms(node, self.shapes) + 6, _of_magnitudes(node, values))
             )
         if packet in ROUNDED and not node.kwargs:
             result = node.call(values.__getitem__)
-            return self._moved(result, 4 * UNIT * result.detach().abs())
+            return self._moved(result, units(4, result.detach().abs()))
         return self._other(node, values)
 
     def _other(self, node: Node, values: dict[str, Any]) -> Any:
@@ -143,11 +143,11 @@ class _Tally:
             value = values[name]
             if not value.is_floating_point():
                 return value
-            return self._moved(value.view_as(value), 8 * UNIT * _largest(value))
+            return self._moved(value.view_as(value), units(8, _largest(value)))
 
         result = node.call(operand)
         return (
-            self._moved(result, 8 * UNIT * _largest(result))
+            self._moved(result, units(8, _largest(result)))
             if result.is_floating_point()
             else result
         )

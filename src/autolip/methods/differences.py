@@ -12,17 +12,13 @@ one walk through the network and the distances between rows are enough for all p
 
 from collections.abc import Iterator
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
 from autolip.errors import Refusal
-from autolip.intervals import UNIT, gamma
 from autolip.methods.autolip import Gains, gains_of
 from autolip.methods.method import Problem
 from autolip.norms import Norm
-from autolip.operators.norms.rounding import rounded_rows
+from autolip.operators.norms.rounding import rounded_matrix
 from autolip.operators.operator import Operator
+from autolip.rounded import Rounded
 from autolip.values import Upper
 
 LARGEST = 2**24
@@ -58,11 +54,13 @@ def _apart(q: Norm) -> Upper:
 
 def _along(operator: Operator, gains: Gains) -> list[tuple[tuple[int, int], Upper]] | None:
     """What one operand of the last operation adds to every pair, by the best of the norms at its
-    source."""
-    rows = _rows(operator)
-    if rows is None:
+    source; None where its map is too large, or its entries are not known."""
+    if operator.in_size * operator.out_size > LARGEST:
         return None
-    distances = {norm: list(_distances(*rows, norm.dual)) for norm in gains}
+    rows = rounded_matrix(operator)
+    if isinstance(rows, Refusal):
+        return None
+    distances = {norm: list(_distances(rows, norm.dual)) for norm in gains}
     pairs = [(i, j) for i in range(operator.out_size) for j in range(i + 1, operator.out_size)]
     return [
         (pair, Upper.least(Upper(distances[norm][number]) * gains[norm] for norm in gains))
@@ -70,40 +68,8 @@ def _along(operator: Operator, gains: Gains) -> list[tuple[tuple[int, int], Uppe
     ]
 
 
-def _rows(operator: Operator) -> tuple[Tensor, Tensor] | None:
-    """The rows of a map, with their errors; None where it is too large, or its entries are not
-    known."""
-    if operator.in_size * operator.out_size > LARGEST:
-        return None
-    parts = list(rounded_rows(operator.T))
-    known = [part for part in parts if not isinstance(part, Refusal)]
-    if not known or len(known) < len(parts):
-        return None
-    return torch.cat([part.value for part in known]), torch.cat([part.error for part in known])
-
-
-def _distances(
-    value: Float[Tensor, "m n"], error: Float[Tensor, "m n"], norm: Norm
-) -> Iterator[float]:
-    """At least the distance between any two rows, i < j in order; every rounding is upward."""
-    for i in range(len(value) - 1):
-        computed = (value[i] - value[i + 1 :]).abs()
-        apart = (computed * (1 + 4 * UNIT) + (error[i] + error[i + 1 :])) * (1 + 8 * UNIT)
-        yield from _lengths(apart, norm).tolist()
-
-
-def _lengths(rows: Float[Tensor, "k n"], norm: Norm) -> Float[Tensor, " k"]:
-    """At least the norm of every row of entries >= 0, without under- or overflow on the way."""
-    n = rows.shape[1]
-    if not n:
-        return torch.zeros(len(rows), dtype=rows.dtype)
-    if norm is Norm.LINF:
-        return rows.amax(1)
-    if norm is Norm.L1:
-        return rows.sum(1) * (1 + 2 * gamma(n))
-    scale = torch.exp2(
-        torch.frexp(rows.amax(1, keepdim=True).clamp(min=2.0**-900))[1].sub(1).to(rows.dtype)
-    )
-    shares = rows / scale
-    root = (shares * shares).sum(1).sqrt() * (1 + 2 * gamma(n + 4)) + n * 2.0**-500
-    return root * scale[:, 0] * (1 + 4 * UNIT)
+def _distances(rows: Rounded, norm: Norm) -> Iterator[float]:
+    """At least the distance between any two rows, i < j in order."""
+    for i in range(len(rows.value) - 1):
+        apart = rows[i : i + 1] - rows[i + 1 :]
+        yield from apart.lengths(1, norm).tolist()

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from autolip.graph.views import Edge, SlopeGraph, Vertex
-from autolip.intervals import UNIT
 from autolip.operators.algebra import compose, factors
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.operator import DTYPE, Adjoint, Operator
+from autolip.rounded import relative_error
 from autolip.slopes import Exact, Gain
 
 SAFE = 2.0**400
@@ -136,7 +136,7 @@ def scaled(operator: Operator, after: Tensor | None, before: Tensor | None) -> O
         while len(inner) > 1 and _is_permutation(inner[-1]):
             before = inner[-1].mv(before.expand(inner[-1].in_shape).unsqueeze(0))[0]
             right.insert(0, inner.pop())
-        right.insert(0, Diagonal(before.reciprocal(), inner[-1].in_shape, 2 * UNIT))
+        right.insert(0, Diagonal(before.reciprocal(), inner[-1].in_shape, relative_error(1)))
     if after is not None:
         while len(inner) > 1 and _is_permutation(inner[0]):
             after = inner[0].rmv(after.expand(inner[0].out_shape).unsqueeze(0))[0]

@@ -27,7 +27,7 @@ from autolip.operators.algebra import factors
 from autolip.operators.convolution import Convolution
 from autolip.operators.dense import Dense
 from autolip.operators.norms import NormOptions
-from autolip.operators.norms.rounding import rounded_rows
+from autolip.operators.norms.rounding import rounded_matrix
 from autolip.operators.operator import Operator
 from autolip.rounded import Rounded
 from autolip.slopes import Between
@@ -172,7 +172,7 @@ def dense_layers(blocks: Sequence[Operator], width: int = LARGEST_WIDTH) -> list
         return refused
     layers = []
     for block in blocks:
-        layer = _materialised(block)
+        layer = rounded_matrix(block)
         if isinstance(layer, Refusal):
             return layer
         if not is_moderate(layer.value):
@@ -192,18 +192,6 @@ def too_wide(blocks: Sequence[Operator], width: int = LARGEST_WIDTH) -> Refusal 
                 f"a layer of {block.out_size} neurons is too wide to keep its ellipsoid as a matrix"
             )
     return None
-
-
-def _materialised(block: Operator) -> Rounded | Refusal:
-    values, errors = [], []
-    wide = block.out_size < block.in_size
-    for rows in rounded_rows(block.T if wide else block):
-        if isinstance(rows, Refusal):
-            return rows
-        values.append(rows.value)
-        errors.append(rows.error)
-    value, error = torch.cat(values), torch.cat(errors)
-    return Rounded(*(part if wide else part.T.contiguous() for part in (value, error)))
 
 
 def flat_slopes(slope: Between) -> tuple[torch.Tensor, torch.Tensor]:

@@ -26,15 +26,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.errors import InputError
-from autolip.intervals import gamma
-from autolip.methods.seqlip.inner.problem import UNDERFLOW, checked, ldexp, shifted
+from autolip.methods.seqlip.inner.problem import UNDERFLOW, checked, ldexp
 from autolip.norms import Norm
 from autolip.operators.dense import Dense
 from autolip.operators.estimates.power import top_singular
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.operator import largest
-from autolip.rounded import upper_norm
-from autolip.values import INFINITE, Upper, round_up
+from autolip.rounded import Rounded, dot_error, number, shifted, upper_norm
+from autolip.values import INFINITE, Upper, round_down, round_up
 
 
 def theorem3_factor(
@@ -67,31 +66,32 @@ def theorem3_factor(
         )
     lo, hi = (torch.as_tensor(x, dtype=torch.float64).expand(u.shape) for x in (lo, hi))
     _, u, lo, hi = checked(u[None], u[:, None], lo, hi)
-    low, high = greatest_alignment(u[:, 0], v.to(torch.float64), lo, hi)
-    size = largest_slope(lo, hi) ** 2
-    r, s = ratio_below, ratio_above
+    r, s, one, d = map(number, (ratio_below, ratio_above, 1.0, largest_slope(lo, hi)))
+    m = _alignment(u[:, 0], v.to(torch.float64), lo, hi)
     if published:
-        weight, rest = 1 - r - s, r + s + r * s
+        weight, rest = one - r - s, r + s + r * s
     else:
-        weight, rest = (1 - r) * (1 - s), r + s - r * s
-    square = weight * (high if weight > 0 else low) ** 2 + rest * size
-    error = 16 * gamma(1) * (abs(weight) * high**2 + 3 * size)
-    return Upper(math.sqrt(max(0.0, square) + error) * (1 + gamma(1)))
+        weight, rest = (one - r) * (one - s), r + s - r * s
+    square = weight * m * m + rest * d * d
+    return Upper(max(0.0, square.interval().hi.item())).sqrt()
 
 
 def greatest_alignment(
     u: Float[Tensor, " n"], v: Float[Tensor, " n"], lo: Float[Tensor, " n"], hi: Float[Tensor, " n"]
 ) -> tuple[float, float]:
-    """Proved bracket on max |<s u, v>| over lo <= s <= hi: the sum of the larger, or of the
-    smaller, products."""
+    """Proved bracket on max |<s u, v>| over lo <= s <= hi."""
+    ends = _alignment(u, v, lo, hi).interval()
+    return max(0.0, ends.lo.item()), ends.hi.item()
+
+
+def _alignment(u: Tensor, v: Tensor, lo: Tensor, hi: Tensor) -> Rounded:
+    """max |<s u, v>|: the sum of the larger, or of the smaller, products."""
     g = u * v
     upper = torch.maximum(lo * g, hi * g).sum().item()
     lower = torch.minimum(lo * g, hi * g).sum().item()
-    error = (
-        gamma(len(g) + 4) * (torch.maximum(lo.abs(), hi.abs()) * g.abs()).sum().item() + UNDERFLOW
-    )
-    value = max(upper, -lower, 0.0)
-    return max(0.0, value - 2 * error), value + 2 * error
+    sizes = (torch.maximum(lo.abs(), hi.abs()) * g.abs()).sum().item()
+    error = Upper(dot_error(len(g), sizes)) + Upper(UNDERFLOW)
+    return number(max(upper, -lower, 0.0), error.value)
 
 
 def largest_slope(lo: Float[Tensor, " n"], hi: Float[Tensor, " n"]) -> float:
@@ -131,17 +131,13 @@ def theorem3_bound(
 def _scaled_bound(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor) -> Upper:
     """The same for entries of order one."""
     below, above = _Dominated.of(b), _Dominated.of(a.T)
-    _, m = greatest_alignment(below.u, above.u, lo, hi)
-    d = largest_slope(lo, hi)
-    square = (
-        above.kappa * (below.kappa * m * m + below.rho * d * d * above.length)
-        + above.rho * d * d * below.square
-    )
-    growth = 1 + gamma(32)
-    main = Upper(math.sqrt(square * growth) * growth + UNDERFLOW)
-    return main + Upper(d) * (
-        Upper(upper_norm(a)) * Upper(below.error) + Upper(upper_norm(b)) * Upper(above.error)
-    )
+    d = Upper(largest_slope(lo, hi))
+    m = Upper(greatest_alignment(below.u, above.u, lo, hi)[1])
+    aligned = below.kappa * m * m + below.rho * d * d * above.length
+    square = above.kappa * aligned + above.rho * d * d * below.square
+    norm_a, norm_b = Upper(upper_norm(a)), Upper(upper_norm(b)) + below.error
+    missing = norm_a * below.error + above.error * norm_b
+    return square.sqrt() + d * missing
 
 
 @dataclass(frozen=True)
@@ -150,11 +146,11 @@ class _Dominated:
     ||W||^2."""
 
     u: Float[Tensor, " n"]
-    kappa: float
-    rho: float
-    length: float
-    square: float
-    error: float
+    kappa: Upper
+    rho: Upper
+    length: Upper
+    square: Upper
+    error: Upper
 
     @staticmethod
     def of(b: Float[Tensor, "n q"]) -> "_Dominated":
@@ -167,25 +163,28 @@ class _Dominated:
         """
         u = top_singular(Dense(b), 1, 1e-5 if min(b.shape) > 128 else 0.0).left[0]
         w = b.T @ u
-        rest = b - torch.outer(u, w)
-        norm = torch.linalg.vector_norm
-        n, q = b.shape
-        up, down = 1 + gamma(n + q + 8), 1 - gamma(n + q + 8)
-        size_u, size_w, f = norm(u).item() * up, norm(w).item() * up, norm_bound(rest).value
-        slip = 2 * gamma(n + q + 8) * norm(rest).item() + UNDERFLOW
-        g = norm(rest @ w).item() * up + slip * size_w
-        h = (norm(rest.T @ u).item() * up + slip * size_u) / (size_u * down)
-        rho = (f * f + 2 * f * h + h * h + 2 * size_u * g) * up + UNDERFLOW
-        kappa = max(0.0, size_w * size_w * up - f * f * down / (size_u * size_u * up))
-        error = 2 * gamma(4) * (norm(b).item() + size_u * size_w) + UNDERFLOW
-        square = (kappa * size_u * size_u + rho) * up
-        return _Dominated(u, kappa, rho, size_u * size_u * up, square, error)
+        rest = Rounded.exact(b) - Rounded.exact(u[:, None]) @ Rounded.exact(w[None])
+        stored, column, row = (Rounded.exact(x) for x in (rest.value, u[:, None], w[:, None]))
+        f, size_u, size_w = norm_bound(rest.value), Upper(column.length()), Upper(row.length())
+        g = Upper((stored @ row).length())
+        h = Upper((stored.H @ column).length() * round_up(1 / column.least_length()))
+        rho = (f + h) * (f + h) + Upper(2.0) * size_u * g
+        length = size_u * size_u
+        left = round_down(round_down(f.value * f.value) / length.value)
+        kappa = Upper(max(0.0, round_up((size_w * size_w).value - left)))
+        square = kappa * length + rho
+        return _Dominated(u, kappa, rho, length, square, Upper(rest.distance()))
 
 
 def norm_bound(matrix: Float[Tensor, "m n"]) -> Upper:
     """||W||_2, proved; cheap sound norms where the matrix is too large to factorise."""
     bound = operator_norm(Dense(matrix), Norm.L2, Norm.L2, NormOptions(proved_only=True))
     return bound if isinstance(bound, Upper) else INFINITE
+
+
+def norm_within(matrix: Rounded) -> Upper:
+    """At least ||W||_2 of every matrix within the error, proved."""
+    return norm_bound(matrix.value) + Upper(matrix.distance())
 
 
 @dataclass(frozen=True)

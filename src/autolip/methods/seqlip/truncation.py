@@ -29,7 +29,7 @@ from autolip.budget import DECOMPOSING
 from autolip.errors import Refusal
 from autolip.intervals import TINY
 from autolip.methods.layerwise.method import dense_layers
-from autolip.methods.seqlip.theorem3 import norm_bound
+from autolip.methods.seqlip.theorem3 import norm_bound, norm_within
 from autolip.norms import Norm
 from autolip.operators.algebra import Sum, compose
 from autolip.operators.dense import Dense
@@ -242,7 +242,7 @@ def _rest_norm(layer: Rounded, p: Float[Tensor, "m k"], q: Float[Tensor, "k n"])
     """
     rest = _left_over(layer, p, q)
     complete = p.shape[1] == min(rest.value.shape)
-    return Upper(rest.length()) if complete else norm_bound(rest.value) + Upper(rest.distance())
+    return Upper(rest.length()) if complete else norm_within(rest)
 
 
 def _stacked_norm(

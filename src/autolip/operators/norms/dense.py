@@ -9,8 +9,7 @@ diagonal.  If the Cholesky factorisation of M runs to completion, R^T R = M + F 
 sqrt(m_ii m_jj), so that M has no eigenvalue below -||F|| >= -c trace(M), c = gamma_{n+1} / (1 -
 gamma_{n+1}): S. M. Rump, Verification of positive definiteness, BIT Numerical Mathematics 46
 (2006), Theorem 2.3, after Demmel.  Hence ||A||^2 <= t^2 + ||E|| + ||F||, whatever produced the
-guess t.  We take gamma_{2n+4}, which also covers factorisations that multiply by the reciprocals of
-their pivots.  Entries are scaled to about 1 first, so that an underflow is less than 2^-500.
+guess t.  Entries are scaled to about 1 first, so that an underflow is less than 2^-500.
 """
 
 import math
@@ -35,6 +34,7 @@ from autolip.operators.norms.rounding import (
     LARGEST_MATRIX,
     rounded_rows,
 )
+from autolip.operators.norms.semidefinite import factorisation_share
 from autolip.operators.operator import Adjoint, Operator, largest
 from autolip.operators.traced import Traced
 from autolip.rounded import Rounded, rising, scale_float, shifted, upper_norm
@@ -194,7 +194,7 @@ def _factorised(gram: Float[Tensor, "b n n"], slack: Float[Tensor, " b"]) -> Flo
     guess = _guess(gram)
     diagonal = gram.diagonal(dim1=1, dim2=2).clone()
     negative = gram.neg_()
-    share = gamma(2 * order + 4) / (1 - gamma(2 * order + 4))
+    share = factorisation_share(order)
     excess = slack + share * order * guess
     proved = torch.full_like(guess, math.inf)
     left = torch.arange(len(gram))

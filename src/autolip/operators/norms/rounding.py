@@ -134,6 +134,21 @@ def rounded_rows(operator: Operator) -> Iterator[Rounded | Refusal]:
         yield Rounded(flat(product.value), flat(product.error))
 
 
+def rounded_matrix(operator: Operator) -> Rounded | Refusal:
+    """The matrix of an operator (outputs x inputs), by the products with the fewer unit vectors."""
+    wide = operator.out_size < operator.in_size
+    parts = []
+    for part in rounded_rows(operator.T if wide else operator):
+        if isinstance(part, Refusal):
+            return part
+        parts.append(part)
+    if not parts:
+        return Rounded.exact(torch.zeros(operator.out_size, operator.in_size, dtype=DTYPE))
+    value = torch.cat([part.value for part in parts])
+    error = torch.cat([part.error for part in parts])
+    return Rounded(*(part if wide else part.T.contiguous() for part in (value, error)))
+
+
 def power_of_two(exponent: int) -> float:
     """2^exponent, for searches: 0 or inf where it leaves the range of doubles."""
     return math.ldexp(1.0, exponent) if exponent < 1024 else math.inf

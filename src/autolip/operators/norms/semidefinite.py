@@ -16,7 +16,7 @@ from torch import Tensor
 
 from autolip.budget import charge
 from autolip.intervals import UNIT, gamma
-from autolip.rounded import Rounded, smallest_proved
+from autolip.rounded import Rounded, V, smallest_proved
 
 LOST = 2.0**-500
 """More than what underflows in one entry scaled to about 1: the scale of a row is below 2^538."""
@@ -63,9 +63,21 @@ def shift_of(diagonal: Float[Tensor, " n"], slack: float) -> float:
     (4 u).
     """
     order = len(diagonal)
-    share = gamma(2 * order + 4) / (1 - gamma(2 * order + 4))
+    share = factorisation_share(order)
     trace, top = diagonal.abs().sum().item(), diagonal.abs().max().item() if order else 0.0
     return slack + share * trace + 4 * UNIT * max(top, 1.0)
+
+
+def factorisation_share(order: int) -> float:
+    """Rump's c for order n; gamma_(2 n + 4) also covers codes that multiply by reciprocals of
+    pivots."""
+    return gamma(2 * order + 4) / (1 - gamma(2 * order + 4))
+
+
+def factorisation_error(order: int, trace: V) -> V:
+    """At least ||S - R^T R|| where a factorisation R of S ran to completion, and what one rounding
+    of each diagonal entry of S adds; `trace` is at least that of |S|."""
+    return trace * (factorisation_share(order) + 2 * UNIT)
 
 
 def lower_factor(matrix: Float[Tensor, "n n"]) -> Float[Tensor, "n n"] | None:

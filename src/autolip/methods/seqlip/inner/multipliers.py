@@ -25,8 +25,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from autolip.intervals import UNIT, gamma
 from autolip.methods.seqlip.inner.problem import UNDERFLOW, Pair
+from autolip.operators.norms.semidefinite import factorisation_error
+from autolip.rounded import dot_error, raised
 
 
 @dataclass(frozen=True)
@@ -58,18 +59,16 @@ class Gram:
         """At least ||E||: what rounding in M, in beta I - M and in its factorisation can amount to.
 
         |computed M - M| <= gamma |..| entry by entry, and the norms of the three blocks of absolute
-        values are at most sum r t |a|^2, sum r/t |b|^2 and sum |c| |a| |b|; the factorisation: at
-        most gamma trace(S).
+        values are at most sum r t |a|^2, sum r/t |b|^2 and sum |c| |a| |b|; the factorisation and
+        the diagonal: at most a share of trace(S).
         """
         n, m = self.a.shape[1], self.order
         a2, b2 = self.a.square().sum(0), self.b.square().sum(1)
         diagonal = (r * t) @ a2 + (r / t) @ b2
         entries = diagonal + c.abs() @ (a2 * b2).sqrt()
-        share = gamma(2 * m + 4) / (1 - gamma(2 * m + 4))
         trace = m * beta + diagonal
-        return ((gamma(n + 8) + 4 * UNIT) * entries + (share + 4 * UNIT) * trace) * (
-            1 + 1e-9
-        ) + UNDERFLOW
+        error = dot_error(n, entries) + factorisation_error(m, trace)
+        return raised(error, n + m + 10) + UNDERFLOW
 
     def factorised(
         self, c: Tensor, r: Tensor, t: Tensor, beta: Tensor

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from autolip.errors import InputError
-from autolip.intervals import gamma
+from autolip.rounded import Rounded, shifted
 from autolip.values import round_down, round_up
 
 UNDERFLOW = 2.0**-500
@@ -57,14 +57,10 @@ class Pair:
             return 0.0
         s = self.slopes(high)
         x = torch.linalg.svd((self.a * s) @ self.b, full_matrices=False).Vh[0]
-        value = torch.linalg.vector_norm(self.a @ (s * (self.b @ x))).item()
-        magnitude = torch.linalg.vector_norm(
-            self.a.abs() @ (s.abs() * (self.b.abs() @ x.abs()))
-        ).item()
-        p, n = self.a.shape
-        error = 2 * gamma(p + n + 2 * len(x) + 8)
-        length = torch.linalg.vector_norm(x).item()
-        return max(0.0, (value - error * magnitude) / length * (1 - error)) if length > 0 else 0.0
+        a, b, slopes, vector = (Rounded.exact(part) for part in (self.a, self.b, s, x))
+        image = a @ (slopes * (b @ vector))
+        length = vector.length()
+        return round_down(image.least_length() / length) if length > 0 else 0.0
 
     def upward(self, value: float) -> float:
         """An upper bound in balanced units, in the units of the input."""
@@ -122,12 +118,6 @@ def checked(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor) -> tuple[Tensor, Tenso
     if bool((lo > hi).any()):
         raise InputError("a slope interval is empty: pass lo <= hi")
     return a, b, lo, hi
-
-
-def shifted(x: Tensor, exponents: Tensor) -> Tensor:
-    """2^exponents x, in two steps so that no power of two overflows."""
-    half = exponents.div(2, rounding_mode="floor")
-    return torch.ldexp(torch.ldexp(x, half), exponents - half)
 
 
 def _tops(x: Tensor, dim: int) -> Tensor:

@@ -7,60 +7,62 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autolip.intervals import gamma
 from autolip.methods.seqlip.inner.problem import UNDERFLOW, Pair
-from autolip.values import round_up
+from autolip.rounded import Rounded, raised
+from autolip.values import ONE, ZERO, Upper
 
 
 @dataclass(frozen=True)
 class Core:
-    """max || A' diag(s) B' || <= factor * max || A diag(s) B || + addend, for every box within the
-    pair's."""
+    """max || A' diag(s) B' || <= factor * max || A diag(s) B || + addend, A' and B' being the pair
+    that this is the core of, for every box within the pair's."""
 
     a: Float[Tensor, "p n"]
     b: Float[Tensor, "n q"]
-    factor: float
-    addend: float
+    factor: Upper = ONE
+    addend: Upper = ZERO
 
     def upward(self, value: float) -> float:
         """From a bound for the core to one for the pair."""
-        return round_up(round_up(self.factor * value) + self.addend) if self.factor != 1 else value
+        return (self.factor * Upper.at_most(value) + self.addend).value
 
 
 def condensed(pair: Pair) -> Core:
     """The core of a pair: the triangular factors of A and B^T where these have more rows than
     columns.
 
-    With A = Q R + F, || A diag(s) B || <= ||Q|| || R diag(s) B || + sum_i |f_i| |s_i| |b_i|: the
-    two errors, the defect of Q^T Q and the residual F, are computed with their own rounding bounds,
-    so nothing is asked of the QR code.
+    With A = Q R + F and B^T = P S + G, for every s of the box
+
+        || A diag(s) B ||  <=  ||Q|| ||P|| || R diag(s) S^T ||  +  sum_i |f_i| |s_i| |b_i|
+                               +  ||Q|| sum_i |r_i| |s_i| |g_i|.
+
+    The two errors of a side, the defect of Q^T Q and the residual F, are computed with their own
+    rounding bounds, so nothing is asked of the QR code.
     """
-    a, left, fa = _triangle(pair.a)
-    bt, right, fb = _triangle(pair.b.T)
-    if left == right == 1:
-        return Core(pair.a, pair.b, 1.0, 0.0)
-    s = pair.largest_slopes
-    norm = torch.linalg.vector_norm
-    extra = (fa * s * norm(pair.b, dim=1)).sum().item() * right + (
-        norm(a, dim=0) * s * fb
-    ).sum().item() * left
-    growth = 1 + gamma(2 * sum(pair.a.shape) + 2 * sum(pair.b.shape) + 16)
-    return Core(
-        a, bt.T.contiguous(), left * right * growth, 2 * left * right * extra * growth + UNDERFLOW
-    )
+    if len(pair.a) <= pair.width and pair.b.shape[1] <= pair.width:
+        return Core(pair.a, pair.b)
+    r, q_norm, f = _triangle(pair.a)
+    s, p_norm, g = _triangle(pair.b.T)
+    slopes = pair.largest_slopes
+    left = _sum(f, slopes, Rounded.exact(pair.b).lengths(1))
+    right = _sum(Rounded.exact(r).lengths(0), slopes, g)
+    return Core(r, s.T.contiguous(), q_norm * p_norm, left + q_norm * right)
+
+
+def _sum(*factors: Float[Tensor, " n"]) -> Upper:
+    """At least the sum of the products of numbers >= 0."""
+    x, y, z = factors
+    return Upper.at_most(raised((x * y * z).sum().item(), len(x) + 2)) + Upper(UNDERFLOW)
 
 
 def _triangle(
     matrix: Float[Tensor, "m n"],
-) -> tuple[Float[Tensor, "k n"], float, Float[Tensor, " n"]]:
+) -> tuple[Float[Tensor, "k n"], Upper, Float[Tensor, " n"]]:
     """R, an upper bound on ||Q||, and upper bounds on the column norms of matrix - Q R."""
     m, n = matrix.shape
     if m <= n:
-        return matrix, 1.0, matrix.new_zeros(n)
-    q, r = torch.linalg.qr(matrix)
-    frobenius = torch.linalg.matrix_norm(q).item() * (1 + gamma(m * n))
-    defect = torch.linalg.matrix_norm(q.T @ q - torch.eye(n, dtype=q.dtype)).item()
-    defect = (defect + 2 * gamma(m + 4) * frobenius**2) * (1 + gamma(n * n))
-    residual = torch.linalg.vector_norm(matrix - q @ r, dim=0)
-    sizes = torch.linalg.vector_norm(matrix, dim=0) + frobenius * torch.linalg.vector_norm(r, dim=0)
-    return r, 1 + defect, (residual + 2 * gamma(n + 4) * sizes) * (1 + gamma(m + 4)) + UNDERFLOW
+        return matrix, ONE, matrix.new_zeros(n)
+    q, r = (Rounded.exact(factor) for factor in torch.linalg.qr(matrix))
+    defect = q.H @ q - Rounded.exact(torch.eye(n, dtype=matrix.dtype))
+    residual = Rounded.exact(matrix) - q @ r
+    return r.value, (ONE + Upper.at_most(defect.length())).sqrt(), residual.lengths(0)

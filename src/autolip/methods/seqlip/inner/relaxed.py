@@ -17,15 +17,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.budget import DECOMPOSING, UNLIMITED, Budget
-from autolip.intervals import UNIT, centre_and_radius, gamma
+from autolip.intervals import centre_and_radius
 from autolip.methods.seqlip.inner.greedy import product
 from autolip.methods.seqlip.inner.interior_point import Boxes, Goal, minimise
 from autolip.methods.seqlip.inner.multipliers import Gram
 from autolip.methods.seqlip.inner.problem import UNDERFLOW, Pair, balanced
 from autolip.methods.seqlip.inner.qr_core import condensed
-from autolip.methods.seqlip.theorem3 import greatest_alignment, norm_bound, theorem3_bound
+from autolip.methods.seqlip.theorem3 import (
+    greatest_alignment,
+    norm_bound,
+    norm_within,
+    theorem3_bound,
+)
 from autolip.operators.estimates.power import top_eigenvalue
-from autolip.values import INFINITE, Upper
+from autolip.rounded import Rounded, dot_error, smallest_proved
+from autolip.values import INFINITE, Upper, round_up
 
 NEWTON_ORDER = 256
 """Greatest p + q for which the multipliers are optimised by the interior-point method."""
@@ -109,19 +115,11 @@ def product_bound(
 def _midpoint(pair: Pair) -> float:
     """||A diag(c) B|| + ||A diag(sqrt r)|| ||diag(sqrt r) B|| in balanced units."""
     c, r = centre_and_radius(pair.lo, pair.hi)
-    norm = torch.linalg.vector_norm
-    sizes = (c.abs() * norm(pair.a, dim=0) * norm(pair.b, dim=1)).sum().item()
-    slips = Upper(2 * gamma(pair.width + 4) * sizes + UNDERFLOW)
-    root = r.sqrt()
-    spread = _scaled(pair.a * root) * _scaled(root[:, None] * pair.b)
+    a, b, root = Rounded.exact(pair.a), Rounded.exact(pair.b), Rounded.nearest(r.sqrt())
+    sizes = (c.abs() * a.lengths(0) * b.lengths(1)).sum().item()
+    slips = Upper(dot_error(pair.width, sizes)) + Upper(UNDERFLOW)
+    spread = norm_within(a * root) * norm_within(root[:, None] * b)
     return (norm_bound(product(pair.a, pair.b, c)) + slips + spread).value
-
-
-def _scaled(matrix: Tensor) -> Upper:
-    """The norm of a matrix each of whose entries has two rounding errors."""
-    return norm_bound(matrix) + Upper(
-        8 * UNIT * torch.linalg.vector_norm(matrix).item() + UNDERFLOW
-    )
 
 
 def _by_multipliers(pair: Pair) -> list[Upper]:
@@ -170,9 +168,16 @@ def certified(gram: Gram, pair: Pair, t: Float[Tensor, " n"]) -> float:
     """A proved value of at least lambda_max(M(t)), whatever t: by Cholesky above an estimate."""
     c, r = (x[None] for x in centre_and_radius(pair.lo, pair.hi))
     top = top_eigenvalue(gram.matrix(c, r, t[None])[0])
-    for attempt in range(40):
-        beta = torch.tensor([top * (1 + 4.0**attempt * 1e-12)], dtype=torch.float64)
-        slack = gram.slack(c, r, t[None], beta)
-        if bool(gram.factorised(c, r, t[None], beta + slack)[1]):
-            return (beta + 2 * slack * (1 + 1e-9)).item()
-    return math.inf
+
+    def raised(beta: float) -> Float[Tensor, " 1"]:
+        value = torch.tensor([beta], dtype=torch.float64)
+        return value + gram.slack(c, r, t[None], value)
+
+    def is_above(beta: float) -> bool:
+        return bool(gram.factorised(c, r, t[None], raised(beta))[1])
+
+    beta = smallest_proved(top, is_above, excess=top * 1e-12, attempts=40)
+    if beta is None:
+        return math.inf
+    value = raised(beta)
+    return round_up((value + gram.slack(c, r, t[None], value)).item())
