@@ -180,7 +180,7 @@ def names_in(tree: ast.AST) -> set[str]:
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
-ROUNDING = ("values", "rounded", "intervals", "operators.norms")
+ROUNDING = ("values", "roundoff", "rounded", "intervals", "operators.norms")
 """The rooms where errors of rounding are estimated."""
 
 

@@ -16,6 +16,7 @@ LAYERS = [
     ["budget"],
     ["norms"],
     ["intervals"],
+    ["roundoff"],
     ["rounded"],
     ["regions"],
     ["operators"],

@@ -1,19 +1,7 @@
 """A tensor and a bound on its entrywise error: the one place of error analysis.
 
-An operation on doubles, rounded to nearest with gradual underflow, obeys
-
-    fl(x op y) = (x op y) (1 + d) + h,    |d| <= u = 2^-53,  |h| <= 2^-1075,  h = 0 for sums
-
-(N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 2.2), so that a sum of
-n products, added in any order, is off by at most
-
-    gamma_n |x|^T |y| + n 2^-1075,    gamma_n = n u / (1 - n u)
-
-(ibid., section 3.1; for the second term S. M. Rump, Verification methods, Acta Numerica 19, 2010,
-section 5).  Moduli stand for absolute values where numbers are complex.
-
-Errors are computed as well.  They are sums of products of numbers >= 0, so that what k operations
-made of them is at least (1 - u)^k of what is meant: `raised` multiplies by more than (1 - u)^-k.
+Write X for what is meant, X' for what was computed, and E for a bound on the error, |X - X'| <= E
+entry by entry; moduli, where numbers are complex.  What an operation loses is in `roundoff`.
 """
 
 import functools
@@ -21,68 +9,32 @@ import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from scipy import sparse
 from torch import Tensor
 
 from autolip.intervals import UNIT, Interval, gamma
 from autolip.norms import Norm
+from autolip.roundoff import (
+    SMALLEST,
+    V,
+    dot_share,
+    lower_norm,
+    raised,
+    scale_float,
+    shifted,
+    upper_norm,
+)
 from autolip.values import Upper
 
 Array = Any
 """A tensor, real or complex, or a scipy.sparse array, which has no types."""
 
-SMALLEST = 2.0**-1074
-"""The smallest positive double."""
-
 LEAST_PRODUCT = 2.0**-900
 """Products of at least this do not underflow, nor do they times u or gamma."""
-
-V = TypeVar("V", Tensor, float)
-
-
-def raised(x: Array, roundings: int) -> Array:
-    """At least the number >= 0 that `roundings` operations on numbers >= 0 had to yield and x is.
-
-    Of gamma's three spare terms two are for the last operations here, 1 + gamma and the product.
-    """
-    return x * (1 + gamma(roundings + 1))
-
-
-def dot_error(terms: int, sizes: V, is_complex: bool = False) -> V:
-    """At least the rounding error of sums of so many products, `sizes` being those of moduli.
-
-    Two more roundings of each product, and those of `sizes`, are included; underflow is not.
-    """
-    share = _share(terms + 2, is_complex)
-    return sizes * (share * (1 + gamma(terms + 4)))
-
-
-def relative_error(roundings: int) -> float:
-    """At least |d|, where x is computed in so many operations on exact numbers and x (1 + d) meant.
-
-    A number that was rounded once is off by u of what it became.
-    """
-    return UNIT if roundings == 1 else (roundings + 1) * UNIT
-
-
-def units(count: int, sizes: V) -> V:
-    """So many times what one rounding of numbers of at most these sizes can lose, u |x|."""
-    return sizes * (count * UNIT)
-
-
-def _share(terms: int, is_complex: bool) -> float:
-    """gamma_n, the relative error of n products and their sum; complex ones have two real parts.
-
-    A complex sum of n products is two real ones of 2 n, off by sqrt(2) gamma_2n at most (Higham,
-    Lemma 3.5); where each is made of three real products (ibid., section 23.2.4), of which the
-    third is at most 2 |x| |y|, by sqrt(10) gamma_(n + 4).
-    """
-    return gamma(4 * (terms + 3)) if is_complex else gamma(terms)
 
 
 @dataclass(frozen=True)
@@ -188,7 +140,7 @@ class Rounded:
         """
         terms = _terms(self.value, other.value)
         moves = terms <= 1 and (_only_moves(self.value) or _only_moves(other.value))
-        share = 0.0 if moves else _share(terms, _is_complex(self) or _is_complex(other))
+        share = 0.0 if moves else dot_share(terms, _is_complex(self) or _is_complex(other))
         return self._times(other, operator.matmul, share, terms)
 
     def _times(
@@ -341,50 +293,6 @@ def smallest_proved(
 def rising(guess: V, excess: V, growth: float = 4.0, attempts: int = 64) -> Iterator[V]:
     """Values above a guess, the distance growing geometrically."""
     return (guess + excess * growth**k for k in range(attempts))
-
-
-def shifted(x: Array, exponents: Any) -> Array:
-    """x 2^exponents, whole numbers, in two steps, neither of which overflows for finite results."""
-    half = exponents // 2
-    if isinstance(exponents, int):
-        return x * 2.0**half * 2.0 ** (exponents - half)
-    return torch.ldexp(torch.ldexp(x, half), exponents - half)
-
-
-def upper_norm(x: Float[Tensor, "*shape"]) -> float:
-    """At least ||x||_2 of all entries, without under- or overflow on the way.
-
-    The root halves what n squares and their sum lose: with the root, n / 2 + 1 units, and this
-    product one more, fewer than gamma's n + 2.
-    """
-    top = x.abs().max().item() if x.numel() else 0.0
-    if top == 0 or not math.isfinite(top):
-        return top
-    exponent = math.frexp(top)[1]
-    norm = torch.linalg.vector_norm(shifted(x, -exponent)).item() * (1 + gamma(x.numel()))
-    return scale_float(norm, exponent)
-
-
-def lower_norm(x: Float[Tensor, "*shape"]) -> float:
-    """At most ||x||_2 of all entries >= 0, which one operation made.
-
-    With that, n / 2 + 4 units are lost; squares that underflow are left out.
-    """
-    top = x.max().item() if x.numel() else 0.0
-    if top == 0 or not math.isfinite(top):
-        return 0.0
-    exponent = math.frexp(top)[1]
-    norm = torch.linalg.vector_norm(shifted(x, -exponent)).item() * (1 - gamma(x.numel() + 4))
-    return math.nextafter(math.ldexp(norm, exponent), 0.0)
-
-
-def scale_float(value: float, exponent: int) -> float:
-    """At least value 2^exponent."""
-    try:
-        result = math.ldexp(value, exponent)
-    except OverflowError:
-        return math.inf
-    return math.nextafter(result, math.inf) if value > 0 and result < 2.0**-1000 else result
 
 
 def _shares(x: Rounded) -> bool:

@@ -14,7 +14,7 @@ from autolip.norms import Norm
 from autolip.operators.norms.engine import upper
 from autolip.operators.norms.rounding import upper_sum
 from autolip.regions import Ball
-from autolip.rounded import scale_float, upper_norm
+from autolip.roundoff import scale_float, upper_norm
 from autolip.values import Upper, round_down, round_up
 
 RANDOM = random.Random(0)

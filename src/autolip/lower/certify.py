@@ -15,7 +15,8 @@ from autolip.lower.rounding import rounding_error
 from autolip.lower.witness import Witness
 from autolip.norms import Norm
 from autolip.regions import Region
-from autolip.rounded import Rounded, raised
+from autolip.rounded import Rounded
+from autolip.roundoff import raised
 from autolip.values import Lower, round_down
 
 LADDER = tuple(10.0**-k for k in range(8))

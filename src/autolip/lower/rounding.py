@@ -26,7 +26,7 @@ from autolip.graph.graph import Graph, Node
 from autolip.lower.cost import MULTIPLYING, SUMMING, packet_of, shapes_of, terms
 from autolip.lower.problem import LowerProblem
 from autolip.operators.operator import DTYPE
-from autolip.rounded import dot_error, units
+from autolip.roundoff import dot_error, units
 
 aten = torch.ops.aten
 

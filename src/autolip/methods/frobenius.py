@@ -13,7 +13,7 @@ from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.norms.entry_sums import frobenius
 from autolip.operators.norms.rounding import LARGEST_MATRIX, rounded_rows
 from autolip.operators.operator import Operator
-from autolip.rounded import upper_norm
+from autolip.roundoff import upper_norm
 from autolip.values import Upper
 
 

@@ -10,7 +10,7 @@ from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.operators.algebra import compose, factors
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.operator import DTYPE, Adjoint, Operator
-from autolip.rounded import relative_error
+from autolip.roundoff import relative_error
 from autolip.slopes import Exact, Gain
 
 SAFE = 2.0**400

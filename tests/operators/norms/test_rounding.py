@@ -14,7 +14,8 @@ from autolip.operators.norms.rounding import (
     upper_product,
 )
 from autolip.operators.operator import largest
-from autolip.rounded import Rounded, scale_float, upper_norm
+from autolip.rounded import Rounded
+from autolip.roundoff import scale_float, upper_norm
 
 
 def exact(matrices: list[Tensor], x: Tensor) -> list[Fraction]:

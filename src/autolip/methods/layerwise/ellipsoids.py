@@ -33,7 +33,8 @@ from autolip.errors import Refusal
 from autolip.operators.norms.dense import proved_norm
 from autolip.operators.norms.semidefinite import is_semidefinite
 from autolip.operators.operator import largest
-from autolip.rounded import Rounded, blocks, scale_float, smallest_proved
+from autolip.rounded import Rounded, blocks, smallest_proved
+from autolip.roundoff import scale_float
 from autolip.values import Upper
 
 Multipliers = Callable[[int, Tensor], Tensor]

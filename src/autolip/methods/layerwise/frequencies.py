@@ -32,7 +32,8 @@ from autolip.methods.layerwise.ellipsoids import Multipliers, is_moderate
 from autolip.operators.convolution import Convolution
 from autolip.operators.norms.semidefinite import are_semidefinite, largest_eigenvalue
 from autolip.operators.norms.symbol.polynomial import rounded_waves
-from autolip.rounded import Rounded, blocks, dot_error, scale_float, smallest_proved
+from autolip.rounded import Rounded, blocks, smallest_proved
+from autolip.roundoff import dot_error, scale_float
 from autolip.slopes import Between
 from autolip.values import Upper
 

@@ -19,7 +19,8 @@ from autolip.errors import Refusal
 from autolip.methods.layerwise.frequencies import circular_layers
 from autolip.operators.convolution import Convolution
 from autolip.operators.norms.semidefinite import largest_eigenvalue
-from autolip.rounded import Rounded, dot_error
+from autolip.rounded import Rounded
+from autolip.roundoff import dot_error
 from autolip.slopes import Between
 from autolip.values import Upper
 

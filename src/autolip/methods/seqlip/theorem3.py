@@ -32,7 +32,8 @@ from autolip.operators.dense import Dense
 from autolip.operators.estimates.power import top_singular
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.operator import largest
-from autolip.rounded import Rounded, dot_error, number, shifted, upper_norm
+from autolip.rounded import Rounded, number
+from autolip.roundoff import dot_error, shifted, upper_norm
 from autolip.values import INFINITE, Upper, round_down, round_up
 
 

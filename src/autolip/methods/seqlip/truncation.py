@@ -39,7 +39,8 @@ from autolip.operators.estimates.randomised import randomised_singular
 from autolip.operators.incidence import Incidence
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.operator import Operator, flat
-from autolip.rounded import Rounded, upper_norm
+from autolip.rounded import Rounded
+from autolip.roundoff import upper_norm
 from autolip.values import ONE, ZERO, Upper, round_up
 
 WHOLE = 2**24

@@ -37,7 +37,8 @@ from autolip.operators.norms.rounding import (
 from autolip.operators.norms.semidefinite import factorisation_share
 from autolip.operators.operator import Adjoint, Operator, largest
 from autolip.operators.traced import Traced
-from autolip.rounded import Rounded, rising, scale_float, shifted, upper_norm
+from autolip.rounded import Rounded, rising
+from autolip.roundoff import scale_float, shifted, upper_norm
 from autolip.values import Upper
 
 LARGEST_SIDE = 8192

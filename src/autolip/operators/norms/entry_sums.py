@@ -35,7 +35,7 @@ from autolip.operators.norms.rounding import (
 )
 from autolip.operators.operator import DTYPE, Adjoint, Operator, largest
 from autolip.operators.traced import Traced
-from autolip.rounded import scale_float, shifted, upper_norm
+from autolip.roundoff import scale_float, shifted, upper_norm
 from autolip.values import Upper
 
 LEAVES = (Adjoint, Convolution, Dense, Diagonal, Incidence, Traced, Zero)

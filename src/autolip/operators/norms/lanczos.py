@@ -39,7 +39,7 @@ from autolip.operators.norms.engine import NormOptions, engine, upper
 from autolip.operators.norms.entry_sums import schur
 from autolip.operators.norms.krylov import Krylov
 from autolip.operators.operator import Adjoint, Operator, largest
-from autolip.rounded import scale_float
+from autolip.roundoff import scale_float
 from autolip.values import INFINITE, ONE, ZERO, Estimate, Event, Upper
 
 SAFETY = 4.0

@@ -23,7 +23,7 @@ from autolip.operators.norms.dense import proved_norm
 from autolip.operators.norms.engine import upper
 from autolip.operators.norms.rounding import CHUNK, upper_product
 from autolip.operators.operator import DTYPE, Operator, flat, largest
-from autolip.rounded import scale_float, upper_norm
+from autolip.roundoff import scale_float, upper_norm
 from autolip.values import ZERO, Upper
 
 FEW = 512

@@ -19,7 +19,8 @@ from autolip.operators.convolution import Convolution
 from autolip.operators.fold import fold
 from autolip.operators.incidence import Incidence
 from autolip.operators.operator import DTYPE, Adjoint, Operator, flat
-from autolip.rounded import SMALLEST, Rounded, total
+from autolip.rounded import Rounded, total
+from autolip.roundoff import SMALLEST
 
 LARGEST_MATRIX = 2**27
 """Greatest number of entries of one matrix held in memory (1 GiB)."""

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from autolip.budget import charge
 from autolip.intervals import UNIT, gamma
-from autolip.rounded import Rounded, V, smallest_proved
+from autolip.rounded import Rounded, smallest_proved
+from autolip.roundoff import V
 
 LOST = 2.0**-500
 """More than what underflows in one entry scaled to about 1: the scale of a row is below 2^538."""

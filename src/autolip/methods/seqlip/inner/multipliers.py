@@ -27,7 +27,7 @@ from torch import Tensor
 
 from autolip.methods.seqlip.inner.problem import UNDERFLOW, Pair
 from autolip.operators.norms.semidefinite import factorisation_error
-from autolip.rounded import dot_error, raised
+from autolip.roundoff import dot_error, raised
 
 
 @dataclass(frozen=True)

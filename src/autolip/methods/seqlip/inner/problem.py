@@ -20,7 +20,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from autolip.errors import InputError
-from autolip.rounded import Rounded, shifted
+from autolip.rounded import Rounded
+from autolip.roundoff import shifted
 from autolip.values import round_down, round_up
 
 UNDERFLOW = 2.0**-500

@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.methods.seqlip.inner.problem import UNDERFLOW, Pair
-from autolip.rounded import Rounded, raised
+from autolip.rounded import Rounded
+from autolip.roundoff import raised
 from autolip.values import ONE, ZERO, Upper
 
 

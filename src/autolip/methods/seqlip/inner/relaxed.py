@@ -30,7 +30,8 @@ from autolip.methods.seqlip.theorem3 import (
     theorem3_bound,
 )
 from autolip.operators.estimates.power import top_eigenvalue
-from autolip.rounded import Rounded, dot_error, smallest_proved
+from autolip.rounded import Rounded, smallest_proved
+from autolip.roundoff import dot_error
 from autolip.values import INFINITE, Upper, round_up
 
 NEWTON_ORDER = 256
