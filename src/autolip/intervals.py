@@ -36,10 +36,10 @@ def centre_and_radius(
     """
     bounded = lo.isfinite() & hi.isfinite()
     centre = torch.where(bounded, torch.where(lo == hi, lo, lo / 2 + hi / 2), 0.0)
-    return centre, torch.maximum(_difference_up(hi, centre), _difference_up(centre, lo))
+    return centre, torch.maximum(difference_up(hi, centre), difference_up(centre, lo))
 
 
-def _difference_up(a: Tensor, b: Tensor) -> Tensor:
+def difference_up(a: Tensor, b: Tensor) -> Tensor:
     """The least double that is at least a - b.
 
     The rounding error of a - b is a double, found exactly (D. E. Knuth, The Art of Computer

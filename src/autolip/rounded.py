@@ -9,7 +9,7 @@ import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import torch
@@ -232,6 +232,19 @@ class Rounded:
         roots = raised(shares.square().sum(dim).sqrt(), size.shape[dim] // 2 + 3)
         lengths = shifted(roots, exponents)
         return torch.where(roots > 0, lengths.nextafter(torch.full_like(lengths, math.inf)), roots)
+
+    def row_norms(self, norm: Norm) -> Tensor:
+        """At least the norm of every row of a matrix."""
+        size = self.size
+        match norm:
+            case Norm.L1:
+                return raised(size.sum(1), size.shape[1])
+            case Norm.L2:
+                return self.lengths(1)
+            case Norm.LINF:
+                return size.amax(1) if size.shape[1] else size.sum(1)
+            case _:
+                assert_never(norm)
 
     def norm(self, norm: Norm) -> Upper:
         """||X||: for l1 and linf the largest column or row sum; for l2 the least of the lengths and

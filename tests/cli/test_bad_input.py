@@ -129,8 +129,8 @@ OPTIONS = {
     ),
     "unknown option": (["digits-mlp", "--norms", "l2"], r"No such option '?--norms"),
     "unknown ball": (
-        ["digits-mlp", "--center", "example", "--radius", "1", "--ball", "l1"],
-        r"'l1' is not one of",
+        ["digits-mlp", "--center", "example", "--radius", "1", "--ball", "l3"],
+        r"'l3' is not one of",
     ),
     "negative radius": (
         ["digits-mlp", "--center", "example", "--radius", "-1"],
@@ -138,7 +138,7 @@ OPTIONS = {
     ),
     "infinite radius": (["digits-mlp", "--center", "example", "--radius", "inf"], r"radius is inf"),
     "half a ball": (["digits-mlp", "--radius", "1"], r"a ball needs both --center and --radius"),
-    "two regions": (["digits-mlp", "--radius", "1", "--box", "b.npy"], r"two regions: choose one"),
+    "two regions": (["digits-mlp", "--radius", "1", "--box", "b.npy"], r"--box: choose one region"),
     "a seed of 65 bits": (
         ["digits-mlp", "--seed", str(2**64)],
         r"seed is 18446744073709551616: give a whole number",

@@ -1,5 +1,6 @@
 """Regions and arrays from files."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from autolip.cli.regions import AskedRegion, read_array, read_region
 from autolip.errors import InputError
 from autolip.norms import Norm
-from autolip.regions import Ball, Box
+from autolip.regions import Ball, Box, Everywhere
 
 EXAMPLE = torch.zeros(1, 3, dtype=torch.float64)
 
@@ -43,6 +44,32 @@ def test_box_from_numpy_and_vnnlib(saved, tmp_path: Path) -> None:
     file.write_text("(assert (>= X_0 0)) (assert (<= X_0 1))", encoding="utf-8")
     box = read_region(None, None, "l2", file).around(EXAMPLE)
     assert isinstance(box, Box) and (box.lo.tolist(), box.hi.tolist()) == ([0.0], [1.0])
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_a_region_of_any_kind_from_a_file(within: bool, tmp_path: Path) -> None:
+    file = tmp_path / "region.json"
+    for region in (Ball([1.0, 2.0, 3.0], 0.1, "l1"), Box([0.0, 1.0], [2.0, 3.0]), Everywhere()):
+        described = region.describe()
+        file.write_text(json.dumps({"region": described} if within else described), "utf-8")
+        found = read_region(None, None, "l2", None, file).around(EXAMPLE)
+        assert type(found) is type(region) and found.describe() == described
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "region.json is no JSON"),
+        ("[" * 100000, "region.json is no JSON"),
+        ("3", "region.json: a region is written as an object"),
+        ('{"kind": "sphere"}', "region.json: .*sphere"),
+        ('{"kind": "box", "lo": 1, "hi": 0}', "region.json: the box is empty"),
+    ],
+)
+def test_a_file_that_holds_no_region(text: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "region.json").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=reason):
+        read_region(None, None, "l2", None, tmp_path / "region.json")
 
 
 @pytest.mark.parametrize(

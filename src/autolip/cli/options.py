@@ -211,7 +211,7 @@ region_options = together(
     click.option("--radius", type=float, help="Radius of the ball."),
     click.option(
         "--ball",
-        type=click.Choice(["l2", "linf"]),
+        type=click.Choice(["l1", "l2", "linf"]),
         default="l2",
         show_default=True,
         help="Norm of the ball.",
@@ -221,6 +221,12 @@ region_options = together(
         type=InFile(),
         metavar="FILE",
         help="Box to stay in: VNN-LIB bounds, or .npy of shape (2, n).",
+    ),
+    click.option(
+        "--region",
+        type=InFile(),
+        metavar="FILE.json",
+        help="Region of any kind to stay in, as results and certificates write it.",
     ),
 )
 """Where the input may lie."""

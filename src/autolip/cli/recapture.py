@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -12,7 +11,6 @@ from autolip import zoo
 from autolip.certificates.comparison import Arrays, Written, differences
 from autolip.certificates.encode import Document, Tensors, encode_graph
 from autolip.cli.network import AskedNetwork
-from autolip.errors import InputError
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph
 from autolip.methods import Problem
@@ -20,7 +18,7 @@ from autolip.methods.seqlip.certificate import Cut, with_cuts
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.outputs import parse_output
-from autolip.regions import Ball, Box, Everywhere, Region
+from autolip.regions import Region, read
 
 
 def compared(document: Document, tensors: Arrays, asked: AskedNetwork) -> list[str]:
@@ -69,18 +67,7 @@ def _as_certified(asked: AskedNetwork, provenance: Document, shape: list[int]) -
 
 def region_of(entry: Document, shape: list[int]) -> Region:
     """The region that a certificate speaks of."""
-
-    def point(values: Any) -> torch.Tensor:
-        numbers = torch.tensor(values, dtype=torch.float64)
-        if numbers.numel() != math.prod(shape):
-            raise InputError("the certificate's region does not fit its input")
-        return numbers.reshape(shape)
-
-    if entry["kind"] == "box":
-        return Box(point(entry["lo"]), point(entry["hi"]))
-    if entry["kind"] == "ball":
-        return Ball(point(entry["center"]), entry["radius"], Norm(entry["norm"]))
-    return Everywhere()
+    return read(entry).shaped(torch.Size(shape))
 
 
 def _views(problem: Problem, claimed: Written) -> Iterator[SlopeGraph]:

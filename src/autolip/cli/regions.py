@@ -1,5 +1,6 @@
-"""Arrays and regions from files: `--center`, `--box`, `--data`, `--fix`."""
+"""Arrays and regions from files: `--center`, `--box`, `--region`, `--data`, `--fix`."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from autolip.cli.vnnlib import read_box
 from autolip.errors import InputError, printable
 from autolip.files import check_readable, read_text
 from autolip.norms import Norm
-from autolip.regions import Ball, Box, Region
+from autolip.regions import Ball, Box, Region, read
 
 LARGEST_TEXT = 2**26
 """Chosen: bytes of a VNN-LIB file; a box of an image of 224 x 224 takes 12 MiB."""
@@ -40,18 +41,32 @@ class AskedRegion:
     @staticmethod
     def taken(options: dict[str, Any]) -> "AskedRegion":
         """From all of a command's options."""
-        return read_region(*(options.pop(name) for name in ("center", "radius", "ball", "box")))
+        return read_region(
+            *(options.pop(name) for name in ("center", "radius", "ball", "box", "region"))
+        )
 
 
 def read_region(
-    center: Path | str | None, radius: float | None, ball: str, box: Path | None
+    center: Path | str | None,
+    radius: float | None,
+    ball: str,
+    box: Path | None,
+    written: Path | None = None,
 ) -> AskedRegion:
-    """The ball or box asked for on the command line.
+    """The region asked for on the command line: a ball, a box, or one of any kind from a file.
 
     Raises InputError for options that contradict each other and files that cannot be read.
     """
-    if box is not None and (center is not None or radius is not None):
-        raise InputError("--box and --center/--radius are two regions: choose one")
+    asked = {
+        "--center/--radius": center is not None or radius is not None,
+        "--box": box is not None,
+        "--region": written is not None,
+    }
+    several = [name for name, given in asked.items() if given]
+    if len(several) > 1:
+        raise InputError(f"{' and '.join(several)}: choose one region")
+    if written is not None:
+        return _written(written)
     if box is not None:
         return _array_box(box) if box.suffix == ".npy" else _text_box(box)
     if center is None and radius is None:
@@ -62,6 +77,20 @@ def read_region(
     return AskedRegion(
         Ball(0.0 if at_example else read_array(Path(center)), radius, Norm(ball)), at_example
     )
+
+
+def _written(path: Path) -> AskedRegion:
+    """A region of any kind, by itself or within a result."""
+    text = read_text(path, "a region in JSON", LARGEST_TEXT)
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{_name(path)} is no JSON: {printable(str(error))}") from error
+    within = isinstance(found, dict) and isinstance(found.get("region"), dict)
+    try:
+        return AskedRegion(read(found["region"] if within else found))
+    except InputError as error:
+        raise InputError(f"{_name(path)}: {printable(str(error))}") from error
 
 
 def read_array(path: Path) -> Tensor:

@@ -1,7 +1,6 @@
 """What a search for a lower bound works on: the network as a batched function, and the original to
 check it."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,7 +18,7 @@ from autolip.lower.gradients import differentiable
 from autolip.norms import Norm
 from autolip.operators.algebra import compose
 from autolip.operators.operator import DTYPE, Operator
-from autolip.regions import Ball, Box, Everywhere, Region
+from autolip.regions import Box, Everywhere, Region
 
 CHUNK = 2**25
 """Tuned: numbers that one chunk of a batch may compute, in all operations together (256 MiB)."""
@@ -167,23 +166,16 @@ class LowerProblem:
     @cached_property
     def free(self) -> Bool[Tensor, "*shape"]:
         """Which entries of the input may vary in the region."""
-        if isinstance(self.region, Ball):
-            return torch.full(self.example.shape, self.region.radius > 0)
-        box = self.region.interval(self.example.shape)
-        return box.lo < box.hi
+        return ~self.region.settled(self.example.shape)
 
     @cached_property
     def spread(self) -> Float[Tensor, "*shape"]:
         """How far each entry of the input typically varies; by the example's scale if the region is
         unbounded."""
-        shape = self.example.shape
-        if isinstance(self.region, Ball):
-            balanced = math.sqrt(max(1, shape.numel())) if self.region.norm is Norm.L2 else 1.0
-            return torch.full(shape, self.region.radius / balanced, dtype=DTYPE)
-        ends = self.region.interval(shape)
-        if ends.is_bounded:
-            return (ends.hi - ends.lo) / 2
-        return self.example.abs().max().clamp(min=1.0).expand(shape)
+        stride = self.region.stride(self.example.shape)
+        if bool(stride.isfinite().all()):
+            return stride
+        return self.example.abs().max().clamp(min=1.0).expand(self.example.shape)
 
     @cached_property
     def domain(self) -> Region:
