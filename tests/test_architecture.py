@@ -23,6 +23,7 @@ LAYERS = [
     ["slopes"],
     ["graph"],
     ["rules"],
+    ["ranges"],
     ["zoo"],
     ["capture"],
     ["certificates"],

@@ -18,6 +18,7 @@ from autolip.operators.diagonal import Diagonal
 from autolip.operators.incidence import Incidence
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.operator import Operator
+from autolip.ranges import Effort, Ranges, ranges
 from autolip.regions import Region
 from autolip.registry import Registry, home_of, require_options
 from autolip.rules import slopes_on
@@ -73,12 +74,15 @@ class Problem:
     halves."""
     say: Callable[[str], None] = field(default=lambda text: None, repr=False)
     """Told how far a method is, while it works."""
+    ranges: Ranges = field(default_factory=dict, repr=False)
+    """Where the values of operations lie, those of maxima in pieces too."""
 
     @staticmethod
     def pose(graph: Graph, region: Region, p: Norm, q: Norm, options: NormOptions) -> "Problem":
         """The problem for a captured network."""
-        slopes = slopes_on(graph, region)
-        return Problem(graph, region, slopes, fused(slopes), p, q, options)
+        known = ranges(graph, region, Effort.within(options.budget.left))
+        slopes = slopes_on(graph, region, known)
+        return Problem(graph, region, slopes, fused(slopes), p, q, options, ranges=known)
 
     def reading(self, operator: Operator) -> "Problem":
         """The same network followed by a linear read-out; norms already known are kept."""
@@ -99,8 +103,8 @@ class Problem:
     @cached_property
     def lowered(self) -> SlopeGraph:
         """The same with maxima, max-pools and sorted pairs as a + relu(b - a)."""
-        ranges = {vertex.name: vertex.range for vertex in self.slopes}
-        slopes = slopes_on(lowered(self.graph), self.region, ranges)
+        known = self.ranges | {vertex.name: vertex.range for vertex in self.slopes}
+        slopes = slopes_on(lowered(self.graph), self.region, known)
         for operator in self.readouts:
             slopes = slopes.then(operator)
         return separated(slopes)

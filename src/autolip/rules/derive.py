@@ -107,6 +107,20 @@ def slope_range(curve: Pointwise) -> Interval:
     return _unbounded(hull, _is_singular(curve, lo, hi))
 
 
+def value_at(curve: Pointwise, x: Tensor) -> Tensor:
+    """f(x), its limits at the ends of the domain."""
+    return _at(curve, curve.value, curve.value_limits, x)
+
+
+def slopes_beside(curve: Pointwise, x: Tensor) -> tuple[Tensor, Tensor]:
+    """f'(x-) and f'(x+)."""
+    left = right = _at(curve, curve.derivative, curve.slope_limits, x)
+    for turn in curve.slope_turns:
+        point, before, after = _sides(curve, turn)
+        left, right = torch.where(x == point, before, left), torch.where(x == point, after, right)
+    return left, right
+
+
 def _sides(curve: Pointwise, turn: Turn) -> tuple[Tensor, Tensor, Tensor]:
     point = _number(turn.at)
     smooth = curve.derivative(point)

@@ -9,7 +9,7 @@ from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.intervals import Interval
 from autolip.regions import Region
 from autolip.rules.derive import action_of
-from autolip.rules.rule import RULES, Action, Operand
+from autolip.rules.rule import RULES, Action, Operand, Outcome
 
 
 def slopes_on(
@@ -24,7 +24,7 @@ def slopes_on(
     operands = {graph.input: Operand(graph.input, graph.input_shape, start)}
     vertices = [Vertex(graph.input, graph.input_shape, (), start, Place("input"), "input")]
     for node in graph.nodes:
-        action = _act(node, operands)
+        action = checked_action(node, outcome_of(node, operands))
         edges = tuple(Edge(operand.name, slope) for operand, slope in action.slopes)
         image = (
             action.image.meet(known[node.name]) if known and node.name in known else action.image
@@ -46,13 +46,19 @@ def require_rules(graph: Graph) -> None:
         )
 
 
-def _act(node: Node, operands: dict[str, Operand]) -> Action:
+def outcome_of(node: Node, operands: Mapping[str, Operand]) -> Outcome:
+    """What the node's rule says about these operands."""
     args, kwargs = node.bind(operands.__getitem__)
     try:
         outcomes = RULES[node.target](*args, **kwargs)
     except AutolipError as error:
         raise type(error)(f"{error} (in {node.target} at {node.place})") from error
-    action = action_of(outcomes[node.pick or 0], node.shape)
+    return outcomes[node.pick or 0]
+
+
+def checked_action(node: Node, outcome: Outcome) -> Action:
+    """The slopes and the image that it stands for, of the node's shapes."""
+    action = action_of(outcome, node.shape)
     _check_shapes(node, action)
     return action
 

@@ -4,6 +4,7 @@ counterexample."""
 from autolip.testing.exact import Known, exact_norm
 from autolip.testing.methods import attained_slope, check_method
 from autolip.testing.operators import check_operator
+from autolip.testing.ranges import check_ranges
 from autolip.testing.regions import check_region
 from autolip.testing.rules import check_rule
 from autolip.testing.tight import (
@@ -25,6 +26,7 @@ __all__ = [
     "attained_slope",
     "check_method",
     "check_operator",
+    "check_ranges",
     "check_region",
     "check_rule",
     "check_tight",

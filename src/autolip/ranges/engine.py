@@ -1,0 +1,61 @@
+"""What an engine of ranges is: a function that bounds some entries of one value of a network."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from autolip.budget import IN_DOUBLE
+from autolip.intervals import Interval
+from autolip.ranges.prefix import Prefix
+from autolip.registry import Registry, require_docstring
+
+WORK = 2e10
+"""Tuned: multiply-adds for all ranges of a network together, about four seconds."""
+
+PART = 0.2
+"""Tuned: the part of a time budget that ranges may take."""
+
+
+@dataclass
+class Effort:
+    """How many multiply-adds may still be spent: counted, so that ranges repeat."""
+
+    work: float = WORK
+
+    @staticmethod
+    def within(seconds: float) -> "Effort":
+        """As much of it as a part of these seconds allows."""
+        return Effort(min(WORK, PART * max(seconds, 0.0) / IN_DOUBLE))
+
+    def spend(self, work: float) -> None:
+        """What was done."""
+        self.work -= work
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The value of an operation of which some entries are wanted closer; every other end may stay
+    infinite."""
+
+    prefix: Prefix
+    name: str
+    entries: Bool[Tensor, "*shape"]
+
+
+Engine = Callable[[Asked, Effort], Interval | None]
+"""An interval that contains the value for every input of the region, proved; None: nothing new."""
+
+ENGINES: Registry[str, Engine] = Registry("range engine")
+
+
+def range_engine(name: str) -> Callable[[Engine], Engine]:
+    """Enter an engine; all of them are asked, in the order of their files' names."""
+
+    def register(engine: Engine) -> Engine:
+        require_docstring("range engine", engine)
+        ENGINES.enter(name, engine, engine)
+        return engine
+
+    return register

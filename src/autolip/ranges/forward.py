@@ -1,0 +1,79 @@
+"""One pass forward through a network: before an operation that is not affine, every engine is asked
+for its operands."""
+
+from typing import assert_never
+
+import torch
+from torch import Tensor
+
+from autolip.graph.graph import Graph
+from autolip.intervals import Interval
+from autolip.ranges.engine import ENGINES, Asked, Effort
+from autolip.ranges.prefix import Prefix
+from autolip.regions import Region
+from autolip.rules.lowering import lowered
+from autolip.rules.propagate import checked_action, require_rules
+from autolip.rules.rule import Action
+from autolip.slopes import Between, Exact, Gain
+
+Ranges = dict[str, Interval]
+"""For operations, by name, intervals that contain their values on the region."""
+
+
+def ranges(graph: Graph, region: Region, effort: Effort | None = None) -> Ranges:
+    """Where the values of a network lie on a region, those of its maxima in pieces too.
+
+    Nothing is returned for an unbounded region, for which interval arithmetic is all there is.
+    """
+    require_rules(graph)
+    if not region.interval(graph.input_shape).is_bounded:
+        return {}
+    return known_of(lowered(graph), region, effort).ranges
+
+
+def known_of(graph: Graph, region: Region, effort: Effort | None = None) -> Prefix:
+    """All operations of a network on a bounded region, with their ranges and linear bounds."""
+    effort = effort or Effort()
+    prefix, asked = Prefix(region, graph.input, graph.input_shape), dict[str, Tensor]()
+    for node in graph:
+        outcome = prefix.outcome(node)
+        action = checked_action(node, outcome)
+        if _refined(prefix, action, asked, effort):
+            outcome = prefix.outcome(node)
+            action = checked_action(node, outcome)
+        prefix.add(node, outcome, action)
+    return prefix
+
+
+def _refined(prefix: Prefix, action: Action, asked: dict[str, Tensor], effort: Effort) -> bool:
+    """Ask for the operands' entries that are not settled and were not asked for; whether there were
+    any."""
+    changed = False
+    for name, entries in _unsettled(action).items():
+        new = entries & ~asked.get(name, torch.zeros_like(entries))
+        if name == prefix.input or not bool(new.any()):
+            continue
+        for engine in ENGINES.values():
+            found = engine(Asked(prefix, name, new), effort)
+            if found is not None:
+                prefix.narrow(name, found)
+        asked[name] = asked.get(name, torch.zeros_like(entries)) | entries
+        changed = True
+    return changed
+
+
+def _unsettled(action: Action) -> dict[str, Tensor]:
+    """For every operand the entries whose slope is not known but for a range."""
+    found: dict[str, Tensor] = {}
+    for operand, slope in action.slopes:
+        match slope:
+            case Exact():
+                continue
+            case Between():
+                entries = slope.lo != slope.hi
+            case Gain():
+                entries = torch.ones(operand.shape, dtype=torch.bool)
+            case _:
+                assert_never(slope)
+        found[operand.name] = found.get(operand.name, torch.zeros_like(entries)) | entries
+    return found

@@ -1,0 +1,147 @@
+"""What is known of a network, operation by operation, on a region: ranges, and linear bounds."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from autolip.graph.graph import Node
+from autolip.intervals import Interval
+from autolip.operators.operator import flat
+from autolip.ranges.linear_bounds import (
+    LinearBounds,
+    Slanted,
+    Straight,
+    Surroundings,
+    linear_bounds,
+)
+from autolip.ranges.support import centre, support
+from autolip.regions import Region
+from autolip.roundoff import dot_error, raised
+from autolip.rules.propagate import checked_action, outcome_of
+from autolip.rules.rule import Action, Operand, Outcome
+
+INF = math.inf
+
+
+@dataclass
+class Prefix:
+    """The operations of a network up to some place, in topological order, on a bounded region.
+
+    `values` are those at the region's centre, as floating point gives them; `deviations` of a value
+    contain v(x) - values[v] for every x of the region.
+    """
+
+    region: Region
+    input: str
+    shape: torch.Size
+    ranges: dict[str, Interval] = field(default_factory=dict)
+    values: dict[str, Tensor] = field(default_factory=dict)
+    deviations: dict[str, Interval] = field(default_factory=dict)
+    bounds: dict[str, LinearBounds] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.values[self.input] = centre(self.region, self.shape)
+        self.narrow(self.input, self.region.interval(self.shape))
+
+    def narrow(self, name: str, interval: Interval) -> None:
+        """A range that is known of a value, beside what is known already."""
+        known = self.ranges.get(name)
+        met = interval if known is None else known.meet(interval)
+        self.ranges[name] = met
+        self.deviations[name] = met + Interval(-self.values[name], -self.values[name])
+
+    def operand(self, name: str) -> Operand:
+        """The value as the argument of a rule."""
+        return Operand(name, self.values[name].shape, self.ranges[name])
+
+    def outcome(self, node: Node) -> Outcome:
+        """What the node's rule says on the ranges."""
+        return outcome_of(node, {name: self.operand(name) for name in node.operands()})
+
+    def add(self, node: Node, outcome: Outcome, action: Action) -> None:
+        """The next operation, with what its rule says on the ranges."""
+        points = {name: self._point(name) for name in node.operands()}
+        there = checked_action(node, outcome_of(node, points)).image
+        value = _middle(there)
+        around = Surroundings(self.values, self.deviations, there)
+        self.values[node.name] = value
+        self.bounds[node.name] = linear_bounds(outcome, action, action.image, value, around)
+        self.narrow(node.name, action.image)
+
+    def _point(self, name: str) -> Operand:
+        value = self.values[name]
+        return Operand(name, value.shape, Interval(value, value))
+
+    def upper(self, name: str, forms: Float[Tensor, "k *shape"]) -> Float[Tensor, " k"]:
+        """At least max over the region of <forms_i, v - values[v]> for the value v of that name.
+
+        From the last operation to the first, a form c on an operation becomes forms on its
+        operands: c+ times its upper bound, c- times its lower one.
+        """
+        pending, terms = {name: forms}, list[Tensor]()
+        for step in self._backwards_from(name):
+            c = pending.pop(step, None)
+            if c is None:
+                continue
+            bounds, positive, negative = self.bounds[step], c.clamp(min=0.0), c.clamp(max=0.0)
+            terms.append(flat(positive) @ bounds.hi.reshape(-1))
+            terms.append(flat(negative) @ bounds.lo.reshape(-1))
+            terms.append(_worth(c, bounds.weight) + bounds.lost)
+            for edge in bounds.edges:
+                if isinstance(edge, Straight):
+                    part = edge.operator.rmv(c)
+                else:
+                    part = positive * edge.hi + negative * edge.lo
+                if edge.source in pending:
+                    part = pending[edge.source] + part
+                    terms.append(dot_error(1, _worth(part, self._reach(edge.source))))
+                pending[edge.source] = part
+        for c in pending.values():
+            terms.append(support(self.region, c))
+        parts = torch.stack(terms)
+        total = parts.sum(0) + dot_error(len(terms), parts.abs().sum(0))
+        return total.nan_to_num(INF, INF, -INF)
+
+    def _backwards_from(self, name: str) -> Iterator[str]:
+        """The operations added so far, from this one to the first."""
+        steps = list(self.bounds)
+        return reversed(steps[: steps.index(name) + 1])
+
+    def _reach(self, name: str) -> Tensor:
+        return self.deviations[name].magnitude()
+
+    def work(self, name: str) -> float:
+        """Multiply-adds that one form costs in `upper`."""
+        wanted, total = {name}, 0.0
+        for step in self._backwards_from(name):
+            if step in wanted:
+                edges = self.bounds[step].edges
+                wanted.update(edge.source for edge in edges)
+                total += 8 * self.values[step].numel()
+                total += sum(edge.operator.work for edge in edges if isinstance(edge, Straight))
+        return total
+
+    def is_affine(self, name: str) -> bool:
+        """Whether the value is an affine function of the input."""
+        wanted = {name}
+        for step in self._backwards_from(name):
+            edges = self.bounds[step].edges if step in wanted else ()
+            if any(isinstance(edge, Slanted) for edge in edges):
+                return False
+            wanted.update(edge.source for edge in edges)
+        return True
+
+
+def _worth(c: Float[Tensor, "k *shape"], weight: Float[Tensor, "*shape"]) -> Float[Tensor, " k"]:
+    """At least |c_i| weight."""
+    return raised(flat(c).abs() @ weight.reshape(-1), weight.numel() + 1)
+
+
+def _middle(x: Interval) -> Tensor:
+    """The middle, where there is one; 0 elsewhere."""
+    middle = x.lo / 2 + x.hi / 2
+    return middle.where(middle.isfinite(), 0.0).contiguous()
