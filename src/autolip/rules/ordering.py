@@ -236,7 +236,7 @@ def hypot(self: Operand | Tensor, other: Operand | Tensor) -> Action:
         for x in (self, other)
     ]
     sizes = [_distance_to_zero(x) for x in ranges]
-    least = torch.hypot(*sizes) * (1 - gamma(4))
+    least = torch.hypot(*sizes)
     image = Interval(least, torch.hypot(ranges[0].magnitude(), ranges[1].magnitude())).widen(
         relative=gamma(4)
     )
@@ -255,7 +255,7 @@ def _distance_to_zero(x: Interval) -> Tensor:
 
 
 def _share(x: Interval, least: Tensor) -> Between:
-    """The range of x / r for r >= least, within [-1, 1]."""
+    """The range of x / r for r >= least, within [-1, 1]; `least` and the quotient err by 3 u."""
     hi = (x.hi.clamp(min=0.0) / least * (1 + gamma(4))).nan_to_num(nan=1.0).clamp(max=1.0)
     lo = (x.lo.clamp(max=0.0) / least * (1 + gamma(4))).nan_to_num(nan=-1.0).clamp(min=-1.0)
     return Between(lo, hi)

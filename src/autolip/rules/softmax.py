@@ -44,7 +44,7 @@ def _softmax(x: Operand, dim: int) -> Action:
     is at most the largest of these (Schur for l2); p (1 - p) is largest at the point of its range
     nearest to 1/2."""
     image = softmax_range(x.range, dim)
-    nearest = image.lo.clamp(max=0.5).maximum(image.hi.clamp(max=0.5))
+    nearest = image.hi.clamp(max=0.5).maximum(image.lo)
     largest = (2 * nearest * (1 - nearest)).max().item() if x.shape.numel() else 0.0
     gain = Upper(min(0.5, round_up(largest * (1 + SLACK))))
     return Action(((x, Gain(x.shape, x.shape, dict.fromkeys(Norm, gain), (dim,))),), image)
