@@ -12,14 +12,16 @@ from autolip.budget import SPENT
 from autolip.capture.torch.export import Capture, capture_model
 from autolip.errors import Refusal
 from autolip.estimate import bracket
+from autolip.findings import Row
 from autolip.lower import Ascent
 from autolip.methods import AutoLip, Layerwise, Nonnegative, method
 from autolip.methods.method import Bound, Problem
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.operator import Operator
+from autolip.portfolio import Found
 from autolip.regions import Everywhere
-from autolip.values import Upper
+from autolip.values import INFINITE, Event, Lower, Upper
 
 QUICK, DEFAULT = Ascent(passes=40), NormOptions()
 
@@ -129,3 +131,38 @@ def test_who_came_too_late_has_another_turn_where_the_last_one_ends_early(tickin
     assert {"autolip", "layerwise", "rescaled", "liplt", "lipsdp"} <= {
         row.method for row in result.bounds
     }
+
+
+def random(value: float, delta: float) -> Upper:
+    return Upper(value, frozenset({Event("a start", delta)}))
+
+
+def test_a_bound_known_beforehand_is_taken_where_it_is_smaller() -> None:
+    rows = (Row("autolip", Upper(5.0)), Row("liplt", Upper(4.0)), Row("ascent", Lower(1.0)))
+    found = Found(rows, rows[1], rows[2])
+    taken = found.with_known(Upper(3.0))
+    assert taken.upper == Row("autolip", Upper(3.0))
+    assert taken.rows == (taken.upper, *rows[1:])
+    assert found.with_known(Upper(4.0)) == found
+    assert Found().with_known(INFINITE).upper == Row("autolip", INFINITE)
+
+
+def test_a_bound_known_beforehand_adds_what_may_fail_to_a_random_one() -> None:
+    """The choice looks at both; a proved winner cannot fail."""
+    row = Row("lipsdp", random(4.0, 1e-9))
+    larger = Found((row,), row).with_known(random(5.0, 2e-9))
+    smaller = Found((row,), row).with_known(random(3.0, 2e-9))
+    assert larger.upper is not None and larger.upper.method == "lipsdp"
+    assert smaller.upper is not None and smaller.upper.method == "autolip"
+    assert larger.upper.delta == smaller.upper.delta == pytest.approx(3e-9)
+    proved = Found((row,), row).with_known(Upper(3.0))
+    assert proved.upper is not None and proved.upper.delta == 0.0
+
+
+def test_what_the_clock_cut_short_is_not_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A method that ended early, though the search had time."""
+    capture = captured(3, 8, 2)
+    monkeypatch.setattr(AutoLip, "bound", lambda self, problem: Bound(Upper(50.0), complete=False))
+    cut = bracket(capture, model="net", method="autolip", lower=QUICK)
+    assert not cut.complete and cut.upper is not None and not cut.upper.complete
+    assert cut.lower is not None and cut.lower.complete

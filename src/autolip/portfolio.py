@@ -135,10 +135,11 @@ class Portfolio:
         elapsed, before = stopwatch(), search.passes
         found = attempted(lambda: searcher.search(search))
         cost: dict[str, Any] = {"seconds": elapsed(), "passes": search.passes - before}
-        if isinstance(found, Refusal) or not search.expired:
+        if not search.expired:
             return Row(searcher.name, found, **cost)
         note = "the clock ended the search: with more time it may find more"
-        return Row(searcher.name, found, notes=(note,), **cost)
+        notes = () if isinstance(found, Refusal) else (note,)
+        return Row(searcher.name, found, notes=notes, complete=False, **cost)
 
 
 def upper_row(method: Method, problem: Problem) -> Row:

@@ -1,4 +1,4 @@
-"""`autolip estimate -o FILE.cert` and `autolip check FILE`."""
+"""`autolip estimate -o FILE.cert` and `autolip check FILE`; autolip.cli.recapture."""
 
 from pathlib import Path
 

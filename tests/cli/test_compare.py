@@ -1,4 +1,5 @@
-"""`autolip compare`: every method on its own, one table, one figure."""
+"""`autolip compare`: every method on its own, one table, one figure (autolip.report.comparison, in
+autolip.report.style)."""
 
 import json
 from pathlib import Path

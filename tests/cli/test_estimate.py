@@ -1,4 +1,5 @@
-"""`autolip estimate` and its companions, end to end."""
+"""`autolip estimate` and its companions, end to end: with autolip.cli.network, autolip.cli.listing,
+autolip.cli.norm and autolip.cli.progress."""
 
 import json
 import subprocess

@@ -1,4 +1,5 @@
-"""VNN-LIB files: boxes are read, rounded outward; everything else about the inputs is refused."""
+"""VNN-LIB files: boxes are read, rounded outward; everything else about the inputs is refused.
+Both versions (autolip.cli.vnnlib2), and the hulls of their bounds (autolip.cli.hull)."""
 
 import os
 from fractions import Fraction
