@@ -39,6 +39,19 @@ def raised(x: Any, roundings: int) -> Any:
     return x * (1 + gamma(roundings + 1))
 
 
+def lowered(x: V, roundings: int) -> V:
+    """At most the number >= 0 that `roundings` operations on numbers >= 0 had to yield and x is."""
+    return x * (1 - gamma(roundings + 1))
+
+
+def sum_error(terms: int, sizes: V) -> V:
+    """At least the rounding error of sums of so many numbers, `sizes` being those of moduli.
+
+    Three more operations on a sum, or on each number, are included.
+    """
+    return sizes * gamma(terms)
+
+
 def dot_error(terms: int, sizes: V, is_complex: bool = False) -> V:
     """At least the rounding error of sums of so many products, `sizes` being those of moduli.
 

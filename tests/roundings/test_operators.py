@@ -43,7 +43,7 @@ from autolip.operators.norms.entry_sums import (
 from autolip.operators.norms.nonnegative import _length, nonnegative_norm
 from autolip.operators.norms.rounding import Units, rounded_product, upper_product
 from autolip.operators.operator import Adjoint
-from autolip.operators.sparse import Sparse, _product, _sum, sparse_matrix
+from autolip.operators.sparse import _rounded, sparse_matrix
 from autolip.rounded import Rounded
 from autolip.rounded import total as total_of
 from autolip.values import Upper
@@ -293,7 +293,7 @@ def test_sums_and_squares_of_entries(operator: Operator, meant: list[list[Fracti
 @named
 def test_written_out_as_a_sparse_matrix(operator: Operator, meant: list[list[Fraction]]) -> None:
     found = sparse_matrix(operator)
-    assert isinstance(found, Sparse)
+    assert isinstance(found, Rounded)
     values, errors = found.value.toarray().tolist(), found.error.toarray().tolist()
     for row, error, wanted in zip(values, errors, meant, strict=True):
         assert all(
@@ -393,7 +393,7 @@ def test_entries_that_are_known_up_to_an_error_and_written_out() -> None:
                 1 + Fraction(relative)
             )
             written = sparse_matrix(operator)
-            assert isinstance(written, Sparse)
+            assert isinstance(written, Rounded)
             assert Fraction(written.error.toarray()[0, 0]) >= Fraction(entry) * Fraction(relative)
 
 
@@ -401,13 +401,13 @@ def test_errors_of_sparse_products_and_sums_are_rounded_up() -> None:
     for seed in SEEDS:
         a, e = rand(seed, 1, 9), rand(seed + 50, 9, 20)
         faint = csr_array(e.numpy() * 2.0**-70)
-        found = _product(Dense(a, relative_error=1e-6), Sparse(faint, csr_array(e.numpy())))
+        found = _rounded(Dense(a, relative_error=1e-6)) @ Rounded(faint, csr_array(e.numpy()))
         meant = [m * (1 + Fraction(1e-6)) for m in product(exact(a), exact(e))[0]]
         assert all(
             Fraction(v) >= m for v, m in zip(found.error.toarray()[0].tolist(), meant, strict=True)
         )
         parts = [csr_array(rand(seed + 9 * k, 1, 20).numpy()) for k in range(3)]
-        total = _sum([Sparse(part * 0.0, part) for part in parts]).error.toarray()[0].tolist()
+        total = total_of([Rounded(part * 0.0, part) for part in parts]).error.toarray()[0].tolist()
         sums = [
             sum(map(Fraction, row))
             for row in zip(*(part.toarray()[0].tolist() for part in parts), strict=True)
@@ -453,7 +453,7 @@ def test_sums_of_many_equal_terms(seed: int) -> None:
     box = image(tall.T, Interval(ones, ones))
     assert Fraction(box.lo.item()) <= meant <= Fraction(box.hi.item())
     written = sparse_matrix(Composition((tall.T, Dense(ones[:, None]))))
-    assert isinstance(written, Sparse)
+    assert isinstance(written, Rounded)
     off = abs(Fraction(written.value.toarray()[0, 0]) - meant)
     assert off <= Fraction(written.error.toarray()[0, 0])
     copies = Incidence(lambda x: x.sum(0), (LONG, 1))

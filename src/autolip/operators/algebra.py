@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from autolip.intervals import UNIT
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.operator import DTYPE, Operator, V
+from autolip.roundoff import relative_error, units
 
 
 class Composition(Operator):
@@ -118,7 +118,7 @@ def add(*parts: Operator) -> Operator:
         for scale in scales[1:]:
             total = total + scale
         if error == 0 and all((scale >= 0).all() for scale in scales):
-            return Diagonal(total, parts[0].in_shape, len(scales) * UNIT)
+            return Diagonal(total, parts[0].in_shape, relative_error(len(scales) - 1))
     return Sum(parts)
 
 
@@ -177,7 +177,7 @@ def _is_identity(operator: Operator) -> bool:
 
 def compound_error(*parts: Operator, roundings: int = 0) -> float:
     """Relative error of a product of entries, each with its own, and some roundings."""
-    total = sum(part.relative_error for part in parts) + roundings * UNIT
+    total = sum(part.relative_error for part in parts) + units(roundings, 1.0)
     return total * (1 + 4 * total)
 
 

@@ -5,9 +5,10 @@ import math
 import torch
 from torch import Tensor
 
-from autolip.intervals import TINY, Interval, gamma
+from autolip.intervals import TINY, Interval
 from autolip.operators.algebra import factors
 from autolip.operators.operator import Operator
+from autolip.roundoff import sum_error
 
 
 def image(operator: Operator, x: Interval) -> Interval:
@@ -43,7 +44,7 @@ def _wired(operator: Operator, x: Interval) -> Interval:
     lo, hi = operator._mv(x.lo.unsqueeze(0))[0], operator._mv(x.hi.unsqueeze(0))[0]
     if operator.is_selection:
         return Interval(lo, hi)
-    slack = operator._mv(_finite(x.magnitude()).unsqueeze(0))[0] * gamma(operator.terms)
+    slack = sum_error(operator.terms, operator._mv(_finite(x.magnitude()).unsqueeze(0))[0])
     return Interval(lo - slack, hi + slack)
 
 
@@ -86,7 +87,7 @@ def _bounded(operator: Operator, x: Interval) -> Interval:
         return Interval.everywhere(operator.out_shape)
     center = x.lo / 2 + x.hi / 2
     radius = torch.maximum(x.hi - center, center - x.lo)
-    error = gamma(operator.terms + 8) + 2 * operator.relative_error
+    error = sum_error(operator.terms + 8, 1.0) + 2 * operator.relative_error
     around = radius + (x.magnitude() + radius) * error + TINY
     total = lambda parts: torch.stack(list(parts)).sum(0)  # noqa: E731
     reach = operator.fold(around.unsqueeze(0), _reach, total)[0]

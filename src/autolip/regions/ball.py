@@ -11,9 +11,10 @@ from torch import Tensor
 
 from autolip.arguments import array, number
 from autolip.errors import InputError
-from autolip.intervals import TINY, UNIT, Interval, gamma
+from autolip.intervals import TINY, Interval
 from autolip.norms import Norm, one_norm
 from autolip.regions.region import Region, fitted, flat, lengths, region
+from autolip.roundoff import lowered, units
 from autolip.values import Upper
 
 FINEST = 2**1074
@@ -178,7 +179,7 @@ class Ball(Region):
 def _below(value: float, limit: float) -> bool | None:
     """Whether a number >= 0 is at most another; None where 16 units are more than what is between
     them."""
-    return None if abs(value - limit) <= 16 * UNIT * max(value, limit) else value < limit
+    return None if abs(value - limit) <= units(16, max(value, limit)) else value < limit
 
 
 def _onto_l2(offset: Float[Tensor, "k *shape"], radius: float) -> Float[Tensor, "k *shape"]:
@@ -200,7 +201,7 @@ def _onto_l1(offset: Float[Tensor, "k n"], radius: float) -> Float[Tensor, "k n"
     m - t, which would cancel where the radius is far below m).  Here in units of the radius, in
     which no d_i above 1 counts.
     """
-    radius = radius * (1 - 2 * gamma(offset.shape[1] + 8))
+    radius = lowered(radius, 2 * offset.shape[1] + 18)
     if not radius > 0 or not offset.numel():
         return torch.zeros_like(offset)
     sizes = offset.abs()

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from autolip.errors import UnsupportedOperation
-from autolip.intervals import UNIT, Interval
+from autolip.intervals import Interval
 from autolip.norms import Norm
 from autolip.operators.algebra import Zero
 from autolip.operators.diagonal import Identity
+from autolip.roundoff import relative_error
 from autolip.rules.derive import entrywise
 from autolip.rules.rule import (
     Action,
@@ -181,7 +182,7 @@ def _sawtooth(
     """x minus a constant where `inside` one period, else anything between the `ends`; undefined for
     period 0."""
     slopes = Interval(torch.where(inside, 1.0, -INF), torch.where(inside, 1.0, INF))
-    values = values.widen(4 * UNIT)
+    values = values.widen(relative_error(3))
     defined = period != 0
     lo = torch.where(inside, values.lo, torch.where(defined, ends.lo, -INF))
     hi = torch.where(inside, values.hi, torch.where(defined, ends.hi, INF))

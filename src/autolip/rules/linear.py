@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from autolip.errors import InputError, UnsupportedOperation
-from autolip.intervals import TINY, UNIT, Interval
+from autolip.intervals import TINY, Interval
 from autolip.operators.algebra import compose
 from autolip.operators.diagonal import Diagonal, Identity
 from autolip.operators.image import image
 from autolip.operators.incidence import Incidence
 from autolip.operators.operator import DTYPE, Operator
+from autolip.roundoff import relative_error
 from autolip.rules.derive import action_of, entrywise
 from autolip.rules.products import elementwise_product, quotient
 from autolip.rules.rule import Action, Affine, Constant, Example, Operand, Variable, rule
@@ -159,14 +160,14 @@ def lerp(self: Value, end: Value, weight: Value) -> Action:
     shape = _broadcast(self, end, weight)
     if not isinstance(weight, Operand):
         share = tensor_of(weight)
-        return combination(shape, (Diagonal(1 - share, shape, UNIT), self), (share, end))
+        rest = Diagonal(1 - share, shape, relative_error(1))
+        return combination(shape, (rest, self), (share, end))
     if isinstance(self, Operand) or isinstance(end, Operand):
         raise UnsupportedOperation(
             "lerp by a varying weight between varying ends: write start + weight * (end - start)"
         )
-    return combination(
-        shape, (1.0, self), (Diagonal(tensor_of(end) - tensor_of(self), shape, UNIT), weight)
-    )
+    apart = Diagonal(tensor_of(end) - tensor_of(self), shape, relative_error(1))
+    return combination(shape, (1.0, self), (apart, weight))
 
 
 # Scalings
@@ -237,7 +238,7 @@ def reciprocal(divisor: Tensor | float) -> tuple[Tensor, float]:
             "a divisor is zero or beyond the range of float64: divide by non-zero constants"
         )
     powers = bool((constant.frexp().mantissa.abs() == 0.5).all())
-    return inverse, 0.0 if powers else UNIT
+    return inverse, 0.0 if powers else relative_error(1)
 
 
 def constant_of(value: Value) -> Tensor | float:

@@ -29,11 +29,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.errors import InputError
-from autolip.intervals import TINY, UNIT, Interval, gamma
+from autolip.intervals import TINY, Interval
 from autolip.norms import Norm
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.image import image
 from autolip.operators.operator import DTYPE
+from autolip.roundoff import lowered, raised, relative_error, sum_error
 from autolip.rules.linear import shifted
 from autolip.rules.rule import Action, Constant, Example, Operand, Variable, require_constant, rule
 from autolip.slopes import Exact, Gain
@@ -68,9 +69,7 @@ def by_statistics(
         raise InputError(
             "a weight over its standard deviation is beyond the range of float64: rescale the layer"
         )
-    # The sum, the root and the quotient err by u each, the first one halved by the root: 2.5 u, and
-    # less than 4 u.
-    error = 4 * UNIT
+    error = relative_error(3)  # of the sum, halved by the root, of the root and of the quotient
     columns = [1] * (x.dim - 2)
     diagonal = Diagonal(scale.reshape(-1, *columns), x.shape, error)
     negative = Interval(-mean, -mean) * Interval(scale, scale).widen(relative=error)
@@ -225,11 +224,11 @@ def _distances(x: Interval, c: Float[Tensor, " blocks"]) -> tuple[Tensor, Tensor
     n = x.lo.shape[1]
     below = (x.lo - c[:, None]).clamp(min=0)
     above = (c[:, None] - x.hi).clamp(min=0)
-    error = gamma(n + 8)
     mean = (below**2 + above**2).sum(1) / n
     slope = (above.sum(1) - below.sum(1)) * (2 / n)
-    size = (above.sum(1) + below.sum(1)) * (2 / n) * error + TINY
-    return (mean * (1 - error) - n * TINY).clamp(min=0, max=1e300), slope, size
+    size = (above.sum(1) + below.sum(1)) * (2 / n)
+    least = lowered(mean, n + 7) - n * TINY
+    return least.clamp(min=0, max=1e300), slope, sum_error(n + 8, size) + TINY
 
 
 def _greatest_spread(x: Interval, centred: bool) -> Float[Tensor, " blocks"]:
@@ -239,7 +238,7 @@ def _greatest_spread(x: Interval, centred: bool) -> Float[Tensor, " blocks"]:
         (x.lo / 2 + x.hi / 2).mean(1, keepdim=True).nan_to_num(0.0, 0.0, 0.0) if centred else 0.0
     )
     far = torch.maximum((x.lo - centre).abs(), (x.hi - centre).abs())
-    return (far**2).mean(1) * (1 + gamma(x.lo.shape[1] + 8)) + TINY
+    return raised((far**2).mean(1), x.lo.shape[1] + 7) + TINY
 
 
 def _image(x: Interval, least: Tensor, blocks: Blocks) -> Interval:
@@ -260,7 +259,7 @@ def _deviations(x: Interval) -> Interval:
     lo = x.lo * (1 - 1 / n) - (x.hi.sum(1, keepdim=True) - x.hi) / n
     hi = x.hi * (1 - 1 / n) - (x.lo.sum(1, keepdim=True) - x.lo) / n
     size = torch.where(x.magnitude().isfinite(), x.magnitude(), 0.0)
-    slack = (size + size.sum(1, keepdim=True) / n) * gamma(n + 8)
+    slack = sum_error(n + 8, size + size.sum(1, keepdim=True) / n)
     lo = lo - slack
     hi = hi + slack
     return Interval(

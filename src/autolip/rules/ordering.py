@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from autolip.errors import InputError
-from autolip.intervals import Interval, gamma
+from autolip.intervals import Interval
 from autolip.norms import Norm
+from autolip.roundoff import raised, sum_error
 from autolip.rules.rule import Action, Example, Operand, Pointwise, Turn, Variable, rule
 from autolip.rules.rule import Constant as ConstantTensor
 from autolip.slopes import Between, Gain
@@ -218,7 +219,7 @@ def _norm_action(
     size: int,
 ) -> Action:
     image = Interval(function(_distance_to_zero(x.range)), function(x.range.magnitude())).widen(
-        relative=gamma(size + 8)
+        relative=sum_error(size + 8, 1.0)
     )
     image = Interval(image.lo.clamp(min=0.0), image.hi.nan_to_num(nan=INF, posinf=INF))
     return Action(((x, Gain(x.shape, image.shape, norms, tuple(axes))),), image)
@@ -238,7 +239,7 @@ def hypot(self: Operand | Tensor, other: Operand | Tensor) -> Action:
     sizes = [_distance_to_zero(x) for x in ranges]
     least = torch.hypot(*sizes)
     image = Interval(least, torch.hypot(ranges[0].magnitude(), ranges[1].magnitude())).widen(
-        relative=gamma(4)
+        relative=sum_error(4, 1.0)
     )
     towards = [
         (x, _share(span, least))
@@ -256,6 +257,6 @@ def _distance_to_zero(x: Interval) -> Tensor:
 
 def _share(x: Interval, least: Tensor) -> Between:
     """The range of x / r for r >= least, within [-1, 1]; `least` and the quotient err by 3 u."""
-    hi = (x.hi.clamp(min=0.0) / least * (1 + gamma(4))).nan_to_num(nan=1.0).clamp(max=1.0)
-    lo = (x.lo.clamp(max=0.0) / least * (1 + gamma(4))).nan_to_num(nan=-1.0).clamp(min=-1.0)
+    hi = raised(x.hi.clamp(min=0.0) / least, 3).nan_to_num(nan=1.0).clamp(max=1.0)
+    lo = raised(x.lo.clamp(max=0.0) / least, 3).nan_to_num(nan=-1.0).clamp(min=-1.0)
     return Between(lo, hi)

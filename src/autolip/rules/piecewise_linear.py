@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from autolip.errors import InputError
-from autolip.intervals import UNIT
+from autolip.roundoff import relative_error
 from autolip.rules.rule import (
     Constant,
     Example,
@@ -172,7 +172,7 @@ def _leaky(x: Operand, slope: Number) -> Pointwise:
         (torch.where(below == 0, 0.0, -INF * below.sign()), INF),
         (0.0,),
         (below, 1.0),
-        error=2 * UNIT,
+        error=relative_error(1),
         absolute=0.0,
         slopes_within=(min(1.0, *ends), max(1.0, *ends)),
     )
@@ -223,7 +223,7 @@ def hardsigmoid(self: Operand) -> Pointwise:
         (0.0, 1.0),
         (-3.0, 3.0),
         (0.0, 1 / 6, 0.0),
-        error=8 * UNIT,
+        error=relative_error(2),
         values_within=(0.0, 1.0),
         slopes_within=(0.0, round_up(1 / 6)),
     )
@@ -243,7 +243,7 @@ def softshrink(self: Operand, lambd: float) -> Pointwise:
         (-INF, INF),
         (-lambd, lambd),
         (1.0, 0.0 if lambd else 1.0, 1.0),
-        error=2 * UNIT,
+        error=relative_error(1),
         slopes_within=(0.0, 1.0),
     )
 

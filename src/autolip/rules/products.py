@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.intervals import TINY, Interval, gamma
+from autolip.intervals import TINY, Interval
 from autolip.norms import Norm
 from autolip.operators.dense import Dense
 from autolip.operators.norms import NormOptions, operator_norm
+from autolip.roundoff import sum_error
 from autolip.rules.rule import Action, Operand
 from autolip.slopes import Between, Gain
 from autolip.values import INFINITE, Upper
@@ -107,7 +108,7 @@ def _product_range(left: Interval, right: Interval, shape: torch.Size) -> Interv
     centre = left_middle @ right_middle
     size = (left_middle.abs() + left_radius) @ (right_middle.abs() + right_radius)
     spread = left_middle.abs() @ right_radius + left_radius @ (right_middle.abs() + right_radius)
-    slack = size * gamma(4 * left.shape[-1] + 8) + left.shape[-1] * TINY
+    slack = sum_error(4 * left.shape[-1] + 8, size) + left.shape[-1] * TINY
     return Interval(
         (centre - spread - slack).expand(shape), (centre + spread + slack).expand(shape)
     )

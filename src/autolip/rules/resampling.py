@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autolip.intervals import UNIT
 from autolip.operators.algebra import compose
 from autolip.operators.diagonal import Identity
 from autolip.operators.operator import DTYPE, Operator
+from autolip.roundoff import relative_error
 from autolip.rules.matrices import along
 from autolip.rules.rule import Affine, Example, Operand, Variable, rule
 
@@ -44,7 +44,7 @@ def interpolation(
         for j, weight in _gathered(kernel(place, size)).items():
             matrix[i, j] = float(weight)
             exact = exact and Fraction(float(weight)) == weight
-    return matrix, 0.0 if exact else UNIT
+    return matrix, 0.0 if exact else relative_error(1)
 
 
 def _gathered(weights: Weights) -> dict[int, Fraction]:

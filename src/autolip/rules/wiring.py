@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from autolip.intervals import Interval, gamma
+from autolip.intervals import Interval
 from autolip.operators.incidence import Incidence
 from autolip.operators.operator import DTYPE
+from autolip.roundoff import sum_error
 from autolip.rules.rule import (
     Action,
     Constant,
@@ -113,7 +114,7 @@ def _rounded(call: Call, number: int, values: tuple[Tensor, Tensor, Tensor]) -> 
     lo, hi, count = values
     if not count.numel() or count.max() <= 1:
         return Interval(lo, hi)
-    slack = call.results(_size)[number] * gamma(count.max().item())
+    slack = sum_error(int(count.max()), call.results(_size)[number])
     return Interval(lo - slack, hi + slack).widen()
 
 

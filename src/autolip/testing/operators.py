@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from autolip.intervals import TINY, gamma
+from autolip.intervals import TINY
 from autolip.operators.operator import Operator, flat
+from autolip.roundoff import sum_error
 from autolip.testing.violation import LawViolation
 
 
@@ -77,7 +78,7 @@ def _check_entries(operator: Operator, matrix: Tensor) -> None:
 
 def _same(what: str, value: Tensor, wanted: Tensor, size: Tensor) -> None:
     """Equality up to the rounding of a few thousand terms of the given sizes."""
-    excess = ((value - wanted).abs() - size * gamma(10_000) - TINY).flatten()
+    excess = ((value - wanted).abs() - sum_error(10_000, size) - TINY).flatten()
     if not (excess <= 0).all():
         raise LawViolation(
             f"{what} deviates from the matrix by {excess.max().item():.3g} more than "

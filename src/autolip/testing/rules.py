@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from autolip.errors import UnsupportedOperation
-from autolip.intervals import TINY, UNIT, Interval
+from autolip.intervals import TINY, Interval
 from autolip.norms import Norm
 from autolip.operators.operator import flat
+from autolip.roundoff import units
 from autolip.rules.derive import action_of
 from autolip.rules.rule import (
     Action,
@@ -171,7 +172,7 @@ class _Trial:
         """What float64 evaluation of the operation may be off by."""
         size = self.values.abs().nan_to_num(0.0, 0.0, 0.0)
         if isinstance(self.outcome, Pointwise):
-            return self.outcome.slack + (self.outcome.error + 4 * UNIT) * size
+            return self.outcome.slack + self.outcome.error * size + units(4, size)
         largest = (
             max([size.max().item()] + [x.abs().max().item() for x in self.xs if x.numel()])
             if size.numel()
@@ -227,7 +228,7 @@ def _surplus(
                 pass
             case _:
                 assert_never(slope)
-    tolerance = tolerance + 8 * UNIT * (lo.abs() + hi.abs()).nan_to_num(0.0, 0.0) + TINY
+    tolerance = tolerance + units(8, (lo.abs() + hi.abs()).nan_to_num(0.0, 0.0)) + TINY
     short = (lo - rise - tolerance).clamp(min=0)
     long = (rise - hi - tolerance).clamp(min=0)
     return torch.where(rise.isfinite(), torch.maximum(short, long).nan_to_num(0.0), 0.0)

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from autolip.errors import Refusal
 from autolip.graph.views import SlopeGraph
 from autolip.methods.lipsdp.constraint import nonlinear
-from autolip.operators.sparse import Sparse, sparse_matrix
+from autolip.operators.sparse import identity, sparse_matrix
+from autolip.rounded import Rounded
 
-Rows = dict[str, Sparse]
+Rows = dict[str, Rounded]
 """An affine value as the sum of matrices times the input and the results it depends on, by name."""
 
 READ = ""
@@ -63,7 +64,7 @@ def _places(fused: SlopeGraph, names: tuple[str, ...]) -> dict[str, slice]:
 def _rows(graph: SlopeGraph, name: str, places: dict[str, slice]) -> Rows | Refusal:
     """A value by what it depends on."""
     if name in places:
-        return {name: Sparse.identity(graph[name].shape.numel())}
+        return {name: identity(graph[name].shape.numel())}
     rows: Rows = {}
     for link in graph[name].links:
         found = sparse_matrix(link.operator)
