@@ -19,7 +19,6 @@ from autolip.operators import (
     Zero,
     add,
     compose,
-    fold,
 )
 from autolip.operators.algebra import without_isometries
 
@@ -118,8 +117,8 @@ def test_a_fold_with_vectors_is_the_product() -> None:
         Block("x", "y", links, CONV.in_shape, CONV.in_shape),
     )
     x = random(2, 3, 5, 5)
-    folded = fold(
-        block, x, lambda leaf, v: leaf.mv(v), lambda terms: torch.stack(list(terms)).sum(0)
+    folded = block.fold(
+        x, lambda leaf, v: leaf.mv(v), lambda terms: torch.stack(list(terms)).sum(0)
     )
     torch.testing.assert_close(folded, block.mv(x))
 
@@ -128,7 +127,7 @@ def test_a_fold_counts_paths() -> None:
     one = Identity((2,))
     ladder = [Link(f"{i}", f"{i + 1}", one) for i in range(5) for _ in range(2)]
     assert (
-        fold(Block("0", "5", tuple(ladder), (2,), (2,)), 1, lambda leaf, count: count, sum) == 2**5
+        Block("0", "5", tuple(ladder), (2,), (2,)).fold(1, lambda leaf, count: count, sum) == 2**5
     )
 
 

@@ -19,7 +19,7 @@ def test_rows_of_a_convolution_are_read_off(name: str) -> None:
     conv = convolution(name)
     units = torch.eye(conv.out_size, dtype=torch.float64).reshape(-1, *conv.out_shape)
     units = torch.cat([units.flip(0), torch.zeros_like(units[:1])])
-    torch.testing.assert_close(conv.rows_of(units), conv.rmv(units), rtol=0, atol=0)
+    torch.testing.assert_close(conv.rmv_units(units), conv.rmv(units), rtol=0, atol=0)
 
 
 class Wrong(Dense):

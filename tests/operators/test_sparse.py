@@ -5,7 +5,6 @@ import torch
 
 from autolip.errors import Refusal
 from autolip.operators import Dense, Diagonal, Operator, compose
-from autolip.operators.fold import fold
 from autolip.operators.sparse import sparse_matrix
 from autolip.rounded import Rounded
 
@@ -13,8 +12,8 @@ from autolip.rounded import Rounded
 def extended(operator: Operator) -> np.ndarray:
     """The matrix, its leaves multiplied in extended precision."""
     units = np.eye(operator.in_size, dtype=np.longdouble)
-    return fold(
-        operator, units, lambda leaf, x: leaf.matrix().numpy().astype(np.longdouble) @ x, sum
+    return operator.fold(
+        units, lambda leaf, x: leaf.matrix().numpy().astype(np.longdouble) @ x, sum
     )
 
 

@@ -13,10 +13,8 @@ from autolip.errors import AutolipError, Refusal, attempted
 from autolip.graph.graph import Graph, Place
 from autolip.graph.views import SlopeGraph, fused, separated
 from autolip.norms import EVERY_PAIR, Norm, Pair, described
-from autolip.operators.algebra import Zero
-from autolip.operators.diagonal import Diagonal
-from autolip.operators.incidence import Incidence
 from autolip.operators.norms import NormOptions, operator_norm
+from autolip.operators.norms.engine import is_read_off
 from autolip.operators.operator import Operator
 from autolip.ranges import Effort, Ranges, ranges
 from autolip.regions import Region
@@ -127,8 +125,7 @@ class Problem:
     @property
     def maps(self) -> int:
         """How many affine parts have a norm that takes a search."""
-        plain = (Incidence, Diagonal, Zero)
-        return sum(not isinstance(link.operator, plain) for link in self.fused.links)
+        return sum(not is_read_off(link.operator) for link in self.fused.links)
 
     def norm(self, operator: Operator, p: Norm, q: Norm) -> Upper | Refusal:
         """||A||_{p -> q} from the norm engines, each operator once; again where there is more time

@@ -5,14 +5,12 @@ from autolip.operators.block import Block, Link
 from autolip.operators.convolution import Convolution
 from autolip.operators.dense import Dense
 from autolip.operators.diagonal import Diagonal, Identity
-from autolip.operators.fold import COMPOSITES, fold
 from autolip.operators.incidence import Incidence
 from autolip.operators.kernel import Geometry
 from autolip.operators.operator import Adjoint, Operator
 from autolip.operators.traced import Traced
 
 __all__ = [
-    "COMPOSITES",
     "Adjoint",
     "Block",
     "Composition",
@@ -29,5 +27,4 @@ __all__ = [
     "Zero",
     "add",
     "compose",
-    "fold",
 ]

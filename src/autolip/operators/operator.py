@@ -142,6 +142,14 @@ class Operator(ABC):
         """Whether `entrywise` and `magnitude` answer."""
         return False
 
+    def mv_units(self, units: Float[Tensor, " k *in_shape"]) -> Float[Tensor, " k *out_shape"]:
+        """A x for vectors that are unit vectors or 0: columns, read off where that is quicker."""
+        return self.mv(units)
+
+    def rmv_units(self, units: Float[Tensor, " k *out_shape"]) -> Float[Tensor, " k *in_shape"]:
+        """A^T y for vectors that are unit vectors or 0: rows, read off where that is quicker."""
+        return self.rmv(units)
+
     def entrywise(self, function: Callable[[Tensor], Tensor]) -> "Operator | None":
         """The operator with entries function(a_ij), for a function with f(0) = 0; None where
         entries are unknown.
@@ -254,6 +262,12 @@ class Adjoint(Operator):
 
     def _rmv(self, y: Tensor) -> Tensor:
         return self.operator.mv(y)
+
+    def mv_units(self, units: Tensor) -> Tensor:
+        return self.operator.rmv_units(units)
+
+    def rmv_units(self, units: Tensor) -> Tensor:
+        return self.operator.mv_units(units)
 
     @property
     def terms(self) -> int:

@@ -10,12 +10,7 @@ import torch
 from scipy import sparse
 
 from autolip.errors import Refusal
-from autolip.operators.algebra import Zero
 from autolip.operators.convolution import Convolution
-from autolip.operators.dense import Dense
-from autolip.operators.diagonal import Diagonal
-from autolip.operators.fold import fold
-from autolip.operators.incidence import Incidence
 from autolip.operators.operator import DTYPE, Adjoint, Operator
 from autolip.rounded import Rounded, total
 
@@ -34,7 +29,7 @@ def sparse_matrix(operator: Operator) -> Rounded | Refusal:
     Leaves are written out, and their products made with running errors.
     """
     try:
-        return fold(operator, identity(operator.in_size), lambda leaf, x: _rounded(leaf) @ x, total)
+        return operator.fold(identity(operator.in_size), lambda leaf, x: _rounded(leaf) @ x, total)
     except _Unknown as reason:
         return Refusal(str(reason))
 
@@ -52,24 +47,24 @@ def _entries(leaf: Operator) -> Matrix:
     """The stored numbers of a leaf, where they stand."""
     if isinstance(leaf, Adjoint):
         return _entries(leaf.operator).T.tocsr()
-    if isinstance(leaf, Zero):
+    if leaf.is_zero:
         return sparse.csr_array((leaf.out_size, leaf.in_size))
-    if isinstance(leaf, Diagonal):
-        return sparse.diags_array(
-            leaf.scale.broadcast_to(leaf.in_shape).reshape(-1).numpy(), format="csr"
-        )
-    if isinstance(leaf, Dense) and leaf.weight.dim() == 2:
-        return _repeated(sparse.csr_array(leaf.weight.numpy()), math.prod(leaf.in_shape[:-1]))
-    if isinstance(leaf, Convolution):
-        return _convolution(leaf)
-    if isinstance(leaf, Incidence) and leaf.is_selection:
+    scale, weight, conv = leaf.diagonal, leaf.matrices, Convolution.of(leaf)
+    if scale is not None:
+        numbers = scale.broadcast_to(leaf.in_shape).reshape(-1).numpy()
+        return sparse.diags_array(numbers, format="csr")
+    if weight is not None and weight.dim() == 2:
+        return _repeated(sparse.csr_array(weight.numpy()), math.prod(leaf.in_shape[:-1]))
+    if conv is not None:
+        return _convolution(conv)
+    if leaf.is_wiring and leaf.is_selection:
         return _selection(leaf)
-    if leaf.entrywise(torch.abs) is None:
+    if not leaf.knows_entries:
         raise _Unknown(f"the entries of {leaf} are not known")
     return sparse.csr_array(leaf.matrix().numpy())
 
 
-def _selection(wiring: Incidence) -> Matrix:
+def _selection(wiring: Operator) -> Matrix:
     """Every output copies one input at most: which one shows the image of 1, 2, 3, ..."""
     numbers = torch.arange(1, wiring.in_size + 1, dtype=DTYPE).reshape(1, *wiring.in_shape)
     sources = wiring.mv(numbers).reshape(-1).long().numpy()

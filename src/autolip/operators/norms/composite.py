@@ -4,22 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from autolip.errors import Refusal
-from autolip.norms import Norm
-from autolip.operators.fold import COMPOSITES, fold
+from autolip.norms import Norm, parse_norms
 from autolip.operators.norms.dispatch import operator_norm
-from autolip.operators.norms.engine import EngineFunction, NormOptions, engine
+from autolip.operators.norms.engine import (
+    NORMAL_PAIRS,
+    EngineFunction,
+    NormOptions,
+    engine,
+)
 from autolip.operators.operator import Operator
 from autolip.values import INFINITE, ONE, Upper
-
-PAIRS = (
-    (Norm.L2, Norm.L2),
-    (Norm.L1, Norm.L1),
-    (Norm.L1, Norm.L2),
-    (Norm.L1, Norm.LINF),
-    (Norm.L2, Norm.L1),
-    (Norm.LINF, Norm.L1),
-)
-"""The pairs of norms that `engine.normal_form` leaves."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +43,7 @@ def _parts_engine(p: Norm, q: Norm) -> EngineFunction:
                 same, Upper.least([x.same * norm(leaf, p, q), x.other * norm(leaf, q, q)])
             )
 
-        gains = fold(operator, _Gains(ONE, p.equivalence(q, operator.in_size)), through, _add)
+        gains = operator.fold(_Gains(ONE, p.equivalence(q, operator.in_size)), through, _add)
         return (
             gains.other
             if gains.other.value < float("inf")
@@ -81,7 +75,8 @@ def _equivalence_engine(p: Norm, q: Norm) -> EngineFunction:
     return through_l2
 
 
-for _p, _q in PAIRS:
-    engine("parts", *COMPOSITES, p=_p, q=_q)(_parts_engine(_p, _q))
-    if (_p, _q) != (Norm.L2, Norm.L2):
-        engine("through l2", p=_p, q=_q)(_equivalence_engine(_p, _q))
+for _pair in NORMAL_PAIRS:
+    _p, _q = parse_norms(_pair)
+    engine("parts", _pair, needs=lambda a: a.is_composite)(_parts_engine(_p, _q))
+    if _pair != "l2":
+        engine("through l2", _pair)(_equivalence_engine(_p, _q))

@@ -23,10 +23,6 @@ from autolip.budget import charge
 from autolip.errors import Refusal
 from autolip.intervals import UNIT, gamma
 from autolip.norms import Norm
-from autolip.operators.convolution import Convolution
-from autolip.operators.dense import Dense
-from autolip.operators.fold import COMPOSITES
-from autolip.operators.incidence import Incidence
 from autolip.operators.norms.engine import NormOptions, engine, upper
 from autolip.operators.norms.krylov import Krylov
 from autolip.operators.norms.rounding import (
@@ -35,8 +31,7 @@ from autolip.operators.norms.rounding import (
     rounded_rows,
 )
 from autolip.operators.norms.semidefinite import factorisation_share
-from autolip.operators.operator import Adjoint, Operator, largest
-from autolip.operators.traced import Traced
+from autolip.operators.operator import Operator, largest
 from autolip.rounded import Rounded, rising
 from autolip.roundoff import scale_float, shifted, upper_norm
 from autolip.values import Upper
@@ -48,21 +43,26 @@ _DIRECT = 512
 """Greatest order for which all eigenvalues are cheaper than a Krylov space."""
 
 
-@engine("dense", Dense, exact=True)
+@engine("dense", "l2", needs=lambda a: a.matrices is not None, exact=True)
 def dense(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||W||_2, at most 1e-8 above for sides up to 1000; cost m n^2 / 2 + n^3 / 6 multiply-adds, n
     the smaller side."""
-    assert isinstance(operator, Dense)
-    m, n = operator.weight.shape[-2:]
-    if refusal := _too_large(m, n):
+    weight = operator.matrices
+    assert weight is not None
+    if refusal := _too_large(*weight.shape[-2:]):
         return refusal
-    value = proved_norm(operator.weight)
+    value = proved_norm(weight)
     if operator.relative_error:
-        value += operator.relative_error * absolute_norm(operator.weight)
+        value += operator.relative_error * absolute_norm(weight)
     return upper(value)  # `proved_norm` and `absolute_norm` leave room for these two roundings
 
 
-@engine("finite", Adjoint, Convolution, Incidence, Traced, *COMPOSITES, exact=True)
+def is_no_matrix(operator: Operator) -> bool:
+    """Whether the operator is neither zero nor known to be made of one row or one matrix."""
+    return not operator.is_zero and operator.diagonal is None and operator.matrices is None
+
+
+@engine("finite", "l2", needs=is_no_matrix, exact=True)
 def finite(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_2 of the matrix of any operator, its entries' rounding errors included."""
     small, great = sorted((operator.in_size, operator.out_size))

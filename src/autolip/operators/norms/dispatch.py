@@ -33,7 +33,7 @@ def operator_norm(
         return ZERO
     search = _Search(core, p, q, options)
     for chosen in eligible(core, p, q, options):
-        if chosen.cheap or search.is_worth(chosen):
+        if chosen.is_cheap or search.is_worth(chosen):
             search.ask(chosen)
         if search.finished:
             break
@@ -68,10 +68,9 @@ class _Search:
             return
         self.bounds.append(bound)
         self.finished = chosen.exact and math.isfinite(bound.value)
-        if isinstance(self.core, Convolution) and chosen.name == "symbol":
-            self.reached = max(
-                self.reached, bound.value / (1 + self.options.tolerance) * _border(self.core)
-            )
+        if chosen.share is not None:
+            least = bound.value / (1 + self.options.tolerance)
+            self.reached = max(self.reached, least * chosen.share(self.core))
 
     def is_worth(self, chosen: Engine) -> bool:
         """Whether an expensive engine may run: there is time, and something to gain.
@@ -83,11 +82,10 @@ class _Search:
             return False
         if chosen.exact and min(self.core.in_size, self.core.out_size) <= SMALL:
             return True
-        convolution = isinstance(self.core, Convolution)
         margin = self.options.tolerance * (
             WORTH + 1 if chosen.random else 1.0
         )  # a random one ends above the norm
-        if not convolution or (chosen.random and self._has_gain(margin)):
+        if self.core.kernel is None or (chosen.random and self._has_gain(margin)):
             self._estimate(margin)
         return self._has_gain(margin)
 
@@ -105,10 +103,11 @@ class _Search:
         ):
             self._estimated = True
             enough = self.proved.value / (1 + margin)
-            if isinstance(self.core, Convolution):
-                found = reached(self.core, 8, enough, self.options.search_seed)
+            conv, seed = Convolution.of(self.core), self.options.search_seed
+            if conv is not None:
+                found = reached(conv, 8, enough, seed)
             else:
-                found = lower_estimate(self.core, 8, self.options.search_seed, enough)
+                found = lower_estimate(self.core, 8, seed, enough)
             self.reached = max(self.reached, found.value)
 
     def answer(self) -> Upper | Refusal:
@@ -116,25 +115,3 @@ class _Search:
             return Refusal(f"no engine bounds the norm of {self.core}: " + "; ".join(self.reasons))
         best, proved = Upper.least(self.bounds), self.proved
         return proved if proved.value <= best.value * (1 + WORTH * self.options.tolerance) else best
-
-
-def _border(conv: Convolution) -> float:
-    """About the share of its symbol's supremum that a zero-padded convolution reaches on its finite
-    image.
-
-    A sine window of N points keeps cos(pi m / (N + 1)) of a trigonometric polynomial of degree m
-    per axis.
-    """
-    geometry = conv.geometry
-    coarse = conv.in_shape if geometry.transposed else conv.out_shape
-    share = 1.0
-    for size, taps, dilation, stride in zip(
-        coarse[-geometry.dims :],
-        conv.weight.shape[2:],
-        geometry.dilation,
-        geometry.stride,
-        strict=True,
-    ):
-        degree = max(0, math.ceil((dilation * (taps - 1) + 1) / stride) - 1) / 2
-        share *= max(0.0, math.cos(min(math.pi * degree / (size + 1), math.pi / 2)))
-    return share

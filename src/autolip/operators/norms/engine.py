@@ -1,8 +1,8 @@
 """The registry of norm engines.
 
-An engine is one function, registered for a kind of operator and a pair of norms.  It returns an
-`Upper`, or a `Refusal` that says why not.  Engines that only estimate from below live in `power`
-and are never dispatched to.
+An engine is one function, registered for what it needs to know of an operator and for pairs of
+norms. It returns an `Upper`, or a `Refusal` that says why not.  What only estimates from below is
+in `estimates` and never dispatched to.
 """
 
 import math
@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from autolip.budget import UNLIMITED, Budget, metered, stopwatch
-from autolip.errors import AutolipError, Refusal
-from autolip.norms import Norm
+from autolip.errors import Refusal
+from autolip.norms import Norm, parse_norms
 from autolip.operators.algebra import without_isometries
 from autolip.operators.operator import Adjoint, Operator
+from autolip.registry import Registry, require_docstring
 from autolip.values import Upper, round_up
 
 
@@ -48,52 +49,81 @@ class NormOptions:
 
 
 EngineFunction = Callable[[Operator, NormOptions], Upper | Refusal]
+Fact = Callable[[Operator], bool]
+"""What has to be known of an operator."""
+
+FEW = 2.0
+"""An engine of at most so many products always runs.  Chosen: those with |A| and |A|^T."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """One way to bound ||A||_{p -> q}: name, kinds of operator, norms, and what to expect of it.
+    """One way to bound ||A||_{p -> q}: name, norms, what it needs to know, what to expect of it.
 
-    `cheap`: costs next to nothing, always runs.  `exact`: its value exceeds the norm by rounding
-    only, so that nothing can improve on it.  `random`: its bound is CONFIDENT.
+    `products`: about how many products with the operator it takes, inf for a search.  `exact`: its
+    value exceeds the norm by rounding only, so that nothing can improve on it.  `random`: its bound
+    is CONFIDENT.  `share`: about which share of its bound the norm reaches, where that is known.
     """
 
     name: str
-    kinds: tuple[type[Operator], ...]
     p: Norm
     q: Norm
-    cheap: bool
-    exact: bool
-    random: bool
     function: EngineFunction = field(repr=False)
+    needs: Fact = field(repr=False)
+    products: float = math.inf
+    exact: bool = False
+    random: bool = False
+    share: Callable[[Operator], float] | None = field(default=None, repr=False)
 
     def accepts(self, operator: Operator, p: Norm, q: Norm) -> bool:
-        return (self.p, self.q) == (p, q) and isinstance(operator, self.kinds)
+        return (self.p, self.q) == (p, q) and self.needs(operator)
+
+    @property
+    def is_cheap(self) -> bool:
+        """Whether it always runs."""
+        return self.products <= FEW
 
 
-ENGINES: list[Engine] = []
+ENGINES: Registry[tuple[str, str, str], Engine] = Registry("norm engine")
+"""By name and norms."""
+
+NORMAL_PAIRS = ("l2", "l1", "l1:l2", "l1:linf", "l2:l1", "linf:l1")
+"""The pairs of norms that `normal_form` leaves."""
 
 
 def engine(
     name: str,
-    *kinds: type[Operator],
-    p: Norm = Norm.L2,
-    q: Norm = Norm.L2,
-    cheap: bool = False,
+    *pairs: str,
+    needs: Fact = lambda operator: True,
+    products: float = math.inf,
     exact: bool = False,
     random: bool = False,
+    share: Callable[[Operator], float] | None = None,
 ) -> Callable[[EngineFunction], EngineFunction]:
-    """Register an engine."""
+    """Register a function as an `Engine` of that name, for pairs of norms: "l2", "l1:linf"."""
 
     def register(function: EngineFunction) -> EngineFunction:
-        if any((e.name, e.p, e.q) == (name, p, q) for e in ENGINES):
-            raise AutolipError(
-                f"two norm engines are called {name} for {p.value} -> {q.value}: rename one"
-            )
-        ENGINES.append(Engine(name, kinds or (Operator,), p, q, cheap, exact, random, function))
+        require_docstring("norm engine", function)
+        for p, q in map(parse_norms, pairs):
+            chosen = Engine(name, p, q, function, needs, products, exact, random, share)
+            ENGINES.enter((name, p.value, q.value), chosen, function)
         return function
 
     return register
+
+
+def must_be_formed(operator: Operator) -> bool:
+    """Whether the entries are not there to be read: forming the matrix may show more."""
+    stored = (operator.diagonal, operator.matrices, operator.kernel)
+    known = operator.is_zero or operator.is_wiring or any(fact is not None for fact in stored)
+    return not known
+
+
+def is_read_off(operator: Operator) -> bool:
+    """Whether some engine knows ||A||_2 without a product."""
+    return any(
+        one.products == 0 and one.accepts(operator, Norm.L2, Norm.L2) for one in ENGINES.values()
+    )
 
 
 def upper(value: float, ulps: int = 0) -> Upper:
@@ -122,9 +152,13 @@ def normal_form(operator: Operator, p: Norm, q: Norm) -> tuple[Operator, Norm, N
 def eligible(core: Operator, p: Norm, q: Norm, options: NormOptions) -> list[Engine]:
     """The engines that take this operator: cheap ones first, then exact ones, random ones last."""
     chosen = [
-        e for e in ENGINES if e.accepts(core, p, q) and not (e.random and options.proved_only)
+        one
+        for one in ENGINES.values()
+        if one.accepts(core, p, q) and not (one.random and options.proved_only)
     ]
-    return sorted(chosen, key=lambda e: (not e.cheap, e.random, not e.exact))
+    return sorted(
+        chosen, key=lambda one: (not one.is_cheap, one.random, not one.exact, one.products)
+    )
 
 
 @dataclass(frozen=True)

@@ -20,26 +20,20 @@ from torch import Tensor
 
 from autolip.errors import Refusal
 from autolip.intervals import gamma
-from autolip.norms import Norm
-from autolip.operators.algebra import Zero
-from autolip.operators.convolution import Convolution
-from autolip.operators.dense import Dense
-from autolip.operators.diagonal import Diagonal
-from autolip.operators.fold import COMPOSITES
-from autolip.operators.incidence import Incidence
-from autolip.operators.norms.engine import NormOptions, engine, upper
+from autolip.operators.norms.engine import NormOptions, engine, must_be_formed, upper
 from autolip.operators.norms.rounding import (
     LARGEST_MATRIX,
     rounded_rows,
     upper_product,
 )
-from autolip.operators.operator import DTYPE, Adjoint, Operator, largest
-from autolip.operators.traced import Traced
+from autolip.operators.operator import DTYPE, Operator, largest
 from autolip.roundoff import scale_float, shifted, upper_norm
 from autolip.values import Upper
 
-LEAVES = (Adjoint, Convolution, Dense, Diagonal, Incidence, Traced, Zero)
-"""Kinds whose majorant, if known, is |A| itself."""
+
+def knows_modulus(operator: Operator) -> bool:
+    """Whether `majorant` is |A| itself."""
+    return operator.knows_entries or operator.is_nonnegative
 
 
 def column_sums(operator: Operator) -> Float[Tensor, " n"] | None:
@@ -70,15 +64,15 @@ def column_squares(operator: Operator) -> tuple[Float[Tensor, " n"], int] | None
     return sums * (1 + operator.relative_error), exponent
 
 
-@engine("columns", *LEAVES, p=Norm.L1, q=Norm.L1, cheap=True, exact=True)
-@engine("majorant", *COMPOSITES, p=Norm.L1, q=Norm.L1, cheap=True)
+@engine("columns", "l1", needs=knows_modulus, products=1, exact=True)
+@engine("majorant", "l1", needs=lambda a: not knows_modulus(a), products=1)
 def columns(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_{1 -> 1} = max_j sum_i |a_ij|; at most that of |A_1| |A_2| ... for a composition."""
     sums = column_sums(operator)
     return _unbounded(operator) if sums is None else upper(largest(sums))
 
 
-@engine("columns", p=Norm.L1, q=Norm.L2, cheap=True, exact=True)
+@engine("columns", "l1:l2", products=1, exact=True)
 def column_norms(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_{1 -> 2} = max_j ||a_j||_2; one product with the squared entries."""
     squares = column_squares(operator)
@@ -88,7 +82,7 @@ def column_norms(operator: Operator, options: NormOptions) -> Upper | Refusal:
     return upper(scale_float(math.sqrt(largest(sums)), exponent))
 
 
-@engine("entries", p=Norm.L1, q=Norm.LINF, cheap=True, exact=True)
+@engine("entries", "l1:linf", products=1, exact=True)
 def entries(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_{1 -> inf} = max_ij |a_ij|."""
     top = operator.magnitude
@@ -101,21 +95,21 @@ def entries(operator: Operator, options: NormOptions) -> Upper | Refusal:
     )
 
 
-@engine("sums", p=Norm.L2, q=Norm.L1, cheap=True)
+@engine("sums", "l2:l1", products=1)
 def sums_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_{2 -> 1} <= || (||a_j||_1)_j ||_2: for |y|_inf <= 1, |(A^T y)_j| <= ||a_j||_1."""
     sums = column_sums(operator)
     return _unbounded(operator) if sums is None else upper(upper_norm(sums))
 
 
-@engine("total", p=Norm.LINF, q=Norm.L1, cheap=True)
+@engine("total", "linf:l1", products=1)
 def total(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_{inf -> 1} <= sum_ij |a_ij|, an equality for entries >= 0."""
     sums = column_sums(operator)
     return _unbounded(operator) if sums is None else upper(_total(sums))
 
 
-@engine("schur", cheap=True)
+@engine("schur", "l2", products=2)
 def schur(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_2 <= sqrt(|| |A| ||_1 || |A| ||_inf) (I. Schur 1911); two products with |A|."""
     sums, transposed = column_sums(operator), column_sums(operator.T)
@@ -124,7 +118,7 @@ def schur(operator: Operator, options: NormOptions) -> Upper | Refusal:
     return upper(largest(sums)).sqrt() * upper(largest(transposed)).sqrt()
 
 
-@engine("frobenius", cheap=True)
+@engine("frobenius", "l2", products=1)
 def frobenius(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_2 <= ||A||_F, an equality for rank one; one product with the squared entries."""
     squares = column_squares(operator)
@@ -134,14 +128,14 @@ def frobenius(operator: Operator, options: NormOptions) -> Upper | Refusal:
     return upper(scale_float(math.sqrt(_total(sums)), exponent))
 
 
-@engine("finite", *COMPOSITES, Adjoint, Traced, p=Norm.L1, q=Norm.L1, exact=True)
+@engine("finite", "l1", needs=must_be_formed, exact=True)
 def finite_columns(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_{1 -> 1} of the materialised matrix."""
     matrix = _absolute_matrix(operator, options)
     return matrix if isinstance(matrix, Refusal) else upper(largest(_row_sums(matrix)))
 
 
-@engine("finite", *COMPOSITES, Adjoint, Traced, p=Norm.L1, q=Norm.L2, exact=True)
+@engine("finite", "l1:l2", needs=must_be_formed, exact=True)
 def finite_column_norms(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_{1 -> 2} of the materialised matrix."""
     matrix = _absolute_matrix(operator, options)
@@ -152,21 +146,21 @@ def finite_column_norms(operator: Operator, options: NormOptions) -> Upper | Ref
     )
 
 
-@engine("finite", *COMPOSITES, Adjoint, Traced, p=Norm.L1, q=Norm.LINF, exact=True)
+@engine("finite", "l1:linf", needs=must_be_formed, exact=True)
 def finite_entries(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_{1 -> inf} of the materialised matrix."""
     matrix = _absolute_matrix(operator, options)
     return matrix if isinstance(matrix, Refusal) else upper(largest(matrix))
 
 
-@engine("finite", *COMPOSITES, Adjoint, Traced, p=Norm.L2, q=Norm.L1)
+@engine("finite", "l2:l1", needs=must_be_formed)
 def finite_sums(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_{2 -> 1} at most the l2 norm of the column sums of the materialised matrix."""
     matrix = _absolute_matrix(operator, options)
     return matrix if isinstance(matrix, Refusal) else upper(upper_norm(_row_sums(matrix)))
 
 
-@engine("finite", *COMPOSITES, Adjoint, Traced, p=Norm.LINF, q=Norm.L1)
+@engine("finite", "linf:l1", needs=must_be_formed)
 def finite_total(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_{inf -> 1} at most the sum of the materialised matrix."""
     matrix = _absolute_matrix(operator, options)

@@ -34,7 +34,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.operators.fold import fold
 from autolip.operators.norms.engine import NormOptions, engine, upper
 from autolip.operators.norms.entry_sums import schur
 from autolip.operators.norms.krylov import Krylov
@@ -62,7 +61,7 @@ WORTH = 4.0
 """A proved bound is given up for a confident one that is smaller by this many tolerances."""
 
 
-@engine("lanczos", random=True)
+@engine("lanczos", "l2", random=True)
 def lanczos(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_2 within `tolerance` of the largest Ritz value, but for an event of probability
     `delta`.
@@ -319,8 +318,7 @@ def _deviation(operator: Operator, norm: float, options: NormOptions) -> Upper:
     whole = schur(operator, options)
     if isinstance(whole, Refusal):
         rough = replace(options, tolerance=0.1, known=math.inf)
-        whole = fold(
-            operator,
+        whole = operator.fold(
             ONE,
             lambda leaf, x: x * _absolute(leaf, rough),
             lambda parts: sum(parts, ZERO),

@@ -15,10 +15,7 @@ from torch import Tensor
 
 from autolip.errors import Refusal
 from autolip.intervals import UNIT, gamma
-from autolip.operators.convolution import Convolution
-from autolip.operators.fold import fold
-from autolip.operators.incidence import Incidence
-from autolip.operators.operator import DTYPE, Adjoint, Operator, flat
+from autolip.operators.operator import DTYPE, Operator, flat
 from autolip.rounded import Rounded, total
 from autolip.roundoff import SMALLEST
 
@@ -37,7 +34,7 @@ def upper_product(
 
     An entry that is exactly 0 stays 0.
     """
-    return fold(majorant, x, lambda leaf, v: _inflate(leaf, v, leaf.mv(v)), upper_sum)
+    return majorant.fold(x, lambda leaf, v: _inflate(leaf, v, leaf.mv(v)), upper_sum)
 
 
 def upper_sum(parts: Sequence[Tensor]) -> Tensor:
@@ -52,19 +49,13 @@ def _inflate(leaf: Operator, x: Tensor, product: Tensor) -> Tensor:
     that gamma has to spare leave one and a half after its subtraction, and with the eight five are
     left to whoever rounds the result.
     """
-    if _wiring(leaf) and bool((x == x.round()).all()) and bool((product < 2**53).all()):
+    if leaf.is_wiring and bool((x == x.round()).all()) and bool((product < 2**53).all()):
         return product
     scale = (1 + leaf.relative_error) / (1 - gamma(leaf.terms)) * (1 + 8 * UNIT)
     positive = product > 0
     if not positive.all() and bool(((x > 0) & (x < 1)).any()):
         positive = leaf.mv((x > 0).to(DTYPE)) > 0
     return product * scale + positive.to(DTYPE) * ((leaf.terms + 2) * SMALLEST)
-
-
-def _wiring(leaf: Operator) -> Incidence | None:
-    """The 0/1 matrix of a leaf (or that of its transpose), if it is one."""
-    base = leaf.operator if isinstance(leaf, Adjoint) else leaf
-    return base if isinstance(base, Incidence) else None
 
 
 @dataclass(frozen=True)
@@ -80,13 +71,13 @@ def rounded_product(operator: Operator, x: Rounded) -> Rounded | Refusal:
     """
     if operator.majorant() is None:
         return Refusal(f"neither the entries of {operator} nor bounds on them are known")
-    return fold(operator, x, _rounded_leaf, total)
+    return operator.fold(x, _rounded_leaf, total)
 
 
 def _rounded_leaf(operator: Operator, x: Rounded) -> Rounded:
     units = isinstance(x, Units)
-    value = _unit_product(operator, x.value) if units else operator.mv(x.value)
-    if units and operator.entrywise(torch.abs) is not None:
+    value = operator.mv_units(x.value) if units else operator.mv(x.value)
+    if units and operator.knows_entries:
         error = value.abs() * (operator.relative_error * (1 + 4 * UNIT))
         if operator.relative_error:
             error = error + (value != 0).to(DTYPE) * SMALLEST
@@ -103,19 +94,10 @@ def _rounded_leaf(operator: Operator, x: Rounded) -> Rounded:
     )  # the sums lose a unit of their own size, and gamma has two of |A| (|x| + e) to spare
 
 
-def _unit_product(operator: Operator, units: Tensor) -> Tensor:
-    """A x for unit vectors: rows of a convolution are read off, which is a hundred times quicker
-    than a product."""
-    if isinstance(operator, Adjoint) and isinstance(operator.operator, Convolution):
-        return operator.operator.rows_of(units)
-    return operator.mv(units)
-
-
 def _moves(operator: Operator) -> bool:
     """Whether the operator only moves entries, to one place at most: unit vectors stay such, or
     become 0."""
-    wiring = _wiring(operator)
-    return wiring is not None and wiring.is_selection and bool((wiring.in_counts <= 1).all())
+    return operator.is_wiring and operator.is_selection and bool((operator.in_counts <= 1).all())
 
 
 def rounded_rows(operator: Operator) -> Iterator[Rounded | Refusal]:

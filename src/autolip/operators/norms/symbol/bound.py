@@ -39,6 +39,7 @@ from autolip.errors import Refusal
 from autolip.intervals import UNIT, gamma
 from autolip.operators.convolution import Convolution
 from autolip.operators.norms.engine import NormOptions, engine
+from autolip.operators.norms.symbol.border import share_reached
 from autolip.operators.norms.symbol.cells import Cells, cover
 from autolip.operators.norms.symbol.polynomial import SymbolGram, normalised, symbol_gram, waves
 from autolip.operators.norms.symbol.search import Search, Summit
@@ -176,7 +177,7 @@ def _scaled_back(value: float, exponent: int) -> Upper:
         return Upper(math.inf)
 
 
-@engine("symbol", Convolution)
+@engine("symbol", "l2", needs=lambda a: a.kernel is not None, share=share_reached)
 def symbol_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """Upper bound on ||A||_{2 -> 2} of a zero-padded convolution: sup_w ||K(w)||_2 of its symbol,
     PROVED.
@@ -188,8 +189,7 @@ def symbol_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
     Gupta, P. Long, The singular values of convolutional layers, 2019, for the symbol.
     """
     conv = Convolution.of(operator)
-    if conv is None:
-        return Refusal(f"the symbol engine takes convolutions, not {type(operator).__name__}")
+    assert conv is not None
     return symbol_on(conv, options, lambda gram: None)
 
 

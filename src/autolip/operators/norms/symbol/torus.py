@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.errors import InputError, Refusal
-from autolip.operators.algebra import Composition, factors
+from autolip.operators.algebra import factors
 from autolip.operators.convolution import Convolution
 from autolip.operators.norms.engine import NormOptions, engine
 from autolip.operators.norms.symbol.bound import kernel_norm, symbol_on
@@ -59,7 +59,7 @@ def circular_norm(
     return kernel_norm(weight, stride, dilation, groups, relative_error, tight, grid)
 
 
-@engine("torus", Composition)
+@engine("torus", "l2", needs=lambda a: a.is_composite)
 def torus_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """Upper bound on ||A||_{2 -> 2} of circular padding followed by a convolution: `circular_norm`,
     PROVED.
@@ -93,7 +93,7 @@ MOST_FREQUENCIES = 128
 """Frequencies of a torus beyond which the border of an image matters little."""
 
 
-@engine("wrapped", Convolution)
+@engine("wrapped", "l2", needs=lambda a: a.kernel is not None)
 def wrapped_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """Upper bound on ||A||_{2 -> 2} of a zero-padded convolution of stride 1 on a small image,
     PROVED.
@@ -109,8 +109,7 @@ def wrapped_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
     coarse grid misses.
     """
     conv = Convolution.of(operator)
-    if conv is None:
-        return Refusal(f"the wrapped engine takes convolutions, not {type(operator).__name__}")
+    assert conv is not None
     refusal = not_wrapped(conv)
     if refusal is not None:
         return refusal
