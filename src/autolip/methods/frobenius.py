@@ -13,7 +13,6 @@ from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.norms.entry_sums import frobenius
 from autolip.operators.norms.rounding import LARGEST_MATRIX, rounded_rows
 from autolip.operators.operator import Operator
-from autolip.roundoff import upper_norm
 from autolip.values import Upper
 
 
@@ -62,6 +61,6 @@ def _by_rows(operator: Operator) -> Upper | Refusal:
     for rows in rounded_rows(operator):
         if isinstance(rows, Refusal):
             return rows
-        part = Upper.at_most(upper_norm(rows.value)) + Upper.at_most(upper_norm(rows.error))
+        part = Upper.at_most(rows.length())
         total = total + part * part
     return total.sqrt()

@@ -18,7 +18,7 @@ from autolip.operators.dense import Dense
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.incidence import Incidence
 from autolip.operators.norms.nonnegative import nonnegative_norm, products_of_norm
-from autolip.operators.norms.rounding import rounded_rows
+from autolip.operators.norms.rounding import rounded_matrix
 from autolip.operators.operator import Operator
 from autolip.regions import Box, Everywhere
 from autolip.rules import slopes_on
@@ -119,14 +119,12 @@ def _modulus_of(operator: Operator) -> Operator | None:
     """At least |A|, entrywise: |A B|, not |A| |B|, where the matrix is small."""
     if not _is_formed(operator):
         return operator.majorant()
-    rows = []
-    for part in rounded_rows(operator):
-        if isinstance(part, Refusal):
-            return operator.majorant()
-        rows.append((part.value.abs() + part.error) * (1 + 2.0**-52))
+    matrix = rounded_matrix(operator)
+    if isinstance(matrix, Refusal):
+        return operator.majorant()
     into = Incidence(lambda x: x.flatten(), operator.in_shape)
     out = Incidence(lambda x: x.reshape(operator.out_shape), (operator.out_size,))
-    return compose(out, Dense(torch.cat(rows).T), into)
+    return compose(out, Dense(matrix.size), into)
 
 
 def exactness(problem: Problem, value: Upper) -> tuple[str, ...]:
