@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autolip.intervals import Interval, gamma
+from autolip.intervals import Interval
 
 ends = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -40,15 +40,6 @@ def test_uniform_intervals_are_one_number() -> None:
     assert box.is_uniform and box.ends()[0].shape == () and not box.is_everywhere
     assert Interval.everywhere((5,)).is_everywhere
     assert Interval.uniform(-math.inf, 1.0, (2,)).is_bounded is False
-
-
-def test_gamma_bounds_a_sum_of_products() -> None:
-    torch.manual_seed(0)
-    x, y = torch.randn(2, 1000, dtype=torch.float64)
-    exact = sum(Fraction(a) * Fraction(b) for a, b in zip(x.tolist(), y.tolist(), strict=True))
-    assert abs(Fraction((x @ y).item()) - exact) <= Fraction(
-        gamma(1000) * (x.abs() @ y.abs()).item()
-    )
 
 
 def test_what_lies_in_both_intervals_lies_in_their_meet() -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from autolip.roundoff import (
     dot_error,
+    gamma,
     lower_norm,
     lowered,
     raised,
@@ -74,3 +75,12 @@ def test_powers_of_two() -> None:
     assert shifted(zeros(1) + 2.0**-1074, torch.tensor([2097])).item() == 2.0**1023
     assert shifted(zeros(1) + 2.0**1023, -2097).item() == 2.0**-1074
     assert scale_float(1.0, 2000) == inf and scale_float(1.0, -2000) > 0
+
+
+def test_gamma_bounds_a_sum_of_products() -> None:
+    torch.manual_seed(0)
+    x, y = torch.randn(2, 1000, dtype=torch.float64)
+    exact = sum(Fraction(a) * Fraction(b) for a, b in zip(x.tolist(), y.tolist(), strict=True))
+    assert abs(Fraction((x @ y).item()) - exact) <= Fraction(
+        gamma(1000) * (x.abs() @ y.abs()).item()
+    )

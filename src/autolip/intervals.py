@@ -10,21 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-UNIT = 2.0**-53
-"""Unit roundoff of float64."""
-
-TINY = 2.0**-1022
-"""Smallest normal double; covers what underflow can lose in one accumulation."""
-
-
-def gamma(terms: int | float) -> float:
-    """n u / (1 - n u), the error of a sum of n products in any order (Higham 2002, section 3.1),
-    rounded up.
-
-    Two more terms are far more than the rounding of the quotient, the only one here.
-    """
-    product = (terms + 2) * UNIT
-    return product / (1 - product)
+from autolip.roundoff import UNIT
 
 
 def centre_and_radius(

@@ -16,12 +16,14 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from autolip.intervals import UNIT, Interval, gamma
+from autolip.intervals import Interval
 from autolip.norms import Norm
 from autolip.roundoff import (
     SMALLEST,
+    UNIT,
     V,
     dot_share,
+    gamma,
     lower_norm,
     raised,
     scale_float,

@@ -23,12 +23,26 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autolip.intervals import UNIT, gamma
+UNIT = 2.0**-53
+"""Unit roundoff of float64."""
+
+TINY = 2.0**-1022
+"""Smallest normal double; covers what underflow can lose in one accumulation."""
 
 SMALLEST = 2.0**-1074
 """The smallest positive double."""
 
 V = TypeVar("V", Tensor, float)
+
+
+def gamma(terms: int | float) -> float:
+    """n u / (1 - n u), the error of a sum of n products in any order (Higham 2002, section 3.1),
+    rounded up.
+
+    Two more terms are far more than the rounding of the quotient, the only one here.
+    """
+    product = (terms + 2) * UNIT
+    return product / (1 - product)
 
 
 def raised(x: Any, roundings: int) -> Any:

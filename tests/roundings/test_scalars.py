@@ -8,13 +8,13 @@ from fractions import Fraction
 import pytest
 import torch
 
-from autolip.intervals import Interval, centre_and_radius, gamma
+from autolip.intervals import Interval, centre_and_radius
 from autolip.lower.certify import _gain, length_above
 from autolip.norms import Norm
 from autolip.operators.norms.engine import upper
 from autolip.operators.norms.rounding import upper_sum
 from autolip.regions import Ball
-from autolip.roundoff import scale_float, upper_norm
+from autolip.roundoff import gamma, scale_float, upper_norm
 from autolip.values import Upper, round_down, round_up
 
 RANDOM = random.Random(0)

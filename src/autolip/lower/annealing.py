@@ -9,12 +9,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.intervals import TINY
 from autolip.lower.certify import certified
 from autolip.lower.method import LowerMethod, lower_method
 from autolip.lower.pairs import Pairs, column, power, random_directions
 from autolip.lower.power_steps import polished
 from autolip.lower.problem import LowerProblem, counted
+from autolip.roundoff import TINY
 from autolip.values import Lower
 
 POWER_STEPS = 2

@@ -5,10 +5,10 @@ import math
 import torch
 from torch import Tensor
 
-from autolip.intervals import TINY, Interval
+from autolip.intervals import Interval
 from autolip.operators.algebra import factors
 from autolip.operators.operator import Operator
-from autolip.roundoff import sum_error
+from autolip.roundoff import TINY, sum_error
 
 
 def image(operator: Operator, x: Interval) -> Interval:

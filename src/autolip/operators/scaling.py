@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from autolip.intervals import TINY
+from autolip.roundoff import TINY
 
 
 def product(a: Tensor, b: Tensor) -> Tensor | None:

@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autolip.intervals import TINY, Interval
+from autolip.intervals import Interval
 from autolip.operators.norms.rounding import upper_product
 from autolip.operators.operator import Operator
-from autolip.roundoff import dot_error, raised
+from autolip.roundoff import TINY, dot_error, raised
 from autolip.rules.lines import lines
 from autolip.rules.rule import Action, Outcome, Pointwise
 from autolip.slopes import Between, Exact

@@ -4,11 +4,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autolip.intervals import TINY, Interval
+from autolip.intervals import Interval
 from autolip.norms import Norm
 from autolip.operators.operator import flat
 from autolip.regions import Ball, Region
-from autolip.roundoff import dot_error, raised
+from autolip.roundoff import TINY, dot_error, raised
 
 
 def centre(region: Region, shape: torch.Size) -> Float[Tensor, "*shape"]:

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from autolip.arguments import array, number
 from autolip.errors import InputError
-from autolip.intervals import TINY, Interval
+from autolip.intervals import Interval
 from autolip.norms import Norm, one_norm
 from autolip.regions.region import Region, fitted, flat, lengths, region
-from autolip.roundoff import lowered, units
+from autolip.roundoff import TINY, lowered, units
 from autolip.values import Upper
 
 FINEST = 2**1074

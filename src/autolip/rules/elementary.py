@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from autolip.errors import InputError
-from autolip.intervals import TINY, Interval
+from autolip.intervals import Interval
+from autolip.roundoff import TINY
 from autolip.rules.derive import entrywise
 from autolip.rules.rule import Action, Example, Operand, Pointwise, Turn, Variable, rule
 

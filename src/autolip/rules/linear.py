@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from autolip.errors import InputError, UnsupportedOperation
-from autolip.intervals import TINY, Interval
+from autolip.intervals import Interval
 from autolip.operators.algebra import compose
 from autolip.operators.diagonal import Diagonal, Identity
 from autolip.operators.image import image
 from autolip.operators.incidence import Incidence
 from autolip.operators.operator import DTYPE, Operator
-from autolip.roundoff import relative_error
+from autolip.roundoff import TINY, relative_error
 from autolip.rules.derive import action_of, entrywise
 from autolip.rules.products import elementwise_product, quotient
 from autolip.rules.rule import Action, Affine, Constant, Example, Operand, Variable, rule

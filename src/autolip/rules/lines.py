@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autolip.intervals import TINY, Interval
+from autolip.intervals import Interval
 from autolip.rounded import Rounded
-from autolip.roundoff import raised
+from autolip.roundoff import TINY, raised
 from autolip.rules.derive import slope_range, slopes_beside, value_at, value_range
 from autolip.rules.rule import Pointwise
 

@@ -29,12 +29,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.errors import InputError
-from autolip.intervals import TINY, Interval
+from autolip.intervals import Interval
 from autolip.norms import Norm
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.image import image
 from autolip.operators.operator import DTYPE
-from autolip.roundoff import lowered, raised, relative_error, sum_error
+from autolip.roundoff import TINY, lowered, raised, relative_error, sum_error
 from autolip.rules.linear import shifted
 from autolip.rules.rule import Action, Constant, Example, Operand, Variable, require_constant, rule
 from autolip.slopes import Exact, Gain

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from autolip.errors import InputError, UnsupportedOperation
-from autolip.intervals import TINY, Interval
+from autolip.intervals import Interval
+from autolip.roundoff import TINY
 from autolip.rules.derive import entrywise, slope_range, value_range
 from autolip.rules.elementary import exponential
 from autolip.rules.rule import (

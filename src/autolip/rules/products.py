@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.intervals import TINY, Interval
+from autolip.intervals import Interval
 from autolip.norms import Norm
 from autolip.operators.dense import Dense
 from autolip.operators.norms import NormOptions, operator_norm
-from autolip.roundoff import sum_error
+from autolip.roundoff import TINY, sum_error
 from autolip.rules.rule import Action, Operand
 from autolip.slopes import Between, Gain
 from autolip.values import INFINITE, Upper

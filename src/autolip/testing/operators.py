@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor
 
-from autolip.intervals import TINY
 from autolip.operators.operator import Operator, flat
-from autolip.roundoff import sum_error
+from autolip.roundoff import TINY, sum_error
 from autolip.testing.violation import LawViolation
 
 

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from autolip.errors import UnsupportedOperation
-from autolip.intervals import TINY, Interval
+from autolip.intervals import Interval
 from autolip.norms import Norm
 from autolip.operators.operator import flat
-from autolip.roundoff import units
+from autolip.roundoff import TINY, units
 from autolip.rules.derive import action_of
 from autolip.rules.rule import (
     Action,

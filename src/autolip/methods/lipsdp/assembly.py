@@ -18,10 +18,10 @@ from scipy import sparse
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.intervals import UNIT, gamma
 from autolip.methods.lipsdp.constraint import Constraint
 from autolip.methods.lipsdp.operands import READ, Operands, Rows
 from autolip.operators.sparse import Matrix
+from autolip.roundoff import UNIT, gamma
 
 Array = NDArray[np.float64]
 

@@ -10,11 +10,11 @@ from scipy.linalg.blas import dtrsm
 from torch import Tensor
 
 from autolip.budget import WALL, Clock, charge
-from autolip.intervals import UNIT, gamma
 from autolip.methods.lipsdp.quadratic_form import Form
 from autolip.methods.lipsdp.relaxation import Relaxation
 from autolip.operators.estimates.power import top_eigenvalue
 from autolip.operators.norms.semidefinite import lower_factor, shift_of
+from autolip.roundoff import UNIT, gamma
 
 WRITING = 7e-5
 """Seconds for each variable of H: tuned, measured on convolutional networks."""

@@ -30,7 +30,6 @@ from torch import Tensor
 
 from autolip.errors import Refusal
 from autolip.graph.views import Vertex
-from autolip.intervals import TINY, UNIT
 from autolip.methods.lipsdp.assembly import are_weights
 from autolip.methods.lipsdp.statement import Statement
 from autolip.operators.algebra import compose, compound_error
@@ -41,6 +40,7 @@ from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.norms.lanczos import lanczos
 from autolip.operators.norms.rounding import upper_product, upper_sum
 from autolip.operators.operator import DTYPE, Operator, largest
+from autolip.roundoff import TINY, UNIT
 from autolip.values import Upper, round_up
 
 FARTHEST = 10.0

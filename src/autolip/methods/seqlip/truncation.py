@@ -27,7 +27,6 @@ from torch import Tensor
 
 from autolip.budget import DECOMPOSING
 from autolip.errors import Refusal
-from autolip.intervals import TINY
 from autolip.methods.layerwise.method import dense_layers
 from autolip.methods.seqlip.theorem3 import norm_bound, norm_within
 from autolip.norms import Norm
@@ -40,7 +39,7 @@ from autolip.operators.incidence import Incidence
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.operator import Operator, flat
 from autolip.rounded import Rounded
-from autolip.roundoff import upper_norm
+from autolip.roundoff import TINY, upper_norm
 from autolip.values import ONE, ZERO, Upper, round_up
 
 WHOLE = 2**24

@@ -21,7 +21,6 @@ from torch import Tensor
 
 from autolip.budget import charge
 from autolip.errors import Refusal
-from autolip.intervals import UNIT, gamma
 from autolip.norms import Norm
 from autolip.operators.norms.engine import NormOptions, engine, upper
 from autolip.operators.norms.krylov import Krylov
@@ -33,7 +32,7 @@ from autolip.operators.norms.rounding import (
 from autolip.operators.norms.semidefinite import factorisation_share
 from autolip.operators.operator import Operator, largest
 from autolip.rounded import Rounded, rising
-from autolip.roundoff import scale_float, shifted, upper_norm
+from autolip.roundoff import UNIT, gamma, scale_float, shifted, upper_norm
 from autolip.values import Upper
 
 LARGEST_SIDE = 8192

@@ -19,7 +19,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.intervals import gamma
 from autolip.operators.norms.engine import NormOptions, engine, must_be_formed, upper
 from autolip.operators.norms.rounding import (
     LARGEST_MATRIX,
@@ -27,7 +26,7 @@ from autolip.operators.norms.rounding import (
     upper_product,
 )
 from autolip.operators.operator import DTYPE, Operator, largest
-from autolip.roundoff import scale_float, shifted, upper_norm
+from autolip.roundoff import gamma, scale_float, shifted, upper_norm
 from autolip.values import Upper
 
 

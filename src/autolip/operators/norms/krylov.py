@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
-from autolip.intervals import UNIT
+from autolip.roundoff import UNIT
 
 MEMORY = 2**29
 """Bytes that one basis may take: more of it costs more than the steps that it saves.  Ritz vectors

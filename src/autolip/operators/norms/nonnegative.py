@@ -17,13 +17,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.intervals import gamma
 from autolip.norms import Norm
 from autolip.operators.norms.dense import proved_norm
 from autolip.operators.norms.engine import upper
 from autolip.operators.norms.rounding import CHUNK, upper_product
 from autolip.operators.operator import DTYPE, Operator, flat, largest
-from autolip.roundoff import scale_float, upper_norm
+from autolip.roundoff import gamma, scale_float, upper_norm
 from autolip.values import ZERO, Upper
 
 FEW = 512

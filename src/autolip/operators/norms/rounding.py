@@ -14,10 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.intervals import UNIT, gamma
 from autolip.operators.operator import DTYPE, Operator, flat
 from autolip.rounded import Rounded, total
-from autolip.roundoff import SMALLEST
+from autolip.roundoff import SMALLEST, UNIT, gamma
 
 LARGEST_MATRIX = 2**27
 """Greatest number of entries of one matrix held in memory (1 GiB)."""

@@ -15,9 +15,8 @@ from scipy.linalg.lapack import dpotrf
 from torch import Tensor
 
 from autolip.budget import charge
-from autolip.intervals import UNIT, gamma
 from autolip.rounded import Rounded, smallest_proved
-from autolip.roundoff import V
+from autolip.roundoff import UNIT, V, gamma
 
 LOST = 2.0**-500
 """More than what underflows in one entry scaled to about 1: the scale of a row is below 2^538."""

@@ -36,7 +36,6 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.intervals import UNIT, gamma
 from autolip.operators.convolution import Convolution
 from autolip.operators.norms.engine import NormOptions, engine
 from autolip.operators.norms.symbol.border import share_reached
@@ -44,6 +43,7 @@ from autolip.operators.norms.symbol.cells import Cells, cover
 from autolip.operators.norms.symbol.polynomial import SymbolGram, normalised, symbol_gram, waves
 from autolip.operators.norms.symbol.search import Search, Summit
 from autolip.operators.operator import DTYPE, Operator
+from autolip.roundoff import UNIT, gamma
 from autolip.values import Upper, round_up
 
 TILE_BYTES = 2**24

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from autolip.intervals import UNIT
+from autolip.roundoff import UNIT
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
-from autolip.intervals import UNIT, gamma
 from autolip.rounded import Rounded
+from autolip.roundoff import UNIT, gamma
 
 WAVE_ERROR = 160
 """Units in the last place lost in one wave e^{i l w} over at most three axes (see `waves`)."""
