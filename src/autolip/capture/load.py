@@ -86,7 +86,8 @@ def _factory(spec: str, asked: Request) -> Network:
     if asked.evaluation:
         with users_code(f"calling eval() of {spec}"):
             model.eval()
-    network = _captured(model, Inputs(_parameters(model, asked), {}, _dtype(model)), asked, spec)
+    inputs = Inputs(_parameters(model, asked), {}, _dtype(model))
+    network = _captured(model, inputs, asked, spec)
     if stored is None:
         return network
     return replace(
@@ -144,7 +145,8 @@ def _archive(path: Path, asked: Request) -> Network:
 
 def _onnx(path: Path, asked: Request) -> Network:
     unnamed = any(name is None for name, _ in asked.shapes)
-    onnx = load_onnx(path, named(asked.shapes, _onnx_names(path) if unnamed else []))
+    names = _onnx_names(path) if unnamed else []
+    onnx = load_onnx(path, named(asked.shapes, names))
     inputs = Inputs(list(onnx.inputs), {}, shapes=onnx.inputs, dtypes=onnx.dtypes)
     arguments = inputs.arguments(asked)
     index = inputs.index(asked.varying)

@@ -71,7 +71,8 @@ def replay(capture: Capture, *, trials: int = 3, seed: int = 0) -> float:
 def points_of(capture: Capture, trials: int = 3, seed: int = 0) -> list[Tensor]:
     """The example and random inputs about it, exact in the precision of the model."""
     generator = torch.Generator().manual_seed(seed)
-    points = [capture.example, *Everywhere().sample(trials, capture.example, generator)]
+    drawn = Everywhere().sample(trials, capture.example, generator)
+    points = [capture.example, *drawn]
     stored = getattr(torch, capture.stored_dtype, DTYPE)
     narrow = capture.reference_dtype is not DTYPE or capture.native is not None
     dtype = capture.reference_dtype if capture.reference_dtype is not DTYPE else stored
@@ -104,8 +105,10 @@ def _gap(graph: Graph, reference: Function, x: Tensor, dtype: torch.dtype | None
         if ours.shape != theirs.shape:
             return Gap(float("inf"), 0.0, dtype or DTYPE)
         same = (ours.isnan() & theirs.isnan()) | (ours == theirs)
-        difference = torch.where(same, 0.0, (ours - theirs).abs()).nan_to_num(nan=torch.inf)
-        scale = theirs.nan_to_num(posinf=0.0, neginf=0.0).abs().max().clamp(min=1e-300).item()
+        gap = torch.where(same, 0.0, (ours - theirs).abs())
+        difference = gap.nan_to_num(nan=torch.inf)
+        sizes = theirs.nan_to_num(posinf=0.0, neginf=0.0).abs()
+        scale = sizes.max().clamp(min=1e-300).item()
         relative = difference.max().item() / scale
         if relative <= _clear(dtype or DTYPE):
             return Gap(relative)
@@ -120,7 +123,8 @@ def _explained(
     eps = torch.finfo(dtype).eps
     moved = sensitivity(graph, x, eps, torch.Generator().manual_seed(0))
     believed = SLACK * torch.maximum(moved, moved.mean())
-    allowed = torch.maximum(believed, torch.full_like(believed, _clear(dtype) * scale))
+    clear = torch.full_like(believed, _clear(dtype) * scale)
+    allowed = torch.maximum(believed, clear)
     worst = int((difference / allowed).argmax())
     return Gap(difference[worst].item() / scale, allowed[worst].item() / scale, dtype)
 

@@ -142,7 +142,8 @@ def estimate(**options: Any) -> int:
     if options["model"] is None:
         click.echo(shipped_networks())
         return 0
-    network, delivery = AskedNetwork.taken(options), Delivery.taken(options)
+    network = AskedNetwork.taken(options)
+    delivery = Delivery.taken(options)
     with progress() as say:
         from autolip.cli.regions import AskedRegion
 

@@ -65,5 +65,6 @@ def _entry(name: str, method: Any, refusing: str, default: bool, bounds: list[st
     refuses = [told] if told.startswith("Refuses") else []
     lines = [claim, *bounds, *refuses, f"Source: {method.source}", f"Python: {method!r}"]
     width = min(100, shutil.get_terminal_size().columns) - 4
-    body = "\n".join("\n".join(wrap(line, width, subsequent_indent="  ")) for line in lines)
+    wrapped = [wrap(line, width, subsequent_indent="  ") for line in lines]
+    body = "\n".join("\n".join(part) for part in wrapped)
     return f"  {name}{' (default)' if default else ''}\n{indent(body, '    ')}\n"

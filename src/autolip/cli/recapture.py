@@ -91,8 +91,10 @@ def _cut(layer: str, claimed: dict[str, Document], tensors: Arrays) -> tuple[str
     agree.
     """
     try:
-        (to_q,), (_, from_q) = claimed[f"{layer}:q"]["edges"], claimed[f"{layer}:rest"]["edges"]
-        (read,), (_, shrunk) = claimed[to_q["source"]]["edges"], claimed[f"{layer}:cut"]["edges"]
+        (to_q,) = claimed[f"{layer}:q"]["edges"]
+        _, from_q = claimed[f"{layer}:rest"]["edges"]
+        (read,) = claimed[to_q["source"]]["edges"]
+        _, shrunk = claimed[f"{layer}:cut"]["edges"]
         (shrink,) = claimed[shrunk["source"]]["edges"]
         right, left = (
             torch.from_numpy(tensors[edge["map"]["weight"]].astype("float64"))

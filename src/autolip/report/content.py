@@ -176,7 +176,8 @@ def _lower_of(pair: "Pair") -> str:
 def _matrix(pairs: tuple["Pair", ...], count: int) -> Sheet:
     cells = [["." if i == j else "-" for j in range(count)] for i in range(count)]
     for pair in pairs:
-        cells[pair.i][pair.j], cells[pair.j][pair.i] = _upper_of(pair), _lower_of(pair)
+        cells[pair.i][pair.j] = _upper_of(pair)
+        cells[pair.j][pair.i] = _lower_of(pair)
     return Sheet(
         "differences of two outputs: upper bounds above the diagonal, attained lower bounds below",
         ("", *map(str, range(count))),

@@ -43,7 +43,8 @@ def features(t: Float[Tensor, " k"]) -> Float[Tensor, "k terms"]:
     logarithm = (
         n * t.abs().clamp(min=1e-300).log()[:, None] - torch.lgamma(n + 1) / 2 - t[:, None] ** 2 / 2
     )
-    sign = torch.where((t[:, None] < 0) & (n % 2 == 1), -1.0, 1.0)
+    is_odd = n % 2 == 1
+    sign = torch.where((t[:, None] < 0) & is_odd, -1.0, 1.0)
     return sign * logarithm.exp()
 
 

@@ -104,7 +104,8 @@ class IdealExperiment:
 
     def outcome(self, found: dict[float, list[Facts]], seed: int) -> Outcome:
         """Means over the draws beside the limits."""
-        networks = tuple(Network(f"{k} layer{'s'[: k > 1]}", k) for k in range(1, self.depths + 1))
+        depths = range(1, self.depths + 1)
+        networks = tuple(Network(f"{k} layer{'s'[: k > 1]}", k) for k in depths)
         cells: Cells = {}
         spread: dict[tuple[str, str], float] = {}
         for ratio, draws in found.items():
@@ -168,7 +169,8 @@ def finite_limit(layers: int, width: int) -> float:
     |u_i v_i| + |<u, v>|) / 2, whose expectation is (n e^2 + e) / 2 with e = E |u_1| = Gamma(n/2) /
     (sqrt(pi) Gamma((n + 1)/2)); and the layers are independent.
     """
-    e = math.exp(math.lgamma(width / 2) - math.lgamma((width + 1) / 2)) / math.sqrt(math.pi)
+    ratio = math.exp(math.lgamma(width / 2) - math.lgamma((width + 1) / 2))
+    e = ratio / math.sqrt(math.pi)
     return float(((width * e * e + e) / 2) ** (layers - 1))
 
 

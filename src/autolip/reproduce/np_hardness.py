@@ -115,7 +115,8 @@ def hard_network(problem: BooleanQuadratic) -> HardNetwork:
     c[0, 1:] = c[1:, 0] = (q.sum(1) + g) / 4
     lowest, highest = torch.linalg.eigvalsh(c)[[0, -1]].tolist()
     shift = 0.05 * ((highest - lowest) or 1.0) - lowest
-    factor = torch.linalg.cholesky(c + shift * torch.eye(n + 1, dtype=torch.float64))
+    unit = torch.eye(n + 1, dtype=torch.float64)
+    factor = torch.linalg.cholesky(c + shift * unit)
     constant = (q.sum() / 4 + g.sum() / 2).item()
     ones = torch.ones(1, 2 * (n + 1), dtype=torch.float64)
     return HardNetwork(torch.cat([factor, -factor]), ones, constant - shift * (n + 1))

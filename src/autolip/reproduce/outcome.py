@@ -76,7 +76,8 @@ class Outcome:
     def __post_init__(self) -> None:
         for network in self.networks:
             rows = [row for (_, label), row in self.cells.items() if label == network.label]
-            lower, upper = max(map(below, rows), default=0.0), min(map(above, rows), default=0.0)
+            lower = max(map(below, rows), default=0.0)
+            upper = min(map(above, rows), default=0.0)
             if lower > upper:
                 raise AutolipError(
                     f"{network.label}: {lower} is attained above the bound {upper}; "
@@ -144,7 +145,8 @@ class Outcome:
 
     def published_ratio(self, label: str) -> float | None:
         """The paper's AutoLip over its greedy SeqLip."""
-        whole, part = (self.published.get(column, {}).get(label) for column in (WHOLE, PART))
+        whole = self.published.get(WHOLE, {}).get(label)
+        part = self.published.get(PART, {}).get(label)
         return whole / part if whole and part else None
 
     def json(self) -> str:

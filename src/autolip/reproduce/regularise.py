@@ -148,7 +148,8 @@ def measured(model: nn.Module, images: Images, seed: int) -> Facts:
     right = logits.argmax(1) == y
     margin = _margin(logits)
     limit = round_up((Upper(math.sqrt(2)) * Upper(upper or 0.0)).value)
-    curve = [float((right & (margin > limit * radius)).double().mean()) for radius in CURVE]
+    held = [right & (margin > limit * radius) for radius in CURVE]
+    curve = [float(which.double().mean()) for which in held]
     return {
         "accuracy": float(right.double().mean()),
         "lipsdp": upper,

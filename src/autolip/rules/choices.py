@@ -72,8 +72,10 @@ def _decided(mask: Value) -> Tensor | None:
     """The mask, if it is the same on the whole region."""
     if not isinstance(mask, Operand):
         return torch.as_tensor(mask).bool()
-    always = (mask.range.lo > 0) | (mask.range.hi < 0)
-    never = (mask.range.lo == 0) & (mask.range.hi == 0)
+    lo = mask.range.lo
+    hi = mask.range.hi
+    always = (lo > 0) | (hi < 0)
+    never = (lo == 0) & (hi == 0)
     return always if bool((always | never).all()) else None
 
 
@@ -83,8 +85,10 @@ def _open(*arguments: Value) -> Action:
     infinite = dict.fromkeys(Norm, INFINITE)
     operands = {argument.name: argument for argument in arguments if isinstance(argument, Operand)}
     slopes = tuple((x, Gain(x.shape, shape, infinite)) for x in operands.values())
-    lo = torch.minimum(*(_end(value, lambda x: x.lo).expand(shape) for value in arguments[1:]))
-    hi = torch.maximum(*(_end(value, lambda x: x.hi).expand(shape) for value in arguments[1:]))
+    lows = [_end(value, lambda x: x.lo).expand(shape) for value in arguments[1:]]
+    highs = [_end(value, lambda x: x.hi).expand(shape) for value in arguments[1:]]
+    lo = torch.minimum(*lows)
+    hi = torch.maximum(*highs)
     return Action(slopes, Interval(lo, hi))
 
 

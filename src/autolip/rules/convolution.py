@@ -119,7 +119,8 @@ def conv_padded_by_name(
     require_constant(weight=weight, bias=bias)
     dims = weight.dim() - 2
     spread = sizes(dilation, dims)
-    totals = [step * (kernel - 1) for step, kernel in zip(spread, weight.shape[2:], strict=True)]
+    taps = weight.shape[2:]
+    totals = [step * (kernel - 1) for step, kernel in zip(spread, taps, strict=True)]
     geometry = Geometry(
         sizes(stride, dims), tuple(total // 2 for total in totals), spread, groups=groups
     )

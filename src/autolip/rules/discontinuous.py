@@ -38,7 +38,9 @@ def _steps(x: Operand, function: Callable[[Tensor], Tensor]) -> Action:
     """A monotone piecewise constant function: constant where it agrees at both ends (NaN: nothing
     is known)."""
     lo, hi = (function(end).double() for end in x.range.ends())
-    slopes = Interval(torch.where(lo <= hi, 0.0, -INF), torch.where(lo >= hi, 0.0, INF))
+    lowest = torch.where(lo <= hi, 0.0, -INF)
+    highest = torch.where(lo >= hi, 0.0, INF)
+    slopes = Interval(lowest, highest)
     low = torch.minimum(lo, hi)
     high = torch.maximum(lo, hi)
     image = Interval(torch.where(low.isnan(), -INF, low), torch.where(high.isnan(), INF, high))
@@ -170,9 +172,13 @@ def _fmod(x: Operand, period: Tensor) -> Action:
     size = period.abs()
     first = torch.fmod(lo, size)
     last = torch.fmod(hi, size)
-    one_sided = ((lo >= 0) | (hi <= 0)) & (hi - lo < size) & ((first < last) | (lo == hi))
-    inside = one_sided | ((-size < lo) & (hi < size))
-    ends = Interval(torch.where(lo < 0, -size, 0.0), torch.where(hi > 0, size, 0.0))
+    of_one_sign = (lo >= 0) | (hi <= 0)
+    in_one_period = (hi - lo < size) & ((first < last) | (lo == hi))
+    around_zero = (-size < lo) & (hi < size)
+    inside = (of_one_sign & in_one_period) | around_zero
+    least = torch.where(lo < 0, -size, 0.0)
+    most = torch.where(hi > 0, size, 0.0)
+    ends = Interval(least, most)
     return _sawtooth(x, inside, Interval(first, last), ends, period)
 
 
@@ -256,7 +262,8 @@ def _equal(self: Argument, other: Argument) -> Interval:
     """Whether the two are certainly, and whether they are possibly equal."""
     a = _interval(self)
     b = _interval(other)
-    certainly = (a.lo == a.hi) & (b.lo == b.hi) & (a.lo == b.lo)
+    are_points = (a.lo == a.hi) & (b.lo == b.hi)
+    certainly = are_points & (a.lo == b.lo)
     return Interval(certainly, (a.lo <= b.hi) & (b.lo <= a.hi))
 
 
@@ -289,7 +296,8 @@ def _combine(operation: Callable[..., Tensor], self: Argument, other: Argument) 
     """A logical operation, by its values at the possible truth values."""
     a = _truth(self)
     b = _truth(other)
-    corners = [operation(*pair) for pair in product((a.lo, a.hi), (b.lo, b.hi))]
+    pairs = product((a.lo, a.hi), (b.lo, b.hi))
+    corners = [operation(*pair) for pair in pairs]
     stacked = torch.stack(torch.broadcast_tensors(*corners))
     return _decided((self, other), Interval(stacked.all(0), stacked.any(0)), _shape(self, other))
 

@@ -144,8 +144,10 @@ def _wave(x: Interval, function: Callable[[Tensor], Tensor], peak: float) -> Int
     hi = function(x.hi)
     top = _meets(x, peak, 2 * math.pi)
     bottom = _meets(x, peak + math.pi, 2 * math.pi)
-    low = torch.where(bottom, -1.0, torch.minimum(lo, hi).nan_to_num(-1.0))
-    high = torch.where(top, 1.0, torch.maximum(lo, hi).nan_to_num(1.0))
+    least = torch.minimum(lo, hi).nan_to_num(-1.0)
+    most = torch.maximum(lo, hi).nan_to_num(1.0)
+    low = torch.where(bottom, -1.0, least)
+    high = torch.where(top, 1.0, most)
     return Interval((low - 2.0**-48).clamp(min=-1.0), (high + 2.0**-48).clamp(max=1.0))
 
 
@@ -153,7 +155,8 @@ def _meets(x: Interval, point: float, period: float) -> Tensor:
     """Whether an interval may contain point + period k for some integer k."""
     first = (x.lo - point) / period
     last = (x.hi - point) / period
-    blur = 2.0**-30 + 2.0**-50 * torch.maximum(first.abs(), last.abs())
+    size = torch.maximum(first.abs(), last.abs())
+    blur = 2.0**-30 + 2.0**-50 * size
     return (torch.ceil(first - blur) <= torch.floor(last + blur)) | ~(last - first).isfinite()
 
 
@@ -187,7 +190,9 @@ def tan(self: Operand) -> Action:
     )
     least = torch.where(flat, 1.0, ends.amin(0) * (1 - 2.0**-47)).clamp(min=1.0)
     most = ends.amax(0) * (1 + 2.0**-47)
-    slopes = Interval(torch.where(pole, -INF, least), torch.where(pole, INF, most))
+    lowest = torch.where(pole, -INF, least)
+    highest = torch.where(pole, INF, most)
+    slopes = Interval(lowest, highest)
     return entrywise(self, slopes, values)
 
 

@@ -262,7 +262,8 @@ def _scaled_slope(slope: Slope, alpha: float) -> Slope:
             return Exact(compose(Diagonal(tensor_of(alpha), slope.out_shape), slope.operator))
         case Between():
             factor = tensor_of(alpha).expand(slope.in_shape)
-            scaled = Interval(slope.lo, slope.hi) * Interval(factor, factor)
+            slopes = Interval(slope.lo, slope.hi)
+            scaled = slopes * Interval(factor, factor)
             return Between(scaled.lo, scaled.hi)
         case Gain():
             norms = {norm: gain * Upper(abs(alpha)) for norm, gain in slope.norms.items()}
@@ -313,7 +314,8 @@ def mean_along(
     """Exact: means along axes."""
     _floating(dtype)
     sums = _sums(self, dim, keepdim)
-    inverse, error = reciprocal(max(sums.in_size, 1) // max(sums.out_size, 1))
+    count = max(sums.in_size, 1) // max(sums.out_size, 1)
+    inverse, error = reciprocal(count)
     return Affine(((self, compose(Diagonal(inverse, sums.out_shape, error), sums)),))
 
 

@@ -41,7 +41,8 @@ def lowered(graph: Graph) -> Graph:
 
 def _arguments(node: Node) -> dict[str, Any]:
     schema = node.target._schema.arguments  # type: ignore[attr-defined]
-    given = dict(zip((argument.name for argument in schema), node.args, strict=False)) | node.kwargs
+    names = (argument.name for argument in schema)
+    given = dict(zip(names, node.args, strict=False)) | node.kwargs
     return {a.name: given.get(a.name, a.default_value) for a in schema}
 
 
@@ -171,7 +172,9 @@ def _sorted_pairs(
     shape = writer.shapes[self.name]
     if not shape or shape[dim] != 2:
         return None
-    a, b = (writer.picked(self, dim % len(shape), torch.tensor([place])) for place in (0, 1))
+    axis = dim % len(shape)
+    a = writer.picked(self, axis, torch.tensor([0]))
+    b = writer.picked(self, axis, torch.tensor([1]))
     pair = [writer.smaller(a, b), writer.larger(a, b)]
     return writer.call(aten.cat.default, pair[::-1] if descending else pair, dim, shape=shape)
 

@@ -94,7 +94,8 @@ def _varying_product(
         _viewed(left, rows, (*batch, *rows[-2:])),
         _viewed(right, columns, (*batch, *columns[-2:])),
     )
-    inner = matrix_product(*factors, torch.Size((*batch, rows[-2], columns[-1])))
+    product = torch.Size((*batch, rows[-2], columns[-1]))
+    inner = matrix_product(*factors, product)
     slopes = [
         (x, _through(gain, x, shape))
         for x, (_, gain) in zip((left, right), inner.slopes, strict=True)
@@ -108,14 +109,16 @@ def _varying_product(
 
 
 def _viewed(x: Operand, shape: torch.Size, batches: Shape) -> Operand:
-    lo, hi = (end.reshape(shape).expand(batches) for end in (x.range.lo, x.range.hi))
+    lo = x.range.lo.reshape(shape).expand(batches)
+    hi = x.range.hi.reshape(shape).expand(batches)
     return Operand(x.name, lo.shape, Interval(lo, hi))
 
 
 def _through(gain: Slope, x: Operand, out_shape: torch.Size) -> Gain:
     if not isinstance(gain, Gain):
         raise TypeError("a product of two matrices has a gain towards each")
-    copies = Upper(float(gain.in_shape.numel() // max(x.shape.numel(), 1)))
+    count = gain.in_shape.numel() // max(x.shape.numel(), 1)
+    copies = Upper(float(count))
     more = {Norm.L1: copies, Norm.L2: copies.sqrt(), Norm.LINF: Upper(1.0)}
     return Gain(
         x.shape, out_shape, {norm: bound * more[norm] for norm, bound in gain.norms.items()}

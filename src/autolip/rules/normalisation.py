@@ -72,7 +72,8 @@ def by_statistics(
     error = relative_error(3)  # of the sum, halved by the root, of the root and of the quotient
     columns = [1] * (x.dim - 2)
     diagonal = Diagonal(scale.reshape(-1, *columns), x.shape, error)
-    negative = Interval(-mean, -mean) * Interval(scale, scale).widen(relative=error)
+    factor = Interval(scale, scale).widen(relative=error)
+    negative = Interval(-mean, -mean) * factor
     offset = negative if bias is None else negative + Interval(bias, bias)
     spread = Interval(
         *(end.reshape(-1, *columns).expand(x.shape) for end in (offset.lo, offset.hi))
@@ -186,7 +187,8 @@ def _norms(steepest: float, blocks: Blocks) -> dict[Norm, Upper]:
 
 def _quotient_above(w: Tensor, spread: Tensor, eps: float) -> Tensor:
     """w / sqrt(spread + eps), rounded up; 0 / 0 = 0, and nothing else is 0."""
-    quotient = (w / torch.sqrt(spread + eps)) * (1 + SLACK) + TINY
+    deviation = torch.sqrt(spread + eps)
+    quotient = (w / deviation) * (1 + SLACK) + TINY
     return torch.where(w == 0, 0.0, quotient.nan_to_num(nan=math.inf, posinf=math.inf))
 
 
@@ -214,7 +216,8 @@ def _least_spread(x: Interval, centred: bool) -> Float[Tensor, " blocks"]:
         low = torch.where(falling, middle, low)
         high = torch.where(falling, high, middle)
     value, slope, error = _distances(x, low)
-    bound = value - (slope.abs() + error) * (last - first) * (1 + SLACK)
+    steepest = slope.abs() + error
+    bound = value - steepest * (last - first) * (1 + SLACK)
     return torch.where(apart, bound.nan_to_num(0.0, 0.0, 0.0).clamp(min=0), 0.0)
 
 
@@ -224,7 +227,8 @@ def _distances(x: Interval, c: Float[Tensor, " blocks"]) -> tuple[Tensor, Tensor
     n = x.lo.shape[1]
     below = (x.lo - c[:, None]).clamp(min=0)
     above = (c[:, None] - x.hi).clamp(min=0)
-    mean = (below**2 + above**2).sum(1) / n
+    squares = below**2 + above**2
+    mean = squares.sum(1) / n
     slope = (above.sum(1) - below.sum(1)) * (2 / n)
     size = (above.sum(1) + below.sum(1)) * (2 / n)
     least = lowered(mean, n + 7) - n * TINY
@@ -256,10 +260,14 @@ def _image(x: Interval, least: Tensor, blocks: Blocks) -> Interval:
 def _deviations(x: Interval) -> Interval:
     """The range of x_i - m: (1 - 1/n) x_i minus 1/n times the sum of the others."""
     n = x.lo.shape[1]
-    lo = x.lo * (1 - 1 / n) - (x.hi.sum(1, keepdim=True) - x.hi) / n
-    hi = x.hi * (1 - 1 / n) - (x.lo.sum(1, keepdim=True) - x.lo) / n
-    size = torch.where(x.magnitude().isfinite(), x.magnitude(), 0.0)
-    slack = sum_error(n + 8, size + size.sum(1, keepdim=True) / n)
+    others_hi = x.hi.sum(1, keepdim=True) - x.hi
+    others_lo = x.lo.sum(1, keepdim=True) - x.lo
+    lo = x.lo * (1 - 1 / n) - others_hi / n
+    hi = x.hi * (1 - 1 / n) - others_lo / n
+    magnitude = x.magnitude()
+    size = torch.where(magnitude.isfinite(), magnitude, 0.0)
+    mean = size.sum(1, keepdim=True) / n
+    slack = sum_error(n + 8, size + mean)
     lo = lo - slack
     hi = hi + slack
     return Interval(
@@ -270,10 +278,12 @@ def _deviations(x: Interval) -> Interval:
 def _ratio(d: Tensor, least: Tensor, greatest: Tensor, eps: float, n: int) -> Tensor:
     """An upper bound on d / s: increasing in d, so d is at its largest; at most sqrt(n)."""
     root = math.sqrt(n) * (1 + SLACK)
-    smallest = torch.maximum(least[:, None], d**2 / n * (1 - SLACK)) + eps
+    own = d**2 / n * (1 - SLACK)
+    smallest = torch.maximum(least[:, None], own) + eps
     rising = (d / torch.sqrt(smallest)).nan_to_num(nan=root) * (1 + SLACK)
     rising = torch.where(d > 1e150, root, rising.clamp(max=root))
-    falling = d / torch.sqrt(greatest[:, None] + eps) * (1 - SLACK)
+    largest = torch.sqrt(greatest[:, None] + eps)
+    falling = d / largest * (1 - SLACK)
     return torch.where(d > 0, rising, falling.nan_to_num(0.0, 0.0, 0.0).clamp(max=0.0))
 
 
@@ -335,7 +345,9 @@ def group_norm(
 ) -> Action:
     """Gain(l2: max |w| / s, l1 and linf: (1 + sqrt(n)) / 2 times that), s = sqrt(least variance +
     eps)."""
-    blocks = Blocks(input.shape, input.shape[0] * num_groups, tuple(range(1, input.dim)), True, eps)
+    count = input.shape[0] * num_groups
+    dims = tuple(range(1, input.dim))
+    blocks = Blocks(input.shape, count, dims, True, eps)
     return by_itself(input, blocks, _channelwise(weight, input), _channelwise(bias, input))
 
 
@@ -360,7 +372,9 @@ def instance_norm(
     norm."""
     if not use_input_stats and running_mean is not None and running_var is not None:
         return by_statistics(input, weight, bias, running_mean, running_var, eps)
-    blocks = Blocks(input.shape, math.prod(input.shape[:2]), tuple(range(2, input.dim)), True, eps)
+    count = math.prod(input.shape[:2])
+    dims = tuple(range(2, input.dim))
+    blocks = Blocks(input.shape, count, dims, True, eps)
     return by_itself(input, blocks, _channelwise(weight, input), _channelwise(bias, input))
 
 

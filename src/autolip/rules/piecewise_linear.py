@@ -44,7 +44,8 @@ def _piecewise(
             slope = torch.where(at >= knot, after, slope)
         return slope.expand(torch.broadcast_shapes(slope.shape, at.shape))
 
-    turns = tuple(Turn(*corner) for corner in zip(knots, slopes, slopes[1:], strict=False))
+    corners = zip(knots, slopes, slopes[1:], strict=False)
+    turns = tuple(Turn(*corner) for corner in corners)
     return Pointwise(
         x,
         value,

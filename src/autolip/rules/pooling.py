@@ -56,8 +56,10 @@ def sliding(
         count -= 1
     starts = torch.arange(count) * stride - padding
     places = starts[:, None] + torch.arange(kernel) * dilation
-    members = (places[:, :, None] == torch.arange(size)).any(1).to(DTYPE)
-    lengths = torch.clamp(starts + kernel, max=size + padding) - starts
+    is_member = places[:, :, None] == torch.arange(size)
+    members = is_member.any(1).to(DTYPE)
+    stops = torch.clamp(starts + kernel, max=size + padding)
+    lengths = stops - starts
     return Windows(members, lengths.to(DTYPE))
 
 
@@ -221,8 +223,10 @@ def _maximum(x: Operand, windows: Sequence[Windows], pool: Callable[[Tensor], Te
     ||M||_inf).  Windows are boxes, so c is the product over the axes.
     """
     lo, hi = x.range.ends()
-    shape = (*x.shape[: -len(windows)], *(len(window.members) for window in windows))
-    image = Interval(*(end.expand(shape) if end.dim() == 0 else pool(end) for end in (lo, hi)))
+    counts = (len(window.members) for window in windows)
+    shape = (*x.shape[: -len(windows)], *counts)
+    ends = (end.expand(shape) if end.dim() == 0 else pool(end) for end in (lo, hi))
+    image = Interval(*ends)
     shared = Upper(float(math.prod(window.shared for window in windows)))
     norms = {Norm.L1: shared, Norm.L2: shared.sqrt(), Norm.LINF: Upper(1.0)}
     dims = tuple(range(x.dim - len(windows), x.dim))

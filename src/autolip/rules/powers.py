@@ -109,9 +109,11 @@ def _power(
         )
     before = 1.0 if even else -1.0
     ends = (before * limits[0], limits[0])
-    slopes = (-before * math.copysign(limits[1], p), math.copysign(limits[1], p))
+    far = math.copysign(limits[1], p)
+    slopes = (-before * far, far)
     pole = Jump(0.0, before * INF, INF)
-    steep = Turn(0.0, -before * math.copysign(slope_at_zero, p), math.copysign(slope_at_zero, p))
+    right = math.copysign(slope_at_zero, p)
+    steep = Turn(0.0, -before * right, right)
     return Pointwise(
         x,
         value,

@@ -35,7 +35,8 @@ def _square(x: Operand) -> Action:
     lo = x.range.lo
     hi = x.range.hi
     ends = torch.stack([lo * lo, hi * hi])
-    least = torch.where((lo <= 0) & (hi >= 0), torch.zeros_like(lo), ends.amin(0))
+    has_zero = (lo <= 0) & (hi >= 0)
+    least = torch.where(has_zero, torch.zeros_like(lo), ends.amin(0))
     image = Interval(least, ends.amax(0)).widen()
     return Action(((x, Between(2 * lo, 2 * hi)),), Interval(image.lo.clamp(min=0), image.hi))
 
@@ -91,7 +92,8 @@ def _largest(magnitudes: Tensor, norm: Norm) -> Upper:
     one."""
     if not magnitudes.isfinite().all():
         return INFINITE
-    bound = operator_norm(Dense(magnitudes.contiguous()), norm, norm, NormOptions())
+    majorant = Dense(magnitudes.contiguous())
+    bound = operator_norm(majorant, norm, norm, NormOptions())
     return INFINITE if isinstance(bound, Refusal) else bound
 
 
@@ -106,9 +108,13 @@ def _product_range(left: Interval, right: Interval, shape: torch.Size) -> Interv
     left_middle, left_radius = _middle(left)
     right_middle, right_radius = _middle(right)
     centre = left_middle @ right_middle
-    size = (left_middle.abs() + left_radius) @ (right_middle.abs() + right_radius)
-    spread = left_middle.abs() @ right_radius + left_radius @ (right_middle.abs() + right_radius)
-    slack = sum_error(4 * left.shape[-1] + 8, size) + left.shape[-1] * TINY
+    # |(m + d)(n + e) - m n| <= |m| |e| + |d| (|n| + |e|)
+    left_size = left_middle.abs() + left_radius
+    right_size = right_middle.abs() + right_radius
+    size = left_size @ right_size
+    spread = left_middle.abs() @ right_radius + left_radius @ right_size
+    terms = left.shape[-1]
+    slack = sum_error(4 * terms + 8, size) + terms * TINY
     return Interval(
         (centre - spread - slack).expand(shape), (centre + spread + slack).expand(shape)
     )

@@ -106,7 +106,8 @@ def _resampled_vec(
     """Sizes or scale factors: given factors, an axis has floor(n factor) entries."""
     if counts is None:
         given = scales or ()
-        counts = [int(size * scale) for size, scale in zip(x.shape[2:], given, strict=True)]
+        sizes_and_scales = zip(x.shape[2:], given, strict=True)
+        counts = [int(size * scale) for size, scale in sizes_and_scales]
     return _resampled(x, counts, kernel, align_corners, scales or [None] * len(counts))
 
 

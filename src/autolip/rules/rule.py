@@ -181,7 +181,8 @@ class Rule:
 
     def __call__(self, *args: Any, **kwargs: Any) -> tuple[Outcome, ...]:
         schema = self.target._schema.arguments  # type: ignore[attr-defined]
-        bound = dict(zip((argument.name for argument in schema), args, strict=False)) | kwargs
+        names = (argument.name for argument in schema)
+        bound = dict(zip(names, args, strict=False)) | kwargs
         defaults = {a.name: a.default_value for a in schema if a.name not in bound}
         outcome = self.function(
             **{_parameter(name): value for name, value in (defaults | bound).items()}

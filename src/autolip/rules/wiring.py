@@ -93,10 +93,11 @@ def _is_numerical(leaf: object) -> bool:
 
 def wired(call: Call) -> list[Action]:
     """Exact, with entries 0 and 1, towards every operand, for every result."""
-    lows = call.results(lambda leaf: leaf.range.lo if isinstance(leaf, Operand) else leaf)
-    highs = call.results(lambda leaf: leaf.range.hi if isinstance(leaf, Operand) else leaf)
+    lows = call.results(_low)
+    highs = call.results(_high)
     counts = call.results(_one)
-    images = [_rounded(call, *each) for each in enumerate(zip(lows, highs, counts, strict=True))]
+    ranges = zip(lows, highs, counts, strict=True)
+    images = [_rounded(call, *each) for each in enumerate(ranges)]
     return [
         Action(_slopes(call, number, values.shape), values) for number, values in enumerate(images)
     ]
@@ -114,7 +115,8 @@ def _rounded(call: Call, number: int, values: tuple[Tensor, Tensor, Tensor]) -> 
     lo, hi, count = values
     if not count.numel() or count.max() <= 1:
         return Interval(lo, hi)
-    slack = sum_error(int(count.max()), call.results(_size)[number])
+    size = call.results(_size)[number]
+    slack = sum_error(int(count.max()), size)
     return Interval(lo - slack, hi + slack).widen()
 
 
@@ -124,6 +126,14 @@ def _one(leaf: Operand | Tensor | float) -> Tensor | float:
         if isinstance(leaf, (Operand, Tensor))
         else 1.0
     )
+
+
+def _low(leaf: Operand | Tensor | float) -> Tensor | float:
+    return leaf.range.lo if isinstance(leaf, Operand) else leaf
+
+
+def _high(leaf: Operand | Tensor | float) -> Tensor | float:
+    return leaf.range.hi if isinstance(leaf, Operand) else leaf
 
 
 def _size(leaf: Operand | Tensor | float) -> Tensor | float:

@@ -162,7 +162,8 @@ def transposed_convolution(
     if before == after:
         return transposed(x, weight, bias, strides, before, extra, group, dilations)
     y = transposed(x, weight, bias, strides, [0] * axes, extra, group, dilations)
-    kept = [slice(cut, size - end) for cut, size, end in zip(before, full, after, strict=True)]
+    cuts = zip(before, full, after, strict=True)
+    kept = [slice(cut, size - end) for cut, size, end in cuts]
     return y[(slice(None), slice(None), *kept)]
 
 
@@ -182,7 +183,8 @@ def _overhang(
     overhang = []
     for size, span, stride, head, tail in zip(sizes, spans, strides, before, after, strict=True):
         room = size + head + tail - span
-        last = (-(-room // stride) if ceil_mode else room // stride) * stride
+        steps = -(-room // stride) if ceil_mode else room // stride
+        last = steps * stride
         if ceil_mode and last >= size + head:
             last -= stride
         overhang.append(max(0, last + span - size - head))

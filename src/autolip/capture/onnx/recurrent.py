@@ -77,10 +77,12 @@ class GruCell:
     linear_before_reset: bool
 
     def __call__(self, x: Tensor, state: State) -> State:
-        (h,), cut = state, 2 * self.weights.hidden
+        (h,) = state
+        cut = 2 * self.weights.hidden
         from_x = self.weights.of_input(x)
         rest = slice(cut, None)
-        gates = self.f(from_x[:, :cut] + self.weights.of_state(h, slice(cut)))
+        from_state = self.weights.of_state(h, slice(cut))
+        gates = self.f(from_x[:, :cut] + from_state)
         update, reset = gates.chunk(2, 1)
         if self.linear_before_reset:
             from_h = reset * self.weights.of_state(h, rest)
@@ -104,7 +106,8 @@ class LstmCell:
 
     def __call__(self, x: Tensor, state: State) -> State:
         h, c = state
-        i, o, f, new = (self.weights.of_input(x) + self.weights.of_state(h)).chunk(4, 1)
+        gates = self.weights.of_input(x) + self.weights.of_state(h)
+        i, o, f, new = gates.chunk(4, 1)
         if self.peepholes is not None:
             i = i + self.peepholes[0] * c
             f = f + self.peepholes[2] * c
@@ -162,7 +165,8 @@ def _run(
             "sequences of different lengths; give every sequence its full length"
         )
     zeros = torch.zeros(len(cells), x.shape[1], hidden, dtype=x.dtype, device=x.device)
-    starts = [zeros if s is None else s.transpose(0, 1) if layout else s for s in given]
+    turned = [s.transpose(0, 1) if s is not None and layout else s for s in given]
+    starts = [zeros if s is None else s for s in turned]
     states = zip(*(start.unbind(0) for start in starts), strict=True)
     orders = {"forward": [1], "reverse": [-1], "bidirectional": [1, -1]}[direction]
     runs = [_unroll(x, *run) for run in zip(cells, states, orders, strict=True)]

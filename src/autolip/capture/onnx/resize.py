@@ -181,5 +181,6 @@ def _row(weights: dict[int, float], size: int, exclude_outside: int) -> list[flo
 
 
 def _along_axis(x: Tensor, axis: int, matrix: list[list[float]]) -> Tensor:
-    weights = torch.tensor(matrix, dtype=torch.float64, device=x.device).to(x.dtype)
+    exact = torch.tensor(matrix, dtype=torch.float64, device=x.device)
+    weights = exact.to(x.dtype)
     return torch.matmul(x.movedim(axis, -1), weights.t()).movedim(-1, axis)

@@ -123,7 +123,8 @@ def slice_axes(
     axes = axes or list(range(len(starts)))
     steps = steps or [1] * len(starts)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        x = _slice_axis(x, axis % x.dim(), range(*slice(start, end, step).indices(x.shape[axis])))
+        places = slice(start, end, step).indices(x.shape[axis])
+        x = _slice_axis(x, axis % x.dim(), range(*places))
     return x
 
 
@@ -132,7 +133,8 @@ def _slice_axis(x: Tensor, axis: int, kept: range) -> Tensor:
     if len(ascending) == x.shape[axis]:
         part = x
     else:
-        part = x[(slice(None),) * axis + (slice(ascending.start, ascending.stop, ascending.step),)]
+        taken = slice(ascending.start, ascending.stop, ascending.step)
+        part = x[(slice(None),) * axis + (taken,)]
     return part if kept.step > 0 else part.flip(axis)
 
 
@@ -201,7 +203,8 @@ def pad(
     """`pads`: the amounts before each of `axes`, then those after."""
     axes = list(range(x.dim())) if axes is None else [axis % x.dim() for axis in axes]
     amounts = {axis: (pads[i], pads[i + len(axes)]) for i, axis in enumerate(axes)}
-    first = min((axis for axis, both in amounts.items() if any(both)), default=x.dim())
+    padded_axes = [axis for axis, both in amounts.items() if any(both)]
+    first = min(padded_axes, default=x.dim())
     trailing = [amounts.get(axis, (0, 0)) for axis in reversed(range(first, x.dim()))]
     if not trailing:
         return x
@@ -220,7 +223,8 @@ def _pad_from_data(x: Tensor, trailing: list[tuple[int, int]], mode: str) -> Ten
             f"the padding mode {mode} over {padded} axes; pad at most 3, from their data"
         )
     rows = x if x.dim() - padded in (1, 2) else x.reshape(-1, *x.shape[-padded:])
-    result = F.pad(rows, list(itertools.chain(*trailing)), mode=modes[mode])
+    flat = list(itertools.chain(*trailing))
+    result = F.pad(rows, flat, mode=modes[mode])
     return result if rows is x else result.reshape(*x.shape[:-padded], *result.shape[-padded:])
 
 
@@ -232,7 +236,8 @@ def depth_to_space(x: Tensor, *, blocksize: int, mode: str = "DCR") -> Tensor:
         return F.pixel_shuffle(x, blocksize)
     batch, channels, height, width = x.shape
     depth = channels // blocksize**2
-    blocks = x.reshape(batch, blocksize, blocksize, depth, height, width).permute(0, 3, 4, 1, 5, 2)
+    split = x.reshape(batch, blocksize, blocksize, depth, height, width)
+    blocks = split.permute(0, 3, 4, 1, 5, 2)
     return blocks.reshape(batch, depth, height * blocksize, width * blocksize)
 
 
