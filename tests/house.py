@@ -17,7 +17,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 LISTED = 20
-"""How many of the densest assignments are printed."""
+"""Chosen: how many of the densest assignments are printed."""
+
+MOST = 150
+"""Chosen: how many places of one measure are printed."""
 
 Module = tuple[str, ast.Module]
 """A module's full name and its syntax tree."""
@@ -335,7 +338,7 @@ def main(asked: list[str]) -> None:
     for measure in MEASURES:
         if asked and all(word in measure.name for word in asked):
             print(f"{measure.name}: {measure.figure():g}")
-            print("\n".join(f"  {place}" for place in measure.places()))
+            print("\n".join(f"  {place}" for place in measure.places()[:MOST]))
 
 
 if __name__ == "__main__":
