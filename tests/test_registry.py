@@ -1,5 +1,8 @@
 """A package's modules are found by themselves; what is entered twice, or is not complete, is a loud
-error."""
+error.
+
+Covers the table of autolip.methods.method.
+"""
 
 import sys
 from dataclasses import dataclass

@@ -1,4 +1,8 @@
-"""Networks by the name given on the command line: shipped, ONNX, archive, module:factory."""
+"""Networks by the name given on the command line: shipped, ONNX, archive, module:factory.
+
+Covers autolip.capture.inputs, autolip.capture.results, autolip.capture.factory,
+autolip.capture.constants and autolip.capture.checks too.
+"""
 
 import sys
 import zipfile

@@ -1,4 +1,7 @@
-"""Replay: what rounding explains is accepted, a wrong translation is not."""
+"""Replay: what rounding explains is accepted, a wrong translation is not.
+
+Covers autolip.capture.reference too.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace

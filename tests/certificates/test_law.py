@@ -2,6 +2,9 @@
 certificate that holds.
 
 Its value is the bound's, but for what the check needs for rounding.
+
+Covers autolip.certificates.certificate, autolip.certificates.conclusion,
+autolip.certificates.encode and autolip.certificates.proof.
 """
 
 import itertools

@@ -1,5 +1,8 @@
 """Certificates of exact SeqLip: cuts and cases are accepted by the checker, at the bound but for
-1e-4."""
+1e-4.
+
+Covers autolip.methods.seqlip.certificate.
+"""
 
 import copy
 import itertools

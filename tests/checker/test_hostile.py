@@ -1,5 +1,8 @@
 """Files that are no certificates, or are made to hurt: a sentence, an exit code, no traceback, no
-waiting."""
+waiting.
+
+Covers autolip_check.container and the exit codes of autolip_check.__main__.
+"""
 
 import hashlib
 import json

@@ -1,4 +1,7 @@
-"""Norms: right claims are accepted, claims a little too small are not."""
+"""Norms: right claims are accepted, claims a little too small are not.
+
+Covers autolip_check.symbol and autolip_check.lanczos too.
+"""
 
 import numpy as np
 import pytest

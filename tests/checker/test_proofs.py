@@ -1,5 +1,9 @@
 """Every kind of fact, on networks that are small enough to know what is true: no false one is
-accepted."""
+accepted.
+
+Covers autolip_check.proof, autolip_check.conclusion, autolip_check.graph and the claim in
+autolip_check.check.
+"""
 
 import itertools
 import math

@@ -1,4 +1,7 @@
-"""What a verdict says was taken from the certificate: nothing that a forger writes goes unsaid."""
+"""What a verdict says was taken from the certificate: nothing that a forger writes goes unsaid.
+
+Covers the names in autolip_check.linear too.
+"""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,7 @@
-"""Graphs: evaluation, pruning, explicit broadcasts, and the fused view."""
+"""Graphs: evaluation, pruning, explicit broadcasts, and the fused view.
+
+Covers autolip.graph.evaluate, autolip.graph.passes and autolip.graph.views.
+"""
 
 import torch
 from torch import nn

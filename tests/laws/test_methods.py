@@ -1,4 +1,9 @@
-"""Every method, on every shipped network and on random ones, never below an attained slope."""
+"""Every method, on every shipped network and on random ones, never below an attained slope.
+
+Covers autolip.testing.methods.
+
+Covers autolip.testing.methods.
+"""
 
 import functools
 from dataclasses import dataclass

@@ -1,4 +1,13 @@
-"""Every rule obeys its law, and a rule with a wrong slope does not."""
+"""Every rule obeys its law, and a rule with a wrong slope does not.
+
+The law runs on every rule that is registered, whatever its file, and so covers autolip.rules.rule
+and autolip.rules.ordering too; mutants show that autolip.testing.rules, on the boxes and points of
+autolip.testing.places, raises autolip.testing.violation.
+
+The law runs on every rule that is registered, whatever its file, and so covers autolip.rules.rule
+and autolip.rules.ordering; its mutants show that autolip.testing.rules, on the boxes and points of
+autolip.testing.places, raises autolip.testing.violation.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace

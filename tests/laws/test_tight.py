@@ -1,5 +1,12 @@
 """Every method, norm engine and lower search on the networks and operators whose constants are
-known."""
+known.
+
+Covers autolip.testing.tight, autolip.testing.tight_ratios and the constants of
+autolip.testing.tight_networks, autolip.testing.tight_functions and autolip.testing.tight_operators.
+
+Covers autolip.testing.tight, autolip.testing.tight_ratios and the constants of
+autolip.testing.tight_networks, autolip.testing.tight_functions and autolip.testing.tight_operators.
+"""
 
 from dataclasses import dataclass, replace
 

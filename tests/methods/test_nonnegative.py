@@ -1,5 +1,8 @@
 """Networks of one sign: a bound for all, the constant itself where the pattern is reached, and only
-then called so."""
+then called so.
+
+Covers autolip.operators.norms.nonnegative too.
+"""
 
 import itertools
 

@@ -1,4 +1,7 @@
-"""The rescaled product: valid for any weights on any graph, optimal where the optimum is known."""
+"""The rescaled product: valid for any weights on any graph, optimal where the optimum is known.
+
+Covers autolip.methods.scalings too.
+"""
 
 import itertools
 

@@ -1,4 +1,12 @@
-"""Every operator obeys the public law, and the law notices operators that do not."""
+"""Every operator obeys the public law, and the law notices operators that do not.
+
+Covers autolip.testing.operators.
+
+Covers autolip.operators.operator, autolip.operators.dense, autolip.operators.diagonal,
+autolip.operators.convolution, autolip.operators.kernel, autolip.operators.incidence,
+autolip.operators.block, autolip.operators.scaling, autolip.operators.traced, and the law itself,
+autolip.testing.operators.
+"""
 
 import pytest
 import torch

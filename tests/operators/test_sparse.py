@@ -1,4 +1,7 @@
-"""Sparse matrices of operators: entries within the stated error of those in extended precision."""
+"""Sparse matrices of operators: entries within the stated error of those in extended precision.
+
+Covers autolip.operators.fold too.
+"""
 
 import numpy as np
 import torch

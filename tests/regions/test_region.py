@@ -1,5 +1,8 @@
 """Regions: the law on every kind that is registered, a kind that is defined here alone, what is
-read from files, refusals."""
+read from files, refusals.
+
+Covers autolip.testing.regions too.
+"""
 
 import math
 from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""Columns: each cell computed once, with its direction, in the region of its network."""
+"""Columns: each cell computed once, with its direction, in the region of its network.
+
+Covers autolip.reproduce.subject too.
+"""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""Outcomes: tables that keep the direction of every number, beside the published ones."""
+"""Outcomes: tables that keep the direction of every number, beside the published ones.
+
+Covers autolip.reproduce.published too.
+"""
 
 import csv
 import io

@@ -1,5 +1,10 @@
 """Slopes of the activations: the known constants, tightness, and parameters and arguments at the
-edge."""
+edge.
+
+Covers autolip.rules.piecewise_linear, autolip.rules.elementary and autolip.rules.powers too.
+
+Covers autolip.rules.piecewise_linear, autolip.rules.elementary and autolip.rules.powers too.
+"""
 
 import math
 from typing import Any

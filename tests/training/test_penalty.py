@@ -1,4 +1,8 @@
-"""A penalty is an estimate of what its method proves, its gradient that of the converged value."""
+"""A penalty is an estimate of what its method proves, its gradient that of the converged value.
+
+Covers autolip.training.estimates, autolip.training.live, autolip.training.calls and
+autolip.training.batching.
+"""
 
 import copy
 

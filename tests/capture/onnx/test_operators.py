@@ -1,5 +1,10 @@
 """Every entry of the table of ONNX operators against an independent evaluation of a file with that
-one node."""
+one node.
+
+Covers autolip.capture.onnx.layers, autolip.capture.onnx.normalisation,
+autolip.capture.onnx.pointwise, autolip.capture.onnx.recurrent, autolip.capture.onnx.reductions,
+autolip.capture.onnx.resize and autolip.capture.onnx.wiring.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,5 +1,8 @@
 """From an ONNX file to a module: what is folded, what nodes are called, what is refused, what
-cannot be read."""
+cannot be read.
+
+Covers autolip.capture.onnx.translation and autolip.capture.onnx.graph too.
+"""
 
 import sys
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,8 @@
-"""Capture of PyTorch models: what is folded, what is refused, and in which words."""
+"""Capture of PyTorch models: what is folded, what is refused, and in which words.
+
+Covers autolip.capture.torch.builder, autolip.capture.torch.decompositions and
+autolip.capture.torch.unwrapping too.
+"""
 
 import math
 

@@ -1,5 +1,8 @@
 """Chains of convolutions per frequency: above every pattern of the cropped chain, whatever stride,
-padding, groups."""
+padding, groups.
+
+Covers autolip.methods.liplt.frequencies too.
+"""
 
 import math
 

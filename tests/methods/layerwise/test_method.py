@@ -1,5 +1,8 @@
 """The recursion and its closed forms: valid for any multipliers, exact where it must be, deep
-without loss."""
+without loss.
+
+Covers autolip.methods.layerwise.ellipsoids too.
+"""
 
 import itertools
 import math

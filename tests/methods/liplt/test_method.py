@@ -1,5 +1,8 @@
 """LipLT: the published formula on chains, never above AutoLip, any graph, matrices and matrix-free
-alike."""
+alike.
+
+Covers autolip.methods.liplt.linear_part too.
+"""
 
 import itertools
 

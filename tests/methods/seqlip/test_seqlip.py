@@ -1,5 +1,8 @@
 """SeqLip as a method: exact on chains, sound when truncated, glued elsewhere, estimates kept
-apart."""
+apart.
+
+Covers autolip.methods.seqlip.chain too.
+"""
 
 import math
 from collections.abc import Callable, Sequence

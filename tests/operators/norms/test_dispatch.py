@@ -1,4 +1,7 @@
-"""Which engines run, in which order, and which answer wins."""
+"""Which engines run, in which order, and which answer wins.
+
+Covers autolip.operators.norms.engine too.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace

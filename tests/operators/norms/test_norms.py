@@ -1,4 +1,7 @@
-"""Every engine against references: never below, and tight where it claims to be."""
+"""Every engine against references: never below, and tight where it claims to be.
+
+Covers autolip.operators.norms.dense and autolip.operators.norms.entry_sums.
+"""
 
 import math
 from collections.abc import Iterator

@@ -1,5 +1,8 @@
 """Branch and bound against enumeration, against rational arithmetic, and when it is stopped
-early."""
+early.
+
+Covers autolip.methods.seqlip.inner.problem too.
+"""
 
 import itertools
 import math

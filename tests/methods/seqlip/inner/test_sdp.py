@@ -1,4 +1,7 @@
-"""SeqLip's inner problem by LipSDP: between the exact maximum and the product of norms."""
+"""SeqLip's inner problem by LipSDP: between the exact maximum and the product of norms.
+
+Covers autolip.methods.seqlip.inner.treatments too.
+"""
 
 import pytest
 

@@ -1,5 +1,8 @@
 """Symbol bounds against dense singular values and against the supremum found by the aliasing
-formula."""
+formula.
+
+Covers autolip.operators.norms.symbol.search too.
+"""
 
 import dataclasses
 import itertools

@@ -1,0 +1,52 @@
+"""Regions in certificates: each kind in full, or rejected."""
+
+from typing import Any
+
+import pytest
+
+from autolip_check.container import Rejected
+from autolip_check.regions import SHOWN, read_region
+
+BALL: dict[str, Any] = {"kind": "ball", "norm": "l2", "radius": 0.5, "center": [1.0, 2.0]}
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"kind": "everywhere"}, "everywhere"),
+        (
+            {"kind": "box", "lo": [0.0, -1.0], "hi": [1.0, 1.0]},
+            "in the box from [0.0, -1.0] to [1.0, 1.0]",
+        ),
+        (BALL, "in the l2 ball of radius 0.5 around [1.0, 2.0]"),
+    ],
+)
+def test_every_kind_is_said_in_words(entry: dict[str, Any], words: str) -> None:
+    assert read_region(entry, 2).words == words
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"kind": "cone"}, "'cone' is not known"),
+        ({"kind": "everywhere", "radius": 1.0}, "unknown fields"),
+        ({"kind": "box", "lo": [0.0, 2.0], "hi": [1.0, 1.0]}, "the box is empty"),
+        ({"kind": "box", "lo": [0.0], "hi": [1.0]}, "has 1 entries, not 2"),
+        ({"kind": "box", "lo": [0.0, float("nan")], "hi": [1.0, 1.0]}, "not finite"),
+        (BALL | {"radius": -0.5}, "radius is negative"),
+        (BALL | {"norm": "l3"}, "'l3' is not known"),
+        (BALL | {"center": 1.0}, "not a list"),
+    ],
+)
+def test_what_is_no_region_is_rejected(entry: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Rejected, match=reason):
+        read_region(entry, 2)
+
+
+def test_a_long_point_is_told_by_its_extent_and_a_hash_of_all() -> None:
+    first = read_region(BALL | {"center": [float(i) for i in range(SHOWN + 1)]}, SHOWN + 1)
+    other = read_region(BALL | {"center": [0.0, 2.0, 1.0, *range(3, SHOWN + 1)]}, SHOWN + 1)
+    assert f"{SHOWN + 1} entries within 0.0 and {float(SHOWN)!r}, sha256 " in first.words
+    assert first.words != other.words
+    constant = read_region(BALL | {"center": [0.5] * (SHOWN + 1)}, SHOWN + 1)
+    assert f"[0.5 in all {SHOWN + 1} entries]" in constant.words

@@ -1,0 +1,61 @@
+"""Signs that make every operation non-negative: found where there are some, refused elsewhere."""
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from autolip.capture.torch.export import capture_model
+from autolip.graph.signs import consistent_signs
+from autolip.graph.views import SlopeGraph, fused
+from autolip.regions import Everywhere
+from autolip.rules import slopes_on
+
+
+def graph_of(*weights: Tensor) -> SlopeGraph:
+    """A chain of linear layers with relu between."""
+    modules: list[nn.Module] = []
+    for weight in weights:
+        layer = nn.Linear(weight.shape[1], weight.shape[0], bias=False).double()
+        layer.weight.data = weight.double()
+        modules += [layer, nn.ReLU()]
+    model = nn.Sequential(*modules[:-1])
+    inputs = (torch.zeros(1, weights[0].shape[1]).double(),)
+    return fused(slopes_on(capture_model(model, inputs).graph, Everywhere()))
+
+
+def exist(a: Tensor, b: Tensor) -> bool:
+    """Whether signs of input and output fit, by trying all; relu fixes those of the neurons: a
+    neuron's slope is not negative, so that it keeps its sign."""
+    inputs, width, outputs = a.shape[1], a.shape[0], b.shape[0]
+    for signs in itertools.product((-1.0, 1.0), repeat=inputs + width + outputs):
+        s = torch.tensor(signs)
+        x, z, y = s[:inputs], s[inputs : inputs + width], s[inputs + width :]
+        if bool((z[:, None] * a * x >= 0).all()) and bool((y[:, None] * b * z >= 0).all()):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_they_are_found_where_there_are_some(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    a = torch.randn(3, 2, generator=generator)
+    b = torch.randn(2, 3, generator=generator)
+    if seed % 2:  # of one sign, but for signs of inputs, neurons and outputs
+        x, z, y = (torch.randint(0, 2, (n,), generator=generator) * 2.0 - 1 for n in (2, 3, 2))
+        a = z[:, None] * a.abs() * x
+        b = y[:, None] * b.abs() * z
+    found = consistent_signs(graph_of(a, b))
+    assert (found is not None) == exist(a, b)
+
+
+def test_what_is_found_fits() -> None:
+    a = torch.tensor([[1.0, -2.0], [-3.0, 4.0]])
+    b = torch.tensor([[1.0, -1.0]])
+    graph = graph_of(a, b)
+    signs = consistent_signs(graph)
+    assert signs is not None
+    (relu,) = [vertex.name for vertex in graph if vertex.operation == "aten.relu.default"]
+    x, z, y = (signs[name].flatten() for name in (graph.input, relu, graph.output))
+    assert bool((z[:, None] * a * x >= 0).all()) and bool((y[:, None] * b * z >= 0).all())
