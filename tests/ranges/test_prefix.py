@@ -117,3 +117,16 @@ def test_the_work_of_a_form_counts_every_operation_once() -> None:
     prefix = known_of(residual(0, 6), Box(-torch.ones(6), torch.ones(6)))
     assert prefix.work("y") == prefix.work("v") + 36 + 3 * 8 * 6
     assert prefix.is_affine("v") and not prefix.is_affine("w")
+
+
+@pytest.mark.parametrize("norm", Norm)
+def test_forms_that_overflow_on_the_way_bound_nothing(norm: Norm) -> None:
+    """1e200 1e200 - 1e200 1e200 / 2 is beyond the largest double, and inf - inf on the way."""
+    rows = torch.tensor([[1e200], [0.5e200]], dtype=torch.float64)
+    form = torch.tensor([[1e200, -1e200]], dtype=torch.float64)
+    nodes = (
+        Node("v", aten.linear.default, (Ref("x"), rows), torch.Size([2])),
+        Node("w", aten.linear.default, (Ref("v"), form), torch.Size([1])),
+    )
+    prefix = known_of(Graph("x", torch.Size([1]), nodes, "w"), Ball(0.0, 1e-250, norm))
+    assert prefix.upper("w", torch.ones(1, 1).double()).item() >= 0.5e150

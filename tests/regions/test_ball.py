@@ -160,6 +160,13 @@ def test_the_support_is_the_dual_norm_rounded_up(norm: Norm, radius: float, scal
 
 
 @pytest.mark.parametrize("norm", Norm)
+def test_a_form_that_overflowed_has_no_support_of_0(norm: Norm) -> None:
+    """inf - inf is some number that is not known."""
+    forms = doubles(math.nan, math.inf, -math.inf).unsqueeze(1)
+    assert not (Ball(0, 1e-250, norm).support(forms) < math.inf).any()
+
+
+@pytest.mark.parametrize("norm", Norm)
 @pytest.mark.parametrize("other", Norm)
 def test_the_spread_is_attained(norm: Norm, other: Norm) -> None:
     ball = Ball(gauss(9), 0.7, norm)

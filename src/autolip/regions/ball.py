@@ -83,11 +83,11 @@ class Ball(Region):
         return torch.full(shape, self.radius, dtype=torch.float64)
 
     def support(self, rows: Tensor) -> Tensor:
-        """radius ||row||, in the dual norm: attained."""
+        """radius ||row||, in the dual norm: attained; NaN, not 0, for a row that overflowed."""
         forms = lengths(rows, self.norm.dual)
         product = self.radius * forms
         above = product.nextafter(torch.full_like(product, math.inf))
-        return torch.where((forms > 0) & (self.radius > 0), above, 0.0)
+        return torch.where((forms == 0) | (self.radius == 0), 0.0, above)
 
     def spread(self, norm: Norm, shape: torch.Size) -> Upper:
         """The radius times the constant of norm equivalence: attained."""
