@@ -2,14 +2,16 @@
 
     H = sum_k  lam_k (z_k^2 - 2 c_k z_k v_k + a_k b_k v_k^2)  +  nu |t|^2 - 2 t y
 
-without the input's own term; v_k and y are those of operands.  A variable with the weight lam is
-scaled by a power of two near 1/sqrt(lam), so that the diagonal of H is about 1 and no rounding
-happens on the way.
+with c = (a + b) / 2, without the input's own term; v_k and y are those of operands.  A variable s
+with the weight lam is scaled by a power of two D near 1/sqrt(lam), so that the diagonal of H is
+about 1 and no rounding happens on the way.  Errors are bounded in the Frobenius norm, block by
+block: entry by entry they would cost several times as much as H.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,7 +23,7 @@ from autolip.errors import Refusal
 from autolip.methods.lipsdp.constraint import Constraint
 from autolip.methods.lipsdp.operands import READ, Operands, Rows
 from autolip.operators.sparse import Matrix
-from autolip.roundoff import UNIT, gamma
+from autolip.rounded import dot_error, raised, upper_norm
 
 Array = NDArray[np.float64]
 
@@ -30,8 +32,8 @@ HEAVIEST = 2.0**400
 far within floating point."""
 
 LEAST_PRODUCT = 2.0**-900
-"""Least product of two slopes of opposite signs (one of the same sign may be lost: H without it is
-smaller)."""
+"""Least product of two slopes of opposite signs: a choice (one of the same sign may be lost: H
+without it is smaller)."""
 
 LOST = 2.0**-150
 """More than what underflows of H, in norm, proved: a lost 2^-1074 is multiplied by 2^800 at most,
@@ -59,28 +61,121 @@ def assembled(
 ) -> Assembled | Refusal:
     """H for a weight of every variable: lam of the results, nu of t, and what the input is scaled
     by."""
-    graph, assembly = operands.graph, _Assembly(operands.places)
+    graph, scale = operands.graph, dict[str, Array]()
     for name, weight in weights.items():
         if not are_weights(weight):
             what = f"{graph[name].operation} at {graph[name].place}" if name else "the output"
             return Refusal(f"the weights of {what} are not positive numbers of moderate size")
-        shape = graph[name or graph.output].shape
-        assembly.enter(name, _flat(weight, shape), counts=name != graph.input)
-    outputs = np.full(graph.output_shape.numel(), -1.0)
-    assembly.couple(READ, outputs, operands.rows[READ])
+        size = _flat(weight, graph[name or graph.output].shape)
+        scale[name] = np.exp2(-np.round(np.log2(size) / 2))
     for name, item in constraints.items():
-        lam, rows = weights[name], operands.rows[name]
-        if bool(item.centre.any()):
-            assembly.couple(name, -_flat(lam * item.centre, item.out_shape), rows)
-        ends = item.lo * item.hi
         opposite = (item.lo < 0) & (item.hi > 0)
-        if bool((opposite & (ends > -LEAST_PRODUCT)).any()):
+        if bool((opposite & (item.lo * item.hi > -LEAST_PRODUCT)).any()):
             where = f"{graph[name].operation} at {graph[name].place}"
             return Refusal(f"slopes of {where} are too near 0: their product is lost")
-        square = lam * ends
-        if bool(square.any()):
-            assembly.square(_flat(square, item.in_shape), rows)
-    return assembly.finished()
+    terms = _Terms(operands, constraints, weights, scale)
+    return _added(operands, terms, scale)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A computed part of H, within `error` of the exact one in Frobenius norm."""
+
+    matrix: Matrix
+    error: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """The blocks of H: pairs of variables, none of them after the first, and what couples them."""
+
+    operands: Operands
+    constraints: Mapping[str, Constraint]
+    weights: Mapping[str, Tensor]
+    scale: Mapping[str, Array]
+
+    def __iter__(self) -> Iterator[tuple[str, str, _Block]]:
+        graph = self.operands.graph
+        shapes = {name: item.out_shape for name, item in self.constraints.items()}
+        for name, shape in (shapes | {READ: graph.output_shape}).items():
+            own = _flat(self.weights[name], shape) * self.scale[name] ** 2
+            yield name, name, _Block(sparse.diags_array(own, format="csr"))
+        yield from self._coupled(READ, np.full(graph.output_shape.numel(), -1.0))
+        for name, item in self.constraints.items():
+            lam = self.weights[name]
+            if bool(item.centre.any()):
+                yield from self._coupled(name, -_flat(lam * item.centre, item.out_shape))
+            product = lam * (item.lo * item.hi)
+            if bool(product.any()):
+                factor = _flat(product, item.in_shape)
+                yield from self._squared(self.operands.rows[name], factor)
+
+    def _coupled(self, name: str, factor: Array) -> Iterator[tuple[str, str, _Block]]:
+        """D diag(factor) M_s D between a result and everything its operand depends on.
+
+        An entry has three roundings: of c, of lam c and of its product with that of M_s.
+        """
+        for source, matrix in self.operands.rows[name].items():
+            left, right = factor * self.scale[name], self.scale[source]
+            block = _times(matrix.value, left, right)
+            known = _frobenius(_times(matrix.error, left, right))
+            error = dot_error(3, _frobenius(block)) + raised(known, 3)
+            yield name, source, _Block(block, raised(error, 1))
+
+    def _squared(self, rows: Rows, factor: Array) -> Iterator[tuple[str, str, _Block]]:
+        """(M_s D)^T diag(factor) (M_t D) for all s, t, with |factor|^(1/2) shared out in norms.
+
+        Three roundings of a factor, one of it times an entry, and the sums; with |X| and |Y| the
+        norms of both matrices, and e and f those of their errors, |X| f + e |Y| + e f is what they
+        add.
+        """
+        places, terms = self.operands.places, len(factor) + 4
+        root = np.sqrt(np.abs(factor))
+        graded = {s: _times(x.value, 1.0, self.scale[s]) for s, x in rows.items()}
+        sizes = {s: _frobenius(_times(x, root, 1.0)) for s, x in graded.items()}
+        errors = {s: _frobenius(_times(x.error, root, self.scale[s])) for s, x in rows.items()}
+        for s, left in graded.items():
+            weighted = _times(left, factor, 1.0).T
+            for t, right in graded.items():
+                if places[s].start >= places[t].start:
+                    known = sizes[s] * errors[t] + errors[s] * (sizes[t] + errors[t])
+                    error = dot_error(terms, sizes[s] * sizes[t]) + known
+                    yield s, t, _Block((weighted @ right).tocsr(), raised(error, 20))
+
+
+def _added(operands: Operands, terms: _Terms, scale: dict[str, Array]) -> Assembled:
+    """The sum of all blocks, on both sides of the diagonal."""
+    parts = defaultdict[tuple[str, str], list[_Block]](list)
+    for row, column, block in terms:
+        parts[row, column].append(block)
+    whole, squares = dict[tuple[str, str], Matrix](), 0.0
+    for (row, column), blocks in parts.items():
+        block = _total(blocks)
+        whole[row, column] = block.matrix
+        squares += block.error**2
+        if row != column:
+            whole[column, row] = block.matrix.T.tocsr()
+            squares += block.error**2
+    sizes = {name: place.stop - place.start for name, place in operands.places.items()}
+    grid = [
+        [
+            whole.get((row, column), sparse.csr_array((height, width)))
+            for column, width in sizes.items()
+        ]
+        for row, height in sizes.items()
+    ]
+    slack = raised(math.sqrt(squares), 4 * len(parts)) + LOST
+    return Assembled(sparse.block_array(grid, format="csr"), slack, scale)
+
+
+def _total(blocks: Sequence[_Block]) -> _Block:
+    """Their sum, which rounds where there are several."""
+    if len(blocks) == 1:
+        return blocks[0]
+    matrix = sum((block.matrix for block in blocks[1:]), blocks[0].matrix)
+    sizes = sum(_frobenius(block.matrix) for block in blocks)
+    error = dot_error(len(blocks), sizes) + sum(block.error for block in blocks)
+    return _Block(matrix, raised(error, len(blocks) + 1))
 
 
 def _flat(values: Tensor, shape: torch.Size) -> Array:
@@ -88,87 +183,13 @@ def _flat(values: Tensor, shape: torch.Size) -> Array:
     return numbers
 
 
-@dataclass
-class _Assembly:
-    """H, term by term; errors by Frobenius norms."""
-
-    places: dict[str, slice]
-    scale: dict[str, Array] = field(default_factory=dict)
-    parts: dict[tuple[str, str], Matrix] = field(default_factory=dict)
-    additions: int = 0
-    squares: float = 0.0
-    """Sum of the squares of all entries' errors."""
-    mass: float = 0.0
-    """Twice the sum of the Frobenius norms of everything that was added up.
-
-    Of k blocks, their sum loses k units of sqrt(2) times it, and couplings three more: fewer than
-    the 2 (k + 6) here.
-    """
-
-    def enter(self, name: str, size: Array, counts: bool) -> None:
-        """A variable's own term size z^2, if it counts, and the scale that makes it about 1."""
-        self.scale[name] = np.exp2(-np.round(np.log2(size) / 2))
-        if counts:
-            self._add(name, name, sparse.diags_array(size * self.scale[name] ** 2, format="csr"))
-
-    def couple(self, name: str, factor: Array, rows: Rows) -> None:
-        """diag(factor) M_s between a result and everything its operand depends on."""
-        factor = factor * self.scale[name]
-        for source, matrix in rows.items():
-            block = _times(matrix.value, factor, self.scale[source])
-            raised = _frobenius(_times(matrix.error, factor, self.scale[source])) * (1 + 1e-10)
-            self.squares += 2 * raised * raised
-            self._add(name, source, block)
-
-    def square(self, factor: Array, rows: Rows) -> None:
-        """sum over s, t of M_s^T diag(factor) M_t."""
-        scaled = {
-            s: (_times(x.value, 1.0, self.scale[s]), _times(x.error, 1.0, self.scale[s]))
-            for s, x in rows.items()
-        }
-        root = np.sqrt(np.abs(factor))
-        sizes = {
-            s: tuple(_frobenius(_times(part, root, 1.0)) for part in parts)
-            for s, parts in scaled.items()
-        }
-        for s, (left, _) in scaled.items():
-            weighted = _times(left, factor, 1.0).T
-            for t, (right, _) in scaled.items():
-                if self.places[s].start >= self.places[t].start:
-                    (size, error), (other, slip) = sizes[s], sizes[t]
-                    rounding = (gamma(len(factor)) + 4 * UNIT) * size * other
-                    total = (rounding + size * slip + error * other + error * slip) * (1 + 1e-10)
-                    self.squares += (1 if s == t else 2) * total * total
-                    self._add(s, t, weighted @ right)
-
-    def _add(self, row: str, column: str, block: Matrix) -> None:
-        pairs = {(row, column): block.tocsr()} | (
-            {} if row == column else {(column, row): block.T.tocsr()}
-        )
-        for pair, part in pairs.items():
-            self.parts[pair] = self.parts[pair] + part if pair in self.parts else part
-        self.mass += 2 * _frobenius(block)
-        self.additions += 1
-
-    def finished(self) -> Assembled:
-        """The sum, and how far it may be off in norm."""
-        sizes = {name: place.stop - place.start for name, place in self.places.items()}
-        grid = [
-            [self.parts.get((r, c), sparse.csr_array((n, m))) for c, m in sizes.items()]
-            for r, n in sizes.items()
-        ]
-        slack = math.sqrt(self.squares) * (1 + 1e-12) + gamma(self.additions + 4) * self.mass + LOST
-        return Assembled(sparse.block_array(grid, format="csr"), slack, self.scale)
-
-
 def _times(matrix: Matrix, rows: Array | float, columns: Array | float) -> Matrix:
     """diag(rows) M diag(columns)."""
-    left, right = (
-        np.broadcast_to(x, n) for x, n in zip((rows, columns), matrix.shape, strict=True)
-    )
+    height, width = matrix.shape
+    left, right = np.broadcast_to(rows, height), np.broadcast_to(columns, width)
     data = matrix.data * np.repeat(left, np.diff(matrix.indptr)) * right[matrix.indices]
     return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def _frobenius(matrix: Matrix) -> float:
-    return float(np.linalg.norm(matrix.data)) * (1 + gamma(matrix.nnz))
+    return upper_norm(torch.from_numpy(matrix.data))

@@ -21,8 +21,8 @@ READ = ""
 """The name of t."""
 
 LARGEST_ENTRY = 2.0**200
-"""Greatest entry of a network's matrices that H is written out for: proved in quadratic_form (what
-underflows)."""
+"""Greatest entry of a network's matrices that H is written out for: a choice, so that products stay
+within floating point."""
 
 
 @dataclass(frozen=True)
