@@ -23,7 +23,7 @@ from autolip.errors import Refusal
 from autolip.methods.lipsdp.constraint import Constraint
 from autolip.methods.lipsdp.operands import READ, Operands, Rows
 from autolip.operators.sparse import Matrix
-from autolip.rounded import dot_error, raised, upper_norm
+from autolip.roundoff import dot_error, raised, upper_norm
 
 Array = NDArray[np.float64]
 

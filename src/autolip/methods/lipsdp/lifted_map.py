@@ -40,8 +40,9 @@ from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.norms.lanczos import lanczos
 from autolip.operators.norms.rounding import upper_product, upper_sum
 from autolip.operators.operator import DTYPE, Operator, largest
-from autolip.roundoff import TINY, UNIT
-from autolip.values import Upper, round_up
+from autolip.rounded import Rounded
+from autolip.roundoff import raised
+from autolip.values import Upper
 
 FARTHEST = 10.0
 """Logarithm of what a repair may cost."""
@@ -58,8 +59,13 @@ class Lifted:
     """x = inputs * x'."""
     outputs: Tensor
     """y' = outputs * y."""
-    limit: float
-    """Below e d / rho, for every neuron."""
+    reach: float
+    """At least rho / (e d), for every neuron."""
+
+    @property
+    def limit(self) -> float:
+        """About the least e d / rho: up to which N proves the statement as it is."""
+        return 1 / self.reach if self.reach else math.inf
 
 
 def lifted(statement: Statement, margin: float) -> Lifted | Refusal:
@@ -101,8 +107,9 @@ def norm_bound(statement: Statement, margin: float, options: NormOptions) -> Rep
     norm = operator_norm(operator, options=near) if dense else lanczos(operator, near)
     if isinstance(norm, Refusal):
         return norm
-    value = norm * _squares(1 / map_.inputs).sqrt() * _squares(1 / map_.outputs).sqrt()
-    levels, growth = statement.relaxation.depths, Upper(max(round_up(norm.value / map_.limit), 1.0))
+    value = norm * _length(1 / map_.inputs) * _length(1 / map_.outputs)
+    missing = Upper(norm.value) * Upper(map_.reach)
+    levels, growth = statement.relaxation.depths, Upper(max(missing.value, 1.0))
     if math.log(growth.value) * max(levels.values()) > FARTHEST:
         return Refusal(
             f"the multipliers need a norm near {map_.limit:.6g}, and {norm.value:.6g} is "
@@ -113,10 +120,9 @@ def norm_bound(statement: Statement, margin: float, options: NormOptions) -> Rep
     return Repaired(value, growth.value, levels)
 
 
-def _squares(entries: Tensor) -> Upper:
-    """The sum of squares, or the one square (l2 norms); each entry has one rounding error."""
-    total = float((entries * entries).sum())
-    return Upper(total * (1 + (8 + 2 * entries.numel()) * UNIT))
+def _length(entries: Tensor) -> Upper:
+    """The l2 norm of numbers each of which was rounded once."""
+    return Upper(Rounded.nearest(entries).length())
 
 
 Part = tuple[str, Tensor, torch.Size]
@@ -166,8 +172,8 @@ class _Map(Block):
             self._reads[1:], self._writes[:-1], strict=True
         ):
             centre = centres.get(target, torch.zeros((), dtype=DTYPE))
-            reads.append((target, (into + norm * centre / out) * (1 + 8 * UNIT), after))
-            writes.append((source, (out + 2 * norm * centre / into) * (1 + 8 * UNIT), before))
+            reads.append((target, raised(into + norm * centre / out, 3), after))
+            writes.append((source, raised(out + 2 * norm * centre / into, 3), before))
         rows = _largest_sum(reads, affine, writes)
         columns = _largest_sum(
             writes, [Link(x.target, x.source, x.operator.T) for x in reversed(affine)], reads
@@ -197,8 +203,12 @@ def _largest_sum(reads: list[Part], links: list[Link], writes: list[Part]) -> Up
         if size is None:
             return None
         _raise(values, link.target, upper_product(size, values[link.source]))
-    tops = (largest(values[name] * scale) for name, scale, _ in writes if name in values)
-    return Upper(max(tops, default=0.0)) * Upper(1 + 2 * UNIT) + Upper(TINY)
+    sums = (
+        Rounded.exact(values[name]) * Rounded.exact(scale)
+        for name, scale, _ in writes
+        if name in values
+    )
+    return Upper(max((largest(row.size) for row in sums), default=0.0))
 
 
 def _raise(values: dict[str, Tensor], name: str, term: Tensor) -> None:
@@ -248,7 +258,7 @@ class _Writer:
     reads: list[Part] = field(default_factory=list)
     inner: list[Link] = field(default_factory=list)
     writes: list[Part] = field(default_factory=list)
-    limits: list[float] = field(default_factory=list)
+    reaches: list[float] = field(default_factory=list)
 
     def enter(self, vertex: Vertex) -> Refusal | None:
         """The links into a vertex, and out of what a nonlinear one reads."""
@@ -273,7 +283,7 @@ class _Writer:
             what = f"a multiplier or a width of {vertex.operation} at {vertex.place}"
             return Refusal(f"{what} is not a positive number of moderate size")
         out, into = radius * lam.sqrt(), (lam * (1 - self.margin)).rsqrt()
-        self.limits.append(float((out * into / radius).min()) * (1 - 8 * UNIT))
+        self.reaches.append(largest(raised(radius / (out * into), 2)))
         source = vertex.edges[0].source
         self.writes.append((source, out, item.in_shape))
         if bool(centre.any()):
@@ -286,7 +296,7 @@ class _Writer:
         scale = torch.ones((), dtype=DTYPE) if nu is None else nu.rsqrt()
         self.writes.append((graph.output, scale, graph.output_shape))
         operator = _Map(self.reads, self.inner, self.writes)
-        return Lifted(operator, self.reads[0][1], scale, min(self.limits, default=torch.inf))
+        return Lifted(operator, self.reads[0][1], scale, max(self.reaches, default=0.0))
 
 
 def _offsets(parts: list[Part]) -> Iterator[tuple[int, Part]]:

@@ -23,6 +23,7 @@ from autolip.methods.lipsdp.relaxation import Relaxation
 from autolip.methods.lipsdp.statement import Proved, Statement
 from autolip.operators.norms import NormOptions
 from autolip.operators.norms.rounding import power_of_two
+from autolip.rounded import smallest_proved
 from autolip.values import Upper, round_up
 
 SLACK = 1.001
@@ -122,11 +123,12 @@ def by_factorisation(statement: Statement) -> Proved | Refusal:
     least = least_factor(form)
     if least is None:
         return Refusal("the multipliers are not feasible: H is indefinite in the hidden layers")
-    for attempt in range(ATTEMPTS):
-        tau = least * (1 + 4.0**attempt * resolution(form))
-        if holds(form, tau):
-            return _scaled(statement, tau)
-    return Refusal("no value could be proved with these multipliers")
+    tau = smallest_proved(
+        least, lambda tau: holds(form, tau), excess=least * resolution(form), attempts=ATTEMPTS
+    )
+    if tau is None:
+        return Refusal("no value could be proved with these multipliers")
+    return _scaled(statement, tau)
 
 
 def by_norm(statement: Statement, margin: float, options: NormOptions) -> Proved | Refusal:
