@@ -107,6 +107,24 @@ def test_a_form_whose_entries_are_known_up_to_an_error(lowest: float) -> None:
             assert isinstance(form, Form) and covers(form, meant)
 
 
+def test_squares_of_two_neurons_add_their_errors() -> None:
+    """Each reads the input by an entry of its own, known up to a half of itself."""
+    one = torch.ones(1, dtype=torch.float64)
+    inner = [Exact(Dense(one[None] * size, relative_error=0.5)) for size in (1.0, 3.0)]
+    vertices = [vertex("x", 1)]
+    for number, slope in enumerate(inner):
+        vertices.append(vertex(f"v{number}", 1, Edge("x", slope)))
+        vertices.append(vertex(f"z{number}", 1, Edge(f"v{number}", Between(-one, one))))
+    none = Exact(Dense(torch.zeros(1, 1, dtype=torch.float64)))
+    vertices.append(vertex("y", 1, Edge("z0", none), Edge("z1", none)))
+    relaxation = Relaxation.of(SlopeGraph("x", tuple(vertices), "y"), Norm.L2, Norm.L2)
+    assert isinstance(relaxation, Relaxation)
+    form = form_of(Statement(relaxation, {"z0": one, "z1": one}, None, 1.0))
+    assert isinstance(form, Form)
+    stored, meant = -(1.0 + 9.0), -(1.5**2 + 4.5**2)
+    assert form.matrix[-1, -1] == stored and form.slack >= stored - meant
+
+
 def mapped(
     lam: Tensor, radius: float = 0.5, entries: int = 1, **others: Tensor
 ) -> tuple[Statement, Lifted]:
@@ -118,13 +136,13 @@ def mapped(
     return made, found
 
 
-def test_the_limit_of_a_lifted_map() -> None:
-    """e d / rho for the entries e, d that the map has."""
+def test_the_reach_of_a_lifted_map() -> None:
+    """rho / (e d) for the entries e, d that the map has."""
     for seed in range(60):
         radius = rand(seed + 99, 1).item() + 0.1
         _, found = mapped(rand(seed, 1) + 0.5, radius)
         (e, _), (_, d) = rational(found.operator.matrix())
-        assert Fraction(found.limit) * Fraction(radius) <= e * d
+        assert Fraction(radius) <= e * d * Fraction(found.reach)
 
 
 def test_the_bound_of_a_lifted_map(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,6 +155,6 @@ def test_the_bound_of_a_lifted_map(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(lifted_map, "operator_norm", lambda *_, n=norm, **__: Upper(n))
         bound = norm_bound(made, 0.02, NormOptions())
         assert isinstance(bound, Repaired)
-        assert Fraction(bound.growth) * Fraction(found.limit) >= Fraction(norm)
+        assert Fraction(bound.growth) >= Fraction(norm) * Fraction(found.reach)
         length = Fraction(norm) * Fraction(bound.growth) / Fraction(found.inputs[0].item())
         assert Fraction(bound.bound.value) ** 2 >= length**2 * entries

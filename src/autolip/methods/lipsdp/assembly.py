@@ -150,12 +150,11 @@ def _added(operands: Operands, terms: _Terms, scale: dict[str, Array]) -> Assemb
         parts[row, column].append(block)
     whole, squares = dict[tuple[str, str], Matrix](), 0.0
     for (row, column), blocks in parts.items():
-        block = _total(blocks)
+        block, sides = _total(blocks), 1 if row == column else 2
+        squares += sides * block.error**2
         whole[row, column] = block.matrix
-        squares += block.error**2
-        if row != column:
+        if sides == 2:
             whole[column, row] = block.matrix.T.tocsr()
-            squares += block.error**2
     sizes = {name: place.stop - place.start for name, place in operands.places.items()}
     grid = [
         [
