@@ -32,8 +32,9 @@ class Attending(nn.Module):
 
 
 def posed() -> Problem:
+    """On a ball so large that every neuron bends, as everywhere."""
     torch.manual_seed(0)
-    return pose(Attending().eval(), (1, 5, 4), region=Ball(torch.randn(1, 5, 4).double(), 0.1))
+    return pose(Attending().eval(), (1, 5, 4), region=Ball(torch.randn(1, 5, 4).double(), 3.0))
 
 
 def value(bound: Bound | Refusal) -> float:
