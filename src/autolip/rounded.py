@@ -9,7 +9,7 @@ import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any
 
 import numpy as np
 import torch
@@ -155,7 +155,7 @@ class Rounded:
         """A product of any kind, r = `rounding` relatively to that of the moduli.
 
         The error is computed as r ((E_X / r + |X'|) (|Y'| + E_Y)) + |X'| E_Y, so that r |X'| does
-        not underflow, in at most `terms` + 5 operations.
+        not underflow, in at most `terms` + 5 operations, and one more adds what is lost.
         """
         x, y, r = self.moduli, other.moduli, rounding
         if r:
@@ -166,7 +166,7 @@ class Rounded:
             error = error + product(x, other.error)
         return Rounded(
             product(self.value, other.value),
-            raised(error, terms + 5) + _lost(self, other, product),
+            raised(error, terms + 6) + _lost(self, other, product),
         )
 
     def gram(self) -> "Rounded":
@@ -193,7 +193,7 @@ class Rounded:
         value, error = shifted(self.value, exponent), shifted(self.error, exponent)
         if scale_float(_least(self), exponent) >= LEAST_PRODUCT:
             return Rounded(value, error)
-        return Rounded(value, error + _present(self) * (4 * SMALLEST))
+        return Rounded(value, raised(error, 1) + _present(self) * (4 * SMALLEST))
 
     def above(self) -> Tensor:
         """A Hermitian matrix that exceeds, in the order of such, every one within the error.
@@ -234,19 +234,6 @@ class Rounded:
         roots = raised(shares.square().sum(dim).sqrt(), size.shape[dim] // 2 + 3)
         lengths = shifted(roots, exponents)
         return torch.where(roots > 0, lengths.nextafter(torch.full_like(lengths, math.inf)), roots)
-
-    def row_norms(self, norm: Norm) -> Tensor:
-        """At least the norm of every row of a matrix."""
-        size = self.size
-        match norm:
-            case Norm.L1:
-                return raised(size.sum(1), size.shape[1])
-            case Norm.L2:
-                return self.lengths(1)
-            case Norm.LINF:
-                return size.amax(1) if size.shape[1] else size.sum(1)
-            case _:
-                assert_never(norm)
 
     def norm(self, norm: Norm) -> Upper:
         """||X||: for l1 and linf the largest column or row sum; for l2 the least of the lengths and

@@ -162,7 +162,7 @@ def weighted_sums(
 
 def lengths(rows: Float[Tensor, "k *shape"], norm: Norm) -> Float[Tensor, " k"]:
     """At least the norm of every row."""
-    return Rounded.exact(flat(rows)).row_norms(norm)
+    return Rounded.exact(flat(rows)).lengths(1, norm)
 
 
 def flat(rows: Float[Tensor, "k *shape"]) -> Float[Tensor, "k n"]:
