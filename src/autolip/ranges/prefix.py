@@ -18,7 +18,6 @@ from autolip.ranges.linear_bounds import (
     Surroundings,
     linear_bounds,
 )
-from autolip.ranges.support import centre, support
 from autolip.regions import Region
 from autolip.roundoff import dot_error, raised
 from autolip.rules.propagate import checked_action, outcome_of
@@ -44,7 +43,8 @@ class Prefix:
     bounds: dict[str, LinearBounds] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.values[self.input] = centre(self.region, self.shape)
+        centre = self.region.centre(self.shape)
+        self.values[self.input] = torch.zeros(self.shape).double() if centre is None else centre
         self.narrow(self.input, self.region.interval(self.shape))
 
     def narrow(self, name: str, interval: Interval) -> None:
@@ -101,7 +101,7 @@ class Prefix:
                     terms.append(dot_error(1, _worth(part, self._reach(edge.source))))
                 pending[edge.source] = part
         for c in pending.values():
-            terms.append(support(self.region, c))
+            terms.append(self.region.support(c))
         parts = torch.stack(terms)
         total = parts.sum(0) + dot_error(len(terms), parts.abs().sum(0))
         return total.nan_to_num(INF, INF, -INF)
