@@ -1,11 +1,14 @@
-"""Known slopes are a linear part: the function is the same, and what is left is centred."""
+"""Known slopes are a linear part: the function is the same, and what is left is centred; whole
+operations of known slopes are diagonals."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from autolip.capture.torch.export import capture_model
-from autolip.graph.fixed import without_fixed
-from autolip.graph.views import SlopeGraph
+from autolip.graph.fixed import settled, without_fixed
+from autolip.graph.views import Edge, SlopeGraph, Vertex
+from autolip.intervals import Interval
+from autolip.operators.diagonal import Diagonal
 from autolip.regions import Box
 from autolip.rules import slopes_on
 from autolip.slopes import Between, Exact
@@ -49,3 +52,35 @@ def test_a_network_of_decided_neurons_has_no_nonlinear_part() -> None:
 def test_where_nothing_is_decided_nothing_changes() -> None:
     graph = graph_on([-1.0, -1.0], [1.0, 1.0])
     assert without_fixed(graph).vertices == graph.vertices
+
+
+def pointwise(lo: Tensor, hi: Tensor) -> SlopeGraph:
+    free = Interval.everywhere(lo.shape)
+    start = Vertex("x", lo.shape, (), free)
+    return SlopeGraph("x", (start, Vertex("y", lo.shape, (Edge("x", Between(lo, hi)),), free)), "y")
+
+
+def diagonal(graph: SlopeGraph) -> Diagonal | None:
+    slope = graph["y"].edges[0].slope
+    return slope.operator if isinstance(slope, Exact) and len(graph["y"].edges) == 1 else None  # type: ignore[return-value]
+
+
+def test_slopes_that_are_known_are_a_diagonal_without_an_error() -> None:
+    ends = torch.tensor([0.0, 1.0, -3.0]).double()
+    found = diagonal(settled(pointwise(ends, ends)))
+    assert found is not None and torch.equal(found.scale, ends) and found.relative_error == 0.0
+
+
+def test_what_rounding_leaves_open_is_the_error_of_the_diagonal() -> None:
+    lo = torch.tensor([0.1, -2.0]).double()
+    hi = lo + torch.tensor([2.0**-50, 2.0**-49]).double()
+    found = diagonal(settled(pointwise(lo, hi)))
+    assert found is not None
+    room = found.relative_error * found.scale.abs()
+    assert bool((found.scale - room <= lo).all() and (found.scale + room >= hi).all())
+
+
+def test_one_slope_that_is_open_leaves_the_operation_as_it_is() -> None:
+    lo, hi = torch.tensor([0.0, 1.0]).double(), torch.tensor([1e-30, 1.0]).double()
+    for graph in (pointwise(lo, hi), pointwise(lo, torch.full_like(hi, torch.inf))):
+        assert diagonal(settled(graph)) is None

@@ -5,6 +5,7 @@ So are entries that no path connects with the input or with the output: their sl
 zero.
 """
 
+import math
 from dataclasses import replace
 
 import torch
@@ -19,6 +20,9 @@ from autolip.slopes import Between, Exact
 
 NARROW = 2.0**-10
 """Relative width of a slope's interval below which the slope is its centre and a small rest."""
+
+ROUNDED = 2.0**-44
+"""Tuned: relative error of a slope up to which it counts as known."""
 
 
 def without_fixed(graph: SlopeGraph) -> SlopeGraph:
@@ -40,6 +44,25 @@ def without_fixed(graph: SlopeGraph) -> SlopeGraph:
         narrow = _narrow(slope)
         vertices += _split(vertex, slope, narrow) if bool(narrow.any()) else [vertex]
     return replace(graph, vertices=tuple(vertices))
+
+
+def settled(graph: SlopeGraph) -> SlopeGraph:
+    """The same function, operations of which every slope is known but for rounding as diagonals."""
+    return replace(graph, vertices=tuple(map(_settled, graph)))
+
+
+def _settled(vertex: Vertex) -> Vertex:
+    """M in [c - r, c + r] with r <= e |c| is the diagonal of c, known up to a relative error e."""
+    slope = vertex.only_edge.slope if vertex.only_edge else None
+    if not isinstance(slope, Between) or not slope.is_finite:
+        return vertex
+    centre, radius = slope.centre_and_radius()
+    shares = torch.where(radius > 0, radius / centre.abs(), 0.0)
+    error = shares.max().item() if shares.numel() else 0.0
+    if not error <= ROUNDED:
+        return vertex
+    diagonal = Diagonal(centre, vertex.shape, math.nextafter(error, 1.0) if error else 0.0)
+    return replace(vertex, edges=(replace(vertex.edges[0], slope=Exact(diagonal)),))
 
 
 def _cut(slope: Between, dead: Tensor) -> Between:

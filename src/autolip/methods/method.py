@@ -10,6 +10,7 @@ from typing import Any, ClassVar, final
 from autolip.budget import Budget
 from autolip.certificates import Proof
 from autolip.errors import AutolipError, Refusal, attempted
+from autolip.graph.fixed import settled
 from autolip.graph.graph import Graph, Place
 from autolip.graph.views import SlopeGraph, fused, separated
 from autolip.norms import EVERY_PAIR, Norm, Pair, described
@@ -80,6 +81,7 @@ class Problem:
         """The problem for a captured network."""
         known = ranges(graph, region, Effort.within(options.budget.left))
         slopes = slopes_on(graph, region, known)
+        slopes = settled(slopes) if known else slopes
         return Problem(graph, region, slopes, fused(slopes), p, q, options, ranges=known)
 
     def reading(self, operator: Operator) -> "Problem":

@@ -16,6 +16,9 @@ from autolip.rules.propagate import checked_action, require_rules
 from autolip.rules.rule import Action
 from autolip.slopes import Between, Exact, Gain
 
+KNOWN = 2.0**-20
+"""Tuned: relative width of a slope's interval below which a closer range would hardly help."""
+
 Ranges = dict[str, Interval]
 """For operations, by name, intervals that contain their values on the region."""
 
@@ -70,7 +73,7 @@ def _unsettled(action: Action) -> dict[str, Tensor]:
             case Exact():
                 continue
             case Between():
-                entries = slope.lo != slope.hi
+                entries = ~(slope.hi - slope.lo <= KNOWN * slope.steepest.abs())
             case Gain():
                 entries = torch.ones(operand.shape, dtype=torch.bool)
             case _:

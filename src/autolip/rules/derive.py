@@ -84,7 +84,7 @@ def value_range(curve: Pointwise) -> Interval:
         found.append(_Found(curve.value(point), (low <= point) & (point <= high)))
         found.append(_Found(_number(jump.left), (low < point) & (point <= high)))
         found.append(_Found(_number(jump.right), (low <= point) & (point < high)))
-    hull = _cut(_hull(found, curve), curve.values_within)
+    hull = _cut(_hull(found, (curve.error, curve.slack)), curve.values_within)
     return _unbounded(hull, (hi < curve.domain[0]) | (lo > curve.domain[1]))
 
 
@@ -103,7 +103,8 @@ def slope_range(curve: Pointwise) -> Interval:
         at_high = torch.where(high == point, left, at_high)
         inner.append(_Found(left, (low < point) & (point <= high)))
         inner.append(_Found(right, (low <= point) & (point < high)))
-    hull = _cut(_hull([_Found(at_low), _Found(at_high), *inner], curve), curve.slopes_within)
+    found = [_Found(at_low), _Found(at_high), *inner]
+    hull = _cut(_hull(found, curve.slope_allowance), curve.slopes_within)
     return _unbounded(hull, _is_singular(curve, lo, hi))
 
 
@@ -174,8 +175,8 @@ class _Found(NamedTuple):
     inside: Tensor = torch.tensor(True)
 
 
-def _hull(found: list[_Found], curve: Pointwise) -> Interval:
-    """The least interval around all that counts, allowing for rounding.
+def _hull(found: list[_Found], allowance: tuple[float, float]) -> Interval:
+    """The least interval around all that counts, widened by what is allowed for rounding.
 
     A NaN (overflow inside a formula) makes it infinite.  A lower end that overflowed is brought
     back to the largest double: the true one is beyond it, but not infinite; an upper end alike.
@@ -187,4 +188,4 @@ def _hull(found: list[_Found], curve: Pointwise) -> Interval:
         lo = torch.where(inside, torch.minimum(lo, value.nan_to_num(-INF, INF, -INF)), lo)
         hi = torch.where(inside, torch.maximum(hi, value.nan_to_num(INF, INF, -INF)), hi)
     hull = Interval(lo.clamp(max=LARGEST), hi.clamp(min=-LARGEST))
-    return hull.widen(curve.error, curve.slack) if curve.error or curve.slack else hull
+    return hull.widen(*allowance) if any(allowance) else hull

@@ -104,7 +104,8 @@ def _between(
     """
     p, q = ends
     d, e = slopes_beside(curve, p)[1], slopes_beside(curve, q)[0]
-    wrong = torch.maximum(d.abs(), e.abs()) * curve.error + curve.slack
+    relative, absolute = curve.slope_allowance
+    wrong = torch.maximum(d.abs(), e.abs()) * relative + absolute
     turned = (d - e).abs()
     straight, convex = turned <= 4 * wrong, d < e
     strayed = raised((turned + 2 * wrong) * (q - p), 6)
@@ -126,8 +127,8 @@ def _tangent(
     [p, q]: that is g(m) less, or more, max(g'(m), 0) (m - p) + max(-g'(m), 0) (q - m)."""
     p, q = ends
     m = _stationary(curve, slope, ends, convex)
-    derivative = curve.derivative(m)
-    known = Rounded(derivative, raised(derivative.abs() * curve.error + curve.slack, 2))
+    derivative, (relative, absolute) = curve.derivative(m), curve.slope_allowance
+    known = Rounded(derivative, raised(derivative.abs() * relative + absolute, 2))
     tilt = known - Rounded.exact(slope)
     towards = torch.where(convex, tilt.value, -tilt.value)
     before, after = ((side + tilt.error).clamp(min=0.0) for side in (towards, -towards))

@@ -176,6 +176,7 @@ def _leaky(x: Operand, slope: Number) -> Pointwise:
         error=relative_error(1),
         absolute=0.0,
         slopes_within=(min(1.0, *ends), max(1.0, *ends)),
+        exact_slopes=True,
     )
 
 
@@ -246,6 +247,7 @@ def softshrink(self: Operand, lambd: float) -> Pointwise:
         (1.0, 0.0 if lambd else 1.0, 1.0),
         error=relative_error(1),
         slopes_within=(0.0, 1.0),
+        exact_slopes=True,
     )
 
 

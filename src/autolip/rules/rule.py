@@ -71,7 +71,8 @@ class Pointwise:
     ends of the `domain`, outside of which the function is undefined.  `error` is what float64
     evaluation of either may be off by, relatively, and `absolute` what it may be off by absolutely
     (by default as much; both 0 for functions such as relu, whose values are exact).
-    `values_within` and `slopes_within` are known bounds that need no such allowance.
+    `values_within` and `slopes_within` are known bounds that need no such allowance; where
+    `exact_slopes` the derivative needs none at all.
     """
 
     operand: Operand
@@ -87,11 +88,17 @@ class Pointwise:
     absolute: float | None = None
     values_within: tuple[float, float] = (-float("inf"), float("inf"))
     slopes_within: tuple[float, float] = (-float("inf"), float("inf"))
+    exact_slopes: bool = False
 
     @property
     def slack(self) -> float:
         """What float64 evaluation may be off by absolutely."""
         return self.error if self.absolute is None else self.absolute
+
+    @property
+    def slope_allowance(self) -> tuple[float, float]:
+        """What float64 evaluation of the derivative may be off by, relatively and absolutely."""
+        return (0.0, 0.0) if self.exact_slopes else (self.error, self.slack)
 
 
 @dataclass(frozen=True)
