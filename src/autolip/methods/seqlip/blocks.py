@@ -18,6 +18,7 @@ one.
 import math
 
 from autolip.methods.seqlip.inner.problem import ldexp
+from autolip.roundoff import raised
 from autolip.values import Upper, round_up
 
 
@@ -37,11 +38,11 @@ def block_bound(leading: Upper, right: Upper, lower: Upper, residual: Upper) -> 
         return Upper(largest, events)
     exponent = math.frexp(largest)[1]
     value = block_norm(*(math.ldexp(x, -exponent) for x in (p, q, r, t)))
-    return Upper(ldexp(value * (1 + 2.0**-48), exponent, round_up, math.inf), events)
+    return Upper(ldexp(raised(value, 5), exponent, round_up, math.inf), events)
 
 
 def block_norm(p: float, q: float, r: float, t: float) -> float:
-    """|| [[p, q], [r, t]] ||_2 for p, q, r, t >= 0, up to rounding."""
+    """|| [[p, q], [r, t]] ||_2 for p, q, r, t >= 0, up to four roundings."""
     return (math.hypot(p + t, q - r) + math.hypot(p - t, q + r)) / 2
 
 
