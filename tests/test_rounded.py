@@ -224,6 +224,25 @@ def test_powers_of_two() -> None:
     assert covers(odd.shifted(-4000), [[(3 * Fraction(2) ** -5000, Fraction(0))]])
 
 
+def test_a_part_of_a_complex_number_may_become_subnormal() -> None:
+    """1 + 2^-600 i, far above where its modulus would underflow."""
+    number = torch.tensor([[1 + 2.0**-600 * 1j]], dtype=torch.complex128)
+    exact = [[(Fraction(2) ** -500, Fraction(2) ** -1100)]]
+    assert covers(Rounded.exact(number).shifted(-500), exact)
+
+
+def test_products_with_complex_numbers_of_modulus_1_round() -> None:
+    """0.6 + 0.8 i only turns, and its modulus is 1 in floating point; 1, -1 and 0 lose nothing."""
+    turn = torch.tensor([[0.6 + 0.8j]], dtype=torch.complex128)
+    assert turn.abs().item() == 1
+    for seed in SEEDS:
+        x = randn(seed, 1, 4, dtype=torch.complex128)
+        assert covers(Rounded.exact(turn) @ Rounded.exact(x), product(turn, x))
+    for sign in (0, 1, -1):
+        unit = torch.tensor([[sign]], dtype=torch.complex128)
+        assert (Rounded.exact(unit) @ Rounded.exact(x)).is_exact
+
+
 def test_entries_known_up_to_a_share_of_their_size() -> None:
     for seed in SEEDS:
         x = randn(seed, 1, 40)

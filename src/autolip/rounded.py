@@ -189,9 +189,9 @@ class Rounded:
         return scaled if right is None else scaled @ right
 
     def shifted(self, exponent: int) -> "Rounded":
-        """2^exponent X: exact, but for what becomes subnormal."""
+        """2^exponent X: exact, but for what becomes subnormal (a part of a complex number may)."""
         value, error = shifted(self.value, exponent), shifted(self.error, exponent)
-        if scale_float(_least(self), exponent) >= LEAST_PRODUCT:
+        if not _is_complex(self) and scale_float(_least(self), exponent) >= LEAST_PRODUCT:
             return Rounded(value, error)
         return Rounded(value, raised(error, 1) + _present(self) * (4 * SMALLEST))
 
@@ -321,9 +321,9 @@ def _terms(x: Array, y: Array) -> int:
 
 
 def _only_moves(x: Array) -> bool:
-    """Whether all entries are 0, 1 or -1."""
+    """Whether all entries are 0, 1 or -1: other complex numbers of modulus 1 round."""
     entries = x if isinstance(x, Tensor) else x.data
-    return bool(((entries == 0) | (abs(entries) == 1)).all())
+    return bool(((entries == 0) | (entries == 1) | (entries == -1)).all())
 
 
 def _lost(x: Rounded, y: Rounded, product: Callable[[Array, Array], Array]) -> Array:
