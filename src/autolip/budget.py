@@ -253,8 +253,11 @@ class Budget:
         return f"{some}, more than its part of the time: give more, or name it"
 
 
-UNLIMITED, SPENT = Budget(), Budget(deadline=-math.inf)
-"""As long as it takes, and no time at all."""
+UNLIMITED = Budget()
+"""As long as it takes."""
+
+SPENT = Budget(deadline=-math.inf)
+"""No time at all."""
 
 
 @dataclass(frozen=True)

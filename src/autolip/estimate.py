@@ -101,13 +101,16 @@ def answered(
 ) -> Result:
     """The answer to a question about a captured network; a time budget begins once the replay has
     ended."""
-    say, shape = progress or _silent, capture.graph.output_shape
+    say = progress or _silent
+    shape = capture.graph.output_shape
     question = replace(question, region=question.region.shaped(capture.graph.input_shape))
-    readout, pairs = question.output.readout(shape), question.output.differences(shape)
+    readout = question.output.readout(shape)
+    pairs = question.output.differences(shape)
     say("replaying the captured graph against the model")
     elapsed = stopwatch()
     replay(capture, seed=question.seed or 0)
-    seconds, budget = capture.seconds + elapsed(), Budget.of(question.time_budget)
+    seconds = capture.seconds + elapsed()
+    budget = Budget.of(question.time_budget)
     frame = _frame(capture, question, model, seconds)
     if capture.graph.constant is not None:
         return _constant(frame, Row("constant", ZERO))
@@ -117,7 +120,8 @@ def answered(
     if pairs:
         return bracketed(frame, problem, search, portfolio, pairs)
     if readout is not None:
-        problem, search = problem.reading(readout), search.reading(readout)
+        problem = problem.reading(readout)
+        search = search.reading(readout)
     found = portfolio.found(problem, search)
     result = found.into(frame)  # raises where a bound of 0 contradicts what is attained
     if result.upper is not None and result.upper.value == 0:
@@ -133,7 +137,9 @@ def _posed(
     capture: Capture, question: Question, budget: Budget, say: Progress
 ) -> tuple[Problem, LowerProblem]:
     """What methods bound and what searches look for; `delta` is shared out among the norms."""
-    p, q, region = question.p, question.q, question.region
+    p = question.p
+    q = question.q
+    region = question.region
     options = NormOptions(delta=question.delta, seed=question.seed, budget=budget)
     problem = Problem.pose(capture.graph, region, p, q, options)
     each = replace(options, delta=question.delta / (4 * max(1, problem.maps)))

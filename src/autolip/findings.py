@@ -106,7 +106,8 @@ class Row:
 
 
 def _answer_of(stored: dict[str, Any]) -> Answer:
-    kind, value = stored["kind"], stored["value"]
+    kind = stored["kind"]
+    value = stored["value"]
     if kind == "refusal":
         return Refusal(stored["refusal"])
     if kind == "lower":
@@ -273,7 +274,8 @@ class Findings:
 def _agree(output: str, rows: tuple[Row, ...]) -> None:
     """No upper bound may be below a lower one: both are rounded outward, so that no tolerance is
     called for."""
-    least, best = min(rows, key=above, default=None), max(rows, key=below, default=None)
+    least = min(rows, key=above, default=None)
+    best = max(rows, key=below, default=None)
     if least is not None and best is not None and below(best) > above(least):
         raise Contradiction(
             f"{least.method} bounds output {output} by {above(least)!r}, and {best.method} "

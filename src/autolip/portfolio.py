@@ -131,8 +131,10 @@ class Portfolio:
         """A search's row, with what it cost."""
         title = f"lower bound: {searcher.name}"
         self.say(title)
-        search.say, search.steepest = (lambda text: self.say(f"{title}, {text}")), 0.0
-        elapsed, before = stopwatch(), search.passes
+        search.say = lambda text: self.say(f"{title}, {text}")
+        search.steepest = 0.0
+        elapsed = stopwatch()
+        before = search.passes
         found = attempted(lambda: searcher.search(search))
         cost: dict[str, Any] = {"seconds": elapsed(), "passes": search.passes - before}
         if not search.expired:

@@ -64,7 +64,8 @@ class Question:
         """The question that a person means; InputError, in one sentence, where nothing can be
         meant."""
         p, q = parse_norms(norm)
-        upper, below = _listed(method), _listed(lower)
+        upper = _listed(method)
+        below = _listed(lower)
         if not upper and not below:
             raise InputError(
                 "neither a method for an upper bound nor a search for a lower one is "

@@ -167,9 +167,11 @@ class Encoder:
             return self._pairs(operator, none, none)
         weight: str | float
         if operator.matrices is not None:
-            kind, weight = "dense", self.tensors.full(operator.matrices)
+            kind = "dense"
+            weight = self.tensors.full(operator.matrices)
         elif operator.diagonal is not None:
-            kind, weight = "diagonal", self.tensors.floats(operator.diagonal)
+            kind = "diagonal"
+            weight = self.tensors.floats(operator.diagonal)
         else:
             raise InputError(f"{operator} has no place in a certificate: its entries are unknown")
         return {

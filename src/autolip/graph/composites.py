@@ -59,7 +59,9 @@ class Part:
         object.__setattr__(self, "args", args)
 
 
-X, Y, LEVEL = Hole("x"), Hole("y"), Hole("level", varies=False)
+X = Hole("x")
+Y = Hole("y")
+LEVEL = Hole("level", varies=False)
 _POWER = aten.pow.Tensor_Scalar
 _SIZE = Part(aten.abs.default, X)
 

@@ -60,7 +60,8 @@ def _pass(edge: Edge, source: Tensor, target: Tensor, transposed: bool) -> bool:
     parts = _parts(edge, source, transposed)
     if parts is None:
         return False
-    positive, negative = parts[0] > 0, parts[1] > 0
+    positive = parts[0] > 0
+    negative = parts[1] > 0
     implied = positive.to(DTYPE) - negative.to(DTYPE)
     if bool((positive & negative).any()) or bool((implied * target < 0).any()):
         return False

@@ -40,7 +40,8 @@ def differences(problem: Problem) -> Bounds | Refusal:
     if not by_rows or not last.is_affine or any(rows is None for rows in by_rows):
         return bounds
     for terms in zip(*(rows for rows in by_rows if rows is not None), strict=True):
-        pair, total = terms[0][0], terms[0][1]
+        pair = terms[0][0]
+        total = terms[0][1]
         for _, term in terms[1:]:
             total = total + term
         bounds[pair] = Upper.least([total, whole])

@@ -169,11 +169,13 @@ def _at_largest(slopes: Between, goal: Tensor) -> bool:
 def _boxes(problem: Problem, signs: Tensor) -> Iterator[Box]:
     """Small boxes of the region along the direction in which all differences have their signs."""
     if isinstance(problem.region, Everywhere):
-        middle, reach = torch.zeros_like(signs), torch.ones_like(signs)
+        middle = torch.zeros_like(signs)
+        reach = torch.ones_like(signs)
         steps = [*(size * sign for size in (1.0, 1e3, 1e6) for sign in (1.0, -1.0)), 0.0]
     else:
         around = problem.region.interval(signs.shape)
-        middle, reach = (around.lo + around.hi) / 2, (around.hi - around.lo) / 2
+        middle = (around.lo + around.hi) / 2
+        reach = (around.hi - around.lo) / 2
         steps = [0.0, 0.5, -0.5, 0.99, -0.99]
     for step in steps:
         point = problem.region.project((middle + step * reach * signs).unsqueeze(0))[0]

@@ -110,7 +110,8 @@ class _Singular:
 
         False where that left the range of floating-point numbers.
         """
-        after, before = weights[self.vertex.name], weights[self.edge.source]
+        after = weights[self.vertex.name]
+        before = weights[self.edge.source]
         x = torch.linalg.qr(flat(self.start).T)[0].T.reshape(self.start.shape)
         y = self.operator.mv(x if before is None else x / before)
         y = y if after is None else y * after
@@ -152,7 +153,9 @@ class _Search:
     def _descended(self) -> Weights:
         blocks = list(self._blocks())
         logs = {root: value.log() for root, value in self.weights.values.items()}
-        best, self.foreseen, first = self.weights, math.inf, math.inf
+        best = self.weights
+        self.foreseen = math.inf
+        first = math.inf
         allowed = max(self.passes * self.problem.work_of_one_pass, LITTLE)
         with metered() as meter:
             steps = min(self.steps, max(10, BLOCK_STEPS // max(len(blocks), 1)))
@@ -164,7 +167,8 @@ class _Search:
                 if number == SETTLING:
                     first = total
                 if total < self.foreseen and number >= SETTLING:
-                    best, self.foreseen = current, total
+                    best = current
+                    self.foreseen = total
                 if meter.work > allowed or self.problem.budget.expired:
                     break
                 for root, slope in slopes.items():

@@ -66,7 +66,8 @@ def _groups(graph: SlopeGraph) -> dict[str, str]:
         groups[vertex.name] = vertex.name
         for edge in vertex.edges:
             if edge.operator is None:
-                old, new = groups[vertex.name], groups[edge.source]
+                old = groups[vertex.name]
+                new = groups[edge.source]
                 groups = {name: new if root == old else root for name, root in groups.items()}
     return groups
 

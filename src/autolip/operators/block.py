@@ -116,12 +116,14 @@ class Block(Operator):
 
 def between(links: Sequence[Link], source: str, sink: str) -> list[Link]:
     """Those of the links, given in topological order, that lie on a path from source to sink."""
-    reached, forward = {source}, []
+    reached = {source}
+    forward = []
     for link in links:
         if link.source in reached and link.target != source:
             reached.add(link.target)
             forward.append(link)
-    wanted, kept = {sink}, []
+    wanted = {sink}
+    kept = []
     for link in reversed(forward):
         if link.target in wanted:
             wanted.add(link.source)

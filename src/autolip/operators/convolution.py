@@ -62,7 +62,8 @@ class Convolution(Operator):
     def rmv_units(self, units: Float[Tensor, "b *out"]) -> Float[Tensor, "b *in"]:
         """A^T y: the kernel's entries, put where they belong, a hundred times quicker than a
         product."""
-        geometry, flat = self.geometry, units.flatten(1)
+        geometry = self.geometry
+        flat = units.flatten(1)
         if geometry.transposed or math.prod(self._lead) != 1:
             return self.rmv(units)
         at = flat.argmax(1)
@@ -125,7 +126,8 @@ class Convolution(Operator):
 
     def _taps_that_meet_the_image(self, axis: int) -> list[int]:
         """Offsets of the kernel along a space axis that lie inside the image at some position."""
-        geometry, space = self.geometry, slice(-self.geometry.dims, None)
+        geometry = self.geometry
+        space = slice(-self.geometry.dims, None)
         ends = self.in_shape[space][axis], self.out_shape[space][axis]
         fine, coarse = ends[::-1] if geometry.transposed else ends
         places = torch.arange(coarse) * geometry.stride[axis] - geometry.padding[axis]

@@ -49,7 +49,9 @@ def _entries(leaf: Operator) -> Matrix:
         return _entries(leaf.operator).T.tocsr()
     if leaf.is_zero:
         return sparse.csr_array((leaf.out_size, leaf.in_size))
-    scale, weight, conv = leaf.diagonal, leaf.matrices, Convolution.of(leaf)
+    scale = leaf.diagonal
+    weight = leaf.matrices
+    conv = Convolution.of(leaf)
     if scale is not None:
         numbers = scale.broadcast_to(leaf.in_shape).reshape(-1).numpy()
         return sparse.diags_array(numbers, format="csr")
@@ -79,7 +81,8 @@ def _convolution(conv: Convolution) -> Matrix:
 
     A transposed one is the transpose of the convolution from its outputs to its inputs.
     """
-    geometry, dims = conv.geometry, conv.geometry.dims
+    geometry = conv.geometry
+    dims = conv.geometry.dims
     shapes = (
         (conv.out_shape, conv.in_shape) if geometry.transposed else (conv.in_shape, conv.out_shape)
     )

@@ -37,7 +37,8 @@ def ranges(graph: Graph, region: Region, effort: Effort | None = None) -> Ranges
 def known_of(graph: Graph, region: Region, effort: Effort | None = None) -> Prefix:
     """All operations of a network on a bounded region, with their ranges and linear bounds."""
     effort = effort or Effort()
-    prefix, asked = Prefix(region, graph.input, graph.input_shape), dict[str, Tensor]()
+    prefix = Prefix(region, graph.input, graph.input_shape)
+    asked = dict[str, Tensor]()
     for node in graph:
         outcome = prefix.outcome(node)
         action = checked_action(node, outcome)

@@ -24,7 +24,8 @@ def relaxation(asked: Asked, effort: Effort) -> Interval | None:
 
     Of entries for which there is not enough work left, those closest to being settled come first.
     """
-    prefix, name = asked.prefix, asked.name
+    prefix = asked.prefix
+    name = asked.name
     shape = asked.entries.shape
     lo, hi = (torch.full((shape.numel(),), end, dtype=DTYPE) for end in (-math.inf, math.inf))
     price = 2 * prefix.work(name)

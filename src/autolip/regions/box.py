@@ -26,7 +26,8 @@ class Box(Region):
     hi: Float[Tensor, "*shape"]
 
     def __init__(self, lo: Any, hi: Any) -> None:
-        lo, hi = array(lo, "the box's lower end"), array(hi, "the box's upper end")
+        lo = array(lo, "the box's lower end")
+        hi = array(hi, "the box's upper end")
         if 0 in (lo.dim(), hi.dim()):
             lo, hi = (end.clone() for end in torch.broadcast_tensors(lo, hi))
         if lo.shape != hi.shape:

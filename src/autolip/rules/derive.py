@@ -118,7 +118,8 @@ def slopes_beside(curve: Pointwise, x: Tensor) -> tuple[Tensor, Tensor]:
     left = right = _at(curve, curve.derivative, curve.slope_limits, x)
     for turn in curve.slope_turns:
         point, before, after = _sides(curve, turn)
-        left, right = torch.where(x == point, before, left), torch.where(x == point, after, right)
+        left = torch.where(x == point, before, left)
+        right = torch.where(x == point, after, right)
     return left, right
 
 

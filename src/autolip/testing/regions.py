@@ -65,7 +65,8 @@ def _check_points(
 
 def _check_bounds(region: Region, shape: torch.Size, points: Tensor, noise: Tensor) -> None:
     """The centre, and that no point is farther from it than reach, spread and support say."""
-    centre, reach = region.centre(shape), region.reach(shape)
+    centre = region.centre(shape)
+    reach = region.reach(shape)
     holds = centre is None or (centre.shape == shape and bool(centre.isfinite().all()))
     _require(holds, "its centre must be a point of the input's shape", centre)
     forms = torch.cat([noise * scale for scale in SCALES] + [_single_entries(shape)])

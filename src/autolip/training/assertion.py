@@ -64,7 +64,8 @@ def assert_lipschitz(
         raise InputError(f"tol is {tol}: give a finite number >= 0")
     result = lipschitz(model, example_inputs, **options)
     limit = constant * (1 + tol)
-    upper, lower = above(result.upper), below(result.lower)
+    upper = above(result.upper)
+    lower = below(result.lower)
     if upper <= limit:
         return result
     bracket = f"[{lower:.9g}, {upper:.9g}] for a limit of {limit:.9g}"

@@ -170,7 +170,8 @@ def _statement(
     matrix: Tensor, t: Tensor, lo: Tensor, hi: Tensor, layer: Rounded
 ) -> list[list[Rounded]]:
     """The block rows of what must be semidefinite, the last one up to A'."""
-    a, twice = Rounded.exact(matrix), Rounded.exact(torch.diag(2 * t))
+    a = Rounded.exact(matrix)
+    twice = Rounded.exact(torch.diag(2 * t))
     forward = layer * (Rounded.exact(hi) - Rounded.exact(lo))
     if not lo.any():
         return [[twice - a.scale(t, t)], [forward]]

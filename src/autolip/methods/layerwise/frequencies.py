@@ -129,8 +129,11 @@ def _axis_sizes(blocks: Sequence[Convolution], axis: int) -> list[int]:
 
 def _fits(block: Convolution, axis: int, size: int) -> bool:
     """Whether nothing wraps around onto the image, and the outputs stay apart."""
-    geometry, at = block.geometry, axis - block.geometry.dims
-    image, outputs, padding = block.in_shape[at], block.out_shape[at], geometry.padding[axis]
+    geometry = block.geometry
+    at = axis - block.geometry.dims
+    image = block.in_shape[at]
+    outputs = block.out_shape[at]
+    padding = geometry.padding[axis]
     last = (
         geometry.stride[axis] * (outputs - 1)
         + geometry.dilation[axis] * (block.weight.shape[axis + 2] - 1)
@@ -157,7 +160,8 @@ def _circular(block: Convolution, torus: tuple[int, ...]) -> Circular:
     kernel = Rounded.relatively(flat.flatten(1).to(wave.value.dtype), block.relative_error)
     symbol = wave @ kernel
     shape = flat.shape[1:]
-    value, error = symbol.value.unflatten(-1, shape).squeeze(1), symbol.error.reshape(shape)
+    value = symbol.value.unflatten(-1, shape).squeeze(1)
+    error = symbol.error.reshape(shape)
     return Circular(Rounded(value, error), torus, block.geometry.stride)
 
 
@@ -212,7 +216,8 @@ def _next(
     t = _feasible(current.matrices, multipliers)
     if t is None:
         return None
-    n, m = current.matrices.shape[-1], layer.symbol.value.shape[1]
+    n = current.matrices.shape[-1]
+    m = layer.symbol.value.shape[1]
     parts = []
     step = max(1, CHUNK // (n + m) ** 2)
     for start in range(0, len(current.matrices), step):
@@ -236,7 +241,8 @@ def _feasible(matrices: Tensor, t: Tensor, margin: float = 1e-6) -> Tensor | Non
     scaled = root.unsqueeze(1) * matrices * root
     if not bool(scaled.isfinite().all()):
         return None
-    top, limit = torch.linalg.eigvalsh(scaled).max().item(), 2 * (1 - margin)
+    top = torch.linalg.eigvalsh(scaled).max().item()
+    limit = 2 * (1 - margin)
     return t if top <= limit else t * (limit / top)
 
 
@@ -251,7 +257,8 @@ def _proved(
         return None
     solved = torch.linalg.solve_triangular(factor, forward.value.mH, upper=False)
     candidate = solved.mH @ solved
-    n, m = len(t), candidate.shape[-1]
+    n = len(t)
+    m = candidate.shape[-1]
     charge(len(a) * 4 * (n**3 / 3 + n**2 * m + n * m**2))
     diagonal = candidate.diagonal(dim1=-2, dim2=-1).real
 
@@ -269,7 +276,8 @@ def _proved(
 def _folded(matrices: Tensor, layer: Circular, exponent: int) -> _Ellipsoids:
     """The ellipsoids of every s-th position, scaled to a largest entry of about 1."""
     if any(step > 1 for step in layer.stride):
-        n, dims = matrices.shape[-1], len(layer.torus)
+        n = matrices.shape[-1]
+        dims = len(layer.torus)
         pairs = [(step, size // step) for size, step in zip(layer.torus, layer.stride, strict=True)]
         grid = matrices.reshape(*(length for pair in pairs for length in pair), n, n)
         folded = list(range(0, 2 * dims, 2))

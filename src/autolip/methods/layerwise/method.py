@@ -88,7 +88,8 @@ class Layerwise(Method):
         hopeless = infinite(problem, problem.fused)
         if hopeless is not None:
             return hopeless
-        shortcuts, reasons = [], []
+        shortcuts = []
+        reasons = []
         for stretch in stretches(problem.fused):
             for run in runs(problem.fused, stretch):
                 gain = closed_form_bound(run, tuple(chosen.values()), problem.options)

@@ -257,7 +257,8 @@ def matrices_suffice(centres: Centres, limit: float = DENSE_WORK) -> bool:
     sizes = [
         centres.graph[name].shape.numel() for name in (centres.graph.input, *centres.remainders)
     ]
-    total, work = sum(sizes), sum(link.operator.work for link in centres.links)
+    total = sum(sizes)
+    work = sum(link.operator.work for link in centres.links)
     widest = max(vertex.shape.numel() for vertex in centres.graph)
     small = total <= MATERIALISED and total * widest <= HELD
     return small and total * (4 * work + widest**2 / 4) <= limit
@@ -345,7 +346,8 @@ def _moved(operator: Operator, images: Images) -> Images | Refusal:
         if isinstance(product, Refusal):
             return product
         sizes = [len(image.value) for image in chosen.values()]
-        values, errors = product.value.split(sizes), product.error.split(sizes)
+        values = product.value.split(sizes)
+        errors = product.error.split(sizes)
         for source, value, error in zip(chosen, values, errors, strict=True):
             moved[source] = type(product)(value, error)
     return moved

@@ -164,7 +164,8 @@ class _Stretches:
             yield Shortcut(start, sink, self.norm, self.gains[start, sink])
 
     def _stretches(self) -> Iterator[tuple[str, str]]:
-        graph, reach = self.centres.graph, max(map(len, self.centres.dominators.values()))
+        graph = self.centres.graph
+        reach = max(map(len, self.centres.dominators.values()))
         for back in range(1, reach + 1):
             for sink in _read(graph):
                 starts = self.centres.dominators[sink]

@@ -52,7 +52,8 @@ def fact_of(statement: Statement, q: Norm, largest: int) -> QuadraticFact:
     can see for a confident bound.
     """
     relaxation = statement.relaxation
-    graph, order = relaxation.graph, order_of(relaxation)
+    graph = relaxation.graph
+    order = order_of(relaxation)
     confident = order > largest
     seen = SEEN if relaxation.variables < MANY else SEEN_AMONG_MANY
     excess = seen if confident else 1e-7 + 2.0**-46 * order**2
@@ -76,7 +77,8 @@ def order_of(relaxation: Relaxation) -> int:
     It eliminates whole operations, the larger first, that are not coupled and in which H is
     diagonal.
     """
-    small, constraints = relaxation.fused, relaxation.constraints
+    small = relaxation.fused
+    constraints = relaxation.constraints
     ends = {name: small[name].edges[0].source for name in constraints} | {READ: small.output}
     free = {small.input, *ends}
     reads = {

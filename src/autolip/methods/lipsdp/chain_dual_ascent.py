@@ -41,7 +41,9 @@ def polished(
     theta = _start(statement, chain)
     optimiser = torch.optim.Adam(theta, lr=0.05)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimiser, 0.01 ** (1 / steps))
-    best, since, kept = math.inf, 0, [x.detach().clone() for x in theta]
+    best = math.inf
+    since = 0
+    kept = [x.detach().clone() for x in theta]
     for _ in range(steps):
         charge(0.0, A_LAYER * len(chain.layers) + 40 * chain.work * A_MULTIPLY_ADD)
         optimiser.zero_grad()
@@ -50,7 +52,8 @@ def polished(
             break
         since = 0 if value.item() < best - 1e-6 else since + 1
         if value.item() < best:
-            best, kept = value.item(), [x.detach().clone() for x in theta]
+            best = value.item()
+            kept = [x.detach().clone() for x in theta]
         if best < math.log(goal) or since > PATIENCE or budget.expired:
             break
         value.backward()

@@ -74,7 +74,8 @@ def constraint(vertex: Vertex) -> Constraint | Refusal:
     """The constraint of a nonlinear vertex; refused where a slope is infinite or no l2 gain is
     known."""
     (edge,) = vertex.edges
-    slope, where = edge.slope, f"{vertex.operation} at {vertex.place}"
+    slope = edge.slope
+    where = f"{vertex.operation} at {vertex.place}"
     match slope:
         case Between():
             return _of_slopes(slope, where)
@@ -107,7 +108,9 @@ def _of_gain(slope: Gain, where: str) -> Constraint | Refusal:
 def block_shape(gain: Gain) -> torch.Size:
     """The shape of a Gain's multipliers: its shape with 1 along a block; all 1 where the blocks do
     not match."""
-    before, after, axes = gain.in_shape, gain.out_shape, gain.axes
+    before = gain.in_shape
+    after = gain.out_shape
+    axes = gain.axes
     whole = torch.Size([1] * len(after))
     if axes is None:
         return whole if len(before) == len(after) else torch.Size()

@@ -110,7 +110,8 @@ class _Cuts:
         self, vectors: Tensor, images: Tensor
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """|w_d|^2 and |m_d|^2 of every vector, at the multipliers before any cut."""
-        graph, bent = self.relaxation.graph, self.relaxation.constraints
+        graph = self.relaxation.graph
+        bent = self.relaxation.constraints
         reads = [graph.input_shape.numel(), *(item.out_shape.numel() for item in bent.values())]
         writes = [*(item.in_shape.numel() for item in bent.values()), graph.output_shape.numel()]
         places = [self.levels[name] for name in bent]

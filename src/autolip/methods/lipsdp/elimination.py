@@ -46,7 +46,8 @@ class Blocks:
         Neighbours in a block reach the same last variable, or nearly: an image's, as the input
         comes last.
         """
-        chosen, groups = np.zeros(matrix.shape[0], dtype=bool), np.zeros(0, dtype=np.int64)
+        chosen = np.zeros(matrix.shape[0], dtype=bool)
+        groups = np.zeros(0, dtype=np.int64)
         for layer in sorted(layers, key=lambda layer: layer.start - layer.stop):
             trial = chosen.copy()
             trial[layer] = True
@@ -54,7 +55,8 @@ class Blocks:
             if found is not None and np.bincount(found).max() <= LARGEST_GROUP:
                 chosen, groups = trial, found
         (at,) = chosen.nonzero()
-        sizes, last = np.bincount(groups), np.zeros(groups.max(initial=-1) + 1, dtype=np.int64)
+        sizes = np.bincount(groups)
+        last = np.zeros(groups.max(initial=-1) + 1, dtype=np.int64)
         np.maximum.at(last, groups, matrix.indices[matrix.indptr[at + 1] - 1])
         order = np.argsort(last, kind="stable")
         tiles = np.empty_like(last)
@@ -67,7 +69,8 @@ class Blocks:
     def complement(self, matrix: Matrix, diagonal: NDArray[np.float64]) -> Tensor | None:
         """The Schur complement in the variables kept, of the matrix with another diagonal; None
         where a block is not definite, or coupled with another."""
-        kept, place = self.kept, np.full(len(diagonal), -1)
+        kept = self.kept
+        place = np.full(len(diagonal), -1)
         place[kept] = np.arange(len(kept))
         schur = matrix[kept][:, kept].toarray()
         np.fill_diagonal(schur, diagonal[kept])

@@ -64,7 +64,8 @@ def solved(
         return Refusal("the reference solver takes l2 or scalar outputs only")
     if not 1 / STEEPEST <= unit <= STEEPEST:
         return Refusal(f"the constant is near {unit:.3g}: too large or too small for a solver")
-    order, linf = relaxation.variables, relaxation.p is Norm.LINF
+    order = relaxation.variables
+    linf = relaxation.p is Norm.LINF
     largest = LARGEST if options.budget.affords(MINUTE) else QUICK
     if order > largest:
         return Refusal(
@@ -108,9 +109,13 @@ class _Program:
 
     @staticmethod
     def of(relaxation: Relaxation) -> "_Program | Refusal":
-        graph, order = relaxation.fused, relaxation.variables
-        unit, inputs = sparse.csr_array(sparse.eye(order)), graph.input_shape.numel()
-        known, start, forms = {graph.input: unit[:inputs]}, inputs, dict[str, sparse.csr_array]()
+        graph = relaxation.fused
+        order = relaxation.variables
+        unit = sparse.csr_array(sparse.eye(order))
+        inputs = graph.input_shape.numel()
+        known = {graph.input: unit[:inputs]}
+        start = inputs
+        forms = dict[str, sparse.csr_array]()
         for name, item in relaxation.constraints.items():
             v = _rows(graph, graph[name].edges[0].source, known)
             if isinstance(v, Refusal):

@@ -21,7 +21,8 @@ def joined(
 
     `relaxed` bounds the l2 constant of one stretch with a part of the time that is left.
     """
-    graph, notes = parted(problem.fused), [f"stretches joined by AutoLip: {reason}"]
+    graph = parted(problem.fused)
+    notes = [f"stretches joined by AutoLip: {reason}"]
     found = stretches(graph)
     shortcuts: list[Shortcut] = []
     for number, stretch in enumerate(found):

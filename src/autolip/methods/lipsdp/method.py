@@ -133,7 +133,8 @@ class LipSDP(Method):
         else:
             parts = [graph]
         q = Norm.L2 if parts[0].output_shape.numel() == 1 else problem.q
-        found, started = list[tuple[Proved, str]](), problem.budget.clock.now()
+        found = list[tuple[Proved, str]]()
+        started = problem.budget.clock.now()
         for number, part in enumerate(parts):
             if number and problem.budget.expired:
                 taken = problem.budget.clock.now() - started

@@ -56,13 +56,12 @@ class Passes:
         normalise: bool = False,
         device: torch.device = CPU,
     ) -> None:
-        self.input, self.output, self.dtype, self.normalise = (
-            graph.input,
-            graph.output,
-            dtype,
-            normalise,
-        )
-        self.input_shape, self.output_shape = graph.input_shape, graph.output_shape
+        self.input = graph.input
+        self.output = graph.output
+        self.dtype = dtype
+        self.normalise = normalise
+        self.input_shape = graph.input_shape
+        self.output_shape = graph.output_shape
         self.exponents: dict[str, int] = {}
         self._steps = _steps(graph, dtype, device)
         self._sources = {
@@ -127,7 +126,8 @@ class Passes:
 
 def _steps(graph: SlopeGraph, dtype: torch.dtype, device: torch.device) -> tuple[_Step, ...]:
     """The vertices that matter to the output, and when each value is last read."""
-    needed, dependent = {graph.output}, {graph.input}
+    needed = {graph.output}
+    dependent = {graph.input}
     for vertex in reversed(graph.vertices):
         if vertex.name in needed:
             needed.update(edge.source for edge in vertex.edges)

@@ -61,7 +61,8 @@ class Pricing:
 
     def step(self, rank: int) -> float:
         """About the seconds of a step; what a GPU needs for its products is neglected."""
-        small, clock = self.relaxation.reduced, self.effort.budget.clock
+        small = self.relaxation.reduced
+        clock = self.effort.budget.clock
         calls = 2 * A_CALL * sum(len(vertex.edges) for vertex in small.graph)
         work = small.graph.work * rank
         dtype, device = format_of(work)
@@ -88,7 +89,9 @@ class Pricing:
     def _lasts(self, rank: int) -> bool:
         """Whether there is time for a climb: as its work says, or a step of few columns, where that
         is worth a try."""
-        budget, steps, foreseen = self.effort.budget, 2 * FEWEST, self.step(rank)
+        budget = self.effort.budget
+        steps = 2 * FEWEST
+        foreseen = self.step(rank)
         if budget.affords(steps * foreseen):
             return True
         worth_a_try = budget.clock is WALL and budget.affords(2 * SHORTEST * foreseen)
@@ -97,7 +100,8 @@ class Pricing:
     @cached_property
     def seconds_of_a_column(self) -> float:
         """In a step, by the clock: the shorter of two, as other programs may disturb one."""
-        ascent, moments = started(self.relaxation.reduced, TIMED_COLUMNS, 0), list[float]()
+        ascent = started(self.relaxation.reduced, TIMED_COLUMNS, 0)
+        moments = list[float]()
         for _ in range(1 + TIMED_STEPS):
             ascent.step()
             moments.append(WALL.now())

@@ -38,7 +38,8 @@ def _first(graph: SlopeGraph) -> SlopeGraph:
     only = _only(readers[0]) if len(readers) == 1 else None
     if only is None or not _pays(only, only.out_size):
         return graph
-    left, first = torch.linalg.qr(only.matrix().T, mode="r").R.T, readers[0]
+    left = torch.linalg.qr(only.matrix().T, mode="r").R.T
+    first = readers[0]
     start = _affine(graph[graph.input], (), torch.Size([left.shape[1]]))
     flat = _affine(first, _reading(graph.input, Dense(left)), torch.Size([len(left)]), "flat")
     back = Incidence(lambda x: x.reshape(first.shape), tuple(flat.shape), tuple(first.shape))
@@ -51,7 +52,8 @@ def _last(graph: SlopeGraph) -> SlopeGraph:
     only = _only(last)
     if only is None or not _pays(only, only.in_size):
         return graph
-    right, source = torch.linalg.qr(only.matrix(), mode="r").R, last.edges[0].source
+    right = torch.linalg.qr(only.matrix(), mode="r").R
+    source = last.edges[0].source
     rows = Incidence(lambda x: x.reshape(-1), tuple(only.in_shape), (only.in_size,))
     flat = _affine(last, _reading(source, rows), rows.out_shape, "flat")
     last = _affine(last, _reading(flat.name, Dense(right)), torch.Size([len(right)]))
@@ -85,7 +87,8 @@ def _affine(like: Vertex, edges: tuple[Edge, ...], shape: torch.Size, part: str 
 
 def _with(graph: SlopeGraph, changed: dict[str, list[Vertex]]) -> SlopeGraph:
     """With others for some vertices, and without what then nothing reads."""
-    vertices, needed = list[Vertex](), {graph.output}
+    vertices = list[Vertex]()
+    needed = {graph.output}
     every = [vertex for old in graph for vertex in changed.get(old.name, [old])]
     for vertex in reversed(every):
         if vertex.name in needed:

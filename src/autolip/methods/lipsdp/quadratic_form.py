@@ -49,8 +49,11 @@ class Form:
 def form_of(statement: Statement) -> Form | Refusal:
     """H as a matrix; refused where an affine part has unknown entries or a multiplier is not
     positive."""
-    relaxation, mu, nu = statement.relaxation, statement.inputs, statement.outputs
-    operands, blocks = relaxation.operands, relaxation.blocks
+    relaxation = statement.relaxation
+    mu = statement.inputs
+    nu = statement.outputs
+    operands = relaxation.operands
+    blocks = relaxation.blocks
     if isinstance(operands, Refusal):
         return operands
     if isinstance(blocks, Refusal):

@@ -61,7 +61,8 @@ class Search:
     def run(self) -> "Search":
         """Rounds until the tolerance is met, the steps are used up or time is; none where a step is
         too dear."""
-        rank, step = self.iterate.rank, self.pricing.step(self.iterate.rank)
+        rank = self.iterate.rank
+        step = self.pricing.step(self.iterate.rank)
         if not self.effort.overtime.affords(SHORTEST * step):
             self.wanted = 2 * FEWEST * step / CLIMB
             self.reasons.append(
@@ -113,8 +114,10 @@ class Search:
     def _proved(self, statement: Statement) -> Proved | Refusal:
         """What the statement proves; of a chain polished first, where it falls short with a small
         margin."""
-        delta, overtime = self.options.delta / ROUNDS, self.effort.overtime
-        margin, tolerance = self.schedule.margin, self.schedule.tolerance
+        delta = self.options.delta / ROUNDS
+        overtime = self.effort.overtime
+        margin = self.schedule.margin
+        tolerance = self.schedule.tolerance
         proved = prove(statement, margin, replace(self.options, delta=delta, budget=overtime))
         goal = self.iterate.primal * (1 + tolerance / 2)
         near = isinstance(proved, Proved) and proved.bound.value <= goal
@@ -134,7 +137,8 @@ class Search:
         """The smaller bound, and a smaller tolerance where it is near enough."""
         if self.best is None or proved.bound.value < self.best.bound.value:
             self.best = one_of_all_rounds(proved)
-        bound, attained = self.best.bound.value, self.iterate.primal
+        bound = self.best.bound.value
+        attained = self.iterate.primal
         self.say(f"attains {attained:.6g}, proved {bound:.6g}")
         self.schedule.aim_higher(bound, attained)
 
@@ -164,7 +168,8 @@ class Search:
     @property
     def note(self) -> str:
         """How far the search came, and what ended it where that was no tolerance."""
-        iterate, budget = self.iterate, self.effort.budget
+        iterate = self.iterate
+        budget = self.effort.budget
         steps = f"an estimate, after {iterate.steps} steps at rank {iterate.rank}"
         attained = f"the relaxation attains {iterate.primal:.6g} ({steps})"
         if self.near or not budget.expired:

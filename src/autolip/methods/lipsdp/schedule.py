@@ -61,14 +61,16 @@ class Schedule:
     @staticmethod
     def of(pricing: Pricing) -> "Schedule":
         """That of a first round."""
-        effort, by_norm = pricing.effort, pricing.by_norm
+        effort = pricing.effort
+        by_norm = pricing.by_norm
         settled = effort.tolerance / (COARSE if by_norm else FINE)
         return Schedule(effort, by_norm, _first_margin(pricing), effort.tolerance, settled)
 
     @property
     def allowance(self) -> Allowance:
         """What a climb that begins now may use."""
-        budget, part = self.effort.budget, LONG_CLIMB if self.by_norm else CLIMB
+        budget = self.effort.budget
+        part = LONG_CLIMB if self.by_norm else CLIMB
         first = budget.within(max(part, 2 * CLIMB))
         return Allowance(first, budget.within(part), self.effort.steps)
 
@@ -86,7 +88,8 @@ class Schedule:
 
     def aim_higher(self, bound: float, attained: float) -> None:
         """A smaller tolerance, once the one before is met."""
-        closest, fine = self.effort.closest, COARSE if self.by_norm else FINE
+        closest = self.effort.closest
+        fine = COARSE if self.by_norm else FINE
         while (
             self.is_near(bound, attained)
             and self.tolerance > closest

@@ -76,10 +76,8 @@ def seqlip_proof(problem: Problem, value: float, nodes: int) -> Proof | None:
         return None
     weights = [layer.value for layer in layers]
     cuts = [Cut.of(weight) for weight in weights[1:-1]]
-    lefts, rights = (
-        [weights[0], *(cut.left for cut in cuts)],
-        [*(cut.right for cut in cuts), weights[-1]],
-    )
+    lefts = [weights[0], *(cut.left for cut in cuts)]
+    rights = [*(cut.right for cut in cuts), weights[-1]]
     ends = [graph.input, *(f"{vertex.name}:cut" for vertex in affine[1:-1]), graph.output]
     facts: list[CasesFact] = []
     for number, (left, right, slope) in enumerate(
@@ -100,7 +98,8 @@ def seqlip_proof(problem: Problem, value: float, nodes: int) -> Proof | None:
 def _fact(
     source: str, sink: str, name: str, a: Tensor, b: Tensor, slope: Between, nodes: int
 ) -> CasesFact | None:
-    lo, hi = slope.lo.reshape(-1), slope.hi.reshape(-1)
+    lo = slope.lo.reshape(-1)
+    hi = slope.hi.reshape(-1)
     found = maximise_exact(a, b, lo, hi, nodes=nodes)
     count = sum(len(boxes.beta) for boxes in found.leaves)
     if not 0 < count <= MOST_LEAVES:
@@ -122,7 +121,8 @@ class _Cases:
     def tree(self) -> Fork | Leaf:
         pair, live = balanced(self.a, self.b, self.slope.lo.reshape(-1), self.slope.hi.reshape(-1))
         boxes = self._refined(pair, joined(list(self.found.leaves)))
-        lo, hi = boxes.lo, boxes.hi
+        lo = boxes.lo
+        hi = boxes.hi
         multipliers = [
             self._multipliers(pair, live, *row) for row in zip(lo, hi, boxes.tau, strict=True)
         ]
@@ -155,7 +155,8 @@ class _Cases:
     def _multipliers(self, pair: Pair, live: Tensor, lo: Tensor, hi: Tensor, tau: Tensor) -> Tensor:
         """lam = value / (r t), from M(t) of `seqlip.multipliers`; what hardly bends, or is dead, is
         held."""
-        size, reach = self.a.square().sum(0), self.b.square().sum(1)
+        size = self.a.square().sum(0)
+        reach = self.b.square().sum(1)
         held = HOLD * len(size) * size
         value = self.found.upper.value * (1 + EXCESS / 2)
         dead = value**2 / (

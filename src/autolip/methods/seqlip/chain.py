@@ -58,7 +58,8 @@ class Chain:
                 total = times(
                     total, self._between(left, stretch.slopes[number - 1], split.right, remaining)
                 )
-            total, left = times(total, split.outer), split.left
+            total = times(total, split.outer)
+            left = split.left
         return ChainBound(total, self.complete, tuple(self.remarks))
 
     def _split(self, block: Operator, number: int, last: int) -> Split | Refusal:
@@ -84,7 +85,8 @@ class Chain:
         self, left: Factor, slopes: Between, right: Factor, remaining: int
     ) -> Upper | Estimate:
         """max over s of || right diag(s) left ||."""
-        lo, hi = slopes.lo.reshape(-1), slopes.hi.reshape(-1)
+        lo = slopes.lo.reshape(-1)
+        hi = slopes.hi.reshape(-1)
         slope = Upper(largest_slope(lo, hi))
         product = whole_norm(right) * slope * whole_norm(left)
         if self.expired or not (right.matrix.numel() and left.matrix.numel()):
@@ -93,7 +95,8 @@ class Chain:
         found = self.inner(right.matrix, left.matrix, lo, hi, self._share(remaining))
         self.complete &= found.complete
         self.remarks += [found.remark] if found.remark else []
-        below, above = (left.norm, left.scale), (right.norm, right.scale)
+        below = (left.norm, left.scale)
+        above = (right.norm, right.scale)
         if isinstance(found.value, Upper):
             return Upper.least([product, self.combine(found.value, below, above, slope)])
         if not self.splitter.residual:

@@ -143,7 +143,9 @@ def unchained(problem: Problem) -> Refusal | None:
 
 def glued(problem: Problem, chained: Callable[[Stretch], ChainBound | Refusal]) -> Bound | Refusal:
     """The bounds of the stretches, AutoLip for the rest; an Estimate where one of them is."""
-    graph, notes, complete = parted(problem.fused), list[str](), True
+    graph = parted(problem.fused)
+    notes = list[str]()
+    complete = True
     shortcuts: list[Shortcut] = []
     estimates: list[tuple[Stretch, Estimate]] = []
     for stretch in stretches(graph):

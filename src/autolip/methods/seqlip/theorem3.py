@@ -70,9 +70,11 @@ def theorem3_factor(
     r, s, one, d = map(number, (ratio_below, ratio_above, 1.0, largest_slope(lo, hi)))
     m = _alignment(u[:, 0], v.to(torch.float64), lo, hi)
     if published:
-        weight, rest = one - r - s, r + s + r * s
+        weight = one - r - s
+        rest = r + s + r * s
     else:
-        weight, rest = (one - r) * (one - s), r + s - r * s
+        weight = (one - r) * (one - s)
+        rest = r + s - r * s
     square = weight * m * m + rest * d * d
     return Upper(max(0.0, square.interval().hi.item())).sqrt()
 
@@ -131,12 +133,14 @@ def theorem3_bound(
 
 def _scaled_bound(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor) -> Upper:
     """The same for entries of order one."""
-    below, above = _Dominated.of(b), _Dominated.of(a.T)
+    below = _Dominated.of(b)
+    above = _Dominated.of(a.T)
     d = Upper(largest_slope(lo, hi))
     m = Upper(greatest_alignment(below.u, above.u, lo, hi)[1])
     aligned = below.kappa * m * m + below.rho * d * d * above.length
     square = above.kappa * aligned + above.rho * d * d * below.square
-    norm_a, norm_b = Upper(upper_norm(a)), Upper(upper_norm(b)) + below.error
+    norm_a = Upper(upper_norm(a))
+    norm_b = Upper(upper_norm(b)) + below.error
     missing = norm_a * below.error + above.error * norm_b
     return square.sqrt() + d * missing
 
@@ -166,7 +170,9 @@ class _Dominated:
         w = b.T @ u
         rest = Rounded.exact(b) - Rounded.exact(u[:, None]) @ Rounded.exact(w[None])
         stored, column, row = (Rounded.exact(x) for x in (rest.value, u[:, None], w[:, None]))
-        f, size_u, size_w = norm_bound(rest.value), Upper(column.length()), Upper(row.length())
+        f = norm_bound(rest.value)
+        size_u = Upper(column.length())
+        size_w = Upper(row.length())
         g = Upper((stored @ row).length())
         h = Upper((stored.H @ column).length() * round_up(1 / column.least_length()))
         rho = (f + h) * (f + h) + Upper(2.0) * size_u * g

@@ -27,10 +27,8 @@ def gram_norm(matrix: Shaped[Tensor, "*batch m n"], iterations: int = 6) -> Floa
     products of the smaller side.
     """
     matrix = matrix if matrix.shape[-2] >= matrix.shape[-1] else matrix.mT
-    iterate, logarithm = (
-        matrix,
-        torch.zeros(matrix.shape[:-2], dtype=matrix.real.dtype, device=matrix.device),
-    )
+    iterate = matrix
+    logarithm = torch.zeros(matrix.shape[:-2], dtype=matrix.real.dtype, device=matrix.device)
     for _ in range(iterations):
         scale = _nonzero(_frobenius(iterate.detach()))
         iterate = iterate / scale[..., None, None]

@@ -56,7 +56,8 @@ def randomised_singular(operator: Operator, k: int, seed: int = 0) -> Singular:
     size = 0.0
     for _ in range(PASSES):
         basis, triangle = _orthonormal(pulled(images(basis)))
-        before, size = size, torch.linalg.matrix_norm(triangle).item()
+        before = size
+        size = torch.linalg.matrix_norm(triangle).item()
         if size <= before * (1 + SETTLED):
             break
     frame, triangle = torch.linalg.qr(images(basis).T)

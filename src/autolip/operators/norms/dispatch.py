@@ -103,7 +103,8 @@ class _Search:
         ):
             self._estimated = True
             enough = self.proved.value / (1 + margin)
-            conv, seed = Convolution.of(self.core), self.options.search_seed
+            conv = Convolution.of(self.core)
+            seed = self.options.search_seed
             if conv is not None:
                 found = reached(conv, 8, enough, seed)
             else:
@@ -113,5 +114,6 @@ class _Search:
     def answer(self) -> Upper | Refusal:
         if not self.bounds:
             return Refusal(f"no engine bounds the norm of {self.core}: " + "; ".join(self.reasons))
-        best, proved = Upper.least(self.bounds), self.proved
+        best = Upper.least(self.bounds)
+        proved = self.proved
         return proved if proved.value <= best.value * (1 + WORTH * self.options.tolerance) else best

@@ -75,7 +75,8 @@ def lanczos(operator: Operator, options: NormOptions) -> Upper | Refusal:
     gram = _Gram.of(side, _search_start(side.in_size, options.search_seed))
     if isinstance(gram, Refusal):
         return gram
-    top, each = 0.0, replace(options, delta=options.delta ** (1 / runs))
+    top = 0.0
+    each = replace(options, delta=options.delta ** (1 / runs))
     for run in range(runs):
         start = _random_start(side.in_size, options.seed, run)
         shared = replace(each, budget=options.budget.within(1 / (runs - run)))
@@ -113,7 +114,8 @@ def worst_vectors(
     After some steps, or as many as memory holds. The start is another one for every look, and never
     that of a bound: what depends on it may be bounded afterwards.
     """
-    flat, side = (operator.in_size,), _narrow(operator)
+    flat = (operator.in_size,)
+    side = _narrow(operator)
     start = _search_start(side.in_size, seed, 1 + look)
     gram = _Gram.of(side, start)
     if isinstance(gram, Refusal):
@@ -142,7 +144,8 @@ def _runs(delta: float, size: int) -> tuple[int, float]:
     One, unless its epsilon would drown in rounding errors; every run excludes what lies above its
     bound, so that the largest of the bounds holds unless all starts are nearly orthogonal to u.
     """
-    runs, unit = 1, math.sqrt(math.pi / (2 * size)) * (1 - 1e-12)
+    runs = 1
+    unit = math.sqrt(math.pi / (2 * size)) * (1 - 1e-12)
     while delta ** (1 / runs) * unit < 65 * START_ERROR:
         runs += 1
     return runs, delta ** (1 / runs) * unit - START_ERROR
@@ -228,7 +231,10 @@ def _unfit(operator: Operator) -> Refusal:
 def _run(gram: _Gram, start: Tensor, epsilon: float, options: NormOptions) -> float | Refusal:
     """At least ||s A||_2^2, unless |<start, u>| < epsilon."""
     capacity = min(len(start), _steps(len(start), options))
-    space, rounding, square, due = Krylov(gram, start, capacity), 0.0, math.inf, 1
+    space = Krylov(gram, start, capacity)
+    rounding = 0.0
+    square = math.inf
+    due = 1
     while len(space) < capacity and not space.exhausted and not options.budget.expired:
         if len(space) in (0, 8, 64):
             rounding = max(rounding, SAFETY * gram.rounding(space.vector))
@@ -278,7 +284,8 @@ def _excluded_above(space: Krylov, rounding: float, epsilon: float) -> float:
     def excludes(gap: float) -> bool:
         distance = gap + (theta[-1] - theta)
         tail = logarithm - float(np.log(distance).sum())
-        parts, doubt = vectors[0] / distance, ROUGH if gap > FAINT * top else 1.0
+        parts = vectors[0] / distance
+        doubt = ROUGH if gap > FAINT * top else 1.0
         size = float(np.linalg.norm(np.abs(parts) + 1e-14 / distance))
         heard = float(columns @ np.abs(vectors @ parts)) + doubt * noise * size
         return math.exp(min(tail, 700.0)) + (1 + 1e-3) * heard < epsilon * (1 - 1e-6)
@@ -294,7 +301,8 @@ def _least(holds: Callable[[float], bool], scale: float) -> float:
     """A number, right to 1%, from which on a monotone property holds."""
     low = high = scale * 2.0**-50
     while not holds(high):
-        low, high = high, high * 16
+        low = high
+        high = high * 16
         if math.isinf(high):
             return high
     while high > low * 1.01:

@@ -33,7 +33,8 @@ def enumerate_patterns(
         raise InputError(
             f"2^{len(free)} patterns are too many: use maximise_exact beyond {LARGEST} neurons"
         )
-    best, value = pair.hi.clone(), 0.0
+    best = pair.hi.clone()
+    value = 0.0
     for first in range(0, 2 ** len(free), batch) if pair.width else ():
         codes = torch.arange(first, min(first + batch, 2 ** len(free)))
         s = pair.hi.expand(len(codes), -1).clone()
@@ -42,7 +43,8 @@ def enumerate_patterns(
         )
         norms = torch.linalg.svdvals((pair.a * s[:, None, :]) @ pair.b)[:, 0]
         if norms.max().item() > value:
-            best, value = s[norms.argmax()], norms.max().item()
+            best = s[norms.argmax()]
+            value = norms.max().item()
     pattern = lo.detach().to(torch.float64).clone()
     pattern[live] = torch.where(best == pair.hi, hi.to(torch.float64)[live], pattern[live])
     return Estimate(pair.downward(value)), pattern

@@ -197,7 +197,8 @@ class _Tree:
         high, _ = climb(self.core.a, self.core.b, self.pair.lo, self.pair.hi, high)
         value = self.pair.attained(high)
         if value > self.attained:
-            self.attained, self.high = value, high
+            self.attained = value
+            self.high = high
 
 
 def joined(parts: list[Boxes]) -> Boxes:
@@ -218,10 +219,12 @@ def _split(boxes: Boxes) -> Boxes:
     """
     row = torch.arange(len(boxes.beta))
     loss, chosen = torch.where(boxes.free(), boxes.loss, -math.inf).max(1)
-    upper, lower = boxes.lo.clone(), boxes.hi.clone()
+    upper = boxes.lo.clone()
+    lower = boxes.hi.clone()
     upper[row, chosen] = boxes.hi[row, chosen]
     lower[row, chosen] = boxes.lo[row, chosen]
     tau, beta, bound = (torch.cat([x, x]) for x in (boxes.tau, boxes.beta + loss, boxes.bound))
     blank = torch.zeros_like(tau)
-    lo, hi = torch.cat([upper, boxes.lo]), torch.cat([boxes.hi, lower])
+    lo = torch.cat([upper, boxes.lo])
+    hi = torch.cat([boxes.hi, lower])
     return Boxes(lo, hi, tau, beta, bound, torch.zeros_like(beta), blank, blank)

@@ -48,8 +48,10 @@ class _Coordinates:
         svd: tuple[Tensor, Tensor, Tensor], a: Tensor, b: Tensor, change: Tensor
     ) -> "_Coordinates":
         u, s, vh = svd
-        alpha, omega = u.T @ a, vh @ b.T
-        aa, bb = alpha.square(), omega.square()
+        alpha = u.T @ a
+        omega = vh @ b.T
+        aa = alpha.square()
+        bb = omega.square()
         a_rest = (a.square().sum(0) - aa.sum(0)).clamp_min(0)
         b_rest = (b.square().sum(1) - bb.sum(0)).clamp_min(0)
         return _Coordinates(aa, bb, s[:, None] * alpha * omega, a_rest, b_rest, change)
@@ -81,13 +83,15 @@ def best_flip(
     if top == 0:
         return int(reach.argmax()) if bool((reach > 0).any()) else None
     here = _Coordinates.of(svd, a, b, change)
-    low, high = torch.full_like(reach, top * (1 + RISE)), top * (1 + 2 * RISE) + reach
+    low = torch.full_like(reach, top * (1 + RISE))
+    high = top * (1 + 2 * RISE) + reach
     if not bool((here.left_side(svd[1], low) >= 1).any()):
         return None
     for _ in range(40):
         middle = (low + high) / 2
         above = here.left_side(svd[1], middle) >= 1
-        low, high = torch.where(above, middle, low), torch.where(above, high, middle)
+        low = torch.where(above, middle, low)
+        high = torch.where(above, high, middle)
         if int((high > low.max()).sum()) <= 1:
             break
     return int(low.argmax())

@@ -55,7 +55,8 @@ def maximise_greedy(
     pair, live = balanced(a, b, lo, hi)
     pattern = lo.detach().to(torch.float64).clone()
     core = condensed(pair)
-    best, value = torch.ones(pair.width, dtype=torch.bool), 0.0
+    best = torch.ones(pair.width, dtype=torch.bool)
+    value = 0.0
     for start in starts(core.a, core.b, pair.lo, pair.hi, seed, restarts if pair.width else 0):
         high, norm = climb(core.a, core.b, pair.lo, pair.hi, start)
         if norm > value:
@@ -95,7 +96,8 @@ def climb(
     high: Bool[Tensor, " n"],
 ) -> tuple[Bool[Tensor, " n"], float]:
     """A pattern that no single flip improves, reached from `high`, and its norm."""
-    high, box = high.clone(), (lo, hi)
+    high = high.clone()
+    box = (lo, hi)
     m = product(a, b, torch.where(high, hi, lo))
     enough = 1 + (_ENOUGH if len(high) > _WIDE else 0.0)
     previous = -1.0

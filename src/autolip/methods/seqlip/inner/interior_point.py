@@ -71,7 +71,8 @@ class Boxes(Rows):
     @staticmethod
     def root(gram: Gram, lo: Float[Tensor, " n"], hi: Float[Tensor, " n"]) -> "Boxes":
         """One box; multipliers that balance each neuron's two sides."""
-        lo, hi = lo[None], hi[None]
+        lo = lo[None]
+        hi = hi[None]
         c, r = centre_and_radius(lo, hi)
         tau = (gram.b.norm(dim=1) / gram.a.norm(dim=0)).log().nan_to_num(0.0).clamp(-50, 50)[None]
         beta = 1.5 * torch.linalg.eigvalsh(gram.matrix(c, r, tau.exp()))[:, -1]
@@ -114,7 +115,8 @@ def minimise(gram: Gram, boxes: Boxes, goal: Goal) -> Boxes:
         work, seen = _step(gram, work, boxes[active])
         boxes.put(active, seen)
         more = ~goal.met(seen) & work.moved
-        active, work = active[more], work[more]
+        active = active[more]
+        work = work[more]
         if not len(active) or goal.budget.expired:
             break
     return boxes
@@ -173,7 +175,8 @@ def _step(gram: Gram, at: _Iterate, boxes: Boxes) -> tuple[_Iterate, Boxes]:
     t = at.tau.exp()
     scale = (at.r * t).sqrt(), (at.r / t).sqrt()
     inverse = torch.cholesky_inverse(at.factor)
-    ours, theirs = _Metric.of(gram, scale, inverse), _Metric.of(gram, scale, at.z)
+    ours = _Metric.of(gram, scale, inverse)
+    theirs = _Metric.of(gram, scale, at.z)
     seen = _dual(gram, at, theirs, boxes)
     mu = at.shrink * (at.beta - seen.dual).clamp_min(1e-16 * at.beta) / gram.order
     dtau, dbeta, dz = _direction(gram, at, (scale, inverse, ours, theirs), mu)
@@ -222,7 +225,8 @@ def _direction(
     slope = mu[:, None] * (_diagonal(ours.p) - _diagonal(ours.v))
     border = _diagonal(mixed.p) - _diagonal(mixed.v)
     solved = torch.linalg.solve_ex(matrix, torch.stack([slope, border], 2))[0]
-    by_slope, by_border = solved[..., 0], solved[..., 1]
+    by_slope = solved[..., 0]
+    by_border = solved[..., 1]
     dbeta = mu * _trace(inverse) - 1 - (border * by_slope).sum(1)
     dbeta = dbeta / (_trace(product) - (border * by_border).sum(1))
     dtau = by_border * dbeta[:, None] - by_slope
@@ -283,7 +287,8 @@ def _search(
 ) -> tuple[Float[Tensor, " k"], Float[Tensor, "k m m"]]:
     """For each row the greatest length tried at which a factorisation completes (0: none), and the
     factor."""
-    length, factor = torch.zeros_like(longest), factor.clone()
+    length = torch.zeros_like(longest)
+    factor = factor.clone()
     pending = (longest > 0).nonzero().flatten()
     for attempt in range(5):
         if not len(pending):
@@ -291,7 +296,8 @@ def _search(
         lengths = longest[pending, None] * _LENGTHS * _LENGTHS[1] ** (len(_LENGTHS) * attempt)
         factors, complete = trial(pending.repeat_interleave(len(_LENGTHS)), lengths.flatten())
         complete = complete.view(len(pending), -1)
-        found, first = complete.any(1), complete.int().argmax(1)
+        found = complete.any(1)
+        first = complete.int().argmax(1)
         rows = found.nonzero().flatten()
         length[pending[rows]] = lengths[rows, first[rows]]
         factor[pending[rows]] = factors.view(len(pending), len(_LENGTHS), *factor.shape[1:])[

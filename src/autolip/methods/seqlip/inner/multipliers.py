@@ -47,7 +47,8 @@ class Gram:
 
     def matrix(self, c: Tensor, r: Tensor, t: Tensor) -> Float[Tensor, "k m m"]:
         """M(t), for each of k boxes (k, n)."""
-        p, m = self.a.shape[0], self.order
+        p = self.a.shape[0]
+        m = self.order
         result = c.new_empty(len(c), m, m)
         result[:, :p, :p] = (self.a * (r * t)[:, None, :]) @ self.a.T
         result[:, p:, p:] = (self.b.T * (r / t)[:, None, :]) @ self.b
@@ -62,8 +63,10 @@ class Gram:
         values are at most sum r t |a|^2, sum r/t |b|^2 and sum |c| |a| |b|; the factorisation and
         the diagonal: at most a share of trace(S).
         """
-        n, m = self.a.shape[1], self.order
-        a2, b2 = self.a.square().sum(0), self.b.square().sum(1)
+        n = self.a.shape[1]
+        m = self.order
+        a2 = self.a.square().sum(0)
+        b2 = self.b.square().sum(1)
         diagonal = (r * t) @ a2 + (r / t) @ b2
         entries = diagonal + c.abs() @ (a2 * b2).sqrt()
         trace = m * beta + diagonal

@@ -83,7 +83,9 @@ def relaxed_until(
 
 def _stages(pair: Pair) -> Iterator[tuple[float, Callable[[], list[Upper]]]]:
     """Ways to bound the pair, the cheapest first, each with about the seconds that it takes."""
-    n, p, q = pair.width, min(len(pair.a), pair.width), min(pair.b.shape[1], pair.width)
+    n = pair.width
+    p = min(len(pair.a), pair.width)
+    q = min(pair.b.shape[1], pair.width)
     sides = len(pair.a) * p**2 + pair.b.shape[1] * q**2
     if max(p, q) <= _DECOMPOSED:
         yield (
@@ -116,7 +118,9 @@ def product_bound(
 def _midpoint(pair: Pair) -> float:
     """||A diag(c) B|| + ||A diag(sqrt r)|| ||diag(sqrt r) B|| in balanced units."""
     c, r = centre_and_radius(pair.lo, pair.hi)
-    a, b, root = Rounded.exact(pair.a), Rounded.exact(pair.b), Rounded.nearest(r.sqrt())
+    a = Rounded.exact(pair.a)
+    b = Rounded.exact(pair.b)
+    root = Rounded.nearest(r.sqrt())
     sizes = (c.abs() * a.lengths(0) * b.lengths(1)).sum().item()
     slips = Upper(dot_error(pair.width, sizes)) + Upper(UNDERFLOW)
     spread = norm_within(a * root) * norm_within(root[:, None] * b)
@@ -147,7 +151,9 @@ def power_multipliers(
     """
     number = torch.float32 if gram.order > NEWTON_ORDER else torch.float64
     c, r = (x[:, None].to(number) for x in centre_and_radius(pair.lo, pair.hi))
-    a, b, tiny = gram.a.to(number), gram.b.to(number), torch.finfo(number).tiny
+    a = gram.a.to(number)
+    b = gram.b.to(number)
+    tiny = torch.finfo(number).tiny
     x = torch.randn(b.shape[1], rank, dtype=number, generator=torch.Generator().manual_seed(seed))
     p = a.T @ (a @ (b @ x))
     for _ in range(steps):
@@ -155,7 +161,8 @@ def power_multipliers(
         y = a @ (c * v + r * v.norm(dim=1, keepdim=True) * _directions(p))
         p = a.T @ (y / y.norm().clamp_min(tiny))
         x = b.T @ (c * p + r * p.norm(dim=1, keepdim=True) * _directions(v))
-    above, below = v.norm(dim=1).double(), p.norm(dim=1).double()
+    above = v.norm(dim=1).double()
+    below = p.norm(dim=1).double()
     t = (above + 1e-6 * above.max()) / (below + 1e-6 * below.max())
     return t.nan_to_num(1.0).clamp(1e-20, 1e20)
 

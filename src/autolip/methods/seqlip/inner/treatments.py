@@ -58,16 +58,15 @@ def _relaxed(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Ma
 
 
 def _greedy(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maximum:
-    restarts, budget = effort.restarts, effort.budget
+    restarts = effort.restarts
+    budget = effort.budget
     value, _ = maximise_greedy(a, b, lo, hi, seed=effort.seed, restarts=restarts, budget=budget)
     return Maximum(value)
 
 
 def _sdp(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maximum:
-    found, product = (
-        layer_bound(a, b, lo, hi, effort.budget, effort.seed),
-        product_bound(a, b, lo, hi),
-    )
+    found = layer_bound(a, b, lo, hi, effort.budget, effort.seed)
+    product = product_bound(a, b, lo, hi)
     if isinstance(found, Upper):
         return Maximum(Upper.least([found, product]))
     return Maximum(product, False, f"{len(lo)} neurons: {found}")

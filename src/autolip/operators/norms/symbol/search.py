@@ -93,7 +93,8 @@ class Search:
             1 if single else max(2, STARTS // self.gram.groups),
         )
         pair = torch.randn(*shape, 2, dtype=torch.float64, generator=self.generator)
-        vectors, highest = torch.view_as_complex(pair), 0.0
+        vectors = torch.view_as_complex(pair)
+        highest = 0.0
         for _ in range(1 if single else STEPS):
             vectors = vectors / torch.linalg.vector_norm(vectors, dim=1, keepdim=True).clamp(
                 min=1e-300
@@ -101,7 +102,8 @@ class Search:
             even, odd = (_products(table, vectors) for table in self.gram.tables)
             scalars = torch.einsum("gns,glns->gsl", vectors.conj(), even + odd)
             values, waves, frequencies = self._highest(scalars)
-            previous, highest = highest, values.max().item()
+            previous = highest
+            highest = values.max().item()
             if highest <= previous * (1 + SETTLED):
                 break
             vectors = torch.einsum("gsl,glns->gns", waves.real.to(even.dtype), even)

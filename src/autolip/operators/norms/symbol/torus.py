@@ -68,7 +68,8 @@ def torus_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
     still holds.
     """
     parts = factors(operator)
-    conv, padding = Convolution.of(parts[0]), parts[-1]
+    conv = Convolution.of(parts[0])
+    padding = parts[-1]
     if len(parts) != 2 or conv is None or not _pads_in_circles(conv, padding):
         return Refusal(
             "the torus engine takes a convolution without padding after circular padding"
@@ -115,7 +116,8 @@ def wrapped_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
         return refusal
     sizes = _smallest_torus(conv)
     active = [axis for axis, size in enumerate(conv.weight.shape[2:]) if size > 1]
-    counts, multiples = [sizes[a] for a in active], [conv.geometry.dilation[a] for a in active]
+    counts = [sizes[a] for a in active]
+    multiples = [conv.geometry.dilation[a] for a in active]
     found: list[Upper | Refusal] = []
     for shifts in itertools.product((0, 1), repeat=len(active)):
         known = min([options.known, *(one.value for one in found if isinstance(one, Upper))])
@@ -163,7 +165,8 @@ def _pads_in_circles(convolution: Convolution, padding: Operator) -> bool:
     A selection is known by what it does to the numbers 1, 2, ...
     """
     geometry = convolution.geometry
-    dims, shape = geometry.dims, padding.in_shape
+    dims = geometry.dims
+    shape = padding.in_shape
     if (
         geometry.transposed
         or any(geometry.padding)

@@ -46,7 +46,8 @@ def wave(operator: Convolution, seed: int = 0) -> Float[Tensor, "1 *in"]:
     fewer of them; where it has neither (strides, whose phases are channels of the symbol) the
     channels are random.
     """
-    geometry, weight = operator.geometry, operator.weight
+    geometry = operator.geometry
+    weight = operator.weight
     symbol = symbol_gram(weight, geometry.stride, geometry.dilation, geometry.groups)
     search = Search(symbol, seed)
     summit = highest(symbol, search)
@@ -58,7 +59,8 @@ def wave(operator: Convolution, seed: int = 0) -> Float[Tensor, "1 *in"]:
     taps = [-(-k // phase) for k, phase in zip(weight.shape[2:], phases, strict=True)]
     found = iter(summit.frequency.tolist())
     frequency = [next(found) if size > 1 else 0.0 for size in taps]
-    coarse, fine = operator.out_shape, operator.in_shape
+    coarse = operator.out_shape
+    fine = operator.in_shape
     if geometry.transposed:
         coarse, fine = fine, coarse
     outward = symbol.side == weight.shape[0] // geometry.groups
