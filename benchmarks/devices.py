@@ -18,8 +18,8 @@ from autolip.errors import Refusal
 from autolip.files import write
 from autolip.graph.fixed import without_fixed
 from autolip.methods import Problem
-from autolip.methods.lipsdp.relaxation import Relaxation
-from autolip.methods.lipsdp.vector_power_method import Ascent
+from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
+from autolip.methods.lipsdp.search.vector_power_method import Ascent
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.regions import Everywhere

@@ -22,8 +22,8 @@ from autolip.capture.torch.export import capture_model
 from autolip.files import write
 from autolip.graph.fixed import without_fixed
 from autolip.methods import AutoLip, Bound, LipSDP, Problem, SeqLip
-from autolip.methods.lipsdp.interior_point import SOLVERS, Solved, solved
-from autolip.methods.lipsdp.relaxation import Relaxation
+from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
+from autolip.methods.lipsdp.search.interior_point import SOLVERS, Solved, solved
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.regions import Everywhere

@@ -31,12 +31,12 @@ from autolip.files import write
 from autolip.graph.fixed import without_fixed
 from autolip.methods import Bound, LipSDP, Method, Problem
 from autolip.methods.lipsdp.certificate import certified
-from autolip.methods.lipsdp.pricing import COLUMNS_OF_A_NORM
-from autolip.methods.lipsdp.proof import by_norm
-from autolip.methods.lipsdp.relaxation import Relaxation
-from autolip.methods.lipsdp.schedule import MARGINS
+from autolip.methods.lipsdp.proof.prove import by_norm
+from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
+from autolip.methods.lipsdp.search.pricing import COLUMNS_OF_A_NORM
+from autolip.methods.lipsdp.search.schedule import MARGINS
+from autolip.methods.lipsdp.search.vector_power_method import Ascent
 from autolip.methods.lipsdp.statement import Statement
-from autolip.methods.lipsdp.vector_power_method import Ascent
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.regions import Everywhere

@@ -10,7 +10,7 @@ from autolip.certificates import Certificate
 from autolip.graph.fixed import without_fixed
 from autolip.methods import Problem
 from autolip.methods.lipsdp.certificate import certified, order_of
-from autolip.methods.lipsdp.relaxation import Relaxation
+from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
 from autolip.methods.lipsdp.statement import Statement
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions

@@ -17,9 +17,9 @@ from autolip.graph.views import SlopeGraph
 from autolip.methods import Problem
 from autolip.methods.lipsdp import certificate as lipsdp_certificate
 from autolip.methods.lipsdp.certificate import LARGEST_FACTORISED, certified
-from autolip.methods.lipsdp.constraint import nonlinear
-from autolip.methods.lipsdp.proof import by_norm
-from autolip.methods.lipsdp.relaxation import Relaxation
+from autolip.methods.lipsdp.proof.prove import by_norm
+from autolip.methods.lipsdp.relaxation.constraint import nonlinear
+from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
 from autolip.methods.lipsdp.statement import Proved, Statement
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.intervals import Interval
-from autolip.methods.lipsdp import lifted_map
-from autolip.methods.lipsdp.lifted_map import Lifted, Repaired, lifted, norm_bound
-from autolip.methods.lipsdp.quadratic_form import Form, form_of
-from autolip.methods.lipsdp.relaxation import Relaxation
+from autolip.methods.lipsdp.proof import lifted_map
+from autolip.methods.lipsdp.proof.lifted_map import Lifted, Repaired, lifted, norm_bound
+from autolip.methods.lipsdp.proof.quadratic_form import Form, form_of
+from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
 from autolip.methods.lipsdp.statement import Statement
 from autolip.norms import Norm
 from autolip.operators import Dense

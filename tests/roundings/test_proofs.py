@@ -10,9 +10,9 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from autolip.methods.lipsdp.elimination import Blocks
-from autolip.methods.lipsdp.factorisation import holds
-from autolip.methods.lipsdp.quadratic_form import Form
+from autolip.methods.lipsdp.proof.factorisation import holds
+from autolip.methods.lipsdp.proof.quadratic_form import Form
+from autolip.methods.lipsdp.relaxation.elimination import Blocks
 from autolip.operators.norms import dense
 from autolip.operators.norms.krylov import Krylov
 from autolip.operators.norms.lanczos import _excluded_above

@@ -27,7 +27,7 @@ from autolip.capture.torch.unwrapping import unwrapped
 from autolip.errors import InputError, UnsupportedOperation
 from autolip.graph.graph import Graph
 from autolip.graph.views import Vertex
-from autolip.methods.lipsdp.constraint import Constraint, constraint
+from autolip.methods.lipsdp.relaxation.constraint import Constraint, constraint
 from autolip.operators.operator import Operator
 from autolip.regions import Everywhere, Region
 from autolip.rules import slopes_on

@@ -9,7 +9,7 @@ from autolip.capture.torch.export import capture_model
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph
 from autolip.methods import Problem
-from autolip.methods.lipsdp.relaxation import Relaxation
+from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
 from autolip.norms import parse_norms
 from autolip.operators.norms import NormOptions
 from autolip.regions import Everywhere, Region

@@ -11,12 +11,12 @@ from autolip.methods.lipsdp.certificate import (
     fact_of,
     order_of,
 )
-from autolip.methods.lipsdp.proof import by_factorisation
+from autolip.methods.lipsdp.proof.prove import by_factorisation
 from autolip.methods.lipsdp.statement import Proved
 from autolip.norms import Norm
 from tests.methods.lipsdp.conftest import mlp, pose, relaxed
-from tests.methods.lipsdp.test_elimination import network
-from tests.methods.lipsdp.test_lifted_map import statement
+from tests.methods.lipsdp.proof.test_lifted_map import statement
+from tests.methods.lipsdp.relaxation.test_elimination import network
 
 
 @pytest.mark.parametrize(("largest", "by"), [(LARGEST_FACTORISED, "cholesky"), (0, "lanczos")])

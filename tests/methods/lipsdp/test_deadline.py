@@ -13,12 +13,13 @@ from autolip import budget
 from autolip.budget import Budget, WallClock, WorkClock, counting
 from autolip.errors import Refusal
 from autolip.methods import LipSDP
-from autolip.methods.lipsdp import pricing, proof
-from autolip.methods.lipsdp.effort import Effort
-from autolip.methods.lipsdp.factorisation import price
-from autolip.methods.lipsdp.pricing import Pricing
-from autolip.methods.lipsdp.proof import prove
-from autolip.methods.lipsdp.rounds import Search
+from autolip.methods.lipsdp.proof import prove as proof
+from autolip.methods.lipsdp.proof.factorisation import price
+from autolip.methods.lipsdp.proof.prove import prove
+from autolip.methods.lipsdp.search import pricing
+from autolip.methods.lipsdp.search.effort import Effort
+from autolip.methods.lipsdp.search.pricing import Pricing
+from autolip.methods.lipsdp.search.rounds import Search
 from autolip.methods.method import Bound
 from autolip.operators.norms import NormOptions
 from tests.methods.lipsdp.conftest import mlp, pose, relaxed

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from autolip.methods.lipsdp import iterate
+from autolip.methods.lipsdp.search import iterate
 from autolip.norms import Norm
 from benchmarks.lipsdp_random import Network, exact_constant, power, random_network, small_network
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from autolip.methods.lipsdp.proof import by_factorisation
+from autolip.methods.lipsdp.proof.prove import by_factorisation
 from autolip.methods.lipsdp.statement import Proved
-from tests.methods.lipsdp.test_lifted_map import statement
+from tests.methods.lipsdp.proof.test_lifted_map import statement
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf:l2"])

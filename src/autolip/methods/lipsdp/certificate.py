@@ -8,9 +8,9 @@ from torch import Tensor
 
 from autolip.certificates import EntriesFact, Proof, QuadraticFact
 from autolip.graph.views import SlopeGraph
-from autolip.methods.lipsdp.constraint import Constraint
-from autolip.methods.lipsdp.operands import READ
-from autolip.methods.lipsdp.relaxation import Relaxation
+from autolip.methods.lipsdp.relaxation.constraint import Constraint
+from autolip.methods.lipsdp.relaxation.operands import READ
+from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
 from autolip.methods.lipsdp.statement import Statement
 from autolip.norms import Norm
 

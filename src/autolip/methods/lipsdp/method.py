@@ -15,12 +15,12 @@ from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph
 from autolip.methods.autolip import infinite, walk
 from autolip.methods.lipsdp.certificate import CHEAPLY_FACTORISED, LARGEST_FACTORISED, certified
-from autolip.methods.lipsdp.constraint import nonlinear
-from autolip.methods.lipsdp.effort import Effort
-from autolip.methods.lipsdp.interior_point import solved
 from autolip.methods.lipsdp.joined import joined
-from autolip.methods.lipsdp.relaxation import Relaxation
-from autolip.methods.lipsdp.rounds import Search
+from autolip.methods.lipsdp.relaxation.constraint import nonlinear
+from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
+from autolip.methods.lipsdp.search.effort import Effort
+from autolip.methods.lipsdp.search.interior_point import solved
+from autolip.methods.lipsdp.search.rounds import Search
 from autolip.methods.lipsdp.statement import Proved
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.norms import EVERY_PAIR, Norm, Pair

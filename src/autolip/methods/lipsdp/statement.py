@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from autolip.methods.lipsdp.relaxation import Relaxation
+from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
 from autolip.values import Upper
 
 

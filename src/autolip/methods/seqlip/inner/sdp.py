@@ -9,9 +9,9 @@ from autolip.errors import Refusal
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.intervals import Interval
-from autolip.methods.lipsdp.effort import Effort
-from autolip.methods.lipsdp.relaxation import Relaxation
-from autolip.methods.lipsdp.rounds import Search
+from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
+from autolip.methods.lipsdp.search.effort import Effort
+from autolip.methods.lipsdp.search.rounds import Search
 from autolip.norms import Norm
 from autolip.operators.dense import Dense
 from autolip.operators.norms import NormOptions

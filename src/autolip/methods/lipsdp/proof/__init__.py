@@ -1,0 +1,1 @@
+"""From a statement to a proof: by the recursion, by a factorisation, by a norm."""

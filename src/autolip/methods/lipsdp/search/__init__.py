@@ -1,0 +1,1 @@
+"""From a relaxation to multipliers: the vector power method, in rounds, and a solver."""
