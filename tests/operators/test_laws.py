@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from autolip.operators import Dense, Diagonal, Operator
+from autolip.operators import Adjoint, Dense, Diagonal, Operator
+from autolip.operators.operator import CPU
 from autolip.testing import LawViolation, check_operator
 
 from .conftest import CONVOLUTIONS, convolution
@@ -57,15 +58,63 @@ class Wrong(Dense):
 
     @property
     def T(self) -> Operator:
+        if self.mistake == "is_composite":
+            return Adjoint(self)
         return Dense(self.weight if self.mistake == "T" else self.weight.T)
+
+    @property
+    def diagonal(self) -> Tensor | None:
+        return self.weight.diagonal() if self.mistake == "diagonal" else None
+
+    @property
+    def matrices(self) -> Tensor:
+        return self.weight + (1e-9 if self.mistake == "matrices" else 0.0)
+
+    @property
+    def is_isometry(self) -> bool:
+        return self.mistake == "is_isometry"
+
+    @property
+    def is_nonnegative(self) -> bool:
+        return self.mistake == "is_nonnegative"
+
+    @property
+    def is_wiring(self) -> bool:
+        return self.mistake == "is_wiring"
+
+    @property
+    def is_zero(self) -> bool:
+        return self.mistake == "is_zero"
+
+    @property
+    def is_composite(self) -> bool:
+        return self.mistake == "is_composite"
+
+    @property
+    def knows_entries(self) -> bool:
+        return self.mistake != "knows_entries"
+
+    def scaled_outputs(self, scale: Tensor, relative_error: float) -> Operator | None:
+        return super().scaled_outputs(scale + (self.mistake == "scaled"), relative_error)
+
+    def mv_units(self, units: Tensor) -> Tensor:
+        return super().mv_units(units) + (self.mistake == "units")
+
+    def cast(self, dtype: torch.dtype, device: torch.device = CPU) -> Operator:
+        wrong = Dense(1.01 * self.weight) if self.mistake == "cast" else super()
+        return wrong.cast(dtype, device)
 
     def entrywise(self, function):  # type: ignore[no-untyped-def]
         return Dense(function(self.weight) + (1e-9 if self.mistake == "entries" else 0.0))
 
 
-@pytest.mark.parametrize(
-    "mistake", ["adjoint", "majorant", "split", "terms", "magnitude", "T", "entries"]
+MISTAKES = (
+    "adjoint majorant split terms magnitude T entries diagonal matrices is_isometry is_nonnegative "
+    "is_wiring is_zero is_composite knows_entries scaled units cast"
 )
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.split())
 def test_the_law_notices(mistake: str) -> None:
     check_operator(Wrong("none"))
     with pytest.raises(LawViolation):

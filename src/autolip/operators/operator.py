@@ -3,7 +3,7 @@
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any, Self, TypeVar
 
@@ -42,6 +42,14 @@ class Operator(ABC):
     def __init__(self, in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> None:
         self.in_shape = torch.Size(in_shape)
         self.out_shape = torch.Size(out_shape)
+
+    @classmethod
+    def examples(cls) -> Iterable["Operator"]:
+        """Small operators of this kind, on which its laws run and those of the norm engines.
+
+        Their entries are small integers or powers of two, so that their norms are known exactly.
+        """
+        return ()
 
     @abstractmethod
     def _mv(self, x: Tensor) -> Tensor: ...
@@ -224,7 +232,7 @@ class Operator(ABC):
         return self if dtype == DTYPE and device == CPU else self._cast(dtype, device)
 
     def _cast(self, dtype: torch.dtype, device: torch.device) -> "Operator":
-        return Converted(self)
+        return _Converted(self)
 
     def _with(self, **changed: Any) -> Self:
         """A copy with other attributes."""
@@ -338,7 +346,7 @@ class Adjoint(Operator):
         return f"{self.operator!r}.T"
 
 
-class Converted(Operator):
+class _Converted(Operator):
     """A with its products in float64 where its numbers are, converted."""
 
     def __init__(self, operator: Operator) -> None:

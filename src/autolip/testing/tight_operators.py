@@ -22,13 +22,22 @@ from autolip.operators import (
     Traced,
     Zero,
 )
+from autolip.testing.operators import operator_kinds
 from autolip.testing.tight import TightOperator
 
 
 def tight_operators() -> tuple[TightOperator, ...]:
-    """Every operator of the zoo, in a fixed order."""
-    makers = (_dense, _wired, _convolutions, _composed)
+    """Every operator of the zoo, in a fixed order, and the examples that classes of operators
+    give."""
+    makers = (_dense, _wired, _convolutions, _composed, _examples)
     return tuple(TightOperator(name, operator) for make in makers for name, operator in make())
+
+
+def _examples() -> Iterator[tuple[str, Operator]]:
+    for kind in operator_kinds():
+        if "examples" in vars(kind):
+            for number, operator in enumerate(kind.examples(), start=1):
+                yield f"{kind.__name__} {number}", operator
 
 
 def tensor(rows: object) -> Tensor:
