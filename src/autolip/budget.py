@@ -187,7 +187,7 @@ class Budget:
 
     @staticmethod
     def of(seconds: float | None, clock: Clock = WALL) -> "Budget":
-        """So many seconds from now on; None: as long as it takes."""
+        """This many seconds from now on; None: as long as it takes."""
         now = clock.now()
         return Budget(math.inf if seconds is None else now + seconds, clock, now)
 
@@ -229,7 +229,7 @@ class Budget:
         return replace(self, deadline=now + part * (self.deadline - now))
 
     def at_most(self, seconds: float | None) -> "Budget":
-        """The same, with no more than so many seconds from now on."""
+        """The same, with at most this many seconds from now on."""
         if seconds is None:
             return self
         return replace(self, deadline=min(self.deadline, self.clock.now() + seconds))

@@ -47,7 +47,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class TooLate(Refusal):
-    """A "no" for want of time: with about so many seconds there would be an answer."""
+    """A "no" for want of time: about this many seconds would give an answer."""
 
     seconds: float = 0.0
 

@@ -103,8 +103,8 @@ def check_readable(path: str | Path) -> None:
 
 
 def read_text(path: str | Path, what: str, largest: int) -> str:
-    """The UTF-8 text of a file of at most so many bytes; InputError, which says what was expected,
-    otherwise."""
+    """The UTF-8 text of a file of at most this many bytes; InputError, which says what was
+    expected, otherwise."""
     check_readable(path)
     try:
         with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""One bracket: what each of several methods and searches answers in its turn."""
+"""One bracket: what each of several methods and searches answers, one after another."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -89,7 +89,7 @@ class Portfolio:
         return method in self.automatic and isinstance(row.answer, Refusal)
 
     def _first(self, problem: Problem, turns: Turns) -> dict[Method, Row]:
-        """What every method says in its turn."""
+        """What every method says, one after another."""
         methods = (*self.named, *self.automatic)
         answers: dict[Method, Row] = {}
         for number, method in enumerate(methods):

@@ -59,7 +59,7 @@ def lowered(x: V, roundings: int) -> V:
 
 
 def sum_error(terms: int, sizes: V) -> V:
-    """At least the rounding error of sums of so many numbers, `sizes` being those of moduli.
+    """At least the rounding error of sums of this many numbers, `sizes` being those of moduli.
 
     Three more operations on a sum, or on each number, are included.
     """
@@ -67,7 +67,7 @@ def sum_error(terms: int, sizes: V) -> V:
 
 
 def dot_error(terms: int, sizes: V, is_complex: bool = False) -> V:
-    """At least the rounding error of sums of so many products, `sizes` being those of moduli.
+    """At least the rounding error of sums of this many products, `sizes` being those of moduli.
 
     Two more roundings of each product, and those of `sizes`, are included; underflow is not.
     """
@@ -76,7 +76,8 @@ def dot_error(terms: int, sizes: V, is_complex: bool = False) -> V:
 
 
 def relative_error(roundings: int) -> float:
-    """At least |d|, where x is computed in so many operations on exact numbers and x (1 + d) meant.
+    """At least |d|, where x is computed in this many operations on exact numbers and x (1 + d)
+    meant.
 
     A number that was rounded once is off by u of what it became.
     """
@@ -84,7 +85,7 @@ def relative_error(roundings: int) -> float:
 
 
 def units(count: int, sizes: V) -> V:
-    """So many times what one rounding of numbers of at most these sizes can lose, u |x|."""
+    """This many times what one rounding of numbers of at most these sizes can lose, u |x|."""
     return sizes * (count * UNIT)
 
 

@@ -77,7 +77,7 @@ def shortened(gain: Number) -> Number:
         return gain
     if top - bottom > LONGEST:
         return math.inf
-    # so many binary places that the numerator keeps half of the bits
+    # as many binary places as leave the numerator half of the bits
     shift = min(LONGEST, LONGEST // 2 + bottom - top)
     scaled = gain * 2**shift if shift > 0 else gain / 2**-shift
     return Fraction(math.ceil(scaled)) * Fraction(2) ** -shift

@@ -1,4 +1,4 @@
-"""What a verdict takes for granted, in sentences: every slope, gain, scaling and linear map that no
+"""What a verdict assumes, in sentences: every slope, gain, scaling and linear map that no
 name gives."""
 
 import math

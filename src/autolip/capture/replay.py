@@ -19,7 +19,7 @@ from autolip.regions import Everywhere
 Function = Callable[[Tensor], Tensor]
 
 CLEAR = 4.0
-"""Chosen: disagreements below so many units in the last place of the largest output need no
+"""Chosen: disagreements below this many units in the last place of the largest output need no
 explanation."""
 
 EXACT = 1e-8

@@ -14,7 +14,7 @@ POWER_STEPS = 40
 """Tuned: power steps at most."""
 
 PASSES_PER_PAIR = 50
-"""Tuned: one more pair is polished for every so many passes."""
+"""Tuned: passes for each further pair that is polished."""
 
 MOST_PAIRS = 4
 """Tuned: pairs that are polished at most."""

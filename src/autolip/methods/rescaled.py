@@ -24,7 +24,7 @@ RANK = 12
 """Singular directions of every block that are followed."""
 
 LARGE, FEW = 1e9, 3
-"""From so many multiply-adds a pass on, only a few directions are; and norms are found again only
+"""From this many multiply-adds a pass on, only a few directions are; and norms are found again only
 where the bound was seen to fall after the first look."""
 
 SETTLING = 3

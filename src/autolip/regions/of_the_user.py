@@ -1,4 +1,4 @@
-"""A region of the user's own, each of whose answers is examined before it is believed."""
+"""A region that the user defines, each of whose answers is checked before it is used."""
 
 import json
 import math
@@ -19,7 +19,7 @@ from autolip.values import Upper
 
 @dataclass(frozen=True, eq=False)
 class OfTheUser(Region):
-    """A region of the user's own: the same answers, each of them examined before it is believed."""
+    """A region that the user defines: the same answers, each of them checked before it is used."""
 
     own: Region
 

@@ -14,18 +14,19 @@ SMALLEST_FIXED, LARGEST_FIXED = -4, 5
 
 
 def digits_up(value: float, digits: int = VALUE_DIGITS) -> str:
-    """The least decimal number of so many significant digits that is >= value: for upper bounds."""
+    """The least decimal number of this many significant digits that is >= value: for upper
+    bounds."""
     return _written(value, digits, ROUND_CEILING)
 
 
 def digits_down(value: float, digits: int = VALUE_DIGITS) -> str:
-    """The largest decimal number of so many significant digits that is <= value: for lower
+    """The largest decimal number of this many significant digits that is <= value: for lower
     bounds."""
     return _written(value, digits, ROUND_FLOOR)
 
 
 def digits_near(value: float, digits: int = VALUE_DIGITS) -> str:
-    """The nearest decimal number of so many significant digits: for estimates, which are no
+    """The nearest decimal number of this many significant digits: for estimates, which are no
     bounds."""
     return _written(value, digits, ROUND_HALF_EVEN)
 

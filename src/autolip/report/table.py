@@ -61,8 +61,8 @@ class TerminalTable:
 
 
 def rich_table(sheet: Sheet, width: int) -> "Table":
-    """A sheet in so many columns: lines are broken between words, within them where not even the
-    words fit."""
+    """A sheet within this many columns of text: lines are broken between words, within them where
+    not even the words fit."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

@@ -55,7 +55,7 @@ class AlexnetExperiment:
         return paper_columns(SeqLip(rank=self.rank, seconds=self.budget), greedy, searches)
 
     def run(self, steps: Steps, seed: int, track: Track, weights: Path | None = None) -> Outcome:
-        """Every column on the network whose weights are at hand."""
+        """Every column on the network whose weights are available."""
         track("building the network", 0, 1)
         subject = self.subject(weights, seed)
         columns = self.columns()

@@ -79,7 +79,7 @@ class CnnExperiment:
         )
 
     def subject(self, depth: int, images: Images, steps: Steps, seed: int) -> Subject:
-        """A trained network of so many layers."""
+        """A trained network with this number of layers."""
         model = seeded(lambda: cnn(depth), seed)
 
         def train() -> Facts:

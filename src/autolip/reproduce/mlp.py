@@ -68,7 +68,7 @@ class MlpExperiment:
         )
 
     def subject(self, depth: int, steps: Steps, seed: int) -> Subject:
-        """A trained network of so many layers."""
+        """A trained network with this number of layers."""
         x = square_points(self.points, self.half, seed)
         y = GaussianProcess(seed)(x)
         model = seeded(lambda: mlp(depth, self.width), seed)

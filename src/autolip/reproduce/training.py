@@ -12,7 +12,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Recipe:
-    """So many steps on random batches."""
+    """This many steps on random batches."""
 
     steps: int
     batch: int

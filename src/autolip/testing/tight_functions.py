@@ -189,8 +189,8 @@ def _gelu_tanh(x: mpmath.mpf) -> mpmath.mpf:
 
 
 def _turn(derivative: Derivative, near: float) -> float:
-    """Where the derivative turns, near a number: to double precision, which its flat top
-    forgives."""
+    """Where the derivative turns, near a number: to double precision, which is enough at its
+    flat top."""
     with mpmath.workdps(DIGITS):
         return float(mpmath.findroot(lambda x: mpmath.diff(derivative, x), near))
 

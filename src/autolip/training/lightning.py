@@ -14,8 +14,8 @@ class LipschitzMonitor(Callback):
     module's loggers.
 
     `network` names the module whose forward pass is meant: an attribute of the LightningModule
-    ("model"), or a function of it.  The rest is as in `Monitor`, which is at hand as `monitor` once
-    training has begun.
+    ("model"), or a function of it.  The rest is as in `Monitor`, which is available as `monitor`
+    once training has begun.
     """
 
     def __init__(

@@ -164,7 +164,7 @@ class _Dominated:
             W W^T = |w|^2 u u^T + u g^T + g u^T + F F^T,
             F F^T <= ||F||^2 (I - u u^T / |u|^2) + (2 ||F|| |h| / |u| + |h|^2 / |u|^2) I.
 
-        Nothing is asked of u and w: an inaccurate pair gives a larger rho.
+        u and w may be any vectors: an inaccurate pair gives a larger rho.
         """
         u = top_singular(Dense(b), 1, 1e-5 if min(b.shape) > 128 else 0.0).left[0]
         w = b.T @ u

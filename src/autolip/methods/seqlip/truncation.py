@@ -5,7 +5,7 @@ For any P (m, E), Q (E, n) and g > 0, with F = W - P Q,
 
     W = [P, g I] [Q; F / g],
 
-so that a layer may be cut there, and nothing is asked of the decomposition that P and Q came from:
+so that a layer may be cut there, whatever decomposition P and Q came from:
 its rounding is part of F.  With W = U S V^T, theta = s_{E+1}:
 
     inner layers:  P = U_E (S_E - theta)^1/2,    Q = (S_E - theta)^1/2 V_E^T,    g = theta^1/2

@@ -53,7 +53,7 @@ Fact = Callable[[Operator], bool]
 """What has to be known of an operator."""
 
 FEW = 2.0
-"""An engine of at most so many products always runs.  Chosen: those with |A| and |A|^T."""
+"""An engine of at most this many products always runs.  Chosen: those with |A| and |A|^T."""
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ class Krylov:
         self._previous, self.vector = self.vector, following
 
     def grow(self, steps: int, enough: float = math.inf) -> "Krylov":
-        """Add vectors: until there are so many, or the space is invariant, or the largest Ritz
+        """Add vectors: until there are this many, or the space is invariant, or the largest Ritz
         value is `enough`."""
         while len(self) < min(steps, len(self.vector)) and not self.exhausted:
             self.step()

@@ -26,7 +26,7 @@ from autolip.roundoff import gamma, scale_float, upper_norm
 from autolip.values import ZERO, Upper
 
 FEW = 512
-"""Smaller side up to which the matrix is formed where no closed form is at hand."""
+"""Smaller side up to which the matrix is formed where no closed form is known."""
 
 ROUNDS = 50
 """Most steps towards the eigenvector."""

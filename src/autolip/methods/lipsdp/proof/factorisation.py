@@ -55,7 +55,7 @@ def least_factor(form: Form) -> float | None:
 
 
 def resolution(form: Form) -> float:
-    """By how much of itself tau is raised first: what the factorisation of so many rows may
+    """By how much of itself tau is raised first: what the factorisation of this many rows may
     lose."""
     order = form.matrix.shape[0]
     return max(FINEST, LOOSENESS * order * factorisation_share(order))

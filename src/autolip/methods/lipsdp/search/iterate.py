@@ -36,7 +36,7 @@ class Allowance:
     steps: int
 
     def lasts(self, climbed: int, steps: int) -> bool:
-        """Whether another step may follow so many in this climb, and in all."""
+        """Whether another step may follow this many in this climb, and in all."""
         budget = self.first if climbed < FEWEST else self.whole
         return steps < self.steps and not budget.expired
 

@@ -3,7 +3,7 @@
 The relaxation is first climbed without a margin, which shows what it attains; then with one, which
 makes the multipliers provable.  After each round the margin is lowered, or raised where the proof
 failed, and the rank is raised where the iteration stands still, until the proved value is within
-the tolerance of the attained one, or time is up.  The best proved value so far is always at hand.
+the tolerance of the attained one, or time is up.  The best proved value so far is always kept.
 """
 
 import math

@@ -79,7 +79,7 @@ class Schedule:
         return bound <= attained * (1 + self.tolerance)
 
     def is_over(self, steps: int, proved: bool) -> bool:
-        """Whether the effort is spent, so many steps made and something proved or not: a first
+        """Whether the effort is spent, this many steps made and something proved or not: a first
         proof may take some rounds more."""
         late = self.rounds > 0 and self.effort.overtime.expired
         spent = self.effort.budget.expired or steps >= self.effort.steps

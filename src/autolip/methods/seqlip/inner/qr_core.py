@@ -38,7 +38,7 @@ def condensed(pair: Pair) -> Core:
                                +  ||Q|| sum_i |r_i| |s_i| |g_i|.
 
     The two errors of a side, the defect of Q^T Q and the residual F, are computed with their own
-    rounding bounds, so nothing is asked of the QR code.
+    rounding bounds: no property of the QR code is assumed.
     """
     if len(pair.a) <= pair.width and pair.b.shape[1] <= pair.width:
         return Core(pair.a, pair.b)
