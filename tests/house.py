@@ -6,6 +6,7 @@ figure above its ceiling is a step back; one below it is a ceiling to lower here
 """
 
 import ast
+import itertools
 import re
 import statistics
 import sys
@@ -255,6 +256,34 @@ def without_mirror() -> list[str]:
     ]
 
 
+ORIGIN = re.compile(r"\b(proved|tuned|measured|counted|chosen|choice|assumed|defined)\b", re.I)
+"""How a constant says where it comes from."""
+
+
+def is_numeric(value: ast.expr) -> bool:
+    """Whether an expression is arithmetic of numbers that are written out."""
+    parts = (ast.Constant, ast.UnaryOp, ast.BinOp, ast.Tuple, ast.operator, ast.unaryop, ast.Load)
+    numbers = [node.value for node in ast.walk(value) if isinstance(node, ast.Constant)]
+    are_numbers = all(type(number) in (int, float) for number in numbers)
+    return bool(numbers) and are_numbers and all(isinstance(n, parts) for n in ast.walk(value))
+
+
+def silent_constants() -> list[str]:
+    """Numbers at the top of a module that do not say, beneath or beside, where they come from."""
+    found = []
+    for name, tree in modules():
+        lines = file_of(name).read_text(encoding="utf-8").split("\n")
+        for node, following in itertools.pairwise([*tree.body, ast.Pass()]):
+            if not isinstance(node, ast.Assign) or not is_numeric(node.value):
+                continue
+            beneath = getattr(following, "value", None)
+            text = str(beneath.value) if isinstance(beneath, ast.Constant) else ""
+            beside = " ".join(lines[node.lineno - 2 : node.end_lineno])
+            if not ORIGIN.search(text) and not ORIGIN.search(beside.partition("#")[2]):
+                found.append(f"{name}:{node.lineno}")
+    return found
+
+
 def function_lengths() -> dict[str, float]:
     """Lines of every function."""
     return {
@@ -302,6 +331,7 @@ MEASURES = (
     counted("modules with gamma or UNIT beside the rounding rooms", 0, 0, rounding_elsewhere),
     counted("modules that read a clock", 3, 3, clocks),
     counted("modules without a mirror test", 10, 10, without_mirror),
+    counted("constants that do not say where they come from", 0, 0, silent_constants),
     largest("lines of the longest function", 60, 60, function_lengths),
     largest("lines of the longest file", 450, 450, file_lengths),
     median("nodes a line, median assignment of the library", 12, 15, of_library),

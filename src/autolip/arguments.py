@@ -13,12 +13,13 @@ from torch import Tensor
 from autolip.errors import InputError
 
 LARGEST_WHOLE = 2**53
-"""Whole numbers up to here are doubles."""
+"""Defined: whole numbers up to here are doubles."""
 
 SEEDS = 2**63
-"""Seeds are below: PyTorch's generators take 64 bits with a sign."""
+"""Defined by PyTorch: seeds are below; its generators take 64 bits with a sign."""
 
 SHOWN = 60
+"""Chosen: characters of a value in an error's sentence."""
 
 
 def number(value: Any, what: str) -> float:

@@ -26,8 +26,8 @@ REFERENCE = 2e10
 """Floating-point operations per second of a factorisation on the machine of reference, measured."""
 
 DECOMPOSING = 1e10
-"""Multiply-adds per second of singular value decompositions and of the factorisations of an inner
-problem, for forecasts."""
+"""Measured: multiply-adds per second of singular value decompositions and of the factorisations of
+an inner problem, for forecasts."""
 
 SLOWEST = 10.0
 """How many processor seconds one of counted work may take before they end what counted work would
@@ -38,8 +38,8 @@ FIRST, CHEAP, ABOVE = 0.85, 0.3, 0.6
 the last of those that bound from above, where a lower bound is searched for as well: a choice."""
 
 WORTH = 5.0
-"""Seconds of reference that a method which costs little may take where there is no time budget: as
-many as LipSDP."""
+"""Chosen: seconds of reference that a method which costs little may take where there is no time
+budget: as many as LipSDP."""
 
 
 @dataclass

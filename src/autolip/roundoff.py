@@ -24,13 +24,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 UNIT = 2.0**-53
-"""Unit roundoff of float64."""
+"""Defined: unit roundoff of float64."""
 
 TINY = 2.0**-1022
-"""Smallest normal double; covers what underflow can lose in one accumulation."""
+"""Proved: smallest normal double; covers what underflow can lose in one accumulation."""
 
 SMALLEST = 2.0**-1074
-"""The smallest positive double."""
+"""Defined: the smallest positive double."""
 
 V = TypeVar("V", Tensor, float)
 

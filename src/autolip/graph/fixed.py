@@ -19,7 +19,8 @@ from autolip.operators.incidence import Incidence
 from autolip.slopes import Between, Exact
 
 NARROW = 2.0**-10
-"""Relative width of a slope's interval below which the slope is its centre and a small rest."""
+"""Chosen: relative width of a slope's interval below which the slope is its centre and a small
+rest."""
 
 ROUNDED = 2.0**-44
 """Tuned: relative error of a slope up to which it counts as known."""

@@ -11,7 +11,7 @@ from autolip.operators.operator import DTYPE, Operator
 from autolip.slopes import Between, Exact, Gain
 
 SWEEPS = 64
-"""Most passes over the graph, forward and backward."""
+"""Chosen: most passes over the graph, forward and backward."""
 
 Signs = dict[str, Tensor]
 """For every vertex a tensor of -1, 1, and 0 where nothing that is known reaches the entry."""

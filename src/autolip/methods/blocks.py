@@ -17,6 +17,7 @@ from autolip.operators.operator import DTYPE, Adjoint, Operator
 from autolip.values import Estimate
 
 POWER_ITERATIONS = (10, 100)
+"""Chosen: numbers of power iterations that are tried."""
 
 
 @dataclass(frozen=True)

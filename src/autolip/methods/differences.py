@@ -22,7 +22,7 @@ from autolip.rounded import Rounded
 from autolip.values import Upper
 
 LARGEST = 2**24
-"""Most entries of the last map whose rows are compared."""
+"""Chosen: most entries of the last map whose rows are compared."""
 
 Bounds = dict[tuple[int, int], Upper]
 

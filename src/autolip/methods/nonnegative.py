@@ -26,11 +26,12 @@ from autolip.slopes import Between, Exact, Gain, Slope
 from autolip.values import Upper
 
 FORMED = 2**20
-"""Most entries of an affine block whose matrix is formed before the absolute value is taken."""
+"""Chosen: most entries of an affine block whose matrix is formed before the absolute value is
+taken."""
 
 NEARLY = 1e-9
-"""How far below their largest values the slopes around a point may be for the bound to be called
-exact."""
+"""Chosen: how far below their largest values the slopes around a point may be for the bound to be
+called exact."""
 
 
 @method("nonnegative")

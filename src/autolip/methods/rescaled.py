@@ -21,20 +21,21 @@ from autolip.slopes import Between, Exact, Gain
 from autolip.values import Upper
 
 RANK = 12
-"""Singular directions of every block that are followed."""
+"""Chosen: singular directions of every block that are followed."""
 
 LARGE, FEW = 1e9, 3
-"""From this many multiply-adds a pass on, only a few directions are; and norms are found again only
-where the bound was seen to fall after the first look."""
+"""Chosen: from this many multiply-adds a pass on, only a few directions are; and norms are found
+again only where the bound was seen to fall after the first look."""
 
 SETTLING = 3
-"""Steps before the singular values are taken seriously."""
+"""Chosen: steps before the singular values are taken seriously."""
 
 BLOCK_STEPS = 1500
-"""Most steps times blocks, beyond ten steps: each costs about a millisecond beside its products."""
+"""Chosen: most steps times blocks, beyond ten steps: each costs about a millisecond beside its
+products."""
 
 LITTLE = 2e10
-"""Multiply-adds that the search for weights may always spend: some seconds."""
+"""Chosen: multiply-adds that the search for weights may always spend: some seconds."""
 
 
 @method("rescaled")

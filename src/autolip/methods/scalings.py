@@ -14,8 +14,8 @@ from autolip.roundoff import relative_error
 from autolip.slopes import Exact, Gain
 
 SAFE = 2.0**400
-"""Weights lie in [1 / SAFE, SAFE]: reciprocals have relative errors only, and quotients of two
-weights do."""
+"""Chosen: weights lie in [1 / SAFE, SAFE]: reciprocals have relative errors only, and quotients of
+two weights do."""
 
 
 @dataclass(frozen=True)

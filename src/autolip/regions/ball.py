@@ -18,13 +18,13 @@ from autolip.roundoff import TINY, lowered, units
 from autolip.values import Upper
 
 FINEST = 2**1074
-"""Every double is a whole multiple of 1 / FINEST."""
+"""Defined: every double is a whole multiple of 1 / FINEST."""
 
 LEAST, LARGEST = 1e-140, 1e140
-"""Between these, sums of squares neither overflow nor lose digits by underflow."""
+"""Proved: between these, sums of squares neither overflow nor lose digits by underflow."""
 
 MARGIN = 1e-12
-"""Relative distance that an l2 projection keeps from the sphere: more than its rounding."""
+"""Proved: relative distance that an l2 projection keeps from the sphere: more than its rounding."""
 
 
 @region("ball")

@@ -14,12 +14,19 @@ if TYPE_CHECKING:
     from autolip.findings import Findings, Pair, Row
 
 HEADINGS = ("method", "kind", "value", "certainty", "ratio", "seconds", "passes")
+
 LARGEST_MATRIX = 12
-"""Outputs up to which all pairs are shown as a matrix; beyond, only the pairs with the largest
-bounds."""
+"""Chosen: outputs up to which all pairs are shown as a matrix; beyond, only the pairs with the
+largest bounds."""
+
 PAIRS_SHOWN = 10
+"""Chosen: pairs of outputs that are listed."""
+
 NOTES_SHOWN = 5
+"""Chosen: notes of a method that are shown."""
+
 PAIR_DIGITS = 5
+"""Chosen: significant digits of a pair's bound."""
 
 
 @dataclass(frozen=True)

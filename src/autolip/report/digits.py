@@ -8,9 +8,16 @@ from autolip.errors import Refusal
 from autolip.values import Estimate, Lower, Upper
 
 VALUE_DIGITS = 6
+"""Chosen: significant digits of a value."""
+
 RATIO_DIGITS = 4
-SMALLEST_FIXED, LARGEST_FIXED = -4, 5
-"""Decimal exponents between which a number is written without a power of ten."""
+"""Chosen: significant digits of a ratio."""
+
+SMALLEST_FIXED = -4
+"""Chosen: the smallest decimal exponent of a number that is written without a power of ten."""
+
+LARGEST_FIXED = 5
+"""Chosen: the largest one."""
 
 
 def digits_up(value: float, digits: int = VALUE_DIGITS) -> str:

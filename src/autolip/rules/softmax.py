@@ -13,8 +13,8 @@ from autolip.values import Upper, round_up
 
 aten = torch.ops.aten
 SLACK = 2.0**-44
-"""Relative error allowed for exp, log and sums of float64 here (thousands of terms, a few ulps
-each)."""
+"""Assumed: relative error allowed for exp, log and sums of float64 here (thousands of terms, a few
+ulps each)."""
 
 
 @rule(

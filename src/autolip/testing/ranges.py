@@ -13,10 +13,11 @@ from autolip.rules.lowering import lowered
 from autolip.testing.violation import LawViolation
 
 CLIMBS = 12
-"""Operations an entry of which is climbed."""
+"""Chosen: operations an entry of which is climbed."""
 
 LOST = 1e-9
-"""What evaluating a whole network in floating point may be off by, relatively to its values."""
+"""Chosen: what evaluating a whole network in floating point may be off by, relatively to its
+values."""
 
 
 def check_ranges(

@@ -14,10 +14,10 @@ from autolip.regions import REGIONS, Region, read
 from autolip.testing.violation import LawViolation
 
 SCALES = (1.0, 1e-160, 1e160)
-"""Of the forms whose largest values are compared."""
+"""Chosen: of the forms whose largest values are compared."""
 
 COMPARED = 12
-"""Points compared in rational arithmetic."""
+"""Chosen: points compared in rational arithmetic."""
 
 
 def check_region(region: Region, shape: torch.Size, *, seed: int = 0, points: int = 100) -> None:

@@ -46,12 +46,12 @@ RAISE = 2.0**-32
 be singular)."""
 
 RANGE = 2.0**200
-"""Matrices whose largest entry is in [1 / RANGE, RANGE] are taken: squares stay within floating
-point."""
+"""Chosen: matrices whose largest entry is in [1 / RANGE, RANGE] are taken: squares stay within
+floating point."""
 
 SHRUNK = 1.5
-"""lambda_max(T^1/2 A T^1/2) of multipliers that had to be shrunk: near 2 the next ellipsoid would
-be enormous."""
+"""Chosen: lambda_max(T^1/2 A T^1/2) of multipliers that had to be shrunk: near 2 the next ellipsoid
+would be enormous."""
 
 
 @dataclass(frozen=True)

@@ -38,11 +38,11 @@ from autolip.slopes import Between
 from autolip.values import Upper
 
 ENTRIES = 2**25
-"""Most complex entries of the ellipsoids of all frequencies together."""
+"""Chosen: most complex entries of the ellipsoids of all frequencies together."""
 
 WORK = 1e9
-"""Most frequencies times channels cubed of all layers together; the real work is some hundred times
-that."""
+"""Chosen: most frequencies times channels cubed of all layers together; the real work is some
+hundred times that."""
 
 CHUNK = 2**22
 """Complex entries of the statements that are proved at a time."""

@@ -41,7 +41,7 @@ CLOSED_FORMS: dict[str, Multipliers] = {
 }
 
 LARGEST_WIDTH = 2048
-"""Greatest number of neurons in a layer whose ellipsoid is kept as a matrix."""
+"""Chosen: greatest number of neurons in a layer whose ellipsoid is kept as a matrix."""
 
 A_MATRIX, OPERATIONS = 2e-3, 100.0
 """Seconds of reference for every layer, and floating-point operations for its width cubed,

@@ -32,16 +32,17 @@ from autolip.slopes import Between, Exact, Gain, Slope
 from autolip.values import INFINITE, ONE, ZERO, Upper
 
 MATERIALISED = 12288
-"""Most entries of all nonlinear vertices together for which every map is held as a matrix."""
+"""Chosen: most entries of all nonlinear vertices together for which every map is held as a
+matrix."""
 
 HELD = 2**24
-"""Most entries of all maps to one vertex."""
+"""Chosen: most entries of all maps to one vertex."""
 
 DENSE_WORK = 2e10
-"""Most multiply-adds that holding them may cost."""
+"""Chosen: most multiply-adds that holding them may cost."""
 
 LOOSE = 3e-2
-"""Relative excess aimed at for norms of composed maps that are not held as matrices."""
+"""Chosen: relative excess aimed at for norms of composed maps that are not held as matrices."""
 
 
 @dataclass(frozen=True)

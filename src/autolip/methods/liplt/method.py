@@ -26,14 +26,15 @@ from autolip.slopes import Gain
 from autolip.values import INFINITE, ONE, ZERO, Upper
 
 NEAREST = 8
-"""How many of the nearest vertices that all paths go through a stretch may start at, beside the
-input."""
+"""Chosen: how many of the nearest vertices that all paths go through a stretch may start at, beside
+the input."""
 
 LITTLE = 1e11
-"""Multiply-adds that are always allowed: some seconds."""
+"""Chosen: multiply-adds that are always allowed: some seconds."""
 
 LOWERED = 1e9
-"""Multiply-adds that the network with maxima written with relu, seldom the better one, may cost."""
+"""Chosen: multiply-adds that the network with maxima written with relu, seldom the better one, may
+cost."""
 
 
 @method("liplt")

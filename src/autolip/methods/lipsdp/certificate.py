@@ -15,17 +15,18 @@ from autolip.methods.lipsdp.statement import Statement
 from autolip.norms import Norm
 
 LARGEST_FACTORISED = 20_000
-"""Order of what the check factorises, at most (3 GiB, three times; minutes at the top)."""
+"""Chosen: order of what the check factorises, at most (3 GiB, three times; minutes at the top)."""
 
 CHEAPLY_FACTORISED = 12_000
-"""The same where Lanczos showed the bound, and may show it again (about a minute at the top)."""
+"""Chosen: the same where Lanczos showed the bound, and may show it again (about a minute at the
+top)."""
 
 SEEN, SEEN_AMONG_MANY = 2e-3, 5e-3
-"""By how much a value is raised so that the check sees it by Lanczos; its steps go like the inverse
-root."""
+"""Chosen: by how much a value is raised so that the check sees it by Lanczos; its steps go like the
+inverse root."""
 
 MANY = 2**22
-"""Variables from which a step of the check takes seconds."""
+"""Chosen: variables from which a step of the check takes seconds."""
 
 
 def certified(

@@ -34,13 +34,18 @@ from autolip.operators.operator import Operator
 from autolip.slopes import Between, Exact
 
 EXCESS = 2e-5
-"""How far each maximum is raised: room for rounding, and for what the small g of a cut adds."""
+"""Chosen: how far each maximum is raised: room for rounding, and for what the small g of a cut
+adds."""
 
 HOLD = 1e6
-"""How much larger the multiplier of a slope at one of its ends is than what it has to hold."""
+"""Chosen: how much larger the multiplier of a slope at one of its ends is than what it has to
+hold."""
 
 WIDEST = 256
+"""Chosen: neurons of a layer up to which cases are written."""
+
 MOST_LEAVES = 5000
+"""Chosen: cases of one certificate at most."""
 
 
 @dataclass(frozen=True)

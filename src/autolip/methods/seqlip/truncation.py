@@ -43,24 +43,24 @@ from autolip.roundoff import TINY, upper_norm
 from autolip.values import ONE, ZERO, Upper, round_up
 
 WHOLE = 2**24
-"""Greatest number of entries of a layer that is kept whole (128 MiB)."""
+"""Chosen: greatest number of entries of a layer that is kept whole (128 MiB)."""
 
 DECOMPOSED = 1024
-"""Greatest smaller side of a layer of which every singular direction is kept."""
+"""Chosen: greatest smaller side of a layer of which every singular direction is kept."""
 
 ACCURACY, TOLERANCE = 1e-5, 1e-3
-"""Relative accuracy of a few singular directions, and of those of larger layers: the residual has
-what they miss."""
+"""Chosen: relative accuracy of a few singular directions, and of those of larger layers: the
+residual has what they miss."""
 
 SMALL = 128
-"""Smaller side below which a singular value decomposition costs nothing."""
+"""Chosen: smaller side below which a singular value decomposition costs nothing."""
 
 FEW = 16
-"""Singular directions of larger layers for which a Krylov method takes fewer products than a
-block."""
+"""Chosen: singular directions of larger layers for which a Krylov method takes fewer products than
+a block."""
 
 AUTOMATIC_RANK = 100
-"""Singular directions kept of larger layers where no rank is asked for."""
+"""Chosen: singular directions kept of larger layers where no rank is asked for."""
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from autolip.values import Estimate
 Affine = Callable[[Tensor], Tensor]
 
 DENSE_SHARE = 4
-"""Beyond one singular vector in this many, a dense decomposition costs less than an iterative
-one."""
+"""Chosen: beyond one singular vector in this many, a dense decomposition costs less than an
+iterative one."""
 
 
 @dataclass(frozen=True)

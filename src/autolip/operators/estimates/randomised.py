@@ -12,17 +12,17 @@ from autolip.operators.estimates.power import Singular
 from autolip.operators.operator import DTYPE, Operator, flat
 
 PASSES = 12
-"""Most products of the whole block with A^T A."""
+"""Chosen: most products of the whole block with A^T A."""
 
 SETTLED = 2e-3
-"""Relative growth of the block's size at one product with A^T A, below which the last one has been
-made."""
+"""Chosen: relative growth of the block's size at one product with A^T A, below which the last one
+has been made."""
 
 OVERSAMPLING = 8
-"""Directions beyond those asked for."""
+"""Chosen: directions beyond those asked for."""
 
 NUMBERS = 2**23
-"""Most numbers of vectors and images that an operator is applied to at once."""
+"""Chosen: most numbers of vectors and images that an operator is applied to at once."""
 
 
 def randomised_singular(operator: Operator, k: int, seed: int = 0) -> Singular:

@@ -36,10 +36,10 @@ from autolip.roundoff import UNIT, gamma, scale_float, shifted, upper_norm
 from autolip.values import Upper
 
 LARGEST_SIDE = 8192
-"""Greatest smaller side of a matrix whose Gram matrix is factorised (0.5 GiB)."""
+"""Chosen: greatest smaller side of a matrix whose Gram matrix is factorised (0.5 GiB)."""
 
 _DIRECT = 512
-"""Greatest order for which all eigenvalues are cheaper than a Krylov space."""
+"""Chosen: greatest order for which all eigenvalues are cheaper than a Krylov space."""
 
 
 @engine("dense", "l2", needs=lambda a: a.matrices is not None, exact=True)

@@ -13,7 +13,7 @@ from autolip.operators.operator import Operator
 from autolip.values import INFINITE, ZERO, Certainty, Upper
 
 SMALL = 1024
-"""Smaller side up to which an exact engine is worth its time whatever is known."""
+"""Chosen: smaller side up to which an exact engine is worth its time whatever is known."""
 
 _DEFAULT = NormOptions()
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from autolip.roundoff import UNIT
 
 MEMORY = 2**29
-"""Bytes that one basis may take: more of it costs more than the steps that it saves.  Ritz vectors
-need all of it."""
+"""Chosen: bytes that one basis may take: more of it costs more than the steps that it saves. Ritz
+vectors need all of it."""
 
 
 class Krylov:

@@ -45,17 +45,17 @@ SAFETY = 4.0
 """How much larger a rounding error may be than the largest one measured."""
 
 _BOUND, _SEARCH = 1, 2
-"""What seeded starts are for."""
+"""Defined: what seeded starts are for."""
 
 START_ERROR = 2.0**-49
-"""Bound on the rounding of the normalised start vector, in l2 norm."""
+"""Proved: bound on the rounding of the normalised start vector, in l2 norm."""
 
 ROUGH, FAINT = 1e-3, 1e-9
-"""Relative error allowed in w, and the relative distance from the Ritz values from which it is
-smaller by far."""
+"""Chosen: relative error allowed in w, and the relative distance from the Ritz values from which it
+is smaller by far."""
 
 MEMORY_OF_VECTORS = 2**33
-"""Bytes of a basis from which Ritz vectors are made."""
+"""Chosen: bytes of a basis from which Ritz vectors are made."""
 
 WORTH = 4.0
 """A proved bound is given up for a confident one that is smaller by this many tolerances."""

@@ -26,13 +26,13 @@ from autolip.roundoff import gamma, scale_float, upper_norm
 from autolip.values import ZERO, Upper
 
 FEW = 512
-"""Smaller side up to which the matrix is formed where no closed form is known."""
+"""Chosen: smaller side up to which the matrix is formed where no closed form is known."""
 
 ROUNDS = 50
-"""Most steps towards the eigenvector."""
+"""Chosen: most steps towards the eigenvector."""
 
 FLOOR = 1e-9
-"""Smallest entry of the trial vector, relative to its largest."""
+"""Chosen: smallest entry of the trial vector, relative to its largest."""
 
 
 def nonnegative_norm(operator: Operator, p: Norm, q: Norm) -> Upper | Refusal:

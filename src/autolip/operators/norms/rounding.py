@@ -19,10 +19,10 @@ from autolip.rounded import Rounded, total
 from autolip.roundoff import SMALLEST, UNIT, gamma
 
 LARGEST_MATRIX = 2**27
-"""Greatest number of entries of one matrix held in memory (1 GiB)."""
+"""Chosen: greatest number of entries of one matrix held in memory (1 GiB)."""
 
 CHUNK = 2**24
-"""Entries of a batch of vectors that are held at once."""
+"""Chosen: entries of a batch of vectors that are held at once."""
 
 
 def upper_product(

@@ -19,7 +19,8 @@ from autolip.rounded import Rounded, smallest_proved
 from autolip.roundoff import UNIT, V, gamma
 
 LOST = 2.0**-500
-"""More than what underflows in one entry scaled to about 1: the scale of a row is below 2^538."""
+"""Proved: more than what underflows in one entry scaled to about 1: the scale of a row is below
+2^538."""
 
 
 def is_semidefinite(statement: Rounded) -> bool:

@@ -30,18 +30,18 @@ from autolip.operators.norms import NormOptions
 from autolip.operators.norms.lanczos import worst_vectors
 
 REACH = 4.3
-"""Lanczos steps of a look at the worst vectors, times the root of the margin (Kuczynski and
+"""Chosen: Lanczos steps of a look at the worst vectors, times the root of the margin (Kuczynski and
 Wozniakowski 1992): they see what is above the limit by a part of it, 77 of them with AlexNet's."""
 
 MOST_STEPS = 150
-"""The same without a margin, or with hardly any."""
+"""Chosen: the same without a margin, or with hardly any."""
 
 LOOKS = 4
-"""Most looks at them."""
+"""Chosen: most looks at them."""
 
 PROOF = 4.0
-"""Looks that the proof afterwards should have time for: it takes more steps, from more than one
-start."""
+"""Chosen: looks that the proof afterwards should have time for: it takes more steps, from more than
+one start."""
 
 
 def graded(statement: Statement, margin: float, options: NormOptions) -> Statement:

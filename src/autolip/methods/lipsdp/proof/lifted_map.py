@@ -45,7 +45,7 @@ from autolip.roundoff import raised
 from autolip.values import Upper
 
 FARTHEST = 10.0
-"""Logarithm of what a repair may cost."""
+"""Chosen: logarithm of what a repair may cost."""
 
 IN, OUT = "free inputs", "all operands"
 

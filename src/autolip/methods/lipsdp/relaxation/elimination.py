@@ -22,10 +22,10 @@ from autolip.operators.norms.semidefinite import lower_factor
 from autolip.operators.sparse import Matrix
 
 LARGEST_GROUP = 128
-"""Most variables that may be coupled with each other among those that are eliminated."""
+"""Chosen: most variables that may be coupled with each other among those that are eliminated."""
 
 TILE = 256
-"""About as many of them are eliminated at once."""
+"""Chosen: about as many of them are eliminated at once."""
 
 Indices = NDArray[np.int64]
 

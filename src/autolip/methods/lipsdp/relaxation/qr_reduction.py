@@ -21,7 +21,7 @@ from autolip.operators.operator import DTYPE, Operator
 from autolip.slopes import Exact
 
 DEAREST = 2e10
-"""Multiply-adds that a factor may take: about a second, and less than a climb saves."""
+"""Chosen: multiply-adds that a factor may take: about a second, and less than a climb saves."""
 
 
 def reduced(graph: SlopeGraph, p: Norm, q: Norm) -> SlopeGraph:

@@ -20,14 +20,14 @@ from autolip.methods.lipsdp.statement import Statement
 from autolip.rounded import Rounded
 
 LIMIT = 1.96
-"""Greatest lambda_max(T^1/2 A T^1/2) that is kept (2 is where the recursion ends)."""
+"""Chosen: greatest lambda_max(T^1/2 A T^1/2) that is kept (2 is where the recursion ends)."""
 
 PATIENCE = 200
-"""Steps without an improvement after which the ascent ends."""
-
+"""Chosen: steps without an improvement after which the ascent ends."""
 
 A_LAYER = 1.5e-3
-"""Seconds of reference that a step takes for each layer, beside what grows with its width."""
+"""Measured: seconds of reference that a step takes for each layer, beside what grows with its
+width."""
 
 
 def polished(

@@ -30,14 +30,14 @@ from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 
 LARGEST, QUICK, MINUTE = 400, 100, 60.0
-"""Greatest order of H for a solver, which takes minutes; with less than one: its steps are not cut
-short."""
+"""Chosen: greatest order of H for a solver, which takes minutes; with less than one: its steps are
+not cut short."""
 
 SOLVERS = {"CLARABEL": "time_limit", "SCS": "time_limit_secs"}
 """By cvxpy's name, and their option for seconds: one after the other, until one has an optimum."""
 
 MARGIN = 1e-6
-"""The part eta of sum_i lam_i (z_i - c_i v_i)^2 that H keeps: room for the solver's own
+"""Chosen: the part eta of sum_i lam_i (z_i - c_i v_i)^2 that H keeps: room for the solver's own
 tolerance."""
 
 Rows: TypeAlias = Any

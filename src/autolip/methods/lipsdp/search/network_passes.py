@@ -23,7 +23,7 @@ Bend = Callable[[str, Tensor], Tensor]
 """From a nonlinear vertex's name and v to z (forward); from its name and d/dz to d/dv (adjoint)."""
 
 TOP = 2.0**16
-"""A nonlinear vertex's result is rescaled where its norm leaves [1 / TOP, TOP]."""
+"""Chosen: a nonlinear vertex's result is rescaled where its norm leaves [1 / TOP, TOP]."""
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,8 @@ COPIES = 5
 """Numbers kept for each variable and column, what is in flight included: counted."""
 
 SHORTEST = 4
-"""Steps of the shortest search: a climb, another with a margin, what that attains, and as much for
-a proof."""
+"""Chosen: steps of the shortest search: a climb, another with a margin, what that attains, and as
+much for a proof."""
 
 
 @dataclass(frozen=True)

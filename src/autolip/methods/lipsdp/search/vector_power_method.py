@@ -43,14 +43,15 @@ from autolip.operators.norms.rounding import power_of_two
 from autolip.operators.operator import CPU, DTYPE
 
 FLOOR = 1e-6
-"""Square of the share of a layer's mean that stands for the signal of a neuron that has less."""
+"""Chosen: square of the share of a layer's mean that stands for the signal of a neuron that has
+less."""
 
 A_NUMBER = 8e-9
 """Seconds of reference that a step takes for each variable and column, beside its products: tuned
 (measured)."""
 
 WIDENED = 0.05
-"""Size of new columns, in terms of the mean entry of those that are there."""
+"""Chosen: size of new columns, in terms of the mean entry of those that are there."""
 
 
 @dataclass

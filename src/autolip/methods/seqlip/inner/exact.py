@@ -32,8 +32,8 @@ from autolip.methods.seqlip.inner.relaxed import certified, power_multipliers, p
 from autolip.values import Upper
 
 WIDEST = 1024
-"""Greatest number of rows and columns together (after an orthogonal reduction) for which boxes are
-split."""
+"""Chosen: greatest number of rows and columns together (after an orthogonal reduction) for which
+boxes are split."""
 
 
 @dataclass(frozen=True)

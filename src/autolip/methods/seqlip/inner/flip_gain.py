@@ -22,13 +22,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 CHUNK = 1 << 22
-"""Entries of a working array."""
+"""Chosen: entries of a working array."""
 
 RISE = 1e-9
-"""Relative growth below which a flip is no improvement."""
+"""Chosen: relative growth below which a flip is no improvement."""
 
 CANDIDATES = 256
-"""Flips that are tried in turn after one look at all of them."""
+"""Chosen: flips that are tried in turn after one look at all of them."""
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,12 @@ from autolip.methods.seqlip.inner.qr_core import condensed
 from autolip.values import Estimate
 
 _DECOMPOSED = 1024
-"""Greatest smaller side of M for which every singular triple is computed: beyond, joint flips
-only."""
+"""Chosen: greatest smaller side of M for which every singular triple is computed: beyond, joint
+flips only."""
 
 _WIDE, _ENOUGH = 4096, 1e-6
-"""On more neurons than this, a look at all of them that gains less than this (relatively) is the
-last."""
+"""Chosen: on more neurons than this, a look at all of them that gains less than this (relatively)
+is the last."""
 
 
 def maximise_greedy(

@@ -247,7 +247,7 @@ def _change(
 
 
 _LENGTHS = 0.7 ** torch.arange(4.0, dtype=torch.float64)
-"""Step lengths tried together; then the same again, shorter."""
+"""Chosen: step lengths tried together; then the same again, shorter."""
 
 
 def _dual_search(

@@ -35,13 +35,13 @@ from autolip.roundoff import dot_error
 from autolip.values import INFINITE, Upper, round_up
 
 NEWTON_ORDER = 256
-"""Greatest p + q for which the multipliers are optimised by the interior-point method."""
+"""Chosen: greatest p + q for which the multipliers are optimised by the interior-point method."""
 
 _DECOMPOSED = 1024
-"""Greatest smaller side of a matrix for which singular vectors are computed."""
+"""Chosen: greatest smaller side of a matrix for which singular vectors are computed."""
 
 _FACTORISED = 8192
-"""Greatest p + q for which M(t) is formed and factorised (0.5 GiB)."""
+"""Chosen: greatest p + q for which M(t) is formed and factorised (0.5 GiB)."""
 
 
 def relax(

@@ -19,8 +19,10 @@ from autolip.slopes import Between, Exact, Slope
 from autolip.values import Upper
 
 TOLERANCE = 1e-3
+"""Chosen: relative accuracy of the inner maxima."""
+
 SECONDS = 5.0
-"""Where the time is not limited."""
+"""Chosen: where the time is not limited."""
 
 
 def layer_bound(

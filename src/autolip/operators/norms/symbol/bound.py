@@ -47,20 +47,19 @@ from autolip.roundoff import UNIT, gamma
 from autolip.values import Upper, round_up
 
 TILE_BYTES = 2**24
-"""Memory for the matrices of the frequencies that are tested at a time."""
+"""Chosen: memory for the matrices of the frequencies that are tested at a time."""
 
 REACHES = (1.2, 0.85, 0.6, 0.42, 0.3, 0.21, 0.15, 0.1, 0.07)
-"""Reaches that a first cover may have."""
+"""Chosen: reaches that a first cover may have."""
 
 SAMPLE = 8
 """Cells tried before a first cover is chosen."""
 
 RAKE = 48
-"""Frequencies at which the norm is compared with the largest one seen, before anything is
-proved."""
+"""Chosen: frequencies at which the norm is compared with the largest one seen, before proofs."""
 
 HURRY = 1.05
-"""Growth of the bound per round once time is up."""
+"""Chosen: growth of the bound per round once time is up."""
 
 
 def norm_of_symbol(gram: SymbolGram, cells: Cells | None, options: NormOptions) -> float | Refusal:

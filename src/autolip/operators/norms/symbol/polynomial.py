@@ -27,10 +27,12 @@ from autolip.rounded import Rounded
 from autolip.roundoff import UNIT, gamma
 
 WAVE_ERROR = 160
-"""Units in the last place lost in one wave e^{i l w} over at most three axes (see `waves`)."""
+"""Proved: units in the last place lost in one wave e^{i l w} over at most three axes (see
+`waves`)."""
 
 SMALL_BLOCK = 8
-"""Side up to which coefficients are gathered per frequency; larger blocks go group by group."""
+"""Chosen: side up to which coefficients are gathered per frequency; larger blocks go group by
+group."""
 
 
 def polyphase(

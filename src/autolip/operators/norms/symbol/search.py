@@ -15,21 +15,26 @@ from autolip.operators.norms.krylov import Krylov
 from autolip.operators.norms.symbol.polynomial import SymbolGram
 
 STARTS = 16
-"""Random vectors in all, but at least two for every group."""
+"""Chosen: random vectors in all, but at least two for every group."""
 
 STEPS = 40
+"""Chosen: most power steps."""
 
 SETTLED = 1e-4
-"""Relative growth of the largest value in one step below which the ascent ends."""
+"""Chosen: relative growth of the largest value in one step below which the ascent ends."""
 
 ZOOMS = 20
+"""Chosen: most refinements of a frequency."""
+
 CANDIDATES = 2
+"""Chosen: frequencies that are refined."""
 
 DIRECT = 96
-"""Up to this side all eigenvectors are as quick as one."""
+"""Chosen: up to this side all eigenvectors are as quick as one."""
 
 MOST_STEPS, CHECKED = 160, 8
-"""Lanczos steps for one eigenvector, and how many are made between looks at the residual."""
+"""Chosen: Lanczos steps for one eigenvector, and how many are made between looks at the
+residual."""
 
 
 @dataclass(frozen=True)

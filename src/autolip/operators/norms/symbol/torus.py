@@ -91,7 +91,7 @@ def torus_norm(operator: Operator, options: NormOptions) -> Upper | Refusal:
 
 
 MOST_FREQUENCIES = 128
-"""Frequencies of a torus beyond which the border of an image matters little."""
+"""Chosen: frequencies of a torus beyond which the border of an image matters little."""
 
 
 @engine("wrapped", "l2", needs=lambda a: a.kernel is not None)
