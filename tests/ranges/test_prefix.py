@@ -130,3 +130,20 @@ def test_forms_that_overflow_on_the_way_bound_nothing(norm: Norm) -> None:
     )
     prefix = known_of(Graph("x", torch.Size([1]), nodes, "w"), Ball(0.0, 1e-250, norm))
     assert prefix.upper("w", torch.ones(1, 1).double()).item() >= 0.5e150
+
+
+def test_a_region_is_asked_for_the_support_of_finite_forms_only() -> None:
+    """A region of the user's own may answer anything for others."""
+
+    class Flat(Ball):
+        """A ball whose support takes what is no number for 0."""
+
+        def support(self, rows: Tensor) -> Tensor:
+            return super().support(rows).nan_to_num(0.0, 0.0)
+
+    rows = torch.tensor([[1e200], [0.5e200]], dtype=torch.float64)
+    form = torch.tensor([[1e200, -1e200], [1.0, 0.0]], dtype=torch.float64)
+    node = Node("v", aten.linear.default, (Ref("x"), rows), torch.Size([2]))
+    region = Flat(0.0, 1e-250, Norm.L2)
+    prefix = known_of(Graph("x", torch.Size([1]), (node,), "v"), region)
+    assert prefix.upper("v", form).isfinite().tolist() == [False, True]

@@ -208,6 +208,29 @@ def test_what_it_does_not_say_follows_from_its_interval() -> None:
     assert region.spread(Norm.L2, SHAPE).value == pytest.approx(6**0.5)
 
 
+class Single(Careless):
+    """A box of single precision, whose support is counted from its middle there."""
+
+    def interval(self, shape: torch.Size) -> Interval:
+        return Interval(torch.full(shape, 2.0**-30), torch.ones(shape, dtype=torch.float32))
+
+    def support(self, rows: Tensor) -> Tensor:
+        shape = rows.shape[1:]
+        box, centre = self.interval(shape), self.centre(shape)
+        assert centre is not None
+        above, below = (rows * (end.double() - centre) for end in (box.hi, box.lo))
+        return torch.maximum(above, below).flatten(1).sum(1)
+
+
+def test_bounds_of_its_own_are_counted_from_its_own_centre() -> None:
+    """The middle in single precision, here 1/2, is another than that in double."""
+    region, rows = as_region(Single()), torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
+    centre = region.centre(torch.Size([1]))
+    assert centre is not None and centre.dtype == torch.float64
+    above, below = region.support(rows).tolist()
+    assert centre.item() + above >= 1 and centre.item() - below <= 2.0**-30
+
+
 NAN = float("nan")
 
 

@@ -51,8 +51,8 @@ class OfTheUser(Region):
         )
 
     def centre(self, shape: torch.Size) -> Tensor | None:
-        if not self._defines("centre"):
-            return super().centre(shape)
+        """Its own even where that follows from its interval: its bounds are counted from there."""
+        self.interval(shape)
         found = self._answer("centre", shape)
         if found is None:
             return None
