@@ -1,7 +1,7 @@
 """SeqLip as a method: exact on chains, sound when truncated, glued elsewhere, estimates kept
 apart.
 
-Covers autolip.methods.seqlip.chain too.
+Covers autolip.methods.seqlip.chain and autolip.methods.seqlip.estimated_walk too.
 """
 
 import math

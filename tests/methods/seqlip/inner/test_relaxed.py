@@ -1,4 +1,7 @@
-"""The cheap bounds: each an upper bound, the least of them tight where it should be."""
+"""The cheap bounds: each an upper bound, the least of them tight where it should be.
+
+Covers autolip.methods.seqlip.inner.interior_point too.
+"""
 
 import pytest
 import torch
