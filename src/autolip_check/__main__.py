@@ -1,6 +1,8 @@
 """`python -m autolip_check FILE [--model MODEL.onnx]`.
 
 Exit code 0 where the certificate holds, 1 where it is rejected, 2 where there is none to be read.
+It holds of the graph in the file: numbers that are not the model's are listed with `--model`, and
+only `autolip check --model`, which captures the model again, rejects a certificate for them.
 """
 
 import argparse
@@ -23,7 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("file", type=Path)
     parser.add_argument(
-        "--model", type=Path, help="ONNX file: say which of its initialisers the weights are"
+        "--model",
+        type=Path,
+        help="ONNX file: list which of its initialisers the weights are, and which numbers are "
+        "none; the exit code is the same",
     )
     parser.add_argument(
         "--json", action="store_true", help="print the verdict as JSON, with all of the region"
