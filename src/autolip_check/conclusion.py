@@ -41,7 +41,7 @@ def concluded(facts: list[Fact], network: Network, p: str, q: str) -> Number:
         reach = _reach(vertex, network, here, constant)
         if vertex.is_affine and not reach:
             constant.add(vertex.name)
-        size = network.size(vertex.name)
+        size = network.size(vertex.name) if vertex.edges else network.moving
         at: Gains = {}
         for s in norms:
             at[s] = (

@@ -112,6 +112,11 @@ class Network:
     def size(self, name: str) -> int:
         return math.prod(self[name].shape)
 
+    @property
+    def moving(self) -> int:
+        """In how many entries two inputs of the region differ, at most."""
+        return self.size(self.input) - sum(self.region.settled)
+
     def sources(self, sink: str, free: tuple[str, ...] = ()) -> set[str]:
         """What an affine operation depends on through affine ones: the input, nonlinear operations,
         free ones."""

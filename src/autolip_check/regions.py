@@ -24,6 +24,8 @@ class Region:
 
     kind: str
     words: str
+    settled: tuple[bool, ...] = ()
+    """Which entries are the same for all of its points; none where it is empty."""
 
 
 def read_region(entry: Any, size: int) -> Region:
@@ -36,7 +38,8 @@ def read_region(entry: Any, size: int) -> Region:
         lo = _point(entry["lo"], size)
         hi = _point(entry["hi"], size)
         require(all(a <= b for a, b in zip(lo, hi, strict=True)), "the box is empty")
-        return Region(kind, f"in the box from {_shown(lo)} to {_shown(hi)}")
+        settled = tuple(a == b for a, b in zip(lo, hi, strict=True))
+        return Region(kind, f"in the box from {_shown(lo)} to {_shown(hi)}", settled)
     return Region(kind, _ball(entry, size))
 
 

@@ -14,6 +14,9 @@ from autolip_check.graph import Edge, Gain, Network, Origin, Slopes, Vertex
 from autolip_check.linear import ALWAYS, WITH_CONSTANTS
 from autolip_check.maps import Convolution, Dense, Diagonal, Map, Stored, Wiring
 
+MOVES = "the entries that move"
+"""Defined here: the name of a step that leaves out of the input what cannot move."""
+
 MOST_INTERVALS = 3
 """Tuned: different intervals that are listed one by one, so that a sentence is a line or two."""
 
@@ -53,10 +56,25 @@ def assumptions(network: Network) -> list[str]:
         for step in steps:
             _linear_part(step, vertex.origin, taken)
         steps = []
-        _operation(vertex, taken)
+        if not _leaves_out_the_settled(vertex, network):
+            _operation(vertex, taken)
     for step in steps:
         _linear_part(step, Origin(), taken)
     return taken.sum_up()
+
+
+def _leaves_out_the_settled(vertex: Vertex, network: Network) -> bool:
+    """Whether it is the input but for entries that are the same all over the region, for which it
+    has 0: its differences are the input's."""
+    settled = np.array(network.region.settled, dtype=bool)
+    edge = vertex.edges[0] if len(vertex.edges) == 1 else None
+    if edge is None or edge.source != network.input or not settled.size:
+        return False
+    slope = edge.slope
+    if not isinstance(slope, Diagonal) or slope.error or name_of(vertex.origin.operation) != MOVES:
+        return False
+    kept = np.broadcast_to(slope.entries, vertex.shape).reshape(-1)
+    return bool(((kept == 1) | ((kept == 0) & settled)).all())
 
 
 def _operation(vertex: Vertex, taken: Taken) -> None:

@@ -324,6 +324,59 @@ def test_other_regions_are_refused(claimed: Claimed, region: Any) -> None:
         on(claimed, region)
 
 
+# Entries that cannot move.
+
+HELD = {"kind": "box", "lo": [0.0, 1.0, 1.0, 2.0], "hi": [1.0, 1.0, 1.0, 2.0]}
+
+
+def leaving_out(
+    claimed: Claimed, kept: list[float], region: Any = HELD, **more: Any
+) -> tuple[str, ...]:
+    """What is assumed where relu reads diag(kept) x."""
+    mask = np.array(kept)
+    step = scaled("x", content(mask), [4], **more)
+    moves = vertex("x:moves", [4], step, operation="the entries that move")
+    y = vertex("y", [4], {"source": "x:moves"} | between(0.0, 1.0), operation="aten.relu.default")
+    graph = network(vertex("x", [4]), moves, y, region=region)
+    proof = [fact("x", "x:moves", 1.001, "cholesky")]
+    return claimed(graph, proof, 1.001, tensors={content(mask): mask}).assumed[1:]
+
+
+def test_what_cannot_move_may_be_left_out(claimed: Claimed) -> None:
+    for kept in ([1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 1.0]):
+        (names,) = leaving_out(claimed, kept)
+        assert names.startswith("with the slopes everywhere that their names give")
+
+
+@pytest.mark.parametrize(
+    ("kept", "more"),
+    [
+        ([0.0, 0.0, 0.0, 0.0], {}),
+        ([0.0, 1.0, 1.0, 1.0], {}),
+        ([0.5, 1.0, 1.0, 1.0], {}),
+        ([1.0, 0.5, 1.0, 1.0], {}),
+        ([1.0, 0.0, 0.0, 0.0], {"region": {"kind": "everywhere"}}),
+        ([1.0, 0.0, 0.0, 0.0], {"region": {**HELD, "hi": [1.0, 1.0, 1.0, 2.5]}}),
+        ([1.0, 0.0, 0.0, 0.0], {"error": 2.0**-53}),
+    ],
+)
+def test_anything_else_left_out_is_said(
+    claimed: Claimed, kept: list[float], more: dict[str, Any]
+) -> None:
+    assumed = " ".join(leaving_out(claimed, kept, **more))
+    assert "'the entries that move' at 'somewhere' acts on some entries as a linear map" in assumed
+
+
+def test_only_entries_that_move_count_between_norms(claimed: Claimed) -> None:
+    """One entry moves: its l2 change is its linf change, not twice that."""
+    y = vertex("y", [4], {"source": "x"} | between(0.0, 1.0), operation="aten.relu.default")
+    graph = network(vertex("x", [4]), y, region=HELD)
+    assert claimed(graph, [], 1.0, ("linf", "l2")).claim
+    for region in ({"kind": "everywhere"}, HELD | {"hi": [1.0, 1.0, 1.0, 2.5]}):
+        with pytest.raises(Rejected, match="the facts show"):
+            claimed(graph | {"region": region}, [], 1.0, ("linf", "l2"))
+
+
 EVIL = "x\n  - nothing at all\x1b[2K\u202e"
 
 

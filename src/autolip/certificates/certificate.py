@@ -26,6 +26,7 @@ from autolip.errors import InputError
 from autolip.files import write
 from autolip.graph.graph import Graph
 from autolip.norms import Norm
+from autolip.regions import read
 
 FORMAT = "autolip certificate"
 
@@ -65,7 +66,8 @@ class Certificate:
             raise InputError(
                 "a certificate speaks of everywhere, a box or a ball: this region is none of them"
             )
-        total = concluded(proof, p, q)
+        settled = read(region).settled(proof.graph.input_shape)
+        total = concluded(proof, p, q, int((~settled).sum()))
         shown = total.value * (1 + 2.0**-48)
         if math.isinf(shown):
             raise InputError(

@@ -17,16 +17,16 @@ Gains = dict[Norm, Upper]
 UNKNOWN = Upper(math.inf)
 
 
-def concluded(proof: Proof, p: Norm, q: Norm) -> Upper:
+def concluded(proof: Proof, p: Norm, q: Norm, moving: int) -> Upper:
     """What the facts of a proof show of the whole network, with the roundings of this sum:
-    infinite, or a bound."""
+    infinite, or a bound; at most `moving` entries of the input differ."""
     tracked = tuple(dict.fromkeys((p, q)))
     gains = dict[str, Gains]()
     reach = dict[str, frozenset[str]]()
     for vertex in proof.graph:
         about = [fact for fact in proof.facts if fact.sink == vertex.name]
         facts = [fact for fact in about if fact.source in gains]
-        size = max(vertex.shape.numel(), 1)
+        size = max(vertex.shape.numel() if vertex.edges else moving, 1)
         if vertex.edges:
             at = {r: _through(vertex, facts, gains, reach, r) for r in tracked}
         else:

@@ -140,7 +140,10 @@ class _Walk:
         return tuple(dict.fromkeys((self.problem.p, self.problem.q)))
 
     def _start(self, vertex: Vertex) -> Gains:
-        return {r: self.problem.p.equivalence(r, vertex.shape.numel()) for r in self.tracked}
+        size = vertex.shape.numel()
+        if vertex.name == self.problem.slopes.input:
+            size = max(self.problem.moving, 1)
+        return {r: self.problem.p.equivalence(r, size) for r in self.tracked}
 
     def _exchanged(self, gains: Gains, size: int) -> Gains:
         """Each gain against the others times the constant of norm equivalence."""

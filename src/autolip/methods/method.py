@@ -7,11 +7,15 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, final
 
+from jaxtyping import Bool
+from torch import Tensor
+
 from autolip.budget import Budget
 from autolip.certificates import Proof
 from autolip.errors import AutolipError, Refusal, attempted
 from autolip.graph.fixed import settled
 from autolip.graph.graph import Graph, Place
+from autolip.graph.moving_inputs import moving_inputs
 from autolip.graph.views import SlopeGraph, fused, separated
 from autolip.norms import EVERY_PAIR, Norm, Pair, described
 from autolip.operators.norms import NormOptions, operator_norm
@@ -82,6 +86,7 @@ class Problem:
         known = ranges(graph, region, Effort.within(options.budget.left))
         slopes = slopes_on(graph, region, known)
         slopes = settled(slopes) if known else slopes
+        slopes = moving_inputs(slopes, region.settled(graph.input_shape))
         return Problem(graph, region, slopes, fused(slopes), p, q, options, ranges=known)
 
     def reading(self, operator: Operator) -> "Problem":
@@ -92,6 +97,16 @@ class Problem:
             fused=self.fused.then(operator),
             readouts=(*self.readouts, operator),
         )
+
+    @property
+    def settled(self) -> Bool[Tensor, "*shape"]:
+        """Which entries of the input are the same all over the region."""
+        return self.region.settled(self.graph.input_shape)
+
+    @property
+    def moving(self) -> int:
+        """How many entries of the input are not settled: in no more do two points differ."""
+        return int((~self.settled).sum())
 
     @cached_property
     def separated(self) -> SlopeGraph:
@@ -105,6 +120,7 @@ class Problem:
         """The same with maxima, max-pools and sorted pairs as a + relu(b - a)."""
         known = self.ranges | {vertex.name: vertex.range for vertex in self.slopes}
         slopes = slopes_on(lowered(self.graph), self.region, known)
+        slopes = moving_inputs(slopes, self.settled)
         for operator in self.readouts:
             slopes = slopes.then(operator)
         return separated(slopes)

@@ -14,8 +14,9 @@ from autolip.values import Upper
 class ThroughL2(Method):
     """Upper bound ||I||_{p -> 2} L_2 ||I||_{2 -> q}, L_2 the least l2 -> l2 bound of some methods.
 
-    ||I||_{p -> q} = max(1, n^(1/q - 1/p)) for the n entries of the input, or of the output: up to
-    sqrt(n) is lost on either side, and yet products of l1 or linf norms often lose more.
+    ||I||_{p -> q} = max(1, n^(1/q - 1/p)) for the n entries of the input that move, or of the
+    output: up to sqrt(n) is lost on either side, and yet products of l1 or linf norms often lose
+    more.
     """
 
     methods: tuple[str, ...] = ("autolip", "layerwise", "rescaled", "liplt")
@@ -54,7 +55,7 @@ class ThroughL2(Method):
             for n, a in answers
             if isinstance(a.value, Upper) and a.value.value == least.value
         )
-        n, m = problem.fused.input_shape.numel(), problem.fused.output_shape.numel()
+        n, m = problem.moving, problem.fused.output_shape.numel()
         value = (
             problem.p.equivalence(Norm.L2, max(n, 1))
             * least

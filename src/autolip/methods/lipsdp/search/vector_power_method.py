@@ -223,7 +223,7 @@ class Ascent:
                 lam = _multipliers(layer) / self._widening
                 multipliers[name] = lam * (power_of_two(2 * layer.shift) / (1 - self.margin))
         inputs = (
-            self._inputs.to(CPU, DTYPE) * power_of_two(2 * exponent)
+            _positive(self._inputs.to(CPU, DTYPE)) * power_of_two(2 * exponent)
             if self.relaxation.p is Norm.LINF
             else None
         )
@@ -233,6 +233,11 @@ class Ascent:
             else None
         )
         return Statement(self.relaxation, multipliers, inputs, self.dual, outputs)
+
+
+def _positive(inputs: Tensor) -> Tensor:
+    """Weights of the input; small ones for entries that nothing reads."""
+    return torch.where(inputs > 0, inputs, inputs.mean() * FLOOR**2)
 
 
 def _multipliers(layer: _Neurons) -> Tensor:
