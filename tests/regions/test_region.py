@@ -107,6 +107,13 @@ def test_inputs_of_one_entry_and_of_none(region: Region, shape: torch.Size) -> N
         assert region.support(rows).tolist() == [0.0, 0.0, 0.0]
 
 
+@pytest.mark.parametrize("region", [Box(-1, 1), *(Ball(0, 1, norm) for norm in Norm)], ids=repr)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_forms_that_are_not_finite_have_no_bound(region: Region, value: float) -> None:
+    rows = torch.tensor([[value, 1.0], [0.0, value]], dtype=torch.float64)
+    assert region.support(rows).tolist() == [math.inf, math.inf]
+
+
 def test_a_new_kind_is_taken_at_its_word_and_read_from_files(registered: None) -> None:
     mine = read({"kind": "simplex", "parts": 2})
     assert mine == Simplex(2) and as_region(mine) is mine

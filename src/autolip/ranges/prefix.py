@@ -30,7 +30,7 @@ INF = math.inf
 class Prefix:
     """The operations of a network up to some place, in topological order, on a bounded region.
 
-    `values` are those at the region's centre, as floating point gives them; `deviations` of a value
+    `values` are those at the region's origin, as floating point gives them; `deviations` of a value
     contain v(x) - values[v] for every x of the region.
     """
 
@@ -43,8 +43,7 @@ class Prefix:
     bounds: dict[str, LinearBounds] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        centre = self.region.centre(self.shape)
-        self.values[self.input] = torch.zeros(self.shape).double() if centre is None else centre
+        self.values[self.input] = self.region.origin(self.shape)
         self.narrow(self.input, self.region.interval(self.shape))
 
     def narrow(self, name: str, interval: Interval) -> None:

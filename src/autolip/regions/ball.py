@@ -13,7 +13,7 @@ from autolip.arguments import array, number
 from autolip.errors import InputError
 from autolip.intervals import Interval
 from autolip.norms import Norm, one_norm
-from autolip.regions.region import Region, fitted, flat, lengths, region
+from autolip.regions.region import Region, fitted, flat, known_or_infinite, lengths, region
 from autolip.roundoff import TINY, lowered, units
 from autolip.values import Upper
 
@@ -87,7 +87,8 @@ class Ball(Region):
         forms = lengths(rows, self.norm.dual)
         product = self.radius * forms
         above = product.nextafter(torch.full_like(product, math.inf))
-        return torch.where((forms == 0) | (self.radius == 0), 0.0, above)
+        none = (forms == 0) | (self.radius == 0)
+        return torch.where(none, 0.0, known_or_infinite(above))
 
     def spread(self, norm: Norm, shape: torch.Size) -> Upper:
         """The radius times the constant of norm equivalence: attained."""

@@ -3,7 +3,7 @@
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Any, Self, final
 
 import torch
 from jaxtyping import Bool, Float
@@ -22,8 +22,8 @@ class Region(ABC):
 
     Five answers are its own: `interval`, `contains`, `project`, `sample`, `describe`.  All others
     follow from its interval, and a region may give tighter ones.  Those that bound something are
-    rounded outward.  Forms and distances are taken from `centre`, or from 0 where there is none; it
-    need not be a point of the region.
+    rounded outward, forms and distances taken from `origin`, which need not be a point of the
+    region.
     """
 
     @abstractmethod
@@ -66,22 +66,27 @@ class Region(ABC):
         box = self.interval(shape)
         return centre_and_radius(box.lo, box.hi)[0] if box.is_bounded else None
 
+    @final
+    def origin(self, shape: torch.Size) -> Float[Tensor, "*shape"]:
+        """What forms and distances are taken from: the centre, or 0 where there is none."""
+        centre = self.centre(shape)
+        return torch.zeros(shape, dtype=torch.float64) if centre is None else centre
+
     def reach(self, shape: torch.Size) -> Float[Tensor, "*shape"]:
-        """At least |x_i - centre_i| for every x of the region, entry by entry."""
-        box, centre = self.interval(shape), self.centre(shape)
-        about = torch.zeros((), dtype=torch.float64) if centre is None else centre
+        """At least |x_i - origin_i| for every x of the region, entry by entry."""
+        box, about = self.interval(shape), self.origin(shape)
         return torch.maximum(difference_up(box.hi, about), difference_up(about, box.lo))
 
     def support(self, rows: Float[Tensor, "k *shape"]) -> Float[Tensor, " k"]:
-        """At least max <row, x - centre> over the points x of the region, for every row.
+        """At least max <row, x - origin> over the points x of the region, for every row.
 
-        For rows of finite numbers; where there is no finite bound, inf.
+        Infinite where no bound is known, and for rows that are not finite (but 0 inf = 0).
         """
         return weighted_sums(rows, self.reach(rows.shape[1:]))
 
     def spread(self, norm: Norm, shape: torch.Size) -> Upper:
-        """At least ||x - centre|| for every x of the region: half of that, its points are apart at
-        most."""
+        """At least ||x - origin|| for every x of the region; any two are at most twice as far
+        apart."""
         return Upper.at_most(lengths(self.reach(shape).unsqueeze(0), norm).item())
 
     def settled(self, shape: torch.Size) -> Bool[Tensor, "*shape"]:
@@ -157,7 +162,12 @@ def weighted_sums(
     is_open = reach.isinf()
     closed = torch.where(is_open, 0.0, reach).unsqueeze(1)
     sums = (Rounded.exact(sizes) @ Rounded.exact(closed)).size[:, 0]
-    return torch.where((sizes[:, is_open] > 0).any(1), torch.inf, sums)
+    return torch.where((sizes[:, is_open] > 0).any(1), torch.inf, known_or_infinite(sums))
+
+
+def known_or_infinite(bounds: Tensor) -> Tensor:
+    """The bounds, infinite where they are NaN."""
+    return torch.where(bounds.isnan(), torch.inf, bounds)
 
 
 def lengths(rows: Float[Tensor, "k *shape"], norm: Norm) -> Float[Tensor, " k"]:

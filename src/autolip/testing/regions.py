@@ -72,9 +72,8 @@ def _check_bounds(region: Region, shape: torch.Size, points: Tensor, noise: Tens
     forms = torch.cat([noise * scale for scale in SCALES] + [_single_entries(shape)])
     support = region.support(forms)
     spread = {norm: region.spread(norm, shape).value for norm in Norm}
-    about = torch.zeros(shape) if centre is None else centre
     for x in points:
-        steps = [a - b for a, b in zip(_exact(x), _exact(about), strict=True)]
+        steps = [a - b for a, b in zip(_exact(x), _exact(region.origin(shape)), strict=True)]
         limits = reach.flatten().tolist()
         far = any(not _below(abs(s), r) for s, r in zip(steps, limits, strict=True))
         _require(not far, "no point may be beyond its reach", x)
