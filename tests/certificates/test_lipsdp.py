@@ -87,8 +87,9 @@ def test_other_norms_of_a_scalar(norm: str, tmp_path: Path) -> None:
 
 
 def test_on_a_box(tmp_path: Path) -> None:
-    """Narrower slopes, and neurons that do not bend, are listed as taken from the certificate."""
-    region = autolip.Box(torch.full((1, 4), 0.5), torch.full((1, 4), 0.6))
+    """Narrower slopes, and operations that do not bend, are listed as taken from the
+    certificate."""
+    region = autolip.Box(torch.full((1, 4), 0.5), torch.full((1, 4), 0.55))
     model = Residual().eval()
     near = autolip.lipschitz(
         model, torch.zeros(1, 4), region=region, method=LipSDP(seconds=2.0), lower=[]

@@ -366,8 +366,14 @@ def test_what_breaks_every_chain_is_named() -> None:
     model = nn.Sequential(nn.Linear(4, 6), nn.Softmax(-1), nn.Linear(6, 2)).double().eval()
     refusal = run(model, torch.zeros(1, 4).double(), "seqlip")
     assert isinstance(refusal, Refusal) and "softmax" in str(refusal) and "1" in str(refusal)
-    single = run(nn.Linear(3, 2).double().eval(), torch.zeros(1, 3), "seqlip")
-    assert isinstance(single, Refusal) and "one affine block" in str(single)
+
+
+@pytest.mark.parametrize("method", ["seqlip", "theorem3"])
+def test_of_an_affine_network_the_bound_is_its_norm(method: str) -> None:
+    layer = nn.Linear(3, 2).double().eval()
+    norm = torch.linalg.matrix_norm(layer.weight.detach(), 2).item()
+    value = value_of(layer, torch.zeros(1, 3).double(), method)
+    assert norm <= value <= norm * (1 + 1e-9)
 
 
 def test_options_out_of_range_are_refused() -> None:

@@ -251,7 +251,7 @@ def test_the_dense_proof_accounts_for_its_rounding(monkeypatch: pytest.MonkeyPat
             accepted.append(guess.item() * (1 + step * 2.0**-53))
             yield torch.full_like(guess, accepted[-1])
 
-    monkeypatch.setattr(dense, "_increasing", creeping)
+    monkeypatch.setattr(dense, "rising", creeping)
     too_small = 0
     for seed in range(6):
         entry = torch.rand(1, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

@@ -132,10 +132,10 @@ def better(bound: ChainBound | Refusal, known: ChainBound | Refusal) -> ChainBou
 
 
 def unchained(problem: Problem) -> Refusal | None:
-    """Why methods for chains say nothing about a problem."""
-    if stretches(parted(problem.fused)):
+    """Why methods for chains say nothing about a problem; of one affine block they say its norm."""
+    breaks = _breaks(problem.fused)
+    if stretches(parted(problem.fused)) or not breaks:
         return None
-    breaks = _breaks(problem.fused) or "it has one affine block"
     return Refusal(
         f"the network has no two affine blocks with a pointwise layer between them: {breaks}"
     )
@@ -159,9 +159,9 @@ def glued(problem: Problem, chained: Callable[[Stretch], ChainBound | Refusal]) 
             shortcuts.append(Shortcut(stretch.source, stretch.sink, Norm.L2, bound.value))
         else:
             estimates.append((stretch, bound.value))
-    if not shortcuts and not estimates:
-        return Refusal("; ".join(notes))
     breaks = _breaks(problem.fused)
+    if not shortcuts and not estimates and (notes or breaks):
+        return Refusal("; ".join(notes))
     notes += [f"chains joined by AutoLip: {breaks}"] if breaks else []
     walked = walk(problem, graph, shortcuts)
     if isinstance(walked, Refusal):

@@ -25,7 +25,7 @@ def written(made: Statement) -> tuple[Operands, Assembled]:
     return operands, form
 
 
-@pytest.mark.parametrize("name", ["dense", "relu", "leaky"])
+@pytest.mark.parametrize("name", ["dense", "relu", "leaky", "skipping"])
 def test_h_without_t_is_the_form_by_hand(name: str) -> None:
     """The least over t, at random x and z, is value^2 |x|^2 + ... - |y|^2 of `statement`, here by
     passes."""
@@ -53,7 +53,7 @@ def test_h_without_t_is_the_form_by_hand(name: str) -> None:
     assert found == pytest.approx((by_hand - (y * y).sum()).item(), rel=1e-9)
 
 
-@pytest.mark.parametrize("name", ["dense", "relu", "leaky", "gelu"])
+@pytest.mark.parametrize("name", ["dense", "relu", "leaky", "gelu", "skipping"])
 def test_rounding_is_within_the_slack(name: str) -> None:
     """By the same sums in 64 bits of mantissa; and the slack is of the size of rounding."""
     made = network(name, 3)

@@ -29,11 +29,30 @@ class Residual(nn.Module):
         return self.c((y + self.activation(self.b(y))).flatten(1))
 
 
+class Skipping(nn.Module):
+    """Every operand reads the input and all earlier results: terms of a pair come from several."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c, self.d = (
+            nn.Linear(3, 3),
+            nn.Linear(3, 3),
+            nn.Linear(3, 3),
+            nn.PReLU(3),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = nn.functional.gelu(self.a(x)) + 0.5 * x
+        return nn.functional.leaky_relu(self.b(y), 0.2) + self.d(self.c(y - 0.1 * x))
+
+
 @cache
 def relaxation(name: str) -> Relaxation:
     torch.manual_seed(0)
     if name == "dense":
         return relaxed(pose(mlp(5, 9, 8, 7, 3), (1, 5)))
+    if name == "skipping":
+        return relaxed(pose(Skipping().double().eval(), (1, 3)))
     activation = {"relu": nn.ReLU(), "leaky": nn.LeakyReLU(0.2), "gelu": nn.GELU()}[name]
     return relaxed(pose(Residual(activation).double().eval(), (1, 1, 8, 8)))
 

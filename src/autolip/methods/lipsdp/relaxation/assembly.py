@@ -87,7 +87,7 @@ class _Block:
 
 @dataclass(frozen=True)
 class _Terms:
-    """The blocks of H: pairs of variables, none of them after the first, and what couples them."""
+    """The blocks of H: pairs of variables, in either order, and what couples them."""
 
     operands: Operands
     constraints: Mapping[str, Constraint]
@@ -144,10 +144,17 @@ class _Terms:
 
 
 def _added(operands: Operands, terms: _Terms, scale: dict[str, Array]) -> Assembled:
-    """The sum of all blocks, on both sides of the diagonal."""
+    """The sum of all blocks, on both sides of the diagonal.
+
+    Terms of one pair come in either order: they are added up below the diagonal.
+    """
+    places = operands.places
     parts = defaultdict[tuple[str, str], list[_Block]](list)
     for row, column, block in terms:
-        parts[row, column].append(block)
+        if places[row].start >= places[column].start:
+            parts[row, column].append(block)
+        else:
+            parts[column, row].append(_Block(block.matrix.T.tocsr(), block.error))
     whole, squares = dict[tuple[str, str], Matrix](), 0.0
     for (row, column), blocks in parts.items():
         block, sides = _total(blocks), 1 if row == column else 2
