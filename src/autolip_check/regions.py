@@ -40,15 +40,16 @@ def read_region(entry: Any, size: int) -> Region:
         require(all(a <= b for a, b in zip(lo, hi, strict=True)), "the box is empty")
         settled = tuple(a == b for a, b in zip(lo, hi, strict=True))
         return Region(kind, f"in the box from {_shown(lo)} to {_shown(hi)}", settled)
-    return Region(kind, _ball(entry, size))
+    return _ball(entry, size)
 
 
-def _ball(entry: Document, size: int) -> str:
+def _ball(entry: Document, size: int) -> Region:
     radius = finite(entry["radius"])
     norm = one_of(("l1", "l2", "linf"), entry, "norm", "a ball of the norm")
     require(radius >= 0, "the ball's radius is negative")
     center = _point(entry["center"], size)
-    return f"in the {norm} ball of radius {radius!r} around {_shown(center)}"
+    words = f"in the {norm} ball of radius {radius!r} around {_shown(center)}"
+    return Region("ball", words, (radius == 0,) * size)
 
 
 def _point(values: Any, size: int) -> list[float]:

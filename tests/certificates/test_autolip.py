@@ -20,7 +20,7 @@ from autolip.operators import Convolution, Dense, Geometry
 from autolip.operators.norms import NormOptions
 from autolip.operators.norms.symbol.bound import symbol_norm
 from autolip.operators.norms.symbol.torus import wrapped_norm
-from autolip.regions import Box
+from autolip.regions import Box, Region
 from autolip.values import Upper
 from autolip_check.check import Verdict, check
 
@@ -250,4 +250,22 @@ REDUCTIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 def test_blocks_along_axes_that_the_result_has_lost(name: str, method: str, tmp_path: Path) -> None:
     model = Reduced(REDUCTIONS[name]).eval()
     result = autolip.lipschitz(model, torch.zeros(1, 3, 2), method=method, lower=None)
+    certified(result, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "region",
+    [autolip.Box(0.5, 0.5), *(autolip.Ball(0.0, 0.0, norm) for norm in ("l1", "l2", "linf"))],
+    ids=["box", "l1", "l2", "linf"],
+)
+def test_a_region_of_one_point(region: Region, tmp_path: Path) -> None:
+    """Nothing moves, and both sides count alike."""
+    result = autolip.lipschitz(
+        nn.Linear(2, 3).eval(),
+        torch.zeros(1, 2, 2),
+        norm="linf:l2",
+        region=region,
+        method="autolip",
+        lower=None,
+    )
     certified(result, tmp_path)
