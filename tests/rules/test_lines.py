@@ -12,6 +12,7 @@ from torch import Tensor
 from autolip.errors import AutolipError
 from autolip.intervals import Interval
 from autolip.rules import RULES, Rule
+from autolip.rules import lines as lines_module
 from autolip.rules.lines import Lines, lines, offsets
 from autolip.rules.rule import Constant, Example, Operand, Pointwise, Variable
 
@@ -131,10 +132,15 @@ def test_roundings_of_piecewise_linear_functions() -> None:
     exactly(lambda t: t if t > 0 else Fraction(0.3) * t, record, lines(record))
 
 
-def test_offsets_of_any_slope_in_rational_arithmetic() -> None:
-    """Of x^4 - s x, at many exact points."""
+@pytest.mark.parametrize("halvings", [lines_module.HALVINGS, 1])
+@pytest.mark.parametrize("width", [1.0, 2.0**-50, 2.0**-52])
+def test_offsets_of_any_slope_in_rational_arithmetic(
+    halvings: int, width: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of x^4 - s x, at exact points; wherever the tangent touches, and where f hardly bends."""
+    monkeypatch.setattr(lines_module, "HALVINGS", halvings)
     lo = draw(0, 1000)
-    hi = lo + draw(1, 1000).abs()
+    hi = lo + draw(1, 1000).abs() * width
     slope = draw(2, 1000)
     record = curve(aten.pow.Tensor_Scalar, lo, hi, 4)
     found = offsets(record, slope)
