@@ -1,29 +1,8 @@
 """Differences of outputs: what has a run of its own, and what the others are bounded by."""
 
-import itertools
-
-import torch
-from torch import nn
-
-from autolip.capture.torch.export import Capture, capture_model
 from autolip.estimate import bracket
-from autolip.lower import Ascent
-from autolip.operators.norms import NormOptions
 from autolip.pairwise import OWN_RUNS
-
-QUICK, DEFAULT = Ascent(passes=40), NormOptions()
-
-
-def network(*widths: int) -> nn.Sequential:
-    torch.manual_seed(0)
-    layers = [
-        layer for n, m in itertools.pairwise(widths) for layer in (nn.Linear(n, m), nn.ReLU())
-    ]
-    return nn.Sequential(*layers[:-1]).eval()
-
-
-def captured(*widths: int) -> Capture:
-    return capture_model(network(*widths), (torch.zeros(1, widths[0]),))
+from tests.test_portfolio import QUICK, captured
 
 
 def test_pairs_keep_to_the_budget_and_all_have_a_bound(ticking: None) -> None:

@@ -38,9 +38,12 @@ class Norm(Enum):
         return torch.linalg.vector_norm(x.reshape(len(x), -1), ord=self.p, dim=1)
 
     def equivalence(self, other: "Norm", size: int) -> Upper:
-        """The least c with ||x||_other <= c ||x||_self on R^size: size^max(0, 1/q - 1/p)."""
+        """The least c with ||x||_other <= c ||x||_self on R^size: size^max(0, 1/q - 1/p).
+
+        1 where there is no entry.
+        """
         exponent = 1 / other.p - 1 / self.p
-        if exponent <= 0:
+        if exponent <= 0 or size <= 1:
             return Upper(1.0)
         power = float(size) if exponent == 1 else math.sqrt(size)
         return Upper(power if power == int(power) else round_up(power))

@@ -87,7 +87,7 @@ class Between:
 
     def gain(self, p: Norm, q: Norm, norm_of: NormOf) -> Upper | Refusal:
         """max(|lo|, |hi|) times ||I||_{p -> q}."""
-        return self.largest_modulus() * p.equivalence(q, max(self.out_shape.numel(), 1))
+        return self.largest_modulus() * p.equivalence(q, self.out_shape.numel())
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Gain:
         """The p -> p gain times ||I||_{p -> q}; refused where none is known in p."""
         if p not in self.norms:
             return Refusal(f"no {p.value} gain is known")
-        return self.norms[p] * p.equivalence(q, max(self.out_shape.numel(), 1))
+        return self.norms[p] * p.equivalence(q, self.out_shape.numel())
 
 
 Slope = Exact | Between | Gain

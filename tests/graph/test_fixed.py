@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from autolip.capture.torch.export import capture_model
-from autolip.graph.fixed import settled, without_fixed
+from autolip.graph.fixed import known_as_diagonals, without_fixed
 from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.intervals import Interval
 from autolip.operators.diagonal import Diagonal
@@ -67,14 +67,14 @@ def diagonal(graph: SlopeGraph) -> Diagonal | None:
 
 def test_slopes_that_are_known_are_a_diagonal_without_an_error() -> None:
     ends = torch.tensor([0.0, 1.0, -3.0]).double()
-    found = diagonal(settled(pointwise(ends, ends)))
+    found = diagonal(known_as_diagonals(pointwise(ends, ends)))
     assert found is not None and torch.equal(found.scale, ends) and found.relative_error == 0.0
 
 
 def test_what_rounding_leaves_open_is_the_error_of_the_diagonal() -> None:
     lo = torch.tensor([0.1, -2.0]).double()
     hi = lo + torch.tensor([2.0**-50, 2.0**-49]).double()
-    found = diagonal(settled(pointwise(lo, hi)))
+    found = diagonal(known_as_diagonals(pointwise(lo, hi)))
     assert found is not None
     room = found.relative_error * found.scale.abs()
     assert bool((found.scale - room <= lo).all() and (found.scale + room >= hi).all())
@@ -83,4 +83,4 @@ def test_what_rounding_leaves_open_is_the_error_of_the_diagonal() -> None:
 def test_one_slope_that_is_open_leaves_the_operation_as_it_is() -> None:
     lo, hi = torch.tensor([0.0, 1.0]).double(), torch.tensor([1e-30, 1.0]).double()
     for graph in (pointwise(lo, hi), pointwise(lo, torch.full_like(hi, torch.inf))):
-        assert diagonal(settled(graph)) is None
+        assert diagonal(known_as_diagonals(graph)) is None

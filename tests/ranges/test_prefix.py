@@ -12,7 +12,7 @@ from autolip.norms import Norm
 from autolip.ranges.forward import known_of
 from autolip.ranges.linear_bounds import Straight
 from autolip.ranges.prefix import Prefix
-from autolip.regions import Ball, Box, Region
+from autolip.regions import Ball, Box, Region, as_region
 
 aten = torch.ops.aten
 
@@ -144,6 +144,6 @@ def test_a_region_is_asked_for_the_support_of_finite_forms_only() -> None:
     rows = torch.tensor([[1e200], [0.5e200]], dtype=torch.float64)
     form = torch.tensor([[1e200, -1e200], [1.0, 0.0]], dtype=torch.float64)
     node = Node("v", aten.linear.default, (Ref("x"), rows), torch.Size([2]))
-    region = Flat(0.0, 1e-250, Norm.L2)
+    region = as_region(Flat(0.0, 1e-250, Norm.L2))
     prefix = known_of(Graph("x", torch.Size([1]), (node,), "v"), region)
     assert prefix.upper("v", form).isfinite().tolist() == [False, True]

@@ -66,8 +66,7 @@ class Certificate:
             raise InputError(
                 "a certificate speaks of everywhere, a box or a ball: this region is none of them"
             )
-        settled = read(region).settled(proof.graph.input_shape)
-        total = concluded(proof, p, q, int((~settled).sum()))
+        total = concluded(proof, p, q, read(region).moving(proof.graph.input_shape))
         shown = total.value * (1 + 2.0**-48)
         if math.isinf(shown):
             raise InputError(

@@ -26,7 +26,7 @@ def concluded(proof: Proof, p: Norm, q: Norm, moving: int) -> Upper:
     for vertex in proof.graph:
         about = [fact for fact in proof.facts if fact.sink == vertex.name]
         facts = [fact for fact in about if fact.source in gains]
-        size = max(vertex.shape.numel() if vertex.edges else moving, 1)
+        size = vertex.shape.numel() if vertex.edges else moving
         if vertex.edges:
             at = {r: _through(vertex, facts, gains, reach, r) for r in tracked}
         else:

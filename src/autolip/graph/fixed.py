@@ -47,12 +47,12 @@ def without_fixed(graph: SlopeGraph) -> SlopeGraph:
     return replace(graph, vertices=tuple(vertices))
 
 
-def settled(graph: SlopeGraph) -> SlopeGraph:
+def known_as_diagonals(graph: SlopeGraph) -> SlopeGraph:
     """The same function, operations of which every slope is known but for rounding as diagonals."""
-    return replace(graph, vertices=tuple(map(_settled, graph)))
+    return replace(graph, vertices=tuple(map(_known_as_diagonal, graph)))
 
 
-def _settled(vertex: Vertex) -> Vertex:
+def _known_as_diagonal(vertex: Vertex) -> Vertex:
     """M in [c - r, c + r] with r <= e |c| is the diagonal of c, known up to a relative error e."""
     slope = vertex.only_edge.slope if vertex.only_edge else None
     if not isinstance(slope, Between) or not slope.is_finite:

@@ -142,14 +142,12 @@ class _Walk:
     def _start(self, vertex: Vertex) -> Gains:
         size = vertex.shape.numel()
         if vertex.name == self.problem.slopes.input:
-            size = max(self.problem.moving, 1)
+            size = self.problem.moving
         return {r: self.problem.p.equivalence(r, size) for r in self.tracked}
 
     def _exchanged(self, gains: Gains, size: int) -> Gains:
         """Each gain against the others times the constant of norm equivalence."""
-        return {
-            r: Upper.least(gains[s] * s.equivalence(r, max(size, 1)) for s in gains) for r in gains
-        }
+        return {r: Upper.least(gains[s] * s.equivalence(r, size) for s in gains) for r in gains}
 
     def _through(self, vertex: Vertex) -> Gains | Refusal:
         total: Gains = {r: Upper(0.0) for r in self.tracked}

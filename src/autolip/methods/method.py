@@ -13,7 +13,7 @@ from torch import Tensor
 from autolip.budget import Budget
 from autolip.certificates import Proof
 from autolip.errors import AutolipError, Refusal, attempted
-from autolip.graph.fixed import settled
+from autolip.graph.fixed import known_as_diagonals
 from autolip.graph.graph import Graph, Place
 from autolip.graph.moving_inputs import moving_inputs
 from autolip.graph.views import SlopeGraph, fused, separated
@@ -85,7 +85,7 @@ class Problem:
         """The problem for a captured network."""
         known = ranges(graph, region, Effort.within(options.budget.left))
         slopes = slopes_on(graph, region, known)
-        slopes = settled(slopes) if known else slopes
+        slopes = known_as_diagonals(slopes) if known else slopes
         slopes = moving_inputs(slopes, region.settled(graph.input_shape))
         return Problem(graph, region, slopes, fused(slopes), p, q, options, ranges=known)
 
@@ -106,7 +106,7 @@ class Problem:
     @property
     def moving(self) -> int:
         """How many entries of the input are not settled: in no more do two points differ."""
-        return int((~self.settled).sum())
+        return self.region.moving(self.graph.input_shape)
 
     @cached_property
     def separated(self) -> SlopeGraph:

@@ -56,10 +56,6 @@ class ThroughL2(Method):
             if isinstance(a.value, Upper) and a.value.value == least.value
         )
         n, m = problem.moving, problem.fused.output_shape.numel()
-        value = (
-            problem.p.equivalence(Norm.L2, max(n, 1))
-            * least
-            * Norm.L2.equivalence(problem.q, max(m, 1))
-        )
+        value = problem.p.equivalence(Norm.L2, n) * least * Norm.L2.equivalence(problem.q, m)
         complete = not problem.budget.expired and all(answer.complete for _, answer in answers)
         return Bound(value, best.contributions, (f"l2 bound by {name}", *best.notes), complete)

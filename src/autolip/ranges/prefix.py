@@ -100,7 +100,7 @@ class Prefix:
                     terms.append(dot_error(1, _worth(part, self._reach(edge.source))))
                 pending[edge.source] = part
         for c in pending.values():
-            terms.append(_support(self.region, c))
+            terms.append(self.region.support(c))
         parts = torch.stack(terms)
         total = parts.sum(0) + dot_error(len(terms), parts.abs().sum(0))
         return total.nan_to_num(INF, INF, -INF)
@@ -133,13 +133,6 @@ class Prefix:
                 return False
             wanted.update(edge.source for edge in edges)
         return True
-
-
-def _support(region: Region, forms: Float[Tensor, "k *shape"]) -> Float[Tensor, " k"]:
-    """The support of the forms that are finite; inf for those that overflowed on the way."""
-    known = flat(forms).isfinite().all(1)
-    finite = torch.where(known.reshape(-1, *[1] * (forms.dim() - 1)), forms, 0.0)
-    return torch.where(known, region.support(finite), INF)
 
 
 def _worth(c: Float[Tensor, "k *shape"], weight: Float[Tensor, "*shape"]) -> Float[Tensor, " k"]:

@@ -13,7 +13,7 @@ from autolip.arguments import shown
 from autolip.errors import AutolipError, InputError, printable
 from autolip.intervals import Interval
 from autolip.norms import Norm
-from autolip.regions.region import Region
+from autolip.regions.region import Region, flat
 from autolip.values import Upper
 
 
@@ -69,11 +69,15 @@ class OfTheUser(Region):
         return least.minimum(self._bounds("reach", shape, 0.0, shape))
 
     def support(self, rows: Tensor) -> Tensor:
-        """The least of what the region says itself and of what its interval says."""
+        """The least of what the region says itself and of what its interval says; it is asked about
+        rows of finite numbers only."""
         least = super().support(rows)
         if not self._defines("support"):
             return least
-        return least.minimum(self._bounds("support", rows.shape[:1], -math.inf, rows))
+        known = flat(rows).isfinite().all(1)
+        finite = torch.where(known.reshape(-1, *[1] * (rows.dim() - 1)), rows, 0.0)
+        own = self._bounds("support", rows.shape[:1], -math.inf, finite)
+        return least.minimum(torch.where(known, own, math.inf))
 
     def spread(self, norm: Norm, shape: torch.Size) -> Upper:
         """The least of what the region says itself and of what its interval says."""

@@ -94,6 +94,11 @@ class Region(ABC):
         box = self.interval(shape)
         return box.lo == box.hi
 
+    @final
+    def moving(self, shape: torch.Size) -> int:
+        """In how many entries two points of the region differ, at most."""
+        return int((~self.settled(shape)).sum())
+
     def stride(self, shape: torch.Size) -> Float[Tensor, "*shape"]:
         """About how far each entry goes from the middle where all go alike: for searches, no
         bound."""

@@ -74,7 +74,9 @@ def _keys(x: Fraction) -> Fraction:
     a = Fraction(-3, 4)
     if x <= 1:
         return (a + 2) * x**3 - (a + 3) * x**2 + 1
-    return a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a if x < 2 else Fraction(0)
+    if x < 2:
+        return a * (x**3 - 5 * x**2 + 8 * x - 4)
+    return Fraction(0)
 
 
 def _resampled(

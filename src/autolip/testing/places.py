@@ -59,7 +59,9 @@ def points_of(
     x = lo + draw() * (hi - lo)
     x[1::4] = torch.where(draw() < 0.5, lo, hi)[1::4]
     mark = marks[torch.randint(len(marks), x.shape, generator=generator)]
-    x[2::4] = (mark + torch.where(draw() < 0.3, 0.0, (draw() - 0.5) * 10 ** (-9 * draw())))[2::4]
+    on_mark = draw() < 0.3
+    aside = (draw() - 0.5) * 10 ** (-9 * draw())
+    x[2::4] = (mark + torch.where(on_mark, 0.0, aside))[2::4]
     moved = (draw() - 0.5) * 10 ** (-8 * draw()) * (draw() < draw())
     x[3::4] = (x.roll(1, 0) + moved)[3::4]
     x = torch.minimum(torch.maximum(x, lo), hi)

@@ -183,9 +183,10 @@ def _gelu(x: mpmath.mpf) -> mpmath.mpf:
 
 
 def _gelu_tanh(x: mpmath.mpf) -> mpmath.mpf:
-    c = mpmath.sqrt(2 / mpmath.pi)
-    t = mpmath.tanh(c * (x + mpmath.mpf("0.044715") * x**3))
-    return (1 + t) / 2 + x / 2 * (1 - t * t) * c * (1 + 3 * mpmath.mpf("0.044715") * x * x)
+    c, k = mpmath.sqrt(2 / mpmath.pi), mpmath.mpf("0.044715")
+    t = mpmath.tanh(c * (x + k * x**3))
+    turned = (1 - t * t) * c * (1 + 3 * k * x * x)
+    return (1 + t) / 2 + x / 2 * turned
 
 
 def _turn(derivative: Derivative, near: float) -> float:

@@ -25,7 +25,7 @@ multipliers).
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import torch
@@ -186,7 +186,7 @@ def _step(gram: Gram, at: _Iterate, boxes: Boxes) -> tuple[_Iterate, Boxes]:
     shrink = torch.where(shortest == 1, 0.05, 0.2 + 0.3 * (1 - shortest).square())
     bound = torch.minimum(boxes.bound, beta + gram.slack(at.c, at.r, tau.exp(), beta))
     after = _Iterate(at.c, at.r, tau, beta, z, factor, shrink, dual_length > 0)
-    return after, Boxes(boxes.lo, boxes.hi, tau, beta, bound, seen.dual, seen.lean, seen.loss)
+    return after, replace(seen, tau=tau, beta=beta, bound=bound)
 
 
 def _dual(gram: Gram, at: _Iterate, metric: _Metric, boxes: Boxes) -> Boxes:
@@ -194,20 +194,13 @@ def _dual(gram: Gram, at: _Iterate, metric: _Metric, boxes: Boxes) -> Boxes:
     rows = gram.a.shape[0]
     p, v, n = (_diagonal(x) for x in (metric.p, metric.v, metric.n))
     length = (p.clamp_min(0) * v.clamp_min(0)).sqrt()
-    cross = ((gram.a * at.c[:, None, :]) @ gram.b * at.z[:, :rows, rows:]).sum((1, 2))
+    centred = (gram.a * at.c[:, None, :]) @ gram.b
+    cross = (centred * at.z[:, :rows, rows:]).sum((1, 2))
     value = 2 * (cross + length.sum(1)) / _trace(at.z)
     lean = torch.where(length > 0, n / length, 0.0).clamp(-1, 1)
     loss = 2 * length * (1 - lean.abs())
-    return Boxes(
-        boxes.lo,
-        boxes.hi,
-        at.tau,
-        at.beta,
-        boxes.bound,
-        torch.maximum(boxes.dual, value),
-        lean,
-        loss,
-    )
+    dual = torch.maximum(boxes.dual, value)
+    return replace(boxes, tau=at.tau, beta=at.beta, dual=dual, lean=lean, loss=loss)
 
 
 def _direction(
@@ -220,7 +213,8 @@ def _direction(
     scale, inverse, ours, theirs = known
     product = at.z @ inverse
     mixed = _Metric.of(gram, scale, (product + product.mT) / 2)
-    matrix = ours.p * theirs.p + ours.v * theirs.v - ours.n * theirs.n - (ours.n * theirs.n).mT
+    crossed = ours.n * theirs.n
+    matrix = ours.p * theirs.p + ours.v * theirs.v - crossed - crossed.mT
     _diagonal(matrix).add_(_diagonal(theirs.p) + _diagonal(theirs.v) + (at.r == 0) * 1.0)
     slope = mu[:, None] * (_diagonal(ours.p) - _diagonal(ours.v))
     border = _diagonal(mixed.p) - _diagonal(mixed.v)
