@@ -100,12 +100,25 @@ def alone(fused: SlopeGraph, stretch: Stretch) -> SlopeGraph:
     return SlopeGraph(first.name, (first, *(fused[name] for name in reversed(names))), stretch.sink)
 
 
+def ends(fused: SlopeGraph, stretch: Stretch) -> list[str]:
+    """The affine vertices in which its blocks end, from the first to the sink."""
+    found = [stretch.sink]
+    while len(found) < len(stretch.blocks):
+        pointwise = fused[found[0]].edges[0].source
+        found.insert(0, fused[pointwise].edges[0].source)
+    return found
+
+
+def every_run(fused: SlopeGraph) -> Iterator[Stretch]:
+    """The `runs` of all stretches."""
+    for stretch in stretches(fused):
+        yield from runs(fused, stretch)
+
+
 def runs(fused: SlopeGraph, stretch: Stretch) -> Iterator[Stretch]:
     """The whole stretch, its runs of convolutions, and those of other blocks between: each of two
     blocks or more."""
-    sinks = [stretch.sink]
-    while len(sinks) < len(stretch.blocks):
-        sinks.insert(0, fused[fused[sinks[0]].edges[0].source].edges[0].source)
+    sinks = ends(fused, stretch)
     kinds = [
         isinstance(block, Convolution) and not block.geometry.transposed for block in stretch.blocks
     ]

@@ -1,7 +1,7 @@
 """SeqLip as a method: exact on chains, sound when truncated, glued elsewhere, estimates kept
 apart.
 
-Covers autolip.methods.seqlip.chain and autolip.methods.seqlip.estimated_walk too.
+Covers autolip.methods.seqlip.chain too.
 """
 
 import math
@@ -24,9 +24,10 @@ from autolip.methods import Bound, Method, Problem, SeqLip, Theorem3, method_nam
 from autolip.methods.autolip import Shortcut, walk
 from autolip.methods.layerwise.method import flat_slopes
 from autolip.methods.seqlip import block_bound, enumerate_patterns, theorem3_factor, truncated_bound
-from autolip.methods.seqlip.chain import Chain, ChainBound, times
+from autolip.methods.seqlip.chain import Chain, times
 from autolip.methods.seqlip.inner.treatments import INNER, Effort
 from autolip.methods.seqlip.truncation import Split, Splitter
+from autolip.methods.stretchwise import StretchBound
 from autolip.operators.norms import NormOptions
 from autolip.regions import Region
 from autolip.values import Certainty, Estimate, Upper
@@ -356,7 +357,7 @@ def test_the_time_may_end_anywhere(after: int, monkeypatch: pytest.MonkeyPatch) 
     looks = iter([False] * after)
     monkeypatch.setattr(Chain, "expired", property(lambda self: next(looks, True)))
     bound = chain.bound(stretch)
-    assert isinstance(bound, ChainBound) and isinstance(bound.value, Upper)
+    assert isinstance(bound, StretchBound) and isinstance(bound.value, Upper)
     assert exact * (1 - 1e-9) <= bound.value.value <= product_of_norms * (1 + 1e-6)
     assert bound.complete == (after >= 6)
 

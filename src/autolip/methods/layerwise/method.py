@@ -9,8 +9,8 @@ import torch
 
 from autolip.budget import REFERENCE
 from autolip.errors import Refusal
-from autolip.graph.chains import Stretch, runs, stretches
-from autolip.methods.autolip import Shortcut, infinite, walk
+from autolip.graph.chains import Stretch, every_run
+from autolip.methods.autolip import infinite
 from autolip.methods.layerwise.ellipsoids import (
     Multipliers,
     by_correlations,
@@ -22,7 +22,8 @@ from autolip.methods.layerwise.ellipsoids import (
 )
 from autolip.methods.layerwise.frequencies import torus_bound, torus_price
 from autolip.methods.method import Bound, Method, Problem, method
-from autolip.norms import L2_TO_L2, Norm, Pair
+from autolip.methods.stretchwise import StretchBound, Stretchwise
+from autolip.norms import L2_TO_L2, Pair
 from autolip.operators.algebra import factors
 from autolip.operators.convolution import Convolution
 from autolip.operators.dense import Dense
@@ -73,35 +74,31 @@ class Layerwise(Method):
 
     def price(self, problem: Problem) -> float:
         """By the orders of the matrices that are factorised."""
-        found = (
-            run for stretch in stretches(problem.fused) for run in runs(problem.fused, stretch)
-        )
-        forms = len(CLOSED_FORMS) if self.closed_form == "best" else 1
-        return forms * sum(_by_frequencies_price(run) + _by_matrices_price(run) for run in found)
+        runs = every_run(problem.fused)
+        prices = (_by_frequencies_price(run) + _by_matrices_price(run) for run in runs)
+        return len(self._choices) * sum(prices)
 
     def bound(self, problem: Problem) -> Bound | Refusal:
-        chosen = (
-            CLOSED_FORMS
-            if self.closed_form == "best"
-            else {self.closed_form: CLOSED_FORMS[self.closed_form]}
-        )
         hopeless = infinite(problem, problem.fused)
         if hopeless is not None:
             return hopeless
-        shortcuts = []
-        reasons = []
-        for stretch in stretches(problem.fused):
-            for run in runs(problem.fused, stretch):
-                gain = closed_form_bound(run, tuple(chosen.values()), problem.options)
-                if isinstance(gain, Refusal):
-                    reasons.append(f"to {problem.fused[run.sink].place}: {gain}")
-                else:
-                    shortcuts.append(Shortcut(run.source, run.sink, Norm.L2, gain))
-        if not shortcuts:
-            return Refusal(
-                "; ".join(reasons) or "the network has no sequential stretch of two affine blocks"
-            )
-        return walk(problem, problem.fused, shortcuts)
+
+        def bounded(run: Stretch) -> StretchBound | Refusal:
+            gain = closed_form_bound(run, self._choices, problem.options)
+            return gain if isinstance(gain, Refusal) else StretchBound(gain)
+
+        runs = every_run(problem.fused)
+        found = Stretchwise.of(problem, problem.fused, runs, bounded)
+        if found.says_nothing:
+            reasons = "; ".join(found.notes)
+            return Refusal(reasons or "the network has no sequential stretch of two affine blocks")
+        return found.joined()
+
+    @property
+    def _choices(self) -> tuple[Multipliers, ...]:
+        """The closed forms that are tried."""
+        best = self.closed_form == "best"
+        return tuple(CLOSED_FORMS.values()) if best else (CLOSED_FORMS[self.closed_form],)
 
 
 def closed_form_bound(

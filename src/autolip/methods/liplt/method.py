@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from autolip.budget import IN_DOUBLE, Budget, Meter, metered
 from autolip.errors import Refusal
-from autolip.graph.chains import runs, stretches
+from autolip.graph.chains import Stretch, every_run
 from autolip.graph.views import SlopeGraph, Vertex, fused
 from autolip.methods.autolip import Shortcut, infinite, walk
 from autolip.methods.liplt.frequencies import torus_looped
@@ -20,6 +20,7 @@ from autolip.methods.liplt.linear_part import (
     matrices_suffice,
 )
 from autolip.methods.method import Bound, Method, Problem, method
+from autolip.methods.stretchwise import StretchBound, Stretchwise
 from autolip.norms import Norm
 from autolip.operators.convolution import Convolution
 from autolip.slopes import Gain
@@ -85,12 +86,11 @@ class LipLT(Method):
         with metered() as meter:
             maps = self._maps(problem, centres, norms, meter)
             for norm in norms:
-                circular = list(_by_frequencies(centres.graph)) if norm is Norm.L2 else []
+                runs = every_run(centres.graph) if norm is Norm.L2 else ()
+                circular = Stretchwise.of(problem, centres.graph, runs, _on_the_torus).shortcuts
                 done = {cut.sink for cut in circular}
-                shortcuts += [
-                    *circular,
-                    *_Stretches(problem, centres, maps, norm, done).shortcuts(),
-                ]
+                shortcuts += circular
+                shortcuts += _Stretches(problem, centres, maps, norm, done).shortcuts()
         return walk(problem, centres.graph, shortcuts)
 
     def _maps(
@@ -120,18 +120,15 @@ def _views(problem: Problem) -> Iterator[Centres]:
             yield lowered
 
 
-def _by_frequencies(graph: SlopeGraph) -> Iterator[Shortcut]:
-    """The same along chains of convolutions, on the torus: from the start of each to all its
-    ends."""
-    for stretch in stretches(graph):
-        for run in runs(graph, stretch):
-            blocks = [block for block in run.blocks if isinstance(block, Convolution)]
-            levels = torus_looped(blocks, run.slopes) if len(blocks) == len(run.blocks) else []
-            sink = run.sink
-            for gain in reversed(levels if isinstance(levels, list) else []):
-                yield Shortcut(run.source, sink, Norm.L2, gain)
-                before = graph[sink].edges[0].source
-                sink = graph[before].edges[0].source if graph[before].edges else before
+def _on_the_torus(run: Stretch) -> StretchBound | Refusal:
+    """LipLT along a chain of convolutions, to each of its ends."""
+    blocks = [block for block in run.blocks if isinstance(block, Convolution)]
+    if len(blocks) != len(run.blocks):
+        return Refusal("not all of its blocks are convolutions")
+    levels = torus_looped(blocks, run.slopes)
+    if isinstance(levels, Refusal):
+        return levels
+    return StretchBound(levels[-1], levels=tuple(levels[:-1]))
 
 
 def _read(graph: SlopeGraph) -> list[str]:

@@ -4,12 +4,11 @@ state as a whole."""
 from collections.abc import Callable
 
 from autolip.errors import Refusal
-from autolip.graph.chains import alone, parted, stretches
+from autolip.graph.chains import Stretch, alone, parted, stretches
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph
-from autolip.methods.autolip import Shortcut, walk
 from autolip.methods.method import Bound, Problem
-from autolip.norms import Norm
+from autolip.methods.stretchwise import StretchBound, Stretchwise
 from autolip.values import Upper
 
 
@@ -22,18 +21,14 @@ def joined(
     `relaxed` bounds the l2 constant of one stretch with a part of the time that is left.
     """
     graph = parted(problem.fused)
-    notes = [f"stretches joined by AutoLip: {reason}"]
     found = stretches(graph)
-    shortcuts: list[Shortcut] = []
-    for number, stretch in enumerate(found):
-        bound = relaxed(without_fixed(alone(graph, stretch)), 1 / (len(found) - number))
-        if isinstance(bound, Upper):
-            shortcuts.append(Shortcut(stretch.source, stretch.sink, Norm.L2, bound))
-        else:
-            notes.append(f"product of norms to {graph[stretch.sink].place}: {bound}")
-    if not shortcuts:
-        return Refusal("; ".join([reason, *notes[1:]]))
-    walked = walk(problem, graph, shortcuts)
-    if isinstance(walked, Refusal):
-        return walked
-    return Bound(walked.value, walked.contributions, (*walked.notes, *notes), walked.complete)
+    parts = (1 / left for left in range(len(found), 0, -1))
+
+    def bounded(stretch: Stretch) -> StretchBound | Refusal:
+        gain = relaxed(without_fixed(alone(graph, stretch)), next(parts))
+        return gain if isinstance(gain, Refusal) else StretchBound(gain)
+
+    known = Stretchwise.of(problem, graph, found, bounded)
+    if known.says_nothing:
+        return Refusal("; ".join([reason, *known.notes]))
+    return known.joined([f"stretches joined by AutoLip: {reason}", *known.notes])

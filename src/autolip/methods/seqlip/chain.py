@@ -11,21 +11,13 @@ from autolip.methods.seqlip.blocks import block_norm, truncated_bound
 from autolip.methods.seqlip.inner.treatments import Effort, Inner
 from autolip.methods.seqlip.theorem3 import largest_slope
 from autolip.methods.seqlip.truncation import Factor, Split, Splitter
+from autolip.methods.stretchwise import StretchBound
 from autolip.operators.operator import Operator
 from autolip.slopes import Between
 from autolip.values import ONE, Estimate, Upper
 
 Combine = Callable[[Upper, tuple[Upper, Upper], tuple[Upper, Upper], Upper], Upper]
 """How the inner maximum and the residuals make one bound: see `blocks.truncated_bound`."""
-
-
-@dataclass(frozen=True)
-class ChainBound:
-    """sup || W_K D_{K-1} ... D_1 W_1 || over the slopes of a stretch, or an estimate of it."""
-
-    value: Upper | Estimate
-    complete: bool
-    remarks: tuple[str, ...]
 
 
 @dataclass
@@ -44,7 +36,7 @@ class Chain:
     complete: bool = True
     remarks: list[str] = field(default_factory=list)
 
-    def bound(self, stretch: Stretch) -> ChainBound | Refusal:
+    def bound(self, stretch: Stretch) -> StretchBound | Refusal:
         """L <= prod_k  max_{s in slopes_k} || right_{k+1} diag(s) left_k ||, times the outer
         factors of the ends."""
         total: Upper | Estimate = ONE if self.splitter.residual else Estimate(1.0)
@@ -60,7 +52,7 @@ class Chain:
                 )
             total = times(total, split.outer)
             left = split.left
-        return ChainBound(total, self.complete, tuple(self.remarks))
+        return StretchBound(total, self.complete, tuple(self.remarks))
 
     def _split(self, block: Operator, number: int, last: int) -> Split | Refusal:
         if number == 0:

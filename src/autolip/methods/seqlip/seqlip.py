@@ -9,16 +9,15 @@ from autolip.budget import Budget
 from autolip.errors import InputError, Refusal
 from autolip.graph.chains import Stretch, parted, pointwise, stretches
 from autolip.graph.views import SlopeGraph, Vertex
-from autolip.methods.autolip import Shortcut, walk
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.methods.seqlip.blocks import frobenius_bound
 from autolip.methods.seqlip.certificate import seqlip_proof
-from autolip.methods.seqlip.chain import Chain, ChainBound
-from autolip.methods.seqlip.estimated_walk import estimated_walk
+from autolip.methods.seqlip.chain import Chain
 from autolip.methods.seqlip.inner.treatments import INNER, Effort
 from autolip.methods.seqlip.truncation import Splitter
-from autolip.norms import L2_TO_L2, Norm, Pair
-from autolip.values import Estimate, Upper
+from autolip.methods.stretchwise import StretchBound, Stretchwise
+from autolip.norms import L2_TO_L2, Pair
+from autolip.values import Upper
 
 
 @method("seqlip")
@@ -73,7 +72,7 @@ class SeqLip(Method):
         splitter = Splitter(self.rank, self.residual, options, problem.norm)
         effort = Effort(self.nodes, self.restarts, seed=problem.options.search_seed)
 
-        def chained(stretch: Stretch) -> ChainBound | Refusal:
+        def chained(stretch: Stretch) -> StretchBound | Refusal:
             known = (
                 None
                 if self.inner == "greedy" or not self.residual
@@ -117,13 +116,13 @@ class Theorem3(Method):
         return glued(problem, lambda stretch: closed_form(problem, stretch, budget))
 
 
-def closed_form(problem: Problem, stretch: Stretch, budget: Budget) -> ChainBound | Refusal:
+def closed_form(problem: Problem, stretch: Stretch, budget: Budget) -> StretchBound | Refusal:
     """Theorem 3 for one stretch; norms only of the layers that are left when the budget ends."""
     splitter = Splitter(1, True, replace(problem.options, budget=budget), problem.norm)
     return Chain(splitter, INNER["relaxed"], Effort(), budget, frobenius_bound).bound(stretch)
 
 
-def better(bound: ChainBound | Refusal, known: ChainBound | Refusal) -> ChainBound | Refusal:
+def better(bound: StretchBound | Refusal, known: StretchBound | Refusal) -> StretchBound | Refusal:
     """The first bound, lowered to the other where that is smaller."""
     if isinstance(bound, Refusal) or isinstance(known, Refusal):
         return known if isinstance(bound, Refusal) else bound
@@ -141,33 +140,16 @@ def unchained(problem: Problem) -> Refusal | None:
     )
 
 
-def glued(problem: Problem, chained: Callable[[Stretch], ChainBound | Refusal]) -> Bound | Refusal:
-    """The bounds of the stretches, AutoLip for the rest; an Estimate where one of them is."""
+def glued(
+    problem: Problem, chained: Callable[[Stretch], StretchBound | Refusal]
+) -> Bound | Refusal:
+    """The bounds of the stretches, AutoLip for the rest; refused where no stretch has one."""
     graph = parted(problem.fused)
-    notes = list[str]()
-    complete = True
-    shortcuts: list[Shortcut] = []
-    estimates: list[tuple[Stretch, Estimate]] = []
-    for stretch in stretches(graph):
-        bound = chained(stretch)
-        if isinstance(bound, Refusal):
-            notes.append(f"product of norms to {graph[stretch.sink].place}: {bound}")
-            continue
-        notes += bound.remarks
-        complete &= bound.complete
-        if isinstance(bound.value, Upper):
-            shortcuts.append(Shortcut(stretch.source, stretch.sink, Norm.L2, bound.value))
-        else:
-            estimates.append((stretch, bound.value))
+    found = Stretchwise.of(problem, graph, stretches(graph), chained)
     breaks = _breaks(problem.fused)
-    if not shortcuts and not estimates and (notes or breaks):
-        return Refusal("; ".join(notes))
-    notes += [f"chains joined by AutoLip: {breaks}"] if breaks else []
-    walked = walk(problem, graph, shortcuts)
-    if isinstance(walked, Refusal):
-        return walked
-    value = estimated_walk(problem, graph, estimates) if estimates else walked.value
-    return Bound(value, walked.contributions, (*walked.notes, *notes), walked.complete and complete)
+    if found.says_nothing and (found.notes or breaks):
+        return Refusal("; ".join(found.notes))
+    return found.joined(found.notes + [f"chains joined by AutoLip: {breaks}"] * bool(breaks))
 
 
 def _breaks(fused: SlopeGraph) -> str:
