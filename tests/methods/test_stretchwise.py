@@ -11,6 +11,7 @@ from autolip.methods import Bound, Problem
 from autolip.methods.autolip import walk
 from autolip.methods.stretchwise import StretchBound, Stretchwise
 from autolip.norms import Norm
+from autolip.operators.norms import NormOptions
 from autolip.regions import Everywhere
 from autolip.values import Estimate, Upper
 
@@ -22,7 +23,7 @@ def posed() -> Problem:
         nn.init.constant_(layer.weight, weight)
     model = nn.Sequential(layers[0], nn.Tanh(), layers[1], nn.Tanh(), layers[2]).eval()
     graph = capture_model(model, (torch.zeros(1, 1),)).graph
-    return Problem.pose(graph, Everywhere(), Norm.L2, Norm.L2)
+    return Problem.pose(graph, Everywhere(), Norm.L2, Norm.L2, NormOptions())
 
 
 def folded(answer: StretchBound | Refusal) -> tuple[Stretchwise, Bound]:
