@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from autolip.lower.rounding import rounding_error
 from autolip.norms import Norm
+from tests.roundings.rational import exponential, root
 
 
 def rationals(values: Tensor) -> list[Fraction]:
@@ -123,3 +124,64 @@ def test_sums_that_cancel(pose, seed: int) -> None:
         - sum(a * b for a, b in zip(rationals(w), rationals(x), strict=True))
     )
     assert gap <= rounding_error(pose(model, x), x, torch.ones(1, dtype=torch.float64))
+
+
+def within(computed: Tensor, meant: list[Fraction], bound: float) -> bool:
+    """Whether the sum of the entries is off by at most the bound."""
+    gap = sum((Fraction(c) - m for c, m in zip(computed.flatten().tolist(), meant, strict=True)))
+    return abs(gap) <= Fraction(bound)
+
+
+def test_what_underflows(pose) -> None:
+    """Squares of 1e-160 are 0 in floating point: what is left of them is multiplied by 1e300."""
+    x = torch.full((4,), 1e-160, dtype=torch.float64)
+    function = lambda x: (x * x) * 1e300  # noqa: E731
+    meant = [Fraction(v) ** 2 * Fraction(1e300) for v in x.tolist()]
+    one = torch.ones(4, dtype=torch.float64)
+    assert within(function(x), meant, rounding_error(pose(function, x), x, one))
+
+
+def test_sums_whose_terms_underflow(pose) -> None:
+    model = nn.Linear(3, 1, bias=False).double().eval()
+    model.weight.data.fill_(1e-160)
+    function = lambda x: model(x) * 1e300  # noqa: E731
+    x = torch.full((3,), 1.5e-163, dtype=torch.float64)
+    meant = [3 * Fraction(1e-160) * Fraction(1.5e-163) * Fraction(1e300)]
+    one = torch.ones(1, dtype=torch.float64)
+    assert within(function(x), meant, rounding_error(pose(function, x), x, one))
+
+
+@pytest.mark.parametrize("offset", [1e3, 1e6])
+def test_what_an_operation_loses_of_its_operands(pose, offset: float) -> None:
+    """Deviations from a mean cancel inside of the operation."""
+    function = lambda x: nn.functional.layer_norm(x, (5,))  # noqa: E731
+    for seed in range(5):
+        x = torch.randn(5, generator=torch.Generator().manual_seed(seed)).double() + offset
+        values = rationals(x)
+        mean = sum(values) / 5
+        spread = root(sum((v - mean) ** 2 for v in values) / 5 + Fraction(1e-5))
+        meant = [(v - mean) / spread for v in values]
+        u = torch.eye(5, dtype=torch.float64)[seed]
+        found = function(x)[seed : seed + 1]
+        assert within(found, meant[seed : seed + 1], rounding_error(pose(function, x), x, u))
+
+
+def test_what_an_operation_loses_of_its_result(pose) -> None:
+    """e^x is rounded where x is exact and so small that its own rounding is nothing; a factor of
+    1e8 is not above what is read."""
+    function = lambda x: (torch.exp(x) - 1.0) * 1e8  # noqa: E731
+    for seed in range(20):
+        x = 1e-10 * torch.randn(1, generator=torch.Generator().manual_seed(seed)).double()
+        meant = [(exponential(Fraction(x.item())) - 1) * Fraction(1e8)]
+        one = torch.ones(1, dtype=torch.float64)
+        assert within(function(x), meant, rounding_error(pose(function, x), x, one))
+
+
+def test_a_difference_that_is_read_is_rounded(pose) -> None:
+    from autolip.outputs import Difference
+
+    x = torch.tensor([1.0, 2.0**-60], dtype=torch.float64)
+    one = torch.ones(1, dtype=torch.float64)
+    problem = pose(lambda x: x.clone(), x).reading(Difference(0, 1).readout(torch.Size([2])))
+    meant = [Fraction(1) - Fraction(2) ** -60]
+    assert within(x[:1] - x[1:], meant, rounding_error(problem, x, one))

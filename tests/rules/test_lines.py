@@ -157,3 +157,14 @@ def test_offsets_are_close() -> None:
     slope = torch.linspace(0.4, 1, 50, dtype=torch.float64)
     found = offsets(record, slope)
     assert torch.allclose(found.lo, slope - slope * slope.log(), rtol=0, atol=1e-12)
+
+
+def test_the_point_of_contact_is_in_the_range() -> None:
+    """Halves of subnormal ends round to 0, which is beside them."""
+    ends = (torch.tensor([5e-324, -5e-324, 1.5e-323], dtype=torch.float64),) * 2
+    record = curve(aten.square.default, *ends)
+    for slope in (-1.0, 0.0, 1.0):
+        for convex in (True, False):
+            which = torch.full((3,), convex)
+            at = lines_module._stationary(record, torch.full((3,), slope).double(), ends, which)
+            assert at.tolist() == ends[0].tolist()

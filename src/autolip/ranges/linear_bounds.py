@@ -16,7 +16,7 @@ from torch import Tensor
 from autolip.intervals import Interval
 from autolip.operators.norms.rounding import upper_product
 from autolip.operators.operator import Operator
-from autolip.roundoff import TINY, dot_error, raised
+from autolip.roundoff import SMALLEST, TINY, dot_error, raised
 from autolip.rules.lines import lines
 from autolip.rules.rule import Action, Outcome, Pointwise
 from autolip.slopes import Between, Exact
@@ -174,7 +174,10 @@ def _weight(
     edges: Sequence[Edge], offsets: Interval, deviations: Mapping[str, Interval]
 ) -> tuple[Tensor, float]:
     """What rounding |A| |d| amounts to over the operands, and the inner product of the offsets with
-    c; what underflows, at most one smallest number a product."""
+    c; what underflows, at most one smallest number a product.
+
+    The weight itself may underflow: by less than a smallest number for each operand.
+    """
     size = offsets.magnitude()
     weight, lost = dot_error(2 * size.numel(), size), size.numel() * TINY
     for edge in edges:
@@ -191,4 +194,5 @@ def _weight(
         inexact = 2 * edge.operator.relative_error * moved
         weight = weight + dot_error(edge.operator.terms, moved) + inexact
         lost += float(far.sum()) * edge.operator.terms * TINY
-    return raised(weight, 2 * len(edges) + 2), lost
+    unseen = (2 * len(edges) + 2) * SMALLEST
+    return raised(weight, 2 * len(edges) + 2) + unseen, lost

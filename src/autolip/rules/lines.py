@@ -139,13 +139,16 @@ def _tangent(
 def _stationary(
     curve: Pointwise, slope: Tensor, ends: tuple[Tensor, Tensor], convex: Tensor
 ) -> Tensor:
-    """About where f' is the slope between p and q, by halving; else about the end next to it."""
+    """About where f' is the slope between p and q, by halving; else about the end next to it.
+
+    Halves of subnormal numbers round: the middle is brought back between p and q.
+    """
     left, right = torch.broadcast_tensors(*ends, slope)[:2]
     for _ in range(HALVINGS):
         middle = left / 2 + right / 2
         onwards = (curve.derivative(middle) < slope) == convex
         left, right = torch.where(onwards, middle, left), torch.where(onwards, right, middle)
-    return left / 2 + right / 2
+    return (left / 2 + right / 2).clamp(*ends)
 
 
 def _supporting(curve: Pointwise) -> tuple[Tensor, Tensor]:

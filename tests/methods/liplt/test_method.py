@@ -163,3 +163,12 @@ def test_the_budget_of_passes_keeps_a_bound() -> None:
         .value
     )
     assert free.exhausted and exact <= free.norm(centres.graph.input, sink, Norm.L2).value
+
+
+def test_overlapping_windows_count_with_their_gain() -> None:
+    """The middle entry is the maximum of three windows, whose sum has slope 3."""
+    model = nn.Sequential(nn.MaxPool1d(3, 1), nn.Linear(3, 1, bias=False))
+    model[1].weight.data.fill_(1.0)
+    for norm in (Norm.L2, Norm.L1):
+        found = value(LipLT().bound(posed(model, torch.zeros(1, 1, 5), norm)))
+        assert 3 <= found <= 3 * (1 + 1e-9)

@@ -130,3 +130,9 @@ def test_arguments_out_of_range_are_refused():
         pi_limit(0)
     with pytest.raises(InputError, match="ideal scenario"):
         ideal_network(2, 0, 0.1)
+
+
+def test_what_overflows_is_no_bound():
+    """Products beyond the largest double times a weight of 0 are no number: not 0."""
+    u = torch.full((2,), 1e200, dtype=torch.float64)
+    assert theorem3_factor(u, u, 1.0, 0.5, published=False).value == math.inf

@@ -76,7 +76,7 @@ def theorem3_factor(
         weight = (one - r) * (one - s)
         rest = r + s - r * s
     square = weight * m * m + rest * d * d
-    return Upper(max(0.0, square.interval().hi.item())).sqrt()
+    return _at_least_zero(square.interval().hi.item()).sqrt()
 
 
 def greatest_alignment(
@@ -85,6 +85,11 @@ def greatest_alignment(
     """Proved bracket on max |<s u, v>| over lo <= s <= hi."""
     ends = _alignment(u, v, lo, hi).interval()
     return max(0.0, ends.lo.item()), ends.hi.item()
+
+
+def _at_least_zero(value: float) -> Upper:
+    """A computed bound on what is not negative; infinite where it is no number."""
+    return Upper.at_most(value if math.isnan(value) else max(0.0, value))
 
 
 def _alignment(u: Tensor, v: Tensor, lo: Tensor, hi: Tensor) -> Rounded:
@@ -178,7 +183,7 @@ class _Dominated:
         rho = (f + h) * (f + h) + Upper(2.0) * size_u * g
         length = size_u * size_u
         left = round_down(round_down(f.value * f.value) / length.value)
-        kappa = Upper(max(0.0, round_up((size_w * size_w).value - left)))
+        kappa = _at_least_zero(round_up((size_w * size_w).value - left))
         square = kappa * length + rho
         return _Dominated(u, kappa, rho, length, square, Upper(rest.distance()))
 
