@@ -111,24 +111,38 @@ def largest_eigenvalue(matrices: Rounded) -> float:
 def are_semidefinite(statements: Rounded) -> Bool[Tensor, " f"]:
     """Which members of a batch have only positive semidefinite Hermitian matrices within the error.
 
-    Rows and columns are scaled by powers of two to a diagonal of about 1.  In complex arithmetic
-    the factorisation loses at most 2 n gamma(8 (n + 2)) times the largest diagonal entry (Higham
-    2002, Theorem 10.3 and Lemma 3.5). Cost 4 n^3 / 3 for each.
+    Cost 4 n^3 / 3 for each.
     """
-    matrices, error = statements.value, statements.error
+    matrices = statements.value
     order = matrices.shape[-1]
     diagonal = matrices.diagonal(dim1=-2, dim2=-1).real
     sane = (diagonal > 0).all(-1) & torch.isfinite(matrices.abs()).all(-1).all(-1)
-    scale = torch.exp2(-(torch.log2(torch.where(diagonal > 0, diagonal, 1.0)) / 2).round())
+    scale = _scale(diagonal)
     scaled = matrices * scale.unsqueeze(-1) * scale.unsqueeze(-2)
-    slack = (error * scale.unsqueeze(-1) * scale.unsqueeze(-2)).sum(-1).amax(-1) * (
-        1 + gamma(order + 4)
-    ) + order * LOST
-    top = scaled.diagonal(dim1=-2, dim2=-1).real.amax(-1)
-    shift = (slack + 2 * order * gamma(8 * (order + 2)) * top) * (1 + 8 * UNIT) + 8 * UNIT * (
-        1 + top
-    )
-    scaled.diagonal(dim1=-2, dim2=-1).sub_(shift.unsqueeze(-1))
+    scaled.diagonal(dim1=-2, dim2=-1).sub_(shifts_of(statements).unsqueeze(-1))
     charge(len(matrices) * 4 * order**3 / 6)
     factor, failed = torch.linalg.cholesky_ex(scaled)
     return sane & (failed == 0) & torch.isfinite(factor.abs()).all(-1).all(-1)
+
+
+def shifts_of(statements: Rounded) -> Float[Tensor, " f"]:
+    """What the diagonal of each is lowered by, once rows and columns are scaled by powers of two to
+    a diagonal of about 1.
+
+    In complex arithmetic the factorisation loses at most 2 n gamma(8 (n + 2)) times the largest
+    diagonal entry (Higham 2002, Theorem 10.3 and Lemma 3.5).
+    """
+    error, order = statements.error, statements.value.shape[-1]
+    diagonal = statements.value.diagonal(dim1=-2, dim2=-1).real
+    scale = _scale(diagonal)
+    slack = (error * scale.unsqueeze(-1) * scale.unsqueeze(-2)).sum(-1).amax(-1) * (
+        1 + gamma(order + 4)
+    ) + order * LOST
+    top = (diagonal * scale * scale).amax(-1)
+    lost = 2 * order * gamma(8 * (order + 2)) * top
+    return (slack + lost) * (1 + 8 * UNIT) + 8 * UNIT * (1 + top)
+
+
+def _scale(diagonal: Tensor) -> Tensor:
+    """Powers of two that make it about 1."""
+    return torch.exp2(-(torch.log2(torch.where(diagonal > 0, diagonal, 1.0)) / 2).round())

@@ -1,0 +1,215 @@
+"""The statement of a question as one matrix of the order of what bends, proved by Cholesky.
+
+With z = c v + e, |e_B| <= rho |v_B| block by block (one entry, or what a gain acts on), let
+
+    (v, y) = X x + E e
+
+be the operands that bend and the read-out, in rows.  For h > 0, g >= rho^2 h, mu > 0 and s > 0 let
+
+    M = [ diag(h)  0 ]  -  E diag(g) E^T  -  s X diag(1 / mu) X^T.
+        [    0     1 ]
+
+If M >= 0, then by Schur's complement, twice, sum mu x^2 / s + e^2 / g - v^2 / h >= y^2 for all x
+and e; and e^2 / g <= v^2 / h for those that occur, so that
+
+    |y|^2 <= (sum mu / s) |x|^2.
+
+lam = 1 / g are multipliers of the statement.  M has a row for every entry that bends: neither the
+input nor what is settled counts.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from autolip.errors import Refusal
+from autolip.methods.lipsdp.batch.bent import Bent
+from autolip.methods.lipsdp.batch.operand_rows import OperandRows, Rows, flattened
+from autolip.methods.lipsdp.batch.questions import Questions
+from autolip.methods.lipsdp.relaxation.constraint import Constraint
+from autolip.operators.norms.semidefinite import are_semidefinite, shifts_of
+from autolip.rounded import Rounded, blocks
+from autolip.roundoff import raised
+
+WIDEST = 2.0**200
+"""Chosen: h and its reciprocal are at most this."""
+
+NARROWEST = 2.0**-400
+"""Chosen: a radius below it counts as this, so that no product of g underflows."""
+
+ROOM = 4.0
+"""Chosen: times what a proof loses, the diagonal is lowered where s is looked for."""
+
+FINEST, COARSER, ATTEMPTS = 1e-12, 16.0, 9
+"""Chosen: by how much of itself 1 / s is raised for a proof, and times how much where it fails."""
+
+LEAST = 2.0**-500
+"""Chosen: 1 / s where the read-out does not depend on the input."""
+
+
+@dataclass(frozen=True)
+class DualForm:
+    """M of a batch of questions, but for h, g, mu and s: rows (b, n, .) of X and of E."""
+
+    bent: Mapping[str, Bent]
+    samples: Int[Tensor, " b"]
+    x: Rounded
+    e: Rounded
+    gram: Tensor | None
+    """At least X X^T, where the input is l2."""
+
+    @staticmethod
+    def of(
+        rows: OperandRows,
+        constraints: Mapping[str, Constraint],
+        questions: Questions,
+        weighted: bool,
+    ) -> "DualForm | Refusal":
+        """That of questions; `weighted` where mu is given with the multipliers."""
+        centres, bent = dict[str, Tensor](), dict[str, Bent]()
+        count = len(next(iter(questions.slopes.values())).lo) if questions.slopes else 1
+        for name, item in constraints.items():
+            slope = questions.slopes.get(name)
+            if slope is None:
+                bent[name] = Bent.of(item, item.radius.expand(count, *item.blocks))
+            else:
+                centres[name], radius = slope.centre_and_radius()
+                bent[name] = Bent.of(item, radius)
+        found = list[tuple[Rounded, Rounded]]()
+        for name, one in bent.items():
+            at = one.entries()
+            part = rows.of_operand(name, at, centres)
+            if isinstance(part, Refusal):
+                return part
+            found.append(_kept(_parts(part, rows, bent, (count, at.shape[1])), one.real))
+        own = {name: c[questions.samples] for name, c in centres.items()}
+        read = rows.of_output(questions.readouts, own)
+        if isinstance(read, Refusal):
+            return read
+        of_questions = {name: one.taken(questions.samples) for name, one in bent.items()}
+        last = _parts(read, rows, of_questions, tuple(questions.readouts.shape[:2]))
+        x, e = (
+            _stacked([*(part[i] for part in found)], last[i], questions.samples) for i in (0, 1)
+        )
+        return DualForm(bent, questions.samples, x, e, None if weighted else x.gram().above())
+
+    def proved(
+        self, multipliers: Mapping[str, Tensor], inputs: Float[Tensor, "b n"] | None = None
+    ) -> tuple[Float[Tensor, " b"], Bool[Tensor, " b"]]:
+        """The least values that are proved with multipliers lam (and mu), inf where none is; and
+        whether the multipliers are feasible at all."""
+        constant = self.constant(multipliers)
+        gram, total = self.weighed(inputs)
+        least, feasible = _least(constant, gram)
+        values = torch.full_like(least, math.inf)
+        open_ = feasible.nonzero().reshape(-1)
+        excess = FINEST
+        for _ in range(ATTEMPTS):
+            if not len(open_):
+                break
+            s = 1 / (least[open_] * (1 + excess))
+            part = Rounded.exact(gram[open_]) * Rounded.exact(s.reshape(-1, 1, 1))
+            holds = are_semidefinite(constant[open_] - part)
+            values[open_[holds]] = _root_above(total[open_[holds]], s[holds])
+            open_, excess = open_[~holds], excess * COARSER
+        return values, feasible
+
+    def heights_and_widths(self, multipliers: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """h of every row (1 of the read-out's) and g of every column, in doubles."""
+        count, order = self.e.value.shape[:2]
+        heights, widths = list[Tensor](), [self.e.value.new_zeros(count, 0)]
+        for name, one in self.bent.items():
+            radius = one.radius[self.samples]
+            h = _moderate(1 / (radius**2 * multipliers[name].reshape(radius.shape)))
+            heights.append(one.in_rows(h, self.samples))
+            widths.append(one.in_columns(_width(radius, h), self.samples))
+        outputs = order - sum(h.shape[1] for h in heights)
+        return torch.cat([*heights, self.e.value.new_ones(count, outputs)], 1), torch.cat(widths, 1)
+
+    def constant(self, multipliers: Mapping[str, Tensor]) -> Rounded:
+        """diag(h, 1) - E diag(g) E^T."""
+        h, g = self.heights_and_widths(multipliers)
+        weighed = self.e * Rounded.exact(g.unsqueeze(1))
+        return blocks([[Rounded.exact(torch.diag_embed(h)) - weighed @ self.e.H]])
+
+    def weighed(self, inputs: Tensor | None) -> tuple[Tensor, Tensor]:
+        """At least X diag(1 / mu) X^T, and at least sum mu."""
+        if inputs is None:
+            assert self.gram is not None
+            return self.gram, self.x.value.new_ones(len(self.samples))
+        shares = _moderate(1 / inputs.reshape(len(self.samples), -1))
+        gram = (self.x * Rounded.exact(shares.unsqueeze(1))) @ self.x.H
+        return gram.above(), raised((1 / shares).sum(1), shares.shape[1] + 1)
+
+
+def _least(constant: Rounded, gram: Tensor) -> tuple[Tensor, Tensor]:
+    """About the least 1 / s that can be proved, and where there is one."""
+    room = ROOM * shifts_of(constant)
+    matrix = constant.value.clone()
+    diagonal = matrix.diagonal(dim1=-2, dim2=-1)
+    diagonal -= room.unsqueeze(1) * diagonal.abs()
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    feasible = (failed == 0) & factor.isfinite().flatten(1).all(1)
+    eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype)
+    factor = torch.where(feasible.reshape(-1, 1, 1), factor, eye)
+    half = torch.linalg.solve_triangular(factor, gram, upper=False)
+    whole = torch.linalg.solve_triangular(factor, half.mT, upper=False)
+    feasible &= whole.isfinite().flatten(1).all(1)
+    whole = torch.where(feasible.reshape(-1, 1, 1), whole, eye)
+    return torch.linalg.eigvalsh(whole)[:, -1].clamp(min=LEAST), feasible
+
+
+def _parts(
+    rows: Rows, network: OperandRows, bent: Mapping[str, Bent], shape: tuple[int, int]
+) -> tuple[Rounded, Rounded]:
+    """X and E of some rows, (s, n, .)."""
+
+    def none(width: int) -> Rounded:
+        return Rounded.exact(torch.zeros(*shape, width, dtype=torch.float64))
+
+    columns = [
+        one.columns(rows[name]) if name in rows else none(one.width) for name, one in bent.items()
+    ]
+    source = network.graph.input
+    size = network.graph.input_shape.numel()
+    x = flattened(rows[source]) if source in rows else none(size)
+    return x, _joined([*columns, none(0)], 2)
+
+
+def _kept(parts: tuple[Rounded, Rounded], real: Tensor | None) -> tuple[Rounded, Rounded]:
+    """0 in the rows that are gaps."""
+    if real is None or bool(real.all()):
+        return parts
+    x, e = (
+        Rounded(part.value * real.unsqueeze(2), part.error * real.unsqueeze(2)) for part in parts
+    )
+    return x, e
+
+
+def _stacked(parts: Sequence[Rounded], last: Rounded, samples: Tensor) -> Rounded:
+    """Rows of samples, taken for every question, and below them its own."""
+    return _joined([*(part[samples] for part in parts), last], 1)
+
+
+def _joined(parts: Sequence[Rounded], axis: int) -> Rounded:
+    value = torch.cat([part.value for part in parts], axis)
+    return Rounded(value, torch.cat([part.error.expand(part.value.shape) for part in parts], axis))
+
+
+def _width(radius: Tensor, h: Tensor) -> Tensor:
+    """At least rho^2 h."""
+    return raised(radius.clamp(min=NARROWEST) ** 2 * h, 2)
+
+
+def _moderate(x: Tensor) -> Tensor:
+    """Positive numbers of moderate size; 1 for what is none."""
+    return torch.where(x.isnan(), 1.0, x.clamp(1 / WIDEST, WIDEST))
+
+
+def _root_above(total: Tensor, s: Tensor) -> Tensor:
+    """At least the root of total / s."""
+    return raised((total / s).sqrt(), 2)

@@ -1,0 +1,255 @@
+"""LipSDP on a batch of questions about one network: climb together, prove together."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from autolip.budget import UNLIMITED, Budget
+from autolip.errors import Refusal
+from autolip.graph.views import SlopeGraph
+from autolip.methods.lipsdp.batch.ascent import Ascents
+from autolip.methods.lipsdp.batch.dual_form import DualForm
+from autolip.methods.lipsdp.batch.operand_rows import OperandRows
+from autolip.methods.lipsdp.batch.questions import Answers, Questions, Vectors
+from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
+from autolip.norms import Norm
+from autolip.operators.operator import CPU, DTYPE
+from autolip.slopes import Between
+
+TILE = 2**22
+"""Chosen: entries of the forms that are proved at once (32 MB each, a few of them)."""
+
+GROWTHS = (1.0, 1.03, 1.15, 1.6, 4.0)
+"""Chosen: what multipliers grow by from depth to depth, towards the input, until they are
+feasible."""
+
+LOOK = 20
+"""Chosen: steps between two looks at who is done."""
+
+
+@dataclass(frozen=True)
+class Care:
+    """How carefully a batch is solved: columns, and the steps and the margin eta of each round.
+
+    A question is done when its value is within `tolerance` of what the relaxation attains.
+    """
+
+    rank: int = 8
+    rounds: tuple[tuple[int, float], ...] = ((60, 1e-2), (120, 3e-3), (240, 1e-3), (480, 3e-4))
+    tolerance: float = 1e-3
+    dtype: torch.dtype = torch.float32
+    device: torch.device = CPU
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """The relaxations of one network for any slopes and read-outs: l2 output, input in `p`."""
+
+    relaxation: Relaxation
+
+    @staticmethod
+    def of(graph: SlopeGraph, p: Norm = Norm.L2) -> "Batch | Refusal":
+        """That of a network whose nonlinear vertices have one operand each.
+
+        Slopes that no question gives are the network's own.  Refused where a vertex has no finite
+        slopes.
+        """
+        relaxation = Relaxation.of(graph, p, Norm.L2)
+        return relaxation if isinstance(relaxation, Refusal) else Batch(relaxation)
+
+    @cached_property
+    def rows(self) -> OperandRows:
+        return OperandRows(self.relaxation.fused)
+
+    def solve(
+        self,
+        questions: Questions,
+        *,
+        wanted: Float[Tensor, " b"] | None = None,
+        care: Care = Care(),
+        start: Vectors | None = None,
+        budget: Budget = UNLIMITED,
+    ) -> Answers | Refusal:
+        """Proved values of all questions.
+
+        A question leaves when its value is at most what is wanted of it, when the relaxation
+        attains more than that, or when both are near.  `start` are the vectors of other answers: of
+        a parent's for its children, `answers.vectors.taken(parents)`.
+
+        Three samples of one network, whose neurons switch, rest and pass, and its two outputs::
+
+            >>> import torch
+            >>> from autolip.graph.views import Edge, SlopeGraph, Vertex
+            >>> from autolip.intervals import Interval
+            >>> from autolip.methods.lipsdp.batch.questions import Questions
+            >>> from autolip.methods.lipsdp.batch.solve import Batch
+            >>> from autolip.operators import Dense
+            >>> from autolip.slopes import Between, Exact
+            >>> def vertex(name, size, *edges):
+            ...     shape = torch.Size([size])
+            ...     return Vertex(name, shape, edges, Interval.everywhere(shape))
+            >>> first, last = torch.tensor([[3.0, 4.0]]), torch.tensor([[1.0], [2.0]])
+            >>> bends = Between(torch.zeros(1).double(), torch.ones(1).double())
+            >>> graph = SlopeGraph("x", (
+            ...     vertex("x", 2),
+            ...     vertex("v", 1, Edge("x", Exact(Dense(first)))),
+            ...     vertex("relu", 1, Edge("v", bends)),
+            ...     vertex("y", 2, Edge("relu", Exact(Dense(last)))),
+            ... ), "y")
+            >>> lo, hi = torch.tensor([[0.0], [0.0], [1.0]]), torch.tensor([[1.0], [0.0], [1.0]])
+            >>> slopes = {"relu": Between(lo.double(), hi.double())}
+            >>> rows = torch.eye(2).unsqueeze(1)
+            >>> answers = Batch.of(graph).solve(Questions.crossed(slopes, rows))
+            >>> [round(value, 2) for value in answers.value.tolist()]
+            [5.0, 10.0, 0.0, 0.0, 5.0, 10.0]
+        """
+        whole = self._completed(questions)
+        return _Solving(self, whole, wanted, care, budget).run(start)
+
+    def _completed(self, questions: Questions) -> Questions:
+        """The questions with the network's own slopes where they give none; ValueError where they
+        name what the network does not have."""
+        slopes = dict(questions.slopes)
+        count = 1 + max(questions.samples.tolist(), default=0)
+        for name, item in self.relaxation.constraints.items():
+            if item.gain is None and name not in slopes:
+                shape = (count, *item.out_shape)
+                slopes[name] = Between(item.lo.expand(shape), item.hi.expand(shape))
+        for name, slope in slopes.items():
+            item = self.relaxation.constraints.get(name)
+            if item is None or item.gain is not None or slope.lo.shape[1:] != item.out_shape:
+                raise ValueError(f"{name} has no slopes of shape {tuple(slope.lo.shape[1:])}")
+        return replace(questions, slopes=slopes)
+
+    def proved(
+        self, questions: Questions, multipliers: Mapping[str, Tensor], inputs: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]] | Refusal:
+        """The least values that multipliers prove (mu from `inputs`, where the input is linf), inf
+        where none is; and the multipliers that do: larger where these are not feasible."""
+        values = torch.full((len(questions),), math.inf, dtype=DTYPE)
+        used = {name: lam.clone() for name, lam in multipliers.items()}
+        for tile in torch.arange(len(questions)).split(self._tile(questions)):
+            form = DualForm.of(
+                self.rows, self.relaxation.constraints, questions.taken(tile), inputs is not None
+            )
+            if isinstance(form, Refusal):
+                return form
+            own = {name: lam[tile] for name, lam in multipliers.items()}
+            weights = None if inputs is None else inputs[tile]
+            values[tile], graded = self._grown(form, own, weights)
+            for name, lam in graded.items():
+                used[name][tile] = lam
+        return values, used
+
+    def _grown(
+        self, form: DualForm, multipliers: Mapping[str, Tensor], inputs: Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Values and multipliers, the latter grown towards the input until they are feasible."""
+        depths = self.relaxation.depths
+        deepest = max(depths.values(), default=0) + 1
+        values, used = torch.full((len(form.samples),), math.inf, dtype=DTYPE), dict(multipliers)
+        for growth in GROWTHS:
+            missing = values.isinf()
+            if not bool(missing.any()):
+                break
+            tried = {
+                name: lam * growth ** (2 * (deepest - depths[name]))
+                for name, lam in multipliers.items()
+            }
+            found, _ = form.proved(tried, inputs)
+            for name, lam in tried.items():
+                at = missing.reshape(-1, *[1] * (lam.dim() - 1))
+                used[name] = torch.where(at, lam, used[name])
+            values = torch.where(missing, found, values)
+        return values, used
+
+    def _tile(self, questions: Questions) -> int:
+        """How many questions are proved at once."""
+        bending = 0
+        for name, item in self.relaxation.constraints.items():
+            slope = questions.slopes.get(name)
+            if slope is None:
+                bending += item.in_shape.numel()
+            else:
+                bending += int((slope.lo < slope.hi).flatten(1).sum(1).amax())
+        order = bending + questions.readouts.shape[1]
+        return max(1, TILE // order**2)
+
+
+@dataclass
+class _Solving:
+    """One run: who still climbs, and what is known of everyone."""
+
+    batch: Batch
+    questions: Questions
+    wanted: Tensor | None
+    care: Care
+    budget: Budget
+
+    def run(self, start: Vectors | None) -> Answers | Refusal:
+        """Round after round, until nobody is left."""
+        care, active = self.care, torch.arange(len(self.questions))
+        ascents = Ascents(
+            self.batch.relaxation,
+            self.questions,
+            care.rank if start is None else start.x.shape[1],
+            dtype=care.dtype,
+            device=care.device,
+            seed=care.seed,
+            vectors=start,
+        )
+        answers: Answers | None = None
+        for steps, margin in care.rounds:
+            ascents.margin = margin
+            self._climb(ascents, active, steps)
+            found = self._proved(ascents, self.questions.taken(active))
+            if isinstance(found, Refusal):
+                return found
+            answers = found if answers is None else answers.written(active, found)
+            stay = self._open(answers, active)
+            if not bool(stay.any()) or self.budget.expired:
+                break
+            active = active[stay]
+            ascents.keep(stay.nonzero().reshape(-1))
+        assert answers is not None
+        return answers
+
+    def _climb(self, ascents: Ascents, active: Tensor, steps: int) -> None:
+        """This many steps, or until everyone is settled or decided."""
+        for number in range(1, steps + 1):
+            ascents.step()
+            if number % LOOK == 0 and (self._done(ascents, active) or self.budget.expired):
+                break
+
+    def _done(self, ascents: Ascents, active: Tensor) -> bool:
+        primal, dual = (x.to(CPU, DTYPE) for x in (ascents.primal, ascents.dual))
+        done = dual <= primal * (1 + self.care.tolerance / 20)
+        if self.wanted is not None:
+            wanted = self.wanted[active]
+            done |= (dual * (1 + self.care.tolerance) <= wanted) | (ascents.attained() > wanted)
+        return bool(done.all())
+
+    def _proved(self, ascents: Ascents, questions: Questions) -> Answers | Refusal:
+        inputs = ascents.weights()
+        found = self.batch.proved(questions, ascents.multipliers(), inputs)
+        if isinstance(found, Refusal):
+            return found
+        values, multipliers = found
+        return Answers(
+            values, ascents.attained(), multipliers, ascents.energies(), ascents.vectors()
+        )
+
+    def _open(self, answers: Answers, active: Tensor) -> Tensor:
+        """Of those that climb, who has not ended."""
+        value, attained = answers.value[active], answers.attained[active]
+        still = value > attained * (1 + self.care.tolerance)
+        if self.wanted is not None:
+            wanted = self.wanted[active]
+            still &= (value > wanted) & (attained <= wanted)
+        return still

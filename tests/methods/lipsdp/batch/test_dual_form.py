@@ -1,0 +1,176 @@
+"""The matrix of a question and what is concluded from it, in rational arithmetic."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+from torch import Tensor
+
+from autolip.graph.views import fused
+from autolip.methods.lipsdp.batch import dual_form
+from autolip.methods.lipsdp.batch.dual_form import DualForm
+from autolip.methods.lipsdp.batch.operand_rows import OperandRows
+from autolip.methods.lipsdp.batch.questions import Questions
+from autolip.methods.lipsdp.relaxation.constraint import constraints_of
+from autolip.operators import Dense
+from autolip.rounded import Rounded
+from autolip.slopes import Between, Exact
+from autolip.testing.exact import rational
+from tests.roundings.rational import Matrix, minus, product, rand, randn, scaled, turned
+from tests.roundings.test_lipsdp import chain
+
+SEEDS = range(20)
+NAMES = ("v2", "v4")
+
+
+def form_of(
+    layers: list[Tensor], slopes: list[Between], row: Tensor, weighted: bool = False
+) -> DualForm:
+    """That of one question about a chain of two nonlinear layers."""
+    first, second, third = (Exact(Dense(layer)) for layer in layers)
+    graph = chain(first, slopes[0], second, slopes[1], third)
+    constraints = constraints_of(graph)
+    assert isinstance(constraints, dict)
+    given = {
+        name: Between(s.lo.unsqueeze(0), s.hi.unsqueeze(0))
+        for name, s in zip(NAMES, slopes, strict=True)
+    }
+    questions = Questions.each(given, row)
+    form = DualForm.of(OperandRows(fused(graph)), constraints, questions, weighted)
+    assert isinstance(form, DualForm)
+    return form
+
+
+def drawn(seed: int) -> tuple[list[Tensor], list[Between], Tensor]:
+    layers = [randn(seed, 3, 2), randn(seed + 100, 3, 3), randn(seed + 200, 2, 3)]
+    ends = [rand(seed + 300, 3), rand(seed + 400, 3)]
+    slopes = [Between(lo, lo + rand(seed + 500 + k, 3)) for k, lo in enumerate(ends)]
+    return layers, slopes, randn(seed + 600, 1, 2)
+
+
+def fractions(x: Tensor) -> list[Fraction]:
+    return [Fraction(value) for value in x.flatten().tolist()]
+
+
+def meant(layers: list[Tensor], slopes: list[Between], row: Tensor) -> tuple[Matrix, Matrix]:
+    """X and E, exactly."""
+    a, b, c = (rational(layer) for layer in layers)
+    one, two = (fractions(s.centre_and_radius()[0]) for s in slopes)
+    read = product(rational(row), c)
+    through = product(scaled(two, b), [[Fraction(i == j) for j in range(3)] for i in range(3)])
+    inner = product(b, scaled(one, a))
+    x = [*a, *inner, *product(read, scaled(two, inner))]
+    zero = [[Fraction(0)] * 3] * 3
+    e = [[*r, *[Fraction(0)] * 3] for r in zero]
+    e += [[*r, *[Fraction(0)] * 3] for r in b]
+    e += [[*r, *s] for r, s in zip(product(read, through), read, strict=True)]
+    return x, e
+
+
+def covers(found: Rounded, exact: Matrix) -> bool:
+    """Whether every entry is within its error."""
+    values, errors = rational(found.value[0]), rational(found.error.expand(found.value.shape)[0])
+    return all(
+        abs(v - m) <= bound
+        for row, others, bounds in zip(values, exact, errors, strict=True)
+        for v, m, bound in zip(row, others, bounds, strict=True)
+    )
+
+
+def is_above(found: Tensor, exact: Matrix) -> bool:
+    """Whether the difference is diagonally dominant, and so not negative."""
+    rows = minus(rational(found[0]), exact)
+    return all(2 * row[i] >= sum(map(abs, row)) for i, row in enumerate(rows))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_rows_and_matrix_are_what_is_meant(seed: int) -> None:
+    layers, slopes, row = drawn(seed)
+    form = form_of(layers, slopes, row)
+    x, e = meant(layers, slopes, row)
+    assert covers(form.x, x) and covers(form.e, e)
+    multipliers = {name: rand(seed + k, 1, 3) + 0.1 for k, name in enumerate(NAMES)}
+    h, g = form.heights_and_widths(multipliers)
+    squares = product(e, scaled(fractions(g), turned(e)))
+    exact = [
+        [Fraction(height) * (i == j) - s for j, s in enumerate(line)]
+        for i, (height, line) in enumerate(zip(h[0].tolist(), squares, strict=True))
+    ]
+    assert covers(form.constant(multipliers), exact)
+    assert is_above(form.weighed(None)[0], product(x, turned(x)))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_bends_is_wider_than_its_slopes_allow(seed: int) -> None:
+    """g >= rho^2 h, for radii of all sizes."""
+    radius = rand(seed, 8) * 2.0 ** torch.arange(0, -640, -80).to(torch.float64)
+    h = dual_form._moderate(1 / rand(seed + 50, 8))
+    for r, x, g in zip(
+        *(fractions(t) for t in (radius, h, dual_form._width(radius, h))), strict=True
+    ):
+        assert g >= r * r * x
+
+
+def test_multipliers_of_any_kind_are_numbers_of_moderate_size() -> None:
+    wild = torch.tensor([0.0, -1.0, torch.nan, torch.inf, 1e300], dtype=torch.float64)
+    found = dual_form._moderate(wild)
+    assert bool(((found > 0) & (found <= dual_form.WIDEST)).all())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_weights_of_a_box(seed: int) -> None:
+    """X diag(1 / mu) X^T and a sum that is at least that of mu."""
+    layers, slopes, row = drawn(seed)
+    form = form_of(layers, slopes, row, weighted=True)
+    inputs = rand(seed + 7, 1, 2) + 0.01
+    shares = dual_form._moderate(1 / inputs)
+    gram, total = form.weighed(inputs)
+    x, _ = meant(layers, slopes, row)
+    assert is_above(gram, product(x, scaled(fractions(shares), turned(x))))
+    assert Fraction(total.item()) >= sum(1 / share for share in fractions(shares))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_roots_are_taken_upwards(seed: int) -> None:
+    total, s = rand(seed, 40) + 0.5, rand(seed + 1, 40) + 0.5
+    found = dual_form._root_above(total, s)
+    for root, t, x in zip(fractions(found), fractions(total), fractions(s), strict=True):
+        assert root * root * x >= t
+
+
+def test_what_cancels_in_a_settled_network_is_counted() -> None:
+    """|0.1 3 - 0.3| and such: what the doubles mean, not what their products are rounded to."""
+    one = torch.ones(2, dtype=torch.float64)
+    for seed in range(200):
+        a, b = rand(seed, 2).tolist()
+        first = torch.tensor([[a], [b]], dtype=torch.float64)
+        last = torch.tensor([[b, -a * (1 + 2.0**-52 * (seed % 3 - 1))]], dtype=torch.float64)
+        slopes = [Between(one, one), Between(one, one)]
+        layers = [first, torch.eye(2, dtype=torch.float64), last]
+        form = form_of(layers, slopes, torch.ones(1, 1, dtype=torch.float64))
+        value, feasible = form.proved({name: one.unsqueeze(0) for name in NAMES})
+        exact = product(rational(last), rational(first))[0][0]
+        assert bool(feasible.all()) and Fraction(value.item()) >= abs(exact)
+
+
+def test_a_guess_that_is_too_small_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers, slopes, row = drawn(0)
+    form = form_of(layers, slopes, row)
+    multipliers = {"v2": torch.full((1, 3), 1e4).double(), "v4": torch.full((1, 3), 90.0).double()}
+    proved, feasible = form.proved(multipliers)
+    assert bool(feasible.all()) and bool(proved.isfinite().all())
+    least = dual_form._least
+
+    def hopeful(constant: Rounded, gram: Tensor) -> tuple[Tensor, Tensor]:
+        guess, can = least(constant, gram)
+        return guess * 0.5, can
+
+    monkeypatch.setattr(dual_form, "_least", hopeful)
+    assert bool(form.proved(multipliers)[0].isinf().all())
+
+
+def test_multipliers_that_are_not_feasible_prove_nothing() -> None:
+    layers, slopes, row = drawn(0)
+    form = form_of(layers, slopes, row)
+    value, feasible = form.proved({name: torch.full((1, 3), 1e-9).double() for name in NAMES})
+    assert not bool(feasible.any()) and bool(value.isinf().all())
