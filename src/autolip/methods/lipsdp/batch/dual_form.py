@@ -91,7 +91,7 @@ class DualForm:
         if isinstance(read, Refusal):
             return read
         of_questions = {name: one.taken(questions.samples) for name, one in bent.items()}
-        last = _parts(read, rows, of_questions, tuple(questions.readouts.shape[:2]))
+        last = _parts(read, rows, of_questions, (len(questions), questions.readouts.shape[1]))
         x, e = (
             _stacked([*(part[i] for part in found)], last[i], questions.samples) for i in (0, 1)
         )

@@ -16,6 +16,7 @@ from autolip.methods.lipsdp.batch.ascent import Ascents
 from autolip.methods.lipsdp.batch.dual_form import DualForm
 from autolip.methods.lipsdp.batch.operand_rows import OperandRows
 from autolip.methods.lipsdp.batch.questions import Answers, Questions, Vectors
+from autolip.methods.lipsdp.relaxation.narrowed_input import narrowed
 from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
 from autolip.norms import Norm
 from autolip.operators.operator import CPU, DTYPE
@@ -49,7 +50,10 @@ class Care:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """The relaxations of one network for any slopes and read-outs: l2 output, input in `p`."""
+    """The relaxations of one network for any slopes and read-outs: l2 output, input in `p`.
+
+    A wide l2 input counts no more than the first layer that reads it (see narrowed_input).
+    """
 
     relaxation: Relaxation
 
@@ -60,7 +64,8 @@ class Batch:
         Slopes that no question gives are the network's own.  Refused where a vertex has no finite
         slopes.
         """
-        relaxation = Relaxation.of(graph, p, Norm.L2)
+        small = narrowed(graph) if p is Norm.L2 else graph
+        relaxation = Relaxation.of(small, p, Norm.L2)
         return relaxation if isinstance(relaxation, Refusal) else Batch(relaxation)
 
     @cached_property
@@ -122,8 +127,8 @@ class Batch:
                 shape = (count, *item.out_shape)
                 slopes[name] = Between(item.lo.expand(shape), item.hi.expand(shape))
         for name, slope in slopes.items():
-            item = self.relaxation.constraints.get(name)
-            if item is None or item.gain is not None or slope.lo.shape[1:] != item.out_shape:
+            known = self.relaxation.constraints.get(name)
+            if known is None or known.gain is not None or slope.lo.shape[1:] != known.out_shape:
                 raise ValueError(f"{name} has no slopes of shape {tuple(slope.lo.shape[1:])}")
         return replace(questions, slopes=slopes)
 

@@ -7,6 +7,7 @@ floating point that is so up to rounding: multipliers may be sought on the small
 they prove is said of the network itself.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -33,12 +34,22 @@ def reduced(graph: SlopeGraph, p: Norm, q: Norm) -> SlopeGraph:
 
 
 def _first(graph: SlopeGraph) -> SlopeGraph:
+    def left(only: Operator) -> torch.Tensor | None:
+        pays = _pays(only, only.out_size)
+        return torch.linalg.qr(only.matrix().T, mode="r").R.T if pays else None
+
+    return with_first(graph, left)
+
+
+def with_first(graph: SlopeGraph, instead: Callable[[Operator], torch.Tensor | None]) -> SlopeGraph:
+    """The graph with another matrix, on an input of its width, for the only affine map that reads
+    the input; as it is where that is not all of them, or None is instead of it."""
     small = fused(graph)
     readers = [v for v in small if any(edge.source == graph.input for edge in v.edges)]
     only = _only(readers[0]) if len(readers) == 1 else None
-    if only is None or not _pays(only, only.out_size):
+    left = None if only is None else instead(only)
+    if left is None:
         return graph
-    left = torch.linalg.qr(only.matrix().T, mode="r").R.T
     first = readers[0]
     start = _affine(graph[graph.input], (), torch.Size([left.shape[1]]))
     flat = _affine(first, _reading(graph.input, Dense(left)), torch.Size([len(left)]), "flat")
