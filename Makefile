@@ -16,8 +16,9 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
-demo: $(READY)  ## bracket the Lipschitz constant of a conv net that ships with the package
+demo: $(READY)  ## bracket the constant of a conv net that ships with the package; a report on it around an image
 	$(BIN)/autolip estimate digits-conv
+	$(BIN)/autolip estimate digits-conv --center example --radius 0.1 -o report.html
 
 test: $(READY)  ## the tests but for the slow ones; one thread a worker: two would fight over two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not long"

@@ -29,6 +29,7 @@ LAYERS = [
     ["certificates"],
     ["outputs"],
     ["methods", "lower"],
+    ["layers"],
     ["question", "findings"],
     ["report"],
     ["result"],

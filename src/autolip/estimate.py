@@ -1,7 +1,9 @@
 """The one verb: `lipschitz(model, inputs)` brackets a Lipschitz constant."""
 
+import platform
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from typing import Any
 
 from torch import nn
@@ -118,12 +120,15 @@ def answered(
     problem, search = _posed(capture, question, budget, say)
     portfolio = Portfolio(question.methods, question.automatic, question.lowers, say)
     if pairs:
+        frame = replace(frame, problem=problem)
         return bracketed(frame, problem, search, portfolio, pairs)
     if readout is not None:
         problem = problem.reading(readout)
         search = search.reading(readout)
     found = portfolio.found(problem, search)
-    result = found.into(frame)  # raises where a bound of 0 contradicts what is attained
+    result = found.into(
+        replace(frame, problem=problem)
+    )  # raises where a bound of 0 contradicts what is attained
     if result.upper is not None and result.upper.value == 0:
         return _constant(frame, result.upper)
     return result
@@ -187,9 +192,16 @@ def _frame(capture: Capture, question: Question, model: str, seconds: float) -> 
         lower=None,
         assumptions=_assumptions(capture),
         options=options,
+        provenance=_versions(),
         capture_seconds=seconds,
         graph=capture.graph,
     )
+
+
+def _versions() -> dict[str, Any]:
+    """Of what computed the result."""
+    packages = {name: version(name) for name in ("autolip", "torch", "numpy", "scipy")}
+    return packages | {"python": platform.python_version()}
 
 
 def _constant(frame: Result, upper: Row) -> Result:

@@ -4,13 +4,16 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from typing import Any, assert_never
+from typing import Any, Self, assert_never
 
 from autolip.certificates import Certificate, Proof
 from autolip.errors import Contradiction, InputError, Refusal
+from autolip.graph.fingerprint import fingerprint
 from autolip.graph.graph import Graph
+from autolip.lower.witness import Witness
+from autolip.methods import Problem
 from autolip.norms import Norm
-from autolip.outputs import Output
+from autolip.outputs import Output, parse_output
 from autolip.values import Certainty, Estimate, Event, Lower, Upper
 
 Answer = Upper | Lower | Estimate | Refusal
@@ -184,10 +187,14 @@ class Findings:
     complete: bool = True
     """False where the time budget ended early: the bounds hold, tighter ones were not reached."""
     options: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """What computed it, of which files: versions, hashes, the command."""
     capture_seconds: float = 0.0
     """What capturing the network and replaying it took, before the clock of a time budget
     started."""
     graph: Graph | None = field(default=None, repr=False)
+    problem: Problem | None = field(default=None, repr=False)
+    """What the methods were asked to bound; None where the output does not depend on the input."""
 
     def __post_init__(self) -> None:
         """Raises Contradiction where an upper bound is below an attained one, of the whole or of
@@ -198,7 +205,7 @@ class Findings:
 
     def __getstate__(self) -> dict[str, Any]:
         """A pickled result keeps every number and witness; write its certificate before."""
-        return self.__dict__ | {"graph": None}
+        return self.__dict__ | {"graph": None, "problem": None, "provenance": self.origin()}
 
     def certificate(self) -> Certificate:
         """The smallest upper bound whose method puts down why it holds, for `python -m
@@ -269,7 +276,71 @@ class Findings:
             "complete": self.complete,
             "capture_seconds": self.capture_seconds,
             "options": self.options,
+            "provenance": self.origin(),
         }
+
+    def origin(self) -> dict[str, Any]:
+        """`provenance`, with the hash of the captured network where that is at hand."""
+        known = {} if self.graph is None else {"network": fingerprint(self.graph)}
+        return self.provenance | known
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> Self:
+        """The findings of `to_dict`: every number and the witness; no proof, and no network.
+
+        Raises InputError where it is no such dictionary, or one of another schema.
+        """
+        if stored.get("schema") != SCHEMA:
+            raise InputError(f"this is no result of schema {SCHEMA}: write one with --json")
+        try:
+            return cls(**_fields(stored))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"the result is damaged: {type(error).__name__} {error}") from error
+
+
+AS_STORED = (
+    "model",
+    "region",
+    "assumptions",
+    "complete",
+    "capture_seconds",
+    "options",
+    "provenance",
+)
+"""Fields that are written as they are."""
+
+
+def _fields(stored: dict[str, Any]) -> dict[str, Any]:
+    """The fields of findings, from their plain data."""
+    rows = tuple(map(Row.from_dict, stored["bounds"]))
+    norms = Norm(stored["norm"]["input"]), Norm(stored["norm"]["output"])
+
+    def best(summary: dict[str, Any] | None) -> Row | None:
+        return None if summary is None else _best(summary, rows, norms)
+
+    pairs = (Pair(x["i"], x["j"], best(x["upper"]), best(x["lower"])) for x in stored["pairs"])
+    return {name: stored[name] for name in AS_STORED} | {
+        "p": norms[0],
+        "q": norms[1],
+        "output": parse_output(stored["output"]),
+        "bounds": rows,
+        "upper": best(stored["upper"]),
+        "lower": best(stored["lower"]),
+        "notes": tuple(stored["notes"]),
+        "pairs": tuple(pairs),
+    }
+
+
+def _best(summary: dict[str, Any], rows: tuple[Row, ...], norms: tuple[Norm, Norm]) -> Row:
+    """The row that a summary is of, with the witness; without its cost where it is not among the
+    rows."""
+    kind = "lower" if "witness" in summary else "upper"
+    method = summary["method"]
+    answer = _answer_of(summary | {"kind": kind})
+    if summary.get("witness") is not None:
+        answer = Lower(float(summary["value"]), Witness.from_dict(summary["witness"], *norms))
+    alike = (row for row in rows if (row.method, row.kind) == (method, kind))
+    return replace(next(alike, Row(method, answer)), answer=answer)
 
 
 def _agree(output: str, rows: tuple[Row, ...]) -> None:

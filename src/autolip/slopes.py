@@ -12,6 +12,7 @@ Where a fold does something of its own with each kind it is a `match` that ends 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -33,6 +34,7 @@ class Exact:
 
     operator: Operator
     is_finite = True
+    known_entries: ClassVar[None] = None
 
     @property
     def in_shape(self) -> torch.Size:
@@ -73,6 +75,12 @@ class Between:
         return bool(self.lo.isfinite().all() and self.hi.isfinite().all())
 
     @property
+    def known_entries(self) -> int | None:
+        """How many entries have one slope alone: neurons that are stable on the region.  None where
+        a set of slopes is not entry by entry."""
+        return int((self.lo == self.hi).sum())
+
+    @property
     def steepest(self) -> Float[Tensor, "*shape"]:
         """The end of larger modulus, entry by entry."""
         return torch.where(self.lo.abs() > self.hi.abs(), self.lo, self.hi)
@@ -99,6 +107,7 @@ class Gain:
     out_shape: torch.Size
     norms: Mapping[Norm, Upper]
     dims: tuple[int, ...] | None = field(default=None)
+    known_entries: ClassVar[None] = None
 
     @property
     def axes(self) -> tuple[int, ...] | None:

@@ -98,7 +98,9 @@ def test_data_set_is_searched(run, tmp_path: Path) -> None:
 
 def test_results_to_files(run, quick, tmp_path: Path) -> None:
     quick += ["--method", "autolip"]
-    assert run("estimate", "digits-mlp", *quick, "-o", tmp_path / "r.json").out == ""
+    said = run("estimate", "digits-mlp", *quick, "-o", tmp_path / "r.json").out
+    assert " <= Lipschitz constant <= " in said
+    assert said.endswith(f"\nwritten: {tmp_path / 'r.json'}\n")
     assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["model"] == "digits-mlp"
     assert run("estimate", "digits-mlp", *quick, "-o", tmp_path / "r.txt").code == 0
     assert (tmp_path / "r.txt").read_text(encoding="utf-8").startswith("digits-mlp\n")
@@ -158,7 +160,7 @@ def test_without_a_model_the_shipped_networks_are_listed(run, golden) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["", "estimate", "norm", "compare", "check", "reproduce", "rules", "methods"]
+    "page", ["", "estimate", "layers", "norm", "compare", "check", "reproduce", "rules", "methods"]
 )
 def test_help_is_golden(page: str, run, golden) -> None:
     ran = run(*page.split(), "--help")

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from autolip.cli.main import main
 
@@ -25,7 +27,7 @@ KINDS = {
 }
 REPEATED = {"pairs[].upper": "upper", "pairs[].lower": "lower"}
 """Fields said to have the form of another one."""
-FREE = {"assumptions.fixed"}
+FREE = {"assumptions.fixed", "provenance.files"}
 """Objects whose keys are the user's names."""
 
 
@@ -78,6 +80,9 @@ class Twice(nn.Module):
     def forward(self, x):
         return x, 2 * x
 
+def linear():
+    return nn.Linear(3, 2).eval()
+
 class Zero(nn.Module):
     def forward(self, x):
         return torch.zeros(2)
@@ -90,6 +95,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str,
     folder = tmp_path_factory.mktemp("json")
     (folder / "forms.py").write_text(CODE, encoding="utf-8")
     np.save(folder / "box.npy", np.stack([np.zeros(3), np.ones(3)]))
+    save_file({"weight": torch.ones(2, 3), "bias": torch.ones(2)}, folder / "linear.safetensors")
     two = ("forms:Net", "--input-shape", "1,3", "--input-shape", "state=1,2")
     calls = [
         two,
@@ -97,6 +103,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str,
         (*two, "--box", "box.npy"),
         ("forms:Step", "--input-shape", "1,3", "--lower", "ascent", "--lower", "dataset"),
         ("forms:Zero", "--input-shape", "1,3"),
+        ("forms:linear", "--input-shape", "1,3", "--weights", "linear.safetensors"),
         ("forms:Twice", "--input-shape", "1,3", "--outputs", "1"),
         (
             "digits-mlp",

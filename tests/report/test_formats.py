@@ -45,7 +45,7 @@ def test_text_and_json_are_those_of_the_result(bracket: Result) -> None:
 
 def test_html_is_a_page_and_hides_nothing(bracket: Result) -> None:
     page = FORMATS[".html"](replace(bracket, model="<b>\x1b\n"))
-    assert page.startswith("<!doctype html>") and "<title>&lt;b&gt;\\x1b\\n</title>" in page
+    assert page.startswith("<!doctype html>") and "<title>&lt;b&gt;\\x1b\\n:" in page
     assert "\x1b" not in page and "14.2087" in page
 
 

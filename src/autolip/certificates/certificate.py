@@ -101,8 +101,8 @@ class Certificate:
         """The method that gave the bound."""
         return str(self.document["provenance"].get("method", ""))
 
-    def save(self, path: str | Path, model: str | Path | None = None) -> None:
-        """Write the file: tensors as safetensors, the document as canonical JSON in its metadata.
+    def content(self, model: str | Path | None = None) -> bytes:
+        """The file: tensors as safetensors, the document as canonical JSON in its metadata.
 
         Weights that an ONNX `model` holds as they are, or transposed, are left out: they are found
         there by their hash.
@@ -112,7 +112,11 @@ class Certificate:
         held = {} if model is None else _held(Path(model)).arrays
         arrays = self.tensors.arrays
         kept = {name: array for name, array in arrays.items() if name not in held}
-        write(path, save(kept, {"certificate": canonical(self.document)}))
+        return save(kept, {"certificate": canonical(self.document)})
+
+    def save(self, path: str | Path, model: str | Path | None = None) -> None:
+        """Write the file, whole or not at all."""
+        write(path, self.content(model))
 
 
 def _held(model: Path) -> Tensors:

@@ -20,7 +20,7 @@ from autolip.cli.options import (
 from autolip.cli.progress import progress
 from autolip.errors import InputError
 from autolip.files import check_writable, write
-from autolip.report.formats import FORMATS, suffix_of
+from autolip.report.formats import FORMATS, check_drawable, suffix_of
 
 if TYPE_CHECKING:
     from autolip.result import Result
@@ -58,7 +58,8 @@ FIGURE = Path("comparison.png")
     "file",
     type=OutFile(*FORMATS),
     metavar="FILE",
-    help="Write the table too: .txt, .json, .csv, .html.",
+    help="Write the table too: a report (.html), .txt, .json, .csv, .tex, a figure (.svg, .pdf, "
+    ".png).",
 )
 def compare(
     each: float,
@@ -74,6 +75,7 @@ def compare(
     against seconds, where matplotlib is installed (extra: report).  Below the upper bounds, a lower
     one by gradient ascent.
     """
+    check_drawable("" if file is None else suffix_of(file, tuple(FORMATS)))
     drawn = _checked_figure(figure)
     network = AskedNetwork.taken(options)
     with progress() as say:
@@ -92,7 +94,11 @@ def compare(
         found = network.load()
         question = question.on(region.around(found.capture.example))
         result = compared(found.capture, question, model=found.name, progress=say)
-    result = replace(result, notes=(*region.notes, *result.notes))
+    result = replace(
+        result,
+        notes=(*region.notes, *result.notes),
+        provenance={**result.provenance, **network.origin()},
+    )
     show(result)
     _write(result, drawn, [path for path in (as_json, file) if path is not None])
     return exit_code(result)

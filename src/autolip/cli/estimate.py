@@ -23,7 +23,8 @@ from autolip.cli.options import (
 from autolip.cli.progress import progress
 from autolip.errors import InputError
 from autolip.files import write
-from autolip.report.formats import CERTIFICATE, FORMATS, suffix_of
+from autolip.report.content import headline
+from autolip.report.formats import CERTIFICATE, FORMATS, check_drawable, suffix_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,6 +54,7 @@ class Delivery:
     def check(self, model: str) -> None:
         """InputError where the options contradict each other; called before the work."""
         suffix = None if self.file is None else suffix_of(self.file, (*FORMATS, CERTIFICATE))
+        check_drawable(suffix)
         if self.refer and not (suffix == CERTIFICATE and model.endswith(".onnx")):
             raise InputError(
                 "--refer goes with a certificate (-o FILE.cert) of an .onnx file: leave it out"
@@ -72,6 +74,7 @@ class Delivery:
                 _certify(result, self.file, model if self.refer else None)
             else:
                 write(self.file, FORMATS[suffix](result))
+                click.echo(f"{headline(result)}\nwritten: {self.file}")
         except InputError:
             show(result, self.as_json)
             raise
@@ -124,8 +127,8 @@ def _certify(result: "Result", file: Path, model: Path | None) -> None:
     "file",
     type=OutFile(*FORMATS, CERTIFICATE),
     metavar="FILE",
-    help="Write to a file instead: text (.txt), .json, .csv, .html, or the upper bound's "
-    "certificate (.cert).",
+    help="Write to a file instead: a report (.html), text (.txt), .json, .csv, .tex, a figure "
+    "(.svg, .pdf, .png), or the upper bound's certificate (.cert).",
 )
 @click.option(
     "--refer", is_flag=True, help="In a .cert, leave out the weights that the .onnx file holds."
@@ -178,6 +181,7 @@ def _bracket(
         result,
         notes=(*region.notes, *result.notes),
         assumptions={**result.assumptions, "fixed": found.fixed},
+        provenance={**result.provenance, **network.origin()},
     )
 
 

@@ -13,6 +13,7 @@ import click
 from autolip.cli.check import check
 from autolip.cli.compare import compare
 from autolip.cli.estimate import estimate
+from autolip.cli.layers import layers
 from autolip.cli.listing import methods, rules
 from autolip.cli.norm import norm
 from autolip.cli.reproduce import reproduce
@@ -69,6 +70,7 @@ def app() -> None:
 
 
 app.add_command(estimate)
+app.add_command(layers)
 app.add_command(norm)
 app.add_command(compare)
 app.add_command(reproduce)
@@ -105,7 +107,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return int(app.main(arguments, prog_name="autolip", standalone_mode=False) or 0)
+        return int(
+            app.main(arguments, prog_name="autolip", standalone_mode=False, obj=arguments) or 0
+        )
 
 
 def _answer(error: Exception) -> int:

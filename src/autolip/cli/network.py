@@ -1,8 +1,12 @@
 """The network that a command is about, captured as its options say."""
 
+import hashlib
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from autolip.files import check_readable
 
@@ -34,6 +38,14 @@ class AskedNetwork:
             **{name: options.pop(name) for name in AskedNetwork.__dataclass_fields__}
         )
 
+    def origin(self) -> dict[str, Any]:
+        """The command that is running, and the hashes of the files that the network came from."""
+        said = click.get_current_context().find_root().obj
+        files = [Path(self.model)] if Path(self.model).suffix in FILES else []
+        files += [] if self.weights is None else [self.weights]
+        hashes = {"files": {file.name: _sha256(file) for file in files}} if files else {}
+        return ({"command": shlex.join(["autolip", *said])} if said else {}) | hashes
+
     def load(self) -> "Network":
         """Capture it; PyTorch is imported here."""
         from autolip.capture.inputs import Request
@@ -48,3 +60,8 @@ class AskedNetwork:
             self.weights, self.input_shape, self.varying, values, self.evaluation, self.outputs
         )
         return load_network(self.model, asked)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

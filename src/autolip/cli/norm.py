@@ -1,6 +1,5 @@
 """`autolip norm`: every norm engine on every affine block of a network."""
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -8,6 +7,7 @@ import click
 from autolip.cli.network import AskedNetwork
 from autolip.cli.options import network_options, norm_option, random_options
 from autolip.cli.progress import progress
+from autolip.cli.tables import show_table
 from autolip.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,26 +60,12 @@ def norm(
         say(f"capturing {network.model}")
         problem = Problem.pose(network.load().capture.graph, Everywhere(), p, q, wanted)
         for block in block_norms(problem, module):
-            _show(block)
+            show_table(sheet(block))
     if seed is not None:
         click.echo(
             f"seed {seed}: what is confident is so for networks made without knowledge of it"
         )
     return 0
-
-
-def _show(block: "BlockNorms") -> None:
-    """One block's table, printed as soon as it is known."""
-    from autolip.report.table import aligned
-
-    if sys.stdout.isatty():
-        from rich.console import Console
-
-        from autolip.report.table import TerminalTable
-
-        Console().print(TerminalTable(sheet(block)))
-    else:
-        click.echo(aligned(sheet(block)) + "\n")
 
 
 def sheet(block: "BlockNorms") -> "Sheet":

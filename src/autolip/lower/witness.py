@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -39,6 +40,16 @@ class Witness:
             "margin": self.margin,
             "evaluated": self.evaluated,
         }
+
+    @staticmethod
+    def from_dict(stored: dict[str, Any], p: Norm, q: Norm) -> "Witness":
+        """The pair of its plain data, for these norms of input and output."""
+        x, y = (
+            torch.tensor(stored[name], dtype=torch.float64).reshape(stored["shape"])
+            for name in ("x", "y")
+        )
+        numbers = {name: stored[name] for name in ("rise", "run", "margin", "evaluated")}
+        return Witness(x, y, p, q, **numbers)
 
     def __repr__(self) -> str:
         return f"<{self.describe()}>"

@@ -43,6 +43,10 @@ class Sheet:
     left: int = 1
     bold: tuple[int, ...] = ()
 
+    def is_text(self, column: int) -> bool:
+        """Whether a column holds words, which are flush left."""
+        return column < self.left or self.headings[column] == "certainty"
+
 
 def headline(result: "Findings") -> str:
     """The bracket as a sentence: upper ends rounded up, lower ends down, to the digits printed."""

@@ -1,19 +1,22 @@
 """The file formats of a result, by the suffix of the file's name."""
 
 import csv
-import html
 import io
 import json
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autolip.errors import InputError, printable
-from autolip.report.content import place
-from autolip.report.table import render_html, render_text
+from autolip.files import write
+from autolip.report.content import headline, place, sheets
+from autolip.report.latex import latex_table
+from autolip.report.table import render_text
 
 if TYPE_CHECKING:
     from autolip.findings import Findings, Row
+    from autolip.result import Result
 
 CERTIFICATE = ".cert"
 COLUMNS = (
@@ -68,22 +71,60 @@ def csv_file(result: "Findings") -> str:
     return file.getvalue()
 
 
-def html_file(result: "Findings") -> str:
-    """A page of its own."""
-    title = html.escape(printable(result.model))
-    head = (
-        '<!doctype html>\n<html lang="en">\n<head><meta '
-        f'charset="utf-8"><title>{title}</title></head>'
-    )
-    return f"{head}\n<body>{render_html(result)}</body>\n</html>\n"
+def latex_file(result: "Findings") -> str:
+    """Tables for a LaTeX document with booktabs, under the bracket as a caption."""
+    return "\n".join(latex_table(sheet, headline(result)) for sheet in sheets(result))
 
 
-FORMATS: dict[str, Callable[["Findings"], str]] = {
+def html_file(result: "Result") -> str:
+    """A page of its own: see `autolip.report.page`."""
+    from autolip.report.page import page
+
+    return page(result)
+
+
+def drawn_as(kind: str) -> Callable[["Findings"], bytes]:
+    """The bars as a file of this kind."""
+
+    def draw(result: "Findings") -> bytes:
+        from autolip.report.bars import bars
+        from autolip.report.style import rendered
+
+        return rendered(lambda: bars(result), kind)[kind]
+
+    return draw
+
+
+FORMATS: dict[str, Callable[["Findings"], str | bytes]] = {
     ".txt": text_file,
     ".json": json_file,
     ".csv": csv_file,
     ".html": html_file,
+    ".tex": latex_file,
+    ".svg": drawn_as("svg"),
+    ".pdf": drawn_as("pdf"),
+    ".png": drawn_as("png"),
 }
+DRAWN = (".svg", ".pdf", ".png")
+"""Those that matplotlib draws."""
+
+
+def save(result: "Result", path: Path) -> None:
+    """Write a result in the format that the name says, a certificate among them."""
+    suffix = suffix_of(path, (*FORMATS, CERTIFICATE))
+    check_drawable(suffix)
+    if suffix == CERTIFICATE:
+        result.certificate().save(path)
+    else:
+        write(path, FORMATS[suffix](result))
+
+
+def check_drawable(suffix: str | None) -> None:
+    """InputError where a figure is asked for and there is nothing to draw it with."""
+    if suffix in DRAWN and find_spec("matplotlib") is None:
+        raise InputError(
+            f"{suffix} is a figure, and needs matplotlib: pip install 'autolip[report]'"
+        )
 
 
 def suffix_of(path: Path, known: tuple[str, ...]) -> str:

@@ -38,17 +38,17 @@ STYLE: Any = {
 }
 
 
-def rendered(draw: "Callable[[], Figure]") -> dict[str, bytes]:
-    """A figure as PNG and SVG; the caller's settings of matplotlib are left alone."""
+def rendered(draw: "Callable[[], Figure]", *kinds: str) -> dict[str, bytes]:
+    """A figure as files of these kinds, PNG and SVG by default; the caller's settings of matplotlib
+    are left alone."""
     import matplotlib
 
     found = {}
     with matplotlib.rc_context(STYLE):
         figure = draw()
-        for suffix in ("png", "svg"):
+        for suffix in kinds or ("png", "svg"):
             file = io.BytesIO()
-            figure.savefig(
-                file, format=suffix, metadata={"Date": None} if suffix == "svg" else None
-            )
+            undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix)
+            figure.savefig(file, format=suffix, metadata=undated)
             found[suffix] = file.getvalue()
     return found

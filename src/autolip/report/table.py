@@ -29,7 +29,7 @@ def aligned(sheet: Sheet) -> str:
     """A sheet as lines of text: words flush left, numbers flush right."""
     lines = [sheet.headings, *sheet.rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    flush = ["<" if _is_text(sheet, column) else ">" for column in range(len(widths))]
+    flush = ["<" if sheet.is_text(column) else ">" for column in range(len(widths))]
 
     def line(cells: tuple[str, ...]) -> str:
         padded = (
@@ -77,7 +77,7 @@ def rich_table(sheet: Sheet, width: int) -> "Table":
     longest = [_longest_word(sheet, column) for column in range(len(sheet.headings))]
     fits = sum(longest) + 2 * len(longest) + 1 <= width
     for column, heading in enumerate(sheet.headings):
-        side: Literal["left", "right"] = "left" if _is_text(sheet, column) else "right"
+        side: Literal["left", "right"] = "left" if sheet.is_text(column) else "right"
         whole = fits and not any(" " in row[column] for row in sheet.rows)
         table.add_column(
             heading, justify=side, overflow="fold", no_wrap=whole, min_width=longest[column] * fits
@@ -106,7 +106,7 @@ def render_html(result: "Findings") -> str:
 
 def _html_table(sheet: Sheet) -> str:
     def line(cells: tuple[str, ...], tag: str) -> str:
-        sides = ("left" if _is_text(sheet, column) else "right" for column in range(len(cells)))
+        sides = ("left" if sheet.is_text(column) else "right" for column in range(len(cells)))
         styled = (
             f'<{tag} style="text-align:{side}">{html.escape(cell)}</{tag}>'
             for side, cell in zip(sides, cells, strict=True)
@@ -118,7 +118,3 @@ def _html_table(sheet: Sheet) -> str:
     return (
         f"<table>{caption}<thead>{line(sheet.headings, 'th')}</thead><tbody>{body}</tbody></table>"
     )
-
-
-def _is_text(sheet: Sheet, column: int) -> bool:
-    return column < sheet.left or sheet.headings[column] == "certainty"

@@ -1,0 +1,185 @@
+"""What each layer of a network contributes to the product bound, and what a pair of inputs makes of
+it.
+
+The bound of AutoLip is known after every layer.  Along its main path, which leads back from the
+output through the largest term of every sum, it is a product of one gain a layer; the gains of the
+layers beside the path are those against their own main source.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from autolip.errors import Refusal
+from autolip.graph.graph import Graph
+from autolip.graph.views import SlopeGraph, Vertex
+from autolip.lower.witness import Witness
+from autolip.methods.autolip import gains_of
+from autolip.methods.blocks import weights_in
+from autolip.methods.method import Problem
+from autolip.norms import Norm
+from autolip.rules import slopes_on
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One step of the network, affine operations in a row being one.
+
+    `bound` is on the constant of the network up to here, `gain` what it is of the bound before;
+    None where that is 0 or infinite.  `attained` is how far two inputs are apart here, against how
+    far they are apart as inputs, in ordinary arithmetic: no bound.  `loss` is what the layer's gain
+    is of theirs.  `share` is that of the logarithm of the whole product (None beside the path).
+    Of `neurons` entries of an operation that acts entry by entry, `stable` have one slope alone on
+    the region.
+    """
+
+    module: str
+    source: str
+    operation: str
+    shape: tuple[int, ...]
+    weights: int
+    bound: float
+    gain: float | None
+    attained: float | None
+    loss: float | None
+    share: float | None
+    neurons: int | None = None
+    stable: int | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it stands in the user's model."""
+        name = self.module or self.operation
+        return f"{name} ({self.source})" if self.source else name
+
+
+def layers_of(problem: Problem, witness: Witness | None) -> tuple[Layer, ...] | Refusal:
+    """The layers in order; Refusal where AutoLip has no bound in these norms.
+
+    `witness` is the pair of inputs whose differences are followed, if there is one.
+    """
+    gains = gains_of(problem, problem.fused)
+    if isinstance(gains, Refusal):
+        return gains
+    bounds = {name: found[problem.q].value for name, found in gains.items()}
+    stretched = {} if witness is None else stretches(problem, witness)
+    told = _Told(problem.fused, bounds, stretched, _stable(problem))
+    start = told.graph[told.graph.input]
+    first = (start,) if bounds[start.name] != 1 else ()
+    others = (vertex for vertex in told.graph if vertex.name != start.name)
+    return tuple(map(told.layer, (*first, *others)))
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What is known after each vertex of a graph."""
+
+    graph: SlopeGraph
+    bounds: dict[str, float]
+    stretched: dict[str, float]
+    stable: dict[str, tuple[int, int]]
+
+    def layer(self, vertex: Vertex) -> Layer:
+        gain = self.gain(vertex)
+        passed = self._passed(vertex)
+        return Layer(
+            vertex.place.module,
+            vertex.place.source,
+            vertex.operation,
+            tuple(vertex.shape),
+            sum(weights_in(link.operator) for link in vertex.links),
+            self.bounds[vertex.name],
+            gain,
+            self.stretched.get(vertex.name),
+            None if gain is None or passed is None else quotient(gain, passed),
+            self._share(vertex),
+            *self.stable.get(vertex.name, (None, None)),
+        )
+
+    def source(self, vertex: Vertex) -> str | None:
+        """The operand whose bound is the largest; None for the input."""
+        names = [edge.source for edge in vertex.edges]
+        return max(names, key=self.bounds.__getitem__, default=None)
+
+    def gain(self, vertex: Vertex) -> float | None:
+        source = self.source(vertex)
+        before = 1.0 if source is None else self.bounds[source]
+        return quotient(self.bounds[vertex.name], before)
+
+    def _passed(self, vertex: Vertex) -> float | None:
+        """What the pair of inputs makes of the layer's gain."""
+        if vertex.name not in self.stretched:
+            return None
+        source = self.source(vertex)
+        before = 1.0 if source is None else self.stretched[source]
+        return quotient(self.stretched[vertex.name], before)
+
+    def _share(self, vertex: Vertex) -> float | None:
+        gain = self.main.get(vertex.name)
+        return math.log(gain) / self._grown if gain is not None and self._grown else None
+
+    @cached_property
+    def main(self) -> dict[str, float | None]:
+        """The gains along the main path, from the output to the input."""
+        path = [self.graph[self.graph.output]]
+        while (source := self.source(path[-1])) is not None:
+            path.append(self.graph[source])
+        return {vertex.name: self.gain(vertex) for vertex in path}
+
+    @cached_property
+    def _grown(self) -> float:
+        """The logarithm of all gains above one."""
+        known = (gain for gain in self.main.values() if gain is not None)
+        return sum(math.log(gain) for gain in known if gain > 1)
+
+
+def quotient(value: float, before: float) -> float | None:
+    """One number of another; None where either is 0 or infinite."""
+    usable = 0 < value < math.inf and 0 < before < math.inf
+    return value / before if usable else None
+
+
+def stretches(problem: Problem, witness: Witness) -> dict[str, float]:
+    """||v(x) - v(y)||_q / ||x - y||_p for every value v of the network, up to rounding."""
+    at_x, at_y = (values(problem.graph, x) for x in (witness.x, witness.y))
+    for vertex in problem.fused:
+        if vertex.name not in at_x:  # what is read off the network's output
+            for each in (at_x, at_y):
+                each[vertex.name] = _read(problem, each[problem.graph.output])
+    apart = {name: at_x[name] - at_y[name] for name in at_x}
+    run = _length(apart[problem.graph.input], witness.p)
+    return {name: _length(value, problem.q) / run for name, value in apart.items()} if run else {}
+
+
+def _read(problem: Problem, value: Tensor) -> Tensor:
+    for operator in problem.readouts:
+        value = operator.mv(value.unsqueeze(0)).squeeze(0)
+    return value
+
+
+def _length(value: Tensor, norm: Norm) -> float:
+    return norm.of_rows(value.unsqueeze(0)).item()
+
+
+def values(graph: Graph, x: Tensor) -> dict[str, Tensor]:
+    """The value of every node at an input, in double precision."""
+    found = {graph.input: x.to(torch.float64).reshape(graph.input_shape)}
+    for node in graph.nodes:
+        found[node.name] = node.call(found.__getitem__)
+    return found
+
+
+def _stable(problem: Problem) -> dict[str, tuple[int, int]]:
+    """Entries, and those with one slope alone, of every operation that acts entry by entry; nothing
+    where no range is bounded."""
+    if not problem.ranges:
+        return {}
+    found = {}
+    for vertex in slopes_on(problem.graph, problem.region, problem.ranges):
+        count = None if vertex.only_edge is None else vertex.only_edge.slope.known_entries
+        if count is not None:
+            found[vertex.name] = vertex.shape.numel(), count
+    return found

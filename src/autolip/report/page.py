@@ -1,0 +1,249 @@
+"""A result as one page of HTML: no file beside it and no network is needed to read it."""
+
+import base64
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from autolip.errors import InputError, printable
+from autolip.graph.fingerprint import size_of
+from autolip.report.bars import drawable, ends
+from autolip.report.content import Sheet, headline, place, remarks, sheets
+from autolip.report.digits import digits_near, digits_of
+from autolip.report.layers import explained, layer_sheet, what
+from autolip.report.picture import is_image, png
+from autolip.report.style import MEANING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from autolip.findings import Row
+    from autolip.layers import Layer
+    from autolip.result import Result
+
+TEMPLATE = "page.html.jinja"
+
+LARGEST_EMBEDDED = 2_000_000
+"""Chosen: weights of a network up to which its certificate is in the page: 16 MB of doubles."""
+
+LISTED = 12
+"""Chosen: entries of a witness that is no image that are listed, the largest differences."""
+
+DIGITS = 4
+"""Chosen: significant digits of an entry."""
+
+TICKS = (1, 2, 5)
+"""Chosen: the multiples of a power of ten that an axis may name."""
+
+MOST_TICKS = 6
+"""Chosen: labels on an axis, so many that they do not touch on a telephone."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar from `start` to `end`, in hundredths of the axis; what is written beside it."""
+
+    name: str
+    text: str
+    kind: str
+    start: float
+    end: float
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Bars over one axis, the ticks of which are labels and places in hundredths."""
+
+    label: str
+    bars: tuple[Bar, ...]
+    ticks: tuple[tuple[str, float], ...]
+    mark: float | None = None
+
+    @property
+    def height(self) -> int:
+        """In pixels: a line of text and a bar for each, and the axis."""
+        return 40 * len(self.bars) + (24 if self.ticks else 0)
+
+
+def page(result: "Result") -> str:
+    """The page: the bracket in words, bars, layers, the pair of inputs, assumptions, how to repeat
+    it, the certificate."""
+    from jinja2 import Environment, StrictUndefined
+
+    source = files("autolip.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    layers, why = _layers(result)
+    content: dict[str, Any] = {
+        "model": printable(result.model),
+        "headline": headline(result),
+        "sentences": sentences(result),
+        "sheets": sheets(result),
+        "chart": bounds_chart(result),
+        "meaning": MEANING,
+        "layers": layer_sheet(layers) if layers else None,
+        "layer_chart": layers_chart(layers),
+        "stable_chart": stable_chart(layers),
+        "explained": explained(result, layers),
+        "why": why,
+        "witness": _witness(result),
+        "remarks": remarks(result),
+        "arithmetic": result.assumptions.get("arithmetic"),
+        "provenance": result.origin(),
+        "options": result.options,
+        "certificate": _certificate(result),
+    }
+    return environment.from_string(source).render(content)
+
+
+def _layers(result: "Result") -> "tuple[tuple[Layer, ...], str]":
+    """The layers, or why there are none."""
+    try:
+        found = result.layer_list
+    except InputError as error:
+        return (), str(error)
+    return found, "" if found else "The output does not depend on the input."
+
+
+def sentences(result: "Result") -> Iterator[str]:
+    """The bracket for a reader who has never seen one."""
+    where = "Whatever the two inputs" if place(result) == "everywhere" else "For two inputs"
+    at = "" if place(result) == "everywhere" else f" {place(result)}"
+    distances = f"(distances: {result.p.value} of inputs, {result.q.value} of outputs)"
+    if result.upper is not None and result.upper.value != math.inf:
+        bound = digits_of(result.upper.answer)
+        yield f"{where}{at}, the outputs are at most {bound} times as far apart {distances}."
+    else:
+        yield f"No finite bound was found on how far apart outputs are {distances}."
+    if result.lower is not None:
+        attained = digits_of(result.lower.answer)
+        yield f"Two inputs were found whose outputs are {attained} times as far apart as they are."
+
+
+def bounds_chart(result: "Result") -> Chart:
+    """A bar for every bound and estimate; what is attained is a line across."""
+    rows = drawable(result)
+    low, high = ends(rows)
+    mark = result.lower.value if result.lower is not None else None
+    return Chart(
+        f"bound on the {result.p.value} to {result.q.value} constant, logarithmic",
+        tuple(_bar(row, low, high) for row in rows),
+        ticks(low, high),
+        along(mark, low, high) if mark and rows else None,
+    )
+
+
+def _bar(row: "Row", low: float, high: float) -> Bar:
+    text = digits_of(row.answer)
+    said = f"{row.method}: {MEANING[row.kind]}, {text}"
+    return Bar(row.method, text, row.kind, 0.0, along(row.value or low, low, high), said)
+
+
+def along(value: float, low: float, high: float) -> float:
+    """Where a value stands on a logarithmic axis, in hundredths."""
+    return 100 * math.log(value / low) / math.log(high / low)
+
+
+def ticks(low: float, high: float) -> tuple[tuple[str, float], ...]:
+    """Round numbers between the ends, with their places; every so many of them where there are too
+    many."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    step = 1 + len(decades) // MOST_TICKS
+    multiples = TICKS if len(decades) <= len(TICKS) else TICKS[:1]
+    numbers = [m * 10.0**e for e in decades if e % step == 0 for m in multiples]
+    return tuple(
+        (digits_near(number), along(number, low, high)) for number in numbers if low < number < high
+    )
+
+
+def layers_chart(layers: "Sequence[Layer]") -> Chart | None:
+    """The layers of the main path with the largest gains, as shares of the logarithm of the
+    product."""
+    shared = [layer for layer in layers if layer.share is not None and layer.share > 0]
+    first = sorted(shared, key=lambda layer: -(layer.share or 0))[:LISTED]
+    bars = tuple(
+        Bar(
+            f"{what(layer)} at {layer.place}",
+            f"{digits_near(layer.gain or 0, DIGITS)} ({100 * (layer.share or 0):.0f}%)",
+            "upper",
+            0.0,
+            100 * (layer.share or 0),
+        )
+        for layer in first
+    )
+    return Chart("gain, and its share of the logarithm of the product", bars, ()) if bars else None
+
+
+def stable_chart(layers: "Sequence[Layer]") -> Chart | None:
+    """How many neurons of each layer have one slope alone on the region."""
+    bars = tuple(
+        Bar(
+            f"{what(layer)} at {layer.place}",
+            f"{layer.stable} of {layer.neurons} stable",
+            "lower",
+            0.0,
+            100 * (layer.stable or 0) / layer.neurons,
+        )
+        for layer in layers
+        if layer.neurons
+    )
+    return Chart("neurons with one slope alone on the region", bars, ()) if bars else None
+
+
+def _witness(result: "Result") -> dict[str, Any] | None:
+    """The pair of inputs: as images where they are, else the entries that differ most."""
+    found = None if result.lower is None else result.lower.witness
+    if found is None:
+        return None
+    said = {"described": found.describe(), "images": (), "entries": None}
+    if is_image(found.x.shape):
+        return said | {"images": tuple(_images(found.x, found.y))}
+    return said | {"entries": _entries(found.x, found.y)}
+
+
+def _images(x: "Tensor", y: "Tensor") -> "Iterator[tuple[str, str]]":
+    """Caption and data of the two inputs, on one scale, and of their difference, grey where it is
+    0."""
+    both = torch.stack([x, y])
+    low, high = both.min().item(), both.max().item()
+    most = (y - x).abs().max().item()
+    scale = f"black {digits_near(low, DIGITS)}, white {digits_near(high, DIGITS)}"
+    yield f"the first input ({scale})", _data(png(x, low, high), "image/png")
+    yield f"the second input ({scale})", _data(png(y, low, high), "image/png")
+    scale = f"black -{digits_near(most, DIGITS)}, white {digits_near(most, DIGITS)}"
+    yield f"the second less the first ({scale})", _data(png(y - x, -most, most), "image/png")
+
+
+def _entries(x: "Tensor", y: "Tensor") -> Sheet:
+    flat_x, flat_y = x.flatten(), y.flatten()
+    apart = (flat_y - flat_x).abs()
+    order = apart.argsort(descending=True)[:LISTED].tolist()
+    rows = tuple(
+        (str(i), *(digits_near(v.item(), DIGITS) for v in (flat_x[i], flat_y[i], apart[i])))
+        for i in order
+    )
+    caption = f"the {len(rows)} of {apart.numel()} entries that differ most"
+    return Sheet(caption, ("entry", "first input", "second input", "apart"), rows, left=0)
+
+
+def _data(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _certificate(result: "Result") -> dict[str, str]:
+    """The certificate as a link, or why it is not here."""
+    size = 0 if result.graph is None else size_of(result.graph)
+    if size > LARGEST_EMBEDDED:
+        return {"why": f"{size} weights are too many for a page: write one with -o bound.cert"}
+    try:
+        certificate = result.certificate()
+    except InputError as error:
+        return {"why": str(error)}
+    kind = "application/octet-stream"
+    return {"link": _data(certificate.content(), kind), "method": certificate.method}

@@ -1,0 +1,55 @@
+"""What is said about layers."""
+
+import math
+
+from autolip.layers import Layer
+from autolip.report.layers import explained, layer_records, layer_sheet, what
+from autolip.result import Result
+from tests.report.conftest import row
+
+LAYERS = (
+    Layer("first", "net.py:3", "affine", (1, 8), 32, 12.0, 12.0, 9.0, 1.333, 0.7),
+    Layer("act", "net.py:4", "aten.relu.default", (1, 8), 0, 12.0, 1.0, 6.0, 1.5, 0.0, 8, 3),
+    Layer("last", "net.py:5", "affine", (1, 2), 16, 60.0, 5.0, 14.2, 2.1, 0.3),
+    Layer("side", "", "affine", (), 0, math.inf, None, None, None, None),
+)
+
+
+def test_every_layer_is_a_line_and_a_record() -> None:
+    sheet = layer_sheet(LAYERS)
+    assert sheet.headings[-1] == "stable" and len(sheet.rows) == 4
+    assert sheet.rows[1] == (
+        "act (net.py:4)", "relu", "1x8", "-", "1", "12", "6", "1.5", "0%", "3/8",
+    )  # fmt: skip
+    assert sheet.rows[3] == ("side", "affine", "1", "-", "-", "inf", "-", "-", "-", "-")
+    assert layer_sheet(LAYERS[:1]).headings[-1] == "share"
+    records = layer_records(LAYERS)
+    assert [record["gain"] for record in records] == [12.0, 1.0, 5.0, None]
+    assert records[1]["stable"] == 3 and records[1]["operation"] == "relu"
+
+
+def test_sentences_name_the_layers_biggest_first(bracket: Result) -> None:
+    said = explained(bracket, LAYERS[:3])
+    assert said[0].startswith("The upper bound is at most 1.974 times the constant")
+    assert said[1] == (
+        "The layers' gains multiply to 60 along the main path; autolip is 53% below that."
+    )
+    assert "comes from affine at first (net.py:3) (gain 12, 70%), affine at last" in said[2]
+    assert "mostly at affine at last (net.py:5) by 2.1, relu at act (net.py:4) by 1.5" in said[3]
+    assert said[4].startswith("On the region 3 of 8 neurons have one slope alone")
+
+
+def test_an_infinite_bound_names_its_culprit(bracket: Result) -> None:
+    from dataclasses import replace
+
+    note = "infinite through aten.mul.Tensor at net (net.py:9)"
+    culprit = row("autolip", "upper", math.inf, notes=(note, note))
+    (said,) = explained(replace(bracket, bounds=(culprit,), upper=culprit, lower=None), ())
+    assert (
+        said
+        == "Infinite through aten.mul.tensor at net (net.py:9): a region often makes it finite."
+    )
+
+
+def test_operations_are_named_as_their_readers_call_them() -> None:
+    assert what(LAYERS[1]) == "relu" and what(LAYERS[0]) == "affine"
