@@ -134,7 +134,10 @@ REFUSED = {
     "no norms": ({"norm": ()}, r"norm \(\) is not known"),
     "a norm of nothing": ({"norm": ""}, "norm '' is not known"),
     "half a pair": ({"norm": "l2:"}, "norm 'l2:' is not known"),
-    "a truth value as an output": ({"output": True}, "output True is not known: write all, pairs"),
+    "a truth value as an output": (
+        {"output": True},
+        "output True is not known: write a component",
+    ),
     "a fraction of an output": ({"output": 1.5}, "output 1.5 is not known"),
     "an output counted from the end": ({"output": -1}, "output -1 is not known.*counted from 0"),
     "no output": ({"output": None}, "output None is not known"),

@@ -92,6 +92,8 @@ def _verdict(
         "f is the network of this graph: its capture from the model was not repeated",
         *assumptions(network),
     ]
+    if network.region.assumed:
+        sentences.append(network.region.assumed)
     if stored is not None:
         sentences += numbers_of(document["graph"], stored)
     sure = (

@@ -1,11 +1,19 @@
-"""Where the inputs lie: everywhere, in a box, in a ball.  A closed set of kinds, each said in
-full."""
+"""Where the inputs lie: everywhere, in a box, in a ball, each said in full; of any other kind, what
+the file says is repeated, and nothing is concluded from it."""
 
 import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from autolip_check.admission import fields_of, finite, list_of, one_of
+from autolip_check.admission import (
+    LONGEST_TEXT,
+    fields_of,
+    finite,
+    list_of,
+    one_of,
+    quoted,
+    text_of,
+)
 from autolip_check.container import Document, canonical, require
 
 SHOWN = 6
@@ -26,11 +34,16 @@ class Region:
     words: str
     settled: tuple[bool, ...] = ()
     """Which entries are the same for all of its points; none where it is empty."""
+    assumed: str = ""
+    """What a reader has to know who takes the words for the region; nothing for a known kind."""
 
 
 def read_region(entry: Any, size: int) -> Region:
     """The region of a network on `size` inputs."""
-    kind = one_of(FIELDS, entry, "kind", "a region")
+    require(isinstance(entry, dict) and "kind" in entry, "a region has no kind")
+    kind = text_of(entry["kind"], "the kind of the region")
+    if kind not in FIELDS:
+        return _unknown(kind, entry)
     fields_of(entry, FIELDS[kind], "the region")
     if kind == "everywhere":
         return Region(kind, "everywhere")
@@ -41,6 +54,15 @@ def read_region(entry: Any, size: int) -> Region:
         settled = tuple(a == b for a, b in zip(lo, hi, strict=True))
         return Region(kind, f"in the box from {_shown(lo)} to {_shown(hi)}", settled)
     return _ball(entry, size)
+
+
+def _unknown(kind: str, entry: Document) -> Region:
+    """A set of inputs of which the file says something, in which every entry may move."""
+    text = canonical(entry)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    said = text if len(text) <= LONGEST_TEXT else f"with sha256 {digest[:16]}"
+    assumed = f"a region of kind {quoted(kind)} is a convex set, and is what its author means by it"
+    return Region(kind, f"in the region {said} of a kind that is not known", (), assumed)
 
 
 def _ball(entry: Document, size: int) -> Region:

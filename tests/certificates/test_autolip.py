@@ -269,3 +269,31 @@ def test_a_region_of_one_point(region: Region, tmp_path: Path) -> None:
         lower=None,
     )
     certified(result, tmp_path)
+
+
+class Half(Box):
+    """A box in which the second half of the entries stays at 0, under a name of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.zeros(1, 4), torch.tensor([[1.0, 1.0, 0.0, 0.0]]))
+
+    def describe(self) -> dict[str, object]:
+        return {"kind": "half a cube", "side": 1.0}
+
+
+def test_a_region_of_a_kind_that_the_checker_does_not_know(tmp_path: Path) -> None:
+    """The verdict repeats what its author says of it, and lets every entry move."""
+    network = nn.Linear(4, 3).eval()
+    nn.init.constant_(network.weight, 1.0)
+    result = autolip.lipschitz(
+        network,
+        torch.zeros(1, 4),
+        norm="linf:l2",
+        region=Half(),
+        method="autolip",
+        lower=None,
+    )
+    result.certificate().save(tmp_path / "x.cert")
+    verdict = check(tmp_path / "x.cert")
+    assert '{"kind":"half a cube","side":1.0} of a kind that is not known' in verdict.claim
+    assert any("kind 'half a cube'" in sentence for sentence in verdict.assumed)

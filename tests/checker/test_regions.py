@@ -28,7 +28,9 @@ def test_every_kind_is_said_in_words(entry: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
-        ({"kind": "cone"}, "'cone' is not known"),
+        ({"radius": 1.0}, "a region has no kind"),
+        ({"kind": 3}, "the kind of the region is not a text"),
+        ("cone", "a region has no kind"),
         ({"kind": "everywhere", "radius": 1.0}, "unknown fields"),
         ({"kind": "box", "lo": [0.0, 2.0], "hi": [1.0, 1.0]}, "the box is empty"),
         ({"kind": "box", "lo": [0.0], "hi": [1.0]}, "has 1 entries, not 2"),
@@ -41,6 +43,21 @@ def test_every_kind_is_said_in_words(entry: dict[str, Any], words: str) -> None:
 def test_what_is_no_region_is_rejected(entry: dict[str, Any], reason: str) -> None:
     with pytest.raises(Rejected, match=reason):
         read_region(entry, 2)
+
+
+def test_of_an_unknown_kind_what_the_file_says_is_repeated_and_nothing_is_concluded() -> None:
+    found = read_region({"parts": 2, "kind": "simplex"}, 3)
+    said = '{"kind":"simplex","parts":2}'
+    assert found.words == f"in the region {said} of a kind that is not known"
+    assert found.assumed.startswith("a region of kind 'simplex' is a convex set")
+    assert found.settled == () and read_region({"kind": "everywhere"}, 3).assumed == ""
+    numbers = [float(i) for i in range(100)]
+    long, other = (
+        read_region({"kind": "cone", "axis": axis}, 3) for axis in (numbers, numbers[1:])
+    )
+    assert "in the region with sha256 " in long.words and long.words != other.words
+    disguised = read_region({"kind": "everywhere\u200b"}, 3)
+    assert disguised.kind != "everywhere" and "\\u200b" in disguised.words
 
 
 def test_a_long_point_is_told_by_its_extent_and_a_hash_of_all() -> None:

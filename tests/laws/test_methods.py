@@ -1,8 +1,6 @@
 """Every method, on every shipped network and on random ones, never below an attained slope.
 
 Covers autolip.testing.methods.
-
-Covers autolip.testing.methods.
 """
 
 import functools

@@ -2,9 +2,10 @@
 refuses."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, ClassVar, final
 
 from jaxtyping import Bool
@@ -175,6 +176,10 @@ class Method(ABC):
     """Where it comes among the methods of "auto", cheapest first; None: not among them."""
     lasting: ClassVar[bool] = False
     """Whether it goes on improving its bound for as long as there is time."""
+
+    tight: ClassVar[Mapping[str, float]] = MappingProxyType({})
+    """Networks of `autolip.testing.tight_networks()`, for l2 or with a pair of norms ("one sign",
+    "one sign linf:l2"), and by which factor at most it misses their constants."""
 
     @final
     def accepts(self, problem: Problem) -> Refusal | None:

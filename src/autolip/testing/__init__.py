@@ -1,9 +1,10 @@
-"""Laws of rules, operators, methods and regions for your own tests: each raises LawViolation with a
-counterexample."""
+"""Laws of rules, operators, methods, regions and outputs for your own tests: each raises
+LawViolation with a counterexample."""
 
 from autolip.testing.exact import Known, exact_norm
 from autolip.testing.methods import attained_slope, check_method
 from autolip.testing.operators import check_operator
+from autolip.testing.outputs import check_output
 from autolip.testing.ranges import check_ranges
 from autolip.testing.regions import check_region
 from autolip.testing.rules import check_rule
@@ -14,6 +15,7 @@ from autolip.testing.tight import (
     check_tight_engine,
     check_tight_search,
 )
+from autolip.testing.tight_methods import check_tight_somewhere
 from autolip.testing.tight_networks import tight_networks
 from autolip.testing.tight_operators import tight_operators
 from autolip.testing.violation import LawViolation
@@ -26,12 +28,14 @@ __all__ = [
     "attained_slope",
     "check_method",
     "check_operator",
+    "check_output",
     "check_ranges",
     "check_region",
     "check_rule",
     "check_tight",
     "check_tight_engine",
     "check_tight_search",
+    "check_tight_somewhere",
     "exact_norm",
     "tight_networks",
     "tight_operators",

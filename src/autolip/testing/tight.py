@@ -73,10 +73,12 @@ class Tight:
         p, q = parse_norms(norm)
         return Known.largest(exact_norm(matrix, p, q) for matrix in self.maps)
 
-    def stated(self, title: str, norm: str) -> float:
-        """By which factor a method of this title may miss the constant; infinite where nothing is
-        stated."""
-        return self.within.get(title if norm == "l2" else f"{title} {norm}", math.inf)
+    def stated(self, method: Method, norm: str) -> float:
+        """By which factor a method may miss the constant, by what is stated here and by what it
+        states itself; infinite where nothing is."""
+        pair = "" if norm == "l2" else f" {norm}"
+        here = self.within.get(f"{method.title}{pair}", math.inf)
+        return min(here, method.tight.get(f"{self.name}{pair}", math.inf))
 
 
 @functools.cache
@@ -107,20 +109,30 @@ def check_tight(
     `seconds` is the time budget.  Returns the bound; None where the method refuses or only
     estimates.  Raises LawViolation.
     """
+    said = said_of(method, network, norm, seconds)
+    ratio = network.stated(method, norm)
+    if isinstance(said, Bound) and isinstance(said.value, Upper):
+        compare(method, said.value, network, norm, ratio)
+        return said.value.value
+    if math.isfinite(ratio):
+        raise LawViolation(f"{method.title} says nothing about {network.name} ({norm}): {said}")
+    return None
+
+
+def said_of(
+    method: Method, network: Tight, norm: str, seconds: float | None = None
+) -> Bound | Refusal:
+    """What a method says of a network's constant."""
     p, q = parse_norms(norm)
-    problem = Problem.pose(
-        network.capture.graph, network.region, p, q, NormOptions(budget=Budget.of(seconds))
-    )
-    said = method.accepts(problem) or method.bound(problem)
-    ratio = network.stated(method.title, norm)
-    if not isinstance(said, Bound) or not isinstance(said.value, Upper):
-        if math.isfinite(ratio):
-            raise LawViolation(f"{method.title} says nothing about {network.name} ({norm}): {said}")
-        return None
-    _compare(
-        method.title, said.value.value, network.constant(norm), ratio, f"{network.name} ({norm})"
-    )
-    return said.value.value
+    options = NormOptions(budget=Budget.of(seconds))
+    problem = Problem.pose(network.capture.graph, network.region, p, q, options)
+    return method.accepts(problem) or method.bound(problem)
+
+
+def compare(method: Method, bound: Upper, network: Tight, norm: str, ratio: float) -> None:
+    """A bound is at least the constant, and at most `ratio` times as large."""
+    where = f"{network.name} ({norm})"
+    _compare(method.title, bound.value, network.constant(norm), ratio, where)
 
 
 def check_tight_search(

@@ -1,4 +1,8 @@
-"""Outputs: what each kind reads, and that a new kind is one class."""
+"""Outputs: the law on every kind that is registered, what each reads, and that a new kind is one
+class.
+
+Covers autolip.outputs.* and autolip.testing.outputs.
+"""
 
 from dataclasses import dataclass
 
@@ -8,9 +12,20 @@ from torch import Tensor, nn
 
 from autolip import InputError, lipschitz
 from autolip.capture.torch.export import capture_model
+from autolip.errors import AutolipError
 from autolip.estimate import bracket
 from autolip.operators import Dense, Operator
-from autolip.outputs import KINDS, All, Component, Difference, Output, Pairs, parse_output
+from autolip.outputs import (
+    KINDS,
+    All,
+    Component,
+    Difference,
+    Output,
+    Pairs,
+    output_kind,
+    parse_output,
+)
+from autolip.testing import LawViolation, check_output
 
 SHAPE = torch.Size([1, 4])
 Y = torch.tensor([[3.0, 5.0, 11.0, 2.0]], dtype=torch.float64)
@@ -19,6 +34,14 @@ Y = torch.tensor([[3.0, 5.0, 11.0, 2.0]], dtype=torch.float64)
 def read(output: Output) -> Tensor:
     readout = output.readout(SHAPE)
     return Y if readout is None else readout.mv(Y[None])[0]
+
+
+EXAMPLES = [example for kind in KINDS.values() for example in kind.examples()]
+
+
+@pytest.mark.parametrize("output", EXAMPLES, ids=lambda output: f"{type(output).__name__} {output}")
+def test_every_kind_obeys_the_law(output: Output) -> None:
+    check_output(output, SHAPE)
 
 
 def test_what_is_read() -> None:
@@ -36,7 +59,7 @@ def test_pairs_are_all_differences() -> None:
 @pytest.mark.parametrize("output", [All(), Pairs(), Component(3), Difference(3, 5)])
 def test_an_output_is_what_its_text_means(output: Output) -> None:
     assert parse_output(str(output)) == output
-    assert type(output) in KINDS and type(output).written in str(parse_output_refusal())
+    assert type(output) in KINDS.values() and type(output).written in str(parse_output_refusal())
 
 
 def parse_output_refusal() -> InputError:
@@ -89,6 +112,83 @@ def test_a_kind_of_ones_own_is_bounded_printed_and_written() -> None:
     assert result.upper.value == pytest.approx(constant, rel=1e-6)
     assert "<= Lipschitz constant of the mean output <=" in repr(result)
     assert result.to_dict()["output"] == "mean"
+
+
+class Nameless(Mean):
+    """The mean, said of nothing."""
+
+    @property
+    def subject(self) -> str:
+        return " "
+
+
+class Masked(Mean):
+    """The mean, written as another output."""
+
+    def __str__(self) -> str:
+        return "3"
+
+
+class Misshapen(Mean):
+    """The mean of a vector, whatever the shape."""
+
+    def readout(self, shape: torch.Size) -> Operator:
+        return Dense(torch.full((1, 5), 0.2, dtype=torch.float64))
+
+
+class Double(Mean):
+    """One map, and differences."""
+
+    def differences(self, shape: torch.Size) -> tuple[Difference, ...]:
+        return (Difference(0, 1),)
+
+
+@pytest.mark.parametrize(
+    ("kind", "broken"),
+    [
+        (Nameless, "what its bounds are bounds of"),
+        (Masked, "means another output to Component"),
+        (Misshapen, r"must read what has the shape \(4,\)"),
+        (Double, "not both"),
+    ],
+)
+def test_a_kind_that_breaks_the_law_is_seen(kind: type[Output], broken: str) -> None:
+    check_output(Mean(), torch.Size([4]))
+    with pytest.raises(LawViolation, match=broken):
+        check_output(kind(), torch.Size([4]))
+
+
+def test_what_a_registered_kind_forgets_is_an_error() -> None:
+    class Unwritten(Mean):
+        """The mean."""
+
+    class Untried(Mean):
+        """The mean."""
+
+        written = "the mean"
+
+    class Unread(Untried):
+        """The mean."""
+
+        @classmethod
+        def examples(cls) -> tuple[Output, ...]:
+            return (cls(),)
+
+    class Silent(Mean):
+        pass
+
+    class Twice(All):
+        """All of it again."""
+
+    for kind, forgotten in (
+        (Silent, "Silent has no docstring"),
+        (Unwritten, "Unwritten has no `written`"),
+        (Untried, "Untried has no `examples`"),
+        (Unread, "Unread does not read 'mean'"),
+        (Twice, "output kind all is there already"),
+    ):
+        with pytest.raises(AutolipError, match=forgotten):
+            output_kind(kind)
 
 
 class Forgetful(Output):
