@@ -185,3 +185,32 @@ def test_a_difference_that_is_read_is_rounded(pose) -> None:
     problem = pose(lambda x: x.clone(), x).reading(Difference(0, 1).readout(torch.Size([2])))
     meant = [Fraction(1) - Fraction(2) ** -60]
     assert within(x[:1] - x[1:], meant, rounding_error(problem, x, one))
+
+
+ABSORBING: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": lambda x: x - torch.relu((x + 1e16) - 1e16),
+    "behind another": lambda x: x - torch.relu(((x + 1e16) - 1e16) - 0.2) - 0.1,
+    "maximum": lambda x: x - torch.maximum((x + 1e16) - 1e16, 0 * x - 0.1),
+    "clamp": lambda x: x - torch.clamp((x + 1e16) - 1e16, 0.0, 3.0),
+    "comparison": lambda x: x - torch.where((x + 1e16) - 1e16 > 0, x, 0 * x),
+    "pool": lambda x: (
+        x[..., :1] - nn.functional.max_pool1d(torch.cat([(x + 1e16) - 1e16, 0 * x], -1), 2)
+    ),
+}
+"""Functions of slope 0 between 0.3 and 0.9, for which floating point takes the other branch."""
+
+
+@pytest.mark.parametrize("name", ABSORBING)
+def test_branches_that_rounding_leaves_open(pose, name: str) -> None:
+    x, y = (torch.full((1, 1), at, dtype=torch.float64) for at in (0.3, 0.9))
+    function = ABSORBING[name]
+    one = torch.ones(1, 1, dtype=torch.float64)
+    problem = pose(function, x)
+    lost = rounding_error(problem, x, one) + rounding_error(problem, y, one)
+    assert abs(float(function(y) - function(x))) <= lost
+
+
+def test_branches_that_are_clear_cost_nothing(pose) -> None:
+    x, one = torch.tensor([3.0]).double(), torch.ones(1, dtype=torch.float64)
+    for function in (torch.relu, torch.abs, nn.functional.hardswish):
+        assert rounding_error(pose(lambda x, f=function: f(x * 3.0), x), x, one) < 1e-12
