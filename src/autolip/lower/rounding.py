@@ -106,7 +106,10 @@ ROUNDED = frozenset(
 def rounding_error(
     problem: LowerProblem, x: Float[Tensor, "*shape"], u: Float[Tensor, "*out"]
 ) -> float:
-    """Bound on |<u, f(x)> computed - <u, f(x)>| for one input, to first order. Costs two passes."""
+    """Bound on |<u, f(x)> computed - <u, f(x)>| for one input, to first order.
+
+    Costs three passes.
+    """
     tally = _Tally(problem.graph, problem.generator())
     point = x.detach().to(DTYPE).reshape(problem.graph.input_shape).requires_grad_()
     value = problem.read(tally.evaluate(point)[None])[0]
