@@ -30,6 +30,7 @@ LAYERS = [
     ["outputs"],
     ["methods", "lower"],
     ["layers"],
+    ["secants"],
     ["question", "findings"],
     ["report"],
     ["result"],

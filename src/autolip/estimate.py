@@ -6,7 +6,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from autolip.arguments import shown
 from autolip.budget import Budget, stopwatch
@@ -41,6 +41,8 @@ def lipschitz(
     *,
     norm: Any = "l2",
     region: Region | None = None,
+    secants: Any = "any",
+    point: Any = None,
     output: Any = "all",
     method: Choice = "auto",
     lower: LowerChoice = DEFAULT_LOWER,
@@ -52,6 +54,9 @@ def lipschitz(
     progress: Progress | None = None,
 ) -> Result:
     """A bracket on sup ||f(x) - f(y)||_q / ||x - y||_p over x, y in the region.
+
+    With `secants` "centre" over x alone, y being the region's centre, or a `point` of it: the
+    calmness modulus there, which is never larger, and enough for |f(x) - f(y)| at that y.
 
     `model` is an `nn.Module` in eval mode or a function of tensors; `example_inputs` its arguments
     (tensors or arrays), of which `varying` (position or name) varies and the others are held fixed.
@@ -70,6 +75,8 @@ def lipschitz(
     question = Question.asked(
         norm=norm,
         region=region,
+        secants=secants,
+        point=point,
         output=output,
         method=method,
         lower=lower,
@@ -106,6 +113,7 @@ def answered(
     say = progress or _silent
     shape = capture.graph.output_shape
     question = replace(question, region=question.region.shaped(capture.graph.input_shape))
+    centre = question.secants.centre(question.region, capture.graph.input_shape)
     readout = question.output.readout(shape)
     pairs = question.output.differences(shape)
     say("replaying the captured graph against the model")
@@ -113,11 +121,11 @@ def answered(
     replay(capture, seed=question.seed or 0)
     seconds = capture.seconds + elapsed()
     budget = Budget.of(question.time_budget)
-    frame = _frame(capture, question, model, seconds)
+    frame = _frame(capture, question, centre, model, seconds)
     if capture.graph.constant is not None:
         return _constant(frame, Row("constant", ZERO))
     say("slopes of every operation")
-    problem, search = _posed(capture, question, budget, say)
+    problem, search = _posed(capture, question, centre, budget, say)
     portfolio = Portfolio(question.methods, question.automatic, question.lowers, say)
     if pairs:
         frame = replace(frame, problem=problem)
@@ -139,16 +147,18 @@ def _silent(text: str) -> None:
 
 
 def _posed(
-    capture: Capture, question: Question, budget: Budget, say: Progress
+    capture: Capture, question: Question, centre: Tensor | None, budget: Budget, say: Progress
 ) -> tuple[Problem, LowerProblem]:
     """What methods bound and what searches look for; `delta` is shared out among the norms."""
     p = question.p
     q = question.q
     region = question.region
     options = NormOptions(delta=question.delta, seed=question.seed, budget=budget)
-    problem = Problem.pose(capture.graph, region, p, q, options)
+    problem = Problem.pose(capture.graph, region, p, q, options, centre)
     each = replace(options, delta=question.delta / (4 * max(1, problem.maps)))
-    search = LowerProblem.of(capture, region, p, q, seed=question.seed or 0, budget=budget)
+    search = LowerProblem.of(
+        capture, region, p, q, seed=question.seed or 0, budget=budget, centre=centre
+    )
     return replace(problem, options=each, say=say), search
 
 
@@ -176,7 +186,9 @@ def _by_value(row: Row) -> tuple[bool, float]:
     return row.value is None, row.value or 0.0
 
 
-def _frame(capture: Capture, question: Question, model: str, seconds: float) -> Result:
+def _frame(
+    capture: Capture, question: Question, centre: Tensor | None, model: str, seconds: float
+) -> Result:
     """The result without its bounds."""
     options: dict[str, Any] = {"delta": question.delta, "seed": question.seed}
     if question.time_budget is not None:
@@ -186,6 +198,7 @@ def _frame(capture: Capture, question: Question, model: str, seconds: float) -> 
         p=question.p,
         q=question.q,
         region=question.region.describe(),
+        centre=None if centre is None else tuple(centre.flatten().tolist()),
         output=question.output,
         bounds=(),
         upper=None,

@@ -195,6 +195,8 @@ class Findings:
     graph: Graph | None = field(default=None, repr=False)
     problem: Problem | None = field(default=None, repr=False)
     """What the methods were asked to bound; None where the output does not depend on the input."""
+    centre: tuple[float, ...] | None = field(default=None, repr=False)
+    """The point from which all slopes are taken; None for slopes between any two."""
 
     def __post_init__(self) -> None:
         """Raises Contradiction where an upper bound is below an attained one, of the whole or of
@@ -215,6 +217,10 @@ class Findings:
         """
         if CONSTANT in self.notes:
             raise InputError(f"nothing to certify: {CONSTANT}, and the constant is 0")
+        if self.centre is not None:
+            raise InputError(
+                "a certificate speaks of slopes between any two points: ask for secants 'any'"
+            )
         if self.graph is None:
             raise InputError("a pickled result comes back without a certificate: write it before")
         missing = list[str]()
@@ -263,6 +269,8 @@ class Findings:
             "model": self.model,
             "norm": {"input": self.p.value, "output": self.q.value},
             "region": self.region,
+            "secants": "any" if self.centre is None else "centre",
+            "centre": None if self.centre is None else list(self.centre),
             "output": str(self.output),
             "upper": _summary(self.upper),
             "lower": _summary(self.lower),
@@ -328,6 +336,7 @@ def _fields(stored: dict[str, Any]) -> dict[str, Any]:
         "lower": best(stored["lower"]),
         "notes": tuple(stored["notes"]),
         "pairs": tuple(pairs),
+        "centre": None if stored["centre"] is None else tuple(map(float, stored["centre"])),
     }
 
 

@@ -128,6 +128,15 @@ class Interval:
         return Interval(self.lo + other.lo, self.hi + other.hi).widen()
 
 
+def mean(x: Interval, y: Interval) -> Interval:
+    """(x + y) / 2 for numbers of an interval x and of a part y of it: within x again.
+
+    Halves of the smallest numbers round, and so does their sum: by less than a unit together.
+    """
+    halves = Interval(x.lo / 2 + y.lo / 2, x.hi / 2 + y.hi / 2)
+    return halves.widen().meet(x)
+
+
 def _times(a: Tensor, b: Tensor) -> Tensor:
     product = a * b
     return torch.where((a == 0) | (b == 0), torch.zeros_like(product), product)

@@ -178,7 +178,7 @@ def _stable(problem: Problem) -> dict[str, tuple[int, int]]:
     if not problem.ranges:
         return {}
     found = {}
-    for vertex in slopes_on(problem.graph, problem.region, problem.ranges):
+    for vertex in slopes_on(problem.graph, problem.region, problem.ranges, problem.centre):
         count = None if vertex.only_edge is None else vertex.only_edge.slope.known_entries
         if count is not None:
             found[vertex.name] = vertex.shape.numel(), count

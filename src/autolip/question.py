@@ -16,6 +16,7 @@ from autolip.methods import Method, automatic, method_named
 from autolip.norms import Norm, parse_norms
 from autolip.outputs import All, Output, parse_output
 from autolip.regions import Everywhere, Region, as_region
+from autolip.secants import ANY, Secants
 
 Choice = str | Method | type[Method] | Sequence[str | Method | type[Method]] | None
 LowerChoice = (
@@ -30,7 +31,7 @@ AUTOMATIC = "auto"
 @dataclass(frozen=True)
 class Question:
     """Bracket sup ||f(x) - f(y)||_q / ||x - y||_p over x, y in a region, of an output of f, by
-    these methods.
+    these methods; over x alone, where `secants` fix y.
 
     `methods` were named and give a row each; `automatic` are those that "auto" adds: one that
     refuses is left out, with a note.
@@ -47,6 +48,7 @@ class Question:
     """Seconds, from when the network is captured."""
     delta: float = 1e-9
     seed: int | None = None
+    secants: Secants = ANY
 
     @classmethod
     def asked(
@@ -54,6 +56,8 @@ class Question:
         *,
         norm: Any = "l2",
         region: Region | None = None,
+        secants: Any = "any",
+        point: Any = None,
         output: Any = "all",
         method: Choice = AUTOMATIC,
         lower: LowerChoice = DEFAULT_LOWER,
@@ -85,6 +89,7 @@ class Question:
             None if time_budget is None else positive(time_budget, "time_budget"),
             probability(delta, "delta"),
             None if seed is None else checked_seed(seed),
+            Secants.asked(secants, point),
         )
 
     def on(self, region: Region | None) -> Self:

@@ -16,6 +16,7 @@ from autolip.cli.options import (
     norm_option,
     random_options,
     region_options,
+    secants_options,
 )
 from autolip.cli.progress import progress
 from autolip.errors import InputError
@@ -36,6 +37,7 @@ FIGURE = Path("comparison.png")
     "--output", default="all", show_default=True, help="all, one component I, or a difference I-J."
 )
 @region_options
+@secants_options
 @random_options
 @click.option(
     "--each",
@@ -79,12 +81,13 @@ def compare(
     drawn = _checked_figure(figure)
     network = AskedNetwork.taken(options)
     with progress() as say:
-        from autolip.cli.regions import AskedRegion
+        from autolip.cli.regions import AskedRegion, read_point
         from autolip.estimate import compared
         from autolip.outputs import Pairs
         from autolip.question import Question
 
         region = AskedRegion.taken(options)
+        options["point"] = read_point(options["point"])
         question = Question.asked(output=output, time_budget=each, **options)
         if question.output == Pairs():
             raise InputError(

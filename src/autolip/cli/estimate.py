@@ -19,6 +19,7 @@ from autolip.cli.options import (
     norm_option,
     random_options,
     region_options,
+    secants_options,
 )
 from autolip.cli.progress import progress
 from autolip.errors import InputError
@@ -102,6 +103,7 @@ def _certify(result: "Result", file: Path, model: Path | None) -> None:
     help="all, one component I, a difference I-J, or pairs.",
 )
 @region_options
+@secants_options
 @click.option(
     "--method", multiple=True, metavar="NAME", help="Upper bound; may be repeated. [auto]"
 )
@@ -187,8 +189,10 @@ def _bracket(
 
 def _question(options: dict[str, Any]) -> "Question":
     """What is asked, everywhere for the time being."""
+    from autolip.cli.regions import read_point
     from autolip.question import AUTOMATIC, DEFAULT_LOWER, Question
 
+    options["point"] = read_point(options["point"])
     method = options.pop("method") or AUTOMATIC
     return Question.asked(method=method, lower=options.pop("lower") or DEFAULT_LOWER, **options)
 

@@ -231,6 +231,23 @@ region_options = together(
 )
 """Where the input may lie."""
 
+secants_options = together(
+    click.option(
+        "--secants",
+        type=click.Choice(["any", "centre"]),
+        default="any",
+        show_default=True,
+        help="Slopes between any two points of the region, or from its centre alone.",
+    ),
+    click.option(
+        "--point",
+        type=InFile(),
+        metavar="FILE.npy",
+        help="With --secants centre: another point of the region to take them from.",
+    ),
+)
+"""Between which points slopes are taken."""
+
 random_options = together(
     click.option(
         "--seed", type=int, help="Seed of everything random. [bounds: the system's randomness]"

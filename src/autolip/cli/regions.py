@@ -112,6 +112,11 @@ def read_array(path: Path) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="))))
 
 
+def read_point(path: Path | None) -> Tensor | None:
+    """The point of a file, where one is named."""
+    return None if path is None else read_array(path)
+
+
 def _array_box(path: Path) -> AskedRegion:
     ends = read_array(path)
     if ends.dim() < 1 or ends.shape[0] != 2:

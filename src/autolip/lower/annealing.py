@@ -11,7 +11,7 @@ from torch import Tensor
 from autolip.errors import Refusal
 from autolip.lower.certify import certified
 from autolip.lower.method import LowerMethod, lower_method
-from autolip.lower.pairs import Pairs, column, power, random_directions
+from autolip.lower.pairs import Pairs, about, column, random_directions
 from autolip.lower.power_steps import polished
 from autolip.lower.problem import LowerProblem, counted
 from autolip.roundoff import TINY
@@ -80,7 +80,7 @@ class Annealing(LowerMethod):
 
 
 def _about(problem: LowerProblem, points: Tensor, direction: Tensor) -> Pairs:
-    return power(problem, points, direction, problem.short, POWER_STEPS)
+    return about(problem, points, direction, POWER_STEPS)
 
 
 def _accepted(

@@ -62,13 +62,15 @@ def evaluated(
     problem: LowerProblem, x: Float[Tensor, "*shape"], y: Float[Tensor, "*shape"]
 ) -> Lower | None:
     """||f(x) - f(y)||_q / ||x - y||_p from below, by the original model; None unless both are
-    finite in the region.
+    finite in the region, and y the centre where there is one.
 
     With ||u|| <= 1 in the dual norm of q, ||f(x) - f(y)||_q >= <u, f(x)> - <u, f(y)>, and each of
     the two numbers is known up to its `rounding_error`.  Both the original and the captured graph
     are evaluated; the smaller rise counts. Costs six passes.
     """
     if not (inside(problem.region, x) and inside(problem.region, y)) or torch.equal(x, y):
+        return None
+    if problem.centre is not None and not torch.equal(y, problem.centre):
         return None
     ours = problem.values(torch.stack([x, y]))
     theirs = torch.stack([problem.reference(x), problem.reference(y)]) if problem.exact else ours
@@ -121,7 +123,7 @@ def _ranked(problem: LowerProblem, found: Pairs) -> tuple[Pairs, Float[Tensor, "
     x, y = _ladder(problem, found)
     pairs = found.joined(measured(problem, x, y))
     x = problem.region.inward(pairs.x)
-    y = problem.region.inward(pairs.y)
+    y = pairs.y if problem.centre is not None else problem.region.inward(pairs.y)
     pairs = replace(pairs, x=x, y=y)
     best = pairs.steepest(1)
     rise = problem.values(best.x) - problem.values(best.y)

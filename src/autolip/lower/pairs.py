@@ -13,7 +13,7 @@ from autolip.norms import Norm
 @dataclass(frozen=True)
 class Pairs:
     """Pairs of points of the region and their slopes ||f(x) - f(y)||_q / ||x - y||_p by the
-    captured graph.
+    captured graph; y is the problem's centre where it has one.
 
     A slope of -1 says that there is none: the points coincide, or f is not finite at one of them.
     """
@@ -92,8 +92,11 @@ def ends(
     problem: LowerProblem, centre: Tensor, direction: Tensor, step: Float[Tensor, " k"]
 ) -> tuple[Tensor, Tensor]:
     """The points centre + step * direction and centre - step * direction, moved into the problem's
-    domain."""
+    domain; where the second point is given, as far apart and in the same direction from there."""
     offset = column(step, centre) * direction
+    if problem.centre is not None:
+        given = problem.centre.expand_as(centre)
+        return problem.domain.project(given + 2 * offset), given
     return problem.domain.project(centre + offset), problem.domain.project(centre - offset)
 
 
@@ -123,7 +126,8 @@ def _slope(problem: LowerProblem, rise: Tensor, run: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Pull:
-    """Pairs, and J(x)^T u, J(y)^T u with u the dual vector of f(x) - f(y)."""
+    """Pairs, and J(x)^T u, J(y)^T u with u the dual vector of f(x) - f(y); 0 in place of the latter
+    where y is given."""
 
     pairs: Pairs
     at_x: Float[Tensor, "k *shape"]
@@ -162,7 +166,10 @@ def _pull(problem: LowerProblem, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, 
     else:
         rows = zip(points.split(1), u.split(1), strict=True)
         gradient = torch.cat([pulled_back(problem, *row) for row in rows])
-    return _slope(problem, rise, x - y), gradient[: len(x)], gradient[len(x) :]
+    at_y = gradient[len(x) :]
+    if problem.centre is not None:
+        at_y = torch.zeros_like(at_y)
+    return _slope(problem, rise, x - y), gradient[: len(x)], at_y
 
 
 def pulled_back(
@@ -186,7 +193,7 @@ def transposed(problem: LowerProblem, values: Tensor, points: Tensor, u: Tensor)
 
 
 def power(
-    problem: LowerProblem, centre: Tensor, direction: Tensor, step: float, count: int
+    problem: LowerProblem, centre: Tensor, direction: Tensor, step: float | Tensor, count: int
 ) -> Pairs:
     """Pairs about each centre along a dominant direction of the Jacobian there, by `count` power
     steps.
@@ -195,7 +202,7 @@ def power(
     iteration on J^T J (Boyd, Linear Algebra Appl. 1974; Higham, Numer. Math. 1992); J v is a secant
     of length 2 `step`. Costs 2k passes a step.
     """
-    steps = torch.full((len(centre),), step, dtype=torch.float64)
+    steps = torch.as_tensor(step, dtype=torch.float64).expand(len(centre))
     best = Pairs.at(centre)
     for _ in range(count):
         pulled = pull(problem, *ends(problem, centre, direction, steps))
@@ -204,6 +211,14 @@ def power(
         if problem.expired:
             break
     return best
+
+
+def about(problem: LowerProblem, points: Tensor, direction: Tensor, count: int) -> Pairs:
+    """What is steep at these points: short pairs about them by `count` power steps; the pairs with
+    the centre where there is one."""
+    if problem.centre is None:
+        return power(problem, points, direction, problem.short, count)
+    return measured(problem, points, problem.centre.expand_as(points))
 
 
 def turned(problem: LowerProblem, pulled: Pull, direction: Tensor) -> Tensor:

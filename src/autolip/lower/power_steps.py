@@ -22,17 +22,26 @@ MOST_PAIRS = 4
 
 def polished(problem: LowerProblem, leaders: Pairs, passes: float) -> Pairs:
     """The best few pairs, and what halving and power steps make of them, in about `passes`
-    passes."""
+    passes; half of a pair with a given point need not be steep."""
     best = leaders.steepest(counted(passes / PASSES_PER_PAIR, MOST_PAIRS))
     each = 2 * len(best.slope)
     steps = min(POWER_STEPS, int(passes / each))
     if problem.expired or not steps:
         return best
-    halved = bisected(problem, best, min(HALVINGS, steps))
-    direction = halved.direction(problem.p)
-    turned = power(problem, halved.centre, direction, problem.short, steps)
+    if problem.centre is None:
+        shorter = bisected(problem, best, min(HALVINGS, steps))
+    else:
+        shorter = _as_far(problem, best, steps)
+    direction = shorter.direction(problem.p)
+    turned = power(problem, shorter.centre, direction, problem.short, steps)
     listed = _enumerated(problem, turned.steepest(1).centre, passes)
-    return best.joined(halved).joined(turned).joined(listed.steepest(1))
+    return best.joined(shorter).joined(turned).joined(listed.steepest(1))
+
+
+def _as_far(problem: LowerProblem, pairs: Pairs, steps: int) -> Pairs:
+    """Power steps that leave each point as far from the centre as it is."""
+    lengths = problem.p.of_rows(pairs.x - pairs.y) / 2
+    return power(problem, pairs.centre, pairs.direction(problem.p), lengths, steps)
 
 
 def bisected(problem: LowerProblem, pairs: Pairs, levels: int) -> Pairs:

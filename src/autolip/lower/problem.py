@@ -39,7 +39,8 @@ example's scale."""
 
 @dataclass
 class LowerProblem:
-    """Find x, y in a region with a large ||f(x) - f(y)||_q / ||x - y||_p.
+    """Find x, y in a region with a large ||f(x) - f(y)||_q / ||x - y||_p, or x alone where y is a
+    `centre`.
 
     `graph` is the captured network, `original` the model it came from (in float64 where `exact`),
     `readout` a linear map applied to the output; inputs and outputs that are single numbers are
@@ -58,6 +59,7 @@ class LowerProblem:
     seed: int = 0
     budget: Budget = UNLIMITED
     readout: Operator | None = None
+    centre: Float[Tensor, "*shape"] | None = None
     passes: float = 0.0
     say: Callable[[str], None] = field(default=lambda text: None, repr=False)
     steepest: float = 0.0
@@ -72,12 +74,17 @@ class LowerProblem:
         *,
         seed: int = 0,
         budget: Budget = UNLIMITED,
+        centre: Tensor | None = None,
     ) -> "LowerProblem":
         """The problem for a captured network."""
         exact = capture.reference_dtype is DTYPE
         graph = differentiable(capture.graph)
         example = torch.atleast_1d(capture.example.to(DTYPE))
-        return LowerProblem(graph, capture.reference, exact, example, region, p, q, seed, budget)
+        fixed = None if centre is None else centre.reshape(example.shape)
+        original = capture.reference
+        return LowerProblem(
+            graph, original, exact, example, region, p, q, seed, budget, centre=fixed
+        )
 
     def reading(self, operator: Operator) -> "LowerProblem":
         """The same network followed by a linear read-out; the passes made so far are kept."""

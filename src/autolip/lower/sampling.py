@@ -12,7 +12,7 @@ from autolip.arguments import array
 from autolip.errors import InputError, Refusal
 from autolip.lower.certify import certified
 from autolip.lower.method import LowerMethod, lower_method
-from autolip.lower.pairs import Pairs, power, random_directions
+from autolip.lower.pairs import Pairs, about, random_directions
 from autolip.lower.power_steps import polished
 from autolip.lower.problem import LowerProblem, counted
 from autolip.norms import Norm
@@ -136,13 +136,13 @@ def affordable(problem: LowerProblem, seconds: float) -> int:
 
 
 def steepest_at(problem: LowerProblem, points: Float[Tensor, "k *shape"]) -> Pairs:
-    """Short pairs about the points with the largest Jacobian norms, by a few power steps at
-    each."""
+    """Short pairs about the points with the largest Jacobian norms, by a few power steps at each;
+    with the centre where there is one."""
     generator = problem.generator()
     found = Pairs.at(points[:0])
     for part in points.split(max(1, problem.rows)):
         direction = random_directions(problem, len(part), generator)
-        here = power(problem, part, direction, problem.short, POWER_STEPS)
+        here = about(problem, part, direction, POWER_STEPS)
         found = found.joined(here).steepest(KEPT)
         if problem.expired:
             break
@@ -150,8 +150,10 @@ def steepest_at(problem: LowerProblem, points: Float[Tensor, "k *shape"]) -> Pai
 
 
 def steepest_between(problem: LowerProblem, points: Float[Tensor, "k *shape"]) -> Pairs:
-    """The steepest of the pairs of these points, block by block."""
+    """The steepest of the pairs of these points, block by block; none where one point is given."""
     found = Pairs.at(points[:0])
+    if problem.centre is not None:
+        return found
     for part in points.split(BLOCK):
         values = problem.values(part)
         slope = _distances(problem.q, values) / _distances(problem.p, part)

@@ -6,11 +6,12 @@ from torch import Tensor
 
 from autolip.lower.pairs import (
     Pairs,
+    Pull,
+    about,
     column,
     ends,
     maximiser,
     measured,
-    power,
     pull,
     random_directions,
     turned,
@@ -57,7 +58,7 @@ def scouted(problem: LowerProblem, passes: float, kept: int) -> Pairs:
     points[0] = problem.region.project(problem.example[None])[0]
     for part in points.split(max(1, min(AT_ONCE, problem.rows // 2))):
         direction = random_directions(problem, len(part), generator)
-        here = power(problem, part, direction, problem.short, POWER_STEPS)
+        here = about(problem, part, direction, POWER_STEPS)
         found = found.joined(here).steepest(kept)
         if problem.expired:
             break
@@ -92,14 +93,7 @@ def uphill(problem: LowerProblem, pairs: Pairs, passes: float) -> Pairs:
         if problem.expired:
             break
         pulled = pull(problem, best.x, best.y)
-        heading = maximiser(pulled.moving, Norm.L2).repeat_interleave(tries, 0)
-        sideways = turned(problem, pulled, best.direction(problem.p))
-        direction = sideways.repeat_interleave(tries, 0)
-        length = problem.reach * LENGTHS.repeat(count)
-        middle = best.centre.repeat_interleave(tries, 0)
-        centre = problem.domain.project(middle + column(length, heading) * heading)
-        steps = torch.full((len(centre),), problem.short, dtype=torch.float64)
-        tried = measured(problem, *ends(problem, centre, direction, steps))
+        tried = _stepped(problem, pulled) if problem.centre is None else _moved(problem, pulled)
         of_each = tried.slope.reshape(count, tries).argmax(1)
         chosen = of_each + tries * torch.arange(count)
         steepest = Pairs(tried.x[chosen], tried.y[chosen], tried.slope[chosen])
@@ -108,3 +102,29 @@ def uphill(problem: LowerProblem, pairs: Pairs, passes: float) -> Pairs:
             break
         best = after
     return pairs.joined(best)
+
+
+def _stepped(problem: LowerProblem, pulled: Pull) -> Pairs:
+    """Short pairs about midpoints moved uphill by each of the lengths, turned by a power step."""
+    tries = len(LENGTHS)
+    heading = maximiser(pulled.moving, Norm.L2).repeat_interleave(tries, 0)
+    sideways = turned(problem, pulled, pulled.pairs.direction(problem.p))
+    direction = sideways.repeat_interleave(tries, 0)
+    length = problem.reach * LENGTHS.repeat(len(pulled.pairs.slope))
+    middle = pulled.pairs.centre.repeat_interleave(tries, 0)
+    centre = problem.domain.project(middle + column(length, heading) * heading)
+    steps = torch.full((len(centre),), problem.short, dtype=torch.float64)
+    return measured(problem, *ends(problem, centre, direction, steps))
+
+
+def _moved(problem: LowerProblem, pulled: Pull) -> Pairs:
+    """The first points alone moved by each of the lengths, along the gradient of
+    ||f(x) - f(c)|| / ||x - c||: J^T u - slope times the dual vector of x - c, but for a factor."""
+    pairs, tries = pulled.pairs, len(LENGTHS)
+    outward = maximiser(pairs.x - pairs.y, problem.p.dual)
+    gradient = pulled.at_x - column(pairs.slope, outward) * outward
+    heading = maximiser(gradient, Norm.L2).repeat_interleave(tries, 0)
+    length = problem.reach * LENGTHS.repeat(len(pairs.slope))
+    start = pairs.x.repeat_interleave(tries, 0)
+    x = problem.domain.project(start + column(length, heading) * heading)
+    return measured(problem, x, pairs.y.repeat_interleave(tries, 0))

@@ -19,7 +19,7 @@ from autolip.errors import Refusal
 from autolip.lower.batched_searches import Lockstep, Point, Search
 from autolip.lower.certify import certified
 from autolip.lower.method import LowerMethod, lower_method
-from autolip.lower.pairs import Pairs, power, random_directions
+from autolip.lower.pairs import Pairs, about, random_directions
 from autolip.lower.power_steps import polished
 from autolip.lower.problem import LowerProblem, counted
 from autolip.lower.sampling import KEPT
@@ -154,7 +154,7 @@ class _Slopes:
         until = problem.passes + SHARE * passes
         points = problem.region.sample(count, problem.example, generator)
         directions = random_directions(problem, count, generator)
-        here = power(problem, points, directions, problem.short, 2 * POWER_STEPS)
+        here = about(problem, points, directions, 2 * POWER_STEPS)
         return _Slopes(problem, here, until, (1 - SHARE) * passes)
 
     @property
@@ -180,7 +180,7 @@ class _Slopes:
             return None
         directions = self.here.direction(problem.p)[chosen]
         points = problem.region.project(self._points(places))
-        found = power(problem, points, directions, problem.short, POWER_STEPS)
+        found = about(problem, points, directions, POWER_STEPS)
         self.met = self.met.joined(found).steepest(KEPT)
         self.here = self.here.better(_scattered(found, chosen, self.here))
         return [-slope for slope in found.slope.tolist()]

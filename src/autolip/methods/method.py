@@ -8,7 +8,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, final
 
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from autolip.budget import Budget
@@ -56,7 +56,7 @@ class Bound:
 @dataclass(frozen=True)
 class Problem:
     """Bound sup ||f(x) - f(y)||_q / ||x - y||_p over x, y in a region, f given by its slope sets
-    there.
+    there; over x alone where y is a `centre`.
 
     `slopes` is the graph operation by operation, `fused` the same with affine subgraphs composed;
     `readouts` are the linear operators that follow the captured network.
@@ -80,15 +80,25 @@ class Problem:
     """Told how far a method is, while it works."""
     ranges: Ranges = field(default_factory=dict, repr=False)
     """Where the values of operations lie, those of maxima in pieces too."""
+    centre: Float[Tensor, "*shape"] | None = field(default=None, repr=False)
 
     @staticmethod
-    def pose(graph: Graph, region: Region, p: Norm, q: Norm, options: NormOptions) -> "Problem":
+    def pose(
+        graph: Graph,
+        region: Region,
+        p: Norm,
+        q: Norm,
+        options: NormOptions,
+        centre: Float[Tensor, "*shape"] | None = None,
+    ) -> "Problem":
         """The problem for a captured network."""
         known = ranges(graph, region, Effort.within(options.budget.left))
-        slopes = slopes_on(graph, region, known)
+        slopes = slopes_on(graph, region, known, centre)
         slopes = known_as_diagonals(slopes) if known else slopes
         slopes = moving_inputs(slopes, region.settled(graph.input_shape))
-        return Problem(graph, region, slopes, fused(slopes), p, q, options, ranges=known)
+        return Problem(
+            graph, region, slopes, fused(slopes), p, q, options, ranges=known, centre=centre
+        )
 
     def reading(self, operator: Operator) -> "Problem":
         """The same network followed by a linear read-out; norms already known are kept."""
@@ -120,7 +130,7 @@ class Problem:
     def lowered(self) -> SlopeGraph:
         """The same with maxima, max-pools and sorted pairs as a + relu(b - a)."""
         known = self.ranges | {vertex.name: vertex.range for vertex in self.slopes}
-        slopes = slopes_on(lowered(self.graph), self.region, known)
+        slopes = slopes_on(lowered(self.graph), self.region, known, self.centre)
         slopes = moving_inputs(slopes, self.settled)
         for operator in self.readouts:
             slopes = slopes.then(operator)

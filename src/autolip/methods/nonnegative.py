@@ -129,8 +129,9 @@ def _modulus_of(operator: Operator) -> Operator | None:
 
 
 def exactness(problem: Problem, value: Upper) -> tuple[str, ...]:
-    """What is known of the distance to the constant itself."""
-    if value.value == 0:
+    """What is known of the distance to the constant itself; from a centre, where the slopes of one
+    point decide nothing, nothing."""
+    if value.value == 0 or problem.centre is not None:
         return ()
     signs = consistent_signs(problem.fused)
     if signs is None:

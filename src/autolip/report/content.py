@@ -4,7 +4,7 @@ lay it out."""
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from autolip.errors import Refusal, printable
 from autolip.report.digits import delta_up, digits_of, ratio_of
@@ -51,7 +51,7 @@ class Sheet:
 def headline(result: "Findings") -> str:
     """The bracket as a sentence: upper ends rounded up, lower ends down, to the digits printed."""
     where = f"({result.p.value} -> {result.q.value}, {place(result)}{_caveat(result)})"
-    subject = result.output.subject
+    subject = measured(result)
     lower = None if result.lower is None else digits_of(result.lower.answer)
     upper = None if result.upper is None else digits_of(result.upper.answer)
     if lower is not None and upper is not None:
@@ -61,6 +61,14 @@ def headline(result: "Findings") -> str:
     if lower is not None:
         return f"{subject} >= {lower} {where}; no upper bound"
     return f"no bound on the {subject} {where}"
+
+
+def measured(result: "Findings") -> str:
+    """What is bounded, in words."""
+    subject = result.output.subject
+    if result.centre is None:
+        return subject
+    return subject.replace("Lipschitz constant", "calmness modulus")
 
 
 def sheets(result: "Findings") -> list[Sheet]:
@@ -104,8 +112,20 @@ def _winner(result: "Findings") -> str:
 
 
 def place(result: "Findings") -> str:
-    """The region in words."""
+    """The region in words, and from where slopes are taken."""
+    return _region(result.region) + ("" if result.centre is None else f", {_from(result)}")
+
+
+def _from(result: "Findings") -> str:
+    """Its centre, or another point."""
     region = result.region
+    middle = region.get("center", [])
+    if {"lo", "hi"} <= region.keys():
+        middle = [lo / 2 + hi / 2 for lo, hi in zip(region["lo"], region["hi"], strict=True)]
+    return "from its centre" if middle == list(result.centre or ()) else "from a point of it"
+
+
+def _region(region: dict[str, Any]) -> str:
     kind = region.get("kind", "region")
     if kind == "everywhere":
         return "everywhere"

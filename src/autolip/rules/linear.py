@@ -219,10 +219,8 @@ def _over(constant: Tensor, x: Operand) -> Action:
     """c / x, as a quotient of two varying tensors, one of which does not vary."""
     shape = torch.broadcast_shapes(constant.shape, x.shape)
     above = constant.expand(shape)
-    below = Interval(x.range.lo.expand(shape), x.range.hi.expand(shape))
-    action = quotient(
-        Operand("numerator", shape, Interval(above, above)), Operand(x.name, shape, below)
-    )
+    numerator = Operand("numerator", shape, Interval(above, above))
+    action = quotient(numerator, x.viewed(x.shape, shape))
     slopes = [
         Interval(slope.lo, slope.hi) for _, slope in action.slopes if isinstance(slope, Between)
     ]

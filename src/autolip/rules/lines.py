@@ -17,7 +17,7 @@ from torch import Tensor
 from autolip.intervals import Interval
 from autolip.rounded import Rounded
 from autolip.roundoff import TINY, raised
-from autolip.rules.derive import slope_range, slopes_beside, value_at, value_range
+from autolip.rules.curves import slope_range, slopes_beside, value_at, value_range
 from autolip.rules.rule import Pointwise
 
 INF = math.inf
@@ -62,10 +62,19 @@ def _is_bounded(curve: Pointwise) -> Tensor:
 def offsets(curve: Pointwise, slope: Float[Tensor, "*shape"]) -> Interval:
     """The range of f(t) - slope t, where the operand's range is bounded and f has finite slopes."""
     breaks = _breaks(curve)
-    rests = [_rest(curve, slope, point) for point in breaks]
-    pieces = zip(itertools.pairwise(breaks), itertools.pairwise(rests), strict=True)
-    inside = [_between(curve, slope, ends, values) for ends, values in pieces]
-    found = [*rests, *inside]
+    return joined([offsets_between(curve, slope, ends) for ends in itertools.pairwise(breaks)])
+
+
+def offsets_between(
+    curve: Pointwise, slope: Float[Tensor, "*shape"], ends: tuple[Tensor, Tensor]
+) -> Interval:
+    """The same between two points with no turn inside."""
+    rests = tuple(_rest(curve, slope, end) for end in ends)
+    return joined([*rests, _between(curve, slope, ends, (rests[0], rests[1]))])
+
+
+def joined(found: Sequence[Interval]) -> Interval:
+    """The least interval around some; infinite where one has an end that is NaN."""
     least = _stacked([one.lo.nan_to_num(-INF, INF, -INF) for one in found]).amin(0)
     most = _stacked([one.hi.nan_to_num(INF, INF, -INF) for one in found]).amax(0)
     return Interval(least, most)

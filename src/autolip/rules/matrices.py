@@ -91,8 +91,8 @@ def _varying_product(
     columns = right.shape if right.dim > 1 else torch.Size((*right.shape, 1))
     batch = torch.broadcast_shapes(rows[:-2], columns[:-2])
     factors = (
-        _viewed(left, rows, (*batch, *rows[-2:])),
-        _viewed(right, columns, (*batch, *columns[-2:])),
+        left.viewed(rows, (*batch, *rows[-2:])),
+        right.viewed(columns, (*batch, *columns[-2:])),
     )
     product = torch.Size((*batch, rows[-2], columns[-1]))
     inner = matrix_product(*factors, product)
@@ -106,12 +106,6 @@ def _varying_product(
         return action
     added = combination(shape, (beta, addend))
     return Action((*action.slopes, *added.slopes), shifted(action.image, added.image))
-
-
-def _viewed(x: Operand, shape: torch.Size, batches: Shape) -> Operand:
-    lo = x.range.lo.reshape(shape).expand(batches)
-    hi = x.range.hi.reshape(shape).expand(batches)
-    return Operand(x.name, lo.shape, Interval(lo, hi))
 
 
 def _through(gain: Slope, x: Operand, out_shape: torch.Size) -> Gain:

@@ -12,7 +12,8 @@ from torch import Tensor
 from autolip.errors import InputError, UnsupportedOperation
 from autolip.intervals import Interval
 from autolip.roundoff import TINY
-from autolip.rules.derive import entrywise, slope_range, value_range
+from autolip.rules.curves import value_range
+from autolip.rules.derive import entrywise
 from autolip.rules.elementary import exponential
 from autolip.rules.rule import (
     Action,
@@ -25,6 +26,7 @@ from autolip.rules.rule import (
     Variable,
     rule,
 )
+from autolip.rules.secants import secant_range
 
 aten = torch.ops.aten
 INF = math.inf
@@ -152,7 +154,7 @@ def _by_entry(x: Operand, parameters: Tensor, law: Callable[[Operand, float], Po
     for parameter in parameters.unique().tolist():
         curve = law(x, parameter)
         here = parameters == parameter
-        slopes = _where(here, slope_range(curve), slopes)
+        slopes = _where(here, secant_range(curve), slopes)
         values = _where(here, value_range(curve), values)
     return entrywise(x, slopes, values, shape)
 

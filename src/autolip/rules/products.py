@@ -1,6 +1,10 @@
 """Products of two varying tensors: towards each factor the slope is the other factor's range.
 
-For any bilinear *, x1 * y1 - x2 * y2 = (x1 - x2) * y1 + x2 * (y1 - y2).
+For any bilinear *, with m the mean of both points,
+
+    x1 * y1 - x2 * y2 = (x1 - x2) * m(y) + m(x) * (y1 - y2).
+
+The mean of two points of a range is any point of it; from a centre, half of the way there.
 """
 
 import math
@@ -9,7 +13,7 @@ import torch
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.intervals import Interval
+from autolip.intervals import Interval, mean
 from autolip.norms import Norm
 from autolip.operators.dense import Dense
 from autolip.operators.norms import NormOptions, operator_norm
@@ -23,9 +27,10 @@ def elementwise_product(left: Operand, right: Operand) -> Action:
     """Between(range of the other factor); a square is Between(2 lo, 2 hi)."""
     if left.name == right.name:
         return _square(left)
+    by_left, by_right = right.mean, left.mean
     slopes = (
-        (left, Between(right.range.lo, right.range.hi)),
-        (right, Between(left.range.lo, left.range.hi)),
+        (left, Between(by_left.lo, by_left.hi)),
+        (right, Between(by_right.lo, by_right.hi)),
     )
     return Action(slopes, left.range * right.range)
 
@@ -38,15 +43,18 @@ def _square(x: Operand) -> Action:
     has_zero = (lo <= 0) & (hi >= 0)
     least = torch.where(has_zero, torch.zeros_like(lo), ends.amin(0))
     image = Interval(least, ends.amax(0)).widen()
-    return Action(((x, Between(2 * lo, 2 * hi)),), Interval(image.lo.clamp(min=0), image.hi))
+    slopes = Between(2 * x.mean.lo, 2 * x.mean.hi)
+    return Action(((x, slopes),), Interval(image.lo.clamp(min=0), image.hi))
 
 
 def quotient(left: Operand, right: Operand) -> Action:
-    """x1/y1 - x2/y2 = (1/y1) dx - (x2/(y1 y2)) dy; infinite where the divisor's range meets 0."""
+    """x1/y1 - x2/y2 = m(1/y) dx - (m(x)/(y1 y2)) dy; infinite where the divisor's range meets 0."""
     inverse = _reciprocal(right.range)
-    towards_right = left.range * inverse * inverse
+    second = inverse if right.centre is None else _reciprocal(right.centre)
+    by_left = inverse if right.centre is None else mean(inverse, second)
+    towards_right = left.mean * inverse * second
     slopes = (
-        (left, Between(inverse.lo, inverse.hi)),
+        (left, Between(by_left.lo, by_left.hi)),
         (right, Between(-towards_right.hi, -towards_right.lo)),
     )
     return Action(slopes, left.range * inverse)
@@ -73,8 +81,8 @@ def matrix_product(left: Operand, right: Operand, shape: torch.Size) -> Action:
     ||dL R||_F <= ||dL||_F ||R||_2; entrywise l1 and linf gains are row and column sums of |R|, and
     alike for L dR.
     """
-    by_left = _gain(left, right.range.magnitude().mT, shape)
-    by_right = _gain(right, left.range.magnitude(), shape)
+    by_left = _gain(left, right.mean.magnitude().mT, shape)
+    by_right = _gain(right, left.mean.magnitude(), shape)
     return Action(
         ((left, by_left), (right, by_right)), _product_range(left.range, right.range, shape)
     )

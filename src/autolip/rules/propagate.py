@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from jaxtyping import Float
+from torch import Tensor
+
 from autolip.errors import AutolipError, UnsupportedOperation
 from autolip.graph.graph import Graph, Node, Place
 from autolip.graph.views import Edge, SlopeGraph, Vertex
@@ -13,15 +16,20 @@ from autolip.rules.rule import RULES, Action, Operand, Outcome
 
 
 def slopes_on(
-    graph: Graph, region: Region, known: Mapping[str, Interval] | None = None
+    graph: Graph,
+    region: Region,
+    known: Mapping[str, Interval] | None = None,
+    centre: Float[Tensor, "*shape"] | None = None,
 ) -> SlopeGraph:
     """The slope sets of every operation of the network, for inputs in the region.
 
-    `known` holds intervals that are already known to contain the values of some nodes.
+    `known` holds intervals that are already known to contain the values of some nodes.  With a
+    `centre`, a point of the region, slopes are those between it and any other point.
     """
     require_rules(graph)
     start = region.interval(graph.input_shape)
-    operands = {graph.input: Operand(graph.input, graph.input_shape, start)}
+    there = {} if centre is None else values_at(graph, centre)
+    operands = {graph.input: Operand(graph.input, graph.input_shape, start, there.get(graph.input))}
     vertices = [Vertex(graph.input, graph.input_shape, (), start, Place("input"), "input")]
     for node in graph.nodes:
         action = checked_action(node, outcome_of(node, operands))
@@ -30,8 +38,17 @@ def slopes_on(
             action.image.meet(known[node.name]) if known and node.name in known else action.image
         )
         vertices.append(Vertex(node.name, node.shape, edges, image, node.place, str(node.target)))
-        operands[node.name] = Operand(node.name, node.shape, image)
+        operands[node.name] = Operand(node.name, node.shape, image, there.get(node.name))
     return SlopeGraph(graph.input, tuple(vertices), graph.output)
+
+
+def values_at(graph: Graph, x: Float[Tensor, "*shape"]) -> dict[str, Interval]:
+    """What contains the values of the input and of every operation at one input."""
+    operands = {graph.input: Operand(graph.input, graph.input_shape, Interval(x, x))}
+    for node in graph.nodes:
+        image = checked_action(node, outcome_of(node, operands)).image
+        operands[node.name] = Operand(node.name, node.shape, image)
+    return {name: operand.range for name, operand in operands.items()}
 
 
 def require_rules(graph: Graph) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from autolip.errors import AutolipError, UnsupportedOperation
-from autolip.intervals import Interval
+from autolip.intervals import Interval, mean
 from autolip.operators.operator import Operator
 from autolip.registry import Registry, require_docstring
 from autolip.slopes import Slope
@@ -22,15 +22,40 @@ from autolip.slopes import Slope
 
 @dataclass(frozen=True, eq=False)
 class Operand:
-    """A varying argument: its node, shape, and the range of its value on the region."""
+    """A varying argument: its node, shape, and the range of its value on the region.
+
+    Slopes are between any two points x, y of the region; from a centre, where that is y, and the
+    value there known to lie in `centre`.
+    """
 
     name: str
     shape: torch.Size
     range: Interval
+    centre: Interval | None = None
 
     @property
     def dim(self) -> int:
         return len(self.shape)
+
+    def viewed(self, shape: Sequence[int], repeated: Sequence[int]) -> "Operand":
+        """The same numbers in another shape, repeated along further axes."""
+
+        def view(x: Interval) -> Interval:
+            lo, hi = (end.reshape(shape).expand(repeated) for end in (x.lo, x.hi))
+            return Interval(lo, hi)
+
+        centre = None if self.centre is None else view(self.centre)
+        return Operand(self.name, torch.Size(repeated), view(self.range), centre)
+
+    @property
+    def second(self) -> Interval:
+        """Where the value at y lies."""
+        return self.range if self.centre is None else self.centre
+
+    @property
+    def mean(self) -> Interval:
+        """Where the mean of the values at x and y lies."""
+        return self.range if self.centre is None else mean(self.range, self.centre)
 
 
 @dataclass(frozen=True)

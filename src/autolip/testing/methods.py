@@ -25,34 +25,51 @@ def check_method(
     seed: int = 0,
     seconds: float | None = None,
     attained: float | None = None,
+    centre: Tensor | None = None,
 ) -> None:
-    """A method's upper bound is at least every slope that a captured network attains in the region.
+    """A method's upper bound is at least every slope that a captured network attains in the region,
+    from the `centre` alone where there is one.
 
     `attained`: a slope that is known (see `attained_slope`, which finds one otherwise).  A refusal
     passes. `seconds`: the time budget of the method.  Raises LawViolation.
     """
     p, q = parse_norms(norm)
     options = NormOptions(seed=seed, budget=Budget.of(seconds))
-    problem = Problem.pose(capture.graph, region, p, q, options)
+    problem = Problem.pose(capture.graph, region, p, q, options, centre)
     bound = method.accepts(problem) or method.bound(problem)
     if isinstance(bound, Refusal) or not isinstance(bound.value, Upper):
         return
     if attained is None:
-        attained = attained_slope(capture, region, norm=norm, seed=seed)
+        attained = attained_slope(capture, region, norm=norm, seed=seed, centre=centre)
     if attained > bound.value.value * (1 + 1e-9):
         raise LawViolation(
             f"{method.name} claims {bound.value.value}, but the network attains {attained} ({norm})"
         )
 
 
-def attained_slope(capture: Capture, region: Region, *, norm: str = "l2", seed: int = 0) -> float:
+def attained_slope(
+    capture: Capture,
+    region: Region,
+    *,
+    norm: str = "l2",
+    seed: int = 0,
+    centre: Tensor | None = None,
+) -> float:
     """The largest of some slopes that a captured network attains in a region, up to rounding.
 
     They are norms of Jacobians of the captured graph at 8 random points of the region (for l2 ->
-    l2), and difference quotients between 20 random points and close neighbours.
+    l2), and difference quotients between 20 random points and close neighbours.  With a centre that
+    of its Jacobian, and quotients between it and 200 random points, near and far.
     """
     p, q = parse_norms(norm)
-    points = region.sample(20, capture.example, torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    if centre is not None:
+        points = region.sample(200, capture.example, generator)
+        near = torch.logspace(-5, 0, 200, dtype=torch.float64).reshape(-1, *[1] * centre.dim())
+        points = region.project(centre + near * (points - centre))
+        chords = _quotients(capture.graph, points, centre.expand_as(points), p, q)
+        return max(chords, _jacobians(capture.graph, centre[None], p, q))
+    points = region.sample(20, capture.example, generator)
     return max(
         _secants(capture.graph, region, points, p, q), _jacobians(capture.graph, points, p, q)
     )
@@ -64,11 +81,15 @@ def _secants(graph: Graph, region: Region, points: Tensor, p: Norm, q: Norm) -> 
     near = region.project(points + 1e-4 * points.roll(1, 0))
     best = 0.0
     for other in (points.roll(1, 0), near):
-        step = p.of_rows(other - points)
-        rise = q.of_rows(evaluate_batch(graph, other) - evaluate_batch(graph, points))
-        slopes = (rise / step)[step > 1e-6]
-        best = max([best, *slopes.tolist()])
+        best = max(best, _quotients(graph, other, points, p, q))
     return best
+
+
+def _quotients(graph: Graph, x: Tensor, y: Tensor, p: Norm, q: Norm) -> float:
+    """The largest of ||f(x) - f(y)|| / ||x - y||, of pairs that are not too close."""
+    step = p.of_rows(x - y)
+    rise = q.of_rows(evaluate_batch(graph, x) - evaluate_batch(graph, y))
+    return max([0.0, *(rise / step)[step > 1e-6].tolist()])
 
 
 def _jacobians(graph: Graph, points: Tensor, p: Norm, q: Norm) -> float:

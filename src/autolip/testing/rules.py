@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 import torch
@@ -37,8 +37,9 @@ def check_rule(rule: Rule, *, seed: int = 0, points: int = 14) -> None:
     For every example of the rule and a dozen kinds of regions (points, tiny, wide, one-sided,
     unbounded, touching the example's constants), the operation itself is evaluated in float64 at
     `points` random places of the region, corners, kinks and close neighbours among them, and all
-    their pairs are compared with what the rule says. Raises LawViolation with example, region and
-    pair.
+    their pairs are compared with what the rule says; all pairs with one of them, with what the rule
+    says from there, which must be within what it says of any two. Raises LawViolation with example,
+    region and pair.
     """
     generator = torch.Generator().manual_seed(seed)
     for example in rule.examples:
@@ -58,8 +59,7 @@ def _check_on(
     boxes = [box_of(kind, variable, marks, generator) for variable in call.variables]
     operands = [Operand(f"x{i}", box.shape, box) for i, box in enumerate(boxes)]
     try:
-        args, kwargs = call.bind(operands)
-        outcome = rule(*args, **kwargs)[example.pick or 0]
+        outcome = call.outcome(operands)
     except UnsupportedOperation as refusal:
         return str(refusal)
     xs = [
@@ -67,8 +67,17 @@ def _check_on(
         for box, v in zip(boxes, call.variables, strict=True)
     ]
     values = torch.stack([call.value([x[i] for x in xs]) for i in range(points)])
+    number = int(torch.randint(points, (), generator=generator))
+    fixed = [
+        replace(operand, centre=_around(x[number], box, generator))
+        for operand, x, box in zip(operands, xs, boxes, strict=True)
+    ]
+    from_there = call.outcome(fixed)
     try:
         _Trial(outcome, operands, xs, values).check()
+        _Trial(from_there, fixed, xs, values, number).check()
+        shape = values.shape[1:]
+        _check_within(action_of(from_there, shape), action_of(outcome, shape))
     except LawViolation as violation:
         raise LawViolation(
             f"{rule.name}, example {example}, region {kind} {boxes}: {violation}"
@@ -118,6 +127,11 @@ class _Call:
         leaves = [next(remaining) if isinstance(leaf, Variable) else leaf for leaf in self.leaves]
         return pytree.tree_unflatten(leaves, self.spec)
 
+    def outcome(self, operands: list[Operand]) -> Outcome:
+        """What the rule says."""
+        args, kwargs = self.bind(operands)
+        return self.rule(*args, **kwargs)[self.example.pick or 0]
+
     def value(self, xs: list[Tensor]) -> Tensor:
         """The operation itself."""
         given = [x.bool() if v.boolean else x for x, v in zip(xs, self.variables, strict=True)]
@@ -128,12 +142,14 @@ class _Call:
 
 @dataclass(frozen=True)
 class _Trial:
-    """What a rule says on a region, and what the operation does at points of it."""
+    """What a rule says on a region, and what the operation does at points of it; of their pairs
+    those with one of them, where `number` says which."""
 
     outcome: Outcome
     operands: list[Operand]
     xs: list[Tensor]
     values: Tensor
+    number: int | None = None
 
     def check(self) -> None:
         action = action_of(self.outcome, self.values.shape[1:])
@@ -142,6 +158,9 @@ class _Trial:
         self._check_image(action.image, tolerance)
         self._check_domain(action)
         first, second = torch.triu_indices(len(self.values), len(self.values), 1)
+        if self.number is not None:
+            first = torch.arange(len(self.values))
+            second = torch.full_like(first, self.number)
         steps = {
             operand: x[first] - x[second] for operand, x in zip(self.operands, self.xs, strict=True)
         }
@@ -204,6 +223,27 @@ class _Trial:
         raise LawViolation(
             f"{what}\n  (x, y) = {pair}\n  (f(x), f(y)) = {values}\n  rule: {self.outcome}"
         )
+
+
+def _around(x: Tensor, box: Interval, generator: torch.Generator) -> Interval:
+    """What is known of a point: itself, or a little more, within the box."""
+    width = 1e-9 * (torch.rand((), generator=generator, dtype=torch.float64) < 0.3)
+    return Interval(x - width, x + width).meet(box)
+
+
+def _check_within(inner: Action, outer: Action) -> None:
+    """Every slope set of the one is part of its namesake of the other."""
+    for (x, here), (_, there) in zip(inner.slopes, outer.slopes, strict=True):
+        match here, there:
+            case Between(), Between():
+                holds = bool((here.lo >= there.lo).all() and (here.hi <= there.hi).all())
+            case Gain(), Gain():
+                pairs = ((here.norms[norm], there.norms[norm]) for norm in there.norms)
+                holds = all(a.value <= b.value for a, b in pairs)
+            case _:
+                holds = type(here) is type(there)
+        if not holds:
+            raise LawViolation(f"the slopes from a point of {x} are no part of those of any two")
 
 
 def _surplus(
