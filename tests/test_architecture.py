@@ -37,7 +37,7 @@ LAYERS = [
     ["portfolio"],
     ["pairwise"],
     ["estimate"],
-    ["testing", "training", "sweep"],
+    ["testing", "training", "robustness", "sweep"],
     ["reproduce"],
     ["cli"],
     ["__main__"],

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from autolip.norms import Norm
     from autolip.regions import Ball, Box, Everywhere
     from autolip.result import Result
+    from autolip.robustness import Certified, certify
     from autolip.values import Certainty, Estimate, Lower, Upper
 
 _HOMES = {
@@ -37,6 +38,7 @@ _HOMES = {
     "Box": "regions",
     "CaptureMismatch": "errors",
     "Certainty": "values",
+    "Certified": "robustness",
     "Estimate": "values",
     "Everywhere": "regions",
     "InputError": "errors",
@@ -46,6 +48,7 @@ _HOMES = {
     "Result": "result",
     "UnsupportedOperation": "errors",
     "Upper": "values",
+    "certify": "robustness",
     "lipschitz": "estimate",
 }
 
@@ -56,6 +59,7 @@ __all__ = [
     "Box",
     "CaptureMismatch",
     "Certainty",
+    "Certified",
     "Estimate",
     "Everywhere",
     "InputError",
@@ -65,6 +69,7 @@ __all__ = [
     "Result",
     "UnsupportedOperation",
     "Upper",
+    "certify",
     "lipschitz",
 ]
 

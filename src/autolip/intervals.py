@@ -95,7 +95,7 @@ class Interval:
         """max |x| over the interval, elementwise."""
         return torch.maximum(self.lo.abs(), self.hi.abs())
 
-    def widen(self, relative: float = 0.0, absolute: float = 0.0) -> "Interval":
+    def widen(self, relative: float = 0.0, absolute: float | Tensor = 0.0) -> "Interval":
         """Outward by a relative and an absolute amount (infinite ends stay)."""
         below, above = (
             (end.abs() * relative + absolute)

@@ -17,6 +17,7 @@ made of them is at least (1 - u)^k of what is meant: `raised` multiplies by more
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -141,3 +142,33 @@ def scale_float(value: float, exponent: int) -> float:
     except OverflowError:
         return math.inf
     return math.nextafter(result, math.inf) if value > 0 and result < 2.0**-1000 else result
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """Operations in some floating-point type, rounded to nearest; what underflows may be flushed to
+    0.
+
+    An operation loses at most `unit` of its result and `tiny`; beyond `largest` it overflows.
+    """
+
+    unit: float
+    tiny: float
+    largest: float
+
+    @staticmethod
+    def of(dtype: torch.dtype) -> "Arithmetic":
+        """That of a type of PyTorch's."""
+        numbers = torch.finfo(dtype)
+        return Arithmetic(numbers.eps / 2, numbers.smallest_normal, numbers.max)
+
+    def sums(self, terms: int, sizes: Tensor) -> Tensor:
+        """At least the error of sums of this many products in any order, with or without fused
+        operations, `sizes` being those of moduli; infinite where they may overflow.
+
+        gamma_n = n u / (1 - n u), as above; a product and a sum underflow for every term.
+        """
+        product = terms * self.unit
+        share = product / (1 - product) if product < 1 else math.inf
+        lost = raised(share * sizes + 2 * terms * self.tiny, 6)
+        return torch.where(2 * sizes < self.largest, lost, math.inf)

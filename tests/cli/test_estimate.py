@@ -160,7 +160,19 @@ def test_without_a_model_the_shipped_networks_are_listed(run, golden) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["", "estimate", "layers", "norm", "compare", "check", "reproduce", "rules", "methods"]
+    "page",
+    [
+        "",
+        "estimate",
+        "layers",
+        "certify",
+        "norm",
+        "compare",
+        "check",
+        "reproduce",
+        "rules",
+        "methods",
+    ],
 )
 def test_help_is_golden(page: str, run, golden) -> None:
     ran = run(*page.split(), "--help")

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from autolip.cli.certify import certify
 from autolip.cli.check import check
 from autolip.cli.compare import compare
 from autolip.cli.estimate import estimate
@@ -72,6 +73,7 @@ def app() -> None:
 app.add_command(estimate)
 app.add_command(layers)
 app.add_command(norm)
+app.add_command(certify)
 app.add_command(compare)
 app.add_command(reproduce)
 app.add_command(check)

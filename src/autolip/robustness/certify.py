@@ -1,0 +1,250 @@
+"""The verb of robustness: `certify(model, inputs)` says which samples hold, and how far."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from autolip.arguments import array, shown
+from autolip.budget import stopwatch
+from autolip.capture.guarded import unended
+from autolip.capture.replay import replay
+from autolip.capture.torch.export import Capture, capture_model
+from autolip.capture.torch.unwrapping import unwrapped
+from autolip.errors import InputError
+from autolip.question import example_tensors
+from autolip.robustness.certified import Certified
+from autolip.robustness.classifier import Classifier, Numbers
+from autolip.robustness.judge import Judge
+from autolip.robustness.request import Request
+from autolip.robustness.rungs.pairs import constants
+from autolip.robustness.verdict import Verdict
+
+Progress = Callable[[str], None]
+
+A_SAMPLE = 0.25
+"""Tuned on zoo/robustness/mnist_mlp: seconds for each sample that global constants may take."""
+
+MOST = 60.0
+"""Chosen: seconds that they may take at most."""
+
+
+@unended()
+def certify(
+    model: nn.Module | Callable[..., Any],
+    inputs: Any,
+    labels: Any = None,
+    *,
+    radius: float | None = None,
+    norm: Any = "l2",
+    targets: Sequence[int] | None = None,
+    largest: bool = False,
+    clip: tuple[float, float] | None = None,
+    mean: Numbers | None = None,
+    std: Numbers | None = None,
+    rounding: bool = True,
+    attack: bool = False,
+    time_budget: float | None = None,
+    progress: Progress | None = None,
+) -> Certified:
+    """Which inputs keep their class within a radius, and up to which radius each does: proved.
+
+    `model` is an `nn.Module` in eval mode or a function of one tensor whose largest output is the
+    class; `inputs` is an array or tensor (n, ...) of samples, each of which the model takes as a
+    batch of one; `labels` (n,) are their classes (None: the ones that the model gives them).
+    Without a `radius`, or with `largest`, the largest certified radius of each is found by
+    bisection, to 1%.  `norm` is "l2", "linf" or "l1"; `targets` are the classes that must not win
+    (None: all others); `clip` the least and largest value of an entry, such as (0, 1) for pixels;
+    `mean` and `std` (a number, or one for each channel) make the map (x - mean) / std a part of the
+    network: radii are those of inputs before it.
+
+    With `rounding` a certificate holds for the program in the model's floating-point type, what it
+    may be off by being bounded (`autolip.robustness.program` says what is assumed); without, for
+    the real-valued function of the stored weights.  `attack` searches for other classes with 20
+    restarts in place of 2.  `time_budget` is in seconds for each sample.
+
+    Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
+
+        >>> import autolip
+        >>> from autolip import zoo
+        >>> model, _ = zoo.load("digits-mlp")
+        >>> images, labels = zoo.held_out()
+        >>> found = autolip.certify(model, images[:3], labels[:3], radius=0.05)
+        >>> found.certified.tolist()
+        [True, True, True]
+    """
+    request = Request.asked(
+        radius=radius,
+        norm=norm,
+        largest=largest,
+        clip=clip,
+        targets=targets,
+        rounding=rounding,
+        attack=attack,
+        time_budget=time_budget,
+    )
+    samples = _samples(inputs)
+    inner = unwrapped(model)
+    example = samples[:1].to(_type(inner))
+    capture = capture_model(inner, example_tensors(inner, example))
+    classifier = Classifier.of(capture, _name(inner), mean, std)
+    return certified(capture, classifier, samples, labels, request, progress)
+
+
+def _samples(inputs: Any) -> Tensor:
+    samples = array(inputs, "the inputs")
+    if samples.dim() < 2 or not len(samples):
+        raise InputError(
+            f"the inputs have shape {tuple(samples.shape)}: give samples along the first axis"
+        )
+    _check_finite(samples)
+    return samples
+
+
+def certified(
+    capture: Capture,
+    classifier: Classifier,
+    samples: Tensor,
+    labels: Any,
+    request: Request,
+    progress: Progress | None = None,
+) -> Certified:
+    """`certify` for a network that is captured already."""
+    say = progress or (lambda text: None)
+    elapsed = stopwatch()
+    _check_finite(samples)
+    points = fitted(samples, classifier.shape)
+    classes = _labels(labels, len(points), classifier.classes)
+    _check(points, request, classifier.classes)
+    say("replaying the captured graph against the model")
+    replay(capture)
+    given = _predicted(classifier, points) if classes is None else classes
+    judge = Judge(classifier, request, _constants(classifier, request, given, say))
+    rows = _judged(judge, points, given, say)
+    return Certified(
+        classifier.name,
+        request.to_dict(),
+        rows,
+        _notes(judge, classes is None),
+        elapsed(),
+        tuple(classifier.shape),
+    )
+
+
+def _judged(
+    judge: Judge, points: Tensor, labels: Sequence[int], say: Progress
+) -> tuple[Verdict, ...]:
+    """The row of every sample, one after the other."""
+    rows = list[Verdict]()
+    pace = stopwatch()
+    for index, (x, label) in enumerate(zip(points, labels, strict=True)):
+        rows.append(judge.verdict(index, x, label))
+        left = pace() / len(rows) * (len(points) - len(rows))
+        done = sum(row.radius > 0 for row in rows)
+        say(f"{len(rows)} of {len(points)} samples, {done} certified, about {left:.0f} s left")
+    return tuple(rows)
+
+
+def _constants(
+    classifier: Classifier, request: Request, labels: Sequence[int], say: Progress
+) -> dict[tuple[int, int], Any]:
+    """Global constants, in a time that so many samples are worth."""
+    each = A_SAMPLE if request.time_budget is None else min(A_SAMPLE, request.time_budget)
+    seconds = min(MOST, each * len(labels))
+    say("global constants")
+    return constants(classifier, request.norm, labels, seconds, say)
+
+
+def fitted(samples: Tensor, shape: torch.Size) -> Tensor:
+    """The samples in the shape of the network's input: as they are, flat, or with channels last.
+
+    InputError where they have other sizes.
+    """
+    one = samples.shape[1:]
+    inner = [size for size in shape if size != 1]
+    plain = [size for size in one if size != 1]
+    if plain == inner or (len(one) == 1 and one.numel() == shape.numel()):
+        return samples.reshape(len(samples), *shape)
+    if len(one) >= 3 and len(shape) >= 3 and (one[-1], *one[:-1]) == tuple(shape[-3:]):
+        return samples.movedim(-1, 1).reshape(len(samples), *shape).contiguous()
+    raise InputError(
+        f"samples of shape {tuple(one)} do not fit inputs of shape {tuple(shape)}: give them so, "
+        "flat, or with the channels last"
+    )
+
+
+def _labels(labels: Any, count: int, classes: int) -> list[int] | None:
+    """The classes as numbers; None where none are given."""
+    if labels is None:
+        return None
+    given = array(labels, "the labels").reshape(-1)
+    if len(given) != count:
+        raise InputError(f"there are {len(given)} labels for {count} samples: give one for each")
+    wrong = (given != given.round()) | (given < 0) | (given >= classes)
+    if bool(wrong.any()):
+        first = int(wrong.nonzero()[0])
+        raise InputError(
+            f"label {first} is {given[first].item():g}: the classes are 0 to {classes - 1}"
+        )
+    return [int(label) for label in given]
+
+
+def _check_finite(samples: Tensor) -> None:
+    bad = ~samples.isfinite().flatten(1).all(1)
+    if bool(bad.any()):
+        first = int(bad.nonzero()[0])
+        raise InputError(f"sample {first} has NaN or infinite entries: give finite numbers")
+
+
+def _check(points: Tensor, request: Request, classes: int) -> None:
+    """InputError where a sample is not within the ends, or a target no class."""
+    if request.clip is not None:
+        lo, hi = request.clip
+        bad = ((points < lo) | (points > hi)).flatten(1).any(1)
+        if bool(bad.any()):
+            first = int(bad.nonzero()[0])
+            raise InputError(
+                f"sample {first} has entries outside of [{lo:g}, {hi:g}]: give the least and the "
+                "largest value that an entry may have"
+            )
+    for target in request.targets or ():
+        if target >= classes:
+            raise InputError(f"there is no class {target}: they are 0 to {classes - 1}")
+
+
+def _predicted(classifier: Classifier, points: Tensor) -> list[int]:
+    return [int(classifier.values(x.unsqueeze(0))[0].argmax()) for x in points]
+
+
+def _notes(judge: Judge, predicted: bool) -> tuple[str, ...]:
+    """What the rows are about."""
+    dtype = str(judge.classifier.dtype).removeprefix("torch.")
+    about = (
+        f"certified: the program in {dtype} keeps the class, its rounding bounded"
+        if judge.request.rounding
+        else "certified: the real-valued function keeps the class; the rounding of the program in "
+        f"{dtype} is left out"
+    )
+    own = ("the labels are the classes that the network gives",) if predicted else ()
+    return about, *own
+
+
+def _type(model: Any) -> torch.dtype:
+    weights = model.parameters() if isinstance(model, nn.Module) else ()
+    own = (weight.dtype for weight in weights if weight.is_floating_point())
+    return next(own, torch.get_default_dtype())
+
+
+def _name(model: Any) -> str:
+    is_module = isinstance(model, nn.Module)
+    return type(model).__name__ if is_module else getattr(model, "__name__", shown(model))
+
+
+def read_data(arrays: Any) -> tuple[Tensor, Any]:
+    """Samples `x` and labels `y` (None where there are none) of an opened .npz file."""
+    if "x" not in arrays:
+        raise InputError(f"the data holds {', '.join(arrays) or 'nothing'}: name the samples x")
+    samples = array(np.asarray(arrays["x"]), "x")
+    return samples, arrays.get("y")

@@ -1,0 +1,147 @@
+"""What a program in float32 may be off by: on random inputs, on sums that cancel, and what is
+refused.
+
+Covers autolip.robustness.program, and the arithmetic of other types in autolip.roundoff.
+"""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from autolip.capture.torch.export import capture_model
+from autolip.errors import Refusal
+from autolip.ranges.forward import known_of
+from autolip.regions import Ball
+from autolip.robustness.classifier import Classifier
+from autolip.robustness.program import program_error
+from autolip.roundoff import Arithmetic
+
+
+class Attention(nn.Module):
+    """One head of softmax attention over four tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.q, self.k, self.v = (nn.Linear(4, 4) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights = torch.softmax(self.q(x) @ self.k(x).transpose(1, 2) / 2, -1)
+        return (weights @ self.v(x)).mean(1)
+
+
+def networks() -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(4)
+    norm.running_mean.uniform_(-2, 2)
+    norm.running_var.uniform_(0.1, 2)
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    return {
+        "relu": (nn.Sequential(nn.Linear(9, 20), nn.ReLU(), nn.Linear(20, 5)), (1, 9)),
+        "conv": (
+            nn.Sequential(
+                nn.Conv2d(1, 4, 3, padding=1), norm, nn.LeakyReLU(0.1), nn.MaxPool2d(2),
+                nn.Conv2d(4, 4, 2), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(4, 3),
+            ),
+            (1, 1, 6, 6),
+        ),
+        "smooth": (
+            nn.Sequential(
+                nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 12), nn.GELU(), nn.Linear(12, 12),
+                nn.SiLU(), nn.Linear(12, 8), nn.ELU(), nn.Linear(8, 8), nn.Sigmoid(),
+                nn.Linear(8, 3), nn.Softmax(1),
+            ),
+            (1, 6),
+        ),
+        "attention": (Attention(), (1, 4, 4)),
+    }  # fmt: skip
+
+
+def bound(model: nn.Module, x: Tensor, radius: float) -> Tensor | Refusal:
+    classifier = Classifier.of(capture_model(model.eval(), (x.float(),)), "a network")
+    known = known_of(classifier.lowered, Ball(x, radius, "linf"))
+    return program_error(classifier.graph, known.ranges, torch.float32)
+
+
+@pytest.mark.parametrize("name", list(networks()))
+def test_no_input_is_off_by_more(name: str) -> None:
+    model, shape = networks()[name]
+    generator = torch.Generator().manual_seed(1)
+    centre = torch.randn(shape, generator=generator).double()
+    error = bound(model, centre, 0.1)
+    assert isinstance(error, Tensor)
+    noise = 0.2 * torch.rand(400, *shape[1:], generator=generator).double() - 0.1
+    x = (centre + noise).float()
+    with torch.no_grad():
+        single = model.eval()(x).double()
+        exact = model.double()(x.double())
+    off = (single - exact).abs()
+    assert bool((off <= error).all())
+    assert float(error.max()) < 1e-2 and float(off.max()) > 0
+
+
+def linear(weight: list[list[float]], bias: list[float]) -> nn.Linear:
+    layer = nn.Linear(len(weight[0]), len(weight))
+    layer.weight.data = torch.tensor(weight)
+    layer.bias.data = torch.tensor(bias)
+    return layer
+
+
+def test_what_a_layer_loses_is_multiplied_by_those_after_it() -> None:
+    """x + 2^24 at x = 1 is a tie that becomes 2^24: off by 1; the next layer takes 2^24 away
+    exactly, and the one after it multiplies."""
+    there, back = linear([[1.0]], [2.0**24]), linear([[1.0]], [-(2.0**24)])
+    model = nn.Sequential(there, back, linear([[1024.0]] * 2, [0.0, 0.0]))
+    x = torch.ones(1, 1)
+    off = (model(x).double() - model.double()(x.double())).abs().max().item()
+    assert off == 1024
+    error = bound(model.float(), x.double(), 0.0)
+    assert isinstance(error, Tensor) and 1024 <= float(error.max()) <= 32 * 1024
+
+
+def test_a_sum_is_charged_for_all_of_its_terms() -> None:
+    """1 + 2^-24 + ... + 2^-24, from left to right, stays 1."""
+    terms = 64
+    values = torch.full((1, terms), 2.0**-24)
+    values[0, 0] = 1.0
+    total = torch.tensor(1.0)
+    for value in values[0, 1:]:
+        total = total + value
+    off = float(values.double().sum()) - float(total)
+    error = bound(linear([[1.0] * terms] * 2, [0.0, 0.0]), values.double(), 0.0)
+    assert isinstance(error, Tensor) and off <= float(error.min()) <= 4 * off
+
+
+def test_moving_numbers_loses_nothing() -> None:
+    model = nn.Sequential(
+        nn.Flatten(), nn.ReLU(), nn.ZeroPad1d(1), nn.Unflatten(1, (2, 4)), nn.Flatten()
+    )
+    error = bound(model, torch.randn(1, 2, 3).double(), 0.5)
+    assert isinstance(error, Tensor) and not bool(error.any())
+
+
+def test_what_is_not_known_is_refused() -> None:
+    logs = nn.Sequential(nn.Linear(3, 2), nn.LogSoftmax(1))
+    found = bound(logs, torch.zeros(1, 3).double(), 0.1)
+    assert isinstance(found, Refusal) and "log_softmax" in str(found)
+    scaled = nn.Linear(3, 2)
+    torch.nn.utils.parametrizations.weight_norm(scaled)
+    found = bound(scaled, torch.zeros(1, 3).double(), 0.1)
+    assert isinstance(found, Refusal) and "is no float32" in str(found)
+
+
+def test_what_overflows_is_not_bounded() -> None:
+    error = bound(linear([[1e30], [1e30]], [0.0, 0.0]), torch.full((1, 1), 1e10).double(), 0.0)
+    assert isinstance(error, Tensor) and bool(error.isinf().all())
+
+
+def test_arithmetic_of_a_type() -> None:
+    single = Arithmetic.of(torch.float32)
+    assert (single.unit, single.tiny) == (2.0**-24, 2.0**-126)
+    sums = single.sums(3, torch.tensor([0.0, 1.0, 1e38, 2e38]).double())
+    assert 6 * 2.0**-126 <= sums[0] < 7 * 2.0**-126
+    assert 3 * 2.0**-24 < sums[1] < 3.1 * 2.0**-24
+    assert math.isfinite(sums[2]) and math.isinf(sums[3])
+    assert math.isinf(single.sums(2**24, torch.ones(1).double())[0])
