@@ -1,5 +1,6 @@
 """The matrix of a question and what is concluded from it, in rational arithmetic."""
 
+import math
 from fractions import Fraction
 
 import pytest
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from autolip.graph.views import fused
 from autolip.methods.lipsdp.batch import dual_form
-from autolip.methods.lipsdp.batch.dual_form import DualForm
+from autolip.methods.lipsdp.batch.dual_form import DualForm, SampleRows
 from autolip.methods.lipsdp.batch.operand_rows import OperandRows
 from autolip.methods.lipsdp.batch.questions import Questions
 from autolip.methods.lipsdp.relaxation.constraint import constraints_of
@@ -23,9 +24,7 @@ SEEDS = range(20)
 NAMES = ("v2", "v4")
 
 
-def form_of(
-    layers: list[Tensor], slopes: list[Between], row: Tensor, weighted: bool = False
-) -> DualForm:
+def form_of(layers: list[Tensor], slopes: list[Between], row: Tensor) -> DualForm:
     """That of one question about a chain of two nonlinear layers."""
     first, second, third = (Exact(Dense(layer)) for layer in layers)
     graph = chain(first, slopes[0], second, slopes[1], third)
@@ -36,9 +35,9 @@ def form_of(
         for name, s in zip(NAMES, slopes, strict=True)
     }
     questions = Questions.each(given, row)
-    form = DualForm.of(OperandRows(fused(graph)), constraints, questions, weighted)
-    assert isinstance(form, DualForm)
-    return form
+    rows = SampleRows.of(OperandRows(fused(graph)), constraints, questions)
+    assert isinstance(rows, SampleRows)
+    return DualForm.of(rows, questions)
 
 
 def drawn(seed: int) -> tuple[list[Tensor], list[Between], Tensor]:
@@ -53,7 +52,7 @@ def fractions(x: Tensor) -> list[Fraction]:
 
 
 def meant(layers: list[Tensor], slopes: list[Between], row: Tensor) -> tuple[Matrix, Matrix]:
-    """X and E, exactly."""
+    """X and E, exactly, of what bends and what is read."""
     a, b, c = (rational(layer) for layer in layers)
     one, two = (fractions(s.centre_and_radius()[0]) for s in slopes)
     read = product(rational(row), c)
@@ -88,7 +87,13 @@ def test_rows_and_matrix_are_what_is_meant(seed: int) -> None:
     layers, slopes, row = drawn(seed)
     form = form_of(layers, slopes, row)
     x, e = meant(layers, slopes, row)
-    assert covers(form.x, x) and covers(form.e, e)
+    whole, through = meant(layers, slopes, torch.eye(2, dtype=torch.float64))
+    assert covers(form.rows.x, whole)
+    for part, first in zip(form.rows.e, (0, 3, 6), strict=True):
+        height, width = part.value.shape[1:]
+        below = through[first : first + height]
+        assert covers(part, [line[:width] for line in below])
+        assert not any(any(line[width:]) for line in below)
     multipliers = {name: rand(seed + k, 1, 3) + 0.1 for k, name in enumerate(NAMES)}
     h, g = form.heights_and_widths(multipliers)
     squares = product(e, scaled(fractions(g), turned(e)))
@@ -121,7 +126,7 @@ def test_multipliers_of_any_kind_are_numbers_of_moderate_size() -> None:
 def test_weights_of_a_box(seed: int) -> None:
     """X diag(1 / mu) X^T and a sum that is at least that of mu."""
     layers, slopes, row = drawn(seed)
-    form = form_of(layers, slopes, row, weighted=True)
+    form = form_of(layers, slopes, row)
     inputs = rand(seed + 7, 1, 2) + 0.01
     shares = dual_form._moderate(1 / inputs)
     gram, total = form.weighed(inputs)
@@ -148,17 +153,16 @@ def test_what_cancels_in_a_settled_network_is_counted() -> None:
         slopes = [Between(one, one), Between(one, one)]
         layers = [first, torch.eye(2, dtype=torch.float64), last]
         form = form_of(layers, slopes, torch.ones(1, 1, dtype=torch.float64))
-        value, feasible = form.proved({name: one.unsqueeze(0) for name in NAMES})
+        value = form.proved({name: one.unsqueeze(0) for name in NAMES})
         exact = product(rational(last), rational(first))[0][0]
-        assert bool(feasible.all()) and Fraction(value.item()) >= abs(exact)
+        assert value.isfinite() and Fraction(value.item()) >= abs(exact)
 
 
 def test_a_guess_that_is_too_small_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     layers, slopes, row = drawn(0)
     form = form_of(layers, slopes, row)
     multipliers = {"v2": torch.full((1, 3), 1e4).double(), "v4": torch.full((1, 3), 90.0).double()}
-    proved, feasible = form.proved(multipliers)
-    assert bool(feasible.all()) and bool(proved.isfinite().all())
+    assert bool(form.proved(multipliers).isfinite().all())
     least = dual_form._least
 
     def hopeful(constant: Rounded, gram: Tensor) -> tuple[Tensor, Tensor]:
@@ -166,11 +170,21 @@ def test_a_guess_that_is_too_small_is_not_believed(monkeypatch: pytest.MonkeyPat
         return guess * 0.5, can
 
     monkeypatch.setattr(dual_form, "_least", hopeful)
-    assert bool(form.proved(multipliers)[0].isinf().all())
+    assert bool(form.proved(multipliers).isinf().all())
 
 
 def test_multipliers_that_are_not_feasible_prove_nothing() -> None:
     layers, slopes, row = drawn(0)
     form = form_of(layers, slopes, row)
-    value, feasible = form.proved({name: torch.full((1, 3), 1e-9).double() for name in NAMES})
-    assert not bool(feasible.any()) and bool(value.isinf().all())
+    assert form.proved({name: torch.full((1, 3), 1e-9).double() for name in NAMES}).isinf().all()
+
+
+def test_what_is_wanted_is_proved_or_nothing_is() -> None:
+    layers, slopes, row = drawn(0)
+    form = form_of(layers, slopes, row)
+    multipliers = {"v2": torch.full((1, 3), 1e4).double(), "v4": torch.full((1, 3), 90.0).double()}
+    least = form.proved(multipliers)
+    enough = form.proved(multipliers, wanted=least * (1 + 1e-9))
+    assert bool((least <= enough).all()) and bool((enough <= least * (1 + 1e-9)).all())
+    for value in (least * (1 - 1e-6), least * 0, -least, least * math.nan):
+        assert bool(form.proved(multipliers, wanted=value).isinf().all())

@@ -2,7 +2,6 @@
 
 import doctest
 import itertools
-from dataclasses import replace
 
 import pytest
 import torch
@@ -14,13 +13,13 @@ from autolip.graph.views import SlopeGraph
 from autolip.methods.lipsdp.batch import solve
 from autolip.methods.lipsdp.batch.questions import Answers, Questions
 from autolip.methods.lipsdp.batch.solve import Batch, Care
+from autolip.methods.lipsdp.batch.statements import posed
+from autolip.methods.lipsdp.proof.prove import by_factorisation
 from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
 from autolip.methods.lipsdp.search.effort import Effort
 from autolip.methods.lipsdp.search.rounds import Search
+from autolip.methods.lipsdp.statement import Proved, Statement
 from autolip.norms import Norm
-from autolip.operators import Dense
-from autolip.operators.algebra import compose
-from autolip.operators.incidence import Incidence
 from autolip.operators.norms import NormOptions
 from autolip.slopes import Between
 from tests.methods.lipsdp.conftest import mlp, pose
@@ -61,16 +60,8 @@ def answered(batch: Batch, questions: Questions, care: Care = FINE) -> Answers:
 
 def single(batch: Batch, questions: Questions, number: int) -> tuple[float, float]:
     """What one search proves of one question, and what it attains."""
-    graph, sample = batch.relaxation.graph, questions.samples[number]
-    slopes = {name: Between(s.lo[sample], s.hi[sample]) for name, s in questions.slopes.items()}
-    vertices = tuple(
-        replace(v, edges=(replace(v.edges[0], slope=slopes[v.name]),)) if v.name in slopes else v
-        for v in graph
-    )
-    flat = Incidence(lambda y: y.reshape(-1), graph.output_shape)
-    read = compose(Dense(questions.readouts[number]), flat)
-    posed = replace(graph, vertices=vertices).then(read)
-    relaxation = Relaxation.of(without_fixed(posed), batch.relaxation.p, Norm.L2)
+    posed_alone = posed(batch.graph, batch._completed(questions), number)
+    relaxation = Relaxation.of(without_fixed(posed_alone), batch.relaxation.p, Norm.L2)
     assert isinstance(relaxation, Relaxation)
     effort = Effort.within(Budget.of(60.0), 1e-4, None, 0.01, 5000)
     search = Search(relaxation, effort, NormOptions()).run()
@@ -112,6 +103,22 @@ def test_every_answer_is_that_of_a_single_solve(name: str) -> None:
         proved, reached = single(batch, questions, number)
         assert float(value) >= max(float(attained), reached * (1 - 1e-6))
         assert float(value) <= proved * (1 + 1e-3)
+
+
+@pytest.mark.parametrize("p", [Norm.L2, Norm.LINF])
+@pytest.mark.parametrize("name", ["dense", "wide input", "skipping", "norms"])
+def test_a_statement_is_proved_again_by_other_means(name: str, p: Norm) -> None:
+    """On the network as it is, without what is settled: the value, but for rounding."""
+    batch = batch_of(pose(*(NETWORKS.get(name) or other(name))).lowered, p)
+    outputs = batch.relaxation.graph.output_shape.numel()
+    questions = Questions.each(drawn(batch, 3), torch.eye(outputs, dtype=DTYPE))
+    found = answered(batch, questions, Care())
+    for number, value in enumerate(found.value):
+        made = batch.statement(questions, found, number)
+        assert isinstance(made, Statement)
+        again = by_factorisation(made)
+        assert isinstance(again, Proved)
+        assert again.bound.value == pytest.approx(float(value), rel=1e-6)
 
 
 @pytest.mark.parametrize("p", [Norm.L2, Norm.LINF])

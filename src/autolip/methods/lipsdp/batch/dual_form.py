@@ -15,15 +15,16 @@ and e; and e^2 / g <= v^2 / h for those that occur, so that
     |y|^2 <= (sum mu / s) |x|^2.
 
 lam = 1 / g are multipliers of the statement.  M has a row for every entry that bends: neither the
-input nor what is settled counts.
+input nor what is settled counts.  Rows of outputs are a sample's, y = R times them a question's.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from autolip.errors import Refusal
@@ -52,26 +53,25 @@ LEAST = 2.0**-500
 
 
 @dataclass(frozen=True)
-class DualForm:
-    """M of a batch of questions, but for h, g, mu and s: rows (b, n, .) of X and of E."""
+class SampleRows:
+    """X and E of some samples: the rows of every vertex that bends, then those of some outputs.
+
+    Row k of E has the columns of the vertices before k alone.
+    """
 
     bent: Mapping[str, Bent]
-    samples: Int[Tensor, " b"]
     x: Rounded
-    e: Rounded
-    gram: Tensor | None
-    """At least X X^T, where the input is l2."""
+    e: Sequence[Rounded]
+    outputs: Int[Tensor, " m"]
+    """Which outputs, of the flattened ones."""
 
     @staticmethod
     def of(
-        rows: OperandRows,
-        constraints: Mapping[str, Constraint],
-        questions: Questions,
-        weighted: bool,
-    ) -> "DualForm | Refusal":
-        """That of questions; `weighted` where mu is given with the multipliers."""
+        rows: OperandRows, constraints: Mapping[str, Constraint], questions: Questions
+    ) -> "SampleRows | Refusal":
+        """Those of all samples of some questions, and of the outputs that are read."""
         centres, bent = dict[str, Tensor](), dict[str, Bent]()
-        count = len(next(iter(questions.slopes.values())).lo) if questions.slopes else 1
+        count = questions.count
         for name, item in constraints.items():
             slope = questions.slopes.get(name)
             if slope is None:
@@ -79,71 +79,133 @@ class DualForm:
             else:
                 centres[name], radius = slope.centre_and_radius()
                 bent[name] = Bent.of(item, radius)
-        found = list[tuple[Rounded, Rounded]]()
+        found, before = list[tuple[Rounded, Rounded]](), dict[str, Bent]()
         for name, one in bent.items():
             at = one.entries()
             part = rows.of_operand(name, at, centres)
             if isinstance(part, Refusal):
                 return part
-            found.append(_kept(_parts(part, rows, bent, (count, at.shape[1])), one.real))
-        own = {name: c[questions.samples] for name, c in centres.items()}
-        read = rows.of_output(questions.readouts, own)
+            found.append(_kept(_parts(part, rows, before, (count, at.shape[1])), one.real))
+            before[name] = one
+        outputs = (questions.readouts != 0).any(0).any(0).nonzero().reshape(-1)
+        units = torch.zeros(len(outputs), questions.readouts.shape[2], dtype=torch.float64)
+        units[torch.arange(len(outputs)), outputs] = 1.0
+        read = rows.of_output(units.expand(count, *units.shape), centres)
         if isinstance(read, Refusal):
             return read
-        of_questions = {name: one.taken(questions.samples) for name, one in bent.items()}
-        last = _parts(read, rows, of_questions, (len(questions), questions.readouts.shape[1]))
-        x, e = (
-            _stacked([*(part[i] for part in found)], last[i], questions.samples) for i in (0, 1)
-        )
-        return DualForm(bent, questions.samples, x, e, None if weighted else x.gram().above())
+        found.append(_parts(read, rows, before, (count, len(outputs))))
+        x = _joined([part[0] for part in found], 1)
+        return SampleRows(bent, x, [part[1] for part in found], outputs)
+
+    @cached_property
+    def gram(self) -> Rounded:
+        """X X^T."""
+        return self.x.gram()
+
+    def weighed(self, shares: Tensor, samples: Tensor) -> Rounded:
+        """X diag(shares) X^T of every question."""
+        x = self.x[samples]
+        return (x * Rounded.exact(shares.unsqueeze(1))) @ x.H
+
+
+@dataclass(frozen=True)
+class DualForm:
+    """M of some questions, but for h, g, mu and s."""
+
+    rows: SampleRows
+    samples: Int[Tensor, " b"]
+    readouts: Float[Tensor, "b m n"]
+
+    @staticmethod
+    def of(rows: SampleRows, questions: Questions) -> "DualForm":
+        """That of questions whose samples the rows are of."""
+        return DualForm(rows, questions.samples, questions.readouts[:, :, rows.outputs])
+
+    def taken(self, index: Tensor) -> "DualForm":
+        """Some of them."""
+        return DualForm(self.rows, self.samples[index], self.readouts[index])
 
     def proved(
-        self, multipliers: Mapping[str, Tensor], inputs: Float[Tensor, "b n"] | None = None
-    ) -> tuple[Float[Tensor, " b"], Bool[Tensor, " b"]]:
-        """The least values that are proved with multipliers lam (and mu), inf where none is; and
-        whether the multipliers are feasible at all."""
+        self,
+        multipliers: Mapping[str, Tensor],
+        inputs: Float[Tensor, "b n"] | None = None,
+        wanted: Float[Tensor, " b"] | None = None,
+    ) -> Float[Tensor, " b"]:
+        """Values that are proved with multipliers lam (and mu), inf where none is: what is wanted,
+        or else the least."""
         constant = self.constant(multipliers)
         gram, total = self.weighed(inputs)
-        least, feasible = _least(constant, gram)
-        values = torch.full_like(least, math.inf)
-        open_ = feasible.nonzero().reshape(-1)
-        excess = FINEST
-        for _ in range(ATTEMPTS):
-            if not len(open_):
-                break
-            s = 1 / (least[open_] * (1 + excess))
-            part = Rounded.exact(gram[open_]) * Rounded.exact(s.reshape(-1, 1, 1))
-            holds = are_semidefinite(constant[open_] - part)
-            values[open_[holds]] = _root_above(total[open_[holds]], s[holds])
-            open_, excess = open_[~holds], excess * COARSER
-        return values, feasible
+        if wanted is None:
+            return _proved(constant, gram, total, *_least(constant, gram))
+        guess = (wanted * (1 - FINEST)) ** 2 / total
+        sane = (wanted > 0) & (guess > 0) & guess.isfinite()
+        return _proved(constant, gram, total, torch.where(sane, guess, 1.0), sane, attempts=1)
 
     def heights_and_widths(self, multipliers: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """h of every row (1 of the read-out's) and g of every column, in doubles."""
-        count, order = self.e.value.shape[:2]
-        heights, widths = list[Tensor](), [self.e.value.new_zeros(count, 0)]
-        for name, one in self.bent.items():
+        count = len(self.samples)
+        heights = list[Tensor]()
+        widths = [self.readouts.new_zeros(count, 0)]
+        for name, one in self.rows.bent.items():
             radius = one.radius[self.samples]
             h = _moderate(1 / (radius**2 * multipliers[name].reshape(radius.shape)))
             heights.append(one.in_rows(h, self.samples))
             widths.append(one.in_columns(_width(radius, h), self.samples))
-        outputs = order - sum(h.shape[1] for h in heights)
-        return torch.cat([*heights, self.e.value.new_ones(count, outputs)], 1), torch.cat(widths, 1)
+        heights.append(self.readouts.new_ones(self.readouts.shape[:2]))
+        return torch.cat(heights, 1), torch.cat(widths, 1)
 
     def constant(self, multipliers: Mapping[str, Tensor]) -> Rounded:
         """diag(h, 1) - E diag(g) E^T."""
         h, g = self.heights_and_widths(multipliers)
-        weighed = self.e * Rounded.exact(g.unsqueeze(1))
-        return blocks([[Rounded.exact(torch.diag_embed(h)) - weighed @ self.e.H]])
+        *inner, last = (part[self.samples] for part in self.rows.e)
+        parts = [*inner, Rounded.exact(self.readouts) @ last]
+        squares = blocks([[_weighed(a, b, g) for b in parts[: k + 1]] for k, a in enumerate(parts)])
+        return Rounded.exact(torch.diag_embed(h)) - squares
 
     def weighed(self, inputs: Tensor | None) -> tuple[Tensor, Tensor]:
         """At least X diag(1 / mu) X^T, and at least sum mu."""
         if inputs is None:
-            assert self.gram is not None
-            return self.gram, self.x.value.new_ones(len(self.samples))
+            total = self.readouts.new_ones(len(self.samples))
+            return self._read(self.rows.gram[self.samples]).above(), total
         shares = _moderate(1 / inputs.reshape(len(self.samples), -1))
-        gram = (self.x * Rounded.exact(shares.unsqueeze(1))) @ self.x.H
-        return gram.above(), raised((1 / shares).sum(1), shares.shape[1] + 1)
+        gram = self.rows.weighed(shares, self.samples)
+        return self._read(gram).above(), raised((1 / shares).sum(1), shares.shape[1] + 1)
+
+    def _read(self, gram: Rounded) -> Rounded:
+        """With the read-outs' rows instead of the outputs'."""
+        inner = gram.value.shape[1] - len(self.rows.outputs)
+        readout = Rounded.exact(self.readouts)
+        across, own = readout @ gram[:, inner:, :inner], readout @ gram[:, inner:, inner:]
+        return blocks([[gram[:, :inner, :inner]], [across, own @ readout.H]])
+
+
+def _weighed(a: Rounded, b: Rounded, g: Tensor) -> Rounded:
+    """a diag(g) b^T, of the columns that both have."""
+    width = min(a.value.shape[2], b.value.shape[2])
+    weights = Rounded.exact(g[:, :width].unsqueeze(1))
+    return (a[:, :, :width] * weights) @ b[:, :, :width].H
+
+
+def _proved(
+    constant: Rounded,
+    gram: Tensor,
+    total: Tensor,
+    least: Tensor,
+    feasible: Tensor,
+    attempts: int = ATTEMPTS,
+) -> Tensor:
+    """The roots of total / s for the first 1 / s above a guess that are proved."""
+    values = torch.full_like(least, math.inf)
+    open_, excess = feasible.nonzero().reshape(-1), FINEST
+    for _ in range(attempts):
+        if not len(open_):
+            break
+        s = 1 / (least[open_] * (1 + excess))
+        part = Rounded.exact(gram[open_]) * Rounded.exact(s.reshape(-1, 1, 1))
+        holds = are_semidefinite(constant[open_] - part)
+        values[open_[holds]] = _root_above(total[open_[holds]], s[holds])
+        open_, excess = open_[~holds], excess * COARSER
+    return values
 
 
 def _least(constant: Rounded, gram: Tensor) -> tuple[Tensor, Tensor]:
@@ -188,11 +250,6 @@ def _kept(parts: tuple[Rounded, Rounded], real: Tensor | None) -> tuple[Rounded,
         Rounded(part.value * real.unsqueeze(2), part.error * real.unsqueeze(2)) for part in parts
     )
     return x, e
-
-
-def _stacked(parts: Sequence[Rounded], last: Rounded, samples: Tensor) -> Rounded:
-    """Rows of samples, taken for every question, and below them its own."""
-    return _joined([*(part[samples] for part in parts), last], 1)
 
 
 def _joined(parts: Sequence[Rounded], axis: int) -> Rounded:

@@ -1,8 +1,7 @@
 """Questions about one network, and what was found: everything has a leading axis."""
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -50,6 +49,12 @@ class Questions:
     def __len__(self) -> int:
         return len(self.readouts)
 
+    @property
+    def count(self) -> int:
+        """How many samples there are."""
+        given = next(iter(self.slopes.values()), None)
+        return 1 + max(self.samples.tolist(), default=0) if given is None else len(given.lo)
+
     def taken(self, index: Tensor) -> "Questions":
         """Some of them, with the samples that they need."""
         samples, places = self.samples[index].unique(return_inverse=True)
@@ -75,56 +80,51 @@ class Answers:
 
     `value` is proved, inf where nothing was; `attained` is what the relaxation attains, which no
     multipliers can undercut: neither bound on the constant itself.  `multipliers` prove the value
-    (lam of a statement whose value it is); `energies` are lam (rho |v|)^2: what a neuron's freedom
-    to bend is worth, for a choice among neurons to branch on.  `vectors` start others.
+    (lam of a statement whose value it is), with weights mu of an linf input in `inputs`.
+    `energies` are lam (rho |v|)^2: what a neuron's freedom to bend is worth, for a choice among
+    neurons to branch on.  `vectors` start others.
     """
 
     value: Float[Tensor, " b"]
     attained: Float[Tensor, " b"]
     multipliers: Mapping[str, Tensor]
+    inputs: Tensor | None
     energies: Mapping[str, Tensor]
     vectors: Vectors
 
-    def written(self, index: Tensor, other: "Answers") -> "Answers":
-        """These, with others for some questions: the smaller value with its multipliers."""
-        better = other.value < self.value[index]
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def written(self, index: Tensor, others: "Answers") -> "Answers":
+        """These, with others for some questions: the smaller value with its multipliers, the rest
+        as it is now."""
+        better = others.value < self.value[index]
         at = index[better]
-        value, attained = self.value.clone(), self.attained.clone()
-        value[at] = other.value[better]
-        attained[index] = torch.maximum(attained[index], other.attained)
-        multipliers = {
-            name: x.index_copy(0, at, other.multipliers[name][better])
-            for name, x in self.multipliers.items()
-        }
-        energies = {
-            name: x.index_copy(0, index, other.energies[name]) for name, x in self.energies.items()
-        }
-        x = self.vectors.x.index_copy(0, index, other.vectors.x)
-        u = {
-            name: part.index_copy(0, index, other.vectors.u[name])
-            for name, part in self.vectors.u.items()
-        }
-        return replace(
-            self,
-            value=value,
-            attained=attained,
-            multipliers=multipliers,
-            energies=energies,
-            vectors=Vectors(x, u),
-        )
 
-    @staticmethod
-    def none(like: "Answers", count: int) -> "Answers":
-        """Nothing known yet, of questions like these."""
+        def proved(mine: Tensor, its: Tensor) -> Tensor:
+            return mine.index_copy(0, at, its[better])
 
-        def blank(x: Tensor) -> Tensor:
-            return x.new_zeros(count, *x.shape[1:])
+        def latest(mine: Tensor, its: Tensor) -> Tensor:
+            return mine.index_copy(0, index, its)
 
-        vectors = Vectors(blank(like.vectors.x), {k: blank(u) for k, u in like.vectors.u.items()})
+        inputs = None
+        if self.inputs is not None and others.inputs is not None:
+            inputs = proved(self.inputs, others.inputs)
+        reached = torch.maximum(self.attained[index], others.attained)
+        u = _each(latest, self.vectors.u, others.vectors.u)
         return Answers(
-            torch.full((count,), math.inf, dtype=DTYPE),
-            torch.zeros(count, dtype=DTYPE),
-            {name: blank(x) for name, x in like.multipliers.items()},
-            {name: blank(x) for name, x in like.energies.items()},
-            vectors,
+            proved(self.value, others.value),
+            latest(self.attained, reached),
+            _each(proved, self.multipliers, others.multipliers),
+            inputs,
+            _each(latest, self.energies, others.energies),
+            Vectors(latest(self.vectors.x, others.vectors.x), u),
         )
+
+
+def _each(
+    change: Callable[[Tensor, Tensor], Tensor],
+    mine: Mapping[str, Tensor],
+    others: Mapping[str, Tensor],
+) -> dict[str, Tensor]:
+    return {name: change(x, others[name]) for name, x in mine.items()}

@@ -1,7 +1,7 @@
 """LipSDP on a batch of questions about one network: climb together, prove together."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,11 +13,13 @@ from autolip.budget import UNLIMITED, Budget
 from autolip.errors import Refusal
 from autolip.graph.views import SlopeGraph
 from autolip.methods.lipsdp.batch.ascent import Ascents
-from autolip.methods.lipsdp.batch.dual_form import DualForm
+from autolip.methods.lipsdp.batch.dual_form import DualForm, SampleRows
 from autolip.methods.lipsdp.batch.operand_rows import OperandRows
 from autolip.methods.lipsdp.batch.questions import Answers, Questions, Vectors
+from autolip.methods.lipsdp.batch.statements import statement
 from autolip.methods.lipsdp.relaxation.narrowed_input import narrowed
 from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
+from autolip.methods.lipsdp.statement import Statement
 from autolip.norms import Norm
 from autolip.operators.operator import CPU, DTYPE
 from autolip.slopes import Between
@@ -55,7 +57,9 @@ class Batch:
     A wide l2 input counts no more than the first layer that reads it (see narrowed_input).
     """
 
+    graph: SlopeGraph
     relaxation: Relaxation
+    """Of the graph, with a smaller input perhaps."""
 
     @staticmethod
     def of(graph: SlopeGraph, p: Norm = Norm.L2) -> "Batch | Refusal":
@@ -66,7 +70,12 @@ class Batch:
         """
         small = narrowed(graph) if p is Norm.L2 else graph
         relaxation = Relaxation.of(small, p, Norm.L2)
-        return relaxation if isinstance(relaxation, Refusal) else Batch(relaxation)
+        return relaxation if isinstance(relaxation, Refusal) else Batch(graph, relaxation)
+
+    def statement(self, questions: Questions, answers: Answers, number: int) -> Statement | Refusal:
+        """What was proved of one question, with its multipliers, about the network as it is."""
+        whole = self._completed(questions)
+        return statement(self.graph, self.relaxation.p, whole, answers, number)
 
     @cached_property
     def rows(self) -> OperandRows:
@@ -83,9 +92,10 @@ class Batch:
     ) -> Answers | Refusal:
         """Proved values of all questions.
 
-        A question leaves when its value is at most what is wanted of it, when the relaxation
-        attains more than that, or when both are near.  `start` are the vectors of other answers: of
-        a parent's for its children, `answers.vectors.taken(parents)`.
+        A question leaves when its value and what the relaxation attains are near.  Where values are
+        `wanted`, those alone are proved, which is quicker: a question leaves when its own is, or
+        when the relaxation attains more; its value is what was wanted, or inf.  `start` are the
+        vectors of other answers: of parents for children, `answers.vectors.taken(parents)`.
 
         Three samples of one network, whose neurons switch, rest and pass, and its two outputs::
 
@@ -133,58 +143,66 @@ class Batch:
         return replace(questions, slopes=slopes)
 
     def proved(
-        self, questions: Questions, multipliers: Mapping[str, Tensor], inputs: Tensor | None = None
+        self,
+        questions: Questions,
+        multipliers: Mapping[str, Tensor],
+        inputs: Tensor | None = None,
+        wanted: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]] | Refusal:
-        """The least values that multipliers prove (mu from `inputs`, where the input is linf), inf
-        where none is; and the multipliers that do: larger where these are not feasible."""
+        """Values that multipliers prove (mu from `inputs`, where the input is linf), inf where none
+        is: what is wanted, or else the least, with larger multipliers where these are not feasible;
+        and the multipliers that do."""
         values = torch.full((len(questions),), math.inf, dtype=DTYPE)
         used = {name: lam.clone() for name, lam in multipliers.items()}
-        for tile in torch.arange(len(questions)).split(self._tile(questions)):
-            form = DualForm.of(
-                self.rows, self.relaxation.constraints, questions.taken(tile), inputs is not None
-            )
+        for index, form in self._forms(questions):
             if isinstance(form, Refusal):
                 return form
-            own = {name: lam[tile] for name, lam in multipliers.items()}
-            weights = None if inputs is None else inputs[tile]
-            values[tile], graded = self._grown(form, own, weights)
-            for name, lam in graded.items():
-                used[name][tile] = lam
+            weights = None if inputs is None else inputs[index]
+            goal = None if wanted is None else wanted[index]
+            for growth in GROWTHS if wanted is None else GROWTHS[:1]:
+                tried = {
+                    name: lam[index] * self._grown(name, growth)
+                    for name, lam in multipliers.items()
+                }
+                values[index] = form.proved(tried, weights, goal)
+                for name, lam in tried.items():
+                    used[name][index] = lam
+                missing = values[index].isinf()
+                if not bool(missing.any()):
+                    break
+                index, form = index[missing], form.taken(missing)
+                weights = None if weights is None else weights[missing]
         return values, used
 
-    def _grown(
-        self, form: DualForm, multipliers: Mapping[str, Tensor], inputs: Tensor | None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Values and multipliers, the latter grown towards the input until they are feasible."""
+    def _grown(self, name: str, growth: float) -> float:
+        """Of a vertex's multipliers, where each depth's are `growth` times the next one's."""
         depths = self.relaxation.depths
-        deepest = max(depths.values(), default=0) + 1
-        values, used = torch.full((len(form.samples),), math.inf, dtype=DTYPE), dict(multipliers)
-        for growth in GROWTHS:
-            missing = values.isinf()
-            if not bool(missing.any()):
-                break
-            tried = {
-                name: lam * growth ** (2 * (deepest - depths[name]))
-                for name, lam in multipliers.items()
-            }
-            found, _ = form.proved(tried, inputs)
-            for name, lam in tried.items():
-                at = missing.reshape(-1, *[1] * (lam.dim() - 1))
-                used[name] = torch.where(at, lam, used[name])
-            values = torch.where(missing, found, values)
-        return values, used
+        return float(growth ** (2 * (1 + max(depths.values()) - depths[name])))
 
-    def _tile(self, questions: Questions) -> int:
-        """How many questions are proved at once."""
-        bending = 0
+    def _forms(self, questions: Questions) -> Iterator[tuple[Tensor, DualForm | Refusal]]:
+        """Which questions are proved at once, and their form: samples together that fit, and of
+        those as many questions."""
+        order, inputs = self._order(questions), self.relaxation.graph.input_shape.numel()
+        few = max(1, TILE // (order * max(order, inputs)))
+        for samples in questions.samples.unique().split(few):
+            (index,) = torch.isin(questions.samples, samples).nonzero(as_tuple=True)
+            part = questions.taken(index)
+            rows = SampleRows.of(self.rows, self.relaxation.constraints, part)
+            if isinstance(rows, Refusal):
+                yield index, rows
+                return
+            form = DualForm.of(rows, part)
+            for tile in torch.arange(len(part)).split(max(1, TILE // order**2)):
+                yield index[tile], form.taken(tile)
+
+    def _order(self, questions: Questions) -> int:
+        """How many rows a form has."""
+        order = questions.readouts.shape[1]
         for name, item in self.relaxation.constraints.items():
             slope = questions.slopes.get(name)
-            if slope is None:
-                bending += item.in_shape.numel()
-            else:
-                bending += int((slope.lo < slope.hi).flatten(1).sum(1).amax())
-        order = bending + questions.readouts.shape[1]
-        return max(1, TILE // order**2)
+            bends = None if slope is None else (slope.lo < slope.hi).flatten(1).sum(1)
+            order += item.in_shape.numel() if bends is None else max(bends.tolist(), default=0)
+        return order
 
 
 @dataclass
@@ -213,7 +231,7 @@ class _Solving:
         for steps, margin in care.rounds:
             ascents.margin = margin
             self._climb(ascents, active, steps)
-            found = self._proved(ascents, self.questions.taken(active))
+            found = self._proved(ascents, self.questions.taken(active), active)
             if isinstance(found, Refusal):
                 return found
             answers = found if answers is None else answers.written(active, found)
@@ -240,15 +258,30 @@ class _Solving:
             done |= (dual * (1 + self.care.tolerance) <= wanted) | (ascents.attained() > wanted)
         return bool(done.all())
 
-    def _proved(self, ascents: Ascents, questions: Questions) -> Answers | Refusal:
+    def _proved(self, ascents: Ascents, questions: Questions, active: Tensor) -> Answers | Refusal:
+        """What the multipliers prove; nothing is tried where more than is wanted is attained."""
+        attained, multipliers = ascents.attained(), ascents.multipliers()
         inputs = ascents.weights()
-        found = self.batch.proved(questions, ascents.multipliers(), inputs)
-        if isinstance(found, Refusal):
-            return found
-        values, multipliers = found
-        return Answers(
-            values, ascents.attained(), multipliers, ascents.energies(), ascents.vectors()
+        values = torch.full((len(questions),), math.inf, dtype=DTYPE)
+        wanted = None if self.wanted is None else self.wanted[active]
+        hopeful = (
+            torch.ones_like(values, dtype=torch.bool) if wanted is None else attained <= wanted
         )
+        if bool(hopeful.any()):
+            (at,) = hopeful.nonzero(as_tuple=True)
+            found = self.batch.proved(
+                questions.taken(at),
+                {name: lam[at] for name, lam in multipliers.items()},
+                None if inputs is None else inputs[at],
+                None if wanted is None else wanted[at],
+            )
+            if isinstance(found, Refusal):
+                return found
+            values[at], used = found
+            for name, lam in used.items():
+                multipliers[name][at] = lam
+        energies, vectors = ascents.energies(), ascents.vectors()
+        return Answers(values, attained, multipliers, inputs, energies, vectors)
 
     def _open(self, answers: Answers, active: Tensor) -> Tensor:
         """Of those that climb, who has not ended."""
