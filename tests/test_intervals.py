@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autolip.intervals import Interval
+from autolip.intervals import Interval, mean
 
 ends = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -53,3 +53,15 @@ def test_a_point_is_inside_where_every_entry_is() -> None:
     assert box.contains(torch.tensor([0.0, 1.0]).double()) and not box.contains(
         torch.tensor([0.5, 2.0]).double()
     )
+
+
+def test_the_mean_with_a_part_is_rounded_outward_and_stays_inside() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for scale in (1.0, 1e-323, 1e300):
+        x = torch.randn(300, generator=generator, dtype=torch.float64) * scale
+        y = torch.randn(300, generator=generator, dtype=torch.float64) * scale
+        found = mean(Interval(x.minimum(y), x.maximum(y)), Interval(x, x))
+        for lo, hi, a, b in zip(found.lo, found.hi, x, y, strict=True):
+            ends = Fraction(a.item()), (Fraction(a.item()) + Fraction(b.item())) / 2
+            assert Fraction(lo.item()) <= min(ends) and max(ends) <= Fraction(hi.item())
+            assert min(a, b) <= lo and hi <= max(a, b)

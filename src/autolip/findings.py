@@ -217,10 +217,6 @@ class Findings:
         """
         if CONSTANT in self.notes:
             raise InputError(f"nothing to certify: {CONSTANT}, and the constant is 0")
-        if self.centre is not None:
-            raise InputError(
-                "a certificate speaks of slopes between any two points: ask for secants 'any'"
-            )
         if self.graph is None:
             raise InputError("a pickled result comes back without a certificate: write it before")
         missing = list[str]()
@@ -252,7 +248,8 @@ class Findings:
             "seed": self.options.get("seed"),
             **inputs,
         }
-        return Certificate.of(proof, bound, self.p, self.q, self.region, self.graph, provenance)
+        claimed = self.p, self.q, self.region, self.graph
+        return Certificate.of(proof, bound, *claimed, provenance, self.centre)
 
     def _measured(self) -> str:
         """The output that the rows are about: of all differences, the one with the largest upper

@@ -137,6 +137,20 @@ def mean(x: Interval, y: Interval) -> Interval:
     return halves.widen().meet(x)
 
 
+def inverted(y: Interval) -> Interval:
+    """1 / y, everything where y meets 0."""
+    crosses = (y.lo <= 0) & (y.hi >= 0)
+    safe = Interval(
+        torch.where(crosses, torch.ones_like(y.lo), y.lo),
+        torch.where(crosses, torch.ones_like(y.hi), y.hi),
+    )
+    inverse = Interval(1 / safe.hi, 1 / safe.lo).widen()
+    infinite = torch.full_like(y.lo, math.inf)
+    return Interval(
+        torch.where(crosses, -infinite, inverse.lo), torch.where(crosses, infinite, inverse.hi)
+    )
+
+
 def _times(a: Tensor, b: Tensor) -> Tensor:
     product = a * b
     return torch.where((a == 0) | (b == 0), torch.zeros_like(product), product)

@@ -14,6 +14,7 @@ from autolip_check.container import Array, Document, Rejected, canonical, read, 
 from autolip_check.graph import read_network
 from autolip_check.onnx import Stored, initializers, numbers_of
 from autolip_check.proof import checked, norms_of
+from autolip_check.regions import point_of
 from autolip_check.statement import assumptions
 
 
@@ -71,9 +72,7 @@ def _verdict(
         document, {"format", "version", "claim", "graph", "proof", "provenance"}, "the document"
     )
     require(isinstance(document["provenance"], dict), "the provenance is not understood")
-    claim = fields_of(
-        document["claim"], {"value", "norms", "certainty", "delta", "network"}, "the claim"
-    )
+    claim = _claim(document["claim"])
     value = finite(claim["value"])
     delta = finite(claim["delta"])
     p, q = norms_of(claim["norms"])
@@ -88,10 +87,13 @@ def _verdict(
     facts = checked(document["proof"], network, tensors, delta)
     total = concluded(facts, network, p, q)
     require(total <= value, f"the facts show {_shown(total)}, not {value!r}")
-    sentences = [
-        "f is the network of this graph: its capture from the model was not repeated",
-        *assumptions(network),
-    ]
+    sentences = ["f is the network of this graph: its capture from the model was not repeated"]
+    pairs = f"x, y {network.region.words}"
+    if "centre" in claim:
+        centre = point_of(claim["centre"], document["graph"]["region"], network.size(network.input))
+        pairs = f"x {network.region.words} and y = {centre}"
+        sentences.append("slopes and gains below are those between any such x and this y alone")
+    sentences += assumptions(network)
     if network.region.assumed:
         sentences.append(network.region.assumed)
     if stored is not None:
@@ -101,13 +103,20 @@ def _verdict(
         if delta
         else "deterministically"
     )
-    where = network.region.words
-    statement = f"||f(x) - f(y)||_{q} <= {value!r} ||x - y||_{p} for all x, y {where}, {sure}"
+    statement = f"||f(x) - f(y)||_{q} <= {value!r} ||x - y||_{p} for all {pairs}, {sure}"
     sizes = network[network.input].shape
     shape = " x ".join(map(str, sizes)) or "one number"
     said = f"{digest[:16]}, {len(network.vertices)} operations on an input of {shape}"
     assumed = tuple(map(printable, sentences))
     return Verdict(printable(statement), printable(said), assumed, document["graph"]["region"])
+
+
+def _claim(entry: Any) -> Document:
+    """What is claimed; between any two points, or from a centre."""
+    fields = {"value", "norms", "certainty", "delta", "network"}
+    if isinstance(entry, dict) and "centre" in entry:
+        fields.add("centre")
+    return fields_of(entry, fields, "the claim")
 
 
 def _shown(total: Any) -> str:

@@ -3,6 +3,7 @@ the file says is repeated, and nothing is concluded from it."""
 
 import hashlib
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from autolip_check.admission import (
@@ -72,6 +73,26 @@ def _ball(entry: Document, size: int) -> Region:
     center = _point(entry["center"], size)
     words = f"in the {norm} ball of radius {radius!r} around {_shown(center)}"
     return Region("ball", words, (radius == 0,) * size)
+
+
+def point_of(values: Any, entry: Document, size: int) -> str:
+    """A point of the region of this entry, in words; of a kind that is not known it is taken for
+    one."""
+    point = _point(values, size)
+    if entry["kind"] == "box":
+        sides = zip(entry["lo"], point, entry["hi"], strict=True)
+        require(all(a <= x <= b for a, x, b in sides), "the centre is not in the box")
+    if entry["kind"] == "ball":
+        ends = zip(point, entry["center"], strict=True)
+        steps = [abs(Fraction(x) - Fraction(c)) for x, c in ends]
+        radius = Fraction(entry["radius"])
+        inside = {
+            "l1": sum(steps) <= radius,
+            "l2": sum(step * step for step in steps) <= radius * radius,
+            "linf": max(steps, default=Fraction(0)) <= radius,
+        }
+        require(inside[entry["norm"]], "the centre is not in the ball")
+    return _shown(point)
 
 
 def _point(values: Any, size: int) -> list[float]:

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from autolip.intervals import Interval
+from autolip.intervals import Interval, inverted
 from autolip.norms import Norm
 from autolip.operators import Diagonal
 from autolip.rules import RULES
 from autolip.rules.derive import action_of
 from autolip.rules.linear import reciprocal
 from autolip.rules.ordering import _equivalence
-from autolip.rules.products import _middle, _product_range, _reciprocal, _square
+from autolip.rules.products import _middle, _product_range, _square
 from autolip.rules.resampling import interpolation, linear
 from autolip.rules.rule import Action, Operand
 from autolip.slopes import Between, Exact, Gain
@@ -37,7 +37,7 @@ def each(function: Callable[[Fraction], Fraction], x: Tensor) -> list[Fraction]:
 def test_squares_and_reciprocals() -> None:
     x = rand(0, 200)
     assert inside(_square(Operand("x", x.shape, point(x))).image, each(lambda v: v * v, x))
-    assert inside(_reciprocal(point(x)), each(lambda v: 1 / v, x))
+    assert inside(inverted(point(x)), each(lambda v: 1 / v, x))
 
 
 def test_products_of_matrices() -> None:

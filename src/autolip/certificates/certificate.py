@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,10 @@ class Certificate:
         region: Document,
         graph: Graph | None,
         provenance: Document,
+        centre: Sequence[float] | None = None,
     ) -> "Certificate":
         """The certificate of a bound (value, delta), its value raised to what the facts show: they
-        leave some room.
+        leave some room; of slopes from the `centre` alone where there is one.
 
         Raises InputError where the bound is infinite, or rests on what the format cannot say.
         """
@@ -74,13 +76,15 @@ class Certificate:
             )
         tensors = Tensors()
         encoded = encode_graph(proof.graph, region, graph, tensors)
-        claim = {
+        claim: Document = {
             "value": max(value * (1 + 2.0**-48), shown),
             "norms": [p.value, q.value],
             "certainty": "confident" if proof.is_random else "proved",
             "delta": delta if proof.is_random else 0.0,
             "network": hashlib.sha256(canonical(encoded).encode()).hexdigest(),
         }
+        if centre is not None:
+            claim["centre"] = list(centre)
         document = {
             "format": FORMAT,
             "version": VERSION,

@@ -19,6 +19,7 @@ from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.outputs import parse_output
 from autolip.regions import Region, read
+from autolip.secants import Secants
 
 
 def compared(document: Document, tensors: Arrays, asked: AskedNetwork) -> list[str]:
@@ -36,7 +37,10 @@ def compared(document: Document, tensors: Arrays, asked: AskedNetwork) -> list[s
         ]
     region = region_of(graph["region"], shape)
     p, q = (Norm(name) for name in claim["norms"])
-    problem = Problem.pose(network.capture.graph, region, p, q, NormOptions())
+    given = claim.get("centre")
+    secants = Secants.asked("any" if given is None else "centre", given)
+    centre = secants.centre(region, torch.Size(shape))
+    problem = Problem.pose(network.capture.graph, region, p, q, NormOptions(), centre)
     output = parse_output(provenance.get("output", "all"))
     readout = output.readout(problem.slopes.output_shape)
     if readout is not None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.intervals import Interval, mean
+from autolip.intervals import Interval, inverted, mean
 from autolip.norms import Norm
 from autolip.operators.dense import Dense
 from autolip.operators.norms import NormOptions, operator_norm
@@ -49,8 +49,8 @@ def _square(x: Operand) -> Action:
 
 def quotient(left: Operand, right: Operand) -> Action:
     """x1/y1 - x2/y2 = m(1/y) dx - (m(x)/(y1 y2)) dy; infinite where the divisor's range meets 0."""
-    inverse = _reciprocal(right.range)
-    second = inverse if right.centre is None else _reciprocal(right.centre)
+    inverse = inverted(right.range)
+    second = inverse if right.centre is None else inverted(right.centre)
     by_left = inverse if right.centre is None else mean(inverse, second)
     towards_right = left.mean * inverse * second
     slopes = (
@@ -58,20 +58,6 @@ def quotient(left: Operand, right: Operand) -> Action:
         (right, Between(-towards_right.hi, -towards_right.lo)),
     )
     return Action(slopes, left.range * inverse)
-
-
-def _reciprocal(y: Interval) -> Interval:
-    """1 / y, everything where y meets 0."""
-    crosses = (y.lo <= 0) & (y.hi >= 0)
-    safe = Interval(
-        torch.where(crosses, torch.ones_like(y.lo), y.lo),
-        torch.where(crosses, torch.ones_like(y.hi), y.hi),
-    )
-    inverse = Interval(1 / safe.hi, 1 / safe.lo).widen()
-    infinite = torch.full_like(y.lo, math.inf)
-    return Interval(
-        torch.where(crosses, -infinite, inverse.lo), torch.where(crosses, infinite, inverse.hi)
-    )
 
 
 def matrix_product(left: Operand, right: Operand, shape: torch.Size) -> Action:

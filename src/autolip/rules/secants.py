@@ -20,7 +20,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from autolip.intervals import Interval
+from autolip.intervals import Interval, inverted
 from autolip.rules.curves import slope_range, slopes_beside, value_at, value_range
 from autolip.rules.lines import joined, offsets_between
 from autolip.rules.rule import Pointwise
@@ -124,7 +124,7 @@ def _next_to(
 def _secant(curve: Pointwise, c: Interval, t: Tensor) -> Interval:
     """s(t) for one t."""
     rise = _value(curve, t) + _negative(_value_there(curve, c))
-    return _over(rise, Interval(t, t) + _negative(c))
+    return rise * inverted(Interval(t, t) + _negative(c))
 
 
 def _away(
@@ -144,7 +144,7 @@ def _away(
         a = slope.nan_to_num(0.0, 0.0, 0.0)
         exact = Interval(a, a)
         rest = offsets_between(curve, a, ends) + exact * c + there
-        found = _met(found, _known(exact + _over(rest, run)))
+        found = _met(found, _known(exact + rest * inverted(run)))
     return found
 
 
@@ -182,14 +182,6 @@ def _value_there(curve: Pointwise, c: Interval) -> Interval:
 
 def _negative(x: Interval) -> Interval:
     return Interval(-x.hi, -x.lo)
-
-
-def _over(x: Interval, y: Interval) -> Interval:
-    """x / y; everything where y meets 0."""
-    apart = (y.lo > 0) | (y.hi < 0)
-    lo, hi = (torch.where(apart, end, 1.0) for end in (y.lo, y.hi))
-    quotient = x * Interval(1 / hi, 1 / lo).widen()
-    return Interval(torch.where(apart, quotient.lo, -INF), torch.where(apart, quotient.hi, INF))
 
 
 def _known(x: Interval) -> Interval:
