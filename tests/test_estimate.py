@@ -1,14 +1,17 @@
 """How a result is put together: what contradicts itself, what fails, what a seed takes away."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from autolip import InputError, Lower, Refusal, Upper, lipschitz
+from autolip import InputError, Lower, Refusal, Upper, lipschitz, load
 from autolip.capture.torch.export import capture_model
 from autolip.errors import Contradiction, attempted
 from autolip.estimate import bracket
@@ -183,3 +186,42 @@ def test_no_code_of_the_users_ends_the_program_in_silence() -> None:
         InputError, match=r"the model's own code called sys.exit\(0\): take that call out"
     ):
         lipschitz(Leaving(2, 2), torch.zeros(1, 2), method="autolip", lower=None)
+
+
+def test_a_network_is_loaded_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """diag(3, 1) from a factory with weights, its input scaled by one that is held fixed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    code = "from torch import nn\nclass Net(nn.Linear):\n"
+    code += "    def forward(self, x, scale):\n        return scale * super().forward(x)\n"
+    (tmp_path / "loaded.py").write_text(code + "def net():\n    return Net(2, 2, bias=False)\n")
+    save_file({"weight": torch.diag(torch.tensor([3.0, 1.0]))}, tmp_path / "w.safetensors")
+    network = load(
+        "loaded:net",
+        input_shape={"x": (1, 2)},
+        fix={"scale": 2.0},
+        weights="w.safetensors",
+        evaluation=True,
+    )
+    result = lipschitz(network, method="autolip", lower="random")
+    assert result.upper.value == pytest.approx(6) and result.lower.value == pytest.approx(6)
+    assert result.model == "loaded:net" and "scale" in result.assumptions["fixed"]
+    with pytest.raises(InputError, match="has its inputs"):
+        lipschitz(network, torch.zeros(1, 2))
+
+
+def test_a_module_needs_inputs_and_a_shape_is_enough() -> None:
+    model = nn.Linear(3, 2).eval()
+    with pytest.raises(InputError, match="there are no example inputs"):
+        lipschitz(model)
+    asked = {"method": "autolip", "lower": None}
+    by_shape = lipschitz(model, (1, 3), **asked).upper
+    assert by_shape.value == lipschitz(model, torch.zeros(1, 3), **asked).upper.value
+
+
+@pytest.mark.parametrize("spec", ["digits-mpl", "missing.onnx"])
+def test_what_cannot_be_loaded_is_said(spec: str) -> None:
+    with pytest.raises(InputError):
+        load(spec)
+    with pytest.raises(InputError, match="is not the shape"):
+        load("digits-mlp", input_shape="wide")

@@ -15,7 +15,7 @@ from autolip.lower import Ascent, Grid, LowerMethod, LowerProblem, Random
 from autolip.methods import AutoLip, LipSDP, Rescaled
 from autolip.norms import Norm
 from autolip.outputs import All, Component, Difference, Output, Pairs
-from autolip.question import Question, example_tensors
+from autolip.question import Question, as_shape, example_tensors
 from autolip.regions import Everywhere
 from autolip.values import Lower
 
@@ -284,3 +284,24 @@ def test_a_bracket_from_arrays() -> None:
     assert found.lower is None and found.upper is not None
     assert found.upper.value == pytest.approx(row.norm().item(), rel=1e-9)
     assert found.region["lo"] == [0.0] * 3
+
+
+@pytest.mark.parametrize("shape", [(1, 3), [1, 3], torch.Size([1, 3]), np.array([1, 3])])
+def test_shapes_as_they_are_given(shape: object) -> None:
+    assert as_shape(shape) == (1, 3)
+
+
+def test_a_number_is_the_shape_of_a_vector() -> None:
+    assert as_shape(7) == (7,)
+
+
+@pytest.mark.parametrize("shape", ["1,3", (1, 0), (1.5,), (True,), (), (10**9, 10**9), None])
+def test_what_is_no_shape(shape: object) -> None:
+    with pytest.raises(InputError, match="is not the shape of an input"):
+        as_shape(shape)
+
+
+def test_the_shape_of_an_input_is_enough() -> None:
+    (example,) = example_tensors(nn.Linear(3, 2).double(), (1, 3))
+    assert example.shape == (1, 3) and example.dtype == torch.float64
+    assert [type(one) for one in example_tensors(None, (torch.ones(2), 3))] == [torch.Tensor, int]

@@ -13,6 +13,7 @@ inequality is a type: `Upper`, `Lower`, `Estimate`.
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
         Refusal,
         UnsupportedOperation,
     )
-    from autolip.estimate import lipschitz
+    from autolip.estimate import lipschitz, load
     from autolip.methods import AutoLip
     from autolip.norms import Norm
     from autolip.regions import Ball, Box, Everywhere
@@ -50,6 +51,7 @@ _HOMES = {
     "Upper": "values",
     "certify": "robustness",
     "lipschitz": "estimate",
+    "load": "estimate",
 }
 
 __all__ = [
@@ -71,6 +73,7 @@ __all__ = [
     "Upper",
     "certify",
     "lipschitz",
+    "load",
 ]
 
 
@@ -86,5 +89,7 @@ def __getattr__(name: str) -> Any:
 
         return version("autolip")
     if name not in _HOMES:
-        raise AttributeError(f"module 'autolip' has no attribute {name!r}")
+        raise AttributeError(
+            f"module 'autolip' has no attribute {name!r}", name=name, obj=sys.modules[__name__]
+        )
     return getattr(importlib.import_module(f"autolip.{_HOMES[name]}"), name)

@@ -1,16 +1,19 @@
 """The one verb: `lipschitz(model, inputs)` brackets a Lipschitz constant."""
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from autolip.arguments import shown
+from autolip.arguments import array, shown
 from autolip.budget import Budget, stopwatch
 from autolip.capture.guarded import unended
+from autolip.capture.inputs import Request
+from autolip.capture.load import Network, load_network
 from autolip.capture.replay import replay
 from autolip.capture.torch.export import Capture, capture_model
 from autolip.capture.torch.unwrapping import unwrapped
@@ -26,6 +29,7 @@ from autolip.question import (
     Choice,
     LowerChoice,
     Question,
+    as_shape,
     example_tensors,
     varying_input,
 )
@@ -36,8 +40,8 @@ from autolip.values import ZERO, Lower
 
 @unended()
 def lipschitz(
-    model: nn.Module | Callable[..., Any],
-    example_inputs: Any,
+    model: nn.Module | Callable[..., Any] | Network,
+    example_inputs: Any = None,
     *,
     norm: Any = "l2",
     region: Region | None = None,
@@ -58,8 +62,9 @@ def lipschitz(
     With `secants` "centre" over x alone, y being the region's centre, or a `point` of it: the
     calmness modulus there, which is never larger, and enough for |f(x) - f(y)| at that y.
 
-    `model` is an `nn.Module` in eval mode or a function of tensors; `example_inputs` its arguments
-    (tensors or arrays), of which `varying` (position or name) varies and the others are held fixed.
+    `model` is an `nn.Module` in eval mode or a function of tensors, `example_inputs` its arguments
+    (tensors or arrays; of one, the shape is enough), of which `varying` (position or name) varies
+    and the others are held fixed; or `model` is what `load` returns, which has its inputs.
     `norm` is "l2", "l1", "linf", a `Norm`, an exponent (2), or a pair: "linf:l2", ("linf", "l2")
     (input, output); `region` an `Everywhere()` (default), `Box` or `Ball`; `output` is "all", 3
     (one component), (3, 5) or "3-5" (the difference of two), "pairs" (all differences), or an
@@ -87,9 +92,55 @@ def lipschitz(
     which = varying_input(varying)
     if progress is not None and not callable(progress):
         raise InputError(f"progress is {shown(progress)}: give a function that takes a text")
+    if isinstance(model, Network):
+        if example_inputs is not None or which != 0 or outputs is not None:
+            raise InputError("this network has its inputs: give them, and outputs, to autolip.load")
+        result = answered(model.capture, question, model=model.name, progress=progress)
+        return replace(result, assumptions={**result.assumptions, "fixed": model.fixed})
+    if example_inputs is None:
+        raise InputError("there are no example inputs: give a tensor, or the shape of one")
     inner = unwrapped(model)
     capture = capture_model(inner, example_tensors(inner, example_inputs), which, outputs)
     return answered(capture, question, model=_name(inner), progress=progress)
+
+
+@unended()
+def load(
+    model: str | Path,
+    *,
+    input_shape: Any = None,
+    varying: str | None = None,
+    fix: Mapping[str, Any] | None = None,
+    weights: str | Path | None = None,
+    evaluation: bool = False,
+    outputs: int | str | None = None,
+) -> Network:
+    """The network in an .onnx file or a .pt2 archive, of module:factory, or one that is shipped,
+    for `lipschitz`.
+
+    `input_shape` is the shape of its input, or a dictionary of shapes by name, where the file does
+    not tell; `varying` names the input that varies (default: the first), `fix` holds the values of
+    others (default: zeros); `weights` is a file for module:factory, `evaluation` calls its
+    `eval()`; `outputs` chooses among several returned tensors.
+
+    Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
+
+    >>> import autolip
+    >>> network = autolip.load("digits-mlp")
+    >>> autolip.lipschitz(network, method="frobenius", lower=None).upper.value < 330
+    True
+    """
+    shapes = input_shape if isinstance(input_shape, Mapping) else {None: input_shape}
+    asked = {name: as_shape(shape) for name, shape in shapes.items() if shape is not None}
+    file = None if weights is None else Path(weights)
+    values = {name: _value(value, name) for name, value in (fix or {}).items()}
+    request = Request(file, tuple(asked.items()), varying, values, evaluation, outputs)
+    return load_network(str(model), request)
+
+
+def _value(value: Any, name: str) -> Any:
+    """A number as it is, anything else as an array."""
+    return value if isinstance(value, bool | int | float) else array(value, f"the input {name}")
 
 
 def _name(model: Any) -> str:

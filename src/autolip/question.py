@@ -1,5 +1,6 @@
 """What is asked of a network, in one form and checked before the network is looked at."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import Field, dataclass, fields, is_dataclass, replace
 from typing import Any, Self, TypeVar
@@ -23,6 +24,9 @@ LowerChoice = (
     str | LowerMethod | type[LowerMethod] | Sequence[str | LowerMethod | type[LowerMethod]] | None
 )
 Kind = TypeVar("Kind", Method, LowerMethod)
+
+LARGEST_INPUT = 2**26
+"""Chosen: numbers of one input, half a gigabyte of doubles, more than any image."""
 
 DEFAULT_LOWER = ("ascent",)
 AUTOMATIC = "auto"
@@ -155,10 +159,12 @@ def _chosen(item: Any, kind: type[Kind], named: Callable[[str], Kind], example: 
 
 def example_tensors(model: Any, inputs: Any) -> tuple[Any, ...]:
     """The example inputs, one or a sequence of them; NumPy arrays and lists as tensors of the
-    model's own type.
+    model's own type, a tuple of whole numbers as zeros of that shape.
 
     What is neither stays as it is: an argument that is no tensor.
     """
+    if _is_shape(inputs):
+        return (_tensor(model, np.zeros(as_shape(inputs))),)
     arrays = isinstance(inputs, tuple | list) and any(
         isinstance(one, Tensor | np.ndarray) for one in inputs
     )
@@ -176,6 +182,24 @@ def example_tensors(model: Any, inputs: Any) -> tuple[Any, ...]:
         _tensor(model, one) if isinstance(one, np.ndarray | list) or not several else one
         for one in listed
     )
+
+
+def _is_shape(inputs: Any) -> bool:
+    """Whether this is the shape of an input: a tuple of whole numbers above zero."""
+    sizes = inputs if isinstance(inputs, tuple) else ()
+    return bool(sizes) and all(type(size) is int and size > 0 for size in sizes)
+
+
+def as_shape(shape: Any) -> tuple[int, ...]:
+    """The sizes that are meant by a tuple, a list or a number; InputError for others, and for what
+    is too large."""
+    given = plain(shape)
+    sizes = tuple(given) if isinstance(given, tuple | list) else (given,)
+    if not _is_shape(sizes) or math.prod(sizes) > LARGEST_INPUT:
+        raise InputError(
+            f"{shown(shape)} is not the shape of an input: give whole numbers, such as (1, 3, 8, 8)"
+        )
+    return sizes
 
 
 def _tensor(model: Any, value: Any) -> Tensor:

@@ -278,8 +278,8 @@ FILES = {
             "pipe.json": r"it is a pipe, give the name of a file",
             "nets.py/r.json": r"its folder does not exist",
             "/proc/r.json": r"/proc/r.json cannot be written",
-            "r.pdf": r"r.pdf does not say its format: let the name end in .txt, .json, .csv, .html "
-            r"or .cert",
+            "r.xlsx": r"r.xlsx does not say its format: let the name end in .txt, .json, "
+            r".csv, .html, .tex, .svg, .pdf, .png or .cert",
             "result": r"result does not say its format",
             "/dev/stdout": r"/dev/stdout does not say its format",
         }.items()
@@ -341,7 +341,7 @@ def test_the_name_says_the_format(name: str, run, nets) -> None:
     folder = nets("ready = nn.Linear(3, 2)")
     starts = {"csv": "model,", "html": "<!doctype html>", "json": "{", "txt": "nets:ready\n"}
     ran = run("estimate", *LAYER_OPTIONS, "--method", "autolip", "--lower", "random", "-o", name)
-    assert (ran.code, ran.out, ran.err) == (0, "", "")
+    assert (ran.code, ran.err) == (0, "") and ran.out.endswith(f"\nwritten: {name}\n")
     assert (
         (folder / name)
         .read_text(encoding="utf-8")

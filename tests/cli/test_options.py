@@ -1,11 +1,12 @@
 """The command line's own types."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import click
 import pytest
 
-from autolip.cli.options import FixType, OutFile, SecondsType, ShapeType
+from autolip.cli.options import BoxType, CenterType, FixType, OutFile, SecondsType, ShapeType
 from autolip.errors import InputError
 
 
@@ -81,3 +82,28 @@ def test_another_name_is_refused(name: str, tmp_path: Path) -> None:
         InputError, match=r"does not say its format: let the name end in .json or .csv"
     ):
         OutFile(".json", ".csv").convert(str(tmp_path / name), None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("0:1", ((Decimal(0), Decimal(1)),)),
+        ("-.5:1e-2,0:+3", ((Decimal("-.5"), Decimal("1e-2")), (Decimal(0), Decimal(3)))),
+    ],
+)
+def test_boxes_written_out(text: str, meant: tuple) -> None:
+    assert BoxType().convert(text, None, None) == meant
+    assert BoxType().convert(meant, None, None) == meant
+
+
+@pytest.mark.parametrize("text", ["0:", "0:1:2", "0:1,", "a:b", "0..1:2", "٣:٤", "1e999:2"])
+def test_what_is_no_box_is_looked_for_as_a_file(text: str) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        BoxType().convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"), [("0", (0.0,)), ("0,-.5", (0.0, -0.5)), ("example", "example")]
+)
+def test_centres_written_out(text: str, meant: object) -> None:
+    assert CenterType().convert(text, None, None) == meant

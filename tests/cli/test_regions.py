@@ -1,6 +1,8 @@
 """Regions and arrays from files."""
 
 import json
+import math
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -113,3 +115,19 @@ def test_several_arrays_are_refused(tmp_path: Path) -> None:
 
 def test_foreign_byte_order_is_understood(saved) -> None:
     assert read_array(saved(np.array([1.5, 2.5], dtype=">f4"))).tolist() == [1.5, 2.5]
+
+
+def test_boxes_and_centres_written_out() -> None:
+    low, high = Decimal("0.1"), Decimal("0.3")
+    box = read_region(None, None, "l2", ((low, high),)).region
+    assert isinstance(box, Box)
+    ends = box.interval(torch.Size([1, 3]))
+    assert Decimal(ends.lo[0, 0].item()) <= low and Decimal(ends.hi[0, 2].item()) >= high
+    assert ends.hi[0, 0].item() in (0.3, math.nextafter(0.3, 1))
+    two = read_region(None, None, "l2", ((low, high), (-high, low))).region
+    assert two.interval(torch.Size([1, 2])).lo[0, 1].item() <= -0.3
+    ball = read_region((0.5,), 1.0, "l2", None).around(EXAMPLE)
+    assert ball.contains(torch.full((1, 3), 0.5, dtype=torch.float64))
+    assert read_region((0.0, 1.0), 1.0, "l2", None).region.center.tolist() == [0.0, 1.0]
+    with pytest.raises(InputError, match="is empty: write the lower end first"):
+        read_region(None, None, "l2", ((high, low),))

@@ -1,6 +1,7 @@
 """What is said about layers."""
 
 import math
+from dataclasses import replace
 
 from autolip.layers import Layer
 from autolip.report.layers import explained, layer_records, layer_sheet, what
@@ -40,8 +41,6 @@ def test_sentences_name_the_layers_biggest_first(bracket: Result) -> None:
 
 
 def test_an_infinite_bound_names_its_culprit(bracket: Result) -> None:
-    from dataclasses import replace
-
     note = "infinite through aten.mul.Tensor at net (net.py:9)"
     culprit = row("autolip", "upper", math.inf, notes=(note, note))
     (said,) = explained(replace(bracket, bounds=(culprit,), upper=culprit, lower=None), ())
@@ -53,3 +52,4 @@ def test_an_infinite_bound_names_its_culprit(bracket: Result) -> None:
 
 def test_operations_are_named_as_their_readers_call_them() -> None:
     assert what(LAYERS[1]) == "relu" and what(LAYERS[0]) == "affine"
+    assert what(replace(LAYERS[0], operation="input")) == "change of norm"

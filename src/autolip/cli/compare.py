@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from autolip.cli import completion
 from autolip.cli.estimate import exit_code, show
 from autolip.cli.network import AskedNetwork
 from autolip.cli.options import (
@@ -30,7 +31,7 @@ FIGURE = Path("comparison.png")
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=completion.models)
 @network_options
 @norm_option
 @click.option(

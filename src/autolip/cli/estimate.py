@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from autolip.cli import completion
 from autolip.cli.listing import shipped_networks
 from autolip.cli.network import AskedNetwork
 from autolip.cli.options import (
@@ -93,7 +94,7 @@ def _certify(result: "Result", file: Path, model: Path | None) -> None:
 
 
 @click.command()
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=completion.models)
 @network_options
 @norm_option
 @click.option(
@@ -105,12 +106,17 @@ def _certify(result: "Result", file: Path, model: Path | None) -> None:
 @region_options
 @secants_options
 @click.option(
-    "--method", multiple=True, metavar="NAME", help="Upper bound; may be repeated. [auto]"
+    "--method",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=completion.methods,
+    help="Upper bound; may be repeated. [auto]",
 )
 @click.option(
     "--lower",
     multiple=True,
     metavar="NAME",
+    shell_complete=completion.searches,
     help="Search for a lower bound; may be repeated. [ascent]",
 )
 @click.option(

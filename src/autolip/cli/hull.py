@@ -78,8 +78,8 @@ class Hull:
             missing = next((index for index in range(count) if index not in known), None)
             if missing is not None:
                 raise InputError(f"{name(missing)} has no {side} bound: a box needs both")
-        lower = [_below(self.lower[index]) for index in range(count)]
-        upper = [_above(self.upper[index]) for index in range(count)]
+        lower = [below(self.lower[index]) for index in range(count)]
+        upper = [above(self.upper[index]) for index in range(count)]
         return FoundBox(lower, upper, self.joined)
 
 
@@ -106,12 +106,14 @@ def decimal(text: str) -> Decimal | None:
     return None
 
 
-def _below(value: Decimal) -> float:
+def below(value: Decimal) -> float:
+    """The largest double that is at most this."""
     nearest = _double(value)
     return round_down(nearest) if Decimal(nearest) > value else nearest
 
 
-def _above(value: Decimal) -> float:
+def above(value: Decimal) -> float:
+    """The smallest double that is at least this."""
     nearest = _double(value)
     return round_up(nearest) if Decimal(nearest) < value else nearest
 

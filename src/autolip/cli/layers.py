@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from autolip.cli import completion
 from autolip.cli.network import AskedNetwork
 from autolip.cli.options import (
     SecondsType,
@@ -18,7 +19,7 @@ from autolip.errors import printable
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=completion.models)
 @network_options
 @norm_option
 @click.option(

@@ -18,6 +18,7 @@ from autolip.cli.layers import layers
 from autolip.cli.listing import methods, rules
 from autolip.cli.norm import norm
 from autolip.cli.reproduce import reproduce
+from autolip.cli.running import common_options, logged
 from autolip.errors import (
     AutolipError,
     InputError,
@@ -31,6 +32,9 @@ BAD_INPUT, DEFECT, NOT_WRITTEN, INTERRUPTED, CLOSED = 2, 70, 74, 130, 141
 """Defined by argparse, sysexits.h and shells (128 and the signal): exit codes."""
 
 DEBUG = "--debug"
+
+COMPLETION = "_AUTOLIP_COMPLETE"
+"""Defined by click: the variable of the environment with which a shell asks for completions."""
 
 
 class _App(click.Group):
@@ -48,6 +52,11 @@ class _App(click.Group):
             raise InputError(
                 "the model's own code ended the program (sys.exit): there is no result"
             ) from error
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Every command takes --config, -v and -q."""
+        cmd.params += common_options()
+        super().add_command(cmd, name)
 
 
 class _Closed(Exception):
@@ -101,13 +110,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 traceback.print_exc()
         except KeyboardInterrupt:
             code = _told("interrupted", code=INTERRUPTED)
-        except SystemExit:  # how click leaves where the help page found nobody to read it
-            code = CLOSED
+        except SystemExit as error:  # how click leaves: completion ended, or nobody reads its help
+            code = error.code if error.code in (0, 1) and COMPLETION in os.environ else CLOSED
         return code
 
 
 def _run(arguments: list[str]) -> int:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), logged():
         warnings.simplefilter("ignore")
         return int(
             app.main(arguments, prog_name="autolip", standalone_mode=False, obj=arguments) or 0

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from autolip.cli import completion
 from autolip.cli.network import AskedNetwork
 from autolip.cli.options import network_options, norm_option, random_options
 from autolip.cli.progress import progress
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=completion.models)
 @click.option(
     "--module",
     metavar="PATH",

@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,9 @@ import click
 from autolip.files import check_readable, check_writable
 
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+DECIMAL = r"[-+]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:e[-+]?[0-9]{1,2})?"
+"""A number as it is written in decimal digits."""
 
 LONGEST = 1e9
 """Chosen: seconds of a budget, thirty years."""
@@ -67,10 +71,27 @@ class InFile(click.Path):
 
 
 class CenterType(InFile):
-    """A file that can be read, or the word `example`."""
+    """A file that can be read, numbers such as `0,0.5` (one holds for every entry), or the word
+    `example`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return value if value == EXAMPLE else super().convert(value, param, ctx)
+        if value == EXAMPLE or isinstance(value, tuple):
+            return value
+        numbers = re.fullmatch(rf"{DECIMAL}(,{DECIMAL})*", str(value))
+        if numbers is None:
+            return super().convert(value, param, ctx)
+        return tuple(map(float, str(value).split(",")))
+
+
+class BoxType(InFile):
+    """A file that can be read, or ends such as `0:1` for every entry, `0:1,-1:1` one by one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        ends = rf"{DECIMAL}:{DECIMAL}"
+        if isinstance(value, tuple) or not re.fullmatch(rf"{ends}(,{ends})*", str(value)):
+            return value if isinstance(value, tuple) else super().convert(value, param, ctx)
+        pairs = [part.split(":") for part in str(value).split(",")]
+        return tuple((Decimal(low), Decimal(high)) for low, high in pairs)
 
 
 class OutFile(click.Path):
@@ -205,8 +226,8 @@ region_options = together(
     click.option(
         "--center",
         type=CenterType(),
-        metavar="FILE.npy",
-        help="Centre of a ball to stay in, or: example.",
+        metavar="POINT",
+        help="Centre of a ball to stay in: a .npy file, numbers (0 or 0,0.5), or: example.",
     ),
     click.option("--radius", type=float, help="Radius of the ball."),
     click.option(
@@ -218,9 +239,10 @@ region_options = together(
     ),
     click.option(
         "--box",
-        type=InFile(),
-        metavar="FILE",
-        help="Box to stay in: VNN-LIB bounds, or .npy of shape (2, n).",
+        type=BoxType(),
+        metavar="BOX",
+        help="Box to stay in: ends (0:1, or 0:1,-1:1 entry by entry), a file of VNN-LIB bounds, or "
+        ".npy of shape (2, n).",
     ),
     click.option(
         "--region",

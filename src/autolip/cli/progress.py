@@ -1,8 +1,17 @@
-"""What is being done, on the standard error, while it is done: only on a terminal."""
+"""What is being done, on the standard error, while it is done: on a terminal, or with -v as plain
+lines."""
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+
+LOG = logging.getLogger("autolip")
+
+
+def on_terminal() -> bool:
+    """Whether a spinner can be seen and is wanted: neither -v, which writes lines, nor -q."""
+    return sys.stderr.isatty() and LOG.getEffectiveLevel() == logging.WARNING
 
 
 @contextmanager
@@ -18,8 +27,8 @@ def progress() -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def _spinner() -> Iterator[Callable[[str], None]]:
-    if not sys.stderr.isatty():
-        yield lambda text: None
+    if not on_terminal():
+        yield LOG.info
         return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -33,8 +42,8 @@ def _spinner() -> Iterator[Callable[[str], None]]:
 @contextmanager
 def step_progress() -> Iterator[Callable[[str, int, int], None]]:
     """A function that shows what is being done and how many steps are; it leaves nothing behind."""
-    if not sys.stderr.isatty():
-        yield lambda text, done, total: None
+    if not on_terminal():
+        yield lambda text, done, total: LOG.info("%s, %d of %d", text, done, total)
         return
     from rich.console import Console
     from rich.progress import (

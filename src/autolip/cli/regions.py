@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autolip.cli.hull import above, below
 from autolip.cli.options import EXAMPLE
 from autolip.cli.vnnlib import read_box
 from autolip.errors import InputError, printable
@@ -47,10 +49,10 @@ class AskedRegion:
 
 
 def read_region(
-    center: Path | str | None,
+    center: Path | str | tuple[float, ...] | None,
     radius: float | None,
     ball: str,
-    box: Path | None,
+    box: Path | tuple[tuple[Decimal, Decimal], ...] | None,
     written: Path | None = None,
 ) -> AskedRegion:
     """The region asked for on the command line: a ball, a box, or one of any kind from a file.
@@ -67,6 +69,8 @@ def read_region(
         raise InputError(f"{' and '.join(several)}: choose one region")
     if written is not None:
         return _written(written)
+    if isinstance(box, tuple):
+        return AskedRegion(_inline_box(box))
     if box is not None:
         return _array_box(box) if box.suffix == ".npy" else _text_box(box)
     if center is None and radius is None:
@@ -74,9 +78,23 @@ def read_region(
     if center is None or radius is None:
         raise InputError("a ball needs both --center and --radius")
     at_example = center == EXAMPLE
-    return AskedRegion(
-        Ball(0.0 if at_example else read_array(Path(center)), radius, Norm(ball)), at_example
-    )
+    around: Any = 0.0
+    if isinstance(center, tuple):
+        around = center[0] if len(center) == 1 else center
+    elif not at_example:
+        around = read_array(Path(center))
+    return AskedRegion(Ball(around, radius, Norm(ball)), at_example)
+
+
+def _inline_box(ends: tuple[tuple[Decimal, Decimal], ...]) -> Box:
+    """The box between decimal numbers, which are rounded outward; one pair holds for every
+    entry."""
+    for low, high in ends:
+        if low > high:
+            raise InputError(f"--box {low}:{high} is empty: write the lower end first")
+    lower = [below(low) for low, _ in ends]
+    upper = [above(high) for _, high in ends]
+    return Box(lower[0], upper[0]) if len(ends) == 1 else Box(lower, upper)
 
 
 def _written(path: Path) -> AskedRegion:

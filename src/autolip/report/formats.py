@@ -95,7 +95,7 @@ def drawn_as(kind: str) -> Callable[["Findings"], bytes]:
     return draw
 
 
-FORMATS: dict[str, Callable[["Findings"], str | bytes]] = {
+FORMATS: dict[str, Callable[["Result"], str | bytes]] = {
     ".txt": text_file,
     ".json": json_file,
     ".csv": csv_file,

@@ -56,6 +56,8 @@ def _stable(layer: "Layer") -> str:
 
 def what(layer: "Layer") -> str:
     """The operation as its reader calls it: relu for aten.relu.default."""
+    if layer.operation == "input":
+        return "change of norm"
     parts = layer.operation.split(".")
     return parts[1] if parts[0] == "aten" and len(parts) > 1 else printable(layer.operation)
 
