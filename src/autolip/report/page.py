@@ -113,8 +113,8 @@ def _layers(result: "Result") -> "tuple[tuple[Layer, ...], str]":
 
 def sentences(result: "Result") -> Iterator[str]:
     """The bracket for a reader who has never seen one."""
-    where = "Whatever the two inputs" if place(result) == "everywhere" else "For two inputs"
-    at = "" if place(result) == "everywhere" else f" {place(result)}"
+    where = "For two inputs" if result.centre is None else "For one input against the other,"
+    at = " of any kind" if place(result) == "everywhere" else f" {place(result)}"
     distances = f"(distances: {result.p.value} of inputs, {result.q.value} of outputs)"
     if result.upper is not None and result.upper.value != math.inf:
         bound = digits_of(result.upper.answer)
