@@ -92,16 +92,26 @@ def lipschitz(
     which = varying_input(varying)
     if progress is not None and not callable(progress):
         raise InputError(f"progress is {shown(progress)}: give a function that takes a text")
+    network = _network(model, example_inputs, which, outputs)
+    result = answered(network.capture, question, model=network.name, progress=progress)
+    if not network.fixed:
+        return result
+    return replace(result, assumptions={**result.assumptions, "fixed": network.fixed})
+
+
+def _network(
+    model: Any, example_inputs: Any, varying: int | str, outputs: int | str | None
+) -> Network:
+    """What `load` returned, or a model captured on its example inputs."""
     if isinstance(model, Network):
-        if example_inputs is not None or which != 0 or outputs is not None:
+        if example_inputs is not None or varying != 0 or outputs is not None:
             raise InputError("this network has its inputs: give them, and outputs, to autolip.load")
-        result = answered(model.capture, question, model=model.name, progress=progress)
-        return replace(result, assumptions={**result.assumptions, "fixed": model.fixed})
+        return model
     if example_inputs is None:
         raise InputError("there are no example inputs: give a tensor, or the shape of one")
     inner = unwrapped(model)
-    capture = capture_model(inner, example_tensors(inner, example_inputs), which, outputs)
-    return answered(capture, question, model=_name(inner), progress=progress)
+    capture = capture_model(inner, example_tensors(inner, example_inputs), varying, outputs)
+    return Network(capture, _name(inner), {})
 
 
 @unended()
