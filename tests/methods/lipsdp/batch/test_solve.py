@@ -60,7 +60,7 @@ def answered(batch: Batch, questions: Questions, care: Care = FINE) -> Answers:
 
 def single(batch: Batch, questions: Questions, number: int) -> tuple[float, float]:
     """What one search proves of one question, and what it attains."""
-    posed_alone = posed(batch.graph, batch._completed(questions), number)
+    posed_alone = posed(batch.graph, batch.completed(questions), number)
     relaxation = Relaxation.of(without_fixed(posed_alone), batch.relaxation.p, Norm.L2)
     assert isinstance(relaxation, Relaxation)
     effort = Effort.within(Budget.of(60.0), 1e-4, None, 0.01, 5000)

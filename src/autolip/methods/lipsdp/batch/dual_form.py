@@ -48,6 +48,9 @@ ROOM = 4.0
 FINEST, COARSER, ATTEMPTS = 1e-12, 16.0, 9
 """Chosen: by how much of itself 1 / s is raised for a proof, and times how much where it fails."""
 
+LOOSE = 1e-10
+"""Chosen: the same for an ellipsoid, of its diagonal."""
+
 LEAST = 2.0**-500
 """Chosen: 1 / s where the read-out does not depend on the input."""
 
@@ -141,6 +144,39 @@ class DualForm:
         sane = (wanted > 0) & (guess > 0) & guess.isfinite()
         return _proved(constant, gram, total, torch.where(sane, guess, 1.0), sane, attempts=1)
 
+    def ellipsoids(
+        self, multipliers: Mapping[str, Tensor], inputs: Tensor | None, s: Float[Tensor, " b"]
+    ) -> tuple[Float[Tensor, "b m m"], Float[Tensor, " b"]]:
+        """A with (w y)^2 <= total / s w^T A w for every w, proved, and total; inf where none is.
+
+        M >= 0 with A in the place of 1: the least is 1 - M's own block plus what Schur's complement
+        adds.
+        """
+        constant = self.constant(multipliers)
+        gram, total = self.weighed(inputs)
+        rest = constant - Rounded.exact(gram) * Rounded.exact(s.reshape(-1, 1, 1))
+        height = self.readouts.shape[1]
+        inner = gram.shape[1] - height
+        eye = torch.eye(height, dtype=s.dtype)
+        factor, feasible = _factor(rest[:, :inner, :inner])
+        across = torch.linalg.solve_triangular(factor, rest.value[:, :inner, inner:], upper=False)
+        least = eye - rest.value[:, inner:, inner:] + across.mT @ across
+        least = (least + least.mT) / 2
+        found = torch.full_like(least, math.inf)
+        open_, excess = feasible.nonzero().reshape(-1), LOOSE
+        for _ in range(ATTEMPTS):
+            if not len(open_):
+                break
+            one = least[open_]
+            one = one + torch.diag_embed(one.diagonal(dim1=1, dim2=2) * excess)
+            part = rest[open_]
+            own = part[:, inner:, inner:] + (Rounded.exact(one) - Rounded.exact(eye.expand_as(one)))
+            whole = blocks([[part[:, :inner, :inner]], [part[:, inner:, :inner], own]])
+            holds = are_semidefinite(whole)
+            found[open_[holds]] = one[holds]
+            open_, excess = open_[~holds], excess * COARSER
+        return found, total
+
     def heights_and_widths(self, multipliers: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """h of every row (1 of the read-out's) and g of every column, in doubles."""
         count = len(self.samples)
@@ -210,19 +246,23 @@ def _proved(
 
 def _least(constant: Rounded, gram: Tensor) -> tuple[Tensor, Tensor]:
     """About the least 1 / s that can be proved, and where there is one."""
-    room = ROOM * shifts_of(constant)
-    matrix = constant.value.clone()
-    diagonal = matrix.diagonal(dim1=-2, dim2=-1)
-    diagonal -= room.unsqueeze(1) * diagonal.abs()
-    factor, failed = torch.linalg.cholesky_ex(matrix)
-    feasible = (failed == 0) & factor.isfinite().flatten(1).all(1)
-    eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype)
-    factor = torch.where(feasible.reshape(-1, 1, 1), factor, eye)
+    factor, feasible = _factor(constant)
     half = torch.linalg.solve_triangular(factor, gram, upper=False)
     whole = torch.linalg.solve_triangular(factor, half.mT, upper=False)
     feasible &= whole.isfinite().flatten(1).all(1)
-    whole = torch.where(feasible.reshape(-1, 1, 1), whole, eye)
+    whole = torch.where(feasible.reshape(-1, 1, 1), whole, 0.0)
     return torch.linalg.eigvalsh(whole)[:, -1].clamp(min=LEAST), feasible
+
+
+def _factor(matrix: Rounded) -> tuple[Tensor, Tensor]:
+    """A factor of what is a little less than the matrix, and where there is one."""
+    lowered = matrix.value.clone()
+    diagonal = lowered.diagonal(dim1=-2, dim2=-1)
+    diagonal -= ROOM * shifts_of(matrix).unsqueeze(1) * diagonal.abs()
+    factor, failed = torch.linalg.cholesky_ex(lowered)
+    feasible = (failed == 0) & factor.isfinite().flatten(1).all(1)
+    eye = torch.eye(lowered.shape[-1], dtype=lowered.dtype)
+    return torch.where(feasible.reshape(-1, 1, 1), factor, eye), feasible
 
 
 def _parts(
