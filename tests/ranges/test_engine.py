@@ -11,7 +11,7 @@ from autolip.capture.torch.export import capture_model
 from autolip.errors import AutolipError
 from autolip.graph.graph import Graph
 from autolip.intervals import Interval
-from autolip.ranges import ENGINES, Effort, ranges
+from autolip.ranges import ENGINES, Allowance, ranges
 from autolip.ranges.engine import WORK, Asked, range_engine
 from autolip.ranges.relaxation import relaxation
 from autolip.regions import Ball
@@ -31,7 +31,7 @@ def toy() -> Iterator[list[str]]:
     asked: list[str] = []
 
     @range_engine("toy")
-    def nothing(question: Asked, effort: Effort) -> Interval | None:
+    def nothing(question: Asked, allowance: Allowance) -> Interval | None:
         """What is known already."""
         asked.append(question.name)
         return None
@@ -50,21 +50,21 @@ def test_an_engine_has_a_name_of_its_own_and_a_docstring() -> None:
     with pytest.raises(AutolipError, match="there already"):
         range_engine("relaxation")(relaxation)
     with pytest.raises(AutolipError, match="no docstring"):
-        range_engine("mute")(lambda asked, effort: None)
+        range_engine("mute")(lambda asked, allowance: None)
 
 
-def test_the_effort_is_a_part_of_the_time() -> None:
-    assert Effort.within(float("inf")).work == WORK
-    assert 0 < Effort.within(1.0).work < WORK
-    assert Effort.within(-1.0).work == 0.0
+def test_the_allowance_is_a_part_of_the_time() -> None:
+    assert Allowance.within(float("inf")).work == WORK
+    assert 0 < Allowance.within(1.0).work < WORK
+    assert Allowance.within(-1.0).work == 0.0
 
 
-def test_ranges_repeat_and_end_with_their_effort() -> None:
+def test_ranges_repeat_and_end_with_their_allowance() -> None:
     graph, region = dense(1, 4, 20, 20, 2), Ball(torch.ones(4), 1.0)
     name = graph.nodes[2].name
     widths = []
     for work in (0.0, 2e4, 1e9):
-        found, again = (ranges(graph, region, Effort(work))[name] for _ in range(2))
+        found, again = (ranges(graph, region, Allowance(work))[name] for _ in range(2))
         assert torch.equal(found.lo, again.lo) and torch.equal(found.hi, again.hi)
         widths.append(float((found.hi - found.lo).sum()))
     assert widths[0] > widths[1] > widths[2]

@@ -25,7 +25,6 @@ from autolip.lower.power_steps import polished
 from autolip.lower.problem import LowerProblem, counted
 from autolip.lower.scouts import scattered, scouted, uphill
 from autolip.norms import Norm
-from autolip.regions import Everywhere
 from autolip.values import Lower
 
 LONGEST = (-1.5, 0.5)
@@ -194,7 +193,7 @@ class _Climb:
 
 def _scale(problem: LowerProblem, centre: Tensor) -> Tensor:
     """The distance over which a network may be expected to change about each midpoint."""
-    if not isinstance(problem.region, Everywhere):
+    if problem.region.is_bounded(problem.example.shape):
         return torch.full((len(centre),), problem.reach, dtype=torch.float64)
     distance = problem.p.of_rows(centre - problem.example)
     return distance.where(distance > 0, problem.reach)

@@ -18,7 +18,7 @@ from autolip.lower.gradients import differentiable
 from autolip.norms import Norm
 from autolip.operators.algebra import compose
 from autolip.operators.operator import DTYPE, Operator
-from autolip.regions import Box, Everywhere, Region
+from autolip.regions import Box, Region
 
 CHUNK = 2**25
 """Tuned: numbers that one chunk of a batch may compute, in all operations together (256 MiB)."""
@@ -187,13 +187,12 @@ class LowerProblem:
     @cached_property
     def domain(self) -> Region:
         """Where searches move: the region, or a box of `WIDE` times the example's scale if it is
-        unbounded.
+        everything.
 
         Farther out, rounding would decide which pair is the steepest.
         """
-        if not isinstance(self.region, Everywhere):
-            return self.region
-        return Box(self.example - WIDE * self.spread, self.example + WIDE * self.spread)
+        reach = WIDE * self.spread
+        return self.region.within(Box(self.example - reach, self.example + reach))
 
     @cached_property
     def reach(self) -> float:

@@ -16,7 +16,6 @@ from autolip.lower.pairs import Pairs, about, random_directions
 from autolip.lower.power_steps import polished
 from autolip.lower.problem import LowerProblem, counted
 from autolip.norms import Norm
-from autolip.regions import Everywhere
 from autolip.values import Lower
 
 POWER_STEPS = 4
@@ -175,13 +174,9 @@ def _distances(norm: Norm, points: Tensor) -> Float[Tensor, "k k"]:
 
 def _grid(problem: LowerProblem, count: int) -> Tensor:
     """count points along every entry that may vary, from end to end."""
-    if isinstance(problem.region, Everywhere):
-        lo = problem.example - problem.spread
-        hi = problem.example + problem.spread
-    else:
-        box = problem.region.interval(problem.example.shape)
-        lo = box.lo
-        hi = box.hi
+    box = problem.region.interval(problem.example.shape)
+    lo = torch.where(box.lo.isinf(), problem.example - problem.spread, box.lo)
+    hi = torch.where(box.hi.isinf(), problem.example + problem.spread, box.hi)
     free = problem.free.flatten()
     ticks = torch.linspace(0, 1, count, dtype=torch.float64)
     axes = int(free.sum())

@@ -18,7 +18,6 @@ from autolip.lower.pairs import (
 )
 from autolip.lower.problem import LowerProblem
 from autolip.norms import Norm
-from autolip.regions import Everywhere
 
 POWER_STEPS = 2
 """Tuned: power steps at a scout's point."""
@@ -69,16 +68,15 @@ def scattered(problem: LowerProblem, count: int, generator: torch.Generator) -> 
     """Random points of the region, every other one pushed outward, to a face, an edge or a corner;
     or far out."""
     points = problem.region.sample(count, problem.example, generator)
-    if isinstance(problem.region, Everywhere):
+    box = problem.region.interval(problem.example.shape)
+    if box.is_bounded:
+        centre = (box.lo + box.hi) / 2
+        low, high = STRETCH
+        drawn = torch.rand(count, generator=generator, dtype=torch.float64)
+        factor = 10 ** (low + (high - low) * drawn)
+    else:
         centre = problem.example
         factor = torch.full((count,), FAR, dtype=torch.float64)
-    else:
-        low, high = STRETCH
-        factor = 10 ** (
-            low + (high - low) * torch.rand(count, generator=generator, dtype=torch.float64)
-        )
-        around = problem.region.interval(problem.example.shape)
-        centre = (around.lo + around.hi) / 2
     factor[::2] = 1.0
     return problem.region.project(centre + column(factor, points) * (points - centre))
 

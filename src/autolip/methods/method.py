@@ -22,7 +22,7 @@ from autolip.norms import EVERY_PAIR, Norm, Pair, described
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.norms.engine import is_read_off
 from autolip.operators.operator import Operator
-from autolip.ranges import Effort, Ranges, ranges
+from autolip.ranges import Allowance, Ranges, ranges
 from autolip.regions import Region
 from autolip.registry import Registry, home_of, require_options
 from autolip.rules import slopes_on
@@ -92,7 +92,7 @@ class Problem:
         centre: Float[Tensor, "*shape"] | None = None,
     ) -> "Problem":
         """The problem for a captured network."""
-        known = ranges(graph, region, Effort.within(options.budget.left))
+        known = ranges(graph, region, Allowance.within(options.budget.left))
         slopes = slopes_on(graph, region, known, centre)
         slopes = known_as_diagonals(slopes) if known else slopes
         slopes = moving_inputs(slopes, region.settled(graph.input_shape))

@@ -20,7 +20,7 @@ from autolip.operators.incidence import Incidence
 from autolip.operators.norms.nonnegative import nonnegative_norm, products_of_norm
 from autolip.operators.norms.rounding import rounded_matrix
 from autolip.operators.operator import Operator
-from autolip.regions import Box, Everywhere
+from autolip.regions import Box
 from autolip.rules import slopes_on
 from autolip.slopes import Between, Exact, Gain, Slope
 from autolip.values import Upper
@@ -170,15 +170,15 @@ def _at_largest(slopes: Between, goal: Tensor) -> bool:
 
 def _boxes(problem: Problem, signs: Tensor) -> Iterator[Box]:
     """Small boxes of the region along the direction in which all differences have their signs."""
-    if isinstance(problem.region, Everywhere):
-        middle = torch.zeros_like(signs)
-        reach = torch.ones_like(signs)
-        steps = [*(size * sign for size in (1.0, 1e3, 1e6) for sign in (1.0, -1.0)), 0.0]
-    else:
-        around = problem.region.interval(signs.shape)
+    around = problem.region.interval(signs.shape)
+    if around.is_bounded:
         middle = (around.lo + around.hi) / 2
         reach = (around.hi - around.lo) / 2
         steps = [0.0, 0.5, -0.5, 0.99, -0.99]
+    else:
+        middle = torch.zeros_like(signs)
+        reach = torch.ones_like(signs)
+        steps = [*(size * sign for size in (1.0, 1e3, 1e6) for sign in (1.0, -1.0)), 0.0]
     for step in steps:
         point = problem.region.project((middle + step * reach * signs).unsqueeze(0))[0]
         width = 1e-12 * (point.abs() + reach)

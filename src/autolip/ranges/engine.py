@@ -19,15 +19,15 @@ PART = 0.2
 
 
 @dataclass
-class Effort:
+class Allowance:
     """How many multiply-adds may still be spent: counted, so that ranges repeat."""
 
     work: float = WORK
 
     @staticmethod
-    def within(seconds: float) -> "Effort":
+    def within(seconds: float) -> "Allowance":
         """As much of it as a part of these seconds allows."""
-        return Effort(min(WORK, PART * max(seconds, 0.0) / IN_DOUBLE))
+        return Allowance(min(WORK, PART * max(seconds, 0.0) / IN_DOUBLE))
 
     def spend(self, work: float) -> None:
         """What was done."""
@@ -44,7 +44,7 @@ class Asked:
     entries: Bool[Tensor, "*shape"]
 
 
-Engine = Callable[[Asked, Effort], Interval | None]
+Engine = Callable[[Asked, Allowance], Interval | None]
 """An interval that contains the value for every input of the region, proved; None: nothing new."""
 
 ENGINES: Registry[str, Engine] = Registry("range engine")

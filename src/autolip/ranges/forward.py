@@ -8,7 +8,7 @@ from torch import Tensor
 
 from autolip.graph.graph import Graph
 from autolip.intervals import Interval
-from autolip.ranges.engine import ENGINES, Asked, Effort
+from autolip.ranges.engine import ENGINES, Allowance, Asked
 from autolip.ranges.prefix import Prefix
 from autolip.regions import Region
 from autolip.rules.lowering import lowered
@@ -23,7 +23,7 @@ Ranges = dict[str, Interval]
 """For operations, by name, intervals that contain their values on the region."""
 
 
-def ranges(graph: Graph, region: Region, effort: Effort | None = None) -> Ranges:
+def ranges(graph: Graph, region: Region, allowance: Allowance | None = None) -> Ranges:
     """Where the values of a network lie on a region, those of its maxima in pieces too.
 
     Nothing is returned for an unbounded region, for which interval arithmetic is all there is.
@@ -31,25 +31,27 @@ def ranges(graph: Graph, region: Region, effort: Effort | None = None) -> Ranges
     require_rules(graph)
     if not region.interval(graph.input_shape).is_bounded:
         return {}
-    return known_of(lowered(graph), region, effort).ranges
+    return known_of(lowered(graph), region, allowance).ranges
 
 
-def known_of(graph: Graph, region: Region, effort: Effort | None = None) -> Prefix:
+def known_of(graph: Graph, region: Region, allowance: Allowance | None = None) -> Prefix:
     """All operations of a network on a bounded region, with their ranges and linear bounds."""
-    effort = effort or Effort()
+    allowance = allowance or Allowance()
     prefix = Prefix(region, graph.input, graph.input_shape)
     asked = dict[str, Tensor]()
     for node in graph:
         outcome = prefix.outcome(node)
         action = checked_action(node, outcome)
-        if _refined(prefix, action, asked, effort):
+        if _refined(prefix, action, asked, allowance):
             outcome = prefix.outcome(node)
             action = checked_action(node, outcome)
         prefix.add(node, outcome, action)
     return prefix
 
 
-def _refined(prefix: Prefix, action: Action, asked: dict[str, Tensor], effort: Effort) -> bool:
+def _refined(
+    prefix: Prefix, action: Action, asked: dict[str, Tensor], allowance: Allowance
+) -> bool:
     """Ask for the operands' entries that are not settled and were not asked for; whether there were
     any."""
     changed = False
@@ -58,7 +60,7 @@ def _refined(prefix: Prefix, action: Action, asked: dict[str, Tensor], effort: E
         if name == prefix.input or not bool(new.any()):
             continue
         for engine in ENGINES.values():
-            found = engine(Asked(prefix, name, new), effort)
+            found = engine(Asked(prefix, name, new), allowance)
             if found is not None:
                 prefix.narrow(name, found)
         asked[name] = asked.get(name, torch.zeros_like(entries)) | entries

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from autolip.intervals import Interval
 from autolip.operators.operator import DTYPE
-from autolip.ranges.engine import Asked, Effort, range_engine
+from autolip.ranges.engine import Allowance, Asked, range_engine
 from autolip.ranges.prefix import Prefix
 
 TILE = 2**22
@@ -19,7 +19,7 @@ TILE = 2**22
 
 
 @range_engine("relaxation")
-def relaxation(asked: Asked, effort: Effort) -> Interval | None:
+def relaxation(asked: Asked, allowance: Allowance) -> Interval | None:
     """v_i - v_i(c) is at most the support function of a linear form above it, and alike below.
 
     Of entries for which there is not enough work left, those closest to being settled come first.
@@ -29,12 +29,12 @@ def relaxation(asked: Asked, effort: Effort) -> Interval | None:
     shape = asked.entries.shape
     lo, hi = (torch.full((shape.numel(),), end, dtype=DTYPE) for end in (-math.inf, math.inf))
     price = 2 * prefix.work(name)
-    places = _in_order(asked)[: max(0, int(effort.work / price))]
+    places = _in_order(asked)[: max(0, int(allowance.work / price))]
     if not len(places):
         return None
     largest = max(value.numel() for value in prefix.values.values())
     for tile in places.split(max(1, TILE // (2 * largest))):
-        effort.spend(price * len(tile))
+        allowance.spend(price * len(tile))
         lo[tile], hi[tile] = _ends(prefix, name, tile)
     return Interval(lo.reshape(shape), hi.reshape(shape))
 

@@ -30,6 +30,10 @@ class Everywhere(Region):
         spread = scale * torch.logspace(-2, 1, count, dtype=torch.float64)
         return example.double() + noise * spread.view(-1, *[1] * example.dim())
 
+    def within(self, part: Region) -> Region:
+        """That part."""
+        return part
+
     def describe(self) -> dict[str, object]:
         return {"kind": "everywhere"}
 

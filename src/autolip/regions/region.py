@@ -95,6 +95,16 @@ class Region(ABC):
         return box.lo == box.hi
 
     @final
+    def is_bounded(self, shape: torch.Size) -> bool:
+        """Whether every entry has a bound on both sides."""
+        return self.interval(shape).is_bounded
+
+    def within(self, part: "Region") -> "Region":
+        """Where searches move that keep to some part of all inputs: a subset of the region, by
+        default all of it."""
+        return self
+
+    @final
     def moving(self, shape: torch.Size) -> int:
         """In how many entries two points of the region differ, at most."""
         return int((~self.settled(shape)).sum())

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from autolip.norms import Norm
-from autolip.regions import REGIONS, Region, read
+from autolip.regions import REGIONS, Box, Region, read
 from autolip.testing.violation import LawViolation
 
 SCALES = (1.0, 1e-160, 1e160)
@@ -29,6 +29,7 @@ def check_region(region: Region, shape: torch.Size, *, seed: int = 0, points: in
     * No point that it contains is farther from its centre than it says: entry by entry (`reach`),
       in every norm (`spread`), along random forms, single entries and none (`support`).
     * What it says is settled is the same at all of these points.
+    * Where searches move (`within`) is a part of it.
     * It describes itself in plain data, from which a registered kind is read again.
 
     Raises LawViolation with the point.
@@ -44,6 +45,9 @@ def check_region(region: Region, shape: torch.Size, *, seed: int = 0, points: in
     inside = torch.stack([x for x in inward if region.contains(x)])
     chosen = inside[torch.linspace(0, len(inside) - 1, COMPARED).long()]
     _check_bounds(region, shape, chosen, noise[:COMPARED])
+    searched = region.within(Box(-1, 1))
+    for x in searched.inward(searched.sample(COMPARED, example, generator)):
+        _require(region.contains(x), "the part of it where searches move must lie in it", x)
     _check_settled(region, shape, inside)
     _check_description(region, shape, [*chosen, *beside[:COMPARED]])
 

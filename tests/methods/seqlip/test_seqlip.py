@@ -25,7 +25,7 @@ from autolip.methods.autolip import Shortcut, walk
 from autolip.methods.layerwise.method import flat_slopes
 from autolip.methods.seqlip import block_bound, enumerate_patterns, theorem3_factor, truncated_bound
 from autolip.methods.seqlip.chain import Chain, times
-from autolip.methods.seqlip.inner.treatments import INNER, Effort
+from autolip.methods.seqlip.inner.treatments import INNER, Limits
 from autolip.methods.seqlip.truncation import Split, Splitter
 from autolip.methods.stretchwise import StretchBound
 from autolip.operators.norms import NormOptions
@@ -353,7 +353,7 @@ def test_the_time_may_end_anywhere(after: int, monkeypatch: pytest.MonkeyPatch) 
     problem = posed(model, x)
     (stretch,) = stretches(problem.fused)
     exact, product_of_norms = value_of(model, x, "seqlip-exact"), value_of(model, x, "autolip")
-    chain = Chain(Splitter(None, True, NormOptions()), INNER["exact"], Effort(), Budget.of(1e6))
+    chain = Chain(Splitter(None, True, NormOptions()), INNER["exact"], Limits(), Budget.of(1e6))
     looks = iter([False] * after)
     monkeypatch.setattr(Chain, "expired", property(lambda self: next(looks, True)))
     bound = chain.bound(stretch)

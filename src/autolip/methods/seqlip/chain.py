@@ -8,7 +8,7 @@ from autolip.budget import UNLIMITED, Budget
 from autolip.errors import Refusal
 from autolip.graph.chains import Stretch
 from autolip.methods.seqlip.blocks import block_norm, truncated_bound
-from autolip.methods.seqlip.inner.treatments import Effort, Inner
+from autolip.methods.seqlip.inner.treatments import Inner, Limits
 from autolip.methods.seqlip.theorem3 import largest_slope
 from autolip.methods.seqlip.truncation import Factor, Split, Splitter
 from autolip.methods.stretchwise import StretchBound
@@ -30,7 +30,7 @@ class Chain:
 
     splitter: Splitter
     inner: Inner
-    effort: Effort
+    limits: Limits
     budget: Budget = UNLIMITED
     combine: Combine = truncated_bound
     complete: bool = True
@@ -95,8 +95,8 @@ class Chain:
             return found.value
         return estimated(found.value, below, above, slope)
 
-    def _share(self, remaining: int) -> Effort:
-        return replace(self.effort, budget=self.budget.within(1 / remaining))
+    def _share(self, remaining: int) -> Limits:
+        return replace(self.limits, budget=self.budget.within(1 / remaining))
 
 
 def times(a: Upper | Estimate, b: Upper | Estimate) -> Upper | Estimate:

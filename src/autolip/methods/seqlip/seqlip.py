@@ -13,7 +13,7 @@ from autolip.methods.method import Bound, Method, Problem, method
 from autolip.methods.seqlip.blocks import frobenius_bound
 from autolip.methods.seqlip.certificate import seqlip_proof
 from autolip.methods.seqlip.chain import Chain
-from autolip.methods.seqlip.inner.treatments import INNER, Effort
+from autolip.methods.seqlip.inner.treatments import INNER, Limits
 from autolip.methods.seqlip.truncation import Splitter
 from autolip.methods.stretchwise import StretchBound, Stretchwise
 from autolip.norms import L2_TO_L2, Pair
@@ -70,7 +70,7 @@ class SeqLip(Method):
         budget = problem.budget.at_most(self.seconds)
         options = replace(problem.options, budget=budget)
         splitter = Splitter(self.rank, self.residual, options, problem.norm)
-        effort = Effort(self.nodes, self.restarts, seed=problem.options.search_seed)
+        limits = Limits(self.nodes, self.restarts, seed=problem.options.search_seed)
 
         def chained(stretch: Stretch) -> StretchBound | Refusal:
             known = (
@@ -78,7 +78,7 @@ class SeqLip(Method):
                 if self.inner == "greedy" or not self.residual
                 else closed_form(problem, stretch, budget)
             )
-            bound = Chain(splitter, INNER[self.inner], effort, budget).bound(stretch)
+            bound = Chain(splitter, INNER[self.inner], limits, budget).bound(stretch)
             return bound if known is None else better(bound, known)
 
         bound = glued(problem, chained)
@@ -119,7 +119,7 @@ class Theorem3(Method):
 def closed_form(problem: Problem, stretch: Stretch, budget: Budget) -> StretchBound | Refusal:
     """Theorem 3 for one stretch; norms only of the layers that are left when the budget ends."""
     splitter = Splitter(1, True, replace(problem.options, budget=budget), problem.norm)
-    return Chain(splitter, INNER["relaxed"], Effort(), budget, frobenius_bound).bound(stretch)
+    return Chain(splitter, INNER["relaxed"], Limits(), budget, frobenius_bound).bound(stretch)
 
 
 def better(bound: StretchBound | Refusal, known: StretchBound | Refusal) -> StretchBound | Refusal:

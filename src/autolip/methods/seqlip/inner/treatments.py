@@ -18,7 +18,7 @@ from autolip.values import Estimate, Upper
 
 
 @dataclass(frozen=True)
-class Effort:
+class Limits:
     """How hard to try: boxes of branch and bound, climbs of local search, time, the seed."""
 
     nodes: int = 1_000_000
@@ -37,12 +37,12 @@ class Maximum:
     remark: str = ""
 
 
-Inner = Callable[[Tensor, Tensor, Tensor, Tensor, Effort], Maximum]
+Inner = Callable[[Tensor, Tensor, Tensor, Tensor, Limits], Maximum]
 """A (p, n), B (n, q), lo (n), hi (n)."""
 
 
-def _exact(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maximum:
-    found = maximise_exact(a, b, lo, hi, nodes=effort.nodes, budget=effort.budget, seed=effort.seed)
+def _exact(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, limits: Limits) -> Maximum:
+    found = maximise_exact(a, b, lo, hi, nodes=limits.nodes, budget=limits.budget, seed=limits.seed)
     if found.finished:
         return Maximum(found.upper)
     excess = found.upper.value / found.attained - 1 if found.attained else float("inf")
@@ -52,29 +52,29 @@ def _exact(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maxi
     return Maximum(found.upper, False, remark)
 
 
-def _relaxed(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maximum:
-    value, complete = relaxed_until(a, b, lo, hi, effort.budget)
+def _relaxed(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, limits: Limits) -> Maximum:
+    value, complete = relaxed_until(a, b, lo, hi, limits.budget)
     return Maximum(value, complete)
 
 
-def _greedy(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maximum:
-    restarts = effort.restarts
-    budget = effort.budget
-    value, _ = maximise_greedy(a, b, lo, hi, seed=effort.seed, restarts=restarts, budget=budget)
+def _greedy(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, limits: Limits) -> Maximum:
+    restarts = limits.restarts
+    budget = limits.budget
+    value, _ = maximise_greedy(a, b, lo, hi, seed=limits.seed, restarts=restarts, budget=budget)
     return Maximum(value)
 
 
-def _sdp(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maximum:
-    found = layer_bound(a, b, lo, hi, effort.budget, effort.seed)
+def _sdp(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, limits: Limits) -> Maximum:
+    found = layer_bound(a, b, lo, hi, limits.budget, limits.seed)
     product = product_bound(a, b, lo, hi)
     if isinstance(found, Upper):
         return Maximum(Upper.least([found, product]))
     return Maximum(product, False, f"{len(lo)} neurons: {found}")
 
 
-def _best(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, effort: Effort) -> Maximum:
+def _best(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor, limits: Limits) -> Maximum:
     order = min(a.shape) + min(b.shape)
-    return (_exact if order <= NEWTON_ORDER else _relaxed)(a, b, lo, hi, effort)
+    return (_exact if order <= NEWTON_ORDER else _relaxed)(a, b, lo, hi, limits)
 
 
 INNER: dict[str, Inner] = {
