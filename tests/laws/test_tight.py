@@ -3,7 +3,8 @@ known.
 
 Covers autolip.testing.tight, autolip.testing.tight_methods, autolip.testing.tight_ratios and the
 constants of autolip.testing.tight_networks, autolip.testing.tight_functions and
-autolip.testing.tight_operators.
+autolip.testing.tight_operators; and, as engines that are tried on all operators,
+autolip.operators.norms.composite.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Regions: the law on every kind that is registered, a kind that is defined here alone, what is
 read from files, refusals.
 
-Covers autolip.testing.regions too.
+Covers autolip.testing.regions, and autolip.regions.* whatever is in that folder.
 """
 
 import math

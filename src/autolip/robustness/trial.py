@@ -18,7 +18,7 @@ from autolip.budget import UNLIMITED, Budget
 from autolip.errors import Refusal
 from autolip.intervals import Interval
 from autolip.norms import Norm
-from autolip.ranges import Effort
+from autolip.ranges import Allowance
 from autolip.ranges.forward import known_of
 from autolip.ranges.prefix import Prefix
 from autolip.regions import Region
@@ -51,8 +51,8 @@ class Trial:
     @cached_property
     def prefix(self) -> Prefix:
         """Ranges and linear bounds of every operation on the region."""
-        effort = Effort.within(self.budget.left)
-        return known_of(self.classifier.lowered, self.region, effort)
+        allowance = Allowance.within(self.budget.left)
+        return known_of(self.classifier.lowered, self.region, allowance)
 
     @cached_property
     def there(self) -> Float[Tensor, " rivals"]:
