@@ -1,6 +1,7 @@
 """`python -m autolip_check FILE [--model MODEL.onnx]`.
 
-Exit code 0 where the certificate holds, 1 where it is rejected, 2 where there is none to be read.
+Exit code 0 where the certificate holds, 1 where it is rejected, 2 where there is none to be read,
+or its proof takes longer than `--budget` allows.
 It holds of the graph in the file: numbers that are not the model's are listed with `--model`, and
 only `autolip check --model`, which captures the model again, rejects a certificate for them.
 """
@@ -33,17 +34,33 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--json", action="store_true", help="print the verdict as JSON, with all of the region"
     )
+    parser.add_argument(
+        "--budget",
+        type=_seconds,
+        metavar="SECONDS",
+        help="check nothing that would take longer than about this; by default there is no limit",
+    )
     asked = parser.parse_args(arguments)
-    verdict, refusal = judged(asked.file, asked.model)
+    verdict, refusal = judged(asked.file, asked.model, asked.budget)
     if verdict is None:
         return told(*refusal)
     return told(verdict.to_json() if asked.json else str(verdict), HOLDS)
 
 
-def judged(file: Path, model: Path | None) -> tuple[Verdict | None, tuple[str, int]]:
+def _seconds(text: str) -> float:
+    """A number above 0."""
+    value = float(text)
+    if not value > 0:
+        raise ValueError(f"{text} is not above 0")
+    return value
+
+
+def judged(
+    file: Path, model: Path | None, budget: float | None = None
+) -> tuple[Verdict | None, tuple[str, int]]:
     """The verdict, or else why there is none, and the exit code for that."""
     try:
-        return check(file, model), ("", HOLDS)
+        return check(file, model, budget), ("", HOLDS)
     except NotACertificate as reason:
         return None, (f"not checked: {printable(str(reason))}", UNREADABLE)
     except Rejected as reason:

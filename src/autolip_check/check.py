@@ -11,9 +11,10 @@ import numpy as np
 from autolip_check.admission import fields_of, finite, printable
 from autolip_check.conclusion import concluded
 from autolip_check.container import Array, Document, Rejected, canonical, read, require
+from autolip_check.effort import UNLIMITED, Effort
 from autolip_check.graph import read_network
 from autolip_check.onnx import Stored, initializers, numbers_of
-from autolip_check.proof import checked, norms_of
+from autolip_check.proof import Foreseen, Prover, checked, norms_of
 from autolip_check.regions import point_of
 from autolip_check.statement import assumptions
 
@@ -41,8 +42,8 @@ class Verdict:
         return json.dumps({"proved": True, **said, "region": self.region}, indent=2)
 
 
-def check(path: Path, model: Path | None = None) -> Verdict:
-    """The verdict on a certificate.
+def check(path: Path, model: Path | None = None, budget: float | None = None) -> Verdict:
+    """The verdict on a certificate; `budget`: about how many seconds it may take.
 
     Raises Rejected, with the reason, where it does not hold or is not understood; NotACertificate,
     which is one of them, where there is none to be read.
@@ -52,7 +53,7 @@ def check(path: Path, model: Path | None = None) -> Verdict:
     held = {name: array.values for name, array in stored.items()}
     try:
         with np.errstate(all="ignore"):  # what overflows is infinite or NaN, and rejected as that
-            return _verdict(document, held | tensors, stored if model else None)
+            return _verdict(document, held | tensors, stored if model else None, budget)
     except (
         LookupError,
         ValueError,
@@ -66,7 +67,10 @@ def check(path: Path, model: Path | None = None) -> Verdict:
 
 
 def _verdict(
-    document: Document, tensors: dict[str, Array], stored: dict[str, Stored] | None
+    document: Document,
+    tensors: dict[str, Array],
+    stored: dict[str, Stored] | None,
+    budget: float | None,
 ) -> Verdict:
     fields_of(
         document, {"format", "version", "claim", "graph", "proof", "provenance"}, "the document"
@@ -84,7 +88,10 @@ def _verdict(
     digest = hashlib.sha256(graph).hexdigest()
     require(claim["network"] == digest, "the claim is about another network")
     network = read_network(document["graph"], tensors)
-    facts = checked(document["proof"], network, tensors, delta)
+    if budget is not None:
+        checked(document["proof"], network, tensors, delta, Foreseen(Effort.of_seconds(budget)))
+    effort = UNLIMITED if budget is None else Effort.of_seconds(budget)
+    facts = checked(document["proof"], network, tensors, delta, Prover(effort))
     total = concluded(facts, network, p, q)
     require(total <= value, f"the facts show {_shown(total)}, not {value!r}")
     sentences = ["f is the network of this graph: its capture from the model was not repeated"]

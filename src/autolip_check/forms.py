@@ -44,6 +44,9 @@ LARGEST_SECOND = 4_000
 CHUNK = 2**23
 """Tuned: numbers of a batch of vectors (64 MB)."""
 
+FAST = 0.2
+"""Tuned: what a multiply-add of two large matrices costs, in those of a pass."""
+
 POWER_STEPS = 12
 """Tuned: steps towards the least bound on the norm of |H|; any number of them gives a bound."""
 
@@ -212,6 +215,14 @@ def _constraint(
         square = np.abs(square)
         return lam * z + centre * v, square * v + centre * z + TINY
     return lam * z - centre * v, square * v - centre * z
+
+
+def work_of(form: Form) -> float:
+    """Multiply-adds of `prove`, but for a second try: products with the unit vectors, a
+    factorisation, and the product of its factors."""
+    n = float(form.kept.sum())
+    passes = 4 * (n + POWER_STEPS)
+    return passes * (form.section.work + len(form.weights)) + FAST * 1.5 * n**3
 
 
 def scale_of(diagonal: Array, exact: bool = True) -> Array:

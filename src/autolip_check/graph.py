@@ -242,6 +242,12 @@ class Section:
                 known[end] = term
         return known
 
+    @property
+    def work(self) -> float:
+        """Multiply-adds of one pass through the section, or more."""
+        maps = (e.slope for v in self.network if v.is_affine for e in v.edges)
+        return sum(slope.work for slope in maps if isinstance(slope, Map))
+
     def terms(self) -> float:
         """Roundings, in the sense of gamma, on the worst path through the section, either way."""
         worst = dict.fromkeys(self.free, 0.0)

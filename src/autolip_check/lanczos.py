@@ -6,6 +6,7 @@ import secrets
 import numpy as np
 
 from autolip_check.container import Array, Rejected, require
+from autolip_check.effort import UNLIMITED, Effort
 from autolip_check.forms import Form, scale_of
 from autolip_check.maps import UNIT
 
@@ -19,7 +20,7 @@ STRIDE = 4
 """Tuned: steps between two tests, which go through all steps so far."""
 
 
-def trust(form: Form, delta: float) -> None:
+def trust(form: Form, delta: float, effort: Effort = UNLIMITED) -> None:
     """H >= 0 but for an event of probability delta over our own random vectors; else Rejected.
 
     Several runs at once, so that each may fail with probability delta^(1 / runs): all of them have
@@ -34,6 +35,7 @@ def trust(form: Form, delta: float) -> None:
     require(epsilon > 0, f"delta = {delta:g} is below what float64 can show")
     recurrence = _Recurrence(form, scale, _directions(runs, n))
     for step in range(1, 1 + LONGEST_RECURRENCE):
+        effort.spend(runs * (2 * form.section.work + 8 * n))
         recurrence.extend()
         if step % STRIDE == 0 and recurrence.excludes(epsilon):
             return

@@ -62,6 +62,11 @@ class Map(ABC):
     def is_zero(self) -> bool:
         """Whether every entry is 0: nothing depends on the operand."""
 
+    @property
+    @abstractmethod
+    def work(self) -> float:
+        """Multiply-adds of one product, or more."""
+
     @abstractmethod
     def act(self, x: Array, back: bool, absolute: bool) -> Array:
         """A x, or A^T x if `back`."""
@@ -105,6 +110,10 @@ class Dense(Stored):
         self.shape_out = (*lead, m)
         self.terms = max(weight.shape[-2:]) + self.error
 
+    @property
+    def work(self) -> float:
+        return float(math.prod(self.shape_out) * self.shape_in[-1])
+
     def product(self, entries: Array, x: Array, back: bool) -> Array:
         # x^T W^T is (W x)^T, and x^T W is (W^T x)^T
         turned = entries if back else np.swapaxes(entries, -1, -2)
@@ -124,6 +133,10 @@ class Diagonal(Stored):
         self.shape_in = shape
         self.shape_out = shape
         self.terms = 1 + self.error
+
+    @property
+    def work(self) -> float:
+        return float(math.prod(self.shape_in))
 
     def product(self, entries: Array, x: Array, back: bool) -> Array:
         return x * entries
@@ -176,6 +189,10 @@ class Convolution(Stored):
         require(fits, "a geometry is odd")
         are_positive = min(self.stride) >= 1 and min(self.dilation) >= 1
         require(are_positive, "strides and dilations are positive")
+
+    @property
+    def work(self) -> float:
+        return float(math.prod(self.lead) * math.prod(self.out) * self.entries[0].size)
 
     def _windows(self, first: int, end: int) -> Any:
         """For each tap of the kernel, what it reads of the padded image for these rows of the
@@ -277,6 +294,10 @@ class Wiring(Map):
     @property
     def is_zero(self) -> bool:
         return not self.rows.size
+
+    @property
+    def work(self) -> float:
+        return float(self.rows.size + math.prod(self.shape_in) + math.prod(self.shape_out))
 
     def act(self, x: Array, back: bool, absolute: bool) -> Array:
         source = self.rows if back else self.columns

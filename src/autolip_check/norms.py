@@ -53,6 +53,14 @@ def entry_norms(
     return {pair: bound * (1 + rounding) for pair, bound in bounds.items()}
 
 
+def work_of(network: Network, source: str, sink: str, majorant: bool) -> float:
+    """Multiply-adds of `entry_norms`."""
+    section = Section(network, (source,))
+    n = network.size(source)
+    passes = 2 if majorant else 2 * n
+    return float(passes) * (section.work + network.size(sink))
+
+
 Sums = tuple[Array, Array, Array, Array, float]
 """Sums of absolute entries by columns and by rows, of their squares by columns and by rows, the
 largest entry."""

@@ -16,11 +16,14 @@ import numpy as np
 
 from autolip_check.admission import fields_of, list_of, number, one_of, positive, quoted, text_of
 from autolip_check.container import Array, Document, require
+from autolip_check.effort import A_LOOK, Effort
 from autolip_check.forms import Form, prove
+from autolip_check.forms import work_of as work_of_form
 from autolip_check.graph import NORMS, Edge, Gain, Network, Slopes, Vertex
 from autolip_check.lanczos import trust
 from autolip_check.maps import Diagonal, Tensors, Wiring, tensor
 from autolip_check.norms import entry_norms
+from autolip_check.norms import work_of as work_of_norms
 from autolip_check.symbol import single_path, symbol
 
 MOST_STEPS = 50_000
@@ -50,9 +53,59 @@ class Given:
     network: Network
     tensors: Tensors
     delta: float
+    prover: "Prover"
 
 
-def checked(steps: Any, network: Network, tensors: Tensors, delta: float) -> list[Fact]:
+class Prover:
+    """Proves what facts come down to."""
+
+    def __init__(self, effort: Effort) -> None:
+        self.effort = effort
+
+    def look(self, network: Network) -> None:
+        """A step is about to be read."""
+
+    def entries(self, fact: Fact, network: Network) -> None:
+        """A norm by absolute entries."""
+        bounds = entry_norms(network, fact.source, fact.sink, fact.by == "majorant")
+        require(bounds[fact.p, fact.q] <= fact.value, f"{fact} is not proved")
+
+    def symbol(self, fact: Fact, network: Network, value: float) -> None:
+        """An l2 norm of a convolution."""
+        symbol(single_path(network, fact.source, fact.sink), value, self.effort)
+
+    def cholesky(self, form: Form) -> None:
+        """H >= 0."""
+        prove(form)
+
+    def lanczos(self, form: Form, delta: float) -> None:
+        """H >= 0, but for a small probability."""
+        trust(form, delta, self.effort)
+
+
+class Foreseen(Prover):
+    """Adds up the work, as far as it is known before, and proves nothing."""
+
+    def look(self, network: Network) -> None:
+        self.effort.spend(A_LOOK * len(network.vertices))
+
+    def entries(self, fact: Fact, network: Network) -> None:
+        majorant = fact.by == "majorant"
+        self.effort.spend(work_of_norms(network, fact.source, fact.sink, majorant))
+
+    def symbol(self, fact: Fact, network: Network, value: float) -> None:
+        pass
+
+    def cholesky(self, form: Form) -> None:
+        self.effort.spend(work_of_form(form))
+
+    def lanczos(self, form: Form, delta: float) -> None:
+        pass
+
+
+def checked(
+    steps: Any, network: Network, tensors: Tensors, delta: float, prover: Prover
+) -> list[Fact]:
     """All facts of a proof; the randomised ones share delta."""
     steps = list_of(steps, "the proof")
     require(len(steps) <= MOST_STEPS, f"the proof has {len(steps)} steps")
@@ -62,7 +115,7 @@ def checked(steps: Any, network: Network, tensors: Tensors, delta: float) -> lis
     else:
         require(delta == 0, "delta is 0 for a proof without random steps")
     share = delta / max(random, 1) * (1 - 1e-12)  # so that rounded up they are at most delta
-    given = Given(network, tensors, share)
+    given = Given(network, tensors, share, prover)
     return [_checked(step, given) for step in steps]
 
 
@@ -72,6 +125,7 @@ def _is_random(step: Any) -> bool:
 
 
 def _checked(step: Any, given: Given) -> Fact:
+    given.prover.look(given.network)
     kind = one_of(STEPS, step, "step", "a proof step")
     verify, more = STEPS[kind]
     fields_of(
@@ -104,9 +158,7 @@ def _norm(fact: Fact, step: Document, given: Given) -> None:
     network = given.network
     require(network[fact.sink].is_affine, f"{quoted(fact.sink)} is not affine")
     if fact.by in ("entries", "majorant"):
-        by_majorant = fact.by == "majorant"
-        bounds = entry_norms(network, fact.source, fact.sink, by_majorant)
-        require(bounds[fact.p, fact.q] <= fact.value, f"{fact} is not proved")
+        given.prover.entries(fact, network)
         return
     # ||A||_{p -> q} <= ||I||_{p -> 2} ||A||_2 ||I||_{2 -> q}
     n = network.size(fact.source)
@@ -117,20 +169,20 @@ def _norm(fact: Fact, step: Document, given: Given) -> None:
     value = float(quotient) * (1 - 2.0**-50)
     require(value > 0, f"{fact} is not proved")
     if fact.by == "symbol":
-        symbol(single_path(network, fact.source, fact.sink), value)
+        given.prover.symbol(fact, network, value)
     else:
         square = math.nextafter(value**2, 0.0)
         form = Form(network, fact.source, fact.sink, np.array(square), np.array(1.0), {})
-        _positive(form, fact, given.delta)
+        _positive(form, fact, given)
 
 
-def _positive(form: Form, fact: Fact, delta: float) -> None:
+def _positive(form: Form, fact: Fact, given: Given) -> None:
     require(fact.by in ("cholesky", "lanczos"), f"{fact} by {quoted(fact.by)}: that is not known")
     if fact.by == "cholesky":
-        prove(form)
+        given.prover.cholesky(form)
     else:
-        require(delta > 0, f"{fact} is random, and no delta is claimed")
-        trust(form, delta)
+        require(given.delta > 0, f"{fact} is random, and no delta is claimed")
+        given.prover.lanczos(form, given.delta)
 
 
 def _quadratic(fact: Fact, step: Document, given: Given) -> None:
@@ -160,7 +212,7 @@ def _quadratic(fact: Fact, step: Document, given: Given) -> None:
     square = _total(mu, fact.p == "linf") * _total(nu, fact.q == "l1")
     require(square <= Fraction(fact.value) ** 2, f"{fact} is less than the multipliers show")
     form = Form(network, fact.source, fact.sink, mu, nu, multipliers)
-    _positive(form, fact, given.delta)
+    _positive(form, fact, given)
 
 
 def _entries(fact: Fact, step: Document, given: Given) -> None:
@@ -172,6 +224,7 @@ def _entries(fact: Fact, step: Document, given: Given) -> None:
     require(fact.q == "linf", f"{fact} by its entries is about linf only")
     require(len(forms) == size, f"{fact} needs a form for every entry")
     for place, form in enumerate(forms):
+        given.prover.look(network)
         fields_of(form, {"multipliers", "inputs"}, "the form of an entry")
         first = np.zeros(1, dtype=np.int64)
         entry = Wiring(first, np.array([place]), shape, (1,))
@@ -190,6 +243,7 @@ def _cases(fact: Fact, step: Document, given: Given) -> None:
     """Slope by slope at its two ends, where a norm that is convex in it is largest; H >= 0 in every
     case."""
     require((fact.p, fact.q, fact.by) == ("l2", "l2", "cholesky"), "cases are for l2, by cholesky")
+    given.prover.look(given.network)
     tree = step["tree"]
     if isinstance(tree, dict) and set(tree) == {"multipliers"}:
         square = math.nextafter(fact.value**2, 0.0)

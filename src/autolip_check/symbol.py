@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from autolip_check.admission import product
 from autolip_check.container import Array, Rejected, require
+from autolip_check.effort import UNLIMITED, Effort
 from autolip_check.graph import Network
 from autolip_check.maps import UNIT, Convolution, Diagonal, Map, Wiring, gamma
 
@@ -46,7 +47,7 @@ def single_path(network: Network, source: str, sink: str) -> list[Map]:
     return path[::-1]
 
 
-def symbol(factors: list[Map], value: float) -> None:
+def symbol(factors: list[Map], value: float, effort: Effort = UNLIMITED) -> None:
     """||A||_2 <= value for one convolution, its channels scaled; else Rejected."""
     moves = [isinstance(factor, Wiring) and factor.is_isometry for factor in factors]
     require(not all(moves), "the symbol needs exactly one convolution")
@@ -73,7 +74,7 @@ def symbol(factors: list[Map], value: float) -> None:
         phases = _polyphase(part, conv.stride, conv.dilation)
         rows, columns = phases.shape[:2]
         narrow = phases if rows <= columns else np.swapaxes(phases, 0, 1)
-        _cover(narrow, value, error)
+        _cover(narrow, value, error, effort)
 
 
 def _per_channel(factor: Diagonal, conv: Convolution, outputs: bool) -> Array:
@@ -111,7 +112,7 @@ def _polyphase(kernel: Array, stride: tuple[int, ...], dilation: tuple[int, ...]
     return kernel
 
 
-def _cover(kernel: Array, value: float, error: float) -> None:
+def _cover(kernel: Array, value: float, error: float, effort: Effort) -> None:
     """||K(w)|| <= value at all frequencies, in cells that are halved until each is settled at its
     centre.
 
@@ -140,6 +141,7 @@ def _cover(kernel: Array, value: float, error: float) -> None:
         step = max(1, BATCH // (rows * columns))
         for start in range(0, len(centres), step):
             part = centres[start : start + step]
+            effort.spend(len(part) * rows * columns * (matrices.shape[2] + 16 + rows))
             turns = places @ part.T
             waves = np.exp(2j * math.pi * turns)
             symbols = np.moveaxis(matrices @ waves, 2, 0)

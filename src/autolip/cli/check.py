@@ -26,9 +26,15 @@ REJECTED = 1
 )
 @network_options
 @click.option(
+    "--budget",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0.0, min_open=True),
+    help="Check nothing that would take longer than about this; by default there is no limit.",
+)
+@click.option(
     "--json", "as_json", is_flag=True, help="Print the verdict as JSON, with all of the region."
 )
-def check(file: Path, as_json: bool, **options: Any) -> int:
+def check(file: Path, as_json: bool, budget: float | None, **options: Any) -> int:
     """Re-check the certificate FILE from scratch, and print what it proves under which assumptions.
 
     The same as `python -m autolip_check FILE`: a separate program, numpy and the standard library
@@ -36,14 +42,14 @@ def check(file: Path, as_json: bool, **options: Any) -> int:
     the input and the shape that the certificate names, and compares: all that the certificate has
     otherwise is listed, and it is rejected.
 
-    Exit codes: 0 the certificate holds, 1 it is rejected, 2 it is no certificate, or cannot be
-    read.
+    Exit codes: 0 the certificate holds, 1 it is rejected, 2 it is no certificate, cannot be read,
+    or takes longer than the budget.
     """
     from autolip_check.__main__ import judged, told
 
     asked = None if options["model"] is None else AskedNetwork.taken(options)
     referred = Path(asked.model) if asked is not None and asked.model.endswith(".onnx") else None
-    verdict, refusal = judged(file, referred)
+    verdict, refusal = judged(file, referred, budget)
     if verdict is None:
         return told(*refusal)
     if asked is not None:
