@@ -28,6 +28,7 @@ LAYERS = [
     ["capture"],
     ["certificates"],
     ["outputs"],
+    ["piecewise"],
     ["methods", "lower"],
     ["layers"],
     ["secants"],

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any, Self, assert_never
 
+from torch import Tensor
+
 from autolip.certificates import Certificate, Proof
 from autolip.errors import Contradiction, InputError, Refusal
 from autolip.graph.fingerprint import fingerprint
@@ -43,6 +45,8 @@ class Row:
     notes: tuple[str, ...] = ()
     complete: bool = True
     proof: Callable[[], Proof | None] = field(default=unproved, repr=False)
+    steep: tuple[Tensor, Tensor] | None = field(default=None, repr=False)
+    """Pairs of points that the method believes to be steep."""
 
     @property
     def kind(self) -> str:
@@ -86,7 +90,7 @@ class Row:
 
     def __getstate__(self) -> dict[str, Any]:
         """A pickled row keeps its numbers; its proof reaches into the network and stays behind."""
-        return self.__dict__ | {"proof": unproved}
+        return self.__dict__ | {"proof": unproved, "steep": None}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; infinities as the string "inf", the witness left to the summary, no proof."""

@@ -125,7 +125,12 @@ class Interval:
     def __add__(self, other: "Interval") -> "Interval":
         if any(term.is_uniform and term.is_everywhere for term in (self, other)):
             return Interval.everywhere(torch.broadcast_shapes(self.shape, other.shape))
-        return Interval(self.lo + other.lo, self.hi + other.hi).widen()
+        total = Interval(self.lo + other.lo, self.hi + other.hi)
+        around = total.widen()  # but for ends to which 0 is added
+        return Interval(
+            torch.where((self.lo == 0) | (other.lo == 0), total.lo, around.lo),
+            torch.where((self.hi == 0) | (other.hi == 0), total.hi, around.hi),
+        )
 
 
 def mean(x: Interval, y: Interval) -> Interval:

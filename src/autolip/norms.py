@@ -49,6 +49,25 @@ class Norm(Enum):
         return Upper(power if power == int(power) else round_up(power))
 
 
+def maximiser(g: Float[Tensor, "k *shape"], norm: Norm) -> Float[Tensor, "k *shape"]:
+    """argmax of <g_i, v> over ||v||_norm <= 1, for every member of a batch; zero where g_i is zero.
+
+    The maximum itself is the dual norm of g_i.
+    """
+    flat = g.flatten(1)
+    largest = flat.abs().amax(1, keepdim=True)
+    if norm is Norm.LINF:
+        return flat.sign().reshape(g.shape)
+    if norm is Norm.L2:
+        scaled = flat / largest.where(largest > 0, 1.0)
+        length = scaled.norm(dim=1, keepdim=True)
+        return (scaled / length.where(length > 0, 1.0)).reshape(g.shape)
+    winner = flat.abs().argmax(1, keepdim=True)
+    return (
+        torch.zeros_like(flat).scatter_(1, winner, flat.gather(1, winner).sign()).reshape(g.shape)
+    )
+
+
 Pair = tuple[Norm, Norm]
 """Of the input and of the output."""
 

@@ -9,6 +9,8 @@ from autolip.budget import Turns, metered, stopwatch
 from autolip.errors import Refusal, attempted
 from autolip.findings import Row, above, given, largest_lower, smallest_upper
 from autolip.lower import LowerMethod, LowerProblem
+from autolip.lower.certify import certified
+from autolip.lower.pairs import measured
 from autolip.methods import Method, Problem
 from autolip.result import Result
 from autolip.values import Certainty, Upper
@@ -79,6 +81,8 @@ class Portfolio:
         ]
         uppers = [row for method, row in answers.items() if not self._is_left_out(method, row)]
         lowers = [self._searched(searcher, search) for searcher in self.lowers]
+        if self.lowers:
+            lowers += [self._evaluated(row, search) for row in uppers if row.steep is not None]
         complete = all(row.complete for row in answers.values()) and not search.expired
         notes = (*_explained(uppers if self.automatic else []), *left_out)
         return Found(
@@ -143,6 +147,14 @@ class Portfolio:
         notes = () if isinstance(found, Refusal) else (note,)
         return Row(searcher.name, found, notes=notes, complete=False, **cost)
 
+    def _evaluated(self, row: Row, search: LowerProblem) -> Row:
+        """The lower bound that pairs of points show which a method for upper ones has met."""
+        assert row.steep is not None
+        x, y = row.steep
+        elapsed, before = stopwatch(), search.passes
+        found = attempted(lambda: certified(search, measured(search, x, y)))
+        return Row(row.method, found, seconds=elapsed(), passes=search.passes - before)
+
 
 def upper_row(method: Method, problem: Problem) -> Row:
     """What a method says about a problem, with what it cost."""
@@ -159,6 +171,7 @@ def upper_row(method: Method, problem: Problem) -> Row:
         notes=bound.notes,
         complete=bound.complete,
         proof=bound.proof,
+        steep=bound.steep,
         **cost,
     )
 

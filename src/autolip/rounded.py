@@ -127,10 +127,12 @@ class Rounded:
 
             |X Y - fl(X' Y')| <= (E_X + r |X'|) (|Y'| + E_Y) + |X'| E_Y + lost
 
-        with r = u, and gamma_4 > sqrt(2) gamma_2 where both are complex (Higham, Lemma 3.5).
+        with r = u, gamma_4 > sqrt(2) gamma_2 where both are complex (Higham, Lemma 3.5), and 0
+        where the entries of one factor are 0 and +-1.
         """
         r = gamma(2) if _is_complex(self) and _is_complex(other) else UNIT
-        return self._times(other, operator.mul, r, 1)
+        moves = _only_moves(self.value) or _only_moves(other.value)
+        return self._times(other, operator.mul, 0.0 if moves else r, 1)
 
     def __matmul__(self, other: "Rounded") -> "Rounded":
         """X Y, sums of n products.

@@ -75,7 +75,7 @@ def attained(name: str, number: int, norm: str) -> float:
     return attained_slope(NETWORKS[name], regions(NETWORKS[name].example)[number], norm=norm)
 
 
-LONGER = "lipsdp", "lipsdp-cvxpy", "seqlip-sdp"
+LONGER = "exact", "lipsdp", "lipsdp-cvxpy", "seqlip-sdp"
 """Methods that solve semidefinite programs."""
 
 

@@ -35,7 +35,7 @@ FUNCTIONS = {network.name: network for network in tight_functions()}
 EVERYTHING = (*NETWORKS.values(), *FUNCTIONS.values())
 OPERATORS = tight_operators()
 
-LONGER = "lipsdp", "lipsdp-cvxpy", "seqlip-sdp"
+LONGER = "exact", "lipsdp", "lipsdp-cvxpy", "seqlip-sdp"
 """Methods that solve semidefinite programs."""
 
 ESTIMATES = "seqlip-published", "seqlip-greedy"

@@ -9,11 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.lower.pairs import Pairs, ends, maximiser, measured
+from autolip.lower.pairs import Pairs, ends, measured
 from autolip.lower.problem import LowerProblem
 from autolip.lower.rounding import rounding_error
 from autolip.lower.witness import Witness
-from autolip.norms import Norm
+from autolip.norms import Norm, maximiser
 from autolip.regions import Region
 from autolip.rounded import Rounded
 from autolip.roundoff import raised

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from autolip.lower.problem import LowerProblem
-from autolip.norms import Norm
+from autolip.norms import Norm, maximiser
 
 
 @dataclass(frozen=True)
@@ -67,25 +67,6 @@ class Pairs:
 def column(values: Tensor, like: Tensor) -> Tensor:
     """One number per member of a batch, shaped to multiply the batch."""
     return values.reshape(-1, *[1] * (like.dim() - 1))
-
-
-def maximiser(g: Float[Tensor, "k *shape"], norm: Norm) -> Float[Tensor, "k *shape"]:
-    """argmax of <g_i, v> over ||v||_norm <= 1, for every member of a batch; zero where g_i is zero.
-
-    The maximum itself is the dual norm of g_i.
-    """
-    flat = g.flatten(1)
-    largest = flat.abs().amax(1, keepdim=True)
-    if norm is Norm.LINF:
-        return flat.sign().reshape(g.shape)
-    if norm is Norm.L2:
-        scaled = flat / largest.where(largest > 0, 1.0)
-        length = scaled.norm(dim=1, keepdim=True)
-        return (scaled / length.where(length > 0, 1.0)).reshape(g.shape)
-    winner = flat.abs().argmax(1, keepdim=True)
-    return (
-        torch.zeros_like(flat).scatter_(1, winner, flat.gather(1, winner).sign()).reshape(g.shape)
-    )
 
 
 def ends(

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from autolip.lower.pairs import Pairs, ends, maximiser, measured, power, pulled_back
+from autolip.lower.pairs import Pairs, ends, measured, power, pulled_back
 from autolip.lower.problem import LowerProblem, counted
-from autolip.norms import Norm
+from autolip.norms import Norm, maximiser
 
 HALVINGS = 20
 """Chosen: how often a pair is replaced by its steeper half at most."""

@@ -51,6 +51,9 @@ class Bound:
     proof: Callable[[], Proof | None] = field(default=lambda: None, repr=False)
     """Why the value is a bound, in steps that can be checked without this program; None: not put
     down."""
+    steep: tuple[Tensor, Tensor] | None = field(default=None, repr=False)
+    """Pairs of points, (k, *shape) each, whose slopes the method believes to be near the value: to
+    be evaluated."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ from autolip.roundoff import TINY, sum_error
 
 
 def image(operator: Operator, x: Interval) -> Interval:
-    """An interval that contains A x for every x in the interval (0 * inf = 0)."""
+    """An interval that contains A x for every x in the interval (0 * inf = 0); A 0 is 0."""
+    if not bool(x.lo.any() or x.hi.any()):
+        return Interval.uniform(0.0, 0.0, operator.out_shape)
     if operator.is_wiring:
         return _wired(operator, x)
     scale = operator.diagonal

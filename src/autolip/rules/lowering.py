@@ -66,21 +66,19 @@ class _Writer:
             last = self.call(aten.clone.default, last, shape=self.shapes[last.name])
         return [*self.nodes[:-1], replace(self.nodes[-1], name=self.node.name)]
 
+    def above(self, a: Ref, b: Ref) -> Ref:
+        """relu(a - b)."""
+        shape = self.shapes[a.name]
+        apart = self.call(aten.sub.Tensor, a, b, shape=shape)
+        return self.call(aten.relu.default, apart, shape=shape)
+
     def larger(self, a: Ref, b: Ref) -> Ref:
         """max(a, b)."""
-        shape = self.shapes[a.name]
-        rest = self.call(
-            aten.relu.default, self.call(aten.sub.Tensor, b, a, shape=shape), shape=shape
-        )
-        return self.call(aten.add.Tensor, a, rest, shape=shape)
+        return self.call(aten.add.Tensor, a, self.above(b, a), shape=self.shapes[a.name])
 
     def smaller(self, a: Ref, b: Ref) -> Ref:
         """min(a, b) = a - relu(a - b)."""
-        shape = self.shapes[a.name]
-        rest = self.call(
-            aten.relu.default, self.call(aten.sub.Tensor, a, b, shape=shape), shape=shape
-        )
-        return self.call(aten.sub.Tensor, a, rest, shape=shape)
+        return self.call(aten.sub.Tensor, a, self.above(a, b), shape=self.shapes[a.name])
 
     def picked(self, x: Ref, axis: int, places: Tensor) -> Ref:
         """x at some places of an axis."""
@@ -168,14 +166,19 @@ def _amax(writer: _Writer, self: Ref, dim: Any = (), keepdim: bool = False) -> R
 def _sorted_pairs(
     writer: _Writer, self: Ref, dim: int = -1, descending: bool = False, stable: bool | None = None
 ) -> Ref | None:
-    """Sorting two numbers is their minimum and their maximum (MaxMin, GroupSort of two)."""
+    """Sorting two numbers a and b gives a - r and b + r with r = relu(a - b) (MaxMin, GroupSort of
+    two)."""
     shape = writer.shapes[self.name]
     if not shape or shape[dim] != 2:
         return None
     axis = dim % len(shape)
     a = writer.picked(self, axis, torch.tensor([0]))
     b = writer.picked(self, axis, torch.tensor([1]))
-    pair = [writer.smaller(a, b), writer.larger(a, b)]
+    rest = writer.above(a, b)
+    pair = [
+        writer.call(aten.sub.Tensor, a, rest, shape=writer.shapes[a.name]),
+        writer.call(aten.add.Tensor, b, rest, shape=writer.shapes[b.name]),
+    ]
     return writer.call(aten.cat.default, pair[::-1] if descending else pair, dim, shape=shape)
 
 

@@ -54,6 +54,7 @@ def _piecewise(
         slope_limits=(slopes[0], slopes[-1]),
         value_turns=knots,
         slope_turns=turns,
+        piecewise_linear=not details.get("jumps"),
         **{"error": 0.0} | details,
     )
 

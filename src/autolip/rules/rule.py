@@ -114,6 +114,9 @@ class Pointwise:
     values_within: tuple[float, float] = (-float("inf"), float("inf"))
     slopes_within: tuple[float, float] = (-float("inf"), float("inf"))
     exact_slopes: bool = False
+    piecewise_linear: bool = False
+    """Whether it is continuous, and linear between consecutive `slope_turns`, each of which names
+    both slopes."""
 
     @property
     def slack(self) -> float:

@@ -1,0 +1,1 @@
+"""Exact constants of piecewise linear networks, by branch and bound."""

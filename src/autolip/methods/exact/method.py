@@ -1,0 +1,116 @@
+"""Exact constants: branch and bound with LipSDP in every case."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from autolip.budget import Budget, counting
+from autolip.errors import Refusal
+from autolip.methods.exact.tree import Pace, Tree
+from autolip.methods.method import Bound, Method, Problem, method
+from autolip.norms import EVERY_PAIR, Norm, Pair
+from autolip.piecewise.network import network_of
+from autolip.piecewise.points import pairs_at
+from autolip.values import Upper
+
+SHOWN = 8
+"""Chosen: linear regions whose steepest pairs of points are handed on."""
+
+
+@method("exact")
+@dataclass(frozen=True)
+class Exact(Method):
+    """Upper bound: the constant of a piecewise linear network, to a relative `tolerance`.
+
+    Cases fix the linear pieces of some neurons.  Each has LipSDP's bound, or one by the entries of
+    the Jacobian, proved; those that cannot be the largest, or whose half-spaces have no interior
+    (linear programs, their multipliers proved), are left out, the others split at a neuron of the
+    first layer that has free ones, the largest bound first.  Where all pieces are known the map is
+    linear.  A budget ends the work with the largest bound of what is open; without one it ends
+    after the work of about `seconds`, which is counted.  The steepest pairs of points that were met
+    are evaluated as lower bounds are.
+    """
+
+    tolerance: float = 1e-6
+    seconds: float = 60.0
+
+    name: ClassVar[str] = "exact"
+    norms: ClassVar[frozenset[Pair]] = EVERY_PAIR
+    lasting: ClassVar[bool] = True
+    source: ClassVar[str] = (
+        "branching on pieces: Bhowmick, D'Souza and Raghavan, LipBaB, ICANN 2021; bounds: Fazlyab, "
+        "Robey, Hassani, Morari and Pappas, NeurIPS 2019; empty cells: Farkas 1902"
+    )
+
+    def _accepts(self, problem: Problem) -> Refusal | None:
+        """Refuses operations that are not piecewise linear, several outputs in norms that no row or
+        column shows (l2 -> l1, linf -> l1, linf -> l2), secants from one point, and networks beyond
+        matrices."""
+        if problem.centre is not None:
+            return Refusal("takes linear pieces of any two points, not slopes from one point")
+        p, q = problem.p, problem.q
+        several = problem.slopes.output_shape.numel() != 1
+        plain = p is Norm.L1 or q is Norm.LINF or (p, q) == (Norm.L2, Norm.L2)
+        if several and not plain:
+            return Refusal(f"bounds the {p.value} -> {q.value} constant of one output only")
+        return None
+
+    def bound(self, problem: Problem) -> Bound | Refusal:
+        network = network_of(problem.graph, problem.region, problem.ranges, problem.readouts)
+        if isinstance(network, Refusal):
+            return network
+        with self._clocked(problem) as budget:
+            tree = Tree(network, problem.p, problem.q, self.tolerance, budget)
+            ended = self._searched(tree, problem)
+        value = Upper.at_most(tree.upper)
+        complete = tree.finished or not problem.budget.limited
+        notes = (_note(tree, ended),)
+        return Bound(value, notes=notes, complete=complete, steep=_steep(tree))
+
+    @contextmanager
+    def _clocked(self, problem: Problem) -> Iterator[Budget]:
+        """The problem's budget, or one by counted work."""
+        if problem.budget.limited:
+            yield problem.budget
+        else:
+            with counting() as clock:
+                yield Budget.of(self.seconds, clock)
+
+    def _searched(self, tree: Tree, problem: Problem) -> str:
+        """What ended the search."""
+        pace = Pace()
+        try:
+            tree.start()
+            while not tree.finished and not tree.budget.expired:
+                tree.step()
+                if pace.is_due():
+                    problem.say(f"{self.title}, {tree.said}")
+        except KeyboardInterrupt:
+            if tree.nodes == 0:
+                raise
+            return "interrupted"
+        return "" if tree.finished else "ended by its time"
+
+
+def _steep(tree: Tree) -> tuple[Tensor, Tensor] | None:
+    """Pairs of points in the steepest linear regions that were met."""
+    shape = tree.network.input_shape
+    x, y = pairs_at(tree.derivatives, tree.points.joined(tree.best).steepest(SHOWN))
+    return (x.reshape(-1, *shape), y.reshape(-1, *shape)) if len(x) else None
+
+
+def _note(tree: Tree, ended: str) -> str:
+    """How far the search came."""
+    gap = tree.upper / tree.lower - 1 if tree.lower else math.inf if tree.upper else 0.0
+    counts = f"{tree.nodes} cases, {tree.empty} of them empty, {tree.leaves} linear"
+    if tree.finished and gap <= tree.tolerance:
+        return f"exact to {tree.tolerance:.0e}: {counts}"
+    if tree.finished:
+        return f"{100 * gap:.2g}% above the steepest region met, all cases closed: {counts}"
+    return (
+        f"{ended}, {100 * gap:.2g}% above the steepest region met: {counts}, {len(tree.open)} open"
+    )

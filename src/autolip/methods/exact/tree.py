@@ -1,0 +1,354 @@
+"""Best first through the cases: bound, split, leave out what is empty or cannot be the largest.
+
+The upper bound at any moment is the largest of the proved bounds of all cases that are open or were
+closed; what was closed was proved to be at most a goal, to have no interior, or is linear.
+"""
+
+import heapq
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from autolip.budget import WALL, Budget
+from autolip.methods.exact.emptiness import has_no_interior
+from autolip.methods.exact.proved import entry_bounds, jacobians, norms_of, quadratic_bounds
+from autolip.methods.exact.relaxed import Climbed, Vectors, climbed
+from autolip.norms import Norm
+from autolip.operators.operator import DTYPE
+from autolip.piecewise.cells import Cells
+from autolip.piecewise.network import Network
+from autolip.piecewise.points import Derivatives, Points
+from autolip.piecewise.programs import Programs
+from autolip.piecewise.walk import Walk
+
+PAUSE = 0.2
+"""Chosen: seconds between two reports."""
+
+SHALLOW = 1e-6
+"""Chosen: depth up to which a cell is tried to be proved empty; the proof decides."""
+
+POOL = 2048
+"""Chosen: points that are kept to recognise cells that are not empty."""
+
+DISTANCES = (0.1, 1.0, 10.0, 100.0, 1000.0)
+"""Chosen: how far from the origin points are drawn where the region is unbounded."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How cases are bounded: columns of the vectors, steps for the first case and for each later
+    one, the margin, and cases that are split at once."""
+
+    rank: int = 6
+    first_steps: int = 200
+    steps: int = 24
+    margin: float = 2e-3
+    batch: int = 64
+
+
+@dataclass(frozen=True)
+class Case:
+    """The pieces left to every neuron, a proved bound, what each neuron contributes to it, and the
+    vectors of the relaxation to go on from."""
+
+    first: Int64[Tensor, " n"]
+    last: Int64[Tensor, " n"]
+    bound: float
+    energy: Float[Tensor, " n"]
+    vectors: Vectors | None
+
+
+@dataclass
+class Tree:
+    """The search: `settled` is the largest bound of what is closed, `points` the steepest known."""
+
+    network: Network
+    p: Norm
+    q: Norm
+    tolerance: float
+    budget: Budget
+    effort: Effort = Effort()
+    generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
+    open: list[tuple[float, int, Case]] = field(default_factory=list)
+    settled: float = 0.0
+    nodes: int = 0
+    leaves: int = 0
+    empty: int = 0
+
+    def __post_init__(self) -> None:
+        network = self.network
+        self.derivatives = Derivatives(network, self.p, self.q)
+        self.cells = Cells(network)
+        self.programs = Programs(network)
+        self.walk = Walk(network, self.derivatives, self.cells, self.programs)
+        self.serial = itertools.count()
+        self.points = self.derivatives.at(self._drawn())
+        self.best = self.points.steepest(1)
+
+    def _drawn(self) -> Tensor:
+        """Points of the region, from near its origin to far away where it is unbounded."""
+        network = self.network
+        shape = network.input_shape
+        region = network.region
+        example = region.origin(shape)
+        if region.interval(shape).is_bounded:
+            return region.sample(512, example, self.generator).flatten(1)
+        noise = torch.randn((512, *shape), generator=self.generator, dtype=DTYPE)
+        distances = torch.tensor(DISTANCES, dtype=DTYPE).repeat(512)[:512]
+        drawn = example + distances.reshape(-1, *[1] * len(shape)) * noise
+        return region.project(drawn).flatten(1)
+
+    @property
+    def lower(self) -> float:
+        """The largest norm of a derivative that was met: an estimate."""
+        return float(self.best.slope[0]) if len(self.best) else 0.0
+
+    @property
+    def upper(self) -> float:
+        """At least the constant."""
+        return max(self.settled, -self.open[0][0] if self.open else 0.0)
+
+    @property
+    def goal(self) -> float:
+        """A case that is proved to be at most this need not be split."""
+        return self.lower * (1 + self.tolerance / 2)
+
+    @property
+    def wanted(self) -> float:
+        """What is proved of a case that is below: a little less than the goal."""
+        return self.lower * (1 + self.tolerance / 3)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing that is open lies above the goal."""
+        return not self.open or -self.open[0][0] <= self.goal
+
+    @property
+    def said(self) -> str:
+        """How far the search is."""
+        gap = self.upper / self.lower - 1 if self.lower else math.inf
+        return (
+            f"{len(self.open)} open of {self.nodes} cases: upper {self.upper:.9g}, "
+            f"lower {self.lower:.9g}, gap {100 * gap:.2g}%"
+        )
+
+    def start(self) -> None:
+        """The first case, and walks from the steepest of the points."""
+        network = self.network
+        self._admit(self._bounded([network.first], [network.last], [math.inf], [None]))
+        for start in self.points.steepest(4).slope.tolist():
+            number = int((self.points.slope == start).nonzero()[0])
+            self._walked(self.points[torch.tensor([number])])
+
+    def _walked(self, start: Points) -> None:
+        """Walk on from one point, and keep what is steeper."""
+        if self.budget.expired:
+            return
+        for found in self.walk.uphill(start):
+            self._met(found)
+
+    def _met(self, found: Points) -> None:
+        """Keep points, and the steepest of them."""
+        self.points = self.points.joined(found)
+        if len(self.points) > POOL:
+            self.points = self.points[torch.arange(len(self.points) - POOL, len(self.points))]
+        if float(found.slope.max()) > self.lower:
+            self.best = found.steepest(1)
+
+    def step(self) -> None:
+        """Split the cases with the largest bounds."""
+        taken = list[Case]()
+        while self.open and len(taken) < self.effort.batch and -self.open[0][0] > self.goal:
+            taken.append(heapq.heappop(self.open)[2])
+        try:
+            halves = [half for case in taken for half in self._halves(case)]
+            self._admit(self._children(halves))
+        except BaseException:
+            for case in taken:  # what was not seen through stays open
+                self._push(case)
+            raise
+
+    def _halves(self, case: Case) -> list[Case]:
+        """The two halves of a case, at a neuron of the first layer that has free ones."""
+        slopes = self.network.slopes(case.first, case.last)
+        free = slopes[0] < slopes[1]
+        layer = next(place for place in self.network.places if bool(free[place].any()))
+        energy = case.energy[layer].masked_fill(~free[layer], -1.0)
+        neuron = layer.start + int(energy.argmax())
+        cut = int(case.first[neuron] + case.last[neuron]) // 2
+        first, last = case.first.clone(), case.last.clone()
+        last[neuron], first[neuron] = cut, cut + 1
+        low = Case(case.first, last, case.bound, case.energy, case.vectors)
+        return [low, Case(first, case.last, case.bound, case.energy, case.vectors)]
+
+    def _children(self, halves: Sequence[Case]) -> list[Case]:
+        """Those of the halves that are not known to be empty, bounded."""
+        before = self.lower
+        inside = list[Tensor]()
+        seen = self._seen(halves)
+        kept = [
+            half
+            for half, met in zip(halves, seen, strict=True)
+            if met or self._is_kept(half, inside)
+        ]
+        if inside:
+            self._met(self.derivatives.at(torch.stack(inside)))
+        if self.lower > before:
+            self._walked(self.best)
+        if not kept:
+            return []
+        return self._bounded(
+            [half.first for half in kept],
+            [half.last for half in kept],
+            [half.bound for half in kept],
+            [half.vectors for half in kept],
+        )
+
+    def _seen(self, halves: Sequence[Case]) -> list[bool]:
+        """Whether a known point lies in each of them."""
+        count = self.network.pieces.slopes.shape[1]
+        piece = torch.arange(count)
+        first = torch.stack([half.first for half in halves]).unsqueeze(-1)
+        last = torch.stack([half.last for half in halves]).unsqueeze(-1)
+        excluded = ((piece < first) | (piece > last)).flatten(1)
+        taken = torch.nn.functional.one_hot(self.points.pattern, count).flatten(1)
+        against = excluded.float() @ taken.float().T
+        return (against == 0).any(1).tolist()
+
+    def _is_kept(self, half: Case, inside: list[Tensor]) -> bool:
+        """False where the half is proved to have no interior; else a point inside is listed."""
+        cell = self.cells.of_case(half.first, half.last)
+        solved = self.programs.deepest(cell) if cell is not None and len(cell) else None
+        if cell is None or solved is None:
+            return True
+        if solved.depth < SHALLOW and has_no_interior(
+            self.cells, (half.first, half.last), cell, solved.weights
+        ):
+            self.empty += 1
+            return False
+        if solved.depth > 0:
+            inside.append(solved.point)
+        return True
+
+    def _bounded(
+        self,
+        firsts: Sequence[Tensor],
+        lasts: Sequence[Tensor],
+        bounds: Sequence[float],
+        vectors: Sequence[Vectors | None],
+    ) -> list[Case]:
+        """Cases with the least of what their parents and they themselves were proved to be."""
+        network = self.network
+        first, last = torch.stack(list(firsts)), torch.stack(list(lasts))
+        self.nodes += len(first)
+        centre, radius = network.centred(first, last)
+        proved = torch.minimum(self._by_entries(centre, radius), torch.tensor(bounds, dtype=DTYPE))
+        energy = radius.clone()
+        found: list[Vectors | None] = [None] * len(first)
+        is_open = ((proved > self.goal) & (radius > 0).any(1)).nonzero().reshape(-1)
+        if len(is_open) and self.is_quadratic:
+            numbers = is_open.tolist()
+            slopes = centre[is_open], radius[is_open]
+            start = self._start([vectors[number] for number in numbers])
+            relaxed, climb = self._relaxed(slopes, start, vectors[numbers[0]] is None)
+            proved[is_open] = torch.minimum(proved[is_open], relaxed)
+            energy[is_open] = climb.energy
+            for place, number in enumerate(numbers):
+                found[number] = climb.vectors[place]
+        values = proved.tolist()
+        return [Case(*ends) for ends in zip(first, last, values, energy, found, strict=True)]
+
+    @property
+    def is_quadratic(self) -> bool:
+        """Whether LipSDP's bound is worth computing."""
+        return (self.p, self.q) == (Norm.L2, Norm.L2) or self._is_scalar
+
+    @cached_property
+    def _is_scalar(self) -> bool:
+        return len(self.network.output) == 1
+
+    @cached_property
+    def exchange(self) -> float:
+        """From the l2 to l2 constant to the norms that are asked for."""
+        before = self.p.equivalence(Norm.L2, int(self.network.moving.sum()))
+        after = Norm.L2.equivalence(self.q, len(self.network.output))
+        return (before * after).value
+
+    def _by_entries(self, centre: Tensor, radius: Tensor) -> Tensor:
+        """Bounds by entries; those of cases whose slopes are all known by the norm itself."""
+        bounds = entry_bounds(self.network, centre, radius, self.p, self.q)
+        known = (radius == 0).all(1)
+        if bool(known.any()):
+            maps = jacobians(self.network, centre[known], radius[known])
+            bounds[known] = norms_of(maps, self.p, self.q)
+            self.leaves += int(known.sum())
+        return bounds
+
+    def _start(self, known: Sequence[Vectors | None]) -> Vectors:
+        """The parents' vectors; fresh ones for the first case."""
+        given = [vectors for vectors in known if vectors is not None]
+        if len(given) == len(known):
+            return Vectors.joined(given)
+        return Vectors.random(self.network, len(known), self.effort.rank, self.generator)
+
+    def _relaxed(
+        self, slopes: tuple[Tensor, Tensor], start: Vectors, is_first: bool
+    ) -> tuple[Tensor, Climbed]:
+        """LipSDP's bounds; once more with a smaller margin where that may be what is missing."""
+        effort = self.effort
+        steps = effort.first_steps if is_first else effort.steps
+        climb = climbed(self.network, *slopes, start, steps, effort.margin)
+        bounds = self._proved(slopes, climb)
+        near = (bounds > self.goal) & (climb.attained * self.exchange < self.near)
+        if bool(near.any()):
+            close = near.nonzero().reshape(-1)
+            part = slopes[0][close], slopes[1][close]
+            again = climbed(self.network, *part, climb.vectors[close], steps, effort.margin / 32)
+            bounds[close] = torch.minimum(bounds[close], self._proved(part, again))
+        return bounds, climb
+
+    @property
+    def near(self) -> float:
+        """A case whose relaxation attains no more than this is tried with a smaller margin."""
+        return self.lower * (1 + self.effort.margin)
+
+    def _proved(self, slopes: tuple[Tensor, Tensor], climb: Climbed) -> Tensor:
+        wanted = self.wanted / self.exchange
+        bounds = quadratic_bounds(self.network, *slopes, climb.multipliers, wanted)
+        factor = self.exchange
+        if factor == 1:
+            return bounds
+        return (bounds * factor).nextafter(torch.tensor(math.inf, dtype=DTYPE))
+
+    def _admit(self, cases: Sequence[Case]) -> None:
+        """Open cases go on the heap; the bounds of others are settled."""
+        slopes = [self.network.slopes(case.first, case.last) for case in cases]
+        for case, (low, high) in zip(cases, slopes, strict=True):
+            if case.bound > self.goal and bool((low < high).any()):
+                self._push(case)
+            else:
+                self.settled = max(self.settled, case.bound)
+
+    def _push(self, case: Case) -> None:
+        heapq.heappush(self.open, (-case.bound, next(self.serial), case))
+
+
+class Pace:
+    """Says from time to time how far a search is."""
+
+    def __init__(self) -> None:
+        self.said = WALL.now()
+
+    def is_due(self) -> bool:
+        """Whether some time has passed since this was last so."""
+        now = WALL.now()
+        if now < self.said + PAUSE:
+            return False
+        self.said = now
+        return True

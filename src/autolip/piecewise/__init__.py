@@ -1,0 +1,1 @@
+"""Piecewise linear networks: pieces of every neuron, linear regions, points inside them."""

@@ -1,0 +1,126 @@
+"""Points inside cells, by linear programs (HiGHS), and weights that may show that there are none.
+
+    maximise t    subject to    rows x + offsets >= t |rows|,   x in the region,   t <= 1
+
+Nothing here is relied upon: a point is evaluated, weights are proved (see emptiness).
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import highspy
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from autolip.budget import charge
+from autolip.intervals import Interval
+from autolip.norms import maximiser
+from autolip.piecewise.cells import HalfSpaces
+from autolip.piecewise.network import Network
+from autolip.regions import Ball
+
+Array = NDArray[np.float64]
+
+A_PROGRAM = 5e-4
+"""Measured: seconds of a small linear program."""
+
+TANGENTS = 6
+"""Chosen: how often a ball's tangent planes are added where a point lies outside."""
+
+
+@dataclass(frozen=True)
+class Solved:
+    """The deepest point, how deep it lies in all half-spaces, and their weights."""
+
+    point: Float[Tensor, " n"]
+    depth: float
+    weights: Float[Tensor, " m"]
+
+
+@dataclass
+class Programs:
+    """Linear programs over the region of a network."""
+
+    network: Network
+    count: int = 0
+
+    @cached_property
+    def _box(self) -> Interval:
+        return self.network.region.interval(self.network.input_shape)
+
+    @cached_property
+    def _solver(self) -> highspy.Highs:
+        solver = highspy.Highs()
+        for option, value in (
+            ("output_flag", False),
+            ("log_to_console", False),
+            ("presolve", "off"),
+            ("threads", 1),
+        ):
+            solver.setOptionValue(option, value)
+        return solver
+
+    def deepest(self, cell: HalfSpaces) -> Solved | None:
+        """The deepest point of a cell; None where the solver has no answer."""
+        rows, ends = cell.rows.value.numpy(), cell.offsets.numpy()
+        lengths = np.linalg.norm(rows, axis=1)
+        found = self._solved(rows, lengths, ends)
+        for _ in range(TANGENTS):
+            cut = None if found is None or found.depth < 0 else self._tangent(found.point)
+            if cut is None:
+                break
+            rows, ends = np.vstack([rows, cut[0]]), np.append(ends, cut[1])
+            lengths = np.append(lengths, 0.0)
+            found = self._solved(rows, lengths, ends)
+        if found is None:
+            return None
+        return Solved(found.point, found.depth, found.weights[: len(cell)])
+
+    def _tangent(self, point: Tensor) -> tuple[Array, float] | None:
+        """A half-space that contains a ball, but not a point outside of it."""
+        region, shape = self.network.region, self.network.input_shape
+        if not isinstance(region, Ball):
+            return None
+        offset = point - region.origin(shape).reshape(-1)
+        if region.norm.of_rows(offset[None])[0] <= region.radius * (1 + 1e-9):
+            return None
+        normal = maximiser(offset[None], region.norm.dual)[0].numpy()
+        return -normal, region.radius + float(normal @ region.origin(shape).reshape(-1).numpy())
+
+    def _solved(self, rows: Array, lengths: Array, offsets: Array) -> Solved | None:
+        self.count += 1
+        charge(0.0, A_PROGRAM)
+        self._solver.passModel(_program(rows, lengths, offsets, self._box))
+        self._solver.run()
+        if self._solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            return None
+        solution = self._solver.getSolution()
+        values = torch.tensor(solution.col_value, dtype=torch.float64)
+        weights = torch.tensor(solution.row_dual, dtype=torch.float64).abs()
+        weights = weights.where(weights > weights.amax() * 1e-12, 0.0) if len(weights) else weights
+        return Solved(values[:-1], values[-1].item(), weights)
+
+
+def _program(rows: Array, lengths: Array, offsets: Array, box: Interval) -> highspy.HighsLp:
+    count, size = rows.shape
+    program = highspy.HighsLp()
+    program.num_col_, program.num_row_ = size + 1, count
+    program.col_cost_ = np.append(np.zeros(size), -1.0)
+    program.col_lower_ = np.append(_finite(box.lo), -math.inf)
+    program.col_upper_ = np.append(_finite(box.hi), 1.0)
+    program.row_lower_ = -offsets
+    program.row_upper_ = np.full(count, math.inf)
+    program.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    program.a_matrix_.start_ = np.arange(0, (size + 1) * count + 1, size + 1)
+    program.a_matrix_.index_ = np.tile(np.arange(size + 1), count)
+    program.a_matrix_.value_ = np.hstack([rows, -lengths[:, None]]).ravel()
+    return program
+
+
+def _finite(end: Tensor) -> Array:
+    numbers: Array = end.reshape(-1).numpy()
+    return numbers

@@ -1,0 +1,239 @@
+"""The constant itself: against every linear region, and from both sides.
+
+Covers autolip.methods.exact.tree too.
+"""
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from autolip import Ball, Box, lipschitz
+from autolip.budget import Budget
+from autolip.capture.torch.export import capture_model
+from autolip.errors import Refusal
+from autolip.lower import Random
+from autolip.methods import Bound, Problem
+from autolip.methods.exact.method import Exact
+from autolip.methods.exact.tree import Tree
+from autolip.norms import Norm, parse_norms
+from autolip.operators.norms import NormOptions
+from autolip.piecewise.network import Network, network_of
+from autolip.regions import Everywhere, Region
+from autolip.values import Upper
+from tests.methods.exact.enumerated import constant, jacobians, norm
+
+
+def chain(*widths: int, seed: int, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+    torch.manual_seed(seed)
+    layers = list[nn.Module]()
+    for m, n in itertools.pairwise(widths):
+        layers += [nn.Linear(m, n), activation()]
+    return nn.Sequential(*layers[:-1]).double().eval()
+
+
+def bracket(model: nn.Module, shape: tuple[int, ...], **asked: object) -> tuple[float, float]:
+    """Lower and upper bound by the method alone, the lower one re-evaluated by the model."""
+    x = torch.zeros(shape, dtype=torch.float64)
+    found = lipschitz(model, x, method=Exact(), lower=Random(), **asked)  # type: ignore[arg-type]
+    (own,) = [row for row in found.bounds if (row.method, row.kind) == ("exact", "lower")]
+    assert found.upper is not None and found.upper.certainty == "proved"
+    assert own.value is not None and found.upper.value is not None
+    return own.value, found.upper.value
+
+
+def problem(
+    model: nn.Module, shape: tuple[int, ...], norm: str = "l2", region: Region | None = None
+) -> Problem:
+    capture = capture_model(model, (torch.zeros(shape, dtype=torch.float64),))
+    return Problem.pose(capture.graph, region or Everywhere(), *parse_norms(norm), NormOptions())
+
+
+@pytest.mark.parametrize("widths", [(2, 6, 1), (2, 5, 4, 2), (3, 5, 4, 1), (4, 6, 3)], ids=str)
+def test_the_largest_norm_of_all_linear_regions(widths: tuple[int, ...]) -> None:
+    model = chain(*widths, seed=sum(widths))
+    known = constant(model)
+    low, high = bracket(model, (1, widths[0]))
+    assert known * (1 - 1e-12) <= high <= known * (1 + 1e-6)
+    assert known * (1 - 1e-6) <= low <= known * (1 + 1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(30))
+def test_random_networks_against_all_their_regions(seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    sizes = [
+        int(torch.randint(low, high, (), generator=draw))
+        for low, high in ((2, 5), (4, 9), (3, 7), (1, 4))
+    ]
+    slope = [0.0, 0.1, -0.5][seed % 3]
+    torch.manual_seed(seed)
+    hidden = [nn.LeakyReLU(slope) if slope else nn.ReLU() for _ in range(2)]
+    n0, n1, n2, m = sizes
+    model = (
+        nn.Sequential(nn.Linear(n0, n1), hidden[0], nn.Linear(n1, n2), hidden[1], nn.Linear(n2, m))
+        .double()
+        .eval()
+    )
+    maps = list(jacobians(model, slope))
+    for p, q, asked in ((2.0, 2.0, "l2"), (1.0, 1.0, "l1"), (math.inf, math.inf, "linf")):
+        known = max(norm(matrix, p, q) for matrix in maps)
+        tight = Exact(tolerance=1e-9)
+        found = tight.answer(problem(model, (1, n0), asked))
+        assert isinstance(found, Bound) and isinstance(found.value, Upper)
+        assert known * (1 - 1e-12) <= found.value.value <= known * (1 + 2e-9), asked
+
+
+def test_a_network_without_biases_has_cones_for_regions() -> None:
+    torch.manual_seed(3)
+    layers = [
+        nn.Linear(3, 6, bias=False),
+        nn.ReLU(),
+        nn.Linear(6, 4, bias=False),
+        nn.ReLU(),
+        nn.Linear(4, 2, bias=False),
+    ]
+    model = nn.Sequential(*layers).double().eval()
+    low, high = bracket(model, (1, 3))
+    known = constant(model)
+    assert known * (1 - 1e-12) <= high <= known * (1 + 1e-6) and low >= known * (1 - 1e-6)
+
+
+@pytest.mark.parametrize("asked", ["l1", "linf", "l1:l2", "l2:linf", "l1:linf"])
+def test_norms_that_rows_and_columns_show(asked: str) -> None:
+    model = chain(3, 5, 4, 2, seed=5)
+    p, q = parse_norms(asked)
+    known = max(norm(matrix, p.p, q.p) for matrix in jacobians(model))
+    low, high = bracket(model, (1, 3), norm=asked)
+    assert known * (1 - 1e-12) <= high <= known * (1 + 1e-6) and low >= known * (1 - 1e-6)
+
+
+def test_regions_of_a_box() -> None:
+    model = chain(2, 6, 5, 2, seed=8)
+    known = max(norm(matrix, 2, 2) for matrix in jacobians(model, box=(0.0, 0.5)))
+    everywhere = constant(model)
+    low, high = bracket(model, (1, 2), region=Box(0, 0.5))
+    assert known < everywhere * 0.999
+    assert known * (1 - 1e-12) <= high <= known * (1 + 1e-6) and low >= known * (1 - 1e-6)
+
+
+@pytest.mark.parametrize("kind", list(Norm))
+def test_a_ball_lies_between_its_boxes(kind: Norm) -> None:
+    model = chain(2, 6, 5, 2, seed=8)
+    centre = torch.tensor([[0.3, -0.2]], dtype=torch.float64)
+    low, high = bracket(model, (1, 2), region=Ball(centre, 0.4, kind))
+    points = Ball(centre, 0.4, kind).sample(500, centre, torch.Generator().manual_seed(0))
+    met = max(norm(torch.func.jacrev(model)(x).reshape(2, 2), 2, 2) for x in points.reshape(-1, 2))
+    assert met * (1 - 1e-12) <= high and low <= high <= low * (1 + 2e-6)
+
+
+def test_a_small_ball_has_the_norm_of_one_region() -> None:
+    model = chain(3, 6, 5, 2, seed=8)
+    x = torch.tensor([[1.3, -2.2, 0.7]], dtype=torch.float64)
+    low, high = bracket(model, (1, 3), region=Ball(x, 1e-6))
+    known = norm(torch.func.jacrev(model)(x).reshape(2, 3).detach(), 2, 2)
+    assert known * (1 - 1e-12) <= high <= known * (1 + 1e-9) and low >= known * (1 - 1e-6)
+
+
+class Sorted(nn.Module):
+    """GroupSort of two, and a residual sum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(2, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.sort(self.a(x).reshape(-1, 2, 2), dim=-1)[0].reshape(-1, 4)
+        return self.c(torch.nn.functional.hardtanh(self.b(y), -0.5, 0.8) + y)
+
+
+class Pooled(nn.Module):
+    """A convolution, a pool, an absolute value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv1d(1, 2, 2), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.nn.functional.max_pool1d(self.a(x.unsqueeze(1)), 2)
+        return self.b(torch.abs(y).flatten(1))
+
+
+@pytest.mark.parametrize(("make", "inputs"), [(Sorted, 2), (Pooled, 5)])
+def test_other_operations_from_both_sides(make: type[nn.Module], inputs: int) -> None:
+    torch.manual_seed(1)
+    model = make().double().eval()
+    low, high = bracket(model, (1, inputs))
+    points = 3 * torch.randn(400, inputs, dtype=torch.float64)
+    jacobian = torch.func.jacrev(lambda x: model(x.unsqueeze(0))[0])
+    met = max(norm(jacobian(x), 2, 2) for x in points)
+    assert met * (1 - 1e-9) <= high and low <= high <= low * (1 + 2e-6)
+
+
+@pytest.mark.parametrize("output", ["0", "0-2"])
+def test_one_output_and_a_difference(output: str) -> None:
+    model = chain(3, 6, 3, seed=2)
+    row = torch.tensor([1.0, 0, 0] if output == "0" else [1.0, 0, -1.0], dtype=torch.float64)
+    known = max(float((row @ matrix).norm()) for matrix in jacobians(model))
+    low, high = bracket(model, (1, 3), output=output)
+    assert known * (1 - 1e-12) <= high <= known * (1 + 1e-6) and low >= known * (1 - 1e-6)
+
+
+def test_a_short_budget_ends_with_a_bracket() -> None:
+    model = chain(8, 20, 20, 1, seed=4)
+    result = lipschitz(
+        model,
+        torch.zeros(1, 8, dtype=torch.float64),
+        method=Exact(),
+        lower=Random(),
+        time_budget=1.0,
+    )
+    assert result.upper is not None and result.lower is not None and not result.complete
+    assert result.lower.value < result.upper.value
+    assert "ended by its time" in result.upper.notes[0]
+
+
+def test_an_interrupted_search_keeps_its_bracket(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = chain(3, 6, 5, 2, seed=4)
+    steps = itertools.count()
+    bounded = Tree._bounded
+
+    def interrupted(tree: Tree, *given: object) -> object:
+        if next(steps) == 2:
+            raise KeyboardInterrupt
+        return bounded(tree, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Tree, "_bounded", interrupted)
+    found = Exact().bound(problem(model, (1, 3)))
+    assert isinstance(found, Bound) and "interrupted" in found.notes[0]
+    assert isinstance(found.value, Upper) and found.value.value >= constant(model)
+
+
+def tree_of(model: nn.Module, inputs: int) -> Tree:
+    posed = problem(model, (1, inputs))
+    network = network_of(posed.graph, posed.region, posed.ranges)
+    assert isinstance(network, Network)
+    return Tree(network, Norm.L2, Norm.L2, 1e-6, Budget.of(60.0))
+
+
+def test_the_upper_bound_holds_at_every_moment() -> None:
+    model = chain(3, 6, 5, 1, seed=11)
+    known = constant(model)
+    tree = tree_of(model, 3)
+    tree.start()
+    bounds = [tree.upper]
+    while not tree.finished:
+        tree.step()
+        bounds.append(tree.upper)
+    assert all(bound >= known * (1 - 1e-12) for bound in bounds)
+    assert bounds == sorted(bounds, reverse=True)
+
+
+def test_what_is_no_piece_is_refused() -> None:
+    smooth = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)).double().eval()
+    refused = Exact().answer(problem(smooth, (1, 2)))
+    assert isinstance(refused, Refusal) and "piecewise linear" in refused.reason
+    several = Exact().answer(problem(chain(2, 3, 2, seed=0), (1, 2), "linf:l1"))
+    assert isinstance(several, Refusal) and "one output only" in several.reason
