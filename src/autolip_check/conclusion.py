@@ -47,7 +47,10 @@ def concluded(facts: list[Fact], network: Network, p: str, q: str) -> Number:
             at[s] = (
                 _through(vertex, here, gains, reach, s) if vertex.edges else exchange(p, s, size)
             )
-        gains[vertex.name] = {r: shortened(_least(at, r, size)) for r in norms}
+        gains[vertex.name] = {}
+        for r in norms:
+            gain = _least(at, r, size)
+            gains[vertex.name][r] = shortened(gain)
     return gains[network.output][q]
 
 
@@ -78,8 +81,9 @@ def shortened(gain: Number) -> Number:
     if top - bottom > LONGEST:
         return math.inf
     # as many binary places as leave the numerator half of the bits
-    shift = min(LONGEST, LONGEST // 2 + bottom - top)
-    scaled = gain * 2**shift if shift > 0 else gain / 2**-shift
+    half = LONGEST // 2
+    shift = min(LONGEST, half + bottom - top)
+    scaled = gain * Fraction(2) ** shift
     return Fraction(math.ceil(scaled)) * Fraction(2) ** -shift
 
 
@@ -90,11 +94,16 @@ def _through(
     stretch."""
     whole = [_by_facts([fact], gains, r) for fact in facts if fact.step != "norm"]
     if vertex.is_affine:
-        norms = [fact for fact in facts if fact.step == "norm"]
-        of = {source: [fact for fact in norms if fact.source == source] for source in reach}
-        parts = [_by_facts(of[source], gains, r) for source in reach]
+        of: dict[str, list[Fact]] = {source: [] for source in reach}
+        for fact in facts:
+            if fact.step == "norm" and fact.source in of:
+                of[fact.source].append(fact)
+        parts = [_by_facts(about, gains, r) for about in of.values()]
     else:
-        parts = [_along(edge, vertex, gains[edge.source], r) for edge in vertex.edges]
+        parts = []
+        for edge in vertex.edges:
+            before = gains[edge.source]
+            parts.append(_along(edge, vertex, before, r))
     return min([_total(parts), *whole])
 
 
@@ -106,8 +115,12 @@ def _total(parts: list[Number]) -> Number:
 
 def _by_facts(facts: list[Fact], gains: dict[str, Gains], r: str) -> Number:
     """The least of what these facts, of one source, say about the norm r."""
-    known = [fact for fact in facts if fact.q == r and fact.p in gains[fact.source]]
-    products = [_product(Fraction(fact.value), gains[fact.source][fact.p]) for fact in known]
+    products = []
+    for fact in facts:
+        before = gains[fact.source]
+        if fact.q == r and fact.p in before:
+            value = Fraction(fact.value)
+            products.append(_product(value, before[fact.p]))
     return min(products, default=math.inf)
 
 
@@ -117,7 +130,9 @@ def _along(edge: Edge, vertex: Vertex, before: Gains, r: str) -> Number:
     if isinstance(slope, Map):
         raise Rejected(f"{quoted(vertex.name)} mixes affine and nonlinear operands")
     if isinstance(slope, Slopes):
-        steepest = np.maximum(np.abs(slope.lo), np.abs(slope.hi))
+        below = np.abs(slope.lo)
+        above = np.abs(slope.hi)
+        steepest = np.maximum(below, above)
         largest = float(steepest.max(initial=0.0))
         return _product(Fraction(largest), before[r])
     size = math.prod(vertex.shape)

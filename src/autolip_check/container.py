@@ -133,7 +133,8 @@ def _tensors(header: Document, data: memoryview) -> dict[str, NDArray[Any]]:
     """The arrays, which must fill the rest of the file in order, without gaps."""
     tensors = dict[str, NDArray[Any]]()
     end = 0
-    in_order = sorted(_entries(header).items(), key=lambda item: item[1][2:])
+    entries = _entries(header)
+    in_order = sorted(entries.items(), key=lambda item: item[1][2:])
     for name, (kind, shape, start, stop) in in_order:
         extent = kind.itemsize * math.prod(shape)
         understood(

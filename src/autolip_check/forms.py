@@ -93,11 +93,14 @@ class Form:
                 tied |= reads[name]
         gone = set[str]()
         for name in sorted(self.sizes, key=lambda name: -self.sizes[name]):
-            readers = {other for other, sources in reads.items() if name in sources}
-            coupled = reads.get(name, set()) | readers
+            coupled = set(reads.get(name, ()))
+            coupled |= {other for other, sources in reads.items() if name in sources}
             if name not in tied and not coupled & gone:
                 gone.add(name)
-        flags = [np.full(size, name not in gone) for name, size in self.sizes.items()]
+        flags = []
+        for name, size in self.sizes.items():
+            is_kept = name not in gone
+            flags.append(np.full(size, is_kept))
         return np.concatenate(flags)
 
     def _made_of(self, name: str) -> set[str]:
@@ -108,10 +111,11 @@ class Form:
     def weights(self) -> Array:
         """About the diagonal of H, and that of what is eliminated: mu, the multipliers, nu."""
         diagonals = (self.mu, *self.multipliers.values(), self.nu)
-        full = [
-            np.broadcast_to(diagonal, self.network[name].shape).reshape(-1)
-            for name, diagonal in zip(self.sizes, diagonals, strict=True)
-        ]
+        full = []
+        for name, diagonal in zip(self.sizes, diagonals, strict=True):
+            shape = self.network[name].shape
+            entries = np.broadcast_to(diagonal, shape)
+            full.append(entries.reshape(-1))
         return np.concatenate(full)
 
     def product(self, x: Array, absolute: bool) -> Array:
@@ -122,10 +126,12 @@ class Form:
         """
         gone = ~self.kept
         h_ee = self.weights[gone]
-        full = np.zeros((len(x), len(self.kept)))
+        n = len(self.kept)
+        full = np.zeros((len(x), n))
         full[:, self.kept] = x
-        image = self.whole(full, absolute)[:, gone]
-        full[:, gone] = (image + TINY) / h_ee + TINY if absolute else -image / h_ee
+        image = self.whole(full, absolute)
+        read = image[:, gone]
+        full[:, gone] = (read + TINY) / h_ee + TINY if absolute else -read / h_ee
         return self.whole(full, absolute)[:, self.kept]
 
     def noise(self, product: Product, scale: Array) -> float:
@@ -136,19 +142,22 @@ class Form:
         the leading eigenvector, by power steps, makes that tight.
         """
         # S x is four passes through the section, between them a sum over the multipliers
-        terms = 4 * self.section.terms() + 32 + 4 * len(self.multipliers)
+        passes = 4 * self.section.terms()
+        terms = passes + 32 + 4 * len(self.multipliers)
         none = np.zeros((1, len(scale)))
         w = none + 1
         norm = math.inf
         for _ in range(POWER_STEPS):
-            image = product(w * scale, True) * scale
+            scaled = w * scale
+            image = product(scaled, True) * scale
             require(bool(np.isfinite(image).all()), "H overflows")
             ratio = float((image / w).max())
-            bound = ratio * (1 + 4 * gamma(terms))
-            norm = min(norm, bound)
+            raised = 1 + 4 * gamma(terms)
+            norm = min(norm, ratio * raised)
             w = image / image.max() + 1e-3  # positive where the eigenvector is not
         underflow = product(none, True) * scale
-        tiny = len(scale) * float(np.linalg.norm(underflow))
+        length = float(np.linalg.norm(underflow))
+        tiny = len(scale) * length
         return gamma(terms) * (norm + tiny) * (1 + 1e-9)
 
     def whole(self, x: Array, absolute: bool) -> Array:
@@ -162,27 +171,33 @@ class Form:
         sign = 1.0 if absolute else -1.0
         values = self.section.act(free, False, absolute)
         given = free[self.source]
-        total = {self.source: given * self.mu, self.sink: t * self.nu}
+        total = {self.source: given * self.mu}
+        total[self.sink] = t * self.nu
         forces = {self.sink: sign * t}
         for name, lam in self.multipliers.items():
             vertex = self.network[name]
             at = vertex.edges[0].source
-            nothing = np.zeros((len(x), *self.network[at].shape))
+            shape = self.network[at].shape
+            nothing = np.zeros((len(x), *shape))
             v = values.get(at, nothing)
             z = free[name]
             total[name], force = _constraint(vertex, lam, v, z, absolute)
             forces[at] = forces.get(at, 0.0) + force
         pulled = self.section.act(forces, True, absolute)
-        y = values.get(self.sink, np.zeros_like(t))
+        nothing = np.zeros_like(t)
+        y = values.get(self.sink, nothing)
         pulled[self.sink] = sign * y
-        parts = [total[name] + pulled.get(name, 0.0) for name in self.sizes]
-        rows = [part.reshape(len(x), -1) for part in parts]
+        rows = []
+        for name in self.sizes:
+            part = total[name] + pulled.get(name, 0.0)
+            rows.append(part.reshape(len(x), -1))
         image = np.concatenate(rows, axis=1)
         return image + (TINY if absolute else 0.0)
 
     def _parts(self, x: Array) -> dict[str, Array]:
         """The variables of H, each in its shape, from the rows of x."""
-        ends = np.cumsum(list(self.sizes.values()))
+        sizes = list(self.sizes.values())
+        ends = np.cumsum(sizes)
         parts = np.split(x, ends[:-1], axis=1)
         return {
             name: part.reshape(-1, *self.network[name].shape)
@@ -203,13 +218,16 @@ def _constraint(
     slope = vertex.edges[0].slope
     if isinstance(slope, Gain):
         require("l2" in slope.norms, f"no l2 gain of {quoted(vertex.name)} is given")
-        square = lam * slope.norms["l2"] ** 2
+        gain = slope.norms["l2"]
+        square = lam * gain**2
         return lam * z, square * v + TINY if absolute else -square * v
     # -(z - a v)(b v - z) = z^2 - 2 c z v + a b v^2, c = (a + b) / 2
     if not isinstance(slope, Slopes):
         raise Rejected(f"{quoted(vertex.name)} has no slopes")
-    centre = lam * ((slope.lo + slope.hi) / 2)
-    square = lam * (slope.lo * slope.hi)
+    a = slope.lo
+    b = slope.hi
+    centre = lam * ((a + b) / 2)
+    square = lam * (a * b)
     if absolute:
         centre = np.abs(centre)
         square = np.abs(square)
@@ -258,7 +276,8 @@ def factorise(product: Product, form: Form, n: int) -> None:
     `residual` what is computed of ||E||, `rounding` what that computation may miss.
     """
     require(0 < n <= LARGEST_MATRIX, f"a matrix of order {n} is too large to factorise")
-    step = max(1, CHUNK // len(form.weights))
+    longest = len(form.weights)
+    step = max(1, CHUNK // longest)
     matrix = _matrix(product, n, step)
     scale = scale_of(matrix.diagonal())
     matrix *= scale
@@ -266,7 +285,8 @@ def factorise(product: Product, form: Form, n: int) -> None:
     matrix += matrix.T
     noise = form.noise(product, scale)
     largest = float(matrix.diagonal().max())
-    shift = noise + 4 * gamma(n + 4) * n * largest
+    margin = 4 * gamma(n + 4) * n * largest
+    shift = noise + margin
     matrix.flat[:: n + 1] -= shift
     try:
         factor = np.linalg.cholesky(matrix).T
@@ -278,7 +298,8 @@ def factorise(product: Product, form: Form, n: int) -> None:
     # || |R|^T |R| ||_2 is at most its largest row sum
     sizes = np.abs(factor)
     row_sums = sizes.T @ sizes.sum(1)
-    rounding = gamma(2 * n + 8) * float(row_sums.max())
+    product_norm = float(row_sums.max())
+    rounding = gamma(2 * n + 8) * product_norm
     require(
         noise + (1.5 * residual + rounding) * (1 + 1e-6) < shift,
         "rounding leaves no margin: nothing is proved",
@@ -287,7 +308,11 @@ def factorise(product: Product, form: Form, n: int) -> None:
 
 def _matrix(product: Product, n: int, step: int) -> Array:
     """The matrix from its products with the unit vectors, `step` of them at once."""
-    images = [product(np.eye(min(step, n - start), n, start), False) for start in range(0, n, step)]
+    images = []
+    for start in range(0, n, step):
+        count = min(step, n - start)
+        units = np.eye(count, n, start)
+        images.append(product(units, False))
     return np.concatenate(images)
 
 
@@ -298,8 +323,10 @@ def _residual(factor: NDArray[Any], matrix: Array, step: int) -> float:
     residual = 0.0
     for start in range(0, n, step):
         stop = min(start + step, n)
-        rows = factor[:stop, start:stop].T
-        product = rows @ factor[:stop, :stop]
+        top = factor[:stop, :stop]
+        rows = top[:, start:].T
+        product = rows @ top
         part = product - matrix[start:stop, :stop]
-        residual = math.hypot(residual, float(np.linalg.norm(part)))
+        length = float(np.linalg.norm(part))
+        residual = math.hypot(residual, length)
     return residual

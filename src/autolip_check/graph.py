@@ -193,8 +193,10 @@ def _edge(entry: Any, network: Network, shape: Shape, tensors: Tensors) -> Edge:
 
 
 def _slopes(entry: Document, shape: Shape, tensors: Tensors) -> Slopes:
-    lo = np.broadcast_to(tensor(entry["lo"], tensors), shape)
-    hi = np.broadcast_to(tensor(entry["hi"], tensors), shape)
+    lower = tensor(entry["lo"], tensors)
+    upper = tensor(entry["hi"], tensors)
+    lo = np.broadcast_to(lower, shape)
+    hi = np.broadcast_to(upper, shape)
     require(bool((lo <= hi).all()), "a lower slope is above the upper one")
     return Slopes(lo, hi)
 
@@ -209,7 +211,8 @@ def _gain(entry: Document, shape: Shape) -> Gain:
     if dims is None:
         return Gain(gains, None)
     axes = shape_of(dims)
-    are_ordered = list(axes) == sorted(set(axes))
+    rising = sorted(set(axes))
+    are_ordered = list(axes) == rising
     require(are_ordered and max(axes, default=-1) < len(shape), "the axes of blocks are odd")
     return Gain(gains, axes)
 

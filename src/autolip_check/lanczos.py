@@ -31,9 +31,13 @@ def trust(form: Form, delta: float, effort: Effort = UNLIMITED) -> None:
     digits = -math.log10(delta)
     runs = max(1, math.ceil(digits / 3 - 1e-6))
     # a start has less than epsilon of a given direction with probability <= epsilon sqrt(2 n / pi)
-    epsilon = delta ** (1 / runs) * math.sqrt(math.pi / (2 * n)) * (1 - 1e-6) - 2.0**-45
+    of_a_run = delta ** (1 / runs)
+    width = math.sqrt(math.pi / (2 * n))
+    least = of_a_run * width * (1 - 1e-6)
+    epsilon = least - 2.0**-45
     require(epsilon > 0, f"delta = {delta:g} is below what float64 can show")
-    recurrence = _Recurrence(form, scale, _directions(runs, n))
+    starts = _directions(runs, n)
+    recurrence = _Recurrence(form, scale, starts)
     for step in range(1, 1 + LONGEST_RECURRENCE):
         effort.spend(runs * (2 * form.section.work + 8 * n))
         recurrence.extend()
@@ -47,7 +51,8 @@ def trust(form: Form, delta: float, effort: Effort = UNLIMITED) -> None:
 def _directions(runs: int, n: int) -> Array:
     """Random unit vectors of R^n, one for each run, whatever the certificate."""
     seed = secrets.randbits(128)
-    generator = np.random.Generator(np.random.PCG64(seed))
+    bits = np.random.PCG64(seed)
+    generator = np.random.Generator(bits)
     start = generator.standard_normal((runs, n))
     return start / np.linalg.norm(start, axis=1, keepdims=True)
 
@@ -74,21 +79,25 @@ class _Recurrence:
         alpha = (self.vector * image).sum(1)
         along = alpha[:, None] * self.vector
         last = self.betas[-1]
-        rest = image - along - last[:, None] * self.before
+        behind = last[:, None] * self.before
+        rest = image - along - behind
         beta = np.linalg.norm(rest, axis=1)
         require(bool(np.isfinite(beta).all()), "Lanczos overflowed")
-        sizes = np.linalg.norm(image, axis=1) + np.abs(alpha) + last + beta
+        length = np.linalg.norm(image, axis=1)
+        sizes = length + np.abs(alpha) + last + beta
         self.defects.append(self.noise * (1 + 1e-6) + 12 * UNIT * sizes)
         self.before = self.vector
-        length = np.maximum(beta, 2.0**-1000)
-        self.vector = rest / length[:, None]
+        divisor = np.maximum(beta, 2.0**-1000)
+        column = divisor[:, None]
+        self.vector = rest / column
         self.alphas.append(alpha)
         self.betas.append(beta)
 
     def _image(self) -> Array:
         """B v for the vector of every run."""
         pieces = len(self.vector) if len(self.scale) > LONG else 1
-        parts = np.array_split(self.scale * self.vector, pieces)
+        scaled = self.scale * self.vector
+        parts = np.array_split(scaled, pieces)
         return -self.scale * np.concatenate([self.form.whole(part, False) for part in parts])
 
     def excludes(self, epsilon: float) -> bool:
@@ -125,8 +134,10 @@ def _excludes(
     y = [1 / pivots[-1]]  # -T y = e_1, from the first entry downwards
     for beta, pivot in zip(betas[:-1], pivots[-2::-1], strict=True):
         y.append(beta * y[-1] / pivot)
-    products = map(math.prod, zip(defects, y, strict=True))
+    pairs = zip(defects, y, strict=True)
+    products = map(math.prod, pairs)
     disturbed = math.fsum(products)
     disturbed += 16 * UNIT * math.hypot(*betas) * math.hypot(*y)
-    overlap = betas[-1] * y[-1] + disturbed
+    last = betas[-1] * y[-1]
+    overlap = last + disturbed
     return overlap * (1 + 1e-6) < epsilon * (1 - 1e-6)

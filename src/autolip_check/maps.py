@@ -102,13 +102,12 @@ class Dense(Stored):
         super().__init__(weight, error)
         require(weight.ndim >= 2, "a matrix has two axes, or more")
         *batch, m, n = weight.shape
-        fits = len(shape) >= 1 and shape[-1] == n
-        require(fits, "a matrix does not fit its input")
+        require(shape[-1:] == (n,), "a matrix does not fit its input")
         lead = shape[:-1]
         require(np.broadcast_shapes(tuple(batch), lead) == lead, "matrices do not broadcast")
         self.shape_in = shape
         self.shape_out = (*lead, m)
-        self.terms = max(weight.shape[-2:]) + self.error
+        self.terms = max(m, n) + self.error
 
     @property
     def work(self) -> float:
@@ -116,7 +115,8 @@ class Dense(Stored):
 
     def product(self, entries: Array, x: Array, back: bool) -> Array:
         # x^T W^T is (W x)^T, and x^T W is (W^T x)^T
-        turned = entries if back else np.swapaxes(entries, -1, -2)
+        transposed = np.swapaxes(entries, -1, -2)
+        turned = entries if back else transposed
         if entries.ndim == 2:
             return x @ turned
         rows = x[..., None, :]
@@ -128,8 +128,8 @@ class Diagonal(Stored):
 
     def __init__(self, scale: Array, shape: Shape, error: float) -> None:
         super().__init__(scale, error)
-        broadcasts = np.broadcast_shapes(scale.shape, shape) == shape
-        require(broadcasts, "a scale does not broadcast to its shape")
+        both = np.broadcast_shapes(scale.shape, shape)
+        require(both == shape, "a scale does not broadcast to its shape")
         self.shape_in = shape
         self.shape_out = shape
         self.terms = 1 + self.error
@@ -154,25 +154,31 @@ class Convolution(Stored):
     def __init__(self, weight: Array, shape: Shape, error: float, entry: Document) -> None:
         super().__init__(weight, error)
         axes = weight.ndim - 2
-        has_axes = axes >= 1 and min(weight.shape) >= 1 and len(shape) > axes
-        require(has_axes, "a kernel has no axes")
+        require(0 < axes < len(shape), "a kernel has no axes")
+        require(min(weight.shape) >= 1, "a kernel has no entries")
         self._geometry(entry, axes)
         c_out, c_in, *kernel = weight.shape
-        self.lead = shape[: -axes - 1]
-        channels = shape[-axes - 1]
-        self.space = shape[-axes:]
+        before = len(shape) - axes - 1
+        self.lead = shape[:before]
+        channels = shape[before]
+        self.space = shape[before + 1 :]
         require(c_out % self.groups == 0, "the groups of a kernel are not equal")
         require(channels == c_in * self.groups, "a kernel does not fit its image")
-        self.image = (channels, *map(_padded, self.space, self.padding))
-        self.out = (c_out, *map(_places, self.image[1:], kernel, self.stride, self.dilation))
+        padded = tuple(map(_padded, self.space, self.padding))
+        places = map(_places, padded, kernel, self.stride, self.dilation)
+        self.image = (channels, *padded)
+        self.out = (c_out, *places)
         require(min(self.out) >= 1, "a convolution has no output")
-        largest = max(math.prod(self.image), math.prod(self.out))
-        require(math.prod(self.lead) * largest <= LARGEST_TENSOR, "a convolution is too large")
+        read = math.prod(self.image)
+        written = math.prod(self.out)
+        entries = math.prod(self.lead) * max(read, written)
+        require(entries <= LARGEST_TENSOR, "a convolution is too large")
         after = (*self.lead, *self.out)
         self.shape_in = after if self.adjoint else shape
         self.shape_out = shape if self.adjoint else after
         taps = math.prod(kernel)
-        self.terms = max(c_out, c_in) * taps + self.error
+        channels_read = max(c_out, c_in)
+        self.terms = channels_read * taps + self.error
 
     def _geometry(self, entry: Document, axes: int) -> None:
         """Stride, padding and dilation of every axis, groups, and which of the two maps it is."""
@@ -185,10 +191,10 @@ class Convolution(Stored):
             type(self.adjoint) is bool, "a convolution is the adjoint of one or not: true or false"
         )
         require(type(self.groups) is int and self.groups >= 1, "groups are counted from 1")
-        fits = len(self.stride) == len(self.padding) == len(self.dilation) == axes
-        require(fits, "a geometry is odd")
-        are_positive = min(self.stride) >= 1 and min(self.dilation) >= 1
-        require(are_positive, "strides and dilations are positive")
+        for numbers in (self.stride, self.padding, self.dilation):
+            require(len(numbers) == axes, "a geometry is odd")
+        steps = self.stride + self.dilation
+        require(min(steps) >= 1, "strides and dilations are positive")
 
     @property
     def work(self) -> float:
@@ -197,7 +203,8 @@ class Convolution(Stored):
     def _windows(self, first: int, end: int) -> Any:
         """For each tap of the kernel, what it reads of the padded image for these rows of the
         result."""
-        rows = ((first, end), *((0, n) for n in self.out[2:]))
+        all_others = [(0, n) for n in self.out[2:]]
+        rows = ((first, end), *all_others)
         for tap in itertools.product(*map(range, self.entries.shape[2:])):
             yield (..., *map(_read, tap, rows, self.stride, self.dilation))
 
@@ -205,7 +212,8 @@ class Convolution(Stored):
         """Row by row of the result: kernel times what its taps read, or what they read plus
         kernel^T times the row."""
         forward = back == self.adjoint
-        count = len(x) * math.prod(self.lead)
+        lead = math.prod(self.lead)
+        count = len(x) * lead
         padded = np.zeros((count, *self.image))
         out = np.zeros((count, *self.out))
         inside: Any = (..., *map(_inside, self.space, self.padding))
@@ -215,17 +223,19 @@ class Convolution(Stored):
 
         reads = entries[0].size
         kernel = entries.reshape(self.groups, -1, reads)
-        row = reads * math.prod(self.out[2:])
-        step = max(1, BLOCK // row)
+        in_a_row = reads * math.prod(self.out[2:])
+        step = max(1, BLOCK // in_a_row)
         for start in range(0, self.out[1], step):
             part = out[:, :, start : start + step]
             stop = start + part.shape[2]
-            windows = [padded[at] for at in self._windows(start, stop)]
+            places = self._windows(start, stop)
+            windows = [padded[at] for at in places]
             if forward:
                 _correlate(kernel, windows, part)
             else:
                 _correlate_back(kernel, windows, part)
-        shape = (len(x), *self.lead, *result.shape[1:])
+        after = result.shape[1:]
+        shape = (len(x), *self.lead, *after)
         return np.ascontiguousarray(result).reshape(shape)
 
 
@@ -255,7 +265,8 @@ def _correlate(kernel: Array, windows: list[Array], part: Array) -> None:
     """part = kernel times what the taps read, group by group."""
     places = part[0, 0].size
     flat = (len(part), len(kernel), -1, places)
-    columns = np.stack([window.reshape(flat) for window in windows], 3)
+    read = [window.reshape(flat) for window in windows]
+    columns = np.stack(read, 3)
     image = kernel @ columns.reshape(flat)
     part[...] = image.reshape(part.shape)
 
@@ -264,7 +275,8 @@ def _correlate_back(kernel: Array, windows: list[Array], part: Array) -> None:
     """Adds kernel^T times part to what the taps read, group by group."""
     places = part[0, 0].size
     flat = (len(part), len(kernel), -1, places)
-    columns = np.swapaxes(kernel, 1, 2) @ part.reshape(flat)
+    adjoint = np.swapaxes(kernel, 1, 2)
+    columns = adjoint @ part.reshape(flat)
     for tap, window in enumerate(windows):
         read = columns[:, :, tap :: len(windows)]
         window += read.reshape(window.shape)
@@ -276,20 +288,26 @@ class Wiring(Map):
     def __init__(
         self, rows: NDArray[Any], columns: NDArray[Any], shape_in: Shape, shape_out: Shape
     ) -> None:
-        self.shape_in, self.shape_out = shape_in, shape_out
+        self.shape_in = shape_in
+        self.shape_out = shape_out
         n = math.prod(shape_in)
         m = math.prod(shape_out)
-        match = rows.ndim == columns.ndim == 1 and len(rows) == len(columns)
-        require(match, "pairs of a wiring do not match")
+        require(rows.ndim == columns.ndim == 1, "pairs of a wiring are no lists")
+        require(len(rows) == len(columns), "pairs of a wiring do not match")
         used = columns >= 0
-        self.rows = rows[used].astype(np.int64)
-        self.columns = columns[used].astype(np.int64)
+        of_rows = rows[used]
+        of_columns = columns[used]
+        self.rows = of_rows.astype(np.int64)
+        self.columns = of_columns.astype(np.int64)
         if self.rows.size:
             require(self.rows.min() >= 0 and self.rows.max() < m, "a wiring leaves its result")
             require(self.columns.max() < n, "a wiring leaves its operand")
-        self.counts = [_most_used(self.rows), _most_used(self.columns)]
+        of_a_row = _most_used(self.rows)
+        of_a_column = _most_used(self.columns)
+        self.counts = [of_a_row, of_a_column]
         self.terms = float(max(self.counts))
-        self.is_isometry = n == m == self.rows.size and self.terms == 1
+        moves_all = n == m == self.rows.size
+        self.is_isometry = moves_all and self.terms == 1
 
     @property
     def is_zero(self) -> bool:
@@ -304,7 +322,8 @@ class Wiring(Map):
         target = self.columns if back else self.rows
         shape = self.shape_in if back else self.shape_out
         flat = x.reshape(len(x), -1)
-        out = np.zeros((len(x), math.prod(shape)))
+        size = math.prod(shape)
+        out = np.zeros((len(x), size))
         if self.counts[back] <= 1:  # no entry of the result is a sum
             out[:, target] = flat[:, source]
         else:

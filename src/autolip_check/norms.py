@@ -36,7 +36,9 @@ def entry_norms(
     columns, rows, squares, row_squares, top = sums
     for part in sums:
         require(bool(np.isfinite(part).all()), "sums of entries overflow")
-    schur = math.sqrt(columns.max()) * math.sqrt(rows.max())
+    column_norm = math.sqrt(columns.max())
+    row_norm = math.sqrt(rows.max())
+    schur = column_norm * row_norm
     frobenius = math.sqrt(squares.sum())
     bounds = {
         ("l1", "l1"): float(columns.max()),
@@ -49,7 +51,8 @@ def entry_norms(
         ("linf", "l1"): float(columns.sum()),
         ("l2", "l2"): min(schur, frobenius),
     }
-    rounding = gamma(section.terms() + 2 * (n + m)) + 1e-12
+    terms = section.terms() + 2 * (n + m)
+    rounding = gamma(terms) + 1e-12
     return {pair: bound * (1 + rounding) for pair, bound in bounds.items()}
 
 
@@ -69,11 +72,13 @@ largest entry."""
 def _from_majorant(section: Section, sink: str, n: int, m: int) -> Sums:
     """The sum of |entries| is the image of ones by |A|; the sum of squares is at most its
     square."""
-    (columns,) = _moved(section, sink, np.ones((1, m)), back=True, absolute=True)
-    (rows,) = _moved(section, sink, np.ones((1, n)), absolute=True)
+    outputs = np.ones((1, m))
+    inputs = np.ones((1, n))
+    (columns,) = _moved(section, sink, outputs, back=True, absolute=True)
+    (rows,) = _moved(section, sink, inputs, absolute=True)
     columns = np.maximum(columns, SMALLEST)
     rows = np.maximum(rows, SMALLEST)
-    top = float(np.minimum(columns.max(), rows.max()))
+    top = min(float(columns.max()), float(rows.max()))
     return columns, rows, columns**2, rows**2, top
 
 
@@ -85,7 +90,8 @@ def _from_entries(section: Section, sink: str, n: int, m: int) -> Sums:
     row_squares = np.zeros(m)
     top = 0.0
     terms = section.terms()
-    step = max(1, CHUNK // max(n, m, 1))
+    longest = max(n, m, 1)
+    step = max(1, CHUNK // longest)
     for start in range(0, n, step):
         stop = min(start + step, n)
         units = np.eye(stop - start, n, start)
@@ -114,5 +120,6 @@ def _moved(
     shape = network[start].shape
     given = x.reshape(-1, *shape)
     values = section.act({start: given}, back, absolute)
-    nothing = np.zeros((len(x), network.size(end)))
+    size = network.size(end)
+    nothing = np.zeros((len(x), size))
     return values.get(end, nothing).reshape(len(x), -1)

@@ -165,14 +165,17 @@ def _norm(fact: Fact, step: Document, given: Given) -> None:
     m = network.size(fact.sink)
     before = exchange(fact.p, "l2", n)
     after = exchange("l2", fact.q, m)
-    quotient = Fraction(fact.value) / (before * after)
+    both = before * after
+    quotient = Fraction(fact.value) / both
     value = float(quotient) * (1 - 2.0**-50)
     require(value > 0, f"{fact} is not proved")
     if fact.by == "symbol":
         given.prover.symbol(fact, network, value)
     else:
         square = math.nextafter(value**2, 0.0)
-        form = Form(network, fact.source, fact.sink, np.array(square), np.array(1.0), {})
+        mu = np.array(square)
+        nu = np.array(1.0)
+        form = Form(network, fact.source, fact.sink, mu, nu, {})
         _positive(form, fact, given)
 
 
@@ -197,8 +200,11 @@ def _quadratic(fact: Fact, step: Document, given: Given) -> None:
     }
     free = (fact.source, *multipliers)
     require(f"{fact.source}|" not in multipliers, "the source carries a multiplier")
-    operands = [network[name].edges[0].source for name in multipliers]
-    for name in (fact.sink, *operands):
+    ends = [fact.sink]
+    for name in multipliers:
+        (edge,) = network[name].edges
+        ends.append(edge.source)
+    for name in ends:
         reached = network.sources(name, free)
         require(
             reached <= set(free),
@@ -209,7 +215,9 @@ def _quadratic(fact: Fact, step: Document, given: Given) -> None:
     mu = _weights(step["inputs"], source, tensors)
     nu = _weights(step["outputs"], sink, tensors)
     # |y|^2 <= c_nu sum y_j^2 / nu_j <= c_nu sum mu_i x_i^2 <= c_nu c_mu |x|^2
-    square = _total(mu, fact.p == "linf") * _total(nu, fact.q == "l1")
+    c_mu = _total(mu, fact.p == "linf")
+    c_nu = _total(nu, fact.q == "l1")
+    square = c_mu * c_nu
     require(square <= Fraction(fact.value) ** 2, f"{fact} is less than the multipliers show")
     form = Form(network, fact.source, fact.sink, mu, nu, multipliers)
     _positive(form, fact, given)
@@ -227,10 +235,13 @@ def _entries(fact: Fact, step: Document, given: Given) -> None:
         given.prover.look(network)
         fields_of(form, {"multipliers", "inputs"}, "the form of an entry")
         first = np.zeros(1, dtype=np.int64)
-        entry = Wiring(first, np.array([place]), shape, (1,))
-        reading = Vertex("||", (1,), (Edge(fact.sink, entry),))
+        chosen = np.array([place])
+        entry = Wiring(first, chosen, shape, (1,))
+        edge = Edge(fact.sink, entry)
+        reading = Vertex("||", (1,), (edge,))
         delta = given.delta / size
-        part = replace(given, network=_with(network, reading), delta=delta)
+        longer = _with(network, reading)
+        part = replace(given, network=longer, delta=delta)
         _quadratic(replace(fact, sink=reading.name), form | {"outputs": 1.0}, part)
 
 
@@ -265,10 +276,13 @@ def _cases(fact: Fact, step: Document, given: Given) -> None:
     for end, values in (("low", slope.lo), ("high", slope.hi)):
         lo = slope.lo.copy()
         hi = slope.hi.copy()
-        lo.flat[entry] = values.flat[entry]
-        hi.flat[entry] = values.flat[entry]
-        fixed = Edge(edge.source, Slopes(lo, hi))
-        other = _with(given.network, replace(vertex, edges=(fixed,)))
+        slope_there = values.flat[entry]
+        lo.flat[entry] = slope_there
+        hi.flat[entry] = slope_there
+        slopes = Slopes(lo, hi)
+        fixed = Edge(edge.source, slopes)
+        one_case = replace(vertex, edges=(fixed,))
+        other = _with(given.network, one_case)
         _cases(fact, {"tree": tree[end]}, replace(given, network=other))
 
 
@@ -304,7 +318,8 @@ def _taken_apart(vertex: Vertex) -> tuple[Vertex, Vertex]:
         known = slope.lo == slope.hi
         lo = np.where(known, 0.0, slope.lo)
         hi = np.where(known, 0.0, slope.hi)
-        edge = Edge(edge.source, Slopes(lo, hi))
+        slopes = Slopes(lo, hi)
+        edge = Edge(edge.source, slopes)
         if known.any():
             scales[edge.source] = np.where(known, slope.lo, 0.0)
     terms = tuple(
@@ -342,7 +357,8 @@ def _multiplier(network: Network, name: str, value: Any, tensors: Tensors) -> Ar
         return multiplier.reshape(())
     require(slope.dims is not None, f"{quoted(name)} is one block, with one multiplier")
     after = _blocks(vertex.shape, slope)
-    before = _blocks(network[edge.source].shape, slope)
+    operand = network[edge.source]
+    before = _blocks(operand.shape, slope)
     require(multiplier.shape == before == after, f"blocks of {quoted(name)} do not match")
     return multiplier
 
@@ -355,7 +371,9 @@ def _blocks(shape: tuple[int, ...], gain: Gain) -> tuple[int, ...]:
 
 def exchange(s: str, r: str, size: int) -> Fraction:
     """At least the least c with |x|_r <= c |x|_s in R^size: size^(1/r - 1/s), or 1."""
-    exponent = 1 / NORMS[r] - 1 / NORMS[s]
+    of_r = 1 / NORMS[r]
+    of_s = 1 / NORMS[s]
+    exponent = of_r - of_s
     if exponent <= 0 or size <= 1:
         return Fraction(1)
     if exponent == 1:

@@ -53,12 +53,16 @@ def read_region(entry: Any, size: int) -> Region:
         hi = _point(entry["hi"], size)
         require(all(a <= b for a, b in zip(lo, hi, strict=True)), "the box is empty")
         settled = tuple(a == b for a, b in zip(lo, hi, strict=True))
-        return Region(kind, f"in the box from {_shown(lo)} to {_shown(hi)}", settled)
+        words = f"in the box from {_shown(lo)} to {_shown(hi)}"
+        return Region(kind, words, settled)
     return _ball(entry, size)
 
 
 def _unknown(kind: str, entry: Document) -> Region:
     """A set of inputs of which the file says something, in which every entry may move."""
+    is_plain = kind.isascii() and kind.isprintable()
+    looks_known = kind.strip().lower() in FIELDS
+    require(is_plain and not looks_known, f"a region {quoted(kind)} is not known")
     text = canonical(entry)
     digest = hashlib.sha256(text.encode()).hexdigest()
     said = text if len(text) <= LONGEST_TEXT else f"with sha256 {digest[:16]}"
@@ -107,6 +111,7 @@ def _shown(point: list[float]) -> str:
         return "[" + ", ".join(map(repr, point)) + "]"
     if len(set(point)) == 1:
         return f"[{point[0]!r} in all {len(point)} entries]"
-    digest = hashlib.sha256(canonical(point).encode()).hexdigest()
+    written = canonical(point).encode()
+    digest = hashlib.sha256(written).hexdigest()
     extent = f"{min(point)!r} and {max(point)!r}"
     return f"[{len(point)} entries within {extent}, sha256 {digest[:16]}]"

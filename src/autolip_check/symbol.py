@@ -60,15 +60,18 @@ def symbol(factors: list[Map], value: float, effort: Effort = UNLIMITED) -> None
     conv = factors[found[0]]
     if not isinstance(conv, Convolution):
         raise Rejected("the symbol needs exactly one convolution")
-    kernel = conv.entries.reshape(conv.groups, -1, *conv.entries.shape[1:])
+    of_a_channel = conv.entries.shape[1:]
+    kernel = conv.entries.reshape(conv.groups, -1, *of_a_channel)
     error = conv.error
+    place = found[0]
     for i, factor in enumerate(factors):
-        if i == found[0]:
+        if i == place:
             continue
         if not isinstance(factor, Diagonal):
             raise Rejected("the symbol takes a convolution and scalings of its channels")
-        is_behind = i > found[0]
-        kernel = product(kernel, _per_channel(factor, conv, is_behind != conv.adjoint))
+        is_behind = i > place
+        scales = _per_channel(factor, conv, is_behind != conv.adjoint)
+        kernel = product(kernel, scales)
         error += factor.error + 2  # gamma of the sum bounds what they compound to
     for part in kernel:
         phases = _polyphase(part, conv.stride, conv.dilation)
@@ -84,7 +87,8 @@ def _per_channel(factor: Diagonal, conv: Convolution, outputs: bool) -> Array:
     channels = conv.out[0] if outputs else conv.image[0]
     entries = factor.entries
     missing = len(factor.shape_in) - entries.ndim
-    full = entries.reshape((1,) * missing + entries.shape)
+    ones = (1,) * missing
+    full = entries.reshape(ones + entries.shape)
     require(
         math.prod(full.shape) == full.shape[-axes - 1], "a scaling is not constant along the image"
     )
@@ -121,22 +125,28 @@ def _cover(kernel: Array, value: float, error: float, effort: Effort) -> None:
     """
     taps = kernel.shape[2:]
     axes = len(taps)
-    degree = sum(size - 1 for size in taps) / 2
+    degree = (sum(taps) - axes) / 2
     rows, columns = kernel.shape[:2]
     matrices = kernel.reshape(rows, columns, -1)
     offsets = itertools.product(*map(range, taps))
     places = np.array(list(offsets)).reshape(-1, axes)
     moduli = np.abs(matrices).sum(2)
-    size = float(np.linalg.norm(moduli)) * (1 + 1e-9)
+    computed = float(np.linalg.norm(moduli))
+    size = computed * (1 + 1e-9)
     # of the kernel, of phases up to sum(taps) turns and their waves, and of the sum over taps
-    noise = gamma(error + 64.0 * sum(taps) + 8 * matrices.shape[2] + 64) * size
+    added = matrices.shape[2]
+    roundings = error + 64.0 * sum(taps) + 8 * added + 64
+    noise = gamma(roundings) * size
 
     count = COARSEST
-    centres = _grid((np.arange(count) + 0.5) / count, axes)
-    centres = centres[centres[:, 0] < 0.5]
+    middles = (np.arange(count) + 0.5) / count
+    centres = _grid(middles, axes)
+    is_needed = centres[:, 0] < 0.5
+    centres = centres[is_needed]
     while 0 < len(centres) < LARGEST_COVER:
         reach = degree * math.pi / count * (1 + 1e-9)
-        ceiling = (value * (1 - 1e-15) * math.cos(reach) if reach < 1.5 else 0.0) - noise
+        falls_to = math.cos(reach) if reach < 1.5 else 0.0
+        ceiling = value * (1 - 1e-15) * falls_to - noise
         left = [np.zeros((0, axes))]
         step = max(1, BATCH // (rows * columns))
         for start in range(0, len(centres), step):
@@ -144,9 +154,11 @@ def _cover(kernel: Array, value: float, error: float, effort: Effort) -> None:
             effort.spend(len(part) * rows * columns * (matrices.shape[2] + 16 + rows))
             turns = places @ part.T
             waves = np.exp(2j * math.pi * turns)
-            symbols = np.moveaxis(matrices @ waves, 2, 0)
+            sums = matrices @ waves
+            symbols = np.moveaxis(sums, 2, 0)
             left.append(part[~_below(symbols, ceiling, value)])
-        halves = _grid((-0.25, 0.25), axes) / count
+        quarters = _grid((-0.25, 0.25), axes)
+        halves = quarters / count
         parents = np.concatenate(left)[:, None]
         centres = (parents + halves).reshape(-1, axes)
         count = 2 * count
@@ -174,27 +186,37 @@ def _below(symbols: NDArray[np.complex128], ceiling: float, value: float) -> NDA
     rest = symbols[hopeful]
     gram = rest @ adjoint[hopeful]
     # each entry of K K^* is off by gamma times a sum of moduli, all of them by that of ||K||_F^2
-    squares = (np.abs(rest) ** 2).sum((1, 2))
-    slack = 16 * gamma(2 * symbols.shape[2] + 8) * squares
+    squares = _squares(rest)
+    added = symbols.shape[2]
+    slack = 16 * gamma(2 * added + 8) * squares
     hopeful[hopeful] = _definite(gram, ceiling**2, slack)
     return hopeful
+
+
+def _squares(matrices: NDArray[np.complex128]) -> Array:
+    """Their squared Frobenius norms."""
+    moduli = np.abs(matrices)
+    return np.asarray((moduli**2).sum((1, 2)))
 
 
 def _definite(gram: NDArray[np.complex128], square: float, slack: Array) -> NDArray[np.bool_]:
     """For which Hermitian G square I - G >= slack I is proved, by a factorisation that is
     multiplied out: with M = (square - shift) I - G and L L^* = M + E, shift - ||E|| >= slack."""
     n = gram.shape[1]
-    shift = slack + 16 * gamma(n + 8) * n * square
+    margin = 16 * gamma(n + 8) * n * square
+    shift = slack + margin
     diagonal = (square - shift)[:, None, None]
     matrix = diagonal * np.eye(n) - gram
     try:
         factor = np.linalg.cholesky(matrix)
     except np.linalg.LinAlgError:
         return _definite_by_halves(gram, square, slack)
-    product = factor @ np.conj(np.swapaxes(factor, 1, 2))
+    adjoint = np.conj(np.swapaxes(factor, 1, 2))
+    product = factor @ adjoint
     residual = np.linalg.norm(product - matrix, axis=(1, 2))
-    squares = (np.abs(factor) ** 2).sum((1, 2))
-    rounding = 8 * gamma(n + 4) * squares + 8 * UNIT * square
+    of_product = 8 * gamma(n + 4) * _squares(factor)
+    of_difference = 8 * UNIT * square
+    rounding = of_product + of_difference
     return (residual + rounding) * (1 + 1e-9) < shift - slack
 
 

@@ -303,8 +303,10 @@ def test_regions_are_said_in_full(claimed: Claimed) -> None:
     [
         {},
         {"kind": "everywhere\n"},
+        {"kind": "everywhere "},
+        {"kind": "Everywhere"},
+        {"kind": "every\u200bwhere"},
         {"kind": "everywhere", "radius": 1.0},
-        {"kind": "sphere"},
         {"kind": ["ball"]},
         {"kind": "box", "lo": [0.0], "hi": [1.0]},
         {"kind": "box", "lo": [0.0, 2.0], "hi": [1.0, 1.0]},
