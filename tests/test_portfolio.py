@@ -140,22 +140,22 @@ def random(value: float, delta: float) -> Upper:
 def test_a_bound_known_beforehand_is_taken_where_it_is_smaller() -> None:
     rows = (Row("autolip", Upper(5.0)), Row("liplt", Upper(4.0)), Row("ascent", Lower(1.0)))
     found = Found(rows, rows[1], rows[2])
-    taken = found.with_known(Upper(3.0))
+    taken = found.with_row(Row("autolip", Upper(3.0)))
     assert taken.upper == Row("autolip", Upper(3.0))
     assert taken.rows == (taken.upper, *rows[1:])
-    assert found.with_known(Upper(4.0)) == found
-    assert Found().with_known(INFINITE).upper == Row("autolip", INFINITE)
+    assert found.with_row(Row("autolip", Upper(4.0))) == found
+    assert Found().with_row(Row("autolip", INFINITE)).upper == Row("autolip", INFINITE)
 
 
 def test_a_bound_known_beforehand_adds_what_may_fail_to_a_random_one() -> None:
     """The choice looks at both; a proved winner cannot fail."""
     row = Row("lipsdp", random(4.0, 1e-9))
-    larger = Found((row,), row).with_known(random(5.0, 2e-9))
-    smaller = Found((row,), row).with_known(random(3.0, 2e-9))
+    larger = Found((row,), row).with_row(Row("autolip", random(5.0, 2e-9)))
+    smaller = Found((row,), row).with_row(Row("autolip", random(3.0, 2e-9)))
     assert larger.upper is not None and larger.upper.method == "lipsdp"
     assert smaller.upper is not None and smaller.upper.method == "autolip"
     assert larger.upper.delta == smaller.upper.delta == pytest.approx(3e-9)
-    proved = Found((row,), row).with_known(Upper(3.0))
+    proved = Found((row,), row).with_row(Row("autolip", Upper(3.0)))
     assert proved.upper is not None and proved.upper.delta == 0.0
 
 

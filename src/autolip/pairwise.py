@@ -1,18 +1,19 @@
 """The bracket of several differences of outputs, of which the largest counts."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
-from autolip.budget import Turns
-from autolip.errors import Refusal
-from autolip.findings import Pair, above, largest_lower
+from autolip.budget import Turns, stopwatch
+from autolip.errors import Refusal, attempted
+from autolip.findings import Pair, Row, above, largest_lower
 from autolip.lower import LowerProblem
 from autolip.methods import Problem
 from autolip.methods.differences import differences
 from autolip.outputs import Difference
 from autolip.portfolio import Found, Portfolio
 from autolip.result import Result
-from autolip.values import Upper
 
 OWN_RUNS = 45
 """Chosen: pairs of outputs that have a run of their own: as many as ten outputs have."""
@@ -20,6 +21,9 @@ OWN_RUNS = 45
 SHARES = 20
 """Chosen: into how many parts the time for pairs is divided at most: the largest bounds come
 first."""
+
+FEW = 4
+"""Chosen: the same for the pairs that decide, where the others are bounded already."""
 
 
 def bracketed(
@@ -31,47 +35,94 @@ def bracketed(
 ) -> Result:
     """The bracket of every difference f_i - f_j; the rows shown are those of the largest.
 
-    One walk bounds them all; then each has its own run, the largest first, while there is time, and
-    at most `OWN_RUNS` of them: the others keep the first bound.
+    One walk bounds them all, and methods that bound many at once those that count.  Then there are
+    runs, the largest first, while there is time, and at most `OWN_RUNS` of them: of every method
+    until the largest bound is that of such a run; after that, or if no method bounds many at once
+    of every pair, of the searches for lower bounds alone.  The others keep what they have.
     """
-    known = _known(problem, portfolio, pairs)
-    order = sorted(pairs, key=lambda pair: -known[pair].value) if known else list(pairs)
-    found = _own_runs(problem, search, portfolio, order)
+    walked, together = _walked(problem, portfolio, pairs), _together(problem, portfolio, pairs)
+    known = {pair: (*walked.get(pair, ()), *together.get(pair, ())) for pair in pairs}
+    order = sorted(pairs, key=lambda pair: -_least(known[pair]))
+    found = _own_runs(problem, search, portfolio, order, known if together else {})
     rest = order[len(found) :]
     found |= dict.fromkeys(rest, Found(complete=not search.expired))
-    found = {pair: found[pair].with_known(known[pair]) if known else found[pair] for pair in pairs}
+    every = {pair: _with_rows(found[pair], known[pair]) for pair in pairs}
     notes = (_cut_short(len(rest), len(pairs), search.budget.limited),) if rest else ()
-    return _largest(replace(frame, notes=notes), found)
+    return _largest(replace(frame, notes=notes), every)
 
 
-def _known(
-    problem: Problem, portfolio: Portfolio, pairs: Sequence[Difference]
-) -> dict[Difference, Upper] | None:
+Known = Mapping[Difference, tuple[Row, ...]]
+"""What is known of every pair beforehand."""
+
+
+def _walked(problem: Problem, portfolio: Portfolio, pairs: Sequence[Difference]) -> Known:
     """AutoLip's bound of every pair, where upper bounds are asked for."""
     if not (portfolio.named or portfolio.automatic):
-        return None
+        return {}
     turns = Turns.of(problem.budget, 1.0, bool(portfolio.lowers))
     bounds = differences(problem.with_budget(turns.cheap))
     if isinstance(bounds, Refusal):
-        return None
-    return {pair: bounds[pair.plus, pair.minus] for pair in pairs}
+        return {}
+    return {pair: (Row("autolip", bounds[pair.plus, pair.minus]),) for pair in pairs}
+
+
+def _together(problem: Problem, portfolio: Portfolio, pairs: Sequence[Difference]) -> Known:
+    """The least of the bounds of methods that have many at once."""
+    turns = Turns.of(problem.budget, 1.0, bool(portfolio.lowers))
+    found: dict[Difference, tuple[Row, ...]] = {}
+    for method in (*portfolio.named, *portfolio.automatic):
+        elapsed = stopwatch()
+        posed = problem.with_budget(turns.cheap)
+        bounds = attempted(partial(method.of_differences, posed, pairs))
+        if isinstance(bounds, Refusal):
+            continue
+        seconds = elapsed() / max(1, len(bounds))
+        for pair, bound in bounds.items():
+            row = Row(method.title, bound.value, seconds, notes=bound.notes, proof=bound.proof)
+            found[pair] = (min((row, *found.get(pair, ())), key=above),)
+    return found
+
+
+def _least(rows: Sequence[Row]) -> float:
+    """The smallest bound; inf where there is none."""
+    return min(map(above, rows), default=math.inf)
+
+
+def _with_rows(found: Found, rows: Sequence[Row]) -> Found:
+    for row in rows:
+        found = found.with_row(row)
+    return found
 
 
 def _own_runs(
-    problem: Problem, search: LowerProblem, portfolio: Portfolio, order: Sequence[Difference]
+    problem: Problem,
+    search: LowerProblem,
+    portfolio: Portfolio,
+    order: Sequence[Difference],
+    known: Known,
 ) -> dict[Difference, Found]:
-    """A run for each of the first pairs, as long as there is time; for one in any case."""
+    """A run for each of the first pairs, as long as there is time; for one in any case.
+
+    Where something is `known` that was bounded together, the searches alone run as soon as no pair
+    to come has a larger bound.
+    """
     count = len(order)
     shared = [method.shared(min(count, OWN_RUNS)) for method in portfolio.automatic]
-    portfolio = replace(portfolio, automatic=shared)
+    whole = replace(portfolio, automatic=shared)
+    lowers = [searcher.shared(min(count, OWN_RUNS)) for searcher in portfolio.lowers]
+    short = replace(portfolio, named=(), automatic=(), lowers=lowers)
     found: dict[Difference, Found] = {}
+    largest = 0.0
     for number, pair in enumerate(order[:OWN_RUNS]):
         if number and search.expired:
             break
+        decided = bool(known) and largest >= _least(known[pair])
         readout = pair.readout(problem.slopes.output_shape)
-        part = 1 / min(count - number, SHARES)
+        part = 1 / min(count - number, SHARES if decided or not known else FEW)
         posed = problem.reading(readout), search.reading(readout).within(part)
-        found[pair] = portfolio.found(*posed, part)
+        found[pair] = (short if decided else whole).found(*posed, part)
+        least = above(_with_rows(found[pair], known.get(pair, ())).upper)
+        largest = max(largest, least)
     return found
 
 
@@ -79,8 +130,8 @@ def _cut_short(alone: int, count: int, limited: bool) -> str:
     """Why some pairs had no run of their own, and what to do."""
     remedy = "a larger time budget goes on" if limited else "name two outputs for more"
     return (
-        f"{alone} of {count} pairs have the bound of one walk for all, autolip's, and no "
-        f"lower bound: {remedy}"
+        f"{alone} of {count} pairs have a bound that was had for many at once, and no lower bound: "
+        f"{remedy}"
     )
 
 

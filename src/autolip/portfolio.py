@@ -37,14 +37,13 @@ class Found:
     complete: bool = True
     notes: tuple[str, ...] = ()
 
-    def with_known(self, bound: Upper) -> "Found":
-        """The same, where AutoLip's bound is known beforehand; a choice among random bounds adds up
-        what may fail."""
-        known = Row("autolip", bound)
-        best = smallest_upper(given(self.upper, known))
-        if self.upper is not None and above(self.upper) <= bound.value:
+    def with_row(self, row: Row) -> "Found":
+        """The same, where a bound is known beforehand; a choice among random bounds adds up what
+        may fail."""
+        best = smallest_upper(given(self.upper, row))
+        if self.upper is not None and above(self.upper) <= above(row):
             return replace(self, upper=best)
-        others = (row for row in self.rows if (row.method, row.kind) != ("autolip", "upper"))
+        others = (one for one in self.rows if (one.method, one.kind) != (row.method, "upper"))
         return replace(self, rows=given(best, *others), upper=best)
 
     def into(self, frame: Result) -> Result:

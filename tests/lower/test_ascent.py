@@ -274,3 +274,10 @@ def test_the_search_ends_where_the_best_stands_still(pose) -> None:
     )
     assert hasty.passes < 0.8 * patient.passes
     assert found[1].value >= found[0].value * (1 - 1e-9)
+
+
+def test_for_each_of_several_problems_it_takes_a_part_unless_it_was_told_how_much() -> None:
+    assert Ascent().shared(10) == Ascent(
+        seconds=Ascent().seconds / 10, passes=Ascent().passes // 10
+    )
+    assert FAST.shared(10) is FAST

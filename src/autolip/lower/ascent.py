@@ -2,7 +2,7 @@
 shrinks."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -82,6 +82,12 @@ class Ascent(LowerMethod):
     source: ClassVar[str] = (
         "power steps: Boyd, Linear Algebra Appl. 1974; moments: Kingma and Ba, ICLR 2015"
     )
+
+    def shared(self, count: int) -> "Ascent":
+        """With a part of the passes."""
+        if self != Ascent():
+            return self
+        return replace(self, seconds=self.seconds / count, passes=self.passes // count)
 
     def _search(self, problem: LowerProblem) -> Lower | Refusal:
         passes = min(self.passes, self.seconds / problem.seconds_per_pass)

@@ -18,6 +18,11 @@ class LowerMethod(ABC):
     source: ClassVar[str]
     """Authors, year, section."""
 
+    def shared(self, count: int) -> "LowerMethod":
+        """The same search for each of several problems, in the time that it would take by default
+        for one; one with options of its own keeps to them."""
+        return self
+
     def search(self, problem: LowerProblem) -> Lower | Refusal:
         """The best lower bound found, with a `Witness`; a Refusal says why there is none."""
         if not bool(problem.free.any()):

@@ -2,7 +2,7 @@
 refuses."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -22,6 +22,7 @@ from autolip.norms import EVERY_PAIR, Norm, Pair, described
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.norms.engine import is_read_off
 from autolip.operators.operator import Operator
+from autolip.outputs import Difference
 from autolip.ranges import Allowance, Ranges, ranges
 from autolip.regions import Region
 from autolip.registry import Registry, home_of, require_options
@@ -224,6 +225,13 @@ class Method(ABC):
         """The same method for each of several problems, in the time that it would take by default
         for one."""
         return self
+
+    def of_differences(
+        self, problem: Problem, pairs: Sequence[Difference]
+    ) -> Mapping[Difference, Bound] | Refusal:
+        """Bounds of differences of outputs that are had together, of all or of the largest; refused
+        where they are no quicker than one by one."""
+        return Refusal("bounds differences one by one")
 
     @abstractmethod
     def bound(self, problem: Problem) -> Bound | Refusal:

@@ -1,7 +1,7 @@
 """LipSDP: the semidefinite relaxation of the Lipschitz constant, on any graph."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +15,7 @@ from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph
 from autolip.methods.autolip import infinite, walk
 from autolip.methods.lipsdp.certificate import CHEAPLY_FACTORISED, LARGEST_FACTORISED, certified
+from autolip.methods.lipsdp.differences import of_differences
 from autolip.methods.lipsdp.joined import joined
 from autolip.methods.lipsdp.relaxation.constraint import nonlinear
 from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
@@ -24,7 +25,7 @@ from autolip.methods.lipsdp.search.rounds import Search
 from autolip.methods.lipsdp.statement import Proved
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.norms import EVERY_PAIR, Norm, Pair
-from autolip.outputs import Component
+from autolip.outputs import Component, Difference
 from autolip.values import Upper
 
 
@@ -93,6 +94,14 @@ class LipSDP(Method):
             return least
         hurried = problem.budget.expired or isinstance(found, TooLate)
         return replace(least, complete=least.complete and not hurried)
+
+    def of_differences(
+        self, problem: Problem, pairs: Sequence[Difference]
+    ) -> Mapping[Difference, Bound] | Refusal:
+        """Those of a network of moderate size, all at once."""
+        if (problem.p, problem.q) not in self.norms or self.solver != "power":
+            return super().of_differences(problem, pairs)
+        return of_differences(problem, pairs)
 
     @contextmanager
     def _clocked(self, problem: Problem) -> Iterator[Problem]:

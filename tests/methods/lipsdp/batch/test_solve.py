@@ -14,11 +14,9 @@ from autolip.methods.lipsdp.batch import solve
 from autolip.methods.lipsdp.batch.questions import Answers, Questions
 from autolip.methods.lipsdp.batch.solve import Batch, Care
 from autolip.methods.lipsdp.batch.statements import posed
-from autolip.methods.lipsdp.proof.prove import by_factorisation
 from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
 from autolip.methods.lipsdp.search.effort import Effort
 from autolip.methods.lipsdp.search.rounds import Search
-from autolip.methods.lipsdp.statement import Proved, Statement
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.slopes import Between
@@ -103,22 +101,6 @@ def test_every_answer_is_that_of_a_single_solve(name: str) -> None:
         proved, reached = single(batch, questions, number)
         assert float(value) >= max(float(attained), reached * (1 - 1e-6))
         assert float(value) <= proved * (1 + 1e-3)
-
-
-@pytest.mark.parametrize("p", [Norm.L2, Norm.LINF])
-@pytest.mark.parametrize("name", ["dense", "wide input", "skipping", "norms"])
-def test_a_statement_is_proved_again_by_other_means(name: str, p: Norm) -> None:
-    """On the network as it is, without what is settled: the value, but for rounding."""
-    batch = batch_of(pose(*(NETWORKS.get(name) or other(name))).lowered, p)
-    outputs = batch.relaxation.graph.output_shape.numel()
-    questions = Questions.each(drawn(batch, 3), torch.eye(outputs, dtype=DTYPE))
-    found = answered(batch, questions, Care())
-    for number, value in enumerate(found.value):
-        made = batch.statement(questions, found, number)
-        assert isinstance(made, Statement)
-        again = by_factorisation(made)
-        assert isinstance(again, Proved)
-        assert again.bound.value == pytest.approx(float(value), rel=1e-6)
 
 
 @pytest.mark.parametrize("p", [Norm.L2, Norm.LINF])

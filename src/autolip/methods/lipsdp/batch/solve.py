@@ -78,8 +78,28 @@ class Batch:
 
     def statement(self, questions: Questions, answers: Answers, number: int) -> Statement | Refusal:
         """What was proved of one question, with its multipliers, about the network as it is."""
-        whole = self.completed(questions)
-        return statement(self.graph, self.relaxation.p, whole, answers, number)
+        multipliers = {name: lam[number] for name, lam in answers.multipliers.items()}
+        inputs = None if answers.inputs is None else answers.inputs[number]
+        value = float(answers.value[number])
+        return self.stated(questions, number, value, multipliers, inputs)
+
+    def stated(
+        self,
+        questions: Questions,
+        number: int,
+        value: float,
+        multipliers: Mapping[str, Tensor],
+        inputs: Tensor | None,
+    ) -> Statement | Refusal:
+        """That multipliers prove a value of one question."""
+        whole, p = self.completed(questions), self.relaxation.p
+        return statement(self.graph, p, whole, number, value, multipliers, inputs)
+
+    @property
+    def order(self) -> int:
+        """Rows of a form for one read-out, where every entry bends."""
+        items = self.relaxation.constraints.values()
+        return 1 + sum(item.in_shape.numel() for item in items)
 
     @cached_property
     def rows(self) -> OperandRows:

@@ -1,6 +1,8 @@
 """What was proved of one question, as a statement about the network with its slopes and read-out:
 for a certificate, or for a proof of its own."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 from torch import Tensor
@@ -8,7 +10,7 @@ from torch import Tensor
 from autolip.errors import Refusal
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph, Vertex
-from autolip.methods.lipsdp.batch.questions import Answers, Questions
+from autolip.methods.lipsdp.batch.questions import Questions
 from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
 from autolip.methods.lipsdp.statement import Statement
 from autolip.norms import Norm
@@ -35,23 +37,29 @@ def posed(graph: SlopeGraph, questions: Questions, number: int) -> SlopeGraph:
 
 
 def statement(
-    graph: SlopeGraph, p: Norm, questions: Questions, answers: Answers, number: int
+    graph: SlopeGraph,
+    p: Norm,
+    questions: Questions,
+    number: int,
+    value: float,
+    multipliers: Mapping[str, Tensor],
+    inputs: Tensor | None,
 ) -> Statement | Refusal:
-    """The statement of one answer, on that network without what is settled."""
+    """That multipliers prove a value of one question, on its network without what is settled; mu
+    up to a factor."""
     stated = without_fixed(posed(graph, questions, number))
     relaxation = Relaxation.of(stated, p, Norm.L2)
     if isinstance(relaxation, Refusal):
         return relaxation
-    known = {name: lam[number] for name, lam in answers.multipliers.items()}
-    multipliers = {
-        name: _multipliers(stated, name, known).reshape(item.blocks)
+    own = {
+        name: _multipliers(stated, name, multipliers).reshape(item.blocks)
         for name, item in relaxation.constraints.items()
     }
-    inputs = None if answers.inputs is None else answers.inputs[number]
-    return Statement(relaxation, multipliers, inputs, float(answers.value[number]))
+    mu = None if inputs is None else inputs * (value**2 / math.fsum(inputs.flatten().tolist()))
+    return Statement(relaxation, own, mu, value)
 
 
-def _multipliers(stated: SlopeGraph, name: str, known: dict[str, Tensor]) -> Tensor:
+def _multipliers(stated: SlopeGraph, name: str, known: Mapping[str, Tensor]) -> Tensor:
     """Those of a vertex, or of the entries of one that bend (see fixed)."""
     if name in known:
         return known[name]

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autolip.budget import UNLIMITED, Budget
 from autolip.errors import Refusal
 from autolip.methods.lipsdp.batch.dual_form import DualForm, SampleRows
 from autolip.methods.lipsdp.batch.questions import Questions
@@ -58,7 +59,12 @@ class Trunk:
         return raised((squares * self.ratio.reshape(-1, 1, 1)).sqrt(), 2)
 
 
-def trunk_of(batch: Batch, slopes: Mapping[str, Between], care: Care = USUAL) -> Trunk | Refusal:
+def trunk_of(
+    batch: Batch,
+    slopes: Mapping[str, Between],
+    care: Care = USUAL,
+    budget: Budget = UNLIMITED,
+) -> Trunk | Refusal:
     """The trunk of every sample of some slopes (none: the network's own); refused where nothing was
     proved of one."""
     size = batch.relaxation.graph.output_shape.numel()
@@ -66,7 +72,7 @@ def trunk_of(batch: Batch, slopes: Mapping[str, Between], care: Care = USUAL) ->
     count = 1 if not slopes else len(next(iter(slopes.values())).lo)
     samples = torch.arange(count)
     apart = Questions(slopes, (eye - 1 / size).expand(count, size, size), samples)
-    found = batch.solve(apart, care=care)
+    found = batch.solve(apart, care=care, budget=budget)
     if isinstance(found, Refusal):
         return found
     if not bool((found.value.isfinite() & (found.value > 0)).all()):
