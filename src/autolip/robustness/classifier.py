@@ -1,7 +1,7 @@
 """A captured network as a classifier: the class of an input is the largest output."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +32,12 @@ class Classifier:
     graph: Graph
     dtype: torch.dtype
     name: str
+    kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What methods keep for the next sample, by names of their own; it stays in its process."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        known = {"graph": self.graph, "dtype": self.dtype, "name": self.name}
+        return known | {"kept": {}}
 
     @classmethod
     def of(

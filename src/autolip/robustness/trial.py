@@ -83,6 +83,12 @@ class Trial:
         """Other lower bounds of the margins, NaN where there are none."""
         self.least = torch.maximum(self.least, bounds.nan_to_num(-math.inf, math.inf, -math.inf))
 
+    def calm_all(self, constants: Float[Tensor, " rivals"]) -> None:
+        """The same of all rivals at once; infinite where nothing is known."""
+        reach = torch.full_like(constants, self.reach.value)
+        moved = Interval(constants, constants) * Interval(reach, reach)
+        self.raise_to((Interval(self.there, self.there) + Interval(-moved.hi, -moved.lo)).lo)
+
     def calm(self, rival: int, constant: Upper) -> None:
         """What |(f_y - f_j)(x) - (f_y - f_j)(c)| <= constant |x - c| makes of a margin."""
         moved = torch.tensor((constant * self.reach).value, dtype=torch.float64)
