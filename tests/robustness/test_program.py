@@ -62,7 +62,8 @@ def networks() -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
 def bound(model: nn.Module, x: Tensor, radius: float) -> Tensor | Refusal:
     classifier = Classifier.of(capture_model(model.eval(), (x.float(),)), "a network")
     known = known_of(classifier.lowered, Ball(x, radius, "linf"))
-    return program_error(classifier.graph, known.ranges, torch.float32)
+    rows = torch.eye(classifier.classes, dtype=torch.float64)
+    return program_error(classifier.graph, known.ranges, torch.float32, rows)
 
 
 @pytest.mark.parametrize("name", list(networks()))

@@ -11,13 +11,18 @@ Algorithms, 2002, chapter 3), u being the unit roundoff of the program's type:
     elementary functions              `ELEMENTARY` u (|result| + |operand| + 1)
     softmax of n numbers              (n + 2 width + `ELEMENTARY`) u
 
+An output is off by sum_k J_k e_k, e_k being what operation k loses itself and J_k a product of
+such M, summed over paths: the rows of J_k are bounded backwards, in interval arithmetic, so that
+slopes that are settled cancel as they do in the network.
+
 Assumed, since no standard says it: that the program makes the captured calls in its type, products
 and sums in some order (no Winograd or Fourier convolutions, no TF32), and elementary functions as
 exactly as the table has it.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 import torch
@@ -27,10 +32,11 @@ from torch.utils import _pytree as pytree
 
 from autolip.errors import Refusal
 from autolip.graph.graph import Graph, Node
-from autolip.intervals import Interval
-from autolip.operators.norms.rounding import upper_product, upper_sum
+from autolip.intervals import Interval, centre_and_radius
+from autolip.operators.norms.rounding import rounded_product, upper_product, upper_sum
 from autolip.operators.operator import Operator
 from autolip.ranges import Ranges
+from autolip.rounded import Rounded
 from autolip.roundoff import Arithmetic, raised
 from autolip.rules.propagate import checked_action, outcome_of
 from autolip.rules.rule import Action, Operand
@@ -93,19 +99,50 @@ FUNCTIONS = frozenset(
 )  # fmt: skip
 """Elementary functions, and activations made of them without cancellation beyond the table."""
 
-Errors = Mapping[str, Tensor]
+
+@dataclass(frozen=True)
+class Executed:
+    """One operation of the program: the slopes towards what it reads, on ranges that hold for its
+    operands as they are computed, and what it loses itself."""
+
+    node: Node
+    slopes: tuple[tuple[Operand, Slope], ...]
+    own: Float[Tensor, "*shape"]
 
 
 def program_error(
-    graph: Graph, ranges: Ranges, dtype: torch.dtype
-) -> Float[Tensor, "*out"] | Refusal:
-    """At least |f'(x) - f(x)|, output by output, for every x of the region on which these ranges
+    graph: Graph, ranges: Ranges, dtype: torch.dtype, rows: Float[Tensor, "k out"]
+) -> Float[Tensor, " k"] | Refusal:
+    """At least |<row, f'(x) - f(x)>| for every row and every x of the region on which these ranges
     hold.
 
     x is a number of the program's type.  Refused where an operation's rounding is not known.
     """
+    executed = _executed(graph, ranges, dtype)
+    if isinstance(executed, Refusal):
+        return executed
+    exact = rows.reshape(len(rows), *graph.output_shape)
+    pulls = {graph.output: Interval(exact, exact)}
+    losses = [torch.zeros(len(rows), dtype=torch.float64)]
+    for one in reversed(executed):
+        pull = pulls.pop(one.node.name, None)
+        if pull is None:
+            continue
+        losses.append(_worth(pull, one.own))
+        for operand, slope in one.slopes:
+            part = _pulled(slope, pull)
+            if part is None:
+                return _unknown(one.node)
+            known = pulls.get(operand.name)
+            pulls[operand.name] = part if known is None else known + part
+    return upper_sum(losses).nan_to_num(math.inf, math.inf)
+
+
+def _executed(graph: Graph, ranges: Ranges, dtype: torch.dtype) -> list[Executed] | Refusal:
+    """Every operation in turn, its operands' ranges widened by what they may be off by."""
     arithmetic = Arithmetic.of(dtype)
     errors = {graph.input: torch.zeros(graph.input_shape, dtype=torch.float64)}
+    found = list[Executed]()
     for node in graph:
         if not _is_stored(node, dtype):
             return Refusal(
@@ -117,10 +154,52 @@ def program_error(
         passed = [_moved(slope, errors[operand.name]) for operand, slope in action.slopes]
         own = _own_rounding(node, action, arithmetic)
         if own is None or any(part is None for part in passed):
-            return Refusal(f"the rounding of {node.target} at {node.place} is not known")
+            return _unknown(node)
         parts = [own, *(part for part in passed if part is not None)]
         errors[node.name] = upper_sum([part.expand(node.shape) for part in parts])
-    return errors[graph.output].nan_to_num(math.inf, math.inf)
+        found.append(Executed(node, action.slopes, own.expand(node.shape)))
+    return found
+
+
+def _unknown(node: Node) -> Refusal:
+    return Refusal(f"the rounding of {node.target} at {node.place} is not known")
+
+
+def _worth(pull: Interval, own: Tensor) -> Float[Tensor, " k"]:
+    """At least |<q, e>| for every q of an interval and |e| <= own."""
+    sizes = pull.magnitude().flatten(1)
+    products = torch.where(sizes == 0, 0.0, sizes * own.reshape(1, -1))
+    return raised(products.sum(1), products.shape[1] + 1)
+
+
+def _pulled(slope: Slope, pull: Interval) -> Interval | None:
+    """An interval that contains M^T q for every M of a slope set and every q of an interval; None
+    where none is known."""
+    match slope:
+        case Exact():
+            centre, radius = centre_and_radius(pull.lo, pull.hi)
+            found = rounded_product(slope.operator.T, Rounded(centre, radius))
+            return None if isinstance(found, Refusal) else found.interval()
+        case Between():
+            return pull * Interval(slope.lo.expand_as(pull.lo), slope.hi.expand_as(pull.hi))
+        case Gain():
+            return _pulled_through_gain(slope, pull)
+        case _:
+            assert_never(slope)
+
+
+def _pulled_through_gain(slope: Gain, pull: Interval) -> Interval:
+    """M^T has the gain of M in the dual norm, of which no entry is larger."""
+    sizes = pull.magnitude()
+    count = sizes[0].numel()
+    bounds = [
+        gain.value * raised(norm.dual.of_rows(sizes), count + 1)
+        for norm, gain in slope.norms.items()
+    ]
+    least = raised(torch.stack(bounds).amin(0), 1).nan_to_num(math.inf)
+    column = least.reshape(-1, *[1] * len(slope.in_shape))
+    wide = column.expand(len(least), *slope.in_shape)
+    return Interval(-wide, wide)
 
 
 def _computed(name: str, known: Interval, error: Tensor) -> Operand:

@@ -55,6 +55,14 @@ class Trial:
         return known_of(self.classifier.lowered, self.region, allowance)
 
     @cached_property
+    def rows(self) -> Float[Tensor, "rivals classes"]:
+        """e_y - e_j for every rival j."""
+        rows = torch.zeros(len(self.rivals), self.classifier.classes, dtype=torch.float64)
+        rows[:, self.label] = 1.0
+        rows[torch.arange(len(rows)), list(self.rivals)] = -1.0
+        return rows
+
+    @cached_property
     def there(self) -> Float[Tensor, " rivals"]:
         """At most the margins at the region's centre."""
         shape = self.classifier.shape
@@ -71,13 +79,12 @@ class Trial:
         if not self.rounding:
             return torch.zeros(len(self.rivals), dtype=torch.float64)
         classifier = self.classifier
-        found = program_error(classifier.graph, self.prefix.ranges, classifier.dtype)
+        ranges = self.prefix.ranges
+        found = program_error(classifier.graph, ranges, classifier.dtype, self.rows)
         if isinstance(found, Refusal):
             self.reason = str(found)
             return torch.full((len(self.rivals),), math.inf, dtype=torch.float64)
-        errors = found.reshape(-1)
-        both = Interval(errors, errors) + Interval(errors[self.label], errors[self.label])
-        return both.hi[list(self.rivals)]
+        return found
 
     def raise_to(self, bounds: Float[Tensor, " rivals"]) -> None:
         """Other lower bounds of the margins, NaN where there are none."""
