@@ -69,7 +69,9 @@ def test_margins_of_an_affine_network_are_exact(name: str, norm: Norm) -> None:
     assert bool(decided.any())
     assert bool((trial.least <= exact + 1e-15).all())
     if name.startswith("lipsdp"):  # it proves what is enough, and no more
-        assert trial.open == [rival for rival, m in zip(trial.rivals, exact) if m <= 1e-5]
+        assert trial.open == [
+            rival for rival, m in zip(trial.rivals, exact, strict=True) if m <= 1e-5
+        ]
     elif norm is not Norm.LINF or name == "linear relaxation":
         assert bool((trial.least[decided] >= exact[decided] - 1e-6).all())
 

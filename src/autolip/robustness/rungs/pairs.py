@@ -4,25 +4,30 @@ Y. Tsuzuku, I. Sato and M. Sugiyama, Lipschitz-Margin Training, NeurIPS 2018, wi
 each pair.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from itertools import combinations
 
-from autolip.budget import Budget, stopwatch
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from autolip.budget import Budget
 from autolip.errors import Refusal
 from autolip.methods import Problem
 from autolip.methods.differences import differences
-from autolip.methods.lipsdp.method import LipSDP
+from autolip.methods.lipsdp.batch.questions import Questions
+from autolip.methods.lipsdp.batch.solve import Batch
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
-from autolip.outputs import Difference
 from autolip.regions import Everywhere
 from autolip.robustness.classifier import Classifier
 from autolip.robustness.rungs.rung import rung
 from autolip.robustness.trial import Trial
 from autolip.values import INFINITE, Certainty, Upper
 
-A_PAIR = 0.5
-"""Tuned on zoo/robustness/mnist_mlp: seconds that LipSDP of one pair is worth at least."""
+WORTH = 2.0
+"""Chosen: seconds from which LipSDP of all pairs is worth it: of eight samples."""
 
 Constants = dict[tuple[int, int], Upper]
 
@@ -43,28 +48,36 @@ def constants(
     seconds: float,
     say: Callable[[str], None],
 ) -> Constants:
-    """Proved constants of the pairs with one of these labels: AutoLip's, from one walk; LipSDP's as
-    long as there is time, none where there is too little for all of them."""
+    """Proved constants of the pairs with one of these labels: AutoLip's, from one walk, and
+    LipSDP's, all in one batch, where there is time for it."""
     options = NormOptions(proved_only=True)
     problem = Problem.pose(classifier.graph, Everywhere(), norm, Norm.L2, options)
     known = differences(problem)
     found: Constants = {} if isinstance(known, Refusal) else _proved(known)
-    labels = set(labels)
-    wanted = [pair for pair in combinations(range(classifier.classes), 2) if labels & set(pair)]
-    if norm is Norm.L1 or seconds < A_PAIR * len(wanted):
+    if norm is Norm.L1 or seconds < WORTH:
         return found
-    elapsed = stopwatch()
-    for number, pair in enumerate(wanted):
-        left = (seconds - elapsed()) / (len(wanted) - number)
-        if left < A_PAIR / 2:
-            break
-        say(f"global constants: pair {number + 1} of {len(wanted)}")
-        readout = Difference(*pair).readout(problem.slopes.output_shape)
-        answer = LipSDP(seconds=left).answer(problem.reading(readout).with_budget(Budget.of(None)))
-        value = None if isinstance(answer, Refusal) else answer.value
-        if isinstance(value, Upper) and value.certainty is Certainty.PROVED:
-            found[pair] = Upper.least([value, found.get(pair, INFINITE)])
+    chosen = set(labels)
+    pairs = [pair for pair in combinations(range(classifier.classes), 2) if chosen & set(pair)]
+    say(f"global constants of {len(pairs)} pairs")
+    rows = torch.zeros(len(pairs), 1, classifier.classes, dtype=torch.float64)
+    for row, (i, j) in zip(rows, pairs, strict=True):
+        row[0, i], row[0, j] = 1.0, -1.0
+    values = _together(problem, rows, Budget.of(seconds))
+    for pair, value in zip(pairs, values, strict=True):
+        found[pair] = Upper.least([Upper.at_most(value), found.get(pair, INFINITE)])
     return found
+
+
+def _together(problem: Problem, rows: Float[Tensor, "k 1 classes"], budget: Budget) -> list[float]:
+    """LipSDP's constants of linear functions of the output, infinite where there is none."""
+    batch = Batch.of(problem.lowered, problem.p)
+    samples = torch.zeros(len(rows), dtype=torch.long)
+    found = (
+        batch
+        if isinstance(batch, Refusal)
+        else batch.solve(Questions({}, rows, samples), budget=budget)
+    )
+    return [math.inf] * len(rows) if isinstance(found, Refusal) else found.value.tolist()
 
 
 def _proved(bounds: Constants) -> Constants:
