@@ -13,7 +13,8 @@ ends = st.floats(-1e6, 1e6, allow_nan=False)
 
 
 def interval(a: float, b: float) -> Interval:
-    return Interval(torch.tensor([min(a, b)]).double(), torch.tensor([max(a, b)]).double())
+    lo, hi = (torch.tensor([end], dtype=torch.float64) for end in (min(a, b), max(a, b)))
+    return Interval(lo, hi)
 
 
 @settings(max_examples=200)
@@ -27,6 +28,17 @@ def test_products_and_sums_contain_every_value(
     product, total = Fraction(u) * Fraction(v), Fraction(u) + Fraction(v)
     assert Fraction((x * y).lo.item()) <= product <= Fraction((x * y).hi.item())
     assert Fraction((x + y).lo.item()) <= total <= Fraction((x + y).hi.item())
+
+
+def test_ends_are_rounded_outward() -> None:
+    """1 + 2^-60 and 1 - 2^-60 are none; products of (1 + 2^-30) are not either."""
+    one, little, near = (interval(x, x) for x in (1.0, 2.0**-60, 1 + 2.0**-30))
+    for found, meant in (
+        (one + little, 1 + Fraction(2) ** -60),
+        (one + interval(-(2.0**-60), -(2.0**-60)), 1 - Fraction(2) ** -60),
+        (near * near, (1 + Fraction(2) ** -30) ** 2),
+    ):
+        assert Fraction(found.lo.item()) < meant < Fraction(found.hi.item())
 
 
 def test_zero_times_infinity_is_zero() -> None:
