@@ -64,6 +64,7 @@ def test_a_region_of_any_kind_from_a_file(within: bool, tmp_path: Path) -> None:
         ("{", "region.json is no JSON"),
         ("[" * 100000, "region.json is no JSON"),
         ("3", "region.json: a region is written as an object"),
+        ('{"kind": "everywhere", "kind": "box"}', "region.json is no JSON: a name comes twice"),
         ('{"kind": "sphere"}', "region.json: .*sphere"),
         ('{"kind": "box", "lo": 1, "hi": 0}', "region.json: the box is empty"),
     ],

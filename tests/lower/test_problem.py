@@ -11,6 +11,7 @@ from autolip.budget import SPENT, Budget
 from autolip.capture.torch.export import Capture, capture_model
 from autolip.graph.graph import Graph, Node, Ref
 from autolip.lower import LowerProblem
+from autolip.lower.pairs import ends
 from autolip.norms import Norm
 from autolip.outputs import Difference
 from autolip.regions import Ball, Box, Everywhere
@@ -95,6 +96,16 @@ def test_expired() -> None:
 )
 def test_reach_is_the_half_diameter_in_the_input_norm(pose, region, p: Norm, reach: float) -> None:
     assert pose(network(), torch.tensor([7.0, 0, 0, 0]), region, p).reach == pytest.approx(reach)
+
+
+@pytest.mark.parametrize("norm", Norm)
+def test_regions_as_large_as_doubles_are_searched(pose, norm: Norm) -> None:
+    """Sums of their ends are infinite, and differences of those no numbers."""
+    for region in (Ball(0.0, 1.7e308, norm), Ball(5e307, 1e308, norm), Box(-1.7e308, 1.7e308)):
+        problem = pose(network(), torch.ones(4), region)
+        points = region.sample(20, problem.example, problem.generator())
+        for end in ends(problem, points, points, torch.full((20,), 1e308, dtype=torch.float64)):
+            assert end.isfinite().all()
 
 
 def test_free_entries(pose) -> None:

@@ -65,3 +65,22 @@ def test_where_the_last_operation_is_not_affine_the_whole_output_bounds_each_pai
     model[0].weight.data = torch.eye(2)
     found = bounds_of(posed(model, 2, "l2"))
     assert found[0, 1].value == pytest.approx(math.sqrt(2) / 4)
+
+
+class Both(nn.Module):
+    """x -> (relu(x) + x, 0): the last operation has two operands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bent, self.straight = (nn.Linear(1, 2, bias=False) for _ in range(2))
+        for layer in (self.bent, self.straight):
+            layer.weight.data = torch.tensor([[1.0], [0.0]])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.bent(torch.relu(x)) + self.straight(x)
+
+
+@pytest.mark.parametrize("norm", ["l2", "l1", "linf"])
+def test_what_every_operand_of_the_last_operation_adds(norm: str) -> None:
+    found = bounds_of(posed(Both(), 1, norm))
+    assert 2 <= found[0, 1].value <= 2 * (1 + 1e-9)

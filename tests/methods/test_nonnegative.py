@@ -5,6 +5,7 @@ Covers autolip.operators.norms.nonnegative too.
 """
 
 import itertools
+from fractions import Fraction
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from autolip.errors import Refusal
 from autolip.graph.evaluate import evaluate
 from autolip.graph.signs import consistent_signs
 from autolip.methods import Bound, Nonnegative, Problem
+from autolip.methods.nonnegative import _modulus_of
 from autolip.norms import Norm
 from autolip.operators import Dense, Operator, compose
 from autolip.operators.norms import NormOptions
@@ -190,3 +192,26 @@ def test_perron_with_parts_that_do_not_meet() -> None:
     truth = torch.linalg.matrix_norm(a, 2).item()
     assert truth <= perron(Dense(a)).value <= truth * (1 + 1e-6)
     assert perron(Dense(torch.zeros(3, 3).double())).value == 0
+
+
+def test_slopes_count_with_the_larger_of_their_ends() -> None:
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.LeakyReLU(-3.0), nn.Linear(1, 1))
+    for layer in model[::2]:
+        layer.weight.data.fill_(1.0)
+    assert 3 <= answer(posed(model, torch.zeros(1, 1)))[0] <= 3 * (1 + 1e-9)
+
+
+def test_a_product_of_layers_counts_with_the_moduli_of_its_entries() -> None:
+    """x_1 - x_2 by two layers: 2 in linf; and the product's own rounding is above."""
+    model = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Linear(1, 1, bias=False))
+    model[0].weight.data = torch.tensor([[1.0, -1.0]])
+    model[1].weight.data = torch.tensor([[1.0]])
+    assert 2 <= answer(posed(model, torch.zeros(1, 2), Norm.LINF))[0] <= 2 * (1 + 1e-9)
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(2, 20, 20, generator=generator, dtype=torch.float64)
+    found = _modulus_of(compose(Dense(a), Dense(b)))
+    assert found is not None
+    for above, row in zip(found.matrix().tolist(), a.tolist(), strict=True):
+        for value, column in zip(above, b.T.tolist(), strict=True):
+            meant = sum(Fraction(x) * Fraction(y) for x, y in zip(row, column, strict=True))
+            assert Fraction(value) >= abs(meant)

@@ -101,7 +101,7 @@ def _written(path: Path) -> AskedRegion:
     """A region of any kind, by itself or within a result."""
     text = read_text(path, "a region in JSON", LARGEST_TEXT)
     try:
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{_name(path)} is no JSON: {printable(str(error))}") from error
     within = isinstance(found, dict) and isinstance(found.get("region"), dict)
@@ -109,6 +109,14 @@ def _written(path: Path) -> AskedRegion:
         return AskedRegion(read(found["region"] if within else found))
     except InputError as error:
         raise InputError(f"{_name(path)}: {printable(str(error))}") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; ValueError where a name comes twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name comes twice")
+    return found
 
 
 def read_array(path: Path) -> Tensor:

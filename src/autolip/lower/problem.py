@@ -1,6 +1,7 @@
 """What a search for a lower bound works on: the network as a batched function, and the original to
 check it."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -192,7 +193,11 @@ class LowerProblem:
         Farther out, rounding would decide which pair is the steepest.
         """
         reach = WIDE * self.spread
-        return self.region.within(Box(self.example - reach, self.example + reach))
+        lo, hi = (
+            end.clamp(-sys.float_info.max, sys.float_info.max)
+            for end in (self.example - reach, self.example + reach)
+        )
+        return self.region.within(Box(lo, hi))
 
     @cached_property
     def reach(self) -> float:

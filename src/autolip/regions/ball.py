@@ -152,7 +152,8 @@ class Ball(Region):
 
     def project(self, x: Tensor) -> Tensor:
         center = self.centre(x.shape[1:])
-        offset = (x - center).clamp(-sys.float_info.max, sys.float_info.max)
+        largest = sys.float_info.max
+        offset = (x - center).nan_to_num(0.0, largest, -largest)
         match self.norm:
             case Norm.LINF:
                 return center + offset.clamp(-self.radius, self.radius)
