@@ -100,7 +100,7 @@ OPTIONS = {
     "three norms": (["digits-mlp", "--norm", "l2:l2:l2"], r"norm 'l2:l2:l2' is not known"),
     "unknown output": (
         ["digits-mlp", "--output", "best"],
-        r"output 'best' is not known: write all, pairs",
+        r"output 'best' is not known: write a component",
     ),
     "output out of range": (
         ["digits-mlp", "--output", "10"],
