@@ -20,8 +20,10 @@ from autolip.intervals import Interval
 from autolip.norms import Norm
 from autolip.roundoff import (
     SMALLEST,
+    TINY,
     UNIT,
     V,
+    dot_error,
     dot_share,
     gamma,
     lower_norm,
@@ -174,6 +176,26 @@ class Rounded:
     def gram(self) -> "Rounded":
         """X X^H."""
         return self @ self.H
+
+    def gram_above(self) -> Tensor:
+        """A symmetric matrix that exceeds, in the order of such, X X^T for every X within the
+        error; of real rows, with one product.
+
+            |X X^T - fl(X' X'^T)|_ij <= gamma_n |x_i| |x_j| + |x_i| |e_j| + |e_i| |x_j|
+
+        by Cauchy and Schwarz, lengths of rows of |X'| + E and of E; with what underflows, at most
+        the diagonal matrix of their row sums.
+        """
+        rows, terms = self.value.shape[-2:]
+        product = self.value @ self.value.mT
+        value = torch.tril(product) + torch.tril(product, -1).mT
+        lengths, errors = self.lengths(-1), Rounded.exact(self.error).lengths(-1)
+        whole, apart = lengths.sum(-1, keepdim=True), errors.sum(-1, keepdim=True)
+        sums = dot_error(terms, lengths * whole) + lengths * apart + errors * whole + rows * TINY
+        diagonal = value.diagonal(dim1=-2, dim2=-1)
+        top = diagonal + raised(sums, rows + 6)
+        diagonal.copy_(top.nextafter(torch.full_like(top, math.inf)))
+        return value
 
     def scale(self, rows: Tensor | None = None, columns: Tensor | None = None) -> "Rounded":
         """diag(rows) X diag(columns), for exact factors."""

@@ -114,35 +114,54 @@ def are_semidefinite(statements: Rounded) -> Bool[Tensor, " f"]:
     Cost 4 n^3 / 3 for each.
     """
     matrices = statements.value
-    order = matrices.shape[-1]
     diagonal = matrices.diagonal(dim1=-2, dim2=-1).real
     sane = (diagonal > 0).all(-1) & torch.isfinite(matrices.abs()).all(-1).all(-1)
-    scale = _scale(diagonal)
+    scale = balancing(diagonal)
     scaled = matrices * scale.unsqueeze(-1) * scale.unsqueeze(-2)
-    scaled.diagonal(dim1=-2, dim2=-1).sub_(shifts_of(statements).unsqueeze(-1))
-    charge(len(matrices) * 4 * order**3 / 6)
+    return sane & all_factorise(scaled, _slack(statements, scale))
+
+
+def all_factorise(scaled: Tensor, slack: Float[Tensor, " f"]) -> Bool[Tensor, " f"]:
+    """Whether every Hermitian matrix within `slack` of each in spectral norm is proved positive
+    semidefinite.
+
+    Rows and columns are scaled to a diagonal of about 1, by powers of two, of which what underflows
+    is counted here.  Lower triangles count, and are overwritten.
+    """
+    order = scaled.shape[-1]
+    diagonal = scaled.diagonal(dim1=-2, dim2=-1)
+    diagonal.sub_(_shift(diagonal.real.amax(-1), slack, order).unsqueeze(-1))
+    charge(len(scaled) * 4 * order**3 / 6)
     factor, failed = torch.linalg.cholesky_ex(scaled)
-    return sane & (failed == 0) & torch.isfinite(factor.abs()).all(-1).all(-1)
+    return (failed == 0) & torch.isfinite(factor.diagonal(dim1=-2, dim2=-1).abs()).all(-1)
 
 
 def shifts_of(statements: Rounded) -> Float[Tensor, " f"]:
     """What the diagonal of each is lowered by, once rows and columns are scaled by powers of two to
-    a diagonal of about 1.
-
-    In complex arithmetic the factorisation loses at most 2 n gamma(8 (n + 2)) times the largest
-    diagonal entry (Higham 2002, Theorem 10.3 and Lemma 3.5).
-    """
-    error, order = statements.error, statements.value.shape[-1]
+    a diagonal of about 1."""
     diagonal = statements.value.diagonal(dim1=-2, dim2=-1).real
-    scale = _scale(diagonal)
-    slack = (error * scale.unsqueeze(-1) * scale.unsqueeze(-2)).sum(-1).amax(-1) * (
-        1 + gamma(order + 4)
-    ) + order * LOST
+    scale = balancing(diagonal)
     top = (diagonal * scale * scale).amax(-1)
+    return _shift(top, _slack(statements, scale), statements.value.shape[-1])
+
+
+def _slack(statements: Rounded, scale: Tensor) -> Tensor:
+    """The largest row sum of scaled errors."""
+    error, order = statements.error, statements.value.shape[-1]
+    sums = (error * scale.unsqueeze(-1) * scale.unsqueeze(-2)).sum(-1).amax(-1)
+    return sums * (1 + gamma(order + 4))
+
+
+def _shift(top: Tensor, slack: Tensor, order: int) -> Tensor:
+    """What covers a slack and the factorisation.
+
+    In complex arithmetic that loses at most 2 n gamma(8 (n + 2)) times the largest diagonal entry
+    (Higham 2002, Theorem 10.3 and Lemma 3.5).
+    """
     lost = 2 * order * gamma(8 * (order + 2)) * top
-    return (slack + lost) * (1 + 8 * UNIT) + 8 * UNIT * (1 + top)
+    return (slack + order * LOST + lost) * (1 + 8 * UNIT) + 8 * UNIT * (1 + top)
 
 
-def _scale(diagonal: Tensor) -> Tensor:
-    """Powers of two that make it about 1."""
+def balancing(diagonal: Tensor) -> Tensor:
+    """Powers of two by which rows and columns are scaled to this diagonal of about 1."""
     return torch.exp2(-(torch.log2(torch.where(diagonal > 0, diagonal, 1.0)) / 2).round())

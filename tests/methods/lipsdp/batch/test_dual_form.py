@@ -9,7 +9,7 @@ from torch import Tensor
 
 from autolip.graph.views import fused
 from autolip.methods.lipsdp.batch import dual_form
-from autolip.methods.lipsdp.batch.dual_form import DualForm, SampleRows
+from autolip.methods.lipsdp.batch.dual_form import DualForm, SampleRows, Terms
 from autolip.methods.lipsdp.batch.operand_rows import OperandRows
 from autolip.methods.lipsdp.batch.questions import Questions
 from autolip.methods.lipsdp.relaxation.constraint import constraints_of
@@ -101,7 +101,7 @@ def test_rows_and_matrix_are_what_is_meant(seed: int) -> None:
         [Fraction(height) * (i == j) - s for j, s in enumerate(line)]
         for i, (height, line) in enumerate(zip(h[0].tolist(), squares, strict=True))
     ]
-    assert covers(form.constant(multipliers), exact)
+    assert covers(Terms(*form.constants(multipliers), form.weighed(None)[0]).constant, exact)
     assert is_above(form.weighed(None)[0], product(x, turned(x)))
 
 
@@ -188,3 +188,35 @@ def test_what_is_wanted_is_proved_or_nothing_is() -> None:
     assert bool((least <= enough).all()) and bool((enough <= least * (1 + 1e-9)).all())
     for value in (least * (1 - 1e-6), least * 0, -least, least * math.nan):
         assert bool(form.proved(multipliers, wanted=value).isinf().all())
+
+
+def test_what_cancels_in_the_matrix_is_counted() -> None:
+    """h - F - s G of one number each, computed as 2^-60: never proved where it is below 0."""
+    below, one = 0, torch.ones(1, 1, 1, dtype=torch.float64)
+    for seed in range(200):
+        s, g = (rand(seed, 2) + 0.5).tolist()
+        h = s * g * (1 + 2.0**-33)
+        f = (h - s * g) - 2.0**-60
+        exact = Fraction(h) - Fraction(f) - Fraction(s) * Fraction(g)
+        terms = Terms(one[0] * h, Rounded.exact(one * f), one * g)
+        below += exact < 0
+        assert exact >= 0 or not terms.hold(one[0, 0] * s).any()
+    assert below > 50
+
+
+def test_errors_of_squares_are_counted() -> None:
+    one = torch.ones(1, 1, 1, dtype=torch.float64)
+    known = Rounded(one * 0.25, one * 2.0**-20)
+    for more, holds in ((2.0**-21, False), (2.0**-19, True)):
+        terms = Terms(one[0] * (0.5 + more), known, one)
+        assert bool(terms.hold(one[0, 0] * 0.25).all()) is holds
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_products_of_rows_are_bounded_from_above(seed: int) -> None:
+    """Of rows that are known up to an error as well."""
+    value, error = randn(seed, 1, 3, 5), rand(seed + 1, 1, 3, 5) * 2.0**-40 * (seed % 2)
+    for signs in (-1.0, 0.0, 1.0):
+        exact = rational((value + signs * error)[0])
+        found = Rounded(value, error * (1 + 2.0**-10)).gram_above()
+        assert is_above(found, product(exact, turned(exact)))

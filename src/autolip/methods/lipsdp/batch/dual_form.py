@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from autolip.errors import Refusal
@@ -32,9 +32,14 @@ from autolip.methods.lipsdp.batch.bent import Bent
 from autolip.methods.lipsdp.batch.operand_rows import OperandRows, Rows, flattened
 from autolip.methods.lipsdp.batch.questions import Questions
 from autolip.methods.lipsdp.relaxation.constraint import Constraint
-from autolip.operators.norms.semidefinite import are_semidefinite, shifts_of
+from autolip.operators.norms.semidefinite import (
+    all_factorise,
+    are_semidefinite,
+    balancing,
+    shifts_of,
+)
 from autolip.rounded import Rounded, blocks
-from autolip.roundoff import raised
+from autolip.roundoff import raised, sum_error
 
 WIDEST = 2.0**200
 """Chosen: h and its reciprocal are at most this."""
@@ -101,14 +106,14 @@ class SampleRows:
         return SampleRows(bent, x, [part[1] for part in found], outputs)
 
     @cached_property
-    def gram(self) -> Rounded:
-        """X X^T."""
-        return self.x.gram()
+    def gram(self) -> Tensor:
+        """At least X X^T, symmetric."""
+        return self.x.gram_above()
 
-    def weighed(self, shares: Tensor, samples: Tensor) -> Rounded:
-        """X diag(shares) X^T of every question."""
+    def weighed(self, shares: Tensor, samples: Tensor) -> Tensor:
+        """At least X diag(shares) X^T of every question, symmetric."""
         x = self.x[samples]
-        return (x * Rounded.exact(shares.unsqueeze(1))) @ x.H
+        return ((x * Rounded.exact(shares.unsqueeze(1))) @ x.H).above()
 
 
 @dataclass(frozen=True)
@@ -136,13 +141,13 @@ class DualForm:
     ) -> Float[Tensor, " b"]:
         """Values that are proved with multipliers lam (and mu), inf where none is: what is wanted,
         or else the least."""
-        constant = self.constant(multipliers)
         gram, total = self.weighed(inputs)
+        terms = Terms(*self.constants(multipliers), gram)
         if wanted is None:
-            return _proved(constant, gram, total, *_least(constant, gram))
+            return _proved(terms, total, *_least(terms.constant, gram))
         guess = (wanted * (1 - FINEST)) ** 2 / total
         sane = (wanted > 0) & (guess > 0) & guess.isfinite()
-        return _proved(constant, gram, total, torch.where(sane, guess, 1.0), sane, attempts=1)
+        return _proved(terms, total, torch.where(sane, guess, 1.0), sane, attempts=1)
 
     def ellipsoids(
         self, multipliers: Mapping[str, Tensor], inputs: Tensor | None, s: Float[Tensor, " b"]
@@ -152,8 +157,8 @@ class DualForm:
         M >= 0 with A in the place of 1: the least is 1 - M's own block plus what Schur's complement
         adds.
         """
-        constant = self.constant(multipliers)
         gram, total = self.weighed(inputs)
+        constant = Terms(*self.constants(multipliers), gram).constant
         rest = constant - Rounded.exact(gram) * Rounded.exact(s.reshape(-1, 1, 1))
         height = self.readouts.shape[1]
         inner = gram.shape[1] - height
@@ -190,29 +195,90 @@ class DualForm:
         heights.append(self.readouts.new_ones(self.readouts.shape[:2]))
         return torch.cat(heights, 1), torch.cat(widths, 1)
 
-    def constant(self, multipliers: Mapping[str, Tensor]) -> Rounded:
-        """diag(h, 1) - E diag(g) E^T."""
+    def constants(self, multipliers: Mapping[str, Tensor]) -> tuple[Tensor, Rounded]:
+        """h, and E diag(g) E^T of the last rows: those before have no columns."""
         h, g = self.heights_and_widths(multipliers)
         *inner, last = (part[self.samples] for part in self.rows.e)
         parts = [*inner, Rounded.exact(self.readouts) @ last]
-        squares = blocks([[_weighed(a, b, g) for b in parts[: k + 1]] for k, a in enumerate(parts)])
-        return Rounded.exact(torch.diag_embed(h)) - squares
+        kept = [part for part in parts if part.value.shape[2]]
+        if not kept:
+            return h, Rounded.exact(h.new_zeros(len(h), 0, 0))
+        return h, blocks([[_weighed(a, b, g) for b in kept[: k + 1]] for k, a in enumerate(kept)])
 
     def weighed(self, inputs: Tensor | None) -> tuple[Tensor, Tensor]:
-        """At least X diag(1 / mu) X^T, and at least sum mu."""
+        """At least X diag(1 / mu) X^T, symmetric, and at least sum mu."""
         if inputs is None:
             total = self.readouts.new_ones(len(self.samples))
-            return self._read(self.rows.gram[self.samples]).above(), total
+            return self._read(self.rows.gram[self.samples]), total
         shares = _moderate(1 / inputs.reshape(len(self.samples), -1))
         gram = self.rows.weighed(shares, self.samples)
-        return self._read(gram).above(), raised((1 / shares).sum(1), shares.shape[1] + 1)
+        return self._read(gram), raised((1 / shares).sum(1), shares.shape[1] + 1)
 
-    def _read(self, gram: Rounded) -> Rounded:
-        """With the read-outs' rows instead of the outputs'."""
-        inner = gram.value.shape[1] - len(self.rows.outputs)
+    def _read(self, gram: Tensor) -> Tensor:
+        """With the read-outs' rows instead of the outputs', whose rounding the diagonal covers."""
+        inner = gram.shape[1] - len(self.rows.outputs)
         readout = Rounded.exact(self.readouts)
-        across, own = readout @ gram[:, inner:, :inner], readout @ gram[:, inner:, inner:]
-        return blocks([[gram[:, :inner, :inner]], [across, own @ readout.H]])
+        across, own = (readout @ Rounded.exact(x) for x in gram[:, inner:].tensor_split([inner], 2))
+        own = blocks([[own @ readout.H]])
+        height = inner + readout.value.shape[1]
+        found = gram.new_empty(len(gram), height, height)
+        found[:, :inner, :inner] = gram[:, :inner, :inner]
+        found[:, inner:, :inner] = across.value
+        found[:, :inner, inner:] = across.value.mT
+        found[:, inner:, inner:] = own.value
+        sums = torch.cat([across.error.sum(1), across.error.sum(2) + own.error.sum(2)], 1)
+        diagonal = found.diagonal(dim1=1, dim2=2)
+        top = diagonal + raised(sums, height + 1)
+        diagonal.copy_(torch.where(sums > 0, top.nextafter(torch.full_like(top, math.inf)), top))
+        return found
+
+
+@dataclass(frozen=True)
+class Terms:
+    """M = diag(h) - F - s G, F of the last rows alone; G >= 0 is stored exactly."""
+
+    h: Float[Tensor, "b n"]
+    squares: Rounded
+    """F, symmetric."""
+    gram: Float[Tensor, "b n n"]
+
+    def taken(self, index: Tensor) -> "Terms":
+        """Some of them."""
+        return Terms(self.h[index], self.squares[index], self.gram[index])
+
+    @property
+    def constant(self) -> Rounded:
+        """M without G."""
+        h, count = self.h, self.squares.value.shape[1]
+        value, error = torch.diag_embed(h), torch.zeros_like(self.gram)
+        first = h.shape[1] - count
+        last = Rounded.exact(value[:, first:, first:]) - self.squares
+        value[:, first:, first:], error[:, first:, first:] = last.value, last.error
+        return Rounded(value, error)
+
+    def hold(self, s: Float[Tensor, " b"]) -> Bool[Tensor, " b"]:
+        """Whether M >= 0 is proved, its rounding bounded by row sums.
+
+        With p_i = (s G_ii)^(1/2) those of s |G| are at most p_i sum p, for G >= 0; an entry of M is
+        a sum of three numbers.
+        """
+        first = self.h.shape[1] - self.squares.value.shape[1]
+        matrix = self.gram * -s.reshape(-1, 1, 1)
+        diagonal = matrix.diagonal(dim1=1, dim2=2)
+        p = (-diagonal).sqrt()
+        diagonal += self.h
+        matrix[:, first:, first:] -= self.squares.value
+        sane = (diagonal > 0).all(1) & diagonal.isfinite().all(1)
+        scale = balancing(diagonal)
+        p = p * scale
+        sizes = p * p.sum(1, keepdim=True) + self.h * scale * scale
+        outer = scale[:, first:].unsqueeze(2) * scale[:, first:].unsqueeze(1)
+        sizes[:, first:] += (self.squares.moduli * outer).sum(2)
+        known = (self.squares.error * outer).sum(2).amax(1) if first < len(self.h[0]) else 0.0
+        slack = sum_error(3, sizes).amax(1) + known
+        matrix *= scale.unsqueeze(2)
+        matrix *= scale.unsqueeze(1)
+        return sane & all_factorise(matrix, raised(slack, 2 * self.h.shape[1] + 12))
 
 
 def _weighed(a: Rounded, b: Rounded, g: Tensor) -> Rounded:
@@ -223,12 +289,7 @@ def _weighed(a: Rounded, b: Rounded, g: Tensor) -> Rounded:
 
 
 def _proved(
-    constant: Rounded,
-    gram: Tensor,
-    total: Tensor,
-    least: Tensor,
-    feasible: Tensor,
-    attempts: int = ATTEMPTS,
+    terms: Terms, total: Tensor, least: Tensor, feasible: Tensor, attempts: int = ATTEMPTS
 ) -> Tensor:
     """The roots of total / s for the first 1 / s above a guess that are proved."""
     values = torch.full_like(least, math.inf)
@@ -237,8 +298,7 @@ def _proved(
         if not len(open_):
             break
         s = 1 / (least[open_] * (1 + excess))
-        part = Rounded.exact(gram[open_]) * Rounded.exact(s.reshape(-1, 1, 1))
-        holds = are_semidefinite(constant[open_] - part)
+        holds = terms.taken(open_).hold(s)
         values[open_[holds]] = _root_above(total[open_[holds]], s[holds])
         open_, excess = open_[~holds], excess * COARSER
     return values
