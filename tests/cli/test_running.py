@@ -42,6 +42,12 @@ def test_what_is_given_counts_more(run, file) -> None:
     assert '"input": "l2"' in ran.out
 
 
+def test_options_of_several_numbers_are_lists(file) -> None:
+    name = file("model = 'digits-mlp'\nclip = [0, 1]\nfirst = 3\n")
+    context = app.commands["certify"].make_context("certify", ["--config", name], parent=None)
+    assert (context.params["clip"], context.params["first"]) == ((0.0, 1.0), 3)
+
+
 def test_every_command_takes_the_common_options() -> None:
     for command in app.commands.values():
         named = {option for one in command.params for option in one.opts}

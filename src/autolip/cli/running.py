@@ -127,6 +127,8 @@ def _as_written(parameter: click.Parameter, value: Any) -> Any:
     if isinstance(value, bool) and getattr(parameter, "is_flag", False):
         return value
     several = isinstance(value, list)
+    if several and parameter.nargs != 1:
+        return list(map(str, value))
     if several and not parameter.multiple:
         return ",".join(map(str, value))
     listed = [str(one) for one in value] if several else str(value)
