@@ -8,12 +8,12 @@ MINUTES ?= 30
 SEED ?=
 FEW ?=
 
-.PHONY: demo test slow fuzz mutants check format lint types bench clean
+.PHONY: demo docs test slow fuzz mutants check format lint types bench clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt "torch==2.13.0"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs]"
 	touch $@
 
 demo: $(READY)  ## bracket the constant of a conv net that ships with the package; a report on it around an image
@@ -32,6 +32,10 @@ fuzz: $(READY)  ## random networks against what they attain: `make fuzz MINUTES=
 mutants: $(READY)  ## every mutant in a copy of the tree, and whether the tests notice: `make mutants FEW=10 SEED=1`
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutants $(if $(FEW),--few $(FEW)) $(if $(SEED),--seed $(SEED))
 
+docs: $(READY)  ## the site in docs/_build/html, its notebooks executed; a warning is an error
+	OMP_NUM_THREADS=2 $(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -40,7 +44,7 @@ types: $(READY)
 	$(BIN)/mypy
 	$(BIN)/mypy benchmarks
 
-check: lint types test slow  ## what CI runs, with a short fuzz of known networks and of fresh ones, and some mutants
+check: lint types test slow docs  ## what CI runs, with a short fuzz of known networks and of fresh ones, and some mutants
 	$(MAKE) fuzz MINUTES=0.3 SEED=1
 	$(MAKE) fuzz MINUTES=0.3 SEED=
 	$(MAKE) mutants FEW=10 SEED=

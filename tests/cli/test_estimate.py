@@ -5,7 +5,9 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from torch import nn
 from autolip import zoo
 from autolip.cli import estimate as command
 from autolip.cli.main import main
+from autolip.findings import Row
+from autolip.values import Upper
 
 
 @pytest.mark.parametrize("name", zoo.names())
@@ -246,3 +250,21 @@ def test_archive(run, tmp_path: Path) -> None:
         torch.linalg.matrix_norm(layer.weight.double(), 2).item() for layer in (model[0], model[2])
     )
     assert result["lower"]["value"] <= result["upper"]["value"] <= first * last * (1 + 1e-6)
+
+
+@pytest.mark.parametrize(("limit", "code"), [("1e9", 0), ("0.5", 1)])
+def test_a_limit_for_continuous_integration(limit: str, code: int, run, quick) -> None:
+    ran = run("estimate", "digits-mlp", *quick, "--method", "autolip", "--at-most", limit)
+    assert ran.code == code and " <= Lipschitz constant <= " in ran.out
+    assert ran.err == (
+        "" if code == 0 else f"autolip: the upper bound is above --at-most {limit}\n"
+    )
+
+
+def test_a_limit_is_compared_as_it_is_written() -> None:
+    """0.1 is less than the double that is nearest to it."""
+    upper = Row("autolip", Upper(0.1))
+    result = SimpleNamespace(upper=upper)
+    nearest = upper.answer.value
+    assert command._within(result, Decimal("0.1")) == 1  # type: ignore[arg-type]
+    assert command._within(result, Decimal(nearest)) == 0  # type: ignore[arg-type]

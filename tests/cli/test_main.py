@@ -1,9 +1,12 @@
-"""The last net: every end of a command is a code and at most a sentence."""
+"""The last net: every end of a command is a code and at most a sentence; `autolip.__main__` is the
+same program."""
 
 import errno
 import os
 import runpy
+import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -162,3 +165,10 @@ def test_python_m_autolip_is_the_command_line(monkeypatch: pytest.MonkeyPatch, c
 def test_the_public_names_are_listed() -> None:
     assert {"lipschitz", "Box", "__version__"} <= set(dir(autolip))
     assert all(hasattr(autolip, name) for name in dir(autolip))
+
+
+def test_python_m_is_the_same_program() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "autolip", "-V"], capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (0, f"autolip {version('autolip')}\n")

@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from autolip.cli import completion
 from autolip.cli.listing import shipped_networks
 from autolip.cli.network import AskedNetwork
 from autolip.cli.options import (
+    DecimalType,
     InFile,
     OutFile,
     SecondsType,
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from autolip.question import Question
     from autolip.result import Result
 
-NO_BRACKET, ENDED_EARLY = 2, 3
+ABOVE, NO_BRACKET, ENDED_EARLY = 1, 2, 3
 """Defined by `autolip estimate --help`: exit codes."""
 
 
@@ -129,6 +131,12 @@ def _certify(result: "Result", file: Path, model: Path | None) -> None:
 @click.option(
     "--time-budget", type=SecondsType(), help="Stop after so long, with what is known: 90, 90s, 2m."
 )
+@click.option(
+    "--at-most",
+    type=DecimalType(),
+    metavar="NUMBER",
+    help="Exit with 1 where the upper bound is larger: for continuous integration.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON (docs/json.md).")
 @click.option(
     "-o",
@@ -148,13 +156,15 @@ def estimate(**options: Any) -> int:
     arguments that returns an nn.Module, looked for in the current folder first), or the name of a
     shipped network.  Without MODEL, the shipped networks are listed.
 
-    Exit codes: 0 a bracket, 2 bad input or unsupported, 3 the time budget ended early.
+    Exit codes: 0 a bracket, 1 the upper bound is above --at-most, 2 bad input or unsupported, 3 the
+    time budget ended early.
     """
     if options["model"] is None:
         click.echo(shipped_networks())
         return 0
     network = AskedNetwork.taken(options)
     delivery = Delivery.taken(options)
+    limit = options.pop("at_most")
     with progress() as say:
         from autolip.cli.regions import AskedRegion
 
@@ -162,7 +172,7 @@ def estimate(**options: Any) -> int:
         delivery.check(network.model)
         result = _bracket(network, region, options, say)
     delivery.give(result, Path(network.model))
-    return exit_code(result)
+    return exit_code(result) if limit is None else _within(result, limit)
 
 
 def _bracket(
@@ -238,6 +248,16 @@ def show(result: "Result", as_json: bool = False) -> None:
         Console().print(render_rich(result))
     else:
         click.echo(FORMATS[".json" if as_json else ".txt"](result), nl=False)
+
+
+def _within(result: "Result", limit: Decimal) -> int:
+    """0 where the upper bound is at most the limit, whatever ended early; 1 where it is not."""
+    if result.upper is None or result.upper.value is None:
+        return exit_code(result)
+    if Decimal(result.upper.value) <= limit:
+        return 0
+    click.echo(f"autolip: the upper bound is above --at-most {limit}", err=True)
+    return ABOVE
 
 
 def exit_code(result: "Result") -> int:

@@ -83,6 +83,19 @@ class CenterType(InFile):
         return tuple(map(float, str(value).split(",")))
 
 
+class DecimalType(click.ParamType):
+    """A number as it is written, not the nearest double."""
+
+    name = "NUMBER"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, Decimal):
+            return value
+        if not re.fullmatch(DECIMAL, str(value)):
+            self.fail(f"{value!r} is not a number: write 12.5", param, ctx)
+        return Decimal(str(value))
+
+
 class BoxType(InFile):
     """A file that can be read, or ends such as `0:1` for every entry, `0:1,-1:1` one by one."""
 

@@ -1,0 +1,116 @@
+"""The documentation's site: its notebooks run, its generated pages say what there is, its links
+lead somewhere.  `make docs` builds it."""
+
+import importlib.util
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import chdir
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import autolip
+from autolip.methods import METHODS
+from autolip.rules import RULES
+
+DOCS = Path(__file__).parents[1] / "docs"
+CELL = re.compile(r"^```\{code-cell\}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NOTEBOOKS = [page for page in sorted(DOCS.rglob("*/*.md")) if CELL.search(page.read_text("utf-8"))]
+
+
+@pytest.fixture
+def generate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "OUT", tmp_path)
+    yield module
+
+
+def cells(page: Path) -> list[str]:
+    """The code of a notebook, cell by cell, without directives to the site."""
+    found = CELL.findall(page.read_text(encoding="utf-8"))
+    return ["".join(re.sub(r"^:tags:.*\n", "", cell)) for cell in found]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", NOTEBOOKS, ids=lambda page: page.stem)
+def test_notebooks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(DOCS.parent), *sys.path])
+    names = {"__name__": "notebook"}
+    with chdir(tmp_path):
+        for number, cell in enumerate(cells(page)):
+            exec(compile(cell, f"{page.name}, cell {number}", "exec"), names)
+
+
+def test_every_public_name_has_an_entry_with_an_example() -> None:
+    text = (DOCS / "reference" / "api.md").read_text(encoding="utf-8")
+    for name in autolip.__all__:
+        section = re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+        assert section is not None, f"{name} has no entry"
+        assert f":: autolip.{name}\n" in section[1] and "{code-cell}" in section[1], name
+
+
+def test_operations_and_methods_are_all_there(generate: ModuleType) -> None:
+    operations, methods = generate.operations(), generate.methods()
+    assert all(f"`{rule.name}`" in operations for rule in RULES.values())
+    assert all(f"| `{name}` |" in methods for name in METHODS)
+
+
+def test_the_architecture_is_drawn_from_the_imports(generate: ModuleType) -> None:
+    graph = generate.part_imports()
+    ranks = generate.ranks(graph)
+    assert all(ranks[part] > ranks[other] for part, others in graph.items() for other in others)
+    assert generate.direct({"a": {"b", "c"}, "b": {"c"}, "c": set()})["a"] == {"b"}
+    drawing = generate.drawn(graph)
+    assert all(f">{part}</text>" in drawing for part in graph)
+
+
+def test_everything_measured_is_listed_with_its_command(
+    generate: ModuleType, tmp_path: Path
+) -> None:
+    (tmp_path / "measured").mkdir()
+    generate.measured()
+    index = (tmp_path / "measured.md").read_text(encoding="utf-8")
+    for page in (DOCS.parent / "benchmarks" / "results").glob("*.md"):
+        assert f"(measured/{page.name})" in index
+
+
+def test_links_out_of_the_folder_lead_to_copies(generate: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "measured").mkdir()
+    (tmp_path / "measured" / "norms.md").touch()
+    page = DOCS / "learn" / "local.md"
+    text = "[a](../../benchmarks/results/norms.md) [b](../../README.md) [c](training.md)"
+    assert generate.linked(text, page) == (
+        "[a](../_generated/measured/norms.md) b [c](training.md)"
+    )
+
+
+def test_docstrings_mean_what_they_say(generate: ModuleType) -> None:
+    assert generate.escaped("||x||_p <= `f(x)` * y_") == r"\|\|x\|\|\_p <= ``f(x)`` \* y\_"
+    text = ["A claim:", "    a_1 * b", "* one_", "  more", "", ">>> a_b"]
+    assert generate.as_rst(text) == [
+        "A claim:",
+        "",
+        "::",
+        "",
+        "    a_1 * b",
+        "",
+        r"* one\_",
+        "  more",
+        "",
+        ">>> a_b",
+    ]
+
+
+def test_links_of_the_site_lead_to_pages() -> None:
+    for page in sorted(DOCS.rglob("*.md")):
+        if not page.is_relative_to(DOCS / "_build") and not page.is_relative_to(
+            DOCS / "_generated"
+        ):
+            for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text("utf-8")):
+                generated = "_generated" in target
+                assert generated or (page.parent / target).exists(), f"{page.name}: {target}"
