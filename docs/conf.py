@@ -1,5 +1,6 @@
 """The documentation's site: `make docs`."""
 
+import os
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -7,6 +8,9 @@ from typing import Any
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
+os.environ["PYTHONPATH"] = os.pathsep.join(  # of notebooks
+    filter(None, [os.environ.get("PYTHONPATH"), str(HERE.parent)])
+)
 
 import generate  # noqa: E402
 
