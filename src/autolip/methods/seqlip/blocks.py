@@ -68,7 +68,10 @@ def frobenius_bound(
     times (1 - r)(1 - r') m^2 + r + r' - r r'.
     """
     (p, f), (q, g) = below, above
-    entries = (inner, q * slope * f, g * slope * p, f * g * slope)
+    left_over_below = q * slope * f
+    left_over_above = g * slope * p
+    both = f * g * slope
+    entries = (inner, left_over_below, left_over_above, both)
     total = entries[0] * entries[0]
     for entry in entries[1:]:
         total = total + entry * entry

@@ -88,7 +88,9 @@ def seqlip_proof(problem: Problem, value: float, nodes: int) -> Proof | None:
     for number, (left, right, slope) in enumerate(
         zip(lefts, rights, chains[0].slopes, strict=True)
     ):
-        fact = _fact(ends[number], ends[number + 1], names[number], right, left, slope, nodes)
+        source = ends[number]
+        sink = ends[number + 1]
+        fact = _fact(source, sink, names[number], right, left, slope, nodes)
         if fact is None:
             return None
         facts.append(fact)
@@ -125,20 +127,23 @@ class _Cases:
 
     def tree(self) -> Fork | Leaf:
         pair, live = balanced(self.a, self.b, self.slope.lo.reshape(-1), self.slope.hi.reshape(-1))
-        boxes = self._refined(pair, joined(list(self.found.leaves)))
+        leaves = joined(list(self.found.leaves))
+        boxes = self._refined(pair, leaves)
         lo = boxes.lo
         hi = boxes.hi
         multipliers = [
             self._multipliers(pair, live, *row) for row in zip(lo, hi, boxes.tau, strict=True)
         ]
-        ends = torch.where(lo < hi, -1, (lo == pair.hi).long())
+        is_high = (lo == pair.hi).long()
+        ends = torch.where(lo < hi, -1, is_high)
         return self._grown(list(range(len(lo))), ends, live, multipliers)
 
     def _refined(self, pair: Pair, boxes: Boxes) -> Boxes:
         """Multipliers that prove the bound of every box themselves: some were settled by what their
         parents knew."""
         core = condensed(pair)
-        target = self.found.upper.value * 2.0**-pair.exponent * (1 + EXCESS / 4)
+        scale = 2.0**-pair.exponent
+        target = self.found.upper.value * scale * (1 + EXCESS / 4)
         return minimise(
             Gram(core.a, core.b),
             replace(boxes, bound=torch.full_like(boxes.bound, math.inf)),
@@ -151,7 +156,9 @@ class _Cases:
         """A slope that is at an end in all these boxes divides them, until one is left."""
         if len(rows) == 1:
             return Leaf({self.name: leaves[rows[0]]})
-        known = (ends[rows] >= 0).all(0) & (ends[rows] != ends[rows[0]]).any(0)
+        is_decided = (ends[rows] >= 0).all(0)
+        differs = (ends[rows] != ends[rows[0]]).any(0)
+        known = is_decided & differs
         entry = int(known.nonzero()[0])
         parts = [[row for row in rows if ends[row, entry] == end] for end in (0, 1)]
         low, high = (self._grown(part, ends, live, leaves) for part in parts)
@@ -167,11 +174,14 @@ class _Cases:
         dead = value**2 / (
             HOLD * reach.clamp(min=2.0**-300) * self.slope.hi.reshape(-1).square().clamp(min=1e-300)
         )
-        result = torch.where(size > 0, held, dead).clamp(min=2.0**-200, max=2.0**200)
-        scale = pair.a.square().sum(0) / size[live]
+        given = torch.where(size > 0, held, dead)
+        result = given.clamp(min=2.0**-200, max=2.0**200)
+        columns = pair.a.square().sum(0)
+        scale = columns / size[live]
         _, r = centre_and_radius(lo, hi)
         free = value / (r * tau.exp() * scale) * 2.0**-pair.exponent
-        result[live] = torch.where(r > 0, torch.minimum(free, held[live]), held[live])
+        smaller = torch.minimum(free, held[live])
+        result[live] = torch.where(r > 0, smaller, held[live])
         return result.reshape(self.slope.lo.shape)
 
 
@@ -198,12 +208,15 @@ def with_cuts(graph: SlopeGraph, before: Mapping[str, tuple[str, Cut]]) -> Slope
 
 def _cut_vertices(source: Vertex, layer: Vertex, cut: Cut) -> list[Vertex]:
     """q = Q z;  rest = W z - P q;  cut = [q; rest / g];  joined = [P, g I] cut = W z."""
-    (m, k), name = cut.left.shape, layer.name
+    (m, k) = cut.left.shape
+    name = layer.name
     flat = Incidence(torch.flatten, layer.shape)
     above = Incidence(lambda x: torch.nn.functional.pad(x, (0, m)), (k,))
     below = Incidence(lambda x: torch.nn.functional.pad(x, (k, 0)), (m,))
-    shrink = Diagonal(torch.tensor(1 / cut.gain, dtype=torch.float64), (m,))
-    wide = torch.cat([cut.left, cut.gain * torch.eye(m, dtype=torch.float64)], 1)
+    inverse = torch.tensor(1 / cut.gain, dtype=torch.float64)
+    shrink = Diagonal(inverse, (m,))
+    unit = torch.eye(m, dtype=torch.float64)
+    wide = torch.cat([cut.left, cut.gain * unit], 1)
     shaped = Incidence(lambda x: x.reshape(layer.shape), (m,))
     return [
         _vertex(

@@ -84,7 +84,8 @@ class Chain:
         if self.expired or not (right.matrix.numel() and left.matrix.numel()):
             self.complete = False
             return product
-        found = self.inner(right.matrix, left.matrix, lo, hi, self._share(remaining))
+        share = self._share(remaining)
+        found = self.inner(right.matrix, left.matrix, lo, hi, share)
         self.complete &= found.complete
         self.remarks += [found.remark] if found.remark else []
         below = (left.norm, left.scale)

@@ -75,7 +75,8 @@ def theorem3_factor(
     else:
         weight = (one - r) * (one - s)
         rest = r + s - r * s
-    square = weight * m * m + rest * d * d
+    aligned = weight * m * m
+    square = aligned + rest * d * d
     return _at_least_zero(square.interval().hi.item()).sqrt()
 
 
@@ -95,10 +96,14 @@ def _at_least_zero(value: float) -> Upper:
 def _alignment(u: Tensor, v: Tensor, lo: Tensor, hi: Tensor) -> Rounded:
     """max |<s u, v>|: the sum of the larger, or of the smaller, products."""
     g = u * v
-    upper = torch.maximum(lo * g, hi * g).sum().item()
-    lower = torch.minimum(lo * g, hi * g).sum().item()
-    sizes = (torch.maximum(lo.abs(), hi.abs()) * g.abs()).sum().item()
-    error = Upper(dot_error(len(g), sizes)) + Upper(UNDERFLOW)
+    larger = torch.maximum(lo * g, hi * g)
+    upper = larger.sum().item()
+    smaller = torch.minimum(lo * g, hi * g)
+    lower = smaller.sum().item()
+    slopes = torch.maximum(lo.abs(), hi.abs())
+    sizes = (slopes * g.abs()).sum().item()
+    of_sum = Upper(dot_error(len(g), sizes))
+    error = of_sum + Upper(UNDERFLOW)
     return number(max(upper, -lower, 0.0), error.value)
 
 
@@ -128,7 +133,8 @@ def theorem3_bound(
     two norms.
     """
     a, b, lo, hi = checked(a, b, lo, hi)
-    tops = [largest(x) for x in (a, b, torch.stack([lo, hi]))]
+    both_ends = torch.stack([lo, hi])
+    tops = [largest(x) for x in (a, b, both_ends)]
     if not all(tops):
         return Upper(0.0)
     ea, eb, es = (torch.tensor(math.frexp(top)[1]) for top in tops)
@@ -141,12 +147,18 @@ def _scaled_bound(a: Tensor, b: Tensor, lo: Tensor, hi: Tensor) -> Upper:
     below = _Dominated.of(b)
     above = _Dominated.of(a.T)
     d = Upper(largest_slope(lo, hi))
-    m = Upper(greatest_alignment(below.u, above.u, lo, hi)[1])
-    aligned = below.kappa * m * m + below.rho * d * d * above.length
-    square = above.kappa * aligned + above.rho * d * d * below.square
+    alignment = greatest_alignment(below.u, above.u, lo, hi)
+    m = Upper(alignment[1])
+    along_u = below.kappa * m * m
+    elsewhere = below.rho * d * d * above.length
+    aligned = along_u + elsewhere
+    along_v = above.kappa * aligned
+    square = along_v + above.rho * d * d * below.square
     norm_a = Upper(upper_norm(a))
     norm_b = Upper(upper_norm(b)) + below.error
-    missing = norm_a * below.error + above.error * norm_b
+    missing_below = norm_a * below.error
+    missing_above = above.error * norm_b
+    missing = missing_below + missing_above
     return square.sqrt() + d * missing
 
 
@@ -171,26 +183,33 @@ class _Dominated:
 
         u and w may be any vectors: an inaccurate pair gives a larger rho.
         """
-        u = top_singular(Dense(b), 1, 1e-5 if min(b.shape) > 128 else 0.0).left[0]
+        tolerance = 1e-5 if min(b.shape) > 128 else 0.0
+        u = top_singular(Dense(b), 1, tolerance).left[0]
         w = b.T @ u
-        rest = Rounded.exact(b) - Rounded.exact(u[:, None]) @ Rounded.exact(w[None])
+        rank_one = Rounded.exact(u[:, None]) @ Rounded.exact(w[None])
+        rest = Rounded.exact(b) - rank_one
         stored, column, row = (Rounded.exact(x) for x in (rest.value, u[:, None], w[:, None]))
         f = norm_bound(rest.value)
         size_u = Upper(column.length())
         size_w = Upper(row.length())
         g = Upper((stored @ row).length())
-        h = Upper((stored.H @ column).length() * round_up(1 / column.least_length()))
+        product_length = (stored.H @ column).length()
+        inverse = round_up(1 / column.least_length())
+        h = Upper(product_length * inverse)
         rho = (f + h) * (f + h) + Upper(2.0) * size_u * g
         length = size_u * size_u
-        left = round_down(round_down(f.value * f.value) / length.value)
-        kappa = _at_least_zero(round_up((size_w * size_w).value - left))
+        least_square = round_down(f.value * f.value)
+        left = round_down(least_square / length.value)
+        greatest = (size_w * size_w).value
+        kappa = _at_least_zero(round_up(greatest - left))
         square = kappa * length + rho
         return _Dominated(u, kappa, rho, length, square, Upper(rest.distance()))
 
 
 def norm_bound(matrix: Float[Tensor, "m n"]) -> Upper:
     """||W||_2, proved; cheap sound norms where the matrix is too large to factorise."""
-    bound = operator_norm(Dense(matrix), Norm.L2, Norm.L2, NormOptions(proved_only=True))
+    proved = NormOptions(proved_only=True)
+    bound = operator_norm(Dense(matrix), Norm.L2, Norm.L2, proved)
     return bound if isinstance(bound, Upper) else INFINITE
 
 
@@ -234,5 +253,6 @@ def ideal_network(layers: int, width: int, ratio: float, *, seed: int = 0) -> li
 def _haar(n: int, generator: torch.Generator) -> Float[Tensor, "n n"]:
     """A Haar-distributed orthogonal matrix: QR of a Gaussian one, the diagonal of R made
     positive."""
-    q, r = torch.linalg.qr(torch.randn(n, n, dtype=torch.float64, generator=generator))
+    drawn = torch.randn(n, n, dtype=torch.float64, generator=generator)
+    q, r = torch.linalg.qr(drawn)
     return q * torch.where(r.diagonal() < 0, -1.0, 1.0)

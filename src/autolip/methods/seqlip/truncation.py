@@ -102,7 +102,8 @@ class Splitter:
 
     def first(self, layer: Operator) -> Split | Refusal:
         """The layer that meets slopes above only."""
-        rank = self._rank(layer, whole=layer.in_size * layer.out_size <= WHOLE)
+        is_small = layer.in_size * layer.out_size <= WHOLE
+        rank = self._rank(layer, whole=is_small)
         return self._whole(layer) if rank is None else self._truncated_end(layer, rank)
 
     def last(self, layer: Operator) -> Split | Refusal:
@@ -115,14 +116,18 @@ class Splitter:
     def middle(self, layer: Operator, seconds: float = math.inf) -> Split | Refusal:
         """A layer between slopes; fewer directions where all of them are not had in `seconds`."""
         size = min(layer.in_size, layer.out_size)
-        work = size * (3 * layer.in_size * layer.out_size + 8 * size**2)
-        feasible = _fits(layer) and work / DECOMPOSING <= seconds
+        products = 3 * layer.in_size * layer.out_size
+        work = size * (products + 8 * size**2)
+        takes = work / DECOMPOSING
+        feasible = _fits(layer) and takes <= seconds
         rank = self._rank(layer, whole=feasible) or size
         matrix = self._matrix(layer)
         found = self._top(layer if matrix is None else Dense(matrix.value), min(rank + 1, size))
         theta = _next(found, rank) if self.residual else 0.0
-        root = (found.values[:rank] - theta).clamp_min(0).sqrt()
-        p, q = _left(found, rank) * root, root[:, None] * _right(found, rank)
+        excess = (found.values[:rank] - theta).clamp_min(0)
+        root = excess.sqrt()
+        p = _left(found, rank) * root
+        q = root[:, None] * _right(found, rank)
         if not self.residual:
             return Split(Factor(p, ZERO), Factor(q, ZERO))
         rest = self._norm(_rest(layer, p, q)) if matrix is None else _rest_norm(matrix, p, q)
@@ -136,7 +141,8 @@ class Splitter:
         norm = self.norm(layer, Norm.L2, Norm.L2)
         if isinstance(norm, Refusal):
             return norm
-        right = Factor(torch.zeros(0, layer.in_size).double(), norm.sqrt())
+        nothing = torch.zeros(0, layer.in_size).double()
+        right = Factor(nothing, norm.sqrt())
         if last:
             return Split(None, right, norm.sqrt())
         return Split(Factor(torch.zeros(layer.out_size, 0).double(), norm.sqrt()), right)
@@ -176,21 +182,26 @@ class Splitter:
         matrices = dense_layers([layer])
         if isinstance(matrices, Refusal):
             return matrices
-        weight, error = matrices[0].value, matrices[0].distance()
+        weight = matrices[0].value
+        error = matrices[0].distance()
         if not error or not self.residual:
             return Split(Factor(weight, ZERO), None)
-        gain = math.sqrt(error) * math.sqrt(max(upper_norm(weight), error))
+        larger = max(upper_norm(weight), error)
+        gain = math.sqrt(error) * math.sqrt(larger)
         share = Upper(round_up(error / gain))
         return Split(Factor(weight, Upper(gain)), None, (ONE + share * share).sqrt())
 
     def _truncated_end(self, layer: Operator, rank: int) -> Split | Refusal:
         matrix = self._matrix(layer)
         found = self._top(layer if matrix is None else Dense(matrix.value), rank + 1)
-        s, theta = found.values[:rank], _next(found, rank)
-        share = (1 - (theta / s.clamp_min(1e-300)) ** 2).clamp_min(0).sqrt()
+        s = found.values[:rank]
+        theta = _next(found, rank)
+        ratio = theta / s.clamp_min(1e-300)
+        share = (1 - ratio**2).clamp_min(0).sqrt()
         if not self.residual:
             return Split(Factor(_left(found, rank) * s, ZERO), None)
-        p, q = _left(found, rank) * (s * share), share[:, None] * _right(found, rank)
+        p = _left(found, rank) * (s * share)
+        q = share[:, None] * _right(found, rank)
         gain = theta if theta > 0 else 2.0**-30 * s[0].item()
         if gain < TINY:
             return self._whole(layer)
@@ -221,7 +232,8 @@ def _by_gram(weight: Float[Tensor, "m n"], number: int) -> Singular:
     if weight.shape[0] < weight.shape[1]:
         turned = _by_gram(weight.T, number)
         return Singular(turned.right, turned.values, turned.left)
-    right = torch.linalg.eigh(weight.T @ weight).eigenvectors.flip(1)[:, :number]
+    vectors = torch.linalg.eigh(weight.T @ weight).eigenvectors
+    right = vectors.flip(1)[:, :number]
     images = weight @ right
     values = torch.linalg.vector_norm(images, dim=0)
     return Singular(
@@ -249,7 +261,8 @@ def _stacked_norm(
     layer: Rounded, p: Float[Tensor, "m k"], q: Float[Tensor, "k n"], scale: float
 ) -> Upper:
     """||[Q; scale (W - P Q)]||, proved."""
-    below = _left_over(layer, p, q) * Rounded.exact(torch.tensor(scale, dtype=torch.float64))
+    factor = torch.tensor(scale, dtype=torch.float64)
+    below = _left_over(layer, p, q) * Rounded.exact(factor)
     return norm_bound(torch.cat([q, below.value])) + Upper(below.distance())
 
 
@@ -288,8 +301,11 @@ def _stacked(
     m, k = p.shape
     above = Incidence(lambda x: torch.nn.functional.pad(x, (0, m)), (k,), (k + m,))
     below = Incidence(lambda x: torch.nn.functional.pad(x, (k, 0)), (m,), (k + m,))
-    times = Diagonal(torch.tensor(scale, dtype=torch.float64), (m,))
-    parts = (Dense(q), compose(times, _flat(layer)), compose(times, Dense(-p), Dense(q)))
+    factor = torch.tensor(scale, dtype=torch.float64)
+    times = Diagonal(factor, (m,))
+    scaled = compose(times, _flat(layer))
+    taken_off = compose(times, Dense(-p), Dense(q))
+    parts = (Dense(q), scaled, taken_off)
     return Sum(
         tuple(
             compose(place, part) for place, part in zip((above, below, below), parts, strict=True)

@@ -26,9 +26,11 @@ def gram_norm(matrix: Shaped[Tensor, "*batch m n"], iterations: int = 6) -> Floa
     norm, which keeps it in range; the factors cancel, so they carry no gradient.  Cost: iterations
     products of the smaller side.
     """
-    matrix = matrix if matrix.shape[-2] >= matrix.shape[-1] else matrix.mT
+    is_tall = matrix.shape[-2] >= matrix.shape[-1]
+    matrix = matrix if is_tall else matrix.mT
     iterate = matrix
-    logarithm = torch.zeros(matrix.shape[:-2], dtype=matrix.real.dtype, device=matrix.device)
+    batch = matrix.shape[:-2]
+    logarithm = torch.zeros(batch, dtype=matrix.real.dtype, device=matrix.device)
     for _ in range(iterations):
         scale = _nonzero(_frobenius(iterate.detach()))
         iterate = iterate / scale[..., None, None]
@@ -57,7 +59,9 @@ def gram_convolution_norm(
     `grid` outputs, without that factor.  Strides enter by polyphase components; `grid` defaults to
     16 frequencies per tap.
     """
-    kernel = polyphase(weight, _per_axis(stride, weight), _per_axis(dilation, weight), groups)
+    strides = _per_axis(stride, weight)
+    dilations = _per_axis(dilation, weight)
+    kernel = polyphase(weight, strides, dilations, groups)
     taps = kernel.shape[3:]
     sizes = _per_axis(grid, weight) if grid is not None else tuple(16 * size for size in taps)
     least = [count if circular or count == 1 else 2 * count for count in taps]
@@ -90,20 +94,25 @@ def gram_kernel_norm(
         raise InputError(
             "an absolute row sum bounds symmetric iterates only: iterate at least once"
         )
-    kernel = polyphase(weight, _per_axis(stride, weight), _per_axis(dilation, weight), groups)
+    strides = _per_axis(stride, weight)
+    dilations = _per_axis(dilation, weight)
+    kernel = polyphase(weight, strides, dilations, groups)
     if kernel.shape[1] < kernel.shape[2]:
         kernel = kernel.transpose(1, 2)
     axes = tuple(range(-(kernel.dim() - 3), 0))
     sizes = tuple(2**iterations * (count - 1) + 1 for count in kernel.shape[3:])
     logarithm = torch.zeros((), dtype=weight.dtype, device=weight.device)
-    iterate = torch.fft.fftn(kernel, s=sizes, dim=axes).movedim((1, 2), (-2, -1))
+    transformed = torch.fft.fftn(kernel, s=sizes, dim=axes)
+    iterate = transformed.movedim((1, 2), (-2, -1))
     for _ in range(iterations):
         scale = _nonzero(iterate.detach().abs().amax())
         iterate = iterate / scale
         iterate = iterate.mH @ iterate
         logarithm = 2 * (logarithm + scale.log())
-    taps = torch.fft.ifftn(iterate, dim=tuple(range(1, 1 + len(axes))))
-    rows = taps.abs().sum(-1).flatten(1, -2).sum(1)
+    spatial = tuple(range(1, 1 + len(axes)))
+    taps = torch.fft.ifftn(iterate, dim=spatial)
+    moduli = taps.abs().sum(-1)
+    rows = moduli.flatten(1, -2).sum(1)
     return _root(rows.amax(), logarithm, iterations)
 
 
@@ -141,5 +150,6 @@ def _nonzero(scale: Tensor) -> Tensor:
 
 def _root(size: Tensor, logarithm: Tensor, iterations: int) -> Tensor:
     """(size e^logarithm)^(1 / 2^iterations); zero, with gradient zero, at zero."""
-    exponent = (_nonzero(size).log() + logarithm) / 2**iterations
+    both = _nonzero(size).log() + logarithm
+    exponent = both / 2**iterations
     return torch.where(size > 0, exponent.exp(), size)

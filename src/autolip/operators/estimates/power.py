@@ -68,17 +68,21 @@ def deflated_power_method(
     generator = torch.Generator().manual_seed(seed)
     found = torch.zeros(0, size, dtype=DTYPE)
     for _ in range(k):
-        v = _unit(_orthogonal(torch.randn(size, dtype=DTYPE, generator=generator), found))
+        drawn = torch.randn(size, dtype=DTYPE, generator=generator)
+        v = _unit(_orthogonal(drawn, found))
         for _ in range(iterations):
             step = _orthogonal(square(v)[1], found)
             if not step.any():
                 break
             v = _unit(step)
         found = torch.cat([found, v[None]])
-    images = torch.stack([square(v)[0] for v in found])
+    squares = [square(v)[0] for v in found]
+    images = torch.stack(squares)
     values = torch.linalg.vector_norm(flat(images), dim=1)
     order = values.argsort(descending=True)
-    left = images / values.clamp(min=torch.finfo(DTYPE).tiny).view(-1, *[1] * (images.dim() - 1))
+    ones = [1] * (images.dim() - 1)
+    divisors = values.clamp(min=torch.finfo(DTYPE).tiny)
+    left = images / divisors.view(-1, *ones)
     return Singular(left[order], values[order], found.reshape(k, *_shape(f, shape))[order])
 
 
@@ -176,10 +180,12 @@ def _by_arpack(operator: Operator, k: int, tolerance: float, seed: int) -> Singu
     size = operator.in_size
 
     def gram(x: np.ndarray) -> np.ndarray:
-        image = operator.mv(torch.from_numpy(np.ascontiguousarray(x)).view(1, *operator.in_shape))
+        rows = torch.from_numpy(np.ascontiguousarray(x))
+        image = operator.mv(rows.view(1, *operator.in_shape))
         return operator.rmv(image).flatten().numpy()
 
-    start = torch.randn(size, dtype=DTYPE, generator=torch.Generator().manual_seed(seed)).numpy()
+    generator = torch.Generator().manual_seed(seed)
+    start = torch.randn(size, dtype=DTYPE, generator=generator).numpy()
     if not gram(start).any():
         return Singular(
             _units(k, operator.out_shape), torch.zeros(k, dtype=DTYPE), _units(k, operator.in_shape)
@@ -187,7 +193,8 @@ def _by_arpack(operator: Operator, k: int, tolerance: float, seed: int) -> Singu
     linear = scipy.sparse.linalg.LinearOperator((size, size), matvec=gram, dtype=np.float64)
     _, vectors = scipy.sparse.linalg.eigsh(linear, k, v0=start, tol=tolerance)
     basis = torch.from_numpy(np.ascontiguousarray(vectors.T))
-    images = flat(operator.mv(basis.view(k, *operator.in_shape)))
+    shaped = basis.view(k, *operator.in_shape)
+    images = flat(operator.mv(shaped))
     turn, values, left = torch.linalg.svd(images, full_matrices=False)
     return _triplets(operator, left, values, turn.T @ basis)
 

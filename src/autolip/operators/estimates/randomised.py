@@ -38,7 +38,8 @@ def randomised_singular(operator: Operator, k: int, seed: int = 0) -> Singular:
         turned = randomised_singular(operator.T, k, seed)
         return Singular(turned.right, turned.values, turned.left)
     single = operator.cast(torch.float32)
-    part = max(1, NUMBERS // (operator.in_size + operator.out_size))
+    numbers = operator.in_size + operator.out_size
+    part = max(1, NUMBERS // numbers)
 
     def images(rows: Float[Tensor, "k n"]) -> Float[Tensor, "k m"]:
         return torch.cat(
@@ -52,7 +53,8 @@ def randomised_singular(operator: Operator, k: int, seed: int = 0) -> Singular:
 
     generator = torch.Generator().manual_seed(seed)
     width = min(k + OVERSAMPLING, operator.in_size)
-    basis, _ = _orthonormal(torch.randn(width, operator.in_size, generator=generator))
+    drawn = torch.randn(width, operator.in_size, generator=generator)
+    basis, _ = _orthonormal(drawn)
     size = 0.0
     for _ in range(PASSES):
         basis, triangle = _orthonormal(pulled(images(basis)))
@@ -60,9 +62,11 @@ def randomised_singular(operator: Operator, k: int, seed: int = 0) -> Singular:
         size = torch.linalg.matrix_norm(triangle).item()
         if size <= before * (1 + SETTLED):
             break
-    frame, triangle = torch.linalg.qr(images(basis).T)
+    columns = images(basis).T
+    frame, triangle = torch.linalg.qr(columns)
     left, values, right = torch.linalg.svd(triangle.to(DTYPE))
-    above = (frame @ left[:, :k].float()).T.to(DTYPE)
+    leading = left[:, :k].float()
+    above = (frame @ leading).T.to(DTYPE)
     below = right[:k] @ basis.to(DTYPE)
     return Singular(
         above.reshape(-1, *operator.out_shape), values[:k], below.reshape(-1, *operator.in_shape)

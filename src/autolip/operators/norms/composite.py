@@ -43,7 +43,8 @@ def _parts_engine(p: Norm, q: Norm) -> EngineFunction:
                 same, Upper.least([x.same * norm(leaf, p, q), x.other * norm(leaf, q, q)])
             )
 
-        gains = operator.fold(_Gains(ONE, p.equivalence(q, operator.in_size)), through, _add)
+        outward = p.equivalence(q, operator.in_size)
+        gains = operator.fold(_Gains(ONE, outward), through, _add)
         return (
             gains.other
             if gains.other.value < float("inf")
@@ -56,14 +57,17 @@ def _parts_engine(p: Norm, q: Norm) -> EngineFunction:
 def _add(gains: Sequence[_Gains]) -> _Gains:
     total = gains[0]
     for gain in gains[1:]:
-        total = _Gains(total.same + gain.same, total.other + gain.other)
+        same = total.same + gain.same
+        other = total.other + gain.other
+        total = _Gains(same, other)
     return total
 
 
 def _equivalence_engine(p: Norm, q: Norm) -> EngineFunction:
     def through_l2(operator: Operator, options: NormOptions) -> Upper | Refusal:
         """||A||_{p -> q} <= ||I||_{p -> 2} ||A||_2 ||I||_{2 -> q}."""
-        norm = operator_norm(operator, Norm.L2, Norm.L2, replace(options, known=float("inf")))
+        unknown = replace(options, known=float("inf"))
+        norm = operator_norm(operator, Norm.L2, Norm.L2, unknown)
         if isinstance(norm, Refusal):
             return norm
         return (

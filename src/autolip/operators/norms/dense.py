@@ -64,7 +64,8 @@ def is_no_matrix(operator: Operator) -> bool:
 @engine("finite", "l2", needs=is_no_matrix, exact=True)
 def finite(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_2 of the matrix of any operator, its entries' rounding errors included."""
-    small, great = sorted((operator.in_size, operator.out_size))
+    sides = (operator.in_size, operator.out_size)
+    small, great = sorted(sides)
     if small > options.finite_size:
         return Refusal(
             f"the smaller side is {small}: raise finite_size (now {options.finite_size}) "
@@ -73,7 +74,8 @@ def finite(operator: Operator, options: NormOptions) -> Upper | Refusal:
     if refusal := _too_large(great, small):
         return refusal
     tall = operator if operator.in_size == small else operator.T
-    matrix, error = torch.empty(small, great, dtype=torch.float64), 0.0
+    matrix = torch.empty(small, great, dtype=torch.float64)
+    error = 0.0
     start = 0
     for rows in rounded_rows(tall):
         if isinstance(rows, Refusal):
@@ -109,7 +111,8 @@ def proved_norm(weight: Float[Tensor, "*batch m n"]) -> float:
 
 def _batched(weight: Tensor) -> Float[Tensor, "b m n"]:
     """One batch axis, the smaller side last."""
-    flat = weight.reshape(-1, *weight.shape[-2:])
+    shape = weight.shape[-2:]
+    flat = weight.reshape(-1, *shape)
     return flat if flat.shape[1] >= flat.shape[2] else flat.mT
 
 
@@ -131,7 +134,8 @@ def rounded_norms(matrices: Sequence[Rounded], norm: Norm = Norm.L2) -> list[Upp
     """At least ||W_i||, for matrices of one size: in l2 that of the computed one, and its error."""
     if norm is not Norm.L2:
         return [matrix.norm(norm) for matrix in matrices]
-    computed = proved_norms(torch.stack([matrix.value for matrix in matrices]))
+    values_of = [matrix.value for matrix in matrices]
+    computed = proved_norms(torch.stack(values_of))
     return [
         upper(value) + upper(matrix.distance())
         for value, matrix in zip(computed, matrices, strict=True)
@@ -162,7 +166,8 @@ def _gram(weight: Float[Tensor, "b m n"], block: int = 512) -> Float[Tensor, "b 
     for start in range(0, n, block):
         rows = slice(start, min(start + block, n))
         charge(weight[:, :, rows].numel() * rows.stop)
-        gram[:, rows, : rows.stop] = weight[:, :, rows].mT @ weight[:, :, : rows.stop]
+        before = weight[:, :, : rows.stop]
+        gram[:, rows, : rows.stop] = weight[:, :, rows].mT @ before
         gram[:, :start, rows] = gram[:, rows, :start].mT
     return gram
 
@@ -180,7 +185,9 @@ def _absolute_squares(weight: Float[Tensor, "b m n"]) -> Float[Tensor, " b"]:
     m, n = weight.shape[-2:]
     norm = torch.linalg.vector_norm
     frobenius = norm(weight, dim=(1, 2)) ** 2
-    schur = norm(weight, ord=1, dim=1).amax(1) * norm(weight, ord=1, dim=2).amax(1)
+    columns = norm(weight, ord=1, dim=1).amax(1)
+    rows = norm(weight, ord=1, dim=2).amax(1)
+    schur = columns * rows
     return torch.minimum(frobenius, schur) * (1 + 4 * gamma(m * n))
 
 
@@ -205,7 +212,9 @@ def _factorised(gram: Float[Tensor, "b n n"], slack: Float[Tensor, " b"]) -> Flo
         shifted.diagonal(dim1=1, dim2=2).copy_(pivots)
         factor, failed = torch.linalg.cholesky_ex(shifted)
         done = (failed == 0) & factor.diagonal(dim1=1, dim2=2).isfinite().all(1)
-        value = (square + slack[left] + share * pivots.sum(1)) * (1 + 8 * UNIT)
+        lost = share * pivots.sum(1)
+        computed = square + slack[left] + lost
+        value = computed * (1 + 8 * UNIT)
         proved[left[done]] = value[done]
         left = left[~done]
         if not len(left):
@@ -218,7 +227,8 @@ def _guess(gram: Float[Tensor, "b n n"]) -> Float[Tensor, " b"]:
     order = gram.shape[-1]
     if order <= _DIRECT or len(gram) > 1:
         return torch.linalg.eigvalsh(gram)[:, -1].clamp(min=0.0)
-    start = torch.randn(order, dtype=gram.dtype, generator=torch.Generator().manual_seed(order))
+    generator = torch.Generator().manual_seed(order)
+    start = torch.randn(order, dtype=gram.dtype, generator=generator)
     space = Krylov(lambda v: gram[0] @ v, start, order)
     while not space.exhausted and len(space) < 400:
         space.step()

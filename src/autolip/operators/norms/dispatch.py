@@ -62,7 +62,8 @@ class _Search:
 
     def ask(self, chosen: Engine) -> None:
         """Run one engine."""
-        bound = chosen.function(self.core, replace(self.options, known=self.proved.value))
+        options = replace(self.options, known=self.proved.value)
+        bound = chosen.function(self.core, options)
         if isinstance(bound, Refusal):
             self.reasons.append(f"{chosen.name}: {bound}")
             return
@@ -70,7 +71,8 @@ class _Search:
         self.finished = chosen.exact and math.isfinite(bound.value)
         if chosen.share is not None:
             least = bound.value / (1 + self.options.tolerance)
-            self.reached = max(self.reached, least * chosen.share(self.core))
+            share = chosen.share(self.core)
+            self.reached = max(self.reached, least * share)
 
     def is_worth(self, chosen: Engine) -> bool:
         """Whether an expensive engine may run: there is time, and something to gain.

@@ -59,7 +59,8 @@ def column_squares(operator: Operator) -> tuple[Float[Tensor, " n"], int] | None
     )
     if squares is None:
         return None
-    sums = upper_product(squares.T, torch.ones((1, *operator.out_shape), dtype=DTYPE)).flatten()
+    ones = torch.ones((1, *operator.out_shape), dtype=DTYPE)
+    sums = upper_product(squares.T, ones).flatten()
     return sums * (1 + operator.relative_error), exponent
 
 
@@ -111,7 +112,8 @@ def total(operator: Operator, options: NormOptions) -> Upper | Refusal:
 @engine("schur", "l2", products=2)
 def schur(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """||A||_2 <= sqrt(|| |A| ||_1 || |A| ||_inf) (I. Schur 1911); two products with |A|."""
-    sums, transposed = column_sums(operator), column_sums(operator.T)
+    sums = column_sums(operator)
+    transposed = column_sums(operator.T)
     if sums is None or transposed is None:
         return _unbounded(operator)
     return upper(largest(sums)).sqrt() * upper(largest(transposed)).sqrt()

@@ -35,12 +35,14 @@ class Krylov:
         memory: int = MEMORY,
     ) -> None:
         self.product = product
-        self.vector = start / math.sqrt(_dot(start, start))
+        length = math.sqrt(_dot(start, start))
+        self.vector = start / length
         self._previous = torch.zeros_like(start)
         self.alphas: list[float] = []
         self.betas: list[float] = []
         self.defects: list[float] = []
-        rows = max(1, min(capacity, memory // (8 * start.numel())))
+        of_a_vector = 8 * start.numel()
+        rows = max(1, min(capacity, memory // of_a_vector))
         self._basis = start.new_empty(rows, start.numel())
 
     def __len__(self) -> int:
@@ -81,7 +83,9 @@ class Krylov:
 
     def spectrum(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Eigenvalues of T, increasing, and their orthonormal eigenvectors (columns)."""
-        values, vectors = eigh_tridiagonal(np.array(self.alphas), np.array(self.betas[:-1]))
+        diagonal = np.array(self.alphas)
+        beside = np.array(self.betas[:-1])
+        values, vectors = eigh_tridiagonal(diagonal, beside)
         return values, vectors
 
     def combined(self, combinations: NDArray[np.float64]) -> Float[Tensor, "m n"]:

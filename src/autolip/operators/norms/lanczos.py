@@ -72,14 +72,17 @@ def lanczos(operator: Operator, options: NormOptions) -> Upper | Refusal:
     """
     side = _narrow(operator)
     runs, epsilon = _runs(options.delta, side.in_size)
-    gram = _Gram.of(side, _search_start(side.in_size, options.search_seed))
+    drawn = _search_start(side.in_size, options.search_seed)
+    gram = _Gram.of(side, drawn)
     if isinstance(gram, Refusal):
         return gram
     top = 0.0
-    each = replace(options, delta=options.delta ** (1 / runs))
+    delta = options.delta ** (1 / runs)
+    each = replace(options, delta=delta)
     for run in range(runs):
         start = _random_start(side.in_size, options.seed, run)
-        shared = replace(each, budget=options.budget.within(1 / (runs - run)))
+        part = options.budget.within(1 / (runs - run))
+        shared = replace(each, budget=part)
         square = _run(gram, start, epsilon, shared)
         if isinstance(square, Refusal):
             return square
@@ -102,7 +105,8 @@ def lower_estimate(
     if isinstance(gram, Refusal):
         return Estimate(0.0)
     goal = enough * gram.scale
-    space = Krylov(gram, start, min(steps, side.in_size)).grow(steps, goal * goal)
+    most = min(steps, side.in_size)
+    space = Krylov(gram, start, most).grow(steps, goal * goal)
     return Estimate(math.sqrt(space.top()) / gram.scale)
 
 
@@ -121,7 +125,8 @@ def worst_vectors(
     if isinstance(gram, Refusal):
         return torch.zeros(0, *flat, dtype=torch.float64)
     limit = above * gram.scale
-    most = max(1, min(steps, MEMORY_OF_VECTORS // (8 * side.in_size)))
+    of_a_vector = 8 * side.in_size
+    most = max(1, min(steps, MEMORY_OF_VECTORS // of_a_vector))
     space = Krylov(gram, start, most, MEMORY_OF_VECTORS).grow(most)
     squares, combinations = space.spectrum()
     chosen = [i for i in reversed(range(len(squares))) if squares[i] > limit * limit]
@@ -145,7 +150,8 @@ def _runs(delta: float, size: int) -> tuple[int, float]:
     bound, so that the largest of the bounds holds unless all starts are nearly orthogonal to u.
     """
     runs = 1
-    unit = math.sqrt(math.pi / (2 * size)) * (1 - 1e-12)
+    width = math.sqrt(math.pi / (2 * size))
+    unit = width * (1 - 1e-12)
     while delta ** (1 / runs) * unit < 65 * START_ERROR:
         runs += 1
     return runs, delta ** (1 / runs) * unit - START_ERROR
@@ -180,7 +186,8 @@ class _Gram:
         self.scale = scale
 
     def __call__(self, v: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        image = self.operator.mv(v.reshape(1, *self.operator.in_shape) * self.scale)
+        scaled = v.reshape(1, *self.operator.in_shape) * self.scale
+        image = self.operator.mv(scaled)
         return self.operator.rmv(image * self.scale).flatten()
 
     def rounding(self, v: Tensor) -> float:
@@ -199,7 +206,8 @@ class _Gram:
         tops = {exponent: largest(operator.mv(x * 2.0**exponent)) for exponent in (0, 900, -900)}
         for exponent, top in tops.items():
             if 1e-150 < top < 1e150:
-                scale = math.ldexp(1.0, min(max(exponent - math.frexp(top)[1], -1000), 1000))
+                binary = exponent - math.frexp(top)[1]
+                scale = math.ldexp(1.0, min(max(binary, -1000), 1000))
                 return _Gram(operator, scale)._unless_it_underflows(start)
         return _unfit(operator)
 
@@ -214,10 +222,12 @@ class _Gram:
             return _unfit(self.operator)
         room = min(200, 1000 - math.frexp(self.scale)[1])
         factor = 2.0**room
-        x = start.reshape(1, *self.operator.in_shape) * self.scale
+        shaped = start.reshape(1, *self.operator.in_shape)
+        x = shaped * self.scale
         for product in (self.operator.mv, self.operator.rmv):
             image = product(x)
-            difference = (product(x * factor) / factor - image).norm().item()
+            again = product(x * factor) / factor
+            difference = (again - image).norm().item()
             if not difference <= 1e-9 * image.norm().item():
                 return _unfit(self.operator)
             x = image * self.scale
@@ -230,14 +240,16 @@ def _unfit(operator: Operator) -> Refusal:
 
 def _run(gram: _Gram, start: Tensor, epsilon: float, options: NormOptions) -> float | Refusal:
     """At least ||s A||_2^2, unless |<start, u>| < epsilon."""
-    capacity = min(len(start), _steps(len(start), options))
+    wanted = _steps(len(start), options)
+    capacity = min(len(start), wanted)
     space = Krylov(gram, start, capacity)
     rounding = 0.0
     square = math.inf
     due = 1
     while len(space) < capacity and not space.exhausted and not options.budget.expired:
         if len(space) in (0, 8, 64):
-            rounding = max(rounding, SAFETY * gram.rounding(space.vector))
+            lost = SAFETY * gram.rounding(space.vector)
+            rounding = max(rounding, lost)
         space.step()
         if len(space) >= due:
             due += 1 + due // 16
@@ -278,16 +290,21 @@ def _excluded_above(space: Krylov, rounding: float, epsilon: float) -> float:
     noise = float(np.linalg.norm(columns))
     with np.errstate(divide="ignore"):
         logarithm = float(np.log(space.betas).sum())
-    top = max(float(np.abs(theta).max()), max(space.betas))
+    largest_value = float(np.abs(theta).max())
+    top = max(largest_value, max(space.betas))
     slack = 1e-14 * top
 
     def excludes(gap: float) -> bool:
         distance = gap + (theta[-1] - theta)
-        tail = logarithm - float(np.log(distance).sum())
+        product_of = float(np.log(distance).sum())
+        tail = logarithm - product_of
         parts = vectors[0] / distance
         doubt = ROUGH if gap > FAINT * top else 1.0
-        size = float(np.linalg.norm(np.abs(parts) + 1e-14 / distance))
-        heard = float(columns @ np.abs(vectors @ parts)) + doubt * noise * size
+        moduli = np.abs(parts) + 1e-14 / distance
+        size = float(np.linalg.norm(moduli))
+        seen = float(columns @ np.abs(vectors @ parts))
+        disturbed = doubt * noise * size
+        heard = seen + disturbed
         return math.exp(min(tail, 700.0)) + (1 + 1e-3) * heard < epsilon * (1 - 1e-6)
 
     return (

@@ -63,9 +63,12 @@ def upper_rows(operator: Operator) -> Float[Tensor, "n m"]:
     """At least M^T, entrywise: the columns of M as rows."""
     flip = operator.out_size < operator.in_size
     base = operator.T if flip else operator
-    batch = max(1, CHUNK // max(base.in_size, base.out_size))
-    units = torch.eye(base.in_size, dtype=DTYPE).reshape(-1, *base.in_shape)
-    rows = torch.cat([flat(upper_product(base, part)) for part in units.split(batch)])
+    longest = max(base.in_size, base.out_size)
+    batch = max(1, CHUNK // longest)
+    unit_rows = torch.eye(base.in_size, dtype=DTYPE)
+    units = unit_rows.reshape(-1, *base.in_shape)
+    products = [flat(upper_product(base, part)) for part in units.split(batch)]
+    rows = torch.cat(products)
     return rows.T if flip else rows
 
 
@@ -94,8 +97,10 @@ def perron(operator: Operator) -> Upper:
     Every step gives a bound; the search ends when the largest quotient is within 1e-10 of the
     smallest one, or no longer improves.
     """
-    base = operator if operator.in_size <= operator.out_size else operator.T
-    x, best = _ones(base.in_shape), Upper(math.inf)
+    is_wide = operator.in_size <= operator.out_size
+    base = operator if is_wide else operator.T
+    x = _ones(base.in_shape)
+    best = Upper(math.inf)
     for _ in range(ROUNDS):
         image = upper_product(base, x)
         top = largest(image)
@@ -104,9 +109,11 @@ def perron(operator: Operator) -> Upper:
         if not math.isfinite(top):
             return best
         exponent = math.frexp(top)[1]
-        again = upper_product(base.T, image * 2.0**-exponent)
+        scaled = image * 2.0**-exponent
+        again = upper_product(base.T, scaled)
         quotients = again / x  # `upper_product` leaves room for this rounding
-        high, low = quotients.max().item(), quotients.min().item()
+        high = quotients.max().item()
+        low = quotients.min().item()
         if math.isfinite(high):
             best = Upper.least([best, _root(high, exponent)])
         if not high > low * (1 + 1e-10):

@@ -50,10 +50,12 @@ def _inflate(leaf: Operator, x: Tensor, product: Tensor) -> Tensor:
     """
     if leaf.is_wiring and bool((x == x.round()).all()) and bool((product < 2**53).all()):
         return product
-    scale = (1 + leaf.relative_error) / (1 - gamma(leaf.terms)) * (1 + 8 * UNIT)
+    known = (1 + leaf.relative_error) / (1 - gamma(leaf.terms))
+    scale = known * (1 + 8 * UNIT)
     positive = product > 0
     if not positive.all() and bool(((x > 0) & (x < 1)).any()):
-        positive = leaf.mv((x > 0).to(DTYPE)) > 0
+        is_positive = (x > 0).to(DTYPE)
+        positive = leaf.mv(is_positive) > 0
     return product * scale + positive.to(DTYPE) * ((leaf.terms + 2) * SMALLEST)
 
 
@@ -77,7 +79,8 @@ def _rounded_leaf(operator: Operator, x: Rounded) -> Rounded:
     units = isinstance(x, Units)
     value = operator.mv_units(x.value) if units else operator.mv(x.value)
     if units and operator.knows_entries:
-        error = value.abs() * (operator.relative_error * (1 + 4 * UNIT))
+        relative = operator.relative_error * (1 + 4 * UNIT)
+        error = value.abs() * relative
         if operator.relative_error:
             error = error + (value != 0).to(DTYPE) * SMALLEST
         return Units(value, error) if _moves(operator) else Rounded(value, error)
@@ -85,8 +88,10 @@ def _rounded_leaf(operator: Operator, x: Rounded) -> Rounded:
     assert majorant is not None
     error = upper_product(majorant, x.error)
     if not _moves(operator):
-        size = upper_product(majorant, x.value.abs() + x.error)
-        error = error + size * ((gamma(operator.terms) + operator.relative_error) * (1 + 4 * UNIT))
+        reached = x.value.abs() + x.error
+        size = upper_product(majorant, reached)
+        relative = gamma(operator.terms) + operator.relative_error
+        error = error + size * (relative * (1 + 4 * UNIT))
         error = error + (size > 0).to(DTYPE) * ((operator.terms + 2) * SMALLEST)
     return Rounded(
         value, error
@@ -102,14 +107,17 @@ def _moves(operator: Operator) -> bool:
 def rounded_rows(operator: Operator) -> Iterator[Rounded | Refusal]:
     """The matrix's columns (as flat rows), in batches, each with its error: A applied to the unit
     vectors."""
-    size, width = operator.in_size, max(operator.in_size, operator.out_size)
-    batch = max(1, min(size, CHUNK // max(width, 1)))
+    size = operator.in_size
+    width = max(operator.in_size, operator.out_size)
+    rows = CHUNK // max(width, 1)
+    batch = max(1, min(size, rows))
     for start in range(0, size, batch):
         stop = min(start + batch, size)
         units = torch.zeros(stop - start, size, dtype=DTYPE)
         units[torch.arange(stop - start), torch.arange(start, stop)] = 1.0
         units = units.reshape(-1, *operator.in_shape)
-        product = rounded_product(operator, Units(units, torch.zeros_like(units)))
+        exact = Units(units, torch.zeros_like(units))
+        product = rounded_product(operator, exact)
         if isinstance(product, Refusal):
             yield product
             return

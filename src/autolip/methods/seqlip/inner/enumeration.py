@@ -36,15 +36,18 @@ def enumerate_patterns(
     best = pair.hi.clone()
     value = 0.0
     for first in range(0, 2 ** len(free), batch) if pair.width else ():
-        codes = torch.arange(first, min(first + batch, 2 ** len(free)))
+        last = min(first + batch, 2 ** len(free))
+        codes = torch.arange(first, last)
         s = pair.hi.expand(len(codes), -1).clone()
         s[:, free] = torch.where(
             (codes[:, None] >> torch.arange(len(free))) & 1 == 1, pair.lo[free], pair.hi[free]
         )
-        norms = torch.linalg.svdvals((pair.a * s[:, None, :]) @ pair.b)[:, 0]
+        products = (pair.a * s[:, None, :]) @ pair.b
+        norms = torch.linalg.svdvals(products)[:, 0]
         if norms.max().item() > value:
             best = s[norms.argmax()]
             value = norms.max().item()
     pattern = lo.detach().to(torch.float64).clone()
-    pattern[live] = torch.where(best == pair.hi, hi.to(torch.float64)[live], pattern[live])
+    chosen = hi.to(torch.float64)[live]
+    pattern[live] = torch.where(best == pair.hi, chosen, pattern[live])
     return Estimate(pair.downward(value)), pattern

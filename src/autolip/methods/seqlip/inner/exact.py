@@ -94,7 +94,8 @@ def maximise_exact(
         seed,
     )
     finished = tree.run()
-    pattern[live] = torch.where(tree.high, hi.to(torch.float64)[live], pattern[live])
+    chosen = hi.to(torch.float64)[live]
+    pattern[live] = torch.where(tree.high, chosen, pattern[live])
     upper = Upper.least(
         [Upper(pair.upward(core.upward(tree.bound()))), product_bound(a, b, lo, hi)]
     )
@@ -110,7 +111,9 @@ def _unsplit(
     upper = relax(a, b, lo, hi)
     _, pattern = maximise_greedy(a, b, lo, hi, seed=seed, restarts=2)
     pair, live = balanced(a, b, lo, hi)
-    attained = min(pair.downward(pair.attained((pattern == hi.to(pattern))[live])), upper.value)
+    is_high = (pattern == hi.to(pattern))[live]
+    found = pair.downward(pair.attained(is_high))
+    attained = min(found, upper.value)
     return ExactOutcome(upper, attained, pattern, 0, upper.value <= attained * (1 + tolerance))
 
 
@@ -156,7 +159,8 @@ class _Tree:
         """Split until nothing is open or the budget is spent; whether the tolerance was met."""
         root = Boxes.root(self.gram, self.pair.lo, self.pair.hi)
         c, r = centre_and_radius(root.lo, root.hi)
-        self.rounding = 2 * self.gram.slack(c, r, root.tau.exp(), root.beta).item()
+        slack = self.gram.slack(c, r, root.tau.exp(), root.beta)
+        self.rounding = 2 * slack.item()
         root.bound[0] = certified(
             self.gram, self.pair, power_multipliers(self.gram, self.pair, steps=40)
         )
@@ -168,13 +172,17 @@ class _Tree:
 
     def _bounded(self, boxes: Boxes) -> None:
         """Bound new boxes; keep those that may hold more than what is attained."""
-        floor = max(1e-11, 4 * self.rounding / max(self.attained, 1e-300))
-        boxes = minimise(self.gram, boxes, Goal(self.target, floor=floor, budget=self.budget))
+        relative = 4 * self.rounding / max(self.attained, 1e-300)
+        floor = max(1e-11, relative)
+        goal = Goal(self.target, floor=floor, budget=self.budget)
+        boxes = minimise(self.gram, boxes, goal)
         self.count += len(boxes.beta)
         self._offer_rounded(boxes)
-        decided = ~boxes.free().any(1) | (boxes.bound <= self.target)
+        is_closed = boxes.bound <= self.target
+        decided = ~boxes.free().any(1) | is_closed
         if bool(decided.any()):
-            self.closed = max(self.closed, boxes.bound[decided].max().item())
+            largest = boxes.bound[decided].max().item()
+            self.closed = max(self.closed, largest)
             self.settled.append(boxes[decided.nonzero().flatten()])
         for index in (~decided).nonzero().flatten():
             box = boxes[index[None]]
@@ -184,7 +192,8 @@ class _Tree:
         """The patterns that the relaxations lean towards."""
         middle = (boxes.lo + boxes.hi) / 2
         known = boxes.lo == boxes.hi
-        high = torch.where(known, middle >= (self.pair.lo + self.pair.hi) / 2, boxes.lean > 0)
+        centre = (self.pair.lo + self.pair.hi) / 2
+        high = torch.where(known, middle >= centre, boxes.lean > 0)
         norms = torch.linalg.matrix_norm(
             (self.core.a * self.pair.slopes(high)[:, None, :]) @ self.core.b, 2
         )
@@ -218,7 +227,8 @@ def _split(boxes: Boxes) -> Boxes:
     steps would be short.
     """
     row = torch.arange(len(boxes.beta))
-    loss, chosen = torch.where(boxes.free(), boxes.loss, -math.inf).max(1)
+    losses = torch.where(boxes.free(), boxes.loss, -math.inf)
+    loss, chosen = losses.max(1)
     upper = boxes.lo.clone()
     lower = boxes.hi.clone()
     upper[row, chosen] = boxes.hi[row, chosen]

@@ -52,15 +52,21 @@ class _Coordinates:
         omega = vh @ b.T
         aa = alpha.square()
         bb = omega.square()
-        a_rest = (a.square().sum(0) - aa.sum(0)).clamp_min(0)
-        b_rest = (b.square().sum(1) - bb.sum(0)).clamp_min(0)
+        all_of_a = a.square().sum(0)
+        a_rest = (all_of_a - aa.sum(0)).clamp_min(0)
+        all_of_b = b.square().sum(1)
+        b_rest = (all_of_b - bb.sum(0)).clamp_min(0)
         return _Coordinates(aa, bb, s[:, None] * alpha * omega, a_rest, b_rest, change)
 
     def left_side(self, s: Float[Tensor, " k"], tau: Float[Tensor, " m"]) -> Float[Tensor, " m"]:
         """At least one exactly where the norm after the flip is at least tau."""
-        inverse = 1 / ((tau - s[:, None]) * (tau + s[:, None]))
-        aa = tau * (self.aa * inverse).sum(0) + self.a_rest / tau
-        bb = tau * (self.bb * inverse).sum(0) + self.b_rest / tau
+        below = tau - s[:, None]
+        above = tau + s[:, None]
+        inverse = 1 / (below * above)
+        inside_a = (self.aa * inverse).sum(0)
+        aa = tau * inside_a + self.a_rest / tau
+        inside_b = (self.bb * inverse).sum(0)
+        bb = tau * inside_b + self.b_rest / tau
         return self.change * (self.ab * inverse).sum(0) + self.change.abs() * (aa * bb).sqrt()
 
 
@@ -79,7 +85,9 @@ def best_flip(
         return None
     svd = torch.linalg.svd(m, full_matrices=False)
     top = svd[1][0].item()
-    reach = change.abs() * a.norm(dim=0) * b.norm(dim=1)
+    columns = a.norm(dim=0)
+    rows_of_b = b.norm(dim=1)
+    reach = change.abs() * columns * rows_of_b
     if top == 0:
         return int(reach.argmax()) if bool((reach > 0).any()) else None
     here = _Coordinates.of(svd, a, b, change)
@@ -110,14 +118,18 @@ def helpful_flips(
     """
     svd = torch.linalg.svd(m, full_matrices=False)
     if svd[1][0] == 0:
-        reach = change.abs() * a.norm(dim=0) * b.norm(dim=1)
+        of_columns = a.norm(dim=0)
+        of_rows = b.norm(dim=1)
+        reach = change.abs() * of_columns * of_rows
         return reach.argmax()[None] if bool((reach > 0).any()) else reach.nonzero().flatten()
     tau = svd[1][:1] * (1 + RISE)
-    step = max(1, CHUNK // max(1, len(a) + b.shape[1]))
+    numbers = len(a) + b.shape[1]
+    step = max(1, CHUNK // max(1, numbers))
     level = torch.empty_like(change)
     for first in range(0, len(change), step):
         rows = slice(first, first + step)
         here = _Coordinates.of(svd, a[:, rows], b[rows], change[rows])
-        level[rows] = here.left_side(svd[1], tau.expand(len(here.change)))
+        taus = tau.expand(len(here.change))
+        level[rows] = here.left_side(svd[1], taus)
     best = level.topk(min(CANDIDATES, len(level)))
     return best.indices if bool((best.values >= 1).any()) else best.indices[:0]

@@ -63,7 +63,8 @@ def maximise_greedy(
             best, value = high, norm
         if budget.expired:
             break
-    pattern[live] = torch.where(best, hi.to(torch.float64)[live], pattern[live])
+    chosen = hi.to(torch.float64)[live]
+    pattern[live] = torch.where(best, chosen, pattern[live])
     return Estimate(pair.downward(value)), pattern
 
 
@@ -79,7 +80,8 @@ def starts(
         min(max(0, (number - 1) // 3), *product(a, b, (lo + hi) / 2).shape) if number > 1 else 0
     )
     if directions:
-        u, _, vh = _leading(product(a, b, (lo + hi) / 2), directions)
+        centre = (lo + hi) / 2
+        u, _, vh = _leading(product(a, b, centre), directions)
         for k in range(directions):
             yield (u[:, k] @ a) * (b @ vh[k]) > 0
             yield (u[:, k] @ a) * (b @ vh[k]) < 0
@@ -98,7 +100,8 @@ def climb(
     """A pattern that no single flip improves, reached from `high`, and its norm."""
     high = high.clone()
     box = (lo, hi)
-    m = product(a, b, torch.where(high, hi, lo))
+    slopes = torch.where(high, hi, lo)
+    m = product(a, b, slopes)
     enough = 1 + (_ENOUGH if len(high) > _WIDE else 0.0)
     previous = -1.0
     while True:
@@ -106,10 +109,12 @@ def climb(
         if min(m.shape) > _DECOMPOSED or value <= previous * enough:
             return high, value
         previous = value
-        few = helpful_flips(m, a, b, torch.where(high, lo - hi, hi - lo))
+        changes = torch.where(high, lo - hi, hi - lo)
+        few = helpful_flips(m, a, b, changes)
         if not len(few):
             return high, value
-        m = _single_flips(a[:, few], b[few], (lo[few], hi[few]), high, few, m)
+        ends = (lo[few], hi[few])
+        m = _single_flips(a[:, few], b[few], ends, high, few, m)
 
 
 def _single_flips(
@@ -132,7 +137,8 @@ def _single_flips(
         flip = best_flip(m, a, b, change)
         if flip is None:
             return m
-        proposal = m + change[flip] * torch.outer(a[:, flip], b[flip])
+        rank_one = torch.outer(a[:, flip], b[flip])
+        proposal = m + change[flip] * rank_one
         larger = torch.linalg.matrix_norm(proposal, 2)
         if larger <= value:
             return m
@@ -156,7 +162,8 @@ def _joint_flips(
         flips = (gain > 0).nonzero().flatten()
         if not len(flips):
             return m, s[0].item()
-        change = torch.where(high, lo - hi, hi - lo)[flips]
+        changes = torch.where(high, lo - hi, hi - lo)
+        change = changes[flips]
         proposal = m + product(a, b, change, flips)
         u, larger, vh = _leading(proposal, 1)
         if larger[0] <= s[0]:

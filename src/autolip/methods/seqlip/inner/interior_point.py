@@ -74,8 +74,12 @@ class Boxes(Rows):
         lo = lo[None]
         hi = hi[None]
         c, r = centre_and_radius(lo, hi)
-        tau = (gram.b.norm(dim=1) / gram.a.norm(dim=0)).log().nan_to_num(0.0).clamp(-50, 50)[None]
-        beta = 1.5 * torch.linalg.eigvalsh(gram.matrix(c, r, tau.exp()))[:, -1]
+        ratios = gram.b.norm(dim=1) / gram.a.norm(dim=0)
+        logarithms = ratios.log().nan_to_num(0.0)
+        tau = logarithms.clamp(-50, 50)[None]
+        matrices = gram.matrix(c, r, tau.exp())
+        values = torch.linalg.eigvalsh(matrices)
+        beta = 1.5 * values[:, -1]
         blank = torch.zeros_like(tau)
         infinite = torch.full_like(beta, math.inf)
         return Boxes(lo, hi, tau, beta, infinite, torch.zeros_like(beta), blank, blank.clone())
@@ -101,7 +105,9 @@ class Goal:
 
     def met(self, boxes: Boxes) -> Bool[Tensor, " k"]:
         excess = boxes.bound - boxes.dual
-        hopeless = (boxes.dual > self.target) & (excess <= self.gap * (boxes.bound - self.target))
+        is_above = boxes.dual > self.target
+        missing = boxes.bound - self.target
+        hopeless = is_above & (excess <= self.gap * missing)
         return (boxes.bound <= self.target) | hopeless | (excess <= self.floor * boxes.bound)
 
 
@@ -161,8 +167,10 @@ class _Metric:
     @staticmethod
     def of(gram: Gram, scale: tuple[Tensor, Tensor], k: Float[Tensor, "k m m"]) -> "_Metric":
         rows, (left, right) = gram.a.shape[0], scale
-        by_a = (k[:, :, :rows] @ gram.a) * left[:, None, :]
-        by_b = (k[:, rows:, rows:] @ gram.b.T) * right[:, None, :]
+        upper_block = k[:, :, :rows]
+        by_a = (upper_block @ gram.a) * left[:, None, :]
+        lower_block = k[:, rows:, rows:]
+        by_b = (lower_block @ gram.b.T) * right[:, None, :]
         return _Metric(
             (gram.a.T @ by_a[:, :rows]) * left[:, :, None],
             (gram.b @ by_b) * right[:, :, None],
@@ -173,19 +181,26 @@ class _Metric:
 def _step(gram: Gram, at: _Iterate, boxes: Boxes) -> tuple[_Iterate, Boxes]:
     """One interior-point step; what the dual says where it starts, and the bound where it ends."""
     t = at.tau.exp()
-    scale = (at.r * t).sqrt(), (at.r / t).sqrt()
+    left = (at.r * t).sqrt()
+    right = (at.r / t).sqrt()
+    scale = left, right
     inverse = torch.cholesky_inverse(at.factor)
     ours = _Metric.of(gram, scale, inverse)
     theirs = _Metric.of(gram, scale, at.z)
     seen = _dual(gram, at, theirs, boxes)
-    mu = at.shrink * (at.beta - seen.dual).clamp_min(1e-16 * at.beta) / gram.order
-    dtau, dbeta, dz = _direction(gram, at, (scale, inverse, ours, theirs), mu)
+    distance = (at.beta - seen.dual).clamp_min(1e-16 * at.beta)
+    mu = at.shrink * distance / gram.order
+    metrics = (scale, inverse, ours, theirs)
+    dtau, dbeta, dz = _direction(gram, at, metrics, mu)
     tau, beta, factor, dual_length = _dual_search(gram, at, dtau, dbeta)
     z, primal_length = _primal_search(at.z, dz)
     shortest = torch.minimum(dual_length, primal_length)
-    shrink = torch.where(shortest == 1, 0.05, 0.2 + 0.3 * (1 - shortest).square())
-    bound = torch.minimum(boxes.bound, beta + gram.slack(at.c, at.r, tau.exp(), beta))
-    after = _Iterate(at.c, at.r, tau, beta, z, factor, shrink, dual_length > 0)
+    missing = (1 - shortest).square()
+    shrink = torch.where(shortest == 1, 0.05, 0.2 + 0.3 * missing)
+    proved = beta + gram.slack(at.c, at.r, tau.exp(), beta)
+    bound = torch.minimum(boxes.bound, proved)
+    moved = dual_length > 0
+    after = _Iterate(at.c, at.r, tau, beta, z, factor, shrink, moved)
     return after, replace(seen, tau=tau, beta=beta, bound=bound)
 
 
@@ -193,11 +208,16 @@ def _dual(gram: Gram, at: _Iterate, metric: _Metric, boxes: Boxes) -> Boxes:
     """The dual value of Z (an estimate: it steers, it proves nothing)."""
     rows = gram.a.shape[0]
     p, v, n = (_diagonal(x) for x in (metric.p, metric.v, metric.n))
-    length = (p.clamp_min(0) * v.clamp_min(0)).sqrt()
-    centred = (gram.a * at.c[:, None, :]) @ gram.b
-    cross = (centred * at.z[:, :rows, rows:]).sum((1, 2))
-    value = 2 * (cross + length.sum(1)) / _trace(at.z)
-    lean = torch.where(length > 0, n / length, 0.0).clamp(-1, 1)
+    products = p.clamp_min(0) * v.clamp_min(0)
+    length = products.sqrt()
+    scaled = gram.a * at.c[:, None, :]
+    centred = scaled @ gram.b
+    block = at.z[:, :rows, rows:]
+    cross = (centred * block).sum((1, 2))
+    both = cross + length.sum(1)
+    value = 2 * both / _trace(at.z)
+    ratio = torch.where(length > 0, n / length, 0.0)
+    lean = ratio.clamp(-1, 1)
     loss = 2 * length * (1 - lean.abs())
     dual = torch.maximum(boxes.dual, value)
     return replace(boxes, tau=at.tau, beta=at.beta, dual=dual, lean=lean, loss=loss)
@@ -212,19 +232,26 @@ def _direction(
     """The step in tau, beta and Z."""
     scale, inverse, ours, theirs = known
     product = at.z @ inverse
-    mixed = _Metric.of(gram, scale, (product + product.mT) / 2)
+    symmetric = (product + product.mT) / 2
+    mixed = _Metric.of(gram, scale, symmetric)
     crossed = ours.n * theirs.n
-    matrix = ours.p * theirs.p + ours.v * theirs.v - crossed - crossed.mT
+    squares = ours.p * theirs.p + ours.v * theirs.v
+    matrix = squares - crossed - crossed.mT
     _diagonal(matrix).add_(_diagonal(theirs.p) + _diagonal(theirs.v) + (at.r == 0) * 1.0)
-    slope = mu[:, None] * (_diagonal(ours.p) - _diagonal(ours.v))
+    difference = _diagonal(ours.p) - _diagonal(ours.v)
+    slope = mu[:, None] * difference
     border = _diagonal(mixed.p) - _diagonal(mixed.v)
-    solved = torch.linalg.solve_ex(matrix, torch.stack([slope, border], 2))[0]
+    sides = torch.stack([slope, border], 2)
+    solved = torch.linalg.solve_ex(matrix, sides)[0]
     by_slope = solved[..., 0]
     by_border = solved[..., 1]
-    dbeta = mu * _trace(inverse) - 1 - (border * by_slope).sum(1)
-    dbeta = dbeta / (_trace(product) - (border * by_border).sum(1))
+    along_slope = (border * by_slope).sum(1)
+    dbeta = mu * _trace(inverse) - 1 - along_slope
+    along_border = (border * by_border).sum(1)
+    dbeta = dbeta / (_trace(product) - along_border)
     dtau = by_border * dbeta[:, None] - by_slope
-    half = at.z @ _change(gram, scale, dtau, dbeta) @ inverse
+    moved = _change(gram, scale, dtau, dbeta)
+    half = at.z @ moved @ inverse
     return dtau, dbeta, mu[:, None, None] * inverse - at.z - (half + half.mT) / 2
 
 
@@ -252,14 +279,17 @@ def _dual_search(
     longest = (3 / largest).clamp_max(1.0)
 
     def trial(rows: Tensor, lengths: Tensor) -> tuple[Tensor, Bool[Tensor, " k"]]:
-        tau = at.tau[rows] + lengths[:, None] * dtau[rows]
+        steps = lengths[:, None] * dtau[rows]
+        tau = at.tau[rows] + steps
         return gram.factorised(
             at.c[rows], at.r[rows], tau.exp(), at.beta[rows] + lengths * dbeta[rows]
         )
 
     finite = dtau.isfinite().all(1) & dbeta.isfinite()
-    length, factor = _search(trial, at.factor, torch.where(finite, longest, 0.0))
-    tau = torch.where(length[:, None] > 0, at.tau + length[:, None] * dtau, at.tau)
+    reach = torch.where(finite, longest, 0.0)
+    length, factor = _search(trial, at.factor, reach)
+    column = length[:, None]
+    tau = torch.where(column > 0, at.tau + column * dtau, at.tau)
     return tau, torch.where(length > 0, at.beta + length * dbeta, at.beta), factor, length
 
 
@@ -269,7 +299,8 @@ def _primal_search(z: Tensor, dz: Tensor) -> tuple[Tensor, Tensor]:
     def trial(rows: Tensor, lengths: Tensor) -> tuple[Tensor, Bool[Tensor, " k"]]:
         return factorised(z[rows] + lengths[:, None, None] * dz[rows])
 
-    longest = dz.isfinite().all(2).all(1).to(z.dtype)
+    is_finite = dz.isfinite().all(2).all(1)
+    longest = is_finite.to(z.dtype)
     length, _ = _search(trial, z, longest)
     return torch.where(length[:, None, None] > 0, z + length[:, None, None] * dz, z), length
 
@@ -288,7 +319,8 @@ def _search(
         if not len(pending):
             break
         lengths = longest[pending, None] * _LENGTHS * _LENGTHS[1] ** (len(_LENGTHS) * attempt)
-        factors, complete = trial(pending.repeat_interleave(len(_LENGTHS)), lengths.flatten())
+        repeated = pending.repeat_interleave(len(_LENGTHS))
+        factors, complete = trial(repeated, lengths.flatten())
         complete = complete.view(len(pending), -1)
         found = complete.any(1)
         first = complete.int().argmax(1)

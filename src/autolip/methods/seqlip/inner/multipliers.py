@@ -50,9 +50,12 @@ class Gram:
         p = self.a.shape[0]
         m = self.order
         result = c.new_empty(len(c), m, m)
-        result[:, :p, :p] = (self.a * (r * t)[:, None, :]) @ self.a.T
-        result[:, p:, p:] = (self.b.T * (r / t)[:, None, :]) @ self.b
-        result[:, p:, :p] = (self.b.T * c[:, None, :]) @ self.a.T
+        scaled = self.a * (r * t)[:, None, :]
+        result[:, :p, :p] = scaled @ self.a.T
+        scaled_b = self.b.T * (r / t)[:, None, :]
+        result[:, p:, p:] = scaled_b @ self.b
+        centred = self.b.T * c[:, None, :]
+        result[:, p:, :p] = centred @ self.a.T
         result[:, :p, p:] = result[:, p:, :p].mT
         return result
 
@@ -67,7 +70,9 @@ class Gram:
         m = self.order
         a2 = self.a.square().sum(0)
         b2 = self.b.square().sum(1)
-        diagonal = (r * t) @ a2 + (r / t) @ b2
+        of_a = (r * t) @ a2
+        of_b = (r / t) @ b2
+        diagonal = of_a + of_b
         entries = diagonal + c.abs() @ (a2 * b2).sqrt()
         trace = m * beta + diagonal
         error = dot_error(n, entries) + factorisation_error(m, trace)

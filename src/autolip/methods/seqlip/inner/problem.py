@@ -57,7 +57,8 @@ class Pair:
         if not self.a.numel() or not self.b.numel():
             return 0.0
         s = self.slopes(high)
-        x = torch.linalg.svd((self.a * s) @ self.b, full_matrices=False).Vh[0]
+        matrix = (self.a * s) @ self.b
+        x = torch.linalg.svd(matrix, full_matrices=False).Vh[0]
         a, b, slopes, vector = (Rounded.exact(part) for part in (self.a, self.b, s, x))
         image = a @ (slopes * (b @ vector))
         length = vector.length()
@@ -83,7 +84,8 @@ def balanced(
     Raises InputError where shapes differ, an entry is not finite, or an interval is empty.
     """
     a, b, lo, hi = checked(a, b, lo, hi)
-    tops = [_tops(a, 0), _tops(b, 1), torch.maximum(lo.abs(), hi.abs())]
+    slopes = torch.maximum(lo.abs(), hi.abs())
+    tops = [_tops(a, 0), _tops(b, 1), slopes]
     live = ((tops[0] > 0) & (tops[1] > 0) & (tops[2] > 0)).nonzero().flatten()
     ea, eb, es = (torch.frexp(top[live]).exponent.long() for top in tops)
     total = ea + eb + es

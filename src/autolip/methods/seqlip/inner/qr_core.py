@@ -45,8 +45,10 @@ def condensed(pair: Pair) -> Core:
     r, q_norm, f = _triangle(pair.a)
     s, p_norm, g = _triangle(pair.b.T)
     slopes = pair.largest_slopes
-    left = _sum(f, slopes, Rounded.exact(pair.b).lengths(1))
-    right = _sum(Rounded.exact(r).lengths(0), slopes, g)
+    rows_of_b = Rounded.exact(pair.b).lengths(1)
+    left = _sum(f, slopes, rows_of_b)
+    columns_of_r = Rounded.exact(r).lengths(0)
+    right = _sum(columns_of_r, slopes, g)
     return Core(r, s.T.contiguous(), q_norm * p_norm, left + q_norm * right)
 
 
@@ -64,6 +66,7 @@ def _triangle(
     if m <= n:
         return matrix, ONE, matrix.new_zeros(n)
     q, r = (Rounded.exact(factor) for factor in torch.linalg.qr(matrix))
-    defect = q.H @ q - Rounded.exact(torch.eye(n, dtype=matrix.dtype))
+    unit = Rounded.exact(torch.eye(n, dtype=matrix.dtype))
+    defect = q.H @ q - unit
     residual = Rounded.exact(matrix) - q @ r
     return r.value, (ONE + Upper.at_most(defect.length())).sqrt(), residual.lengths(0)

@@ -86,7 +86,9 @@ def _stages(pair: Pair) -> Iterator[tuple[float, Callable[[], list[Upper]]]]:
     n = pair.width
     p = min(len(pair.a), pair.width)
     q = min(pair.b.shape[1], pair.width)
-    sides = len(pair.a) * p**2 + pair.b.shape[1] * q**2
+    of_a = len(pair.a) * p**2
+    of_b = pair.b.shape[1] * q**2
+    sides = of_a + of_b
     if max(p, q) <= _DECOMPOSED:
         yield (
             2 * sides / DECOMPOSING,
@@ -111,7 +113,8 @@ def product_bound(
     hi: Float[Tensor, " n"],
 ) -> Upper:
     """||A|| ||B|| max_i max(|lo_i|, |hi_i|), proved."""
-    largest = torch.maximum(lo.abs(), hi.abs()).to(torch.float64)
+    sizes = torch.maximum(lo.abs(), hi.abs())
+    largest = sizes.to(torch.float64)
     return norm_bound(a) * norm_bound(b) * Upper(largest.max().item() if len(largest) else 0.0)
 
 
@@ -121,9 +124,12 @@ def _midpoint(pair: Pair) -> float:
     a = Rounded.exact(pair.a)
     b = Rounded.exact(pair.b)
     root = Rounded.nearest(r.sqrt())
-    sizes = (c.abs() * a.lengths(0) * b.lengths(1)).sum().item()
+    products = c.abs() * a.lengths(0) * b.lengths(1)
+    sizes = products.sum().item()
     slips = Upper(dot_error(pair.width, sizes)) + Upper(UNDERFLOW)
-    spread = norm_within(a * root) * norm_within(root[:, None] * b)
+    left_norm = norm_within(a * root)
+    right_norm = norm_within(root[:, None] * b)
+    spread = left_norm * right_norm
     return (norm_bound(product(pair.a, pair.b, c)) + slips + spread).value
 
 
@@ -154,16 +160,23 @@ def power_multipliers(
     a = gram.a.to(number)
     b = gram.b.to(number)
     tiny = torch.finfo(number).tiny
-    x = torch.randn(b.shape[1], rank, dtype=number, generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(b.shape[1], rank, dtype=number, generator=generator)
     p = a.T @ (a @ (b @ x))
     for _ in range(steps):
-        v = b @ (x / x.norm().clamp_min(tiny))
-        y = a @ (c * v + r * v.norm(dim=1, keepdim=True) * _directions(p))
-        p = a.T @ (y / y.norm().clamp_min(tiny))
-        x = b.T @ (c * p + r * p.norm(dim=1, keepdim=True) * _directions(v))
+        unit = x / x.norm().clamp_min(tiny)
+        v = b @ unit
+        ahead = r * v.norm(dim=1, keepdim=True) * _directions(p)
+        y = a @ (c * v + ahead)
+        unit_y = y / y.norm().clamp_min(tiny)
+        p = a.T @ unit_y
+        back = r * p.norm(dim=1, keepdim=True) * _directions(v)
+        x = b.T @ (c * p + back)
     above = v.norm(dim=1).double()
     below = p.norm(dim=1).double()
-    t = (above + 1e-6 * above.max()) / (below + 1e-6 * below.max())
+    numerator = above + 1e-6 * above.max()
+    denominator = below + 1e-6 * below.max()
+    t = numerator / denominator
     return t.nan_to_num(1.0).clamp(1e-20, 1e20)
 
 
@@ -175,7 +188,8 @@ def _directions(x: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
 def certified(gram: Gram, pair: Pair, t: Float[Tensor, " n"]) -> float:
     """A proved value of at least lambda_max(M(t)), whatever t: by Cholesky above an estimate."""
     c, r = (x[None] for x in centre_and_radius(pair.lo, pair.hi))
-    top = top_eigenvalue(gram.matrix(c, r, t[None])[0])
+    matrix = gram.matrix(c, r, t[None])[0]
+    top = top_eigenvalue(matrix)
 
     def raised(beta: float) -> Float[Tensor, " 1"]:
         value = torch.tensor([beta], dtype=torch.float64)

@@ -25,6 +25,8 @@ def share_reached(operator: Operator) -> float:
         geometry.stride,
         strict=True,
     ):
-        degree = max(0, math.ceil((dilation * (taps - 1) + 1) / stride) - 1) / 2
+        reach = dilation * (taps - 1) + 1
+        steps = math.ceil(reach / stride)
+        degree = max(0, steps - 1) / 2
         share *= max(0.0, math.cos(min(math.pi * degree / (size + 1), math.pi / 2)))
     return share

@@ -75,7 +75,8 @@ def norm_of_symbol(gram: SymbolGram, cells: Cells | None, options: NormOptions) 
     )
     if low >= options.known:
         return Refusal("the symbol is seen to reach the bound that is already known")
-    slack = max(options.tolerance if gram.taps else 0.0, 4 * _rounding(gram, low))
+    tolerance = options.tolerance if gram.taps else 0.0
+    slack = max(tolerance, 4 * _rounding(gram, low))
     t = low * (1 + slack)
     left = cells if cells is not None else _first_cover(gram, t, search.generator)
     while len(left := left[~settled(gram, left, t)]):
@@ -90,9 +91,11 @@ def norm_of_symbol(gram: SymbolGram, cells: Cells | None, options: NormOptions) 
 
 def settled(gram: SymbolGram, cells: Cells, t: float) -> Bool[Tensor, " k"]:
     """For which cells t cos(reach) >= ||K(c)||_2 is proved at the centre c."""
-    ceiling = t * max(0.0, math.cos(cells.reach(gram.degrees)) - 4 * UNIT)
+    falls_to = math.cos(cells.reach(gram.degrees))
+    ceiling = t * max(0.0, falls_to - 4 * UNIT)
     shift = ceiling * ceiling * (1 - _factorisation(gram.side) - 8 * UNIT) - gram.error
-    tile = max(1, TILE_BYTES // (16 * max(gram.side**2, len(gram.lags))))
+    numbers = max(gram.side**2, len(gram.lags))
+    tile = max(1, TILE_BYTES // (16 * numbers))
     parts = [
         _positive(gram, cells[start : start + tile], shift) for start in range(0, len(cells), tile)
     ]
@@ -101,7 +104,8 @@ def settled(gram: SymbolGram, cells: Cells, t: float) -> Bool[Tensor, " k"]:
 
 def _positive(gram: SymbolGram, cells: Cells, shift: float) -> Bool[Tensor, " k"]:
     """Whether the Cholesky factorisation of shift I - G(c) runs to completion."""
-    difference = gram.at(cells.groups, waves(cells.points, cells.counts, gram.lags)).neg_()
+    phases = waves(cells.points, cells.counts, gram.lags)
+    difference = gram.at(cells.groups, phases).neg_()
     difference.diagonal(dim1=1, dim2=2).add_(shift)
     return torch.linalg.cholesky_ex(difference).info == 0
 
@@ -125,7 +129,8 @@ def _rounding(gram: SymbolGram, low: float) -> float:
 
 def _largest_seen(gram: SymbolGram, cells: Cells, search: Search) -> float:
     """A norm that the symbol attains near some of the cells."""
-    few = torch.randperm(len(cells), generator=search.generator)[: 8 if cells.isolated else 2]
+    order = torch.randperm(len(cells), generator=search.generator)
+    few = order[: 8 if cells.isolated else 2]
     climbs = [
         _from_cell(cells[i : i + 1], search, 0 if cells.isolated else 3) for i in few.tolist()
     ]
@@ -133,7 +138,8 @@ def _largest_seen(gram: SymbolGram, cells: Cells, search: Search) -> float:
 
 
 def _from_cell(cell: Cells, search: Search, rounds: int = 3) -> Summit:
-    steps = torch.tensor([math.pi / count for count in cell.counts], dtype=torch.float64)
+    radii = [math.pi / count for count in cell.counts]
+    steps = torch.tensor(radii, dtype=torch.float64)
     return search.climb(int(cell.groups), cell.points[0] * steps, rounds)
 
 
@@ -162,7 +168,8 @@ def _first_cover(gram: SymbolGram, t: float, generator: torch.Generator) -> Cell
 
     def mostly_settled(reach: float) -> bool:
         cells = cover(gram.degrees, reach, gram.groups)
-        sample = cells[torch.randperm(len(cells), generator=generator)[:SAMPLE]]
+        order = torch.randperm(len(cells), generator=generator)
+        sample = cells[order[:SAMPLE]]
         return bool(settled(gram, sample, t).sum() > 0.6 * len(sample))
 
     first = bisect.bisect_left(REACHES, True, hi=len(REACHES) - 1, key=mostly_settled)
@@ -225,8 +232,10 @@ def kernel_norm(
         return Upper(0.0)
     scaled, exponent = normalised(weight)
     gram = symbol_gram(scaled, stride, dilation, groups)
-    known = options.known * 2.0 ** min(-exponent, 1000)
-    norm = norm_of_symbol(gram, grid(gram), replace(options, known=known))
+    factor = 2.0 ** min(-exponent, 1000)
+    known = options.known * factor
+    asked = replace(options, known=known)
+    norm = norm_of_symbol(gram, grid(gram), asked)
     if isinstance(norm, Refusal):
         return norm
     return _scaled_back(norm + 2 * relative_error * gram.magnitude, exponent)

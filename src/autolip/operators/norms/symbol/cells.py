@@ -50,7 +50,8 @@ class Cells:
         if self.isolated or not self.counts:
             return self
         moves = _moves(len(self.counts))
-        points = (2 * self.points[:, None] + moves).flatten(0, 1)
+        doubled = 2 * self.points[:, None]
+        points = (doubled + moves).flatten(0, 1)
         return Cells(
             self.groups.repeat_interleave(len(moves)),
             points,
@@ -62,8 +63,10 @@ def _moves(axes: int) -> Int[Tensor, "children axes"]:
     """Centres of the children of a cell at zero, in their own steps of pi / count."""
     if axes == 1:
         return torch.tensor([[-1], [1]])
-    diamond = torch.tensor([[2, 0], [-2, 0], [0, 2], [0, -2]])
-    sides = [torch.tensor([-1, 1])] * (axes - 2)
+    corners = [[2, 0], [-2, 0], [0, 2], [0, -2]]
+    diamond = torch.tensor(corners)
+    of_an_axis = torch.tensor([-1, 1])
+    sides = [of_an_axis] * (axes - 2)
     rest = (
         torch.cartesian_prod(*sides).reshape(-1, axes - 2)
         if sides
@@ -83,14 +86,16 @@ def cover(degrees: Sequence[float], reach: float, groups: int) -> Cells:
     counts = tuple(2 * math.ceil(math.pi * degree * axes / (2 * reach)) for degree in degrees)
     ranges = [torch.arange(count) for count in counts]
     if axes:
-        ranges[0] = torch.arange(counts[0] // 2 + 1)
+        half = counts[0] // 2
+        ranges[0] = torch.arange(half + 1)
     grid = (
         torch.cartesian_prod(*ranges).reshape(-1, axes)
         if axes
         else torch.zeros(1, 0, dtype=torch.int64)
     )
     if axes > 1:
-        grid = grid[(grid[:, 0] + grid[:, 1]) % 2 == 0]
+        is_even = (grid[:, 0] + grid[:, 1]) % 2 == 0
+        grid = grid[is_even]
     return _for_every_group(2 * grid, counts, groups, isolated=False)
 
 
@@ -101,7 +106,8 @@ def frequencies(
     each pair w, -w."""
     ranges = [torch.arange(count) for count in counts]
     if ranges:
-        ranges[0] = torch.arange(counts[0] // 2 + 1)
+        half = counts[0] // 2
+        ranges[0] = torch.arange(half + 1)
     axes = len(counts)
     grid = (
         torch.cartesian_prod(*ranges).reshape(-1, axes)

@@ -42,11 +42,15 @@ def polyphase(
     columns."""
     coefficients = weight.unflatten(0, (groups, -1))
     for axis, (s, d) in enumerate(zip(stride, dilation, strict=True)):
-        at, size = 3 + axis, coefficients.shape[3 + axis]
-        phases = min(s // math.gcd(s, d), size)
+        at = 3 + axis
+        size = coefficients.shape[3 + axis]
+        period = s // math.gcd(s, d)
+        phases = min(period, size)
         missing = -size % phases
-        pad = [0, 0] * (coefficients.dim() - at - 1) + [0, missing]
-        split = torch.nn.functional.pad(coefficients, pad).unflatten(at, (-1, phases))
+        behind = coefficients.dim() - at - 1
+        pad = [0, 0] * behind + [0, missing]
+        padded = torch.nn.functional.pad(coefficients, pad)
+        split = padded.unflatten(at, (-1, phases))
         coefficients = split.movedim(at + 1, 3).flatten(2, 3)
     return coefficients
 
@@ -73,8 +77,10 @@ def waves(
     """
     total = torch.ones(len(points), len(lags), dtype=torch.complex128)
     for axis, count in enumerate(counts):
-        turns = (points[:, axis, None] * lags[:, axis]) % (2 * count)
-        angles = turns.to(torch.float64) * (math.pi / count)
+        products = points[:, axis, None] * lags[:, axis]
+        turns = products % (2 * count)
+        step = math.pi / count
+        angles = turns.to(torch.float64) * step
         total *= torch.complex(angles.cos(), angles.sin())
     return total
 
@@ -133,7 +139,8 @@ class SymbolGram:
     def tables(self) -> tuple[Float[Tensor, "groups lags n n"], Float[Tensor, "groups lags n n"]]:
         """even_l = P_l + P_l^T (P_0 for l = 0) and odd_l = P_l - P_l^T, where P_l = sum_b K_{b + l}
         K_b^T."""
-        products = torch.stack([self._product(lag) for lag in self.lags.tolist()], 1)
+        of_lags = [self._product(lag) for lag in self.lags.tolist()]
+        products = torch.stack(of_lags, 1)
         even = products + products.mT
         even[:, 0] = products[:, 0]
         return even, products.sub_(products.mT.clone())
@@ -143,7 +150,8 @@ class SymbolGram:
         """At least max over groups of || sum_l |K_l| ||_F, which bounds |K(w)| entrywise at every
         w."""
         sums = self.kernel.abs().flatten(3).sum(3) if self.taps else self.kernel.abs()
-        largest = torch.linalg.vector_norm(sums.flatten(1), dim=1).max().item()
+        lengths = torch.linalg.vector_norm(sums.flatten(1), dim=1)
+        largest = lengths.max().item()
         return largest * (1 + gamma(self.kernel[0].numel()))
 
     @functools.cached_property
@@ -173,7 +181,8 @@ class SymbolGram:
         out = torch.empty(len(groups), n * n, dtype=table.dtype)
         for group in groups.unique().tolist() if self.groups > 1 else [0]:
             chosen = groups == group if self.groups > 1 else slice(None)
-            out[chosen] = factors[chosen] @ table[group].flatten(1)
+            entries = table[group].flatten(1)
+            out[chosen] = factors[chosen] @ entries
         return out.view(-1, n, n)
 
 
@@ -183,13 +192,15 @@ def symbol_gram(
     """The Gram polynomial of a kernel, on the smaller side of its symbol."""
     kernel = polyphase(weight, stride, dilation, groups)
     kernel = kernel.reshape(*kernel.shape[:3], *(size for size in kernel.shape[3:] if size > 1))
-    smaller = kernel if kernel.shape[1] <= kernel.shape[2] else kernel.transpose(1, 2)
+    is_wide = kernel.shape[1] <= kernel.shape[2]
+    smaller = kernel if is_wide else kernel.transpose(1, 2)
     return SymbolGram(smaller.contiguous())
 
 
 def normalised(weight: Tensor) -> tuple[Tensor, int]:
     """The kernel times 2^-e, largest entry in [1, 2): exact but for underflow, far below the
     rounding bounds."""
-    exponent = math.frexp(weight.abs().max().item())[1] - 1
+    top = weight.abs().max().item()
+    exponent = math.frexp(top)[1] - 1
     half = -exponent // 2
     return weight * 2.0**half * 2.0 ** (-exponent - half), exponent

@@ -69,7 +69,8 @@ class Search:
     def best(self) -> Summit:
         """The highest of a few ascents from random vectors, for all groups at once."""
         values, frequencies = self._power_ascent()
-        top = values.flatten().topk(min(CANDIDATES, values.numel())).indices.tolist()
+        count = min(CANDIDATES, values.numel())
+        top = values.flatten().topk(count).indices.tolist()
         starts = [(i // values.shape[1], frequencies.flatten(0, 1)[i]) for i in top]
         return max((self.climb(*start) for start in starts), key=lambda summit: summit.value)
 
@@ -105,14 +106,18 @@ class Search:
                 min=1e-300
             )
             even, odd = (_products(table, vectors) for table in self.gram.tables)
-            scalars = torch.einsum("gns,glns->gsl", vectors.conj(), even + odd)
+            images = even + odd
+            scalars = torch.einsum("gns,glns->gsl", vectors.conj(), images)
             values, waves, frequencies = self._highest(scalars)
             previous = highest
             highest = values.max().item()
             if highest <= previous * (1 + SETTLED):
                 break
-            vectors = torch.einsum("gsl,glns->gns", waves.real.to(even.dtype), even)
-            vectors = vectors + 1j * torch.einsum("gsl,glns->gns", waves.imag.to(even.dtype), odd)
+            cosines = waves.real.to(even.dtype)
+            vectors = torch.einsum("gsl,glns->gns", cosines, even)
+            sines = waves.imag.to(even.dtype)
+            turned = torch.einsum("gsl,glns->gns", sines, odd)
+            vectors = vectors + 1j * turned
         return values, frequencies
 
     def _scalar(self, group: int, vector: Tensor) -> Complex[Tensor, " lags"]:
@@ -127,14 +132,16 @@ class Search:
         sizes = tuple(max(16, 1 << (4 * size - 1).bit_length()) for size in self.gram.taps)
         index = torch.zeros(len(self.gram.lags), dtype=torch.int64)
         for axis, size in enumerate(sizes):
-            index = index * size + self.gram.lags[:, axis] % size
+            place_there = self.gram.lags[:, axis] % size
+            index = index * size + place_there
         return sizes, index
 
     def _highest(self, scalars: Complex[Tensor, "g s lags"]) -> tuple[Tensor, Tensor, Tensor]:
         """Maximum over the grid of Re sum_l z_l e^{i <l, w>}; its waves and frequency."""
         sizes, index = self._grid
         lead = scalars.shape[:2]
-        spread = scalars.new_zeros((*lead, max(1, torch.Size(sizes).numel())))
+        count = torch.Size(sizes).numel()
+        spread = scalars.new_zeros((*lead, max(1, count)))
         spread[..., index] = scalars
         if sizes:
             spread = spread.view(*lead, *sizes)
@@ -158,7 +165,8 @@ class Search:
         step = torch.tensor([torch.pi / (4 * size) for size in self.gram.taps], dtype=torch.float64)
         for _ in range(ZOOMS):
             around = frequency + pattern * step
-            best = int((waves_at(around, self.gram.lags) @ scalar).real.argmax())
+            seen = waves_at(around, self.gram.lags) @ scalar
+            best = int(seen.real.argmax())
             frequency = around[best]
             if best == 0:
                 step = step / 2
@@ -179,10 +187,12 @@ def _leading(matrix: Tensor) -> tuple[float, Tensor]:
 def _by_lanczos(matrix: Tensor) -> tuple[float, Tensor] | None:
     """The same on the pairs of real and imaginary parts; None where eigenvalues are too close."""
     size = matrix.shape[0] * (2 if matrix.is_complex() else 1)
-    start = torch.randn(size, dtype=torch.float64, generator=torch.Generator().manual_seed(size))
+    generator = torch.Generator().manual_seed(size)
+    start = torch.randn(size, dtype=torch.float64, generator=generator)
     pairs = lambda v: torch.view_as_complex(v.view(-1, 2)) if matrix.is_complex() else v  # noqa: E731
     flat = lambda v: torch.view_as_real(v).flatten() if matrix.is_complex() else v  # noqa: E731
-    space = Krylov(lambda v: flat(matrix @ pairs(v)), start, MOST_STEPS)
+    apply = lambda v: flat(matrix @ pairs(v))  # noqa: E731
+    space = Krylov(apply, start, MOST_STEPS)
     while len(space) < MOST_STEPS and not space.exhausted:
         space.step()
         if len(space) % CHECKED == 0 and space.residual() <= 1e-7 * space.top():

@@ -177,14 +177,17 @@ def _pads_in_circles(convolution: Convolution, padding: Operator) -> bool:
         return False
     if len(shape) != len(padding.out_shape) or shape[:-dims] != padding.out_shape[:-dims]:
         return False
-    labels = torch.arange(1, padding.in_size + 1, dtype=DTYPE).view(shape)
+    numbered = torch.arange(1, padding.in_size + 1, dtype=DTYPE)
+    labels = numbered.view(shape)
     found = padding.mv(labels[None])[0]
     first = int(found.flatten()[0].item()) - 1
     if first < 0:
         return False
-    corner = torch.unravel_index(torch.tensor(first), shape)[-dims:]
+    found_at = torch.unravel_index(torch.tensor(first), shape)
+    corner = found_at[-dims:]
     expected = labels
     for axis, start in zip(range(-dims, 0), corner, strict=True):
-        places = (torch.arange(padding.out_shape[axis]) + int(start)) % shape[axis]
+        shifted = torch.arange(padding.out_shape[axis]) + int(start)
+        places = shifted % shape[axis]
         expected = expected.index_select(axis, places)
     return torch.equal(found, expected)

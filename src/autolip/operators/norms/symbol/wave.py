@@ -63,7 +63,8 @@ def wave(operator: Convolution, seed: int = 0) -> Float[Tensor, "1 *in"]:
     fine = operator.in_shape
     if geometry.transposed:
         coarse, fine = fine, coarse
-    outward = symbol.side == weight.shape[0] // geometry.groups
+    outputs = weight.shape[0] // geometry.groups
+    outward = symbol.side == outputs
     if not outward and math.prod(phases) == 1:
         slow = [w / d for w, d in zip(frequency, geometry.dilation, strict=True)]
         image = _windowed(
@@ -74,7 +75,8 @@ def wave(operator: Convolution, seed: int = 0) -> Float[Tensor, "1 *in"]:
         width = weight.shape[0] // geometry.groups
         vector = torch.randn(width, dtype=torch.complex128, generator=search.generator)
     slow = [w * g / d for w, g, d in zip(frequency, shared, geometry.dilation, strict=True)]
-    image = _windowed(_placed(vector, summit.group, coarse[0]), slow, coarse)
+    placed = _placed(vector, summit.group, coarse[0])
+    image = _windowed(placed, slow, coarse)
     return image if geometry.transposed else operator.rmv(image)
 
 
@@ -91,9 +93,12 @@ def _windowed(
     channels: Complex[Tensor, " c"], frequency: list[float], shape: tuple[int, ...]
 ) -> Float[Tensor, "1 c *space"]:
     """Re of channels times e^{i <w, n>}, under a sine window along every axis."""
-    image = channels.reshape(-1, *[1] * len(frequency))
+    ones = [1] * len(frequency)
+    image = channels.reshape(-1, *ones)
     for axis, (size, w) in enumerate(zip(shape[1:], frequency, strict=True), start=1):
         place = torch.arange(1, size + 1, dtype=torch.float64)
-        factor = torch.polar(torch.sin(math.pi * place / (size + 1)), w * place)
-        image = image * factor.reshape([-1 if a == axis else 1 for a in range(len(shape))])
+        window = torch.sin(math.pi * place / (size + 1))
+        factor = torch.polar(window, w * place)
+        extents = [-1 if a == axis else 1 for a in range(len(shape))]
+        image = image * factor.reshape(extents)
     return image.real[None]
