@@ -33,7 +33,9 @@ def difference_up(a: Tensor, b: Tensor) -> Tensor:
     """
     difference = a - b
     minus_b = difference - a
-    error = (a - (difference - minus_b)) - (b + minus_b)
+    lost_of_a = a - (difference - minus_b)
+    lost_of_b = b + minus_b
+    error = lost_of_a - lost_of_b
     above = difference.nextafter(torch.full_like(difference, math.inf))
     return torch.where(error > 0, above, difference)
 
@@ -102,8 +104,10 @@ class Interval:
             * (1 + 4 * UNIT)  # the step out of this rounds once more
             for end in (self.lo, self.hi)
         )
-        lo = torch.where(self.lo.isinf(), self.lo, self.lo - below)
-        hi = torch.where(self.hi.isinf(), self.hi, self.hi + above)
+        lower = self.lo - below
+        lo = torch.where(self.lo.isinf(), self.lo, lower)
+        upper = self.hi + above
+        hi = torch.where(self.hi.isinf(), self.hi, upper)
         return Interval(
             lo.nextafter(torch.full_like(lo, -math.inf)),
             hi.nextafter(torch.full_like(hi, math.inf)),
@@ -119,13 +123,17 @@ class Interval:
     def __mul__(self, other: "Interval") -> "Interval":
         """Products x y, with 0 * inf = 0."""
         corners = [_times(a, b) for a in (self.lo, self.hi) for b in (other.lo, other.hi)]
-        lo, hi = torch.stack(corners).amin(0), torch.stack(corners).amax(0)
+        stacked = torch.stack(corners)
+        lo = stacked.amin(0)
+        hi = stacked.amax(0)
         return Interval(lo, hi).widen(absolute=0.0)
 
     def __add__(self, other: "Interval") -> "Interval":
         if any(term.is_uniform and term.is_everywhere for term in (self, other)):
             return Interval.everywhere(torch.broadcast_shapes(self.shape, other.shape))
-        total = Interval(self.lo + other.lo, self.hi + other.hi)
+        lo = self.lo + other.lo
+        hi = self.hi + other.hi
+        total = Interval(lo, hi)
         around = total.widen()  # but for ends to which 0 is added
         return Interval(
             torch.where((self.lo == 0) | (other.lo == 0), total.lo, around.lo),
@@ -138,7 +146,9 @@ def mean(x: Interval, y: Interval) -> Interval:
 
     Halves of the smallest numbers round, and so does their sum: by less than a unit together.
     """
-    halves = Interval(x.lo / 2 + y.lo / 2, x.hi / 2 + y.hi / 2)
+    lo = x.lo / 2 + y.lo / 2
+    hi = x.hi / 2 + y.hi / 2
+    halves = Interval(lo, hi)
     return halves.widen().meet(x)
 
 

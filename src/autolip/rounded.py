@@ -84,7 +84,8 @@ class Rounded:
     @functools.cached_property
     def moduli(self) -> Array:
         """At least |value|; the largest of those that share an error."""
-        value, error = self.value, self.error
+        value = self.value
+        error = self.error
         if not isinstance(value, Tensor):
             return abs(value)
         sizes = _complex_moduli(value) if value.is_complex() else value.abs()
@@ -132,7 +133,8 @@ class Rounded:
         with r = u, gamma_4 > sqrt(2) gamma_2 where both are complex (Higham, Lemma 3.5), and 0
         where the entries of one factor are 0 and +-1.
         """
-        r = gamma(2) if _is_complex(self) and _is_complex(other) else UNIT
+        are_complex = _is_complex(self) and _is_complex(other)
+        r = gamma(2) if are_complex else UNIT
         moves = _only_moves(self.value) or _only_moves(other.value)
         return self._times(other, operator.mul, 0.0 if moves else r, 1)
 
@@ -161,7 +163,9 @@ class Rounded:
         The error is computed as r ((E_X / r + |X'|) (|Y'| + E_Y)) + |X'| E_Y, so that r |X'| does
         not underflow, in at most `terms` + 5 operations, and one more adds what is lost.
         """
-        x, y, r = self.moduli, other.moduli, rounding
+        x = self.moduli
+        y = other.moduli
+        r = rounding
         if r:
             error = product(self.error / r + x, y + other.error) * r
         else:
@@ -214,7 +218,8 @@ class Rounded:
 
     def shifted(self, exponent: int) -> "Rounded":
         """2^exponent X: exact, but for what becomes subnormal (a part of a complex number may)."""
-        value, error = shifted(self.value, exponent), shifted(self.error, exponent)
+        value = shifted(self.value, exponent)
+        error = shifted(self.error, exponent)
         if not _is_complex(self) and scale_float(_least(self), exponent) >= LEAST_PRODUCT:
             return Rounded(value, error)
         return Rounded(value, raised(error, 1) + _present(self) * (4 * SMALLEST))
@@ -253,8 +258,10 @@ class Rounded:
             return raised(size.sum(dim), size.shape[dim])
         if norm is Norm.LINF:
             return size.amax(dim)
-        exponents = torch.frexp(size.amax(dim)).exponent.long()
-        shares = shifted(size, -exponents.unsqueeze(dim))
+        largest = torch.frexp(size.amax(dim))
+        exponents = largest.exponent.long()
+        back = -exponents.unsqueeze(dim)
+        shares = shifted(size, back)
         roots = raised(shares.square().sum(dim).sqrt(), size.shape[dim] // 2 + 3)
         lengths = shifted(roots, exponents)
         return torch.where(roots > 0, lengths.nextafter(torch.full_like(lengths, math.inf)), roots)
@@ -294,8 +301,10 @@ def blocks(rows: Sequence[Sequence[Rounded]]) -> Rounded:
     full = [
         [rows[i][j] if j <= i else rows[j][i].H for j in range(len(rows))] for i in range(len(rows))
     ]
-    value = _joined([[part.value for part in row] for row in full])
-    error = _joined([[part.error for part in row] for row in full])
+    values = [[part.value for part in row] for row in full]
+    value = _joined(values)
+    errors = [[part.error for part in row] for row in full]
+    error = _joined(errors)
     return Rounded(*(torch.tril(x) + torch.tril(x, -1).mH for x in (value, error)))
 
 
@@ -380,6 +389,7 @@ def _least_of(sizes: Array) -> float:
 
 def _joined(grid: list[list[Tensor]]) -> Tensor:
     """The block matrices; batches broadcast."""
-    batch = torch.broadcast_shapes(*(part.shape[:-2] for row in grid for part in row))
+    shapes = [part.shape[:-2] for row in grid for part in row]
+    batch = torch.broadcast_shapes(*shapes)
     rows = [torch.cat([part.expand(*batch, *part.shape[-2:]) for part in row], -1) for row in grid]
     return torch.cat(rows, -2)

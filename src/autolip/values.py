@@ -135,7 +135,8 @@ class Upper:
         candidates = list(bounds)
         if not candidates:
             return Upper(0.0)
-        events = frozenset[Event]().union(*(bound.events for bound in candidates))
+        sets = [bound.events for bound in candidates]
+        events = frozenset[Event]().union(*sets)
         return Upper(max(bound.value for bound in candidates), events)
 
 

@@ -59,7 +59,8 @@ def _check_finite(path: str, weight: Tensor, infinite: bool = False) -> None:
     if not (weight.is_floating_point() or weight.is_complex()) or weight.device.type == "meta":
         return
     wide = weight.detach() if weight.dtype.itemsize > 1 else weight.detach().to(torch.float64)
-    bad = int((wide.isnan() if infinite else ~wide.isfinite()).sum())
+    odd = wide.isnan() if infinite else ~wide.isfinite()
+    bad = int(odd.sum())
     if bad:
         raise InputError(
             f"weights {path} have {bad} NaN or infinite entries: repair or retrain the model"

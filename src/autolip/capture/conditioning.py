@@ -72,5 +72,6 @@ def _moved(value: Any, eps: float, generator: torch.Generator, size: float = 0.0
     """Every entry changed by eps of its size, and of `size`, upwards or downwards."""
     if eps == 0.0 or not isinstance(value, Tensor) or not value.is_floating_point():
         return value
-    sign = torch.randint(0, 2, value.shape, generator=generator, dtype=value.dtype) * 2 - 1
+    drawn = torch.randint(0, 2, value.shape, generator=generator, dtype=value.dtype)
+    sign = drawn * 2 - 1
     return value + eps * sign * (value.abs() + size)

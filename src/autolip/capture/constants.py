@@ -70,7 +70,8 @@ def check_stored(name: str, value: Tensor) -> None:
 def check_arguments(target: Any, args: Any, kwargs: Any, place: Place) -> bool:
     """Whether an infinity masks something; InputError for NaN, and infinities that do not, among
     the constants."""
-    operation = str(getattr(target, "_overloadpacket", target)).removeprefix("aten.")
+    packet = getattr(target, "_overloadpacket", target)
+    operation = str(packet).removeprefix("aten.")
     masked = False
     for name, value in _named(target, args, kwargs):
         worst = _worst(value)

@@ -20,7 +20,8 @@ def make_model(spec: str) -> nn.Module:
     `module` is looked for in the current folder first.  Raises InputError where there is none.
     """
     module_name, _, attribute = spec.partition(":")
-    found = _attribute(_imported(module_name, spec), attribute, spec)
+    module = _imported(module_name, spec)
+    found = _attribute(module, attribute, spec)
     if isinstance(found, nn.Module):
         return found
     if not callable(found):

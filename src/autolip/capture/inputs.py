@@ -57,7 +57,8 @@ class Inputs:
     def arguments(self, asked: Request) -> list[Any]:
         """A value for every input: given, an example, zeros; random in [0, 1) for the one that
         varies."""
-        varying = self.names[self.index(asked.varying)]
+        place = self.index(asked.varying)
+        varying = self.names[place]
         if varying in asked.values:
             raise InputError(f"input {varying} varies: it cannot be held fixed as well")
         self._require_known(asked.values)
@@ -69,7 +70,8 @@ class Inputs:
 
     def fixed(self, arguments: Sequence[Any], asked: Request) -> dict[str, str]:
         """In words, what the inputs that do not vary are held at."""
-        varying = self.names[self.index(asked.varying)]
+        place = self.index(asked.varying)
+        varying = self.names[place]
 
         def origin(name: str) -> str:
             if name in asked.values:

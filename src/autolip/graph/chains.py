@@ -54,7 +54,8 @@ def stretches(fused: SlopeGraph) -> tuple[Stretch, ...]:
 
 def _before_last(fused: SlopeGraph, stretch: Stretch) -> str:
     """The affine vertex before a stretch's last nonlinearity: a shorter stretch may end there."""
-    pointwise = fused[fused[stretch.sink].edges[0].source]
+    last = fused[stretch.sink].edges[0]
+    pointwise = fused[last.source]
     return pointwise.edges[0].source
 
 

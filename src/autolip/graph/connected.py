@@ -16,12 +16,14 @@ Connected = dict[str, Tensor]
 
 def reached(graph: SlopeGraph) -> Connected:
     """The entries that depend on the input, as far as the entries' zeros tell."""
-    found = {graph.input: torch.ones(graph.input_shape, dtype=torch.bool)}
+    everything = torch.ones(graph.input_shape, dtype=torch.bool)
+    found = {graph.input: everything}
     for vertex in graph:
         if vertex.name != graph.input:
             total = torch.zeros(vertex.shape, dtype=torch.bool)
             for edge in vertex.edges:
-                total = total | _passed(edge, found[edge.source], forward=True)
+                passed = _passed(edge, found[edge.source], forward=True)
+                total = total | passed
             found[vertex.name] = total
     return found
 

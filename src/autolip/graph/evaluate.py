@@ -31,7 +31,8 @@ def evaluate_batch(graph: Graph, x: Float[Tensor, "k *shape"]) -> Float[Tensor, 
 
 def trace_shapes(graph: Graph) -> dict[str, torch.Size]:
     """The shape of every node's value, by one evaluation at zero."""
-    values = {graph.input: torch.zeros(graph.input_shape, dtype=DTYPE)}
+    zeros = torch.zeros(graph.input_shape, dtype=DTYPE)
+    values = {graph.input: zeros}
     for node in graph.nodes:
         values[node.name] = node.call(values.__getitem__)
     return {name: value.shape for name, value in values.items()}

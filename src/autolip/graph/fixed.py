@@ -35,13 +35,15 @@ def without_fixed(graph: SlopeGraph) -> SlopeGraph:
     [lo, hi], and the wiring back to its place.
     """
     vertices: list[Vertex] = []
-    before, after = reached(graph), heard(graph)
+    before = reached(graph)
+    after = heard(graph)
     for vertex in graph:
         slope = vertex.only_edge.slope if vertex.only_edge else None
         if not isinstance(slope, Between):
             vertices.append(vertex)
             continue
-        slope = _cut(slope, ~(before[vertex.name] & after[vertex.name]))
+        is_alive = before[vertex.name] & after[vertex.name]
+        slope = _cut(slope, ~is_alive)
         narrow = _narrow(slope)
         vertices += _split(vertex, slope, narrow) if bool(narrow.any()) else [vertex]
     return replace(graph, vertices=tuple(vertices))
@@ -58,7 +60,8 @@ def _known_as_diagonal(vertex: Vertex) -> Vertex:
     if not isinstance(slope, Between) or not slope.is_finite:
         return vertex
     centre, radius = slope.centre_and_radius()
-    shares = torch.where(radius > 0, radius / centre.abs(), 0.0)
+    ratios = radius / centre.abs()
+    shares = torch.where(radius > 0, ratios, 0.0)
     error = shares.max().item() if shares.numel() else 0.0
     if not error <= ROUNDED:
         return vertex
@@ -84,16 +87,23 @@ def _narrow(slope: Between) -> Tensor:
 def _split(vertex: Vertex, slope: Between, narrow: Tensor) -> list[Vertex]:
     centre, radius = slope.centre_and_radius()
     source = vertex.edges[0].source
-    straight = Edge(source, Exact(Diagonal(torch.where(narrow, centre, 0.0), vertex.shape)))
-    places = (~(narrow & (radius == 0))).reshape(-1).nonzero().reshape(-1)
+    scale = torch.where(narrow, centre, 0.0)
+    straight = Edge(source, Exact(Diagonal(scale, vertex.shape)))
+    is_known = narrow & (radius == 0)
+    places = (~is_known).reshape(-1).nonzero().reshape(-1)
     if not len(places):
         return [replace(vertex, edges=(straight,))]
-    read, bent = f"{vertex.name}:read", f"{vertex.name}:bent"
-    lo, hi = torch.where(narrow, -radius, slope.lo), torch.where(narrow, radius, slope.hi)
+    read = f"{vertex.name}:read"
+    bent = f"{vertex.name}:bent"
+    lo = torch.where(narrow, -radius, slope.lo)
+    hi = torch.where(narrow, radius, slope.hi)
     pick = Incidence(lambda x: x.reshape(-1).index_select(0, places), vertex.shape)
-    put = Incidence(lambda z: _spread(z, places, vertex.shape), torch.Size([len(places)]))
+    shape = torch.Size([len(places)])
+    put = Incidence(lambda z: _spread(z, places, vertex.shape), shape)
     free = Interval.everywhere(pick.out_shape)
-    rest = Between(lo.reshape(-1)[places], hi.reshape(-1)[places])
+    lo_there = lo.reshape(-1)[places]
+    hi_there = hi.reshape(-1)[places]
+    rest = Between(lo_there, hi_there)
     back = Edge(bent, Exact(put))
     return [
         Vertex(

@@ -62,7 +62,8 @@ def _pass(edge: Edge, source: Tensor, target: Tensor, transposed: bool) -> bool:
         return False
     positive = parts[0] > 0
     negative = parts[1] > 0
-    implied = positive.to(DTYPE) - negative.to(DTYPE)
+    ones = positive.to(DTYPE)
+    implied = ones - negative.to(DTYPE)
     if bool((positive & negative).any()) or bool((implied * target < 0).any()):
         return False
     target.copy_(torch.where(target == 0, implied, target))
@@ -86,7 +87,9 @@ def _parts(edge: Edge, signs: Tensor, transposed: bool) -> Parts | None:
 
 
 def _mapped(operator: Operator, signs: Tensor) -> Parts | None:
-    start = (signs.clamp(min=0).unsqueeze(0), (-signs).clamp(min=0).unsqueeze(0))
+    positive_part = signs.clamp(min=0).unsqueeze(0)
+    negative_part = (-signs).clamp(min=0).unsqueeze(0)
+    start = (positive_part, negative_part)
     try:
         positive, negative = operator.fold(start, _through, _added)
     except _Unknown:

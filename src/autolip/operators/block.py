@@ -37,7 +37,8 @@ class Block(Operator):
         self.source = source
         self.sink = sink
         self.links = links
-        self.relative_error = compound_error(*(link.operator for link in links))
+        operators = [link.operator for link in links]
+        self.relative_error = compound_error(*operators)
 
     @staticmethod
     def of(
@@ -89,7 +90,8 @@ class Block(Operator):
     def fold(self, x: V, leaf: Callable[[Operator, V], V], add: Callable[[Sequence[V]], V]) -> V:
         values = {self.source: x}
         for link in self.links:
-            term = link.operator.fold(values[link.source], leaf, add)
+            before = values[link.source]
+            term = link.operator.fold(before, leaf, add)
             known = [values[link.target]] if link.target in values else []
             values[link.target] = add([*known, term]) if known else term
         return values[self.sink] if self.sink in values else leaf(self.zero, x)

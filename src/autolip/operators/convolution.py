@@ -31,9 +31,12 @@ class Convolution(Operator):
         self.weight = weight.to(DTYPE)
         self.geometry = geometry
         self.relative_error = relative_error
-        self._lead = tuple(in_shape[: len(in_shape) - geometry.dims - 1])
-        probe = torch.empty((1, *in_shape[len(self._lead) :]), device="meta", dtype=DTYPE)
-        out = torch.ops.aten.convolution(probe, self.weight.to("meta"), None, *geometry.arguments())
+        count = len(in_shape) - geometry.dims - 1
+        self._lead = tuple(in_shape[:count])
+        of_one = in_shape[len(self._lead) :]
+        probe = torch.empty((1, *of_one), device="meta", dtype=DTYPE)
+        kernel = self.weight.to("meta")
+        out = torch.ops.aten.convolution(probe, kernel, None, *geometry.arguments())
         super().__init__(in_shape, (*self._lead, *out.shape[1:]))
 
     @staticmethod
@@ -48,12 +51,15 @@ class Convolution(Operator):
 
     def _mv(self, x: Tensor) -> Tensor:
         flat = x.reshape(-1, *self.image_shape)
-        out = torch.ops.aten.convolution(flat, self.weight, None, *self.geometry.arguments())
+        arguments = self.geometry.arguments()
+        out = torch.ops.aten.convolution(flat, self.weight, None, *arguments)
         return out.reshape(-1, *self.out_shape)
 
     def _rmv(self, y: Tensor) -> Tensor:
-        flat = y.reshape(-1, *self.out_shape[len(self._lead) :])
-        probe = self.weight.new_zeros(()).expand(flat.shape[0], *self.image_shape)
+        after = self.out_shape[len(self._lead) :]
+        flat = y.reshape(-1, *after)
+        nothing = self.weight.new_zeros(())
+        probe = nothing.expand(flat.shape[0], *self.image_shape)
         pulled = torch.ops.aten.convolution_backward(
             flat, probe, self.weight, None, *self.geometry.arguments(), [True, False, False]
         )[0]
@@ -67,7 +73,8 @@ class Convolution(Operator):
         if geometry.transposed or math.prod(self._lead) != 1:
             return self.rmv(units)
         at = flat.argmax(1)
-        channel, *places = torch.unravel_index(at, self.out_shape[len(self._lead) :])
+        after = self.out_shape[len(self._lead) :]
+        channel, *places = torch.unravel_index(at, after)
         padded = [
             size + 2 * pad for size, pad in zip(self.image_shape[1:], geometry.padding, strict=True)
         ]
@@ -83,13 +90,15 @@ class Convolution(Operator):
                 geometry.dilation[axis] * steps[axis + 1]
             )
             offsets = (offsets[:, None] + taps).flatten()
-        image = units.new_zeros(len(units), self.image_shape[0] * steps[0])
+        numbers = self.image_shape[0] * steps[0]
+        image = units.new_zeros(len(units), numbers)
         image.scatter_(
             1,
             base[:, None] + offsets,
             self.weight[channel].flatten(1) * flat.gather(1, at[:, None]),
         )
-        image = image.reshape(-1, self.image_shape[0], *padded)
+        channels = self.image_shape[0]
+        image = image.reshape(-1, channels, *padded)
         for axis, (size, pad) in enumerate(
             zip(self.image_shape[1:], geometry.padding, strict=True)
         ):
@@ -112,7 +121,8 @@ class Convolution(Operator):
     @property
     def work(self) -> float:
         positions = self.in_shape if self.geometry.transposed else self.out_shape
-        space = math.prod(positions[len(self._lead) + 1 :]) * math.prod(self._lead)
+        of_a_channel = positions[len(self._lead) + 1 :]
+        space = math.prod(of_a_channel) * math.prod(self._lead)
         return float(self.weight.numel() * space)
 
     @property
@@ -121,14 +131,18 @@ class Convolution(Operator):
         count."""
         kernel = self.weight
         for axis in range(self.geometry.dims):
-            kernel = kernel[(slice(None),) * (axis + 2) + (self._taps_that_meet_the_image(axis),)]
+            others = (slice(None),) * (axis + 2)
+            kept = self._taps_that_meet_the_image(axis)
+            kernel = kernel[(*others, kept)]
         return largest(kernel)
 
     def _taps_that_meet_the_image(self, axis: int) -> list[int]:
         """Offsets of the kernel along a space axis that lie inside the image at some position."""
         geometry = self.geometry
         space = slice(-self.geometry.dims, None)
-        ends = self.in_shape[space][axis], self.out_shape[space][axis]
+        read = self.in_shape[space][axis]
+        written = self.out_shape[space][axis]
+        ends = read, written
         fine, coarse = ends[::-1] if geometry.transposed else ends
         places = torch.arange(coarse) * geometry.stride[axis] - geometry.padding[axis]
         offsets = range(
@@ -168,11 +182,13 @@ class Convolution(Operator):
             return None
         ones = [1] * self.geometry.dims
         if not grouped:
-            weight = product(self.weight, factors.reshape(-1, 1, *ones))
+            columns = factors.reshape(-1, 1, *ones)
+            weight = product(self.weight, columns)
         else:
             groups = self.geometry.groups
             apart = self.weight.unflatten(0, (groups, -1))
-            scaled = product(apart, factors.reshape(groups, 1, -1, *ones))
+            of_inputs = factors.reshape(groups, 1, -1, *ones)
+            scaled = product(apart, of_inputs)
             weight = None if scaled is None else scaled.flatten(0, 1)
         return (
             None

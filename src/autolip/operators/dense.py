@@ -24,7 +24,8 @@ class Dense(Operator):
         in_shape: tuple[int, ...] | None = None,
         relative_error: float = 0.0,
     ) -> None:
-        shape = tuple(in_shape) if in_shape is not None else (*weight.shape[:-2], weight.shape[-1])
+        own = (*weight.shape[:-2], weight.shape[-1])
+        shape = tuple(in_shape) if in_shape is not None else own
         if shape[-1] != weight.shape[-1]:
             raise ValueError(
                 f"a matrix {tuple(weight.shape)} does not act on the last axis of {shape}"

@@ -21,7 +21,9 @@ def image(operator: Operator, x: Interval) -> Interval:
     if scale is not None and operator.is_isometry:
         if bool((scale == 1).all()):
             return x
-        ends = x.lo * scale, x.hi * scale
+        first = x.lo * scale
+        last = x.hi * scale
+        ends = first, last
         return Interval(torch.minimum(*ends), torch.maximum(*ends))
     if x.is_everywhere:
         return Interval.everywhere(operator.out_shape)
@@ -43,10 +45,13 @@ def _wired(operator: Operator, x: Interval) -> Interval:
 
     t terms lose t - 1 units, and gamma_t has t + 2: enough for both roundings of each end.
     """
-    lo, hi = operator._mv(x.lo.unsqueeze(0))[0], operator._mv(x.hi.unsqueeze(0))[0]
+    lo = operator._mv(x.lo.unsqueeze(0))[0]
+    hi = operator._mv(x.hi.unsqueeze(0))[0]
     if operator.is_selection:
         return Interval(lo, hi)
-    slack = sum_error(operator.terms, operator._mv(_finite(x.magnitude()).unsqueeze(0))[0])
+    magnitudes = _finite(x.magnitude()).unsqueeze(0)
+    sizes = operator._mv(magnitudes)[0]
+    slack = sum_error(operator.terms, sizes)
     return Interval(lo - slack, hi + slack)
 
 
@@ -57,13 +62,16 @@ def _half_bounded(operator: Operator, x: Interval) -> Interval:
     if parts is None:
         return Interval.everywhere(operator.out_shape)
     positive, negative = parts
-    no_lo, no_hi = x.lo.isinf(), x.hi.isinf()
+    no_lo = x.lo.isinf()
+    no_hi = x.hi.isinf()
     above = _touches(positive, no_hi) | _touches(negative, no_lo)
     below = _touches(positive, no_lo) | _touches(negative, no_hi)
     if bool(above.all() and below.all()):
         return Interval.everywhere(operator.out_shape)
-    lo = torch.where(no_lo, torch.where(no_hi, 0.0, x.hi), x.lo)
-    hi = torch.where(no_hi, torch.where(no_lo, 0.0, x.lo), x.hi)
+    other_end = torch.where(no_hi, 0.0, x.hi)
+    lo = torch.where(no_lo, other_end, x.lo)
+    other = torch.where(no_lo, 0.0, x.lo)
+    hi = torch.where(no_hi, other, x.hi)
     inside = _bounded(operator, Interval(lo, hi))
     return Interval(
         torch.where(below, -math.inf, inside.lo), torch.where(above, math.inf, inside.hi)
@@ -88,11 +96,16 @@ def _bounded(operator: Operator, x: Interval) -> Interval:
     if not x.is_bounded:
         return Interval.everywhere(operator.out_shape)
     center = x.lo / 2 + x.hi / 2
-    radius = torch.maximum(x.hi - center, center - x.lo)
-    error = sum_error(operator.terms + 8, 1.0) + 2 * operator.relative_error
-    around = radius + (x.magnitude() + radius) * error + TINY
+    above = x.hi - center
+    below = center - x.lo
+    radius = torch.maximum(above, below)
+    of_sums = sum_error(operator.terms + 8, 1.0)
+    error = of_sums + 2 * operator.relative_error
+    lost = (x.magnitude() + radius) * error
+    around = radius + lost + TINY
     total = lambda parts: torch.stack(list(parts)).sum(0)  # noqa: E731
-    reach = operator.fold(around.unsqueeze(0), _reach, total)[0]
+    radii = around.unsqueeze(0)
+    reach = operator.fold(radii, _reach, total)[0]
     middle = _apply(operator, center)
     lo, hi = middle - reach, middle + reach
     lo, hi = torch.where(lo.isfinite(), lo, -math.inf), torch.where(hi.isfinite(), hi, math.inf)

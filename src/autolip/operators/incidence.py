@@ -42,7 +42,8 @@ class Incidence(Operator):
         out_shape: tuple[int, ...] | None = None,
     ) -> None:
         if out_shape is None:
-            out_shape = function(torch.zeros(in_shape, dtype=DTYPE, device="meta")).shape
+            probe = torch.zeros(in_shape, dtype=DTYPE, device="meta")
+            out_shape = function(probe).shape
         super().__init__(in_shape, out_shape)
         self.function = function
 
@@ -77,8 +78,10 @@ class Incidence(Operator):
 
     def _pulled(self, y: Tensor) -> Tensor:
         """A^T y by differentiation."""
-        zeros = torch.zeros((y.shape[0], *self.in_shape), dtype=y.dtype, device=y.device)
-        pull = torch.func.vjp(torch.vmap(self.function), zeros)[1]
+        shape = (y.shape[0], *self.in_shape)
+        zeros = torch.zeros(shape, dtype=y.dtype, device=y.device)
+        batched = torch.vmap(self.function)
+        pull = torch.func.vjp(batched, zeros)[1]
         return pull(y)[0]
 
     @functools.cached_property
@@ -86,7 +89,8 @@ class Incidence(Operator):
         """Read off the image of 1, 2, 3, ...; None where entries are added, or there are none."""
         if not (self.in_size and self.out_size and self.is_selection):
             return None
-        numbers = torch.arange(1, self.in_size + 1, dtype=DTYPE).reshape(self.in_shape)
+        numbered = torch.arange(1, self.in_size + 1, dtype=DTYPE)
+        numbers = numbered.reshape(self.in_shape)
         image = self.function(numbers).reshape(-1).long()
         targets = image.nonzero().flatten()
         sources = image[targets] - 1

@@ -180,7 +180,8 @@ class Operator(ABC):
 
     def matrix(self, chunk: int = 512) -> Float[Tensor, "m n"]:
         """The dense matrix, by applying A (or A^T, if it is wider than tall) to the identity."""
-        n, m = self.in_size, self.out_size
+        n = self.in_size
+        m = self.out_size
         product, size, shape = (
             (self.mv, n, self.in_shape) if n <= m else (self.rmv, m, self.out_shape)
         )
@@ -377,5 +378,7 @@ def flat(batch: Float[Tensor, "k *shape"]) -> Float[Tensor, "k n"]:
 
 def _unit_rows(start: int, stop: int, size: int) -> Tensor:
     rows = torch.zeros(stop - start, size, dtype=DTYPE)
-    rows[torch.arange(stop - start), torch.arange(start, stop)] = 1.0
+    count = stop - start
+    columns = torch.arange(start, stop)
+    rows[torch.arange(count), columns] = 1.0
     return rows

@@ -53,7 +53,8 @@ def _entries(leaf: Operator) -> Matrix:
     weight = leaf.matrices
     conv = Convolution.of(leaf)
     if scale is not None:
-        numbers = scale.broadcast_to(leaf.in_shape).reshape(-1).numpy()
+        entries = scale.broadcast_to(leaf.in_shape)
+        numbers = entries.reshape(-1).numpy()
         return sparse.diags_array(numbers, format="csr")
     if weight is not None and weight.dim() == 2:
         return _repeated(sparse.csr_array(weight.numpy()), math.prod(leaf.in_shape[:-1]))
@@ -68,8 +69,10 @@ def _entries(leaf: Operator) -> Matrix:
 
 def _selection(wiring: Operator) -> Matrix:
     """Every output copies one input at most: which one shows the image of 1, 2, 3, ..."""
-    numbers = torch.arange(1, wiring.in_size + 1, dtype=DTYPE).reshape(1, *wiring.in_shape)
-    sources = wiring.mv(numbers).reshape(-1).long().numpy()
+    numbered = torch.arange(1, wiring.in_size + 1, dtype=DTYPE)
+    numbers = numbered.reshape(1, *wiring.in_shape)
+    copied = wiring.mv(numbers).reshape(-1)
+    sources = copied.long().numpy()
     (rows,) = sources.nonzero()
     return sparse.csr_array(
         (np.ones(len(rows)), (rows, sources[rows] - 1)), shape=(wiring.out_size, wiring.in_size)
@@ -87,10 +90,12 @@ def _convolution(conv: Convolution) -> Matrix:
         (conv.out_shape, conv.in_shape) if geometry.transposed else (conv.in_shape, conv.out_shape)
     )
     image, out = (shape[-dims:] for shape in shapes)
-    groups = conv.weight.unflatten(0, (geometry.groups, -1)).numpy()
+    parts = conv.weight.unflatten(0, (geometry.groups, -1))
+    groups = parts.numpy()
     written = None
     for tap in itertools.product(*map(range, conv.weight.shape[2:])):
-        channels = sparse.block_diag([group[(..., *tap)] for group in groups], format="csr")
+        blocks = [group[(..., *tap)] for group in groups]
+        channels = sparse.block_diag(blocks, format="csr")
         axes = zip(
             tap, image, out, geometry.stride, geometry.padding, geometry.dilation, strict=True
         )
@@ -99,14 +104,16 @@ def _convolution(conv: Convolution) -> Matrix:
         )
         written = term if written is None else written + term
     assert written is not None
-    lead = math.prod(conv.in_shape[: -dims - 1])
+    batch = conv.in_shape[: -dims - 1]
+    lead = math.prod(batch)
     return _repeated(written.T.tocsr() if geometry.transposed else written, lead)
 
 
 def _reads(tap: int, image: int, out: int, stride: int, padding: int, dilation: int) -> Matrix:
     """Along one axis: which place of the image each output reads with this tap."""
     outputs = np.arange(out)
-    places = outputs * stride - padding + tap * dilation
+    first = outputs * stride - padding
+    places = first + tap * dilation
     inside = (places >= 0) & (places < image)
     return sparse.csr_array(
         (np.ones(inside.sum()), (outputs[inside], places[inside])), shape=(out, image)

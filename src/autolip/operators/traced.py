@@ -34,8 +34,10 @@ class Traced(Operator):
         return torch.vmap(self.function)(x)
 
     def _rmv(self, y: Tensor) -> Tensor:
-        zeros = torch.zeros((y.shape[0], *self.in_shape), dtype=y.dtype, device=y.device)
-        pull = torch.func.vjp(torch.vmap(self.function), zeros)[1]
+        shape = (y.shape[0], *self.in_shape)
+        zeros = torch.zeros(shape, dtype=y.dtype, device=y.device)
+        batched = torch.vmap(self.function)
+        pull = torch.func.vjp(batched, zeros)[1]
         return pull(y)[0]
 
     @property
@@ -53,5 +55,6 @@ class Traced(Operator):
     def split(self) -> tuple[Operator, Operator] | None:
         if not self.nonnegative:
             return None
-        zero = Diagonal(torch.zeros((), dtype=DTYPE), self.out_shape)
+        nothing = torch.zeros((), dtype=DTYPE)
+        zero = Diagonal(nothing, self.out_shape)
         return self, compose(zero, self)

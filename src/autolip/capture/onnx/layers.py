@@ -107,7 +107,8 @@ def convolution(
     strides = strides or [1] * axes
     dilations = dilations or [1] * axes
     spans = _spans(weight.shape[2:], dilations)
-    before, after = _padding(x.shape[2:], spans, strides, auto_pad, pads)
+    spatial = x.shape[2:]
+    before, after = _padding(spatial, spans, strides, auto_pad, pads)
     if before != after:
         x = _pad(x, before, after)
         before = [0] * axes
@@ -161,7 +162,8 @@ def transposed_convolution(
     transposed = _for_rank(TRANSPOSED, axes)
     if before == after:
         return transposed(x, weight, bias, strides, before, extra, group, dilations)
-    y = transposed(x, weight, bias, strides, [0] * axes, extra, group, dilations)
+    nothing = [0] * axes
+    y = transposed(x, weight, bias, strides, nothing, extra, group, dilations)
     cuts = zip(before, full, after, strict=True)
     kept = [slice(cut, size - end) for cut, size, end in cuts]
     return y[(slice(None), slice(None), *kept)]
@@ -182,7 +184,8 @@ def _overhang(
     """
     overhang = []
     for size, span, stride, head, tail in zip(sizes, spans, strides, before, after, strict=True):
-        room = size + head + tail - span
+        padded = size + head + tail
+        room = padded - span
         steps = -(-room // stride) if ceil_mode else room // stride
         last = steps * stride
         if ceil_mode and last >= size + head:

@@ -82,13 +82,16 @@ class GruCell:
         from_x = self.weights.of_input(x)
         rest = slice(cut, None)
         from_state = self.weights.of_state(h, slice(cut))
-        gates = self.f(from_x[:, :cut] + from_state)
+        entered = from_x[:, :cut]
+        gates = self.f(entered + from_state)
         update, reset = gates.chunk(2, 1)
         if self.linear_before_reset:
-            from_h = reset * self.weights.of_state(h, rest)
+            seen = self.weights.of_state(h, rest)
+            from_h = reset * seen
         else:
             from_h = self.weights.of_state(reset * h, rest)
-        new = self.g(from_x[:, cut:] + from_h)
+        entered = from_x[:, cut:]
+        new = self.g(entered + from_h)
         return ((1 - update) * new + update * h,)
 
 
@@ -106,16 +109,21 @@ class LstmCell:
 
     def __call__(self, x: Tensor, state: State) -> State:
         h, c = state
-        gates = self.weights.of_input(x) + self.weights.of_state(h)
+        entered = self.weights.of_input(x)
+        gates = entered + self.weights.of_state(h)
         i, o, f, new = gates.chunk(4, 1)
         if self.peepholes is not None:
-            i = i + self.peepholes[0] * c
-            f = f + self.peepholes[2] * c
+            seen_by_i = self.peepholes[0] * c
+            i = i + seen_by_i
+            seen_by_f = self.peepholes[2] * c
+            f = f + seen_by_f
         entering = self.f(i)
         kept = 1 - entering if self.input_forget else self.f(f)
-        c = kept * c + entering * self.g(new)
+        added = entering * self.g(new)
+        c = kept * c + added
         if self.peepholes is not None:
-            o = o + self.peepholes[1] * c
+            seen_by_o = self.peepholes[1] * c
+            o = o + seen_by_o
         return self.f(o) * self.h(c), c
 
 
@@ -127,7 +135,8 @@ def _directions(weight: Tensor, recurrence: Tensor, bias: Tensor | None) -> list
             Weights(w, r, None, None)
             for w, r in zip(weight.unbind(0), recurrence.unbind(0), strict=True)
         ]
-    halves = zip(*(half.unbind(0) for half in bias.chunk(2, 1)), strict=True)
+    pairs = [half.unbind(0) for half in bias.chunk(2, 1)]
+    halves = zip(*pairs, strict=True)
     parts = zip(weight.unbind(0), recurrence.unbind(0), halves, strict=True)
     return [Weights(w, r, b, c) for w, r, (b, c) in parts]
 
@@ -167,10 +176,12 @@ def _run(
     zeros = torch.zeros(len(cells), x.shape[1], hidden, dtype=x.dtype, device=x.device)
     turned = [s.transpose(0, 1) if s is not None and layout else s for s in given]
     starts = [zeros if s is None else s for s in turned]
-    states = zip(*(start.unbind(0) for start in starts), strict=True)
+    of_directions = [start.unbind(0) for start in starts]
+    states = zip(*of_directions, strict=True)
     orders = {"forward": [1], "reverse": [-1], "bidirectional": [1, -1]}[direction]
     runs = [_unroll(x, *run) for run in zip(cells, states, orders, strict=True)]
-    outputs = torch.stack([output for output, _ in runs], 1)
+    of_runs = [output for output, _ in runs]
+    outputs = torch.stack(of_runs, 1)
     last = [torch.stack(ends) for ends in zip(*(state for _, state in runs), strict=True)]
     if layout:
         return outputs.permute(2, 0, 1, 3), *(state.transpose(0, 1) for state in last)
@@ -221,7 +232,8 @@ def gru(
     linear_before_reset: int = 0,
 ) -> tuple[Tensor, ...]:
     functions = _activations(activations, ["Sigmoid", "Tanh"], weight.shape[0])
-    directions = zip(_directions(weight, recurrence, bias), functions, strict=True)
+    of_weights = _directions(weight, recurrence, bias)
+    directions = zip(of_weights, functions, strict=True)
     cells: list[Cell] = [GruCell(w, f, g, bool(linear_before_reset)) for w, (f, g) in directions]
     return _run(x, cells, recurrence.shape[2], [initial_h], lengths, direction, layout)
 
@@ -247,7 +259,8 @@ def lstm(
     seen = (
         [None] * weight.shape[0] if peepholes is None else [p.chunk(3) for p in peepholes.unbind(0)]
     )
-    directions = zip(_directions(weight, recurrence, bias), functions, seen, strict=True)
+    of_weights = _directions(weight, recurrence, bias)
+    directions = zip(of_weights, functions, seen, strict=True)
     cells: list[Cell] = [
         LstmCell(w, f, g, h, p, bool(input_forget)) for w, (f, g, h), p in directions
     ]

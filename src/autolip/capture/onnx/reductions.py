@@ -93,7 +93,9 @@ def top_k(
     x: Tensor, k: list[int] | int, *, axis: int = -1, largest: int = 1, sorted: int = 1
 ) -> tuple[Tensor, Tensor]:
     count = k if isinstance(k, int) else k[0]
-    values, indices = torch.topk(x, count, axis, bool(largest), bool(sorted))
+    is_largest = bool(largest)
+    is_sorted = bool(sorted)
+    values, indices = torch.topk(x, count, axis, is_largest, is_sorted)
     return values, indices
 
 

@@ -72,7 +72,8 @@ def resize(
         return F.interpolate(x, target, mode=torch_mode, align_corners=corners)
     weights = _weights(mode, nearest_mode, cubic_coeff_a)
     for axis, factor, length in plan:
-        source = _source(coordinates, x.shape[axis], length, factor)
+        size = x.shape[axis]
+        source = _source(coordinates, size, length, factor)
         rows = [_row(weights(source(i)), x.shape[axis], exclude_outside) for i in range(length)]
         x = _along_axis(x, axis, rows)
     return x
@@ -143,7 +144,8 @@ def _source(coordinates: str, size: int, length: int, factor: float) -> Callable
     if coordinates == "tf_half_pixel_for_nn":
         return lambda i: (i + 0.5) / factor
     if coordinates == "half_pixel_symmetric":
-        offset = size / 2 * (1 - length / stretched)
+        missing = 1 - length / stretched
+        offset = size / 2 * missing
         return lambda i: offset + (i + 0.5) / factor - 0.5
     raise UnsupportedOperation(f"the coordinate transformation {coordinates}")
 
@@ -173,7 +175,8 @@ def _row(weights: dict[int, float], size: int, exclude_outside: int) -> list[flo
     out."""
     if exclude_outside:
         inside = {j: w for j, w in weights.items() if 0 <= j < size}
-        weights = {j: w / sum(inside.values()) for j, w in inside.items()}
+        total = sum(inside.values())
+        weights = {j: w / total for j, w in inside.items()}
     row = [0.0] * size
     for j, weight in weights.items():
         row[min(max(j, 0), size - 1)] += weight
