@@ -9,9 +9,11 @@ import torch
 
 from autolip.errors import InputError, UnsupportedOperation
 from autolip.intervals import Interval
+from autolip.norms import Norm
 from autolip.rules.linear import reciprocal, scaled
 from autolip.rules.rule import Action, Operand
 from autolip.slopes import Between, Exact, Gain
+from autolip.values import Upper
 
 aten = torch.ops.aten
 Act = Callable[..., Action]
@@ -98,3 +100,12 @@ def test_an_action_scales_with_its_slopes() -> None:
     assert isinstance(slope, Between) and slope.lo[0] <= -4 and slope.hi[0] >= 2
     assert twice.image.lo[0] <= -4 and twice.image.hi[0] >= 2
     assert not isinstance(slope, Exact | Gain)
+
+
+@pytest.mark.parametrize("alpha", [2.5, -3.0])
+def test_a_gain_is_scaled_by_the_modulus(alpha: float) -> None:
+    x = Operand("x", torch.Size([2]), Interval.everywhere((2,)))
+    gain = Gain(x.shape, x.shape, {Norm.L2: Upper(2.0)}, (0,))
+    ((_, found),) = scaled(Action(((x, gain),), x.range), alpha).slopes
+    assert isinstance(found, Gain) and found.dims == (0,)
+    assert 2 * abs(alpha) <= found.norms[Norm.L2].value <= 2 * abs(alpha) * (1 + 1e-12)

@@ -198,3 +198,15 @@ def test_the_looped_chain_of_one_pixel_is_the_published_formula() -> None:
 
 def test_strides_are_refused_by_the_looped_chain() -> None:
     assert isinstance(torus_looped(CHAINS["strided"], slopes(CHAINS["strided"])), Refusal)
+
+
+@pytest.mark.parametrize("choice", [by_norm, by_diagonal])
+def test_the_largest_slope_of_a_channel_counts(choice: object) -> None:
+    """1 x 1 kernels on one channel of three places, one of which has slopes up to 3."""
+    blocks = chain((1, 1, 1, 0, 1, 1), (1, 1, 1, 0, 1, 1), image=(1, 3))
+    highest = torch.tensor([[0.1, 3.0, 0.2]], dtype=torch.float64)
+    exact = 3 * math.prod(abs(block.weight.item()) for block in blocks)
+    found = torus_bound(blocks, [Between(0 * highest, highest)], choice)  # type: ignore[arg-type]
+    assert isinstance(found, Upper) and exact <= found.value <= exact * (1 + 1e-6)
+    levels = torus_looped(blocks, [Between(0 * highest, highest)])
+    assert isinstance(levels, list) and exact <= levels[-1].value <= exact * (1 + 1e-6)

@@ -1,5 +1,7 @@
 """Norms that are read off, against the matrix."""
 
+from fractions import Fraction
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -26,6 +28,15 @@ def test_a_scaling_has_its_largest_modulus() -> None:
     scale = torch.tensor([0.5, -3.0, 2.0, 0.0, 1.0], dtype=torch.float64)
     found = diagonal(Diagonal(scale, SHAPE), NormOptions())
     assert not isinstance(found, Refusal) and found.value == 3.0
+
+
+@pytest.mark.parametrize("error", [2.0**-53, 1e-10, 0.5])
+def test_a_scaling_that_is_known_up_to_an_error(error: float) -> None:
+    for value in (0.1, 1 / 3, 5e-324, 3.0):
+        scale = torch.tensor([-value], dtype=torch.float64)
+        found = diagonal(Diagonal(scale, (1,), error), NormOptions())
+        assert not isinstance(found, Refusal)
+        assert Fraction(found.value) >= Fraction(value) * (1 + Fraction(error))
 
 
 @pytest.mark.parametrize(
