@@ -114,3 +114,11 @@ def test_links_of_the_site_lead_to_pages() -> None:
             for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text("utf-8")):
                 generated = "_generated" in target
                 assert generated or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    contents = (DOCS / "index.md").read_text(encoding="utf-8").splitlines()
+    for page in sorted(DOCS.rglob("*.md")):
+        name = str(page.relative_to(DOCS).with_suffix(""))
+        if not name.startswith("_") and name != "index":
+            assert name in contents, f"docs/index.md does not list {name}"
