@@ -85,6 +85,8 @@ def _views(problem: Problem, claimed: Written) -> Iterator[SlopeGraph]:
     if all(source in names for source, _ in cuts.values()):
         yield with_cuts(problem.slopes, cuts)
     yield without_fixed(problem.lowered)
+    if problem.entries is not None:
+        yield without_fixed(problem.entries)
 
 
 def _cut(layer: str, claimed: dict[str, Document], tensors: Arrays) -> tuple[str, Cut] | None:

@@ -27,6 +27,7 @@ from autolip.ranges import Allowance, Ranges, ranges
 from autolip.regions import Region
 from autolip.registry import Registry, home_of, require_options
 from autolip.rules import slopes_on
+from autolip.rules.entries import block_of, entrywise
 from autolip.rules.lowering import lowered
 from autolip.values import Estimate, Upper
 
@@ -135,6 +136,26 @@ class Problem:
         """The same with maxima, max-pools and sorted pairs as a + relu(b - a)."""
         known = self.ranges | {vertex.name: vertex.range for vertex in self.slopes}
         slopes = slopes_on(lowered(self.graph), self.region, known, self.centre)
+        return self._to_the_end(slopes)
+
+    @cached_property
+    def entries(self) -> SlopeGraph | None:
+        """The same with softmax, normalisation and products of matrices entry by entry, where the
+        region leaves all slopes of that finite; None where there is no such operation."""
+        known = self.ranges | {vertex.name: vertex.range for vertex in self.slopes}
+        pieces = lowered(self.graph)
+        written = entrywise(pieces) if self.ranges else pieces
+        if written is pieces:
+            return None
+        slopes = slopes_on(written, self.region, known, self.centre)
+        infinite = {v.name for v in slopes if not all(edge.slope.is_finite for edge in v.edges)}
+        if infinite:
+            written = entrywise(pieces, {block_of(name) for name in infinite} | infinite)
+            slopes = slopes_on(written, self.region, known, self.centre)
+        return None if written is pieces else self._to_the_end(slopes)
+
+    def _to_the_end(self, slopes: SlopeGraph) -> SlopeGraph:
+        """From the entries that move to what is read, operand by operand."""
         slopes = moving_inputs(slopes, self.settled)
         for operator in self.readouts:
             slopes = slopes.then(operator)

@@ -1,16 +1,18 @@
 """One pass forward through a network: before an operation that is not affine, every engine is asked
 for its operands."""
 
+from collections.abc import Mapping
 from typing import assert_never
 
 import torch
 from torch import Tensor
 
-from autolip.graph.graph import Graph
+from autolip.graph.graph import Graph, Node
 from autolip.intervals import Interval
 from autolip.ranges.engine import ENGINES, Allowance, Asked
 from autolip.ranges.prefix import Prefix
 from autolip.regions import Region
+from autolip.rules.entries import entrywise
 from autolip.rules.lowering import lowered
 from autolip.rules.propagate import checked_action, require_rules
 from autolip.rules.rule import Action
@@ -24,19 +26,31 @@ Ranges = dict[str, Interval]
 
 
 def ranges(graph: Graph, region: Region, allowance: Allowance | None = None) -> Ranges:
-    """Where the values of a network lie on a region, those of its maxima in pieces too.
+    """Where the values of a network lie on a region, those of its maxima in pieces and of what is
+    written entry by entry too.
 
     Nothing is returned for an unbounded region, for which interval arithmetic is all there is.
     """
     require_rules(graph)
     if not region.interval(graph.input_shape).is_bounded:
         return {}
-    return known_of(lowered(graph), region, allowance).ranges
+    pieces = lowered(graph)
+    whole = {node.name: node for node in pieces}
+    return known_of(entrywise(pieces), region, allowance, whole).ranges
 
 
-def known_of(graph: Graph, region: Region, allowance: Allowance | None = None) -> Prefix:
-    """All operations of a network on a bounded region, with their ranges and linear bounds."""
+def known_of(
+    graph: Graph,
+    region: Region,
+    allowance: Allowance | None = None,
+    whole: Mapping[str, Node] | None = None,
+) -> Prefix:
+    """All operations of a network on a bounded region, with their ranges and linear bounds.
+
+    What is written entry by entry is also where the rule of the `whole` operation says.
+    """
     allowance = allowance or Allowance()
+    whole = whole or {}
     prefix = Prefix(region, graph.input, graph.input_shape)
     asked = dict[str, Tensor]()
     for node in graph:
@@ -46,6 +60,9 @@ def known_of(graph: Graph, region: Region, allowance: Allowance | None = None) -
             outcome = prefix.outcome(node)
             action = checked_action(node, outcome)
         prefix.add(node, outcome, action)
+        written = whole.get(node.name, node)
+        if written is not node:
+            prefix.narrow(node.name, checked_action(written, prefix.outcome(written)).image)
     return prefix
 
 

@@ -6,7 +6,8 @@ are taken axis by axis, as a running maximum of their members (a short window re
 so that no padding value enters.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import operator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,14 +30,21 @@ def lowered(graph: Graph) -> Graph:
 
     A node that is taken apart keeps its name, so that what is known of its value still applies.
     """
+    return rewritten(graph, LOWERINGS)
+
+
+def rewritten(graph: Graph, table: "Lowerings", whole: Collection[str] = ()) -> Graph:
+    """The same function, the operations of a table written with others, but for those named; where
+    none is, the same graph."""
     shapes = {graph.input: graph.input_shape} | {node.name: node.shape for node in graph.nodes}
     nodes: list[Node] = []
     for node in graph.nodes:
-        writer = _Writer(node, shapes)
-        lower = LOWERINGS.get(node.target)
+        writer = Writer(node, shapes)
+        lower = None if node.name in whole else table.get(node.target)
         last = lower(writer, **_arguments(node)) if lower is not None and not node.pick else None
         nodes += [node] if last is None else writer.finished(last)
-    return replace(graph, nodes=tuple(nodes))
+    kept = len(nodes) == len(graph.nodes) and all(map(operator.is_, nodes, graph.nodes))
+    return graph if kept else replace(graph, nodes=tuple(nodes))
 
 
 def _arguments(node: Node) -> dict[str, Any]:
@@ -47,7 +55,7 @@ def _arguments(node: Node) -> dict[str, Any]:
 
 
 @dataclass
-class _Writer:
+class Writer:
     """The nodes that take the place of one."""
 
     node: Node
@@ -105,7 +113,7 @@ def _members(windows: Windows) -> Iterator[Tensor]:
         yield (order == wanted[:, None]).double().argmax(1)
 
 
-def _pool(writer: _Writer, x: Ref, windows: Sequence[Windows]) -> Ref | None:
+def _pool(writer: Writer, x: Ref, windows: Sequence[Windows]) -> Ref | None:
     if max((int(window.members.sum(1).max().item()) for window in windows), default=0) > LONGEST:
         return None
     if any(not bool((window.members.sum(1) > 0).all()) for window in windows):
@@ -117,7 +125,7 @@ def _pool(writer: _Writer, x: Ref, windows: Sequence[Windows]) -> Ref | None:
 
 
 def _max_pool(
-    writer: _Writer,
+    writer: Writer,
     self: Ref,
     kernel_size: Any,
     stride: Any,
@@ -134,7 +142,7 @@ def _max_pool(
     return _pool(writer, self, [sliding(*setting, ceil_mode) for setting in settings])
 
 
-def _adaptive_max_pool(writer: _Writer, self: Ref, output_size: Sequence[int]) -> Ref | None:
+def _adaptive_max_pool(writer: Writer, self: Ref, output_size: Sequence[int]) -> Ref | None:
     space = writer.shapes[self.name][-len(output_size) :]
     return _pool(
         writer,
@@ -143,15 +151,15 @@ def _adaptive_max_pool(writer: _Writer, self: Ref, output_size: Sequence[int]) -
     )
 
 
-def _maximum(writer: _Writer, self: Any, other: Any) -> Ref | None:
+def _maximum(writer: Writer, self: Any, other: Any) -> Ref | None:
     return writer.larger(self, other) if isinstance(self, Ref) and isinstance(other, Ref) else None
 
 
-def _minimum(writer: _Writer, self: Any, other: Any) -> Ref | None:
+def _minimum(writer: Writer, self: Any, other: Any) -> Ref | None:
     return writer.smaller(self, other) if isinstance(self, Ref) and isinstance(other, Ref) else None
 
 
-def _amax(writer: _Writer, self: Ref, dim: Any = (), keepdim: bool = False) -> Ref | None:
+def _amax(writer: Writer, self: Ref, dim: Any = (), keepdim: bool = False) -> Ref | None:
     """Over the given axes (none given: all), each as one window."""
     shape = writer.shapes[self.name]
     dims = [dim] if isinstance(dim, int) else list(dim) or list(range(len(shape)))
@@ -164,7 +172,7 @@ def _amax(writer: _Writer, self: Ref, dim: Any = (), keepdim: bool = False) -> R
 
 
 def _sorted_pairs(
-    writer: _Writer, self: Ref, dim: int = -1, descending: bool = False, stable: bool | None = None
+    writer: Writer, self: Ref, dim: int = -1, descending: bool = False, stable: bool | None = None
 ) -> Ref | None:
     """Sorting two numbers a and b gives a - r and b + r with r = relu(a - b) (MaxMin, GroupSort of
     two)."""
@@ -182,7 +190,9 @@ def _sorted_pairs(
     return writer.call(aten.cat.default, pair[::-1] if descending else pair, dim, shape=shape)
 
 
-LOWERINGS: dict[Callable[..., Any], Callable[..., Ref | None]] = {
+Lowerings = dict[Callable[..., Any], Callable[..., Ref | None]]
+
+LOWERINGS: Lowerings = {
     aten.max_pool1d.default: _max_pool,
     aten.max_pool2d.default: _max_pool,
     aten.max_pool3d.default: _max_pool,

@@ -118,6 +118,10 @@ def _views(problem: Problem) -> Iterator[Centres]:
         lowered = Centres(fused(problem.lowered))
         if matrices_suffice(lowered, limit=LOWERED) and not problem.budget.expired:
             yield lowered
+    if problem.entries is not None:
+        written = Centres(fused(problem.entries))
+        if matrices_suffice(written, limit=LOWERED) and not problem.budget.expired:
+            yield written
 
 
 def _on_the_torus(run: Stretch) -> StretchBound | Refusal:

@@ -1,0 +1,173 @@
+"""Softmax, normalisation and products of two varying matrices, entry by entry.
+
+A Gain says how much an operation can grow a difference and nothing else, however small the region.
+Written with products and quotients of single entries, of which each has slopes within the range of
+the other factor, it is nearly linear where ranges are narrow, and in the limit its derivative.
+Factors are expanded first and multiplied then, so that every entry has slopes of its own.
+"""
+
+import math
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autolip.graph.graph import Graph, Ref
+from autolip.rules.lowering import Lowerings, Writer, rewritten
+
+aten = torch.ops.aten
+
+LARGEST = 2**12
+"""Tuned: entries that an operation is written with at most, for the work of LipSDP's proof."""
+
+
+def entrywise(graph: Graph, whole: Collection[str] = ()) -> Graph:
+    """The same function with these operations entry by entry, but for those named, which stay
+    whole; the same graph where there is none.
+
+    What is taken apart keeps its name; its parts have that, a dot and a number.
+    """
+    return rewritten(graph, ENTRIES, whole)
+
+
+def block_of(name: str) -> str:
+    """The operation of which this is a part."""
+    return name.rpartition(".")[0] or name
+
+
+def _times(writer: Writer, a: Ref, b: Ref, shape: Sequence[int]) -> Ref:
+    """a b, both expanded to the shape."""
+    x, y = (_expanded(writer, factor, shape) for factor in (a, b))
+    return writer.call(aten.mul.Tensor, x, y, shape=shape)
+
+
+def _expanded(writer: Writer, x: Ref, shape: Sequence[int]) -> Ref:
+    if tuple(writer.shapes[x.name]) == tuple(shape):
+        return x
+    return writer.call(aten.expand.default, x, list(shape), shape=shape)
+
+
+def _softmax(
+    writer: Writer, self: Ref, dim: int, dtype: Any = None, half_to_float: bool = False
+) -> Ref | None:
+    """exp(x_i) / sum_j exp(x_j)."""
+    shape = writer.shapes[self.name]
+    if not shape or shape.numel() > LARGEST:
+        return None
+    axis = dim % len(shape)
+    short = [1 if i == axis else size for i, size in enumerate(shape)]
+    powers = writer.call(aten.exp.default, self, shape=shape)
+    total = writer.call(aten.sum.dim_IntList, powers, [axis], True, shape=short)
+    below = _expanded(writer, total, shape)
+    return writer.call(aten.div.Tensor, powers, below, shape=shape)
+
+
+def _matrices(writer: Writer, self: Any, mat2: Any) -> Ref | None:
+    """sum_k a_ik b_kj, all products first."""
+    if not (isinstance(self, Ref) and isinstance(mat2, Ref)):
+        return None
+    a, b = writer.shapes[self.name], writer.shapes[mat2.name]
+    if len(a) < 2 or len(b) < 2:
+        return None
+    batch = torch.broadcast_shapes(a[:-2], b[:-2])
+    shape = (*batch, a[-2], a[-1], b[-1])
+    if math.prod(shape) > LARGEST:
+        return None
+    left = writer.call(aten.unsqueeze.default, self, -1, shape=(*a, 1))
+    right = writer.call(aten.unsqueeze.default, mat2, -3, shape=(*b[:-2], 1, *b[-2:]))
+    products = _times(writer, left, right, shape)
+    return writer.call(aten.sum.dim_IntList, products, [-2], False, shape=(*batch, a[-2], b[-1]))
+
+
+def _matmul(writer: Writer, self: Any, other: Any) -> Ref | None:
+    return _matrices(writer, self, other)
+
+
+def _layer_norm(
+    writer: Writer,
+    input: Ref,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    cudnn_enable: bool = True,
+) -> Ref | None:
+    shape = writer.shapes[input.name]
+    if shape.numel() > LARGEST:
+        return None
+    axes = list(range(len(shape) - len(normalized_shape), len(shape)))
+    return _scaled(writer, _normal(writer, input, axes, eps, centred=True), weight, bias)
+
+
+def _rms_norm(
+    writer: Writer,
+    input: Ref,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    eps: float | None = None,
+) -> Ref | None:
+    shape = writer.shapes[input.name]
+    if eps is None or shape.numel() > LARGEST:
+        return None
+    axes = list(range(len(shape) - len(normalized_shape), len(shape)))
+    return _scaled(writer, _normal(writer, input, axes, eps, centred=False), weight, None)
+
+
+def _group_norm(
+    writer: Writer,
+    input: Ref,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    cudnn_enabled: bool = True,
+) -> Ref | None:
+    shape = writer.shapes[input.name]
+    if shape.numel() > LARGEST or not shape.numel():
+        return None
+    groups = [shape[0], num_groups, shape.numel() // (shape[0] * num_groups)]
+    flat = writer.call(aten.reshape.default, input, groups, shape=groups)
+    normal = _normal(writer, flat, [2], eps, centred=True)
+    back = writer.call(aten.reshape.default, normal, list(shape), shape=shape)
+    column = (-1, *[1] * (len(shape) - 2))
+    parts = (part if part is None else part.reshape(column) for part in (weight, bias))
+    return _scaled(writer, back, *parts)
+
+
+def _normal(writer: Writer, x: Ref, axes: list[int], eps: float, *, centred: bool) -> Ref:
+    """(x - mean) / sqrt(mean (x - mean)^2 + eps), or without the means of x."""
+    shape = writer.shapes[x.name]
+    short = [1 if i in axes else size for i, size in enumerate(shape)]
+    if centred:
+        mean = writer.call(aten.mean.dim, x, axes, True, shape=short)
+        x = writer.call(aten.sub.Tensor, x, mean, shape=shape)
+    squares = writer.call(aten.mul.Tensor, x, x, shape=shape)
+    variance = writer.call(aten.mean.dim, squares, axes, True, shape=short)
+    above = writer.call(aten.add.Tensor, variance, eps, shape=short)
+    inverse = writer.call(aten.rsqrt.default, above, shape=short)
+    return _times(writer, x, inverse, shape)
+
+
+def _scaled(writer: Writer, x: Ref, weight: Any, bias: Any) -> Ref | None:
+    """w x + b, for constants."""
+    if isinstance(weight, Ref) or isinstance(bias, Ref):
+        return None
+    shape = writer.shapes[x.name]
+    if weight is not None:
+        x = writer.call(aten.mul.Tensor, x, weight, shape=shape)
+    return x if bias is None else writer.call(aten.add.Tensor, x, bias, shape=shape)
+
+
+ENTRIES: Lowerings = {
+    aten.softmax.int: _softmax,
+    aten._softmax.default: _softmax,
+    aten._safe_softmax.default: _softmax,
+    aten.layer_norm.default: _layer_norm,
+    aten.rms_norm.default: _rms_norm,
+    aten.group_norm.default: _group_norm,
+    aten.matmul.default: _matmul,
+    aten.mm.default: _matrices,
+    aten.bmm.default: _matrices,
+}
+"""What is written entry by entry, and how; one may decline (None)."""
