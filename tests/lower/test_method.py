@@ -27,7 +27,8 @@ def test_every_search_has_a_name_a_source_and_frozen_options() -> None:
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(
-        InputError, match="annealing, ascent, basin-hopping, dataset, grid, nelder-mead, random"
+        InputError,
+        match="annealing, ascent, basin-hopping, dataset, grid, nelder-mead, pattern, random",
     ):
         lower_named("luck")
 

@@ -7,9 +7,7 @@ import pytest
 import torch
 
 from autolip.norms import Norm
-from autolip.piecewise.cells import Cells
 from autolip.piecewise.points import Derivatives, pairs_at
-from autolip.piecewise.programs import Programs
 from autolip.piecewise.walk import Walk
 from autolip.regions import Ball
 from tests.piecewise.drawn import relu_chain, written
@@ -37,7 +35,7 @@ def test_segments_attain_the_norms(p: Norm, q: Norm) -> None:
 def test_a_walk_climbs_from_region_to_region() -> None:
     network = written(relu_chain(4, 8, 8, 1, seed=3), 4)
     derivatives = Derivatives(network, Norm.L2, Norm.L2)
-    walk = Walk(network, derivatives, Cells(network), Programs(network))
+    walk = Walk.over(derivatives, lambda: False)
     start = derivatives.at(torch.zeros(1, 4, dtype=torch.float64))
     slopes = [float(start.slope[0])]
     for found in walk.uphill(start):

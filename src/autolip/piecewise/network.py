@@ -4,6 +4,7 @@ v_k = sum_j W_kj z_j + b_k,    z_0 = x,    z_k = phi_k(v_k),    y = sum_j W_yj z
 """
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -110,6 +111,16 @@ class Network:
     ) -> tuple[Float[Tensor, "k n"], Float[Tensor, "k n"]]:
         """Centres and radii that contain those slopes."""
         return centre_and_radius(*self.slopes(first, last))
+
+    def rounded(self, lean: Float[Tensor, "k n"]) -> Int64[Tensor, "k n"]:
+        """The pieces whose slopes are nearest to lo + lean (hi - lo), of those left in the
+        region."""
+        low, high = self.slopes(self.first.unsqueeze(0), self.last.unsqueeze(0))
+        wanted = (low + lean * (high - low)).unsqueeze(-1)
+        piece = torch.arange(self.pieces.slopes.shape[1])
+        first, last = self.first.unsqueeze(-1), self.last.unsqueeze(-1)
+        off = (self.pieces.slopes - wanted).abs()
+        return off.masked_fill((piece < first) | (piece > last), math.inf).argmin(-1)
 
     def moved(self, maps: Maps) -> dict[int, Rounded]:
         """The same, of differences of inputs: entries that do not move left out."""

@@ -16,6 +16,13 @@ from autolip.piecewise.network import Network
 INWARDS = (0.0, 1e-6, 1e-4, 1e-2, 0.5)
 """Chosen: parts of the way to a region's middle by which a point is moved, one after another."""
 
+DISTANCES = (0.1, 1.0, 10.0, 100.0, 1000.0)
+"""Chosen: how far from the origin points are drawn where the region is unbounded."""
+
+OUTWARDS = 30.0
+"""Chosen: by how much every other point of a bounded region is moved outwards, before it is
+projected: to edges and corners."""
+
 DOUBLINGS = 30
 """Chosen: how often the shortest segment about a point is doubled, relative to its distance from
 the origin."""
@@ -144,6 +151,20 @@ class Derivatives:
         turned[torch.arange(len(up)), up] += 1
         turned[len(up) + torch.arange(len(down)), down] -= 1
         return turned
+
+
+def drawn(network: Network, count: int, generator: torch.Generator) -> Float[Tensor, "k n0"]:
+    """Random points of the region: inside and at its borders, or from near 0 to far away."""
+    region, shape = network.region, network.input_shape
+    origin = region.origin(shape)
+    if region.interval(shape).is_bounded:
+        inner = region.sample(count, origin, generator)
+        outer = region.project(origin + OUTWARDS * (inner[count // 2 :] - origin))
+        return torch.cat([inner[: count // 2], outer]).flatten(1)
+    noise = torch.randn((count, *shape), generator=generator, dtype=torch.float64)
+    distances = torch.tensor(DISTANCES, dtype=torch.float64)
+    each = distances[torch.arange(count) % len(distances)].reshape(-1, *[1] * len(shape))
+    return region.project(origin + each * noise).flatten(1)
 
 
 def pairs_at(derivatives: Derivatives, points: Points) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,6 @@
 """Bounds of cases hold for every choice of slopes, and for multipliers from anywhere.
 
-Covers autolip.methods.exact.relaxed too.
+Covers autolip.piecewise.relaxed too.
 """
 
 import math
@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from autolip.methods.exact.proved import entry_bounds, jacobians, norms_of, quadratic_bounds
-from autolip.methods.exact.relaxed import Vectors, climbed
 from autolip.norms import Norm
 from autolip.piecewise.network import Network
+from autolip.piecewise.relaxed import Vectors, climbed
 from tests.piecewise.drawn import relu_chain, written
 
 

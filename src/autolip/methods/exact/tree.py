@@ -18,13 +18,11 @@ from torch import Tensor
 from autolip.budget import WALL, Budget
 from autolip.methods.exact.emptiness import has_no_interior
 from autolip.methods.exact.proved import entry_bounds, jacobians, norms_of, quadratic_bounds
-from autolip.methods.exact.relaxed import Climbed, Vectors, climbed
 from autolip.norms import Norm
 from autolip.operators.operator import DTYPE
-from autolip.piecewise.cells import Cells
 from autolip.piecewise.network import Network
-from autolip.piecewise.points import Derivatives, Points
-from autolip.piecewise.programs import Programs
+from autolip.piecewise.points import Derivatives, Points, drawn
+from autolip.piecewise.relaxed import Climbed, Vectors, climbed
 from autolip.piecewise.walk import Walk
 
 PAUSE = 0.2
@@ -36,8 +34,11 @@ SHALLOW = 1e-6
 POOL = 2048
 """Chosen: points that are kept to recognise cells that are not empty."""
 
-DISTANCES = (0.1, 1.0, 10.0, 100.0, 1000.0)
-"""Chosen: how far from the origin points are drawn where the region is unbounded."""
+WALKS = 4
+"""Chosen: how many of them are walked from."""
+
+SCOUTS = 512
+"""Chosen: random points at which derivatives are taken first."""
 
 
 @dataclass(frozen=True)
@@ -80,29 +81,17 @@ class Tree:
     nodes: int = 0
     leaves: int = 0
     empty: int = 0
+    lean: Tensor | None = None
+    """How far on each neuron is in the relaxation of the first case."""
 
     def __post_init__(self) -> None:
         network = self.network
         self.derivatives = Derivatives(network, self.p, self.q)
-        self.cells = Cells(network)
-        self.programs = Programs(network)
-        self.walk = Walk(network, self.derivatives, self.cells, self.programs)
+        self.walk = Walk.over(self.derivatives, lambda: self.budget.expired)
+        self.cells, self.programs = self.walk.cells, self.walk.programs
         self.serial = itertools.count()
-        self.points = self.derivatives.at(self._drawn())
+        self.points = self.derivatives.at(drawn(network, SCOUTS, self.generator))
         self.best = self.points.steepest(1)
-
-    def _drawn(self) -> Tensor:
-        """Points of the region, from near its origin to far away where it is unbounded."""
-        network = self.network
-        shape = network.input_shape
-        region = network.region
-        example = region.origin(shape)
-        if region.interval(shape).is_bounded:
-            return region.sample(512, example, self.generator).flatten(1)
-        noise = torch.randn((512, *shape), generator=self.generator, dtype=DTYPE)
-        distances = torch.tensor(DISTANCES, dtype=DTYPE).repeat(512)[:512]
-        drawn = example + distances.reshape(-1, *[1] * len(shape)) * noise
-        return region.project(drawn).flatten(1)
 
     @property
     def lower(self) -> float:
@@ -141,15 +130,20 @@ class Tree:
     def start(self) -> None:
         """The first case, and walks from the steepest of the points."""
         network = self.network
-        self._admit(self._bounded([network.first], [network.last], [math.inf], [None]))
-        for start in self.points.steepest(4).slope.tolist():
-            number = int((self.points.slope == start).nonzero()[0])
-            self._walked(self.points[torch.tensor([number])])
+        root = self._bounded([network.first], [network.last], [math.inf], [None])
+        self._admit(root)
+        scouts = self.points.steepest(WALKS)
+        for number in range(len(scouts)):
+            self._walked(scouts[torch.tensor([number])])
+        if self.lean is not None and not self.finished:
+            wanted = network.rounded(self.lean[:1])[0]
+            found = self.walk.down(wanted, root[0].energy, self.best.x[0])
+            if found is not None:
+                self._met(found)
+                self._walked(found)
 
     def _walked(self, start: Points) -> None:
         """Walk on from one point, and keep what is steeper."""
-        if self.budget.expired:
-            return
         for found in self.walk.uphill(start):
             self._met(found)
 
@@ -305,6 +299,7 @@ class Tree:
         steps = effort.first_steps if is_first else effort.steps
         climb = climbed(self.network, *slopes, start, steps, effort.margin)
         bounds = self._proved(slopes, climb)
+        self.lean = climb.lean if is_first else self.lean
         near = (bounds > self.goal) & (climb.attained * self.exchange < self.near)
         if bool(near.any()):
             close = near.nonzero().reshape(-1)

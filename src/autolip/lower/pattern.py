@@ -1,0 +1,118 @@
+"""Linear regions of piecewise linear networks, one after another across their facets."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from autolip.budget import Budget, counting
+from autolip.errors import Refusal
+from autolip.lower.certify import certified
+from autolip.lower.method import LowerMethod, lower_method
+from autolip.lower.pairs import measured
+from autolip.lower.problem import LowerProblem
+from autolip.norms import Norm
+from autolip.piecewise.network import Network, network_of
+from autolip.piecewise.points import Derivatives, Points, drawn, pairs_at
+from autolip.piecewise.relaxed import Vectors, climbed
+from autolip.piecewise.walk import Walk
+from autolip.values import Lower
+
+STEPS = 60
+"""Tuned: steps of the vector power method from each start."""
+
+MARGIN = 2e-3
+"""Chosen: that of exact's cases; multipliers are of no interest here."""
+
+SHOWN = 8
+"""Chosen: regions whose steepest pairs of points are evaluated."""
+
+
+@lower_method
+@dataclass(frozen=True)
+class Pattern(LowerMethod):
+    """Lower bound on the Lipschitz constant of a piecewise linear network: the largest norm of a
+    derivative met on walks from one linear region to the next across a facet.
+
+    Walks start at the steepest of many random points, from near the middle of the region to its
+    corners or far away, and at patterns of LipSDP's relaxation at `ranks` 1 and more, rounded, and
+    made patterns of a region by linear programs: up to `starts` of both in turn.  Then the regions
+    about those met, the steepest first, whatever their slopes, up to so many `neighbours`.  All in
+    about `seconds` of counted work.
+    """
+
+    seconds: float = 3.0
+    starts: int = 24
+    points: int = 2000
+    neighbours: int = 500
+    ranks: tuple[int, ...] = (1, 2, 6)
+
+    name: ClassVar[str] = "pattern"
+    source: ClassVar[str] = (
+        "relaxation: Fazlyab, Robey, Hassani, Morari and Pappas, NeurIPS 2019; walks elementary"
+    )
+
+    def _search(self, problem: LowerProblem) -> Lower | Refusal:
+        """Refuses operations that are not piecewise linear, slopes from one point, and networks
+        beyond matrices."""
+        if problem.centre is not None:
+            return Refusal("takes linear pieces of any two points, not slopes from one point")
+        readouts = () if problem.readout is None else (problem.readout,)
+        network = network_of(problem.graph, problem.region, {}, readouts)
+        if isinstance(network, Refusal):
+            return network
+        with counting() as clock:
+            budget = Budget.of(min(self.seconds, problem.budget.left), clock)
+            if problem.budget.limited:
+                budget = problem.budget.at_most(self.seconds)
+            found = self._walked(problem, network, budget)
+        ends = pairs_at(found[0], found[1].steepest(SHOWN))
+        shape = problem.example.shape
+        x, y = (side.reshape(-1, *shape) for side in ends)
+        return certified(problem, measured(problem, x, y))
+
+    def _walked(
+        self, problem: LowerProblem, network: Network, budget: Budget
+    ) -> tuple[Derivatives, Points]:
+        """All points met; by their own norms, or those from l2 to l2 where these take a search."""
+        p, q = problem.p, problem.q
+        plain = p is Norm.L1 or q is Norm.LINF or len(network.output) == 1
+        derivatives = (
+            Derivatives(network, p, q) if plain else Derivatives(network, Norm.L2, Norm.L2)
+        )
+        generator = problem.generator()
+        walk = Walk.over(derivatives, lambda: budget.expired)
+        met = derivatives.at(drawn(network, self.points, generator))
+        scouts = met.steepest(self.starts)
+        patterns = self._relaxed(network, generator)
+        for number in range(self.starts):
+            start = scouts[torch.tensor([number % len(scouts)])]
+            if number % 2 and number // 2 < len(patterns):
+                wanted, weight = patterns[number // 2]
+                repaired = walk.down(wanted, weight, start.x[0])
+                start = start if repaired is None else repaired
+            met = met.joined(start)
+            for found in walk.uphill(start):
+                met = met.joined(found)
+                problem.met(found.slope)
+            if budget.expired:
+                break
+        for found in walk.around(met.steepest(self.starts), self.neighbours):
+            met = met.joined(found)
+            problem.met(found.slope)
+        return derivatives, met
+
+    def _relaxed(self, network: Network, generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
+        """Patterns of the relaxation, and what each neuron counts, of several starts at each
+        rank."""
+        count = math.ceil(self.starts / 2 / len(self.ranks))
+        ends = (end.expand(count, -1) for end in (network.first, network.last))
+        slopes = network.centred(*ends)
+        found = list[tuple[Tensor, Tensor]]()
+        for rank in self.ranks:
+            start = Vectors.random(network, count, rank, generator)
+            climb = climbed(network, *slopes, start, STEPS, MARGIN)
+            found += list(zip(network.rounded(climb.lean), climb.energy, strict=True))
+        return found
