@@ -1,7 +1,7 @@
 """LipSDP on a batch of questions about one network: climb together, prove together."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,8 +13,7 @@ from autolip.budget import UNLIMITED, Budget
 from autolip.errors import Refusal
 from autolip.graph.views import SlopeGraph
 from autolip.methods.lipsdp.batch.ascent import Ascents
-from autolip.methods.lipsdp.batch.dual_form import DualForm, SampleRows
-from autolip.methods.lipsdp.batch.operand_rows import OperandRows
+from autolip.methods.lipsdp.batch.proving import Claims, Prover
 from autolip.methods.lipsdp.batch.questions import Answers, Questions, Vectors
 from autolip.methods.lipsdp.batch.statements import statement
 from autolip.methods.lipsdp.relaxation.narrowed_input import narrowed
@@ -23,13 +22,6 @@ from autolip.methods.lipsdp.statement import Statement
 from autolip.norms import Norm
 from autolip.operators.operator import CPU, DTYPE
 from autolip.slopes import Between
-
-TILE = 2**22
-"""Chosen: entries of the forms that are proved at once (32 MB each, a few of them)."""
-
-GROWTHS = (1.0, 1.03, 1.15, 1.6, 4.0)
-"""Chosen: what multipliers grow by from depth to depth, towards the input, until they are
-feasible."""
 
 LOOK = 20
 """Chosen: steps between two looks at who is done."""
@@ -102,8 +94,9 @@ class Batch:
         return 1 + sum(item.in_shape.numel() for item in items)
 
     @cached_property
-    def rows(self) -> OperandRows:
-        return OperandRows(self.relaxation.fused)
+    def prover(self) -> Prover:
+        """Who proves what climbs claim."""
+        return Prover(self.graph, self.relaxation)
 
     def solve(
         self,
@@ -166,68 +159,6 @@ class Batch:
                 raise ValueError(f"{name} has no slopes of shape {tuple(slope.lo.shape[1:])}")
         return replace(questions, slopes=slopes)
 
-    def proved(
-        self,
-        questions: Questions,
-        multipliers: Mapping[str, Tensor],
-        inputs: Tensor | None = None,
-        wanted: Tensor | None = None,
-    ) -> tuple[Tensor, dict[str, Tensor]] | Refusal:
-        """Values that multipliers prove (mu from `inputs`, where the input is linf), inf where none
-        is: what is wanted, or else the least, with larger multipliers where these are not feasible;
-        and the multipliers that do."""
-        values = torch.full((len(questions),), math.inf, dtype=DTYPE)
-        used = {name: lam.clone() for name, lam in multipliers.items()}
-        for index, form in self._forms(questions):
-            if isinstance(form, Refusal):
-                return form
-            weights = None if inputs is None else inputs[index]
-            goal = None if wanted is None else wanted[index]
-            for growth in GROWTHS if wanted is None else GROWTHS[:1]:
-                tried = {
-                    name: lam[index] * self._grown(name, growth)
-                    for name, lam in multipliers.items()
-                }
-                values[index] = form.proved(tried, weights, goal)
-                for name, lam in tried.items():
-                    used[name][index] = lam
-                missing = values[index].isinf()
-                if not bool(missing.any()):
-                    break
-                index, form = index[missing], form.taken(missing)
-                weights = None if weights is None else weights[missing]
-        return values, used
-
-    def _grown(self, name: str, growth: float) -> float:
-        """Of a vertex's multipliers, where each depth's are `growth` times the next one's."""
-        depths = self.relaxation.depths
-        return float(growth ** (2 * (1 + max(depths.values()) - depths[name])))
-
-    def _forms(self, questions: Questions) -> Iterator[tuple[Tensor, DualForm | Refusal]]:
-        """Which questions are proved at once, and their form: samples together that fit, and of
-        those as many questions."""
-        order, inputs = self._order(questions), self.relaxation.graph.input_shape.numel()
-        few = max(1, TILE // (order * max(order, inputs)))
-        for samples in questions.samples.unique().split(few):
-            (index,) = torch.isin(questions.samples, samples).nonzero(as_tuple=True)
-            part = questions.taken(index)
-            rows = SampleRows.of(self.rows, self.relaxation.constraints, part)
-            if isinstance(rows, Refusal):
-                yield index, rows
-                return
-            form = DualForm.of(rows, part)
-            for tile in torch.arange(len(part)).split(max(1, TILE // order**2)):
-                yield index[tile], form.taken(tile)
-
-    def _order(self, questions: Questions) -> int:
-        """How many rows a form has."""
-        order = questions.readouts.shape[1]
-        for name, item in self.relaxation.constraints.items():
-            slope = questions.slopes.get(name)
-            bends = None if slope is None else (slope.lo < slope.hi).flatten(1).sum(1)
-            order += item.in_shape.numel() if bends is None else max(bends.tolist(), default=0)
-        return order
-
 
 @dataclass
 class _Solving:
@@ -288,17 +219,15 @@ class _Solving:
         inputs = ascents.weights()
         values = torch.full((len(questions),), math.inf, dtype=DTYPE)
         wanted = None if self.wanted is None else self.wanted[active]
-        hopeful = (
-            torch.ones_like(values, dtype=torch.bool) if wanted is None else attained <= wanted
-        )
-        if bool(hopeful.any()):
-            (at,) = hopeful.nonzero(as_tuple=True)
-            found = self.batch.proved(
-                questions.taken(at),
-                {name: lam[at] for name, lam in multipliers.items()},
-                None if inputs is None else inputs[at],
-                None if wanted is None else wanted[at],
-            )
+        about = ascents.dual.to(CPU, DTYPE)
+        claims = Claims(questions, multipliers, inputs, about, wanted)
+        if wanted is not None:
+            (at,) = (attained <= wanted).nonzero(as_tuple=True)
+            claims = claims.taken(at)
+        else:
+            at = torch.arange(len(questions))
+        if len(at):
+            found = self.batch.prover.values(claims, self.budget)
             if isinstance(found, Refusal):
                 return found
             values[at], used = found

@@ -78,7 +78,7 @@ def trunk_of(
     if not bool((found.value.isfinite() & (found.value > 0)).all()):
         return Refusal("no multipliers of the whole output could be proved")
     whole = batch.completed(Questions(slopes, eye.expand(count, size, size), samples))
-    rows = SampleRows.of(batch.rows, batch.relaxation.constraints, whole)
+    rows = SampleRows.of(batch.prover.rows, batch.relaxation.constraints, whole)
     if isinstance(rows, Refusal):
         return rows
     tries = [
