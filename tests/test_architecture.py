@@ -38,6 +38,7 @@ LAYERS = [
     ["portfolio"],
     ["pairwise"],
     ["estimate"],
+    ["workers"],
     ["testing", "training", "robustness", "sweep"],
     ["reproduce"],
     ["cli"],

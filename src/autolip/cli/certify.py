@@ -78,6 +78,20 @@ class NumbersType(click.ParamType):
     help="Certify the real function, not the program in floating point.",
 )
 @click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes of this machine (extra: distributed).",
+)
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="Workers of a Dask cluster instead: tcp://HOST:PORT."
+)
+@click.option(
+    "--store", type=click.Path(path_type=Path), metavar="FILE", help="Keep what is finished here."
+)
+@click.option("--resume", is_flag=True, help="Go on with what the store holds.")
+@click.option(
     "-o",
     "file",
     type=OutFile(*FILES),
@@ -118,13 +132,17 @@ def _certified(
     """Read what was asked, capture, judge."""
     from autolip.robustness.certify import certified
     from autolip.robustness.classifier import Classifier
+    from autolip.robustness.keeping import Keeping
+    from autolip.workers import Pool
 
     request = _request(options)
+    pool = Pool(options["workers"], options["scheduler"])
+    keeping = Keeping(pool, options["store"], options["resume"])
     samples, labels = _samples(network.model, options["data"], options["first"])
     say(f"capturing {network.model}")
     found = network.load()
     classifier = Classifier.of(found.capture, found.name, options["mean"], options["std"])
-    return certified(found.capture, classifier, samples, labels, request, say)
+    return certified(found.capture, classifier, samples, labels, request, keeping, say)
 
 
 def _request(options: dict[str, Any]) -> "Request":

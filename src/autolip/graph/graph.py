@@ -43,6 +43,13 @@ class Node:
     pick: int | None = None
     place: Place = Place()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """PyTorch's operations cannot be pickled: their names can."""
+        return self.__dict__ | {"target": _named(self.target)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"target": _called(state["target"])})
+
     def operands(self) -> tuple[str, ...]:
         """Names of the nodes whose values this one uses, each once, in order."""
         leaves = pytree.tree_leaves((self.args, self.kwargs), is_leaf=_is_ref)
@@ -61,6 +68,22 @@ class Node:
         args, kwargs = self.bind(value_of)
         result = self.target(*args, **kwargs)
         return result if self.pick is None else result[self.pick]
+
+
+def _named(target: Callable[..., Any]) -> Any:
+    """`aten.linear.default` for that operation; anything else as it is."""
+    return str(target) if isinstance(target, torch._ops.OpOverload) else target
+
+
+def _called(target: Any) -> Callable[..., Any]:
+    """The operation of a name."""
+    if not isinstance(target, str):
+        return target
+    found: object = torch.ops
+    for part in target.split("."):
+        found = getattr(found, part)
+    assert callable(found)
+    return found
 
 
 def _is_ref(leaf: object) -> bool:

@@ -1,6 +1,7 @@
 """The verb of robustness: `certify(model, inputs)` says which samples hold, and how far."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,18 +18,11 @@ from autolip.errors import InputError
 from autolip.question import example_tensors
 from autolip.robustness.certified import Certified
 from autolip.robustness.classifier import Classifier, Numbers
-from autolip.robustness.judge import Judge
+from autolip.robustness.keeping import ALONE, Keeping, Sample
 from autolip.robustness.request import Request
-from autolip.robustness.rungs.pairs import constants
-from autolip.robustness.verdict import Verdict
+from autolip.workers import Pool
 
 Progress = Callable[[str], None]
-
-A_SAMPLE = 0.25
-"""Tuned on zoo/robustness/mnist_mlp: seconds for each sample that global constants may take."""
-
-MOST = 60.0
-"""Chosen: seconds that they may take at most."""
 
 
 @unended()
@@ -47,6 +41,10 @@ def certify(
     rounding: bool = True,
     attack: bool = False,
     time_budget: float | None = None,
+    workers: int = 1,
+    scheduler: str | None = None,
+    store: str | Path | None = None,
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> Certified:
     """Which inputs keep their class within a radius, and up to which radius each does: proved.
@@ -64,6 +62,10 @@ def certify(
     may be off by being bounded (`autolip.robustness.program` says what is assumed); without, for
     the real-valued function of the stored weights.  `attack` searches for other classes with 20
     restarts in place of 2.  `time_budget` is in seconds for each sample.
+
+    `workers` are processes of this machine, or `scheduler` is the address of a Dask cluster's;
+    `store` is a file in which what is finished is kept, and with `resume` it may be there already:
+    samples that it holds are not judged again.
 
     Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
 
@@ -90,7 +92,8 @@ def certify(
     example = samples[:1].to(_type(inner))
     capture = capture_model(inner, example_tensors(inner, example))
     classifier = Classifier.of(capture, _name(inner), mean, std)
-    return certified(capture, classifier, samples, labels, request, progress)
+    keeping = Keeping(Pool(workers, scheduler), store, resume)
+    return certified(capture, classifier, samples, labels, request, keeping, progress)
 
 
 def _samples(inputs: Any) -> Tensor:
@@ -109,6 +112,7 @@ def certified(
     samples: Tensor,
     labels: Any,
     request: Request,
+    keeping: Keeping = ALONE,
     progress: Progress | None = None,
 ) -> Certified:
     """`certify` for a network that is captured already."""
@@ -121,40 +125,16 @@ def certified(
     say("replaying the captured graph against the model")
     replay(capture)
     given = _predicted(classifier, points) if classes is None else classes
-    judge = Judge(classifier, request, _constants(classifier, request, given, say))
-    rows = _judged(judge, points, given, say)
+    listed = [Sample(*one) for one in zip(range(len(points)), points, given, strict=True)]
+    rows = keeping.judged(classifier, request, listed, say)
     return Certified(
         classifier.name,
         request.to_dict(),
         rows,
-        _notes(judge, classes is None),
+        _notes(classifier, request, classes is None),
         elapsed(),
         tuple(classifier.shape),
     )
-
-
-def _judged(
-    judge: Judge, points: Tensor, labels: Sequence[int], say: Progress
-) -> tuple[Verdict, ...]:
-    """The row of every sample, one after the other."""
-    rows = list[Verdict]()
-    pace = stopwatch()
-    for index, (x, label) in enumerate(zip(points, labels, strict=True)):
-        rows.append(judge.verdict(index, x, label))
-        left = pace() / len(rows) * (len(points) - len(rows))
-        done = sum(row.radius > 0 for row in rows)
-        say(f"{len(rows)} of {len(points)} samples, {done} certified, about {left:.0f} s left")
-    return tuple(rows)
-
-
-def _constants(
-    classifier: Classifier, request: Request, labels: Sequence[int], say: Progress
-) -> dict[tuple[int, int], Any]:
-    """Global constants, in a time that so many samples are worth."""
-    each = A_SAMPLE if request.time_budget is None else min(A_SAMPLE, request.time_budget)
-    seconds = min(MOST, each * len(labels))
-    say("global constants")
-    return constants(classifier, request.norm, labels, seconds, say)
 
 
 def fitted(samples: Tensor, shape: torch.Size) -> Tensor:
@@ -218,12 +198,12 @@ def _predicted(classifier: Classifier, points: Tensor) -> list[int]:
     return [int(classifier.values(x.unsqueeze(0))[0].argmax()) for x in points]
 
 
-def _notes(judge: Judge, predicted: bool) -> tuple[str, ...]:
+def _notes(classifier: Classifier, request: Request, predicted: bool) -> tuple[str, ...]:
     """What the rows are about."""
-    dtype = str(judge.classifier.dtype).removeprefix("torch.")
+    dtype = str(classifier.dtype).removeprefix("torch.")
     about = (
         f"certified: the program in {dtype} keeps the class, its rounding bounded"
-        if judge.request.rounding
+        if request.rounding
         else "certified: the real-valued function keeps the class; the rounding of the program in "
         f"{dtype} is left out"
     )
