@@ -50,22 +50,17 @@ def certify(
     """Which inputs keep their class within a radius, and up to which radius each does: proved.
 
     `model` is an `nn.Module` in eval mode or a function of one tensor whose largest output is the
-    class; `inputs` is an array or tensor (n, ...) of samples, each of which the model takes as a
-    batch of one; `labels` (n,) are their classes (None: the ones that the model gives them).
-    Without a `radius`, or with `largest`, the largest certified radius of each is found by
-    bisection, to 1%.  `norm` is "l2", "linf" or "l1"; `targets` are the classes that must not win
-    (None: all others); `clip` the least and largest value of an entry, such as (0, 1) for pixels;
-    `mean` and `std` (a number, or one for each channel) make the map (x - mean) / std a part of the
-    network: radii are those of inputs before it.
+    class; `inputs` holds samples (n, ...), each taken as a batch of one; `labels` (n,) are their
+    classes (None: those that the model gives).  Without a `radius`, or with `largest`, the largest
+    certified radius of each is found, to 1%.  `norm` is "l2", "linf" or "l1"; `targets` are the
+    classes that must not win (None: all others); `clip` the least and largest value of an entry;
+    `mean` and `std` (a number, or one a channel) make (x - mean) / std a part of the network.
 
-    With `rounding` a certificate holds for the program in the model's floating-point type, what it
-    may be off by being bounded (`autolip.robustness.program` says what is assumed); without, for
-    the real-valued function of the stored weights.  `attack` searches for other classes with 20
-    restarts in place of 2.  `time_budget` is in seconds for each sample.
-
-    `workers` are processes of this machine, or `scheduler` is the address of a Dask cluster's;
-    `store` is a file in which what is finished is kept, and with `resume` it may be there already:
-    samples that it holds are not judged again.
+    With `rounding` the program in the model's type keeps the class (`autolip.robustness.program`
+    says what is assumed); without, the real function of the stored weights.  `attack` searches with
+    20 restarts in place of 2.  `time_budget` is in seconds for each sample.  `workers` are processes
+    of this machine, `scheduler` the address of a Dask cluster's; `store` is a file that keeps what
+    is finished, and with `resume` may be there: samples that it holds are not judged again.
 
     Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
 
@@ -73,8 +68,7 @@ def certify(
         >>> from autolip import zoo
         >>> model, _ = zoo.load("digits-mlp")
         >>> images, labels = zoo.held_out()
-        >>> found = autolip.certify(model, images[:3], labels[:3], radius=0.05)
-        >>> found.certified.tolist()
+        >>> autolip.certify(model, images[1:4], labels[1:4], radius=0.05).certified.tolist()
         [True, True, True]
     """
     request = Request.asked(
