@@ -10,7 +10,7 @@ from autolip.errors import InputError, Refusal, printable
 from autolip.files import read_text
 from autolip.findings import Findings
 from autolip.layers import Layer, layers_of
-from autolip.report.formats import FORMATS, save
+from autolip.report.formats import FORMATS, check_drawable, save
 from autolip.report.frame import frame
 from autolip.report.layers import explained, layer_records
 from autolip.report.table import render_html, render_text
@@ -81,9 +81,11 @@ class Result(Findings):
         return str(FORMATS[".tex"](self))
 
     def plot(self) -> Any:
-        """The bounds as bars on a logarithmic axis: a matplotlib Figure (extra: report)."""
+        """The bounds as bars on a logarithmic axis: a matplotlib Figure (extra: report, without which
+        InputError says so)."""
         from autolip.report.bars import bars
 
+        check_drawable(".png")
         return bars(self)
 
     def save(self, path: str | Path) -> None:

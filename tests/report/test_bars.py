@@ -42,3 +42,5 @@ def test_without_matplotlib_a_figure_is_refused(
     monkeypatch.setattr(formats, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r".svg is a figure, and needs matplotlib"):
         bracket.save(tmp_path / "r.svg")
+    with pytest.raises(InputError, match="needs matplotlib"):
+        bracket.plot()
