@@ -60,7 +60,8 @@ class Annealing(LowerMethod):
         here = _about(problem, points, directions)
         best = here
         records = 0
-        mean = float(here.slope.clamp(min=0.0).mean())
+        rising = here.slope.clamp(min=0.0)
+        mean = float(rising.mean())
         temperature = self.temperature * mean
         for _ in range(steps):
             if problem.expired:
@@ -68,10 +69,13 @@ class Annealing(LowerMethod):
             draw = torch.randn(points.shape, generator=generator, dtype=torch.float64)
             noise = draw * problem.spread
             stride = self.stride / math.sqrt(1 + records)
-            proposed = problem.region.project(points + stride * noise)
-            there = _about(problem, proposed, here.direction(problem.p))
+            moved = points + stride * noise
+            proposed = problem.region.project(moved)
+            ahead = here.direction(problem.p)
+            there = _about(problem, proposed, ahead)
             taken = _accepted(here.slope, there.slope, temperature, generator)
-            points = torch.where(column(taken, points), proposed, points)
+            chosen = column(taken, points)
+            points = torch.where(chosen, proposed, points)
             records += int(there.slope.max() > best.slope.max())
             here = here.replaced(taken, there)
             best = best.better(there)

@@ -90,9 +90,12 @@ class Ascent(LowerMethod):
         return replace(self, seconds=self.seconds / count, passes=self.passes // count)
 
     def _search(self, problem: LowerProblem) -> Lower | Refusal:
-        passes = min(self.passes, self.seconds / problem.seconds_per_pass)
-        starts = counted(math.sqrt(passes / 32), self.starts)
-        steps = counted(passes / (2 * starts), self.steps, least=3)
+        affordable = self.seconds / problem.seconds_per_pass
+        passes = min(self.passes, affordable)
+        root = math.sqrt(passes / 32)
+        starts = counted(root, self.starts)
+        of_each = passes / (2 * starts)
+        steps = counted(of_each, self.steps, least=3)
         generator = problem.generator()
         leaders = Pairs.at(problem.example[None][:0])
         best: list[float] = []
@@ -106,7 +109,8 @@ class Ascent(LowerMethod):
         scouts = scouted(problem, SCOUTING * passes, kept)
         if len(scouts.slope):
             last = max(1, starts // 2)
-            short = counted(LAST * passes / (2 * last), steps // 2, least=3)
+            of_last = LAST * passes / (2 * last)
+            short = counted(of_last, steps // 2, least=3)
             found = _Climb.starting(problem, last, short, generator, scouts).run()
             leaders = leaders.joined(scouts).joined(found)
         best_pairs = polished(problem, leaders, passes / 10)
@@ -140,7 +144,8 @@ class _Climb:
         if not len(leaders.slope):
             centre[0] = problem.region.project(problem.example[None])[0]
         else:
-            again = torch.arange(starts // 2) % len(leaders.slope)
+            numbers = torch.arange(starts // 2)
+            again = numbers % len(leaders.slope)
             centre[: len(again)], direction[: len(again)] = (
                 leaders.centre[again],
                 leaders.direction(problem.p)[again],
@@ -151,7 +156,8 @@ class _Climb:
         )
         factor = 10 ** torch.linspace(*LONGEST, starts, dtype=torch.float64)
         if len(leaders.slope):
-            factor = factor[torch.randperm(starts, generator=generator)]
+            order = torch.randperm(starts, generator=generator)
+            factor = factor[order]
         zeros = torch.zeros_like(centre)
         return _Climb(
             problem,
@@ -183,17 +189,24 @@ class _Climb:
     def _move(self, pulled: Pull, step: Tensor) -> None:
         """Turn the directions, and move the midpoints by a fraction of the distance between the
         points."""
-        length = step * self.liveliness * Norm.L2.of_rows(self.direction)
+        lengths = Norm.L2.of_rows(self.direction)
+        length = step * self.liveliness * lengths
         self.direction = turned(self.problem, pulled, self.direction)
         uphill = maximiser(pulled.moving, Norm.L2)
-        self.mean = INERTIA * self.mean + (1 - INERTIA) * uphill
-        self.square = MEMORY * self.square + (1 - MEMORY) * uphill**2
+        new = (1 - INERTIA) * uphill
+        self.mean = INERTIA * self.mean + new
+        new_square = (1 - MEMORY) * uphill**2
+        self.square = MEMORY * self.square + new_square
         spread = self.square.sqrt()
-        floor = 1e-3 * column(spread.flatten(1).amax(1), spread)
-        divisor = (spread + floor).where(spread > 0, 1.0)
-        heading = maximiser(self.mean / divisor, Norm.L2)
+        largest = spread.flatten(1).amax(1)
+        floor = 1e-3 * column(largest, spread)
+        raised = spread + floor
+        divisor = raised.where(spread > 0, 1.0)
+        ratio = self.mean / divisor
+        heading = maximiser(ratio, Norm.L2)
         length = length * Norm.L2.of_rows(self.mean)
-        moved = self.centre + column(length, heading) * heading
+        way = column(length, heading) * heading
+        moved = self.centre + way
         self.centre = self.problem.domain.project(moved)
 
 
@@ -201,5 +214,6 @@ def _scale(problem: LowerProblem, centre: Tensor) -> Tensor:
     """The distance over which a network may be expected to change about each midpoint."""
     if problem.region.is_bounded(problem.example.shape):
         return torch.full((len(centre),), problem.reach, dtype=torch.float64)
-    distance = problem.p.of_rows(centre - problem.example)
+    away = centre - problem.example
+    distance = problem.p.of_rows(away)
     return distance.where(distance > 0, problem.reach)

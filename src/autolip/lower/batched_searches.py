@@ -62,7 +62,8 @@ class Lockstep:
         live = set(range(len(answers)))
         while asked := self._round(live):
             numbers = sorted(asked)
-            values = self.evaluate(numbers, [asked[number] for number in numbers])
+            points = [asked[number] for number in numbers]
+            values = self.evaluate(numbers, points)
             if values is None:
                 return
             for number, value in zip(numbers, values, strict=True):

@@ -48,7 +48,9 @@ def certified(problem: LowerProblem, found: Pairs) -> Lower | Refusal:
     for k in range(min(TRIES, len(score))):
         if best is not None and best.value >= (1 - CLOSE) * float(score[k]):
             break
-        lower = evaluated(problem, candidates.x[k], candidates.y[k])
+        x = candidates.x[k]
+        y = candidates.y[k]
+        lower = evaluated(problem, x, y)
         if lower is not None and (best is None or lower.value > best.value):
             best = lower
     return best or Refusal(
@@ -72,16 +74,22 @@ def evaluated(
         return None
     if problem.centre is not None and not torch.equal(y, problem.centre):
         return None
-    ours = problem.values(torch.stack([x, y]))
+    both = torch.stack([x, y])
+    ours = problem.values(both)
     theirs = torch.stack([problem.reference(x), problem.reference(y)]) if problem.exact else ours
     if not bool(ours.isfinite().all() and theirs.isfinite().all()):
         return None
-    (u,) = maximiser((ours[0] - ours[1])[None], problem.q.dual)
-    margin = rounding_error(problem, x, u) + rounding_error(problem, y, u)
+    difference = (ours[0] - ours[1])[None]
+    (u,) = maximiser(difference, problem.q.dual)
+    at_x = rounding_error(problem, x, u)
+    at_y = rounding_error(problem, y, u)
+    margin = at_x + at_y
     unit = length_above(u, problem.q.dual) or 1.0
     run = length_above(x - y, problem.p)
-    before = min(_gain(u, ours, 0.0), _gain(u, theirs, 0.0)) / unit
-    rise = min(_gain(u, ours, margin), _gain(u, theirs, margin)) / unit
+    computed = min(_gain(u, ours, 0.0), _gain(u, theirs, 0.0))
+    before = computed / unit
+    proved = min(_gain(u, ours, margin), _gain(u, theirs, margin))
+    rise = proved / unit
     rise = max(0.0, round_down(rise)) if math.isfinite(rise) else 0.0
     lost = 1.0 - rise / before if before > 0 else 0.0
     witness = Witness(x, y, problem.p, problem.q, rise, run, lost, _evaluator(problem))
@@ -121,17 +129,21 @@ def _ranked(problem: LowerProblem, found: Pairs) -> tuple[Pairs, Float[Tensor, "
     """The pairs and their ladders, best first, by the slope less what rounding may explain of
     it."""
     x, y = _ladder(problem, found)
-    pairs = found.joined(measured(problem, x, y))
+    found_now = measured(problem, x, y)
+    pairs = found.joined(found_now)
     x = problem.region.inward(pairs.x)
     y = pairs.y if problem.centre is not None else problem.region.inward(pairs.y)
     pairs = replace(pairs, x=x, y=y)
     best = pairs.steepest(1)
-    rise = problem.values(best.x) - problem.values(best.y)
+    above_there = problem.values(best.x)
+    rise = above_there - problem.values(best.y)
     (u,) = maximiser(rise, problem.q.dual)
     noise = 2 * rounding_error(problem, best.centre[0], u)
     run = problem.p.of_rows(x - y)
-    above = (pairs.slope - noise / run).nan_to_num(nan=0.0)
-    score = above.clamp(min=0.0).where(pairs.slope >= 0, -1.0)
+    certain = pairs.slope - noise / run
+    above = certain.nan_to_num(nan=0.0)
+    rising = above.clamp(min=0.0)
+    score = rising.where(pairs.slope >= 0, -1.0)
     count = int((score >= 0).sum())
     order = score.argsort(descending=True, stable=True)[:count]
     return Pairs(pairs.x[order], pairs.y[order], pairs.slope[order]), score[order]
@@ -139,11 +151,14 @@ def _ranked(problem: LowerProblem, found: Pairs) -> tuple[Pairs, Float[Tensor, "
 
 def _ladder(problem: LowerProblem, found: Pairs) -> tuple[Tensor, Tensor]:
     """Each pair at several distances about its midpoint."""
-    rungs = LADDER[FEW_RUNGS] if problem.seconds_per_pass > COSTLY else LADDER
+    is_costly = problem.seconds_per_pass > COSTLY
+    rungs = LADDER[FEW_RUNGS] if is_costly else LADDER
     lengths = torch.tensor(rungs, dtype=torch.float64)
-    steps = problem.reach * lengths.repeat(len(found.slope))
+    repeated = lengths.repeat(len(found.slope))
+    steps = problem.reach * repeated
     centre = found.centre.repeat_interleave(len(rungs), 0)
-    direction = found.direction(problem.p).repeat_interleave(len(rungs), 0)
+    directions = found.direction(problem.p)
+    direction = directions.repeat_interleave(len(rungs), 0)
     return ends(problem, centre, direction, steps)
 
 

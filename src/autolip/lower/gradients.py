@@ -43,9 +43,12 @@ def _batch_norm(node: Node) -> list[Node]:
     x, weight, bias, mean, var, _, eps = node.args
     if any(isinstance(constant, Ref) for constant in (weight, bias, mean, var)):
         return [node]
-    scale = (var + eps).rsqrt() * (1.0 if weight is None else weight)
-    shift = (0.0 if bias is None else bias) - mean * scale
-    shape = (-1, *[1] * (len(node.shape) - 2))
+    factor = 1.0 if weight is None else weight
+    scale = (var + eps).rsqrt() * factor
+    start = 0.0 if bias is None else bias
+    shift = start - mean * scale
+    ones = [1] * (len(node.shape) - 2)
+    shape = (-1, *ones)
     scaled = f"{node.name}_scaled"
     return [
         Node(scaled, aten.mul.Tensor, (x, scale.view(shape)), node.shape, place=node.place),

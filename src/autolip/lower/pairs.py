@@ -94,12 +94,14 @@ def measured(
     problem: LowerProblem, x: Float[Tensor, "k *shape"], y: Float[Tensor, "k *shape"]
 ) -> Pairs:
     """The pairs with their slopes; see `Pairs`. Costs k passes."""
-    values = problem.values(torch.cat([x, y]))
+    both = torch.cat([x, y])
+    values = problem.values(both)
     return Pairs(x, y, _slope(problem, values[: len(x)] - values[len(x) :], x - y))
 
 
 def _slope(problem: LowerProblem, rise: Tensor, run: Tensor) -> Tensor:
-    slope = problem.q.of_rows(rise) / problem.p.of_rows(run)
+    length = problem.p.of_rows(run)
+    slope = problem.q.of_rows(rise) / length
     slope = slope.where(slope.isfinite(), -1.0)
     problem.met(slope)
     return slope
@@ -140,13 +142,15 @@ def _pull(problem: LowerProblem, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, 
     together = problem.rows >= 2
     values = problem.function(points) if together else problem.values(points)
     rise = (values[: len(x)] - values[len(x) :]).detach()
-    one = maximiser(rise.nan_to_num(), problem.q.dual)
+    finite = rise.nan_to_num()
+    one = maximiser(finite, problem.q.dual)
     u = torch.cat([one, one])
     if together:
         gradient = transposed(problem, values, points, u)
     else:
         rows = zip(points.split(1), u.split(1), strict=True)
-        gradient = torch.cat([pulled_back(problem, *row) for row in rows])
+        gradients = [pulled_back(problem, *row) for row in rows]
+        gradient = torch.cat(gradients)
     at_y = gradient[len(x) :]
     if problem.centre is not None:
         at_y = torch.zeros_like(at_y)
@@ -183,7 +187,8 @@ def power(
     iteration on J^T J (Boyd, Linear Algebra Appl. 1974; Higham, Numer. Math. 1992); J v is a secant
     of length 2 `step`. Costs 2k passes a step.
     """
-    steps = torch.as_tensor(step, dtype=torch.float64).expand(len(centre))
+    given = torch.as_tensor(step, dtype=torch.float64)
+    steps = given.expand(len(centre))
     best = Pairs.at(centre)
     for _ in range(count):
         pulled = pull(problem, *ends(problem, centre, direction, steps))

@@ -23,24 +23,28 @@ MOST_PAIRS = 4
 def polished(problem: LowerProblem, leaders: Pairs, passes: float) -> Pairs:
     """The best few pairs, and what halving and power steps make of them, in about `passes`
     passes; half of a pair with a given point need not be steep."""
-    best = leaders.steepest(counted(passes / PASSES_PER_PAIR, MOST_PAIRS))
+    count = counted(passes / PASSES_PER_PAIR, MOST_PAIRS)
+    best = leaders.steepest(count)
     each = 2 * len(best.slope)
     steps = min(POWER_STEPS, int(passes / each))
     if problem.expired or not steps:
         return best
     if problem.centre is None:
-        shorter = bisected(problem, best, min(HALVINGS, steps))
+        halvings = min(HALVINGS, steps)
+        shorter = bisected(problem, best, halvings)
     else:
         shorter = _as_far(problem, best, steps)
     direction = shorter.direction(problem.p)
     turned = power(problem, shorter.centre, direction, problem.short, steps)
-    listed = _enumerated(problem, turned.steepest(1).centre, passes)
+    steepest = turned.steepest(1)
+    listed = _enumerated(problem, steepest.centre, passes)
     return best.joined(shorter).joined(turned).joined(listed.steepest(1))
 
 
 def _as_far(problem: LowerProblem, pairs: Pairs, steps: int) -> Pairs:
     """Power steps that leave each point as far from the centre as it is."""
-    lengths = problem.p.of_rows(pairs.x - pairs.y) / 2
+    between = pairs.x - pairs.y
+    lengths = problem.p.of_rows(between) / 2
     return power(problem, pairs.centre, pairs.direction(problem.p), lengths, steps)
 
 
@@ -51,7 +55,8 @@ def bisected(problem: LowerProblem, pairs: Pairs, levels: int) -> Pairs:
     f(y)||.  Costs 2k passes a level.
     """
     for _ in range(levels):
-        length = problem.p.of_rows(pairs.x - pairs.y)
+        between = pairs.x - pairs.y
+        length = problem.p.of_rows(between)
         long = length > 4 * problem.short
         if not long.any():
             break
@@ -59,7 +64,8 @@ def bisected(problem: LowerProblem, pairs: Pairs, levels: int) -> Pairs:
         first = measured(problem, pairs.x, middle)
         second = measured(problem, middle, pairs.y)
         halves = first.better(second)
-        pairs = pairs.replaced(long & (halves.slope > pairs.slope), halves)
+        is_steeper = halves.slope > pairs.slope
+        pairs = pairs.replaced(long & is_steeper, halves)
     return pairs
 
 
@@ -84,5 +90,6 @@ def _enumerated(problem: LowerProblem, centre: Tensor, passes: float) -> Pairs:
     if not len(direction):
         return Pairs.at(direction)
     steps = torch.full((len(direction),), problem.short, dtype=torch.float64)
-    x, y = ends(problem, centre.expand_as(direction), direction, steps)
+    middles = centre.expand_as(direction)
+    x, y = ends(problem, middles, direction, steps)
     return measured(problem, x, y)

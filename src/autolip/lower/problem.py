@@ -209,7 +209,8 @@ class LowerProblem:
         """The half distance at which a secant counts as a derivative, yet rounding of the points
         does not show."""
         box = self.domain.interval(self.example.shape)
-        magnitude = float(self.p.of_rows(box.magnitude()[None]))
+        sizes = box.magnitude()[None]
+        magnitude = float(self.p.of_rows(sizes))
         return max(DERIVATIVE * self.reach, min(self.reach / 10, ROUNDED * magnitude))
 
 

@@ -191,7 +191,8 @@ class _Tally:
         signs."""
         if not value.is_floating_point():
             return value
-        signs = torch.randint(2, value.shape, generator=self.generator).to(value.dtype) * 2 - 1
+        drawn = torch.randint(2, value.shape, generator=self.generator)
+        signs = drawn.to(value.dtype) * 2 - 1
         return value + signs * (units(8, _largest(value)) if error is None else error)
 
     def _bent(self, node: Node, values: dict[str, Any], centre: Tensor) -> Tensor:
@@ -199,10 +200,13 @@ class _Tally:
         bent = torch.zeros_like(centre)
         for probe, turned in zip(self.probes, self.turned, strict=True):
             above, below = self._on_both_sides(node, values, probe, turned)
-            second = (above + below - 2 * centre).abs()
+            bend = above + below - 2 * centre
+            second = bend.abs()
             size = torch.maximum(above.abs(), below.abs())
-            found = (second - units(8, size)).clamp(min=0.0).nan_to_num(math.inf, math.inf)
-            bent = torch.maximum(bent, found.where(centre.isfinite(), 0.0))
+            excess = second - units(8, size)
+            found = excess.clamp(min=0.0).nan_to_num(math.inf, math.inf)
+            seen = found.where(centre.isfinite(), 0.0)
+            bent = torch.maximum(bent, seen)
         return bent
 
     def _on_both_sides(
@@ -219,7 +223,8 @@ class _Tally:
             for name in node.operands():
                 value = values[name].detach()
                 if value.is_floating_point():
-                    moved = share * (probe[name] - value)
+                    change = probe[name] - value
+                    moved = share * change
                     operands[name] = value + moved.nan_to_num(0.0, 0.0, 0.0)
                 else:
                     operands[name] = turned[name][share < 0]

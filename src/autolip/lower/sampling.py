@@ -49,7 +49,8 @@ class Dataset(LowerMethod):
                 "no data were given: pass Dataset(data=inputs), or --data FILE.npy on "
                 "the command line"
             )
-        points = problem.region.project(self._points(problem))
+        given = self._points(problem)
+        points = problem.region.project(given)
         found = (
             steepest_at(problem, points).joined(steepest_between(problem, points)).steepest(KEPT)
         )
@@ -86,7 +87,8 @@ class Random(LowerMethod):
     source: ClassVar[str] = "Virmaux and Scaman, NeurIPS 2018, section 6"
 
     def _search(self, problem: LowerProblem) -> Lower | Refusal:
-        count = counted(affordable(problem, self.seconds), self.points)
+        most = affordable(problem, self.seconds)
+        count = counted(most, self.points)
         points = problem.region.sample(count, problem.example, problem.generator())
         return certified(problem, polished(problem, steepest_at(problem, points), count))
 
@@ -125,7 +127,8 @@ class Grid(LowerMethod):
                 f"10^{axes * math.log10(wanted):.1f} points,"
                 f" more than the {budget} allowed: use ascent or random"
             )
-        points = problem.region.project(_grid(problem, count))
+        ticks = _grid(problem, count)
+        points = problem.region.project(ticks)
         return certified(problem, polished(problem, steepest_at(problem, points), len(points)))
 
 
@@ -155,12 +158,17 @@ def steepest_between(problem: LowerProblem, points: Float[Tensor, "k *shape"]) -
         return found
     for part in points.split(BLOCK):
         values = problem.values(part)
-        slope = _distances(problem.q, values) / _distances(problem.p, part)
+        rise = _distances(problem.q, values)
+        run = _distances(problem.p, part)
+        slope = rise / run
         slope = slope.where(slope.isfinite(), -1.0)
-        steepest = slope.flatten().topk(min(KEPT, slope.numel()))
+        most = min(KEPT, slope.numel())
+        steepest = slope.flatten().topk(most)
         first = steepest.indices // len(part)
         second = steepest.indices % len(part)
-        here = Pairs(part[first], part[second], steepest.values)
+        x = part[first]
+        y = part[second]
+        here = Pairs(x, y, steepest.values)
         found = found.joined(here).steepest(KEPT)
         if problem.expired:
             break
@@ -175,12 +183,15 @@ def _distances(norm: Norm, points: Tensor) -> Float[Tensor, "k k"]:
 def _grid(problem: LowerProblem, count: int) -> Tensor:
     """count points along every entry that may vary, from end to end."""
     box = problem.region.interval(problem.example.shape)
-    lo = torch.where(box.lo.isinf(), problem.example - problem.spread, box.lo)
-    hi = torch.where(box.hi.isinf(), problem.example + problem.spread, box.hi)
+    lower = problem.example - problem.spread
+    lo = torch.where(box.lo.isinf(), lower, box.lo)
+    upper = problem.example + problem.spread
+    hi = torch.where(box.hi.isinf(), upper, box.hi)
     free = problem.free.flatten()
     ticks = torch.linspace(0, 1, count, dtype=torch.float64)
     axes = int(free.sum())
-    unit = torch.cartesian_prod(*[ticks] * axes).reshape(-1, axes)
+    all_ticks = [ticks] * axes
+    unit = torch.cartesian_prod(*all_ticks).reshape(-1, axes)
     points = lo.flatten().expand(len(unit), -1).clone()
     width = (hi - lo).flatten()
     points[:, free] += unit * width[free]

@@ -73,7 +73,8 @@ def scattered(problem: LowerProblem, count: int, generator: torch.Generator) -> 
         centre = (box.lo + box.hi) / 2
         low, high = STRETCH
         drawn = torch.rand(count, generator=generator, dtype=torch.float64)
-        factor = 10 ** (low + (high - low) * drawn)
+        exponent = low + (high - low) * drawn
+        factor = 10**exponent
     else:
         centre = problem.example
         factor = torch.full((count,), FAR, dtype=torch.float64)
@@ -92,9 +93,13 @@ def uphill(problem: LowerProblem, pairs: Pairs, passes: float) -> Pairs:
             break
         pulled = pull(problem, best.x, best.y)
         tried = _stepped(problem, pulled) if problem.centre is None else _moved(problem, pulled)
-        of_each = tried.slope.reshape(count, tries).argmax(1)
-        chosen = of_each + tries * torch.arange(count)
-        steepest = Pairs(tried.x[chosen], tried.y[chosen], tried.slope[chosen])
+        slopes = tried.slope.reshape(count, tries)
+        of_each = slopes.argmax(1)
+        first = tries * torch.arange(count)
+        chosen = of_each + first
+        x = tried.x[chosen]
+        y = tried.y[chosen]
+        steepest = Pairs(x, y, tried.slope[chosen])
         after = best.better(steepest)
         if bool((after.slope == best.slope).all()):
             break
@@ -106,11 +111,14 @@ def _stepped(problem: LowerProblem, pulled: Pull) -> Pairs:
     """Short pairs about midpoints moved uphill by each of the lengths, turned by a power step."""
     tries = len(LENGTHS)
     heading = maximiser(pulled.moving, Norm.L2).repeat_interleave(tries, 0)
-    sideways = turned(problem, pulled, pulled.pairs.direction(problem.p))
+    ahead = pulled.pairs.direction(problem.p)
+    sideways = turned(problem, pulled, ahead)
     direction = sideways.repeat_interleave(tries, 0)
-    length = problem.reach * LENGTHS.repeat(len(pulled.pairs.slope))
+    repeated = LENGTHS.repeat(len(pulled.pairs.slope))
+    length = problem.reach * repeated
     middle = pulled.pairs.centre.repeat_interleave(tries, 0)
-    centre = problem.domain.project(middle + column(length, heading) * heading)
+    way = column(length, heading) * heading
+    centre = problem.domain.project(middle + way)
     steps = torch.full((len(centre),), problem.short, dtype=torch.float64)
     return measured(problem, *ends(problem, centre, direction, steps))
 
@@ -118,11 +126,16 @@ def _stepped(problem: LowerProblem, pulled: Pull) -> Pairs:
 def _moved(problem: LowerProblem, pulled: Pull) -> Pairs:
     """The first points alone moved by each of the lengths, along the gradient of
     ||f(x) - f(c)|| / ||x - c||: J^T u - slope times the dual vector of x - c, but for a factor."""
-    pairs, tries = pulled.pairs, len(LENGTHS)
-    outward = maximiser(pairs.x - pairs.y, problem.p.dual)
-    gradient = pulled.at_x - column(pairs.slope, outward) * outward
+    pairs = pulled.pairs
+    tries = len(LENGTHS)
+    between = pairs.x - pairs.y
+    outward = maximiser(between, problem.p.dual)
+    lost = column(pairs.slope, outward) * outward
+    gradient = pulled.at_x - lost
     heading = maximiser(gradient, Norm.L2).repeat_interleave(tries, 0)
-    length = problem.reach * LENGTHS.repeat(len(pairs.slope))
+    repeated = LENGTHS.repeat(len(pairs.slope))
+    length = problem.reach * repeated
     start = pairs.x.repeat_interleave(tries, 0)
-    x = problem.domain.project(start + column(length, heading) * heading)
+    way = column(length, heading) * heading
+    x = problem.domain.project(start + way)
     return measured(problem, x, pairs.y.repeat_interleave(tries, 0))

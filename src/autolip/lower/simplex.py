@@ -73,7 +73,8 @@ class NelderMead(LowerMethod):
         options = {"xatol": self.tolerance, "fatol": np.inf, "adaptive": True, "maxfev": UNLIMITED}
 
         def search(start: Point) -> Search:
-            simplex = np.concatenate([start[None], start + self.size * np.eye(len(start))])
+            steps = self.size * np.eye(len(start))
+            simplex = np.concatenate([start[None], start + steps])
             chosen = options | {"initial_simplex": simplex, "maxiter": UNLIMITED}
             return lambda slope: minimize(slope, start, method="Nelder-Mead", options=chosen)
 
@@ -104,7 +105,8 @@ class BasinHopping(LowerMethod):
 
     def _search(self, problem: LowerProblem) -> Lower | Refusal:
         slopes = _Slopes.planned(problem, self.starts, self.seconds)
-        mean = float(slopes.here.slope.clamp(min=0.0).mean())
+        rising = slopes.here.slope.clamp(min=0.0)
+        mean = float(rising.mean())
         temperature = max(self.temperature * mean, 1e-300)
         local = {"method": "Nelder-Mead", "options": {"maxfev": self.evaluations, "adaptive": True}}
 
@@ -139,16 +141,19 @@ class _Slopes:
 
     def __post_init__(self) -> None:
         self.met = self.here.steepest(KEPT)
-        self.axes = self.problem.free.flatten().nonzero().flatten()
+        is_free = self.problem.free.flatten()
+        self.axes = is_free.nonzero().flatten()
 
     @staticmethod
     def planned(problem: LowerProblem, starts: int, seconds: float) -> "_Slopes":
         """Random points, and how many passes are for them, for a round costs `whole + count * each`
         seconds."""
         generator = problem.generator()
-        each = POINT + 2 * POWER_STEPS * problem.seconds_per_pass
+        steps = 2 * POWER_STEPS * problem.seconds_per_pass
+        each = POINT + steps
         whole = POWER_STEPS * NODE * len(problem.graph.nodes)
-        count = counted((seconds / ROUNDS - whole) / each, starts)
+        of_a_round = seconds / ROUNDS - whole
+        count = counted(of_a_round / each, starts)
         round_cost = whole + count * each
         passes = 2 * POWER_STEPS * count * seconds / round_cost
         until = problem.passes + SHARE * passes
@@ -178,11 +183,15 @@ class _Slopes:
         chosen = torch.tensor(numbers)
         if problem.expired or problem.passes >= self.until:
             return None
-        directions = self.here.direction(problem.p)[chosen]
-        points = problem.region.project(self._points(places))
+        directions_now = self.here.direction(problem.p)
+        directions = directions_now[chosen]
+        asked = self._points(places)
+        points = problem.region.project(asked)
         found = about(problem, points, directions, POWER_STEPS)
-        self.met = self.met.joined(found).steepest(KEPT)
-        self.here = self.here.better(_scattered(found, chosen, self.here))
+        all_met = self.met.joined(found)
+        self.met = all_met.steepest(KEPT)
+        scattered = _scattered(found, chosen, self.here)
+        self.here = self.here.better(scattered)
         return [-slope for slope in found.slope.tolist()]
 
     def _points(self, places: Sequence[Point]) -> Float[Tensor, "k *shape"]:

@@ -76,7 +76,8 @@ def infinite(problem: Problem, graph: SlopeGraph) -> Bound | None:
     if all(edge.slope.is_finite for vertex in graph for edge in vertex.edges):
         return None
     late = replace(problem.options, budget=SPENT, proved_only=True)
-    cheap = _Walk(replace(problem.with_own_norms(), options=late), graph, ())
+    alone = replace(problem.with_own_norms(), options=late)
+    cheap = _Walk(alone, graph, ())
     found = cheap.run()
     if (
         isinstance(found, Refusal)
@@ -106,7 +107,8 @@ class _Walk:
             )
             if isinstance(gains, Refusal):
                 return gains
-            self.gains[vertex.name] = self._exchanged(gains, vertex.shape.numel())
+            size = vertex.shape.numel()
+            self.gains[vertex.name] = self._exchanged(gains, size)
         total = self.gains[self.graph.output][self.problem.q]
         notes = (*self.culprits, *self._hurried())
         return Bound(
@@ -126,13 +128,15 @@ class _Walk:
     def _proof(self) -> Proof | None:
         """The norms used, which are of composed affine maps, as facts on the graph operation by
         operation."""
-        composed = self.graph is self.problem.fused and not self.shortcuts
+        is_fused = self.graph is self.problem.fused
+        composed = is_fused and not self.shortcuts
         return Proof(self.problem.slopes, tuple(map(self._fact, self.used))) if composed else None
 
     def _fact(self, used: tuple[Vertex, Edge, Operator, Norm, Norm, Upper]) -> NormFact:
         vertex, edge, operator, s, r, bound = used
         # a proof is put down when the time may be over
-        l2 = self.problem.with_budget(UNLIMITED).norm(operator, Norm.L2, Norm.L2)
+        unhurried = self.problem.with_budget(UNLIMITED)
+        l2 = unhurried.norm(operator, Norm.L2, Norm.L2)
         return NormFact.of(operator, edge.source, vertex.name, s, r, bound, l2)
 
     @property
@@ -159,8 +163,10 @@ class _Walk:
                 total[r] = total[r] + term
         for shortcut in self.shortcuts:
             if shortcut.sink == vertex.name and shortcut.norm in total:
-                direct = shortcut.gain * self.gains[shortcut.source][shortcut.norm]
-                total[shortcut.norm] = Upper.least([total[shortcut.norm], direct])
+                before = self.gains[shortcut.source]
+                direct = shortcut.gain * before[shortcut.norm]
+                walked = total[shortcut.norm]
+                total[shortcut.norm] = Upper.least([walked, direct])
         return total
 
     def _along(self, vertex: Vertex, edge: Edge, r: Norm) -> Upper | Refusal:

@@ -66,7 +66,9 @@ class Nonnegative(Method):
     def price(self, problem: Problem) -> float:
         """By the products of the norm, and of the matrices that are formed."""
         formed = filter(_is_formed, (link.operator for link in problem.fused.links))
-        ends = (problem.fused.input_shape.numel(), problem.fused.output_shape.numel())
+        inputs = problem.fused.input_shape.numel()
+        outputs = problem.fused.output_shape.numel()
+        ends = (inputs, outputs)
         products = products_of_norm(*ends, problem.p, problem.q)
         work = products * problem.fused.work + sum(
             operator.in_size * operator.work for operator in formed
@@ -164,7 +166,8 @@ def _all_largest(problem: Problem, box: Box) -> bool:
 
 def _at_largest(slopes: Between, goal: Tensor) -> bool:
     """Whether all slopes of the set are nearly these."""
-    ends = torch.minimum(slopes.lo * goal.sign(), slopes.hi * goal.sign())
+    sign = goal.sign()
+    ends = torch.minimum(slopes.lo * sign, slopes.hi * sign)
     return bool((ends >= goal.abs() * (1 - NEARLY)).all())
 
 
@@ -172,7 +175,8 @@ def _boxes(problem: Problem, signs: Tensor) -> Iterator[Box]:
     """Small boxes of the region along the direction in which all differences have their signs."""
     around = problem.region.interval(signs.shape)
     if around.is_bounded:
-        middle = (around.lo + around.hi) / 2
+        total = around.lo + around.hi
+        middle = total / 2
         reach = (around.hi - around.lo) / 2
         steps = [0.0, 0.5, -0.5, 0.99, -0.99]
     else:
@@ -180,6 +184,7 @@ def _boxes(problem: Problem, signs: Tensor) -> Iterator[Box]:
         reach = torch.ones_like(signs)
         steps = [*(size * sign for size in (1.0, 1e3, 1e6) for sign in (1.0, -1.0)), 0.0]
     for step in steps:
-        point = problem.region.project((middle + step * reach * signs).unsqueeze(0))[0]
+        there = middle + step * reach * signs
+        point = problem.region.project(there.unsqueeze(0))[0]
         width = 1e-12 * (point.abs() + reach)
         yield Box(point - width, point + width)

@@ -78,11 +78,13 @@ class Rescaled(Method):
             return plain
         if search.foreseen * (1 + problem.options.tolerance) >= plain.value.value:
             return replace(plain, complete=not problem.budget.expired)
-        found = walk(problem.with_own_norms(), weighted(problem.fused, better))
+        scaled = weighted(problem.fused, better)
+        found = walk(problem.with_own_norms(), scaled)
         if isinstance(found, Refusal) or not isinstance(found.value, Upper):
             return plain
         least = Upper.least([plain.value, found.value])
-        chosen = found if found.value.value == least.value else plain
+        is_found = found.value.value == least.value
+        chosen = found if is_found else plain
         return replace(chosen, value=least, complete=found.complete)
 
 
@@ -118,11 +120,14 @@ class _Singular:
         y = y if after is None else y * after
         if not bool(y.isfinite().all()):
             return False
-        left, values, turn = torch.linalg.svd(flat(y).T, full_matrices=False)
+        columns = flat(y).T
+        left, values, turn = torch.linalg.svd(columns, full_matrices=False)
         self.values = values.clamp(min=1e-300)
         self.right = torch.einsum("ij,j...->i...", turn, x)
-        self.left = left.T.reshape(y.shape)
-        pulled = self.operator.rmv(self.left if after is None else self.left * after)
+        rows = left.T
+        self.left = rows.reshape(y.shape)
+        scaled = self.left if after is None else self.left * after
+        pulled = self.operator.rmv(scaled)
         self.start = pulled if before is None else pulled / before
         return bool(self.start.isfinite().all())
 
@@ -157,9 +162,11 @@ class _Search:
         best = self.weights
         self.foreseen = math.inf
         first = math.inf
-        allowed = max(self.passes * self.problem.work_of_one_pass, LITTLE)
+        planned = self.passes * self.problem.work_of_one_pass
+        allowed = max(planned, LITTLE)
         with metered() as meter:
-            steps = min(self.steps, max(10, BLOCK_STEPS // max(len(blocks), 1)))
+            affordable = BLOCK_STEPS // max(len(blocks), 1)
+            steps = min(self.steps, max(10, affordable))
             for number in range(steps):
                 current = self.weights.moved({root: value.exp() for root, value in logs.items()})
                 if current is None or not all(block.step(current) for block in blocks):
@@ -202,14 +209,16 @@ class _Search:
         received = {root: torch.zeros_like(value) for root, value in self.weights.values.items()}
         sent = {root: torch.zeros_like(value) for root, value in self.weights.values.items()}
         for block in blocks:
-            weight = shares[block.vertex.name, id(block.edge)] * block.shares(power)
+            key = (block.vertex.name, id(block.edge))
+            weight = shares[key] * block.shares(power)
             for ends, name, vectors in (
                 (received, block.vertex.name, block.left),
                 (sent, block.edge.source, block.right),
             ):
                 root = self.weights.groups[name]
                 if root in ends:
-                    squares = torch.einsum("i,i...->...", weight, vectors.square())
+                    squares_of = vectors.square()
+                    squares = torch.einsum("i,i...->...", weight, squares_of)
                     ends[root] += squares.sum_to_size(ends[root].shape)
         return levels, {root: self._balance(received[root], sent[root], power) for root in received}
 
@@ -219,7 +228,8 @@ class _Search:
 
         For power 2 and norms of Frobenius this balances a layer exactly.
         """
-        floor = (received + sent).mean() * 0.1 + 1e-300
+        mean = (received + sent).mean()
+        floor = mean * 0.1 + 1e-300
         return ((received + floor) / (sent + floor)).log() / (2 * power)
 
     def _levels(
@@ -239,7 +249,8 @@ class _Search:
         for vertex in reversed(graph.vertices):
             for edge in vertex.edges:
                 key = (vertex.name, id(edge))
-                through = gains[key] * levels[edge.source] / (levels[vertex.name] or 1.0)
+                before = levels[edge.source]
+                through = gains[key] * before / (levels[vertex.name] or 1.0)
                 shares[key] = parts[vertex.name] * through if math.isfinite(through) else 0.0
                 parts[edge.source] += shares[key]
         return levels[graph.output], shares
@@ -296,5 +307,6 @@ def _spread(size: Tensor, shape: torch.Size, forward: bool) -> Tensor:
         axis for axis, (full, kept) in enumerate(zip(size.shape, shape, strict=True)) if kept < full
     ]
     top = size.amax(axes, keepdim=True) if axes else size
-    top = top.clamp(min=top.max().clamp(min=1e-150) * 1e-9)
+    floor = top.max().clamp(min=1e-150) * 1e-9
+    top = top.clamp(min=floor)
     return top.reciprocal() if forward else top

@@ -120,7 +120,9 @@ def weighted(graph: SlopeGraph, weights: Weights) -> SlopeGraph:
     def reweighted(vertex: Vertex, edge: Edge) -> Edge:
         if edge.operator is None:
             return edge
-        turned = scaled(edge.operator, weights[vertex.name], weights[edge.source])
+        outputs = weights[vertex.name]
+        inputs = weights[edge.source]
+        turned = scaled(edge.operator, outputs, inputs)
         return replace(edge, slope=Exact(turned))
 
     vertices = (replace(v, edges=tuple(reweighted(v, edge) for edge in v.edges)) for v in graph)

@@ -55,7 +55,10 @@ class ThroughL2(Method):
             for n, a in answers
             if isinstance(a.value, Upper) and a.value.value == least.value
         )
-        n, m = problem.moving, problem.fused.output_shape.numel()
-        value = problem.p.equivalence(Norm.L2, n) * least * Norm.L2.equivalence(problem.q, m)
+        n = problem.moving
+        m = problem.fused.output_shape.numel()
+        into = problem.p.equivalence(Norm.L2, n)
+        out = Norm.L2.equivalence(problem.q, m)
+        value = into * least * out
         complete = not problem.budget.expired and all(answer.complete for _, answer in answers)
         return Bound(value, best.contributions, (f"l2 bound by {name}", *best.notes), complete)

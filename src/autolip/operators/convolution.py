@@ -131,9 +131,8 @@ class Convolution(Operator):
         count."""
         kernel = self.weight
         for axis in range(self.geometry.dims):
-            others = (slice(None),) * (axis + 2)
             kept = self._taps_that_meet_the_image(axis)
-            kernel = kernel[(*others, kept)]
+            kernel = kernel[(slice(None),) * (axis + 2) + (kept,)]
         return largest(kernel)
 
     def _taps_that_meet_the_image(self, axis: int) -> list[int]:

@@ -184,7 +184,9 @@ def tan(self: Operand) -> Action:
     hi = torch.tan(x.hi)
     pole = _meets(x, math.pi / 2, math.pi)
     flat = _meets(x, 0.0, math.pi)
-    ends = torch.stack([1 + lo**2, 1 + hi**2])
+    below = 1 + lo**2
+    above = 1 + hi**2
+    ends = torch.stack([below, above])
     values = Interval(torch.where(pole, -INF, lo), torch.where(pole, INF, hi)).widen(
         2.0**-48, 2.0**-48
     )

@@ -155,7 +155,9 @@ def by_itself(x: Operand, blocks: Blocks, weight: Tensor | None, bias: Tensor | 
     """Gain(l2: max |w| / s, l1 and linf: (1 + sqrt(n)) / 2 times as much), s the least on the
     region; see above."""
     require_constant(weight=weight, bias=bias)
-    values = Interval(blocks.rows(x.range.lo), blocks.rows(x.range.hi))
+    lo = blocks.rows(x.range.lo)
+    hi = blocks.rows(x.range.hi)
+    values = Interval(lo, hi)
     least = _least_spread(values, blocks.centred)
     largest_weight = (
         torch.ones((), dtype=DTYPE) if weight is None else blocks.rows(weight).abs().amax(1)
@@ -165,7 +167,9 @@ def by_itself(x: Operand, blocks: Blocks, weight: Tensor | None, bias: Tensor | 
     )
     gain = Gain(x.shape, x.shape, _norms(steepest, blocks), blocks.dims)
     unit = _image(values, least, blocks)
-    result = Interval(unit.lo.reshape(x.shape), unit.hi.reshape(x.shape))
+    lo = unit.lo.reshape(x.shape)
+    hi = unit.hi.reshape(x.shape)
+    result = Interval(lo, hi)
     if weight is not None:
         full = weight.expand(x.shape)
         result = result * Interval(full, full)
@@ -217,7 +221,8 @@ def _least_spread(x: Interval, centred: bool) -> Float[Tensor, " blocks"]:
         high = torch.where(falling, high, middle)
     value, slope, error = _distances(x, low)
     steepest = slope.abs() + error
-    bound = value - steepest * (last - first) * (1 + SLACK)
+    fall = steepest * (last - first)
+    bound = value - fall * (1 + SLACK)
     return torch.where(apart, bound.nan_to_num(0.0, 0.0, 0.0).clamp(min=0), 0.0)
 
 
@@ -225,12 +230,16 @@ def _distances(x: Interval, c: Float[Tensor, " blocks"]) -> tuple[Tensor, Tensor
     """The mean of dist(c, [lo_i, hi_i])^2 rounded down, its derivative, and the rounding error of
     that."""
     n = x.lo.shape[1]
-    below = (x.lo - c[:, None]).clamp(min=0)
-    above = (c[:, None] - x.hi).clamp(min=0)
+    lower_gap = x.lo - c[:, None]
+    below = lower_gap.clamp(min=0)
+    upper_gap = c[:, None] - x.hi
+    above = upper_gap.clamp(min=0)
     squares = below**2 + above**2
     mean = squares.sum(1) / n
-    slope = (above.sum(1) - below.sum(1)) * (2 / n)
-    size = (above.sum(1) + below.sum(1)) * (2 / n)
+    difference = above.sum(1) - below.sum(1)
+    slope = difference * (2 / n)
+    total = above.sum(1) + below.sum(1)
+    size = total * (2 / n)
     least = lowered(mean, n + 7) - n * TINY
     return least.clamp(min=0, max=1e300), slope, sum_error(n + 8, size) + TINY
 
@@ -241,7 +250,9 @@ def _greatest_spread(x: Interval, centred: bool) -> Float[Tensor, " blocks"]:
     centre = (
         (x.lo / 2 + x.hi / 2).mean(1, keepdim=True).nan_to_num(0.0, 0.0, 0.0) if centred else 0.0
     )
-    far = torch.maximum((x.lo - centre).abs(), (x.hi - centre).abs())
+    to_lo = (x.lo - centre).abs()
+    to_hi = (x.hi - centre).abs()
+    far = torch.maximum(to_lo, to_hi)
     return raised((far**2).mean(1), x.lo.shape[1] + 7) + TINY
 
 
@@ -260,8 +271,10 @@ def _image(x: Interval, least: Tensor, blocks: Blocks) -> Interval:
 def _deviations(x: Interval) -> Interval:
     """The range of x_i - m: (1 - 1/n) x_i minus 1/n times the sum of the others."""
     n = x.lo.shape[1]
-    others_hi = x.hi.sum(1, keepdim=True) - x.hi
-    others_lo = x.lo.sum(1, keepdim=True) - x.lo
+    sum_hi = x.hi.sum(1, keepdim=True)
+    others_hi = sum_hi - x.hi
+    sum_lo = x.lo.sum(1, keepdim=True)
+    others_lo = sum_lo - x.lo
     lo = x.lo * (1 - 1 / n) - others_hi / n
     hi = x.hi * (1 - 1 / n) - others_lo / n
     magnitude = x.magnitude()

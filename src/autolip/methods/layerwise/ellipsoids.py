@@ -65,7 +65,8 @@ class Ellipsoid:
     def of(image: Rounded, exponent: int = 0) -> "Ellipsoid":
         """One that exceeds 4^exponent times every symmetric matrix within the error; its largest
         diagonal entry is about 1, for powers of four are exact."""
-        top = image.value.diagonal().max().item()
+        diagonal = image.value.diagonal()
+        top = diagonal.max().item()
         if top <= 0 or not math.isfinite(top):
             return Ellipsoid(image.above(), exponent)
         shift = math.frexp(top)[1] // 2
@@ -96,7 +97,8 @@ def chain_bound(
                 f"the ellipsoid at nonlinear layer {number} left the range of "
                 "floating-point numbers"
             )
-        following = next_ellipsoid(ellipsoid, multipliers(number, ellipsoid.matrix), lo, hi, layer)
+        t = multipliers(number, ellipsoid.matrix)
+        following = next_ellipsoid(ellipsoid, t, lo, hi, layer)
         if following is None:
             return Refusal(f"no multipliers could be proved feasible at nonlinear layer {number}")
         ellipsoid = following
@@ -120,7 +122,8 @@ def next_ellipsoid(
     made to work."""
     matrix = ellipsoid.matrix
     if lo.any():
-        matrix = matrix + torch.diag(matrix.diagonal() * RAISE)
+        raises = matrix.diagonal() * RAISE
+        matrix = matrix + torch.diag(raises)
     t = feasible(
         matrix, torch.where(hi == lo, multipliers * 2.0**-20, multipliers)
     )  # affine entries need next to none
@@ -147,21 +150,25 @@ def feasible(matrix: Tensor, t: Tensor, margin: float = 1e-6) -> Tensor | None:
     if not t.isfinite().all() or not (t > 0).all():
         return None
     root = t.sqrt()
-    scaled = root.unsqueeze(1) * matrix * root.unsqueeze(0)
+    rows_scaled = root.unsqueeze(1) * matrix
+    scaled = rows_scaled * root.unsqueeze(0)
     if not bool(scaled.isfinite().all()):
         return None
-    top = torch.linalg.eigvalsh(scaled)[-1].item()
+    values = torch.linalg.eigvalsh(scaled)
+    top = values[-1].item()
     return t if top <= 2 * (1 - margin) else t * (SHRUNK / top)
 
 
 def _candidate(matrix: Tensor, t: Tensor, lo: Tensor, hi: Tensor, weight: Tensor) -> Tensor | None:
     """A' in floating point."""
-    s = torch.diag(2 * t) - t.unsqueeze(1) * matrix * t.unsqueeze(0)
+    both_scaled = t.unsqueeze(1) * matrix * t.unsqueeze(0)
+    s = torch.diag(2 * t) - both_scaled
     factor, failed = torch.linalg.cholesky_ex(s)
     if failed.any():
         return None
     skewed = weight * lo
-    gain = weight * (hi - lo) + (skewed @ matrix) * t
+    straight = weight * (hi - lo)
+    gain = straight + (skewed @ matrix) * t
     solved = torch.linalg.solve_triangular(factor, gain.T, upper=False)
     return solved.T @ solved + skewed @ matrix @ skewed.T
 
@@ -172,7 +179,8 @@ def _statement(
     """The block rows of what must be semidefinite, the last one up to A'."""
     a = Rounded.exact(matrix)
     twice = Rounded.exact(torch.diag(2 * t))
-    forward = layer * (Rounded.exact(hi) - Rounded.exact(lo))
+    width = Rounded.exact(hi) - Rounded.exact(lo)
+    forward = layer * width
     if not lo.any():
         return [[twice - a.scale(t, t)], [forward]]
     skewed = layer.scale(columns=lo) @ a
@@ -205,7 +213,9 @@ def by_correlations(number: int, matrix: Tensor) -> Tensor:
 
 def _diagonal(matrix: Tensor) -> Tensor:
     """A_ii, the mean over several matrices; small ones raised."""
-    diagonal = matrix.diagonal(dim1=-2, dim2=-1).real.reshape(-1, matrix.shape[-1]).mean(0)
+    diagonals = matrix.diagonal(dim1=-2, dim2=-1).real
+    rows = diagonals.reshape(-1, matrix.shape[-1])
+    diagonal = rows.mean(0)
     return diagonal.clamp(min=diagonal.max() * 1e-8 + 2.0**-500)
 
 

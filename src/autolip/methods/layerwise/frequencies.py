@@ -92,7 +92,9 @@ def torus_price(blocks: Sequence[Convolution]) -> float:
         return 0.0
     seconds = 0.0
     for block, torus in zip(blocks[1:], tori[1:], strict=True):
-        width = (block.in_shape[block.channel_axis] + block.out_shape[block.channel_axis]) / 2
+        channels_in = block.in_shape[block.channel_axis]
+        channels_out = block.out_shape[block.channel_axis]
+        width = (channels_in + channels_out) / 2
         each, squared, cubed = A_FREQUENCY
         seconds += math.prod(torus) * (each + squared * width**2 + cubed * width**3)
     return seconds
@@ -154,8 +156,11 @@ def _circular(block: Convolution, torus: tuple[int, ...]) -> Circular:
     taps = torch.cartesian_prod(*(torch.arange(size) for size in weight.shape[2:])).reshape(
         -1, len(torus)
     )
-    points = torch.cartesian_prod(*(torch.arange(size) for size in torus)).reshape(-1, len(torus))
-    wave = rounded_waves(2 * points, torus, taps * torch.tensor(block.geometry.dilation))
+    axes = [torch.arange(size) for size in torus]
+    grid = torch.cartesian_prod(*axes)
+    points = grid.reshape(-1, len(torus))
+    steps = torch.tensor(block.geometry.dilation)
+    wave = rounded_waves(2 * points, torus, taps * steps)
     flat = weight.flatten(2).movedim(2, 0)
     kernel = Rounded.relatively(flat.flatten(1).to(wave.value.dtype), block.relative_error)
     symbol = wave @ kernel
@@ -171,8 +176,10 @@ def _ungrouped(block: Convolution) -> Tensor:
     if groups == 1:
         return block.weight
     parts = block.weight.unflatten(0, (groups, -1))
-    full = parts.new_zeros((groups, parts.shape[1], groups, *parts.shape[2:]))
-    full[torch.arange(groups), :, torch.arange(groups)] = parts
+    shape_of_all = (groups, parts.shape[1], groups, *parts.shape[2:])
+    full = parts.new_zeros(shape_of_all)
+    numbers = torch.arange(groups)
+    full[numbers, :, numbers] = parts
     return full.flatten(0, 1).flatten(1, 2)
 
 
@@ -192,9 +199,11 @@ def torus_bound(
     if isinstance(chain, Refusal):
         return chain
     layers, gains = chain
-    current = _folded(layers[0].symbol.gram().above(), layers[0], 0)
+    gram = layers[0].symbol.gram()
+    current = _folded(gram.above(), layers[0], 0)
     for number, (layer, gain) in enumerate(zip(layers[1:], gains, strict=True)):
-        following = _next(current, choice(number, current.matrices), gain, layer)
+        multipliers = choice(number, current.matrices)
+        following = _next(current, multipliers, gain, layer)
         if following is None:
             return Refusal(f"no multipliers could be proved feasible at nonlinear layer {number}")
         current = _folded(following, layer, current.exponent)
@@ -204,7 +213,8 @@ def torus_bound(
 def _hermitian(matrices: Tensor, amounts: Tensor) -> Tensor:
     """With more on the diagonal."""
     lower = torch.tril(matrices, -1)
-    diagonal = matrices.diagonal(dim1=-2, dim2=-1).real + amounts
+    diagonals = matrices.diagonal(dim1=-2, dim2=-1)
+    diagonal = diagonals.real + amounts
     return lower + lower.mH + torch.diag_embed(diagonal).to(matrices.dtype)
 
 
@@ -238,10 +248,12 @@ def _feasible(matrices: Tensor, t: Tensor, margin: float = 1e-6) -> Tensor | Non
     if not t.isfinite().all() or not (t > 0).all():
         return None
     root = t.sqrt()
-    scaled = root.unsqueeze(1) * matrices * root
+    rows_scaled = root.unsqueeze(1) * matrices
+    scaled = rows_scaled * root
     if not bool(scaled.isfinite().all()):
         return None
-    top = torch.linalg.eigvalsh(scaled).max().item()
+    values = torch.linalg.eigvalsh(scaled)
+    top = values.max().item()
     limit = 2 * (1 - margin)
     return t if top <= limit else t * (limit / top)
 
@@ -250,23 +262,27 @@ def _proved(
     a: Tensor, t: Tensor, gain: Tensor, symbol: Rounded, attempts: int = 12
 ) -> Tensor | None:
     """A' with [[2 T - T A T, D K^*], [K D, A']] >= 0 proved at every one of these frequencies."""
-    s = Rounded.exact(torch.diag(2 * t)) - Rounded.shared(a).scale(t, t)
+    twice = Rounded.exact(torch.diag(2 * t))
+    s = twice - Rounded.shared(a).scale(t, t)
     forward = symbol * Rounded.exact(gain)
     factor, failed = torch.linalg.cholesky_ex(s.value)
     if failed.any():
         return None
-    solved = torch.linalg.solve_triangular(factor, forward.value.mH, upper=False)
+    right_side = forward.value.mH
+    solved = torch.linalg.solve_triangular(factor, right_side, upper=False)
     candidate = solved.mH @ solved
     n = len(t)
     m = candidate.shape[-1]
     charge(len(a) * 4 * (n**3 / 3 + n**2 * m + n * m**2))
-    diagonal = candidate.diagonal(dim1=-2, dim2=-1).real
+    diagonals = candidate.diagonal(dim1=-2, dim2=-1)
+    diagonal = diagonals.real
 
     def raised(share: float) -> Tensor:
         return _hermitian(candidate, diagonal * share + 2.0**-900)
 
     def are_ellipsoids(share: float) -> bool:
-        statement = blocks([[s], [forward, Rounded.shared(raised(share))]])
+        raised_matrix = Rounded.shared(raised(share))
+        statement = blocks([[s], [forward, raised_matrix]])
         return bool(are_semidefinite(statement).all())
 
     share = smallest_proved(0.0, are_ellipsoids, excess=2.0**-38, growth=2.0**4, attempts=attempts)
@@ -279,12 +295,16 @@ def _folded(matrices: Tensor, layer: Circular, exponent: int) -> _Ellipsoids:
         n = matrices.shape[-1]
         dims = len(layer.torus)
         pairs = [(step, size // step) for size, step in zip(layer.torus, layer.stride, strict=True)]
-        grid = matrices.reshape(*(length for pair in pairs for length in pair), n, n)
+        lengths = [length for pair in pairs for length in pair]
+        grid = matrices.reshape(*lengths, n, n)
         folded = list(range(0, 2 * dims, 2))
-        mean = grid.mean(folded).reshape(-1, n, n)
-        sizes = Rounded.exact(grid).moduli.mean(folded).reshape(-1, n, n)
+        averaged = grid.mean(folded)
+        mean = averaged.reshape(-1, n, n)
+        moduli = Rounded.exact(grid).moduli.mean(folded)
+        sizes = moduli.reshape(-1, n, n)
         matrices = Rounded(mean, dot_error(math.prod(layer.stride), sizes)).above()
-    top = matrices.diagonal(dim1=-2, dim2=-1).real.max().item()
+    diagonals = matrices.diagonal(dim1=-2, dim2=-1)
+    top = diagonals.real.max().item()
     if top <= 0 or not math.isfinite(top):
         return _Ellipsoids(matrices, exponent)
     shift = math.frexp(top)[1] // 2
@@ -293,7 +313,8 @@ def _folded(matrices: Tensor, layer: Circular, exponent: int) -> _Ellipsoids:
 
 def _norm(ellipsoids: _Ellipsoids) -> Upper | Refusal:
     """sqrt(max_w lambda_max(A(w))), proved."""
-    square = Upper(largest_eigenvalue(Rounded.shared(ellipsoids.matrices)))
+    matrices = Rounded.shared(ellipsoids.matrices)
+    square = Upper(largest_eigenvalue(matrices))
     if math.isinf(square.value):
         return Refusal("the norm of the last ellipsoid could not be proved")
     return Upper(scale_float(square.sqrt().value, ellipsoids.exponent))

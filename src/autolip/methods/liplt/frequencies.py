@@ -62,16 +62,19 @@ def _product_error(left: Complex[Tensor, "f m k"], right: Complex[Tensor, "f k n
 
 def _frobenius(value: Complex[Tensor, "f m n"]) -> Upper:
     """max_w ||value(w)||_F."""
-    parts = torch.view_as_real(value.resolve_conj()).flatten(1)
+    parts_of = torch.view_as_real(value.resolve_conj())
+    parts = parts_of.flatten(1)
     return Upper.at_most(Rounded.exact(parts).lengths(1).max().item())
 
 
 def _largest_norm(value: Complex[Tensor, "f m n"]) -> Upper:
     """max_w ||value(w)||_2 of the stored matrices, proved on the smaller side."""
-    value = value.mH if value.shape[1] > value.shape[2] else value
+    is_wide = value.shape[1] > value.shape[2]
+    value = value.mH if is_wide else value
     gram = value @ value.mH
     charge(4 * value.numel() * value.shape[1])
-    error = _product_error(value, value.mH).value * torch.eye(value.shape[1], dtype=torch.float64)
+    unit = torch.eye(value.shape[1], dtype=torch.float64)
+    error = _product_error(value, value.mH).value * unit
     return Upper(largest_eigenvalue(Rounded(gram, error))).sqrt()
 
 
@@ -88,7 +91,9 @@ def torus_looped(blocks: Sequence[Convolution], slopes: Sequence[Between]) -> li
     levels: list[Upper] = []
     for number, layer in enumerate(layers):
         if number:
-            through = _Symbols.within(layer.symbol.scale(columns=gains[number - 1] / 2))
+            half_gains = gains[number - 1] / 2
+            symbol = layer.symbol.scale(columns=half_gains)
+            through = _Symbols.within(symbol)
             reaching = [*(through.after(inner) for inner in reaching), through]
         total = reaching[0].norm
         for symbols, level in zip(reaching[1:], levels, strict=True):

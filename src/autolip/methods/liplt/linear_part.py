@@ -233,7 +233,8 @@ class MatrixFree(Maps):
         for link in links:
             found = self.problem.norm(link.operator, norm, norm)
             gain = found * gains[link.source] if isinstance(found, Upper) else INFINITE
-            gains[link.target] = gains.get(link.target, ZERO) + gain
+            before = gains.get(link.target, ZERO)
+            gains[link.target] = before + gain
         return gains[sink]
 
     def _composed(self, operator: Operator, norm: Norm, known: Upper) -> Upper | Refusal:
@@ -261,7 +262,8 @@ def matrices_suffice(centres: Centres, limit: float = DENSE_WORK) -> bool:
     total = sum(sizes)
     work = sum(link.operator.work for link in centres.links)
     widest = max(vertex.shape.numel() for vertex in centres.graph)
-    small = total <= MATERIALISED and total * widest <= HELD
+    is_short = total <= MATERIALISED
+    small = is_short and total * widest <= HELD
     return small and total * (4 * work + widest**2 / 4) <= limit
 
 
@@ -327,7 +329,8 @@ def _forward(centres: Centres) -> Iterator[tuple[Vertex, Images | Refusal]]:
 
 
 def _units(shape: torch.Size) -> Rounded:
-    units = torch.eye(shape.numel(), dtype=DTYPE).reshape(-1, *shape)
+    unit_rows = torch.eye(shape.numel(), dtype=DTYPE)
+    units = unit_rows.reshape(-1, *shape)
     return Units(units, torch.zeros_like(units))
 
 
@@ -360,7 +363,9 @@ def _norms_of(
     """The norms of all maps to one vertex; matrices of one size in a batch."""
     groups: dict[torch.Size, list[tuple[tuple[str, str, bool], Rounded]]] = {}
     for source, image in images.items():
-        rows = Rounded(flat(image.value), flat(image.error))
+        value = flat(image.value)
+        error = flat(image.error)
+        rows = Rounded(value, error)
         groups.setdefault(rows.value.shape, []).append(((source, sink, False), rows))
         remainder = centres.remainders.get(source)
         if remainder is not None and remainder.uniform is None and remainder.radius is not None:

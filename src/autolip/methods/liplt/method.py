@@ -202,7 +202,8 @@ class _Stretches:
         if start == name:
             return ONE
         if (start, name) not in self.gains:
-            self.gains[start, name] = self._product(start, self.centres.graph[name])
+            vertex = self.centres.graph[name]
+            self.gains[start, name] = self._product(start, vertex)
         return self.gains[start, name]
 
     def _product(self, start: str, vertex: Vertex) -> Upper:
