@@ -184,3 +184,9 @@ def test_the_stride_is_half_a_side_of_the_cube_inside(norm: Norm) -> None:
 
 def test_a_ball_of_radius_0_is_settled() -> None:
     assert Ball(0, 0).settled(SHAPE).all() and not Ball(0, 1e-300).settled(SHAPE).any()
+
+
+@pytest.mark.parametrize("norm", Norm)
+def test_forms_that_are_no_numbers_have_an_infinite_support(norm: Norm) -> None:
+    rows = doubles(math.nan, 1.0, math.inf, -math.inf, 0.0, math.inf).reshape(3, 2)
+    assert Ball(doubles(0.0, 0.0), 2.0, norm).support(rows).tolist() == [math.inf] * 3
