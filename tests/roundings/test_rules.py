@@ -14,6 +14,7 @@ from autolip.operators import Diagonal
 from autolip.rules import RULES
 from autolip.rules.derive import action_of
 from autolip.rules.linear import reciprocal
+from autolip.rules.normalisation import _quotient_above
 from autolip.rules.ordering import _equivalence
 from autolip.rules.products import _middle, _product_range, _square
 from autolip.rules.resampling import interpolation, linear
@@ -207,3 +208,11 @@ def test_batch_norms() -> None:
             assert abs(Fraction(found) - exact) <= error * abs(Fraction(found))
         offset = [-Fraction(m) * f for m, f in zip(mean.tolist(), meant, strict=True)]
         assert inside(action.image, offset)
+
+
+def test_quotients_by_a_deviation() -> None:
+    weights, spreads = randn(0, 500).abs(), randn(1, 500).abs()
+    for eps in (0.0, 1e-5, 1.0):
+        found = _quotient_above(weights, spreads, eps).tolist()
+        for w, spread, above in zip(weights.tolist(), spreads.tolist(), found, strict=True):
+            assert Fraction(above) ** 2 * (Fraction(spread) + Fraction(eps)) >= Fraction(w) ** 2

@@ -191,3 +191,20 @@ def test_another_norm_is_stated_by_its_weights() -> None:
     assert (
         made.relaxation.p is Norm.LINF and made.inputs is not None and bool((made.inputs > 0).all())
     )
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf:l1"])
+def test_a_repair_counts_once_for_every_depth(norm: str) -> None:
+    """|y| <= N g^K value |x|, and N is that of the map."""
+    made = statement(norm)
+    fewer = {name: 0.25 * value for name, value in made.multipliers.items()}
+    low = replace(made, multipliers=fewer, value=made.value / 2)
+    map_, found = lifted(low, MARGIN), norm_bound(low, MARGIN, NormOptions())
+    assert not isinstance(map_, Refusal) and isinstance(found, Repaired)
+    of_map = torch.linalg.matrix_norm(map_.operator.matrix(), 2).item()
+    scales = [torch.linalg.vector_norm(1 / part).item() for part in (map_.inputs, map_.outputs)]
+    growth = of_map * map_.reach
+    assert max(found.depths.values()) == 2 and growth > 1.01
+    assert found.growth >= growth * (1 - 1e-12)
+    least = of_map * scales[0] * scales[1] * growth**2
+    assert least * (1 - 1e-12) <= found.bound.value <= least * 1.01
