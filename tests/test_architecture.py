@@ -1,12 +1,13 @@
 """The direction of imports, and the measures of `tests/house.py`: what keeps the house in order."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.house import MEASURES, SOURCE, Measure, circles, imported, name_of, run_time
+from tests.house import MEASURES, ROOT, SOURCE, Measure, circles, imported, name_of, run_time
 
 LAYERS = [
     ["errors"],
@@ -127,3 +128,14 @@ def test_a_violation_is_seen() -> None:
     assert violations("rules", ast.parse("from autolip import zoo")) == [
         "line 1: rules must not import autolip.zoo"
     ]
+
+
+def test_the_page_on_the_layers_is_true() -> None:
+    """It names the parts in an order in which each imports from those before it."""
+    page = (ROOT / "docs" / "extend" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("## Layers")[2]
+    rows = [line.split("|")[2] for line in table.splitlines() if line.startswith("| ")]
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    parts = [part for layer in LAYERS for part in layer if part != "__main__"]
+    assert sorted(named) == sorted(parts)
+    assert [RANK[name] for name in named] == sorted(RANK[name] for name in named)
