@@ -24,7 +24,7 @@ from autolip_check.forms import Form, prove
 from autolip_check.graph import Edge, Network, Vertex
 from autolip_check.lanczos import trust
 from autolip_check.maps import UNIT, Dense, build, gamma
-from autolip_check.proof import exchange
+from autolip_check.proof import Prover, exchange
 from tests.checker.conftest import Forgery
 from tests.checker.test_admission import Claimed, claimed, fact, network, scaled, vertex
 from tests.checker.test_hostile import document
@@ -515,3 +515,22 @@ def test_sums_are_rounded_up(accepted: Accepted) -> None:
 def test_names_that_end_in_a_bar_are_the_checkers_own(claimed: Claimed) -> None:
     with pytest.raises(Rejected, match="the checker's own"):
         claimed(network(vertex("x", [1]), vertex("y|", [1], between(0.0, 1.0))), [], 1.0)
+
+
+def test_random_steps_share_what_may_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Together they fail with probability delta at most; a form for every entry shares a step's."""
+    given = list[float]()
+    monkeypatch.setattr(Prover, "lanczos", lambda self, form, delta: given.append(delta))
+    graph = network(
+        vertex("x", [2]),
+        vertex("z", [2], between(0.0, 1.0)),
+        vertex("y", [2], scaled("z", 1.0, [2])),
+    )
+    form = {"inputs": 1.01, "multipliers": {"z": 2.0}}
+    entries = fact("x", "y", 1.02, "lanczos", ("l2", "linf")) | {"step": "entries"}
+    norm = fact("z", "y", 1.01, "lanczos")
+    made = document(graph, 1.03, proof=[norm, norm, entries | {"entries": [form, form]}])
+    made["claim"] |= {"delta": 3e-3, "certainty": "confident", "norms": ["l2", "linf"]}
+    check(Forgery(made, {}).write(tmp_path / "x.cert", careful=False))
+    assert given == pytest.approx([1e-3, 1e-3, 5e-4, 5e-4], rel=1e-9)
+    assert math.fsum(given) <= 3e-3
