@@ -58,9 +58,10 @@ def certify(
 
     With `rounding` the program in the model's type keeps the class (`autolip.robustness.program`
     says what is assumed); without, the real function of the stored weights.  `attack` searches with
-    20 restarts in place of 2.  `time_budget` is in seconds for each sample.  `workers` are processes
-    of this machine, `scheduler` the address of a Dask cluster's; `store` is a file that keeps what
-    is finished, and with `resume` may be there: samples that it holds are not judged again.
+    20 restarts in place of 2.  `time_budget` is in seconds for each sample.  `workers` are
+    processes of this machine, `scheduler` the address of a Dask cluster's; `store` is a file that
+    keeps what is finished, and with `resume` may be there: samples that it holds are not judged
+    again.
 
     Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
 
@@ -72,15 +73,9 @@ def certify(
         [True, True, True]
     """
     request = Request.asked(
-        radius=radius,
-        norm=norm,
-        largest=largest,
-        clip=clip,
-        targets=targets,
-        rounding=rounding,
-        attack=attack,
-        time_budget=time_budget,
-    )
+        radius=radius, norm=norm, largest=largest, clip=clip, targets=targets, rounding=rounding,
+        attack=attack, time_budget=time_budget,
+    )  # fmt: skip
     samples = _samples(inputs)
     inner = unwrapped(model)
     example = samples[:1].to(_type(inner))
