@@ -64,7 +64,8 @@ def test_one_proof_is_above_those_of_its_read_outs_but_not_much(name: str, p: No
     single = answered(batch, Questions.crossed(slopes, rows.unsqueeze(1)), FINE)
     values = found.values(rows)
     assert bool((values.flatten() >= single.attained).all())
-    assert bool((values.flatten() <= 2 * single.value).all())
+    largest_alone = single.value.reshape(values.shape).amax(1)
+    assert bool((values.amax(1) <= 1.5 * largest_alone).all())
     pairs = found.differences()
     for number, (i, j) in enumerate(itertools.combinations(range(3), 2)):
         torch.testing.assert_close(pairs[:, i, j], values[:, number], rtol=1e-9, atol=0.0)

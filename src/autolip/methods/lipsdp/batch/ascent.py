@@ -236,9 +236,9 @@ class Ascents:
         }
 
     def vectors(self) -> Vectors:
-        """Where the climb stands."""
+        """Where the climb stands, on the processor."""
         x = self.x if self._fresh is None else self._fresh
-        return Vectors(x, {name: bend.u for name, bend in self._bends.items()})
+        return Vectors(x.to(CPU), {name: bend.u.to(CPU) for name, bend in self._bends.items()})
 
     def keep(self, index: Tensor) -> None:
         """Go on with these questions alone."""

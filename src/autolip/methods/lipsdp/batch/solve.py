@@ -34,8 +34,8 @@ class Care:
     A question is done when its value is within `tolerance` of what the relaxation attains.
     """
 
-    rank: int = 8
-    rounds: tuple[tuple[int, float], ...] = ((60, 1e-2), (120, 3e-3), (240, 1e-3), (480, 3e-4))
+    rank: int = 6
+    rounds: tuple[tuple[int, float], ...] = ((60, 3e-3), (120, 1e-3), (240, 3e-4), (480, 1e-4))
     tolerance: float = 1e-3
     dtype: torch.dtype = torch.float32
     device: torch.device = CPU
