@@ -19,8 +19,8 @@ author = "autolip developers"
 copyright = "autolip developers, Apache-2.0"
 version = release = version_of("autolip")
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax"]
-myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
+extensions = ["myst_nb", "sphinx.ext.autodoc"]
+myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 myst_links_external_new_tab = False
 exclude_patterns = ["_build"]
@@ -34,6 +34,7 @@ nb_execution_timeout = 240
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_merge_streams = True
+nb_render_markdown_format = "myst"
 
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"

@@ -4,13 +4,19 @@ import math
 from typing import TYPE_CHECKING
 
 from autolip.report.content import headline
-from autolip.report.digits import digits_of
+from autolip.report.digits import digits_near, digits_of
 from autolip.report.style import COLOURS, MEANING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from autolip.findings import Findings, Row
+
+MULTIPLES = (1, 2, 5)
+"""Chosen: the multiples of a power of ten that an axis may name."""
+
+MOST_LABELS = 6
+"""Chosen: labels on an axis, so many that they do not touch on a telephone."""
 
 ROOM = 1.3
 """Chosen: by what factor the axis goes on beyond the largest bar, and begins before the least."""
@@ -28,6 +34,16 @@ def ends(rows: list["Row"]) -> tuple[float, float]:
     return min(values) / ROOM, max(values) * ROOM
 
 
+def round_numbers(low: float, high: float) -> list[float]:
+    """What an axis may name between its ends: powers of ten, with their multiples where there are
+    few, and not all where there are many."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    step = 1 + len(decades) // MOST_LABELS
+    multiples = MULTIPLES if len(decades) <= len(MULTIPLES) else MULTIPLES[:1]
+    numbers = [m * 10.0**e for e in decades if e % step == 0 for m in multiples]
+    return [number for number in numbers if low < number < high]
+
+
 def bars(result: "Findings") -> "Figure":
     """A matplotlib Figure: a bar a method, the smallest on top; what is attained as a line across.
 
@@ -41,6 +57,10 @@ def bars(result: "Findings") -> "Figure":
     axes = figure.subplots()
     axes.set_xscale("log")
     axes.set_xlim(low, high)
+    labelled = round_numbers(low, high)
+    axes.set_xticks(labelled, [digits_near(number) for number in labelled])
+    axes.set_xticks([], minor=True)
+    axes.set_axisbelow(True)
     axes.set_xlabel(f"bound on the {result.p.value} -> {result.q.value} constant")
     for place, row in enumerate(rows):
         value = row.value or 0.0

@@ -11,7 +11,7 @@ import torch
 
 from autolip.errors import InputError, printable
 from autolip.graph.fingerprint import size_of
-from autolip.report.bars import drawable, ends
+from autolip.report.bars import drawable, ends, round_numbers
 from autolip.report.content import Sheet, headline, place, remarks, sheets
 from autolip.report.digits import digits_near, digits_of
 from autolip.report.layers import explained, layer_sheet, what
@@ -35,12 +35,6 @@ LISTED = 12
 
 DIGITS = 4
 """Chosen: significant digits of an entry."""
-
-TICKS = (1, 2, 5)
-"""Chosen: the multiples of a power of ten that an axis may name."""
-
-MOST_TICKS = 6
-"""Chosen: labels on an axis, so many that they do not touch on a telephone."""
 
 
 @dataclass(frozen=True)
@@ -151,15 +145,9 @@ def along(value: float, low: float, high: float) -> float:
 
 
 def ticks(low: float, high: float) -> tuple[tuple[str, float], ...]:
-    """Round numbers between the ends, with their places; every so many of them where there are too
-    many."""
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    step = 1 + len(decades) // MOST_TICKS
-    multiples = TICKS if len(decades) <= len(TICKS) else TICKS[:1]
-    numbers = [m * 10.0**e for e in decades if e % step == 0 for m in multiples]
-    return tuple(
-        (digits_near(number), along(number, low, high)) for number in numbers if low < number < high
-    )
+    """Round numbers between the ends, with their places."""
+    numbers = round_numbers(low, high)
+    return tuple((digits_near(number), along(number, low, high)) for number in numbers)
 
 
 def layers_chart(layers: "Sequence[Layer]") -> Chart | None:
