@@ -75,10 +75,15 @@ class Cells:
     kept: dict[tuple[int, int, bytes], Forms] = field(default_factory=dict)
 
     def of_case(
-        self, first: Int64[Tensor, " n"], last: Int64[Tensor, " n"], base: int = 0
+        self,
+        first: Int64[Tensor, " n"],
+        last: Int64[Tensor, " n"],
+        base: int = 0,
+        cut: tuple[Int64[Tensor, " n"], Int64[Tensor, " n"]] | None = None,
     ) -> HalfSpaces | None:
         """The half-spaces that contain all inputs whose neurons lie on these pieces.
 
+        Only those of the pieces in `cut`, where these follow from them, and from the region.
         With a base, counted from 1, those of its operands and of what follows, as functions of
         them; None where something that follows reads what comes before.
         """
@@ -92,7 +97,7 @@ class Cells:
             forms = self.forms(k, first, base)
             if forms is None:
                 return None
-            found.append(self._bounds(k, forms, first, last))
+            found.append(self._bounds(k, forms, *(cut or (first, last))))
         size = network.inputs if base == 0 else len(network.layers[base - 1])
         return HalfSpaces.joined(found, size)
 

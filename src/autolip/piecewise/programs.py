@@ -80,6 +80,25 @@ class Programs:
             return None
         return Solved(found.point, found.depth, found.weights[: len(cell)])
 
+    def extremes(self, cell: HalfSpaces) -> list[tuple[Tensor, Tensor]]:
+        """For every entry up and every entry down, a form, and weights of the half-spaces that show
+        how large it is in the cell."""
+        rows, ends = cell.rows.value.numpy(), cell.offsets.numpy()
+        program = _program(rows, np.zeros(len(rows)), ends, self._box)
+        self._solver.passModel(program)
+        size = rows.shape[1]
+        found = list[tuple[Tensor, Tensor]]()
+        columns = np.arange(size + 1, dtype=np.int32)
+        for sign in (1.0, -1.0):
+            for entry in range(size):
+                cost = np.zeros(size + 1)
+                cost[entry] = -sign
+                self._solver.changeColsCost(size + 1, columns, cost)
+                solution = self._run()
+                if solution is not None:
+                    found.append((-torch.from_numpy(cost[:-1]), solution.weights))
+        return found
+
     def _tangent(self, point: Tensor) -> tuple[Array, float] | None:
         """A half-space that contains a ball, but not a point outside of it."""
         region, shape = self.network.region, self.network.input_shape
@@ -92,9 +111,12 @@ class Programs:
         return -normal, region.radius + float(normal @ region.origin(shape).reshape(-1).numpy())
 
     def _solved(self, rows: Array, lengths: Array, offsets: Array) -> Solved | None:
+        self._solver.passModel(_program(rows, lengths, offsets, self._box))
+        return self._run()
+
+    def _run(self) -> Solved | None:
         self.count += 1
         charge(0.0, A_PROGRAM)
-        self._solver.passModel(_program(rows, lengths, offsets, self._box))
         self._solver.run()
         if self._solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             return None

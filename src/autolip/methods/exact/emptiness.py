@@ -38,24 +38,41 @@ def is_outside(
     part: HalfSpaces, weights: Float[Tensor, " s"], region: Region, shape: torch.Size
 ) -> bool:
     """Whether max over the region of the sum of weights (rows x + offsets) is below 0."""
+    return highest(torch.zeros(shape.numel(), dtype=DTYPE), part, weights, region, shape) < 0
+
+
+def highest(
+    form: Float[Tensor, " n"],
+    part: HalfSpaces,
+    weights: Float[Tensor, " s"],
+    region: Region,
+    shape: torch.Size,
+) -> float:
+    """At least form x, for every x of the region in the half-spaces: with weights y >= 0, at most
+    form x + sum y (rows x + offsets)."""
     y = Rounded.exact(weights.unsqueeze(0))
+    line = Rounded.exact(form.unsqueeze(0))
     origin = Rounded.exact(region.origin(shape).reshape(-1, 1))
     offsets = Rounded.exact(part.offsets.unsqueeze(1))
-    combined = y @ part.rows
-    about = y @ (part.rows @ origin + offsets)
+    combined = y @ part.rows + line
+    about = y @ (part.rows @ origin + offsets) + line @ origin
     top = region.support(combined.value.reshape(1, *shape))[0].item()
     reach = region.reach(shape).reshape(-1)
     moved = combined.error[0] * reach
     off = raised(moved.sum().item(), len(reach) + 1)
     whole = total([number(top), number(off), about[0, 0]])
-    return bool(whole.interval().hi < 0)
+    return float(whole.interval().hi)
 
 
 def has_no_interior(
-    cells: Cells, case: tuple[Tensor, Tensor], cell: HalfSpaces, weights: Float[Tensor, " m"]
+    cells: Cells,
+    case: tuple[Tensor, Tensor],
+    cell: HalfSpaces,
+    weights: Float[Tensor, " m"],
+    cut: tuple[Tensor, Tensor] | None = None,
 ) -> bool:
     """Whether the half-spaces of a case are proved to have no interior, by weights that show it but
-    for rounding."""
+    for rounding; those of the pieces in `cut`, where the others follow."""
     network = cells.network
     support = (weights > 0).nonzero().reshape(-1)
     part, guess = cell[support], weights[support]
@@ -68,7 +85,7 @@ def has_no_interior(
     if is_contradictory(part, guess, is_flat):
         return True
     base = int(part.layers.min()) + 1
-    lifted = cells.of_case(*case, base)
+    lifted = cells.of_case(*case, base, cut)
     if lifted is None:
         return False
     numbers = (cell.layers >= base - 1).cumsum(0) - 1

@@ -8,7 +8,7 @@ import heapq
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -16,7 +16,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autolip.budget import WALL, Budget
-from autolip.methods.exact.emptiness import has_no_interior
+from autolip.intervals import Interval
+from autolip.methods.exact.emptiness import has_no_interior, highest
+from autolip.methods.exact.narrowed import narrowed
 from autolip.methods.exact.proved import entry_bounds, jacobians, norms_of, quadratic_bounds
 from autolip.norms import Norm
 from autolip.operators.operator import DTYPE
@@ -30,6 +32,9 @@ PAUSE = 0.2
 
 SHALLOW = 1e-6
 """Chosen: depth up to which a cell is tried to be proved empty; the proof decides."""
+
+BOXED = 4
+"""Chosen: inputs up to which the cell of each case has a box of its own."""
 
 POOL = 2048
 """Chosen: points that are kept to recognise cells that are not empty."""
@@ -56,13 +61,25 @@ class Effort:
 @dataclass(frozen=True)
 class Case:
     """The pieces left to every neuron, a proved bound, what each neuron contributes to it, and the
-    vectors of the relaxation to go on from."""
+    vectors of the relaxation to go on from.
+
+    `cut` are the pieces left by splits alone: their half-spaces are the case's cell, from which,
+    and from the region, the others follow.
+    """
 
     first: Int64[Tensor, " n"]
     last: Int64[Tensor, " n"]
-    bound: float
-    energy: Float[Tensor, " n"]
-    vectors: Vectors | None
+    cut: tuple[Int64[Tensor, " n"], Int64[Tensor, " n"]]
+    bound: float = math.inf
+    energy: Float[Tensor, " n"] = field(default_factory=lambda: torch.zeros(0))
+    vectors: Vectors | None = None
+
+    def left(self, neuron: int, first: int, last: int) -> "Case":
+        """The same with these pieces of one neuron."""
+        ends = [end.clone() for end in (self.first, self.last, *self.cut)]
+        for end, piece in zip(ends, (first, last) * 2, strict=True):
+            end[neuron] = piece
+        return replace(self, first=ends[0], last=ends[1], cut=(ends[2], ends[3]))
 
 
 @dataclass
@@ -130,7 +147,8 @@ class Tree:
     def start(self) -> None:
         """The first case, and walks from the steepest of the points."""
         network = self.network
-        root = self._bounded([network.first], [network.last], [math.inf], [None])
+        ends = network.first, network.last
+        root = self._bounded([Case(*ends, ends)])
         self._admit(root)
         scouts = self.points.steepest(WALKS)
         for number in range(len(scouts)):
@@ -176,10 +194,8 @@ class Tree:
         energy = case.energy[layer].masked_fill(~free[layer], -1.0)
         neuron = layer.start + int(energy.argmax())
         cut = int(case.first[neuron] + case.last[neuron]) // 2
-        first, last = case.first.clone(), case.last.clone()
-        last[neuron], first[neuron] = cut, cut + 1
-        low = Case(case.first, last, case.bound, case.energy, case.vectors)
-        return [low, Case(first, case.last, case.bound, case.energy, case.vectors)]
+        first, last = int(case.first[neuron]), int(case.last[neuron])
+        return [case.left(neuron, first, cut), case.left(neuron, cut + 1, last)]
 
     def _children(self, halves: Sequence[Case]) -> list[Case]:
         """Those of the halves that are not known to be empty, bounded."""
@@ -195,14 +211,7 @@ class Tree:
             self._met(self.derivatives.at(torch.stack(inside)))
         if self.lower > before:
             self._walked(self.best)
-        if not kept:
-            return []
-        return self._bounded(
-            [half.first for half in kept],
-            [half.last for half in kept],
-            [half.bound for half in kept],
-            [half.vectors for half in kept],
-        )
+        return self._bounded(kept) if kept else []
 
     def _seen(self, halves: Sequence[Case]) -> list[bool]:
         """Whether a known point lies in each of them."""
@@ -217,12 +226,12 @@ class Tree:
 
     def _is_kept(self, half: Case, inside: list[Tensor]) -> bool:
         """False where the half is proved to have no interior; else a point inside is listed."""
-        cell = self.cells.of_case(half.first, half.last)
+        cell = self.cells.of_case(half.first, half.last, cut=half.cut)
         solved = self.programs.deepest(cell) if cell is not None and len(cell) else None
         if cell is None or solved is None:
             return True
         if solved.depth < SHALLOW and has_no_interior(
-            self.cells, (half.first, half.last), cell, solved.weights
+            self.cells, (half.first, half.last), cell, solved.weights, half.cut
         ):
             self.empty += 1
             return False
@@ -230,16 +239,12 @@ class Tree:
             inside.append(solved.point)
         return True
 
-    def _bounded(
-        self,
-        firsts: Sequence[Tensor],
-        lasts: Sequence[Tensor],
-        bounds: Sequence[float],
-        vectors: Sequence[Vectors | None],
-    ) -> list[Case]:
+    def _bounded(self, cases: Sequence[Case]) -> list[Case]:
         """Cases with the least of what their parents and they themselves were proved to be."""
         network = self.network
-        first, last = torch.stack(list(firsts)), torch.stack(list(lasts))
+        first, last = self._reached(cases)
+        bounds = [case.bound for case in cases]
+        vectors = [case.vectors for case in cases]
         self.nodes += len(first)
         centre, radius = network.centred(first, last)
         proved = torch.minimum(self._by_entries(centre, radius), torch.tensor(bounds, dtype=DTYPE))
@@ -256,7 +261,43 @@ class Tree:
             for place, number in enumerate(numbers):
                 found[number] = climb.vectors[place]
         values = proved.tolist()
-        return [Case(*ends) for ends in zip(first, last, values, energy, found, strict=True)]
+        cuts = [case.cut for case in cases]
+        return [Case(*ends) for ends in zip(first, last, cuts, values, energy, found, strict=True)]
+
+    def _reached(self, cases: Sequence[Case]) -> tuple[Tensor, Tensor]:
+        """The pieces of each case, on a bounded region without those that it cannot reach."""
+        first = torch.stack([case.first for case in cases])
+        last = torch.stack([case.last for case in cases])
+        if not self.whole.is_bounded:
+            return first, last
+        boxes = [self._box(case) for case in cases]
+        lo, hi = (torch.stack([getattr(box, end) for box in boxes]) for end in ("lo", "hi"))
+        return narrowed(self.network, first, last, Interval(lo, hi))
+
+    @cached_property
+    def whole(self) -> Interval:
+        """The region's own box, flat."""
+        box = self.network.region.interval(self.network.input_shape)
+        return Interval(box.lo.reshape(-1), box.hi.reshape(-1))
+
+    def _box(self, case: Case) -> Interval:
+        """A box around the cell of a case: where inputs are few, by linear programs whose weights
+        are proved."""
+        network = self.network
+        if network.inputs > BOXED:
+            return self.whole
+        cell = self.cells.of_case(case.first, case.last, cut=case.cut)
+        if cell is None or not len(cell):
+            return self.whole
+        lo, hi = self.whole.lo.clone(), self.whole.hi.clone()
+        for form, weights in self.programs.extremes(cell):
+            top = highest(form, cell, weights, network.region, network.input_shape)
+            entry = int(form.abs().argmax())
+            if form[entry] > 0:
+                hi[entry] = min(float(hi[entry]), top)
+            else:
+                lo[entry] = max(float(lo[entry]), -top)
+        return Interval(lo, hi) if bool((lo <= hi).all()) else self.whole
 
     @property
     def is_quadratic(self) -> bool:
