@@ -216,3 +216,17 @@ def test_quotients_by_a_deviation() -> None:
         found = _quotient_above(weights, spreads, eps).tolist()
         for w, spread, above in zip(weights.tolist(), spreads.tolist(), found, strict=True):
             assert Fraction(above) ** 2 * (Fraction(spread) + Fraction(eps)) >= Fraction(w) ** 2
+
+
+def test_weights_of_a_mean_of_two() -> None:
+    """1 - w is rounded: what is meant is within the operator's error."""
+    x = Operand("x", torch.Size([1]), Interval.everywhere((1,)))
+    rule = RULES[torch.ops.aten.lerp.Scalar]
+    for w in (0.3, 0.1, 1e-17, 1 / 3):
+        action = action_of(rule(x, torch.ones(1).double(), w)[0], x.shape)
+        ((_, slope),) = action.slopes
+        assert isinstance(slope, Exact)
+        found = Fraction(slope.operator.matrix().item())
+        assert abs(found - (1 - Fraction(w))) <= Fraction(slope.operator.relative_error) * abs(
+            found
+        )
