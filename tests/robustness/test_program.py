@@ -12,11 +12,16 @@ from torch import Tensor, nn
 
 from autolip.capture.torch.export import capture_model
 from autolip.errors import Refusal
+from autolip.intervals import Interval
+from autolip.norms import Norm
+from autolip.operators import Dense
 from autolip.ranges.forward import known_of
 from autolip.regions import Ball
 from autolip.robustness.classifier import Classifier
-from autolip.robustness.program import program_error
+from autolip.robustness.program import _pulled, program_error
 from autolip.roundoff import Arithmetic
+from autolip.slopes import Between, Exact, Gain
+from autolip.values import Upper
 
 
 class Attention(nn.Module):
@@ -131,6 +136,43 @@ def test_what_is_not_known_is_refused() -> None:
     torch.nn.utils.parametrizations.weight_norm(scaled)
     found = bound(scaled, torch.zeros(1, 3).double(), 0.1)
     assert isinstance(found, Refusal) and "is no float32" in str(found)
+
+
+def test_an_affine_operation_that_is_no_sum_of_products_is_refused() -> None:
+    class Cumulated(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cumsum(x, 1)
+
+    found = bound(Cumulated(), torch.zeros(1, 3).double(), 0.1)
+    assert isinstance(found, Refusal) and "cumsum" in str(found)
+
+
+def test_rows_are_pulled_back_outward() -> None:
+    """M^T q for members of every slope set and of an interval of rows."""
+    generator = torch.Generator().manual_seed(0)
+    q = torch.randn(5, 4, generator=generator).double()
+    width = torch.rand(5, 4, generator=generator).double()
+    pull = Interval(q, q + width)
+    matrix = torch.randn(4, 3, generator=generator).double()
+    lo = torch.randn(4, generator=generator).double()
+    bends = Between(lo, lo + 1)
+    lengths = {norm: Upper(2.0) for norm in Norm}
+    gain = Gain(torch.Size([4]), torch.Size([4]), lengths)
+    turn = torch.linalg.qr(torch.randn(4, 4, generator=generator).double()).Q
+    for _ in range(200):
+        row = q + width * torch.rand(5, 4, generator=generator).round().double()
+        slope = lo + torch.rand(4, generator=generator).round().double()
+        members = (
+            (Exact(Dense(matrix)), row @ matrix),
+            (bends, row * slope),
+            (Gain(torch.Size([4]), torch.Size([4]), {Norm.L2: Upper(1.0)}), row @ turn),
+            (gain, 2 * row),
+        )
+        for one, exact in members:
+            found = _pulled(one, pull)
+            assert found is not None
+            slack = 1e-14 if one is not gain else 0.0
+            assert bool((found.lo - slack <= exact).all() and (exact <= found.hi + slack).all())
 
 
 def test_what_overflows_is_not_bounded() -> None:
