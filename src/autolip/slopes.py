@@ -44,6 +44,10 @@ class Exact:
     def out_shape(self) -> torch.Size:
         return self.operator.out_shape
 
+    def is_at_most(self, size: float) -> bool:
+        """Whether every entry's slopes are, in modulus: there is nothing to choose from."""
+        return True
+
     def gain(self, p: Norm, q: Norm, norm_of: NormOf) -> Upper | Refusal:
         """||A||_{p -> q}, as the engine bounds it."""
         return norm_of(self.operator, p, q)
@@ -85,6 +89,10 @@ class Between:
         """The end of larger modulus, entry by entry."""
         return torch.where(self.lo.abs() > self.hi.abs(), self.lo, self.hi)
 
+    def is_at_most(self, size: float) -> bool:
+        """Whether every entry's slopes are, in modulus."""
+        return self.largest_modulus().value <= size
+
     def largest_modulus(self) -> Upper:
         """max(|lo|, |hi|), the p -> p norm for every p (0 for an empty tensor)."""
         return Upper(self.steepest.abs().max().item()) if self.lo.numel() else ZERO
@@ -117,6 +125,10 @@ class Gain:
         if self.dims is None or len(self.out_shape) != rank:
             return None
         return tuple(sorted({dim % rank for dim in self.dims})) if rank else ()
+
+    def is_at_most(self, size: float) -> bool:
+        """Whether every entry's slopes are, in modulus: of entries nothing is known."""
+        return False
 
     @property
     def is_finite(self) -> bool:

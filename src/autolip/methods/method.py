@@ -27,9 +27,13 @@ from autolip.ranges import Allowance, Ranges, ranges
 from autolip.regions import Region
 from autolip.registry import Registry, home_of, require_options
 from autolip.rules import slopes_on
-from autolip.rules.entries import block_of, entrywise
+from autolip.rules.entries import entrywise
 from autolip.rules.lowering import lowered
 from autolip.values import Estimate, Upper
+
+STEEP = 1e6
+"""Tuned on a transformer layer: slopes of an entry above which its operation's ranges are too wide
+for entries to be of use."""
 
 
 @dataclass(frozen=True)
@@ -140,19 +144,17 @@ class Problem:
 
     @cached_property
     def entries(self) -> SlopeGraph | None:
-        """The same with softmax, normalisation and products of matrices entry by entry, where the
-        region leaves all slopes of that finite; None where there is no such operation."""
+        """The same with softmax, normalisation and products of matrices entry by entry; None where
+        there is no such operation, where one is too large for that, and where ranges are so wide
+        that some slope is steep: then a block's gain says more."""
         known = self.ranges | {vertex.name: vertex.range for vertex in self.slopes}
         pieces = lowered(self.graph)
         written = entrywise(pieces) if self.ranges else pieces
         if written is pieces:
             return None
         slopes = slopes_on(written, self.region, known, self.centre)
-        infinite = {v.name for v in slopes if not all(edge.slope.is_finite for edge in v.edges)}
-        if infinite:
-            written = entrywise(pieces, {block_of(name) for name in infinite} | infinite)
-            slopes = slopes_on(written, self.region, known, self.centre)
-        return None if written is pieces else self._to_the_end(slopes)
+        flat = all(edge.slope.is_at_most(STEEP) for vertex in slopes for edge in vertex.edges)
+        return self._to_the_end(slopes) if flat else None
 
     def _to_the_end(self, slopes: SlopeGraph) -> SlopeGraph:
         """From the entries that move to what is read, operand by operand."""

@@ -72,7 +72,8 @@ def _refined(
     """Ask for the operands' entries that are not settled and were not asked for; whether there were
     any."""
     changed = False
-    for name, entries in _unsettled(action).items():
+    for operand, wanted in _unsettled(action).items():
+        copies, name, entries = _copied(prefix, operand, wanted)
         new = entries & ~asked.get(name, torch.zeros_like(entries))
         if name == prefix.input or not bool(new.any()):
             continue
@@ -80,9 +81,22 @@ def _refined(
             found = engine(Asked(prefix, name, new), allowance)
             if found is not None:
                 prefix.narrow(name, found)
+        for copy in reversed(copies):
+            prefix.follow(copy)
         asked[name] = asked.get(name, torch.zeros_like(entries)) | entries
         changed = True
     return changed
+
+
+def _copied(prefix: Prefix, name: str, entries: Tensor) -> tuple[list[str], str, Tensor]:
+    """Values that copy entries of another one, shifted perhaps, up to that one: an entry is asked
+    for once, however often it is copied."""
+    copies = list[str]()
+    while (edge := prefix.copied(name)) is not None:
+        copies.append(name)
+        entries = edge.operator.rmv(entries.double().unsqueeze(0))[0] > 0
+        name = edge.source
+    return copies, name, entries
 
 
 def _unsettled(action: Action) -> dict[str, Tensor]:

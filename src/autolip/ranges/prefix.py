@@ -10,6 +10,7 @@ from torch import Tensor
 
 from autolip.graph.graph import Node
 from autolip.intervals import Interval
+from autolip.operators.image import image
 from autolip.operators.operator import flat
 from autolip.ranges.linear_bounds import (
     LinearBounds,
@@ -52,6 +53,24 @@ class Prefix:
         met = interval if known is None else known.meet(interval)
         self.ranges[name] = met
         self.deviations[name] = met + Interval(-self.values[name], -self.values[name])
+
+    def copied(self, name: str) -> Straight | None:
+        """How a value copies entries of another one, each but for a shift; None where it does
+        not."""
+        edges = self.bounds[name].edges if name in self.bounds else ()
+        if len(edges) != 1 or not isinstance(edges[0], Straight):
+            return None
+        operator = edges[0].operator
+        return edges[0] if operator.is_wiring and operator.is_selection else None
+
+    def follow(self, name: str) -> None:
+        """The range of a copy, after that of what it copies was narrowed."""
+        edge, bounds = self.copied(name), self.bounds[name]
+        assert edge is not None
+        moved = image(edge.operator, self.deviations[edge.source])
+        value = self.values[name]
+        deviation = moved + Interval(bounds.lo, bounds.hi)
+        self.narrow(name, deviation + Interval(value, value))
 
     def operand(self, name: str) -> Operand:
         """The value as the argument of a rule."""

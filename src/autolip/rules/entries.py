@@ -7,7 +7,7 @@ Factors are expanded first and multiplied then, so that every entry has slopes o
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,18 +22,12 @@ LARGEST = 2**12
 """Tuned: entries that an operation is written with at most, for the work of LipSDP's proof."""
 
 
-def entrywise(graph: Graph, whole: Collection[str] = ()) -> Graph:
-    """The same function with these operations entry by entry, but for those named, which stay
-    whole; the same graph where there is none.
+def entrywise(graph: Graph) -> Graph:
+    """The same function with these operations entry by entry; the same graph where there is none.
 
     What is taken apart keeps its name; its parts have that, a dot and a number.
     """
-    return rewritten(graph, ENTRIES, whole)
-
-
-def block_of(name: str) -> str:
-    """The operation of which this is a part."""
-    return name.rpartition(".")[0] or name
+    return rewritten(graph, ENTRIES)
 
 
 def _times(writer: Writer, a: Ref, b: Ref, shape: Sequence[int]) -> Ref:
