@@ -134,12 +134,14 @@ def _archive(path: Path, asked: Request) -> Network:
             f"{path} holds no example inputs, so their shapes are not known: write it again"
         )
     check_inputs(examples)
-    inputs = Inputs(names, dict(zip(names, examples, strict=True)))
+    known_ones = dict(zip(names, examples, strict=True))
+    inputs = Inputs(names, known_ones)
     arguments = inputs.arguments(asked)
     module = program.module(check_guards=False)
     check_module(module)
     flat = _Flat(module, structure)
-    capture = capture_program(program, arguments, inputs.index(asked.varying), flat, asked.outputs)
+    place = inputs.index(asked.varying)
+    capture = capture_program(program, arguments, place, flat, asked.outputs)
     return Network(capture, path.name, inputs.fixed(arguments, asked))
 
 
@@ -147,7 +149,8 @@ def _onnx(path: Path, asked: Request) -> Network:
     unnamed = any(name is None for name, _ in asked.shapes)
     names = _onnx_names(path) if unnamed else []
     onnx = load_onnx(path, named(asked.shapes, names))
-    inputs = Inputs(list(onnx.inputs), {}, shapes=onnx.inputs, dtypes=onnx.dtypes)
+    names_of = list(onnx.inputs)
+    inputs = Inputs(names_of, {}, shapes=onnx.inputs, dtypes=onnx.dtypes)
     arguments = inputs.arguments(asked)
     index = inputs.index(asked.varying)
     capture = capture_model(onnx.module, arguments, index, asked.outputs, onnx.outputs)
@@ -169,7 +172,8 @@ def _check_against_others(
     gaps: dict[str, Gap] = {}
     failed: InputError | None = None
     for name, reference in onnx.references.items():
-        function = _original(reference, list(onnx.inputs), arguments, index, capture.returned)
+        names = list(onnx.inputs)
+        function = _original(reference, names, arguments, index, capture.returned)
         try:
             gaps[name] = widest_gap(capture.graph, function, points, dtype)
         except InputError as error:

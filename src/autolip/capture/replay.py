@@ -101,10 +101,12 @@ def _gap(graph: Graph, reference: Function, x: Tensor, dtype: torch.dtype | None
     with torch.no_grad():
         with users_code("evaluating the captured graph in float64"):
             ours = evaluate(graph, x).reshape(-1)
-        theirs = reference(x).reshape(-1).to(DTYPE)
+        computed = reference(x)
+        theirs = computed.reshape(-1).to(DTYPE)
         if ours.shape != theirs.shape:
             return Gap(float("inf"), 0.0, dtype or DTYPE)
-        same = (ours.isnan() & theirs.isnan()) | (ours == theirs)
+        both_nan = ours.isnan() & theirs.isnan()
+        same = both_nan | (ours == theirs)
         gap = torch.where(same, 0.0, (ours - theirs).abs())
         difference = gap.nan_to_num(nan=torch.inf)
         sizes = theirs.nan_to_num(posinf=0.0, neginf=0.0).abs()
@@ -121,9 +123,12 @@ def _explained(
 ) -> Gap:
     """The entry that rounding explains least."""
     eps = torch.finfo(dtype).eps
-    moved = sensitivity(graph, x, eps, torch.Generator().manual_seed(0))
-    believed = SLACK * torch.maximum(moved, moved.mean())
-    clear = torch.full_like(believed, _clear(dtype) * scale)
+    generator = torch.Generator().manual_seed(0)
+    moved = sensitivity(graph, x, eps, generator)
+    larger = torch.maximum(moved, moved.mean())
+    believed = SLACK * larger
+    least = _clear(dtype) * scale
+    clear = torch.full_like(believed, least)
     allowed = torch.maximum(believed, clear)
     worst = int((difference / allowed).argmax())
     return Gap(difference[worst].item() / scale, allowed[worst].item() / scale, dtype)

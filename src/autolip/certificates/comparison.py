@@ -97,8 +97,10 @@ def _of_map(ours: Document, theirs: Document, mine: Arrays, yours: Arrays) -> It
             )
             return
         # every number that ours may stand for has to contain every one of theirs
-        theirs_at_most = np.abs(a - b) + theirs["error"] * np.abs(b)
-        off = theirs_at_most > ours["error"] * np.abs(a)
+        allowed_theirs = theirs["error"] * np.abs(b)
+        theirs_at_most = np.abs(a - b) + allowed_theirs
+        allowed_ours = ours["error"] * np.abs(a)
+        off = theirs_at_most > allowed_ours
         if bool(off.any()):
             yield (
                 f"{_count(off)} differ, the first {_first(a, off)} where the model has "
@@ -110,10 +112,14 @@ def _of_slopes(
     ours: Document, theirs: Document, claimed: Written, again: Written, shape: list[int]
 ) -> Iterator[str]:
     """Intervals of slopes: they must contain the model's."""
-    lo = np.broadcast_to(_known(ours["lo"], claimed.tensors), shape)
-    hi = np.broadcast_to(_known(ours["hi"], claimed.tensors), shape)
-    least = np.broadcast_to(_known(theirs["lo"], again.tensors), shape)
-    most = np.broadcast_to(_known(theirs["hi"], again.tensors), shape)
+    lower = _known(ours["lo"], claimed.tensors)
+    lo = np.broadcast_to(lower, shape)
+    upper = _known(ours["hi"], claimed.tensors)
+    hi = np.broadcast_to(upper, shape)
+    lower_again = _known(theirs["lo"], again.tensors)
+    least = np.broadcast_to(lower_again, shape)
+    upper_again = _known(theirs["hi"], again.tensors)
+    most = np.broadcast_to(upper_again, shape)
     narrow = ~((lo <= least) & (most <= hi))
     if bool(narrow.any()):
         mine = [_first(lo, narrow), _first(hi, narrow)]

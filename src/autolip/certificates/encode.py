@@ -242,7 +242,8 @@ class _Value:
 def _sources(operator: Operator) -> Tensor:
     """Which flat input each output copies, -1 for none: the image of 1, 2, 3, ..., less 1."""
     numbers = torch.arange(1, operator.in_size + 1, dtype=DTYPE)
-    image = operator.mv(numbers.reshape(1, *operator.in_shape))
+    shaped = numbers.reshape(1, *operator.in_shape)
+    image = operator.mv(shaped)
     return image[0].long() - 1
 
 
@@ -257,7 +258,8 @@ def _strides(places: Tensor) -> list[int] | None:
     for axis, size in enumerate(places.shape):
         second = [*origin]
         second[axis] = min(1, size - 1)
-        step = int(places[tuple(second)]) - first
+        there = int(places[tuple(second)])
+        step = there - first
         strides.append(step)
         along = [1] * places.dim()
         along[axis] = size

@@ -69,7 +69,8 @@ class NormFact:
         if by == "symbol":
             value = bound.value * (1 + _above_wrapped(operator, bound, l2))
             return NormFact(source, sink, p, q, value, by)
-        value = bound.value * (1 + _margin(operator, by))
+        margin = _margin(operator, by)
+        value = bound.value * (1 + margin)
         around = _around(operator, p, q)
         if by == "cholesky":
             # what the factorisation loses is added to the square
@@ -223,8 +224,10 @@ def _around(operator: Operator, p: Norm, q: Norm) -> float:
     majorant = operator.majorant()
     if majorant is None:
         return 0.0
-    inputs = torch.ones((1, *operator.in_shape), dtype=DTYPE)
-    outputs = torch.ones((1, *operator.out_shape), dtype=DTYPE)
+    shape_in = (1, *operator.in_shape)
+    inputs = torch.ones(shape_in, dtype=DTYPE)
+    shape_out = (1, *operator.out_shape)
+    outputs = torch.ones(shape_out, dtype=DTYPE)
     rows = majorant.mv(inputs).amax().item()
     columns = majorant.rmv(outputs).amax().item()
     before = p.equivalence(Norm.L2, operator.in_size)
@@ -237,7 +240,8 @@ def _by_entries(operator: Operator, p: Norm, q: Norm, value: float, around: floa
     side = min(operator.in_size, operator.out_size)
     terms = operator.terms + operator.in_size + operator.out_size
     room = 2.0**-44 * terms * around
-    above = math.sqrt(side) if (p, q) == (Norm.L2, Norm.L2) else 1.0
+    is_l2 = (p, q) == (Norm.L2, Norm.L2)
+    above = math.sqrt(side) if is_l2 else 1.0
     return value * above + room
 
 

@@ -96,7 +96,9 @@ def _equal(self: Argument, other: Argument) -> Interval:
     """Whether the two are certainly, and whether they are possibly equal."""
     a = _interval(self)
     b = _interval(other)
-    are_points = (a.lo == a.hi) & (b.lo == b.hi)
+    a_is_point = a.lo == a.hi
+    b_is_point = b.lo == b.hi
+    are_points = a_is_point & b_is_point
     certainly = are_points & (a.lo == b.lo)
     return Interval(certainly, (a.lo <= b.hi) & (b.lo <= a.hi))
 
@@ -132,7 +134,8 @@ def _combine(operation: Callable[..., Tensor], self: Argument, other: Argument) 
     b = _truth(other)
     pairs = product((a.lo, a.hi), (b.lo, b.hi))
     corners = [operation(*pair) for pair in pairs]
-    stacked = torch.stack(torch.broadcast_tensors(*corners))
+    corners_there = torch.broadcast_tensors(*corners)
+    stacked = torch.stack(corners_there)
     return _decided((self, other), Interval(stacked.all(0), stacked.any(0)), _shape(self, other))
 
 
@@ -201,8 +204,10 @@ def bitwise_not(self: Operand) -> Action:
 def _reduce(x: Operand, operation: Callable[[Tensor], Tensor]) -> Action:
     """`any` and `all` are monotone in every truth value."""
     truth = _truth(x)
-    lo = operation(truth.lo.expand(x.shape))
-    hi = operation(truth.hi.expand(x.shape))
+    lower = truth.lo.expand(x.shape)
+    lo = operation(lower)
+    upper = truth.hi.expand(x.shape)
+    hi = operation(upper)
     return _decided((x,), Interval(lo, hi), lo.shape)
 
 
@@ -232,7 +237,8 @@ def all_along(self: Operand, dim: int, keepdim: bool) -> Action:
 
 def _position(x: Operand, dim: int | None, keepdim: bool) -> Action:
     """The index of an extreme entry: an integer in [0, n)."""
-    shape = torch.argmax(torch.empty(x.shape, device="meta"), dim, keepdim).shape
+    probe = torch.empty(x.shape, device="meta")
+    shape = torch.argmax(probe, dim, keepdim).shape
     size = x.shape.numel() if dim is None else x.shape[dim] if x.dim else 1
     return _decided((x,), Interval.uniform(0.0, size - 1.0, shape), shape)
 

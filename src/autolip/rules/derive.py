@@ -33,7 +33,8 @@ def _affine(affine: Affine, shape: torch.Size) -> Action:
 
 
 def _constant(offset: Tensor | float, shape: torch.Size) -> Interval | None:
-    value = torch.as_tensor(offset, dtype=torch.float64).expand(shape)
+    number = torch.as_tensor(offset, dtype=torch.float64)
+    value = number.expand(shape)
     return Interval(value, value) if value.ne(0).any() else None
 
 
@@ -47,7 +48,9 @@ def entrywise(
     """A function of the entries of x with these slopes and values; `shape` if parameters broadcast
     x to it."""
     shape = x.shape if shape is None else shape
-    values = Interval(values.lo.expand(shape), values.hi.expand(shape))
+    lo = values.lo.expand(shape)
+    hi = values.hi.expand(shape)
+    values = Interval(lo, hi)
     if shape == x.shape:
         return Action(((x, Between(slopes.lo.expand(shape), slopes.hi.expand(shape))),), values)
     return Action(
@@ -58,6 +61,7 @@ def entrywise(
 def _repeated(shape: torch.Size, out_shape: torch.Size, norm: Upper) -> Gain:
     """Every entry is used k times, with slopes of at most `norm`: the p -> p gain is at most
     k^(1/p) norm."""
-    copies = Upper(float(out_shape.numel() // max(shape.numel(), 1)))
+    times = out_shape.numel() // max(shape.numel(), 1)
+    copies = Upper(float(times))
     gains = {Norm.L1: copies * norm, Norm.L2: copies.sqrt() * norm, Norm.LINF: norm}
     return Gain(shape, out_shape, gains)

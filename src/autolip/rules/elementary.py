@@ -143,9 +143,12 @@ def _wave(x: Interval, function: Callable[[Tensor], Tensor], peak: float) -> Int
     lo = function(x.lo)
     hi = function(x.hi)
     top = _meets(x, peak, 2 * math.pi)
-    bottom = _meets(x, peak + math.pi, 2 * math.pi)
-    least = torch.minimum(lo, hi).nan_to_num(-1.0)
-    most = torch.maximum(lo, hi).nan_to_num(1.0)
+    opposite = peak + math.pi
+    bottom = _meets(x, opposite, 2 * math.pi)
+    smaller = torch.minimum(lo, hi)
+    least = smaller.nan_to_num(-1.0)
+    larger = torch.maximum(lo, hi)
+    most = larger.nan_to_num(1.0)
     low = torch.where(bottom, -1.0, least)
     high = torch.where(top, 1.0, most)
     return Interval((low - 2.0**-48).clamp(min=-1.0), (high + 2.0**-48).clamp(max=1.0))
@@ -156,7 +159,8 @@ def _meets(x: Interval, point: float, period: float) -> Tensor:
     first = (x.lo - point) / period
     last = (x.hi - point) / period
     size = torch.maximum(first.abs(), last.abs())
-    blur = 2.0**-30 + 2.0**-50 * size
+    relative = 2.0**-50 * size
+    blur = 2.0**-30 + relative
     return (torch.ceil(first - blur) <= torch.floor(last + blur)) | ~(last - first).isfinite()
 
 
@@ -191,7 +195,8 @@ def tan(self: Operand) -> Action:
         2.0**-48, 2.0**-48
     )
     least = torch.where(flat, 1.0, ends.amin(0) * (1 - 2.0**-47)).clamp(min=1.0)
-    most = ends.amax(0) * (1 + 2.0**-47)
+    raised = 1 + 2.0**-47
+    most = ends.amax(0) * raised
     lowest = torch.where(pole, -INF, least)
     highest = torch.where(pole, INF, most)
     slopes = Interval(lowest, highest)

@@ -166,7 +166,8 @@ def lerp(self: Value, end: Value, weight: Value) -> Action:
         raise UnsupportedOperation(
             "lerp by a varying weight between varying ends: write start + weight * (end - start)"
         )
-    apart = Diagonal(tensor_of(end) - tensor_of(self), shape, relative_error(1))
+    difference = tensor_of(end) - tensor_of(self)
+    apart = Diagonal(difference, shape, relative_error(1))
     return combination(shape, (1.0, self), (apart, weight))
 
 
@@ -235,7 +236,8 @@ def reciprocal(divisor: Tensor | float) -> tuple[Tensor, float]:
         raise InputError(
             "a divisor is zero or beyond the range of float64: divide by non-zero constants"
         )
-    powers = bool((constant.frexp().mantissa.abs() == 0.5).all())
+    mantissas = constant.frexp().mantissa.abs()
+    powers = bool((mantissas == 0.5).all())
     return inverse, 0.0 if powers else relative_error(1)
 
 
@@ -312,7 +314,9 @@ def mean_along(
     """Exact: means along axes."""
     _floating(dtype)
     sums = _sums(self, dim, keepdim)
-    count = max(sums.in_size, 1) // max(sums.out_size, 1)
+    read = max(sums.in_size, 1)
+    written = max(sums.out_size, 1)
+    count = read // written
     inverse, error = reciprocal(count)
     return Affine(((self, compose(Diagonal(inverse, sums.out_shape, error), sums)),))
 

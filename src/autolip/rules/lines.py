@@ -43,14 +43,17 @@ def lines(curve: Pointwise) -> Lines:
 
     Horizontal ones, by the function's values, where no slope or no end of the range is finite.
     """
-    slopes, values = slope_range(curve), value_range(curve)
+    slopes = slope_range(curve)
+    values = value_range(curve)
     bounded = slopes.lo.isfinite() & slopes.hi.isfinite() & _is_bounded(curve)
     lo_slope, hi_slope = (
         torch.where(bounded, slope.nan_to_num(0.0).clamp(slopes.lo, slopes.hi), 0.0)
         for slope in _supporting(curve)
     )
-    lo_offset = torch.where(bounded, offsets(curve, lo_slope).lo, values.lo)
-    hi_offset = torch.where(bounded, offsets(curve, hi_slope).hi, values.hi)
+    lo_offsets = offsets(curve, lo_slope)
+    lo_offset = torch.where(bounded, lo_offsets.lo, values.lo)
+    hi_offsets = offsets(curve, hi_slope)
+    hi_offset = torch.where(bounded, hi_offsets.hi, values.hi)
     return Lines(lo_slope, lo_offset, hi_slope, hi_offset)
 
 
@@ -114,13 +117,17 @@ def _between(
     p, q = ends
     d, e = slopes_beside(curve, p)[1], slopes_beside(curve, q)[0]
     relative, absolute = curve.slope_allowance
-    wrong = torch.maximum(d.abs(), e.abs()) * relative + absolute
+    sizes = torch.maximum(d.abs(), e.abs())
+    wrong = sizes * relative + absolute
     turned = (d - e).abs()
-    straight, convex = turned <= 4 * wrong, d < e
-    strayed = raised((turned + 2 * wrong) * (q - p), 6)
+    straight = turned <= 4 * wrong
+    convex = d < e
+    turn = turned + 2 * wrong
+    strayed = raised(turn * (q - p), 6)
     least = torch.minimum(rests[0].lo, rests[1].lo)
     most = torch.maximum(rests[0].hi, rests[1].hi)
-    around = Interval(least, most) + Interval(-strayed, strayed)
+    rests_range = Interval(least, most)
+    around = rests_range + Interval(-strayed, strayed)
     if bool(straight.all()):
         return around
     tangent = _tangent(curve, slope, ends, convex)
@@ -137,7 +144,8 @@ def _tangent(
     p, q = ends
     m = _stationary(curve, slope, ends, convex)
     derivative, (relative, absolute) = curve.derivative(m), curve.slope_allowance
-    known = Rounded(derivative, raised(derivative.abs() * relative + absolute, 2))
+    sizes_of = derivative.abs() * relative
+    known = Rounded(derivative, raised(sizes_of + absolute, 2))
     tilt = known - Rounded.exact(slope)
     towards = torch.where(convex, tilt.value, -tilt.value)
     before, after = ((side + tilt.error).clamp(min=0.0) for side in (towards, -towards))
@@ -152,10 +160,12 @@ def _stationary(
 
     Halves of subnormal numbers round: the middle is brought back between p and q.
     """
-    left, right = torch.broadcast_tensors(*ends, slope)[:2]
+    all_three = torch.broadcast_tensors(*ends, slope)
+    left, right = all_three[:2]
     for _ in range(HALVINGS):
         middle = left / 2 + right / 2
-        onwards = (curve.derivative(middle) < slope) == convex
+        tilt = curve.derivative(middle)
+        onwards = (tilt < slope) == convex
         left, right = torch.where(onwards, middle, left), torch.where(onwards, right, middle)
     return (left / 2 + right / 2).clamp(*ends)
 
@@ -173,11 +183,15 @@ def _supporting(curve: Pointwise) -> tuple[Tensor, Tensor]:
     lowest = _Highest.none(at[0])
     highest = _Highest.none(at[0])
     for t, y in zip(at, value, strict=True):
-        chord = (value - y) / (at - t)
-        height = y + chord * (middle - t)
+        rise = value - y
+        chord = rise / (at - t)
+        ahead = chord * (middle - t)
+        height = y + ahead
         spans = (t < middle) & (middle < at)
-        lowest = lowest.met(torch.where(spans, -height, -INF), chord)
-        highest = highest.met(torch.where(spans, height, -INF), chord)
+        below = torch.where(spans, -height, -INF)
+        lowest = lowest.met(below, chord)
+        above = torch.where(spans, height, -INF)
+        highest = highest.met(above, chord)
     return lowest.slope, highest.slope
 
 
@@ -193,7 +207,8 @@ class _Highest(NamedTuple):
 
     def met(self, heights: Tensor, slopes: Tensor) -> "_Highest":
         """The same after some more chords (first axis)."""
-        height, which = heights.nan_to_num(-INF).max(0, keepdim=True)
+        known = heights.nan_to_num(-INF)
+        height, which = known.max(0, keepdim=True)
         slope = slopes.gather(0, which)
         better = height[0] > self.height
         return _Highest(

@@ -50,7 +50,8 @@ def rewritten(graph: Graph, table: "Lowerings") -> Graph:
 def _arguments(node: Node) -> dict[str, Any]:
     schema = node.target._schema.arguments  # type: ignore[attr-defined]
     names = (argument.name for argument in schema)
-    given = dict(zip(names, node.args, strict=False)) | node.kwargs
+    named = dict(zip(names, node.args, strict=False))
+    given = named | node.kwargs
     return {a.name: given.get(a.name, a.default_value) for a in schema}
 
 
@@ -99,14 +100,16 @@ class Writer:
         places = list(_members(windows))
         result = self.picked(x, axis, places[0])
         for step in places[1:]:
-            result = self.larger(result, self.picked(x, axis, step))
+            other = self.picked(x, axis, step)
+            result = self.larger(result, other)
         return result
 
 
 def _members(windows: Windows) -> Iterator[Tensor]:
     """The first member of every window, the second, and so on; the last one again where a window is
     short."""
-    order = windows.members.cumsum(1) * windows.members
+    counted = windows.members.cumsum(1)
+    order = counted * windows.members
     counts = windows.members.sum(1)
     for number in range(1, int(counts.max().item()) + 1):
         wanted = counts.clamp(max=number)
@@ -118,7 +121,8 @@ def _pool(writer: Writer, x: Ref, windows: Sequence[Windows]) -> Ref | None:
         return None
     if any(not bool((window.members.sum(1) > 0).all()) for window in windows):
         return None
-    first = len(writer.shapes[x.name]) - len(windows)
+    axes = len(writer.shapes[x.name])
+    first = axes - len(windows)
     for number, window in enumerate(windows):
         x = writer.over_windows(x, first + number, window)
     return x
@@ -180,8 +184,10 @@ def _sorted_pairs(
     if not shape or shape[dim] != 2:
         return None
     axis = dim % len(shape)
-    a = writer.picked(self, axis, torch.tensor([0]))
-    b = writer.picked(self, axis, torch.tensor([1]))
+    first = torch.tensor([0])
+    a = writer.picked(self, axis, first)
+    second = torch.tensor([1])
+    b = writer.picked(self, axis, second)
     rest = writer.above(a, b)
     pair = [
         writer.call(aten.sub.Tensor, a, rest, shape=writer.shapes[a.name]),

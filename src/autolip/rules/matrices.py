@@ -42,7 +42,8 @@ def right_product(shape: Shape, weight: Tensor) -> Operator:
         inner = right_product((1, *shape), weight)
         rows = Incidence(lambda t: t.squeeze(-2), inner.out_shape)
         return compose(rows, inner, Incidence(lambda t: t.unsqueeze(0), shape))
-    batch = torch.broadcast_shapes(shape[:-2], weight.shape[:-2])
+    of_weight = weight.shape[:-2]
+    batch = torch.broadcast_shapes(shape[:-2], of_weight)
     full = (*batch, *shape[-2:])
     return compose(Dense(weight.mT.unsqueeze(-3), full), expansion(shape, full))
 
@@ -111,7 +112,8 @@ def _varying_product(
 def _through(gain: Slope, x: Operand, out_shape: torch.Size) -> Gain:
     if not isinstance(gain, Gain):
         raise TypeError("a product of two matrices has a gain towards each")
-    count = gain.in_shape.numel() // max(x.shape.numel(), 1)
+    inputs = max(x.shape.numel(), 1)
+    count = gain.in_shape.numel() // inputs
     copies = Upper(float(count))
     more = {Norm.L1: copies, Norm.L2: copies.sqrt(), Norm.LINF: Upper(1.0)}
     return Gain(

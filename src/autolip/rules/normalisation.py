@@ -71,7 +71,8 @@ def by_statistics(
         )
     error = relative_error(3)  # of the sum, halved by the root, of the root and of the quotient
     columns = [1] * (x.dim - 2)
-    diagonal = Diagonal(scale.reshape(-1, *columns), x.shape, error)
+    along_channels = scale.reshape(-1, *columns)
+    diagonal = Diagonal(along_channels, x.shape, error)
     factor = Interval(scale, scale).widen(relative=error)
     negative = Interval(-mean, -mean) * factor
     offset = negative if bias is None else negative + Interval(bias, bias)
@@ -165,7 +166,8 @@ def by_itself(x: Operand, blocks: Blocks, weight: Tensor | None, bias: Tensor | 
     steepest = (
         _quotient_above(largest_weight, least, blocks.eps).max().item() if blocks.count else 0.0
     )
-    gain = Gain(x.shape, x.shape, _norms(steepest, blocks), blocks.dims)
+    norms = _norms(steepest, blocks)
+    gain = Gain(x.shape, x.shape, norms, blocks.dims)
     unit = _image(values, least, blocks)
     lo = unit.lo.reshape(x.shape)
     hi = unit.hi.reshape(x.shape)
@@ -192,7 +194,8 @@ def _norms(steepest: float, blocks: Blocks) -> dict[Norm, Upper]:
 def _quotient_above(w: Tensor, spread: Tensor, eps: float) -> Tensor:
     """w / sqrt(spread + eps), rounded up; 0 / 0 = 0, and nothing else is 0."""
     deviation = torch.sqrt(spread + eps)
-    quotient = (w / deviation) * (1 + SLACK) + TINY
+    ratio = w / deviation
+    quotient = ratio * (1 + SLACK) + TINY
     return torch.where(w == 0, 0.0, quotient.nan_to_num(nan=math.inf, posinf=math.inf))
 
 
@@ -276,7 +279,8 @@ def _deviations(x: Interval) -> Interval:
     sum_lo = x.lo.sum(1, keepdim=True)
     others_lo = sum_lo - x.lo
     lo = x.lo * (1 - 1 / n) - others_hi / n
-    hi = x.hi * (1 - 1 / n) - others_lo / n
+    own_part = x.hi * (1 - 1 / n)
+    hi = own_part - others_lo / n
     magnitude = x.magnitude()
     size = torch.where(magnitude.isfinite(), magnitude, 0.0)
     mean = size.sum(1, keepdim=True) / n
@@ -292,10 +296,13 @@ def _ratio(d: Tensor, least: Tensor, greatest: Tensor, eps: float, n: int) -> Te
     """An upper bound on d / s: increasing in d, so d is at its largest; at most sqrt(n)."""
     root = math.sqrt(n) * (1 + SLACK)
     own = d**2 / n * (1 - SLACK)
-    smallest = torch.maximum(least[:, None], own) + eps
+    larger = torch.maximum(least[:, None], own)
+    smallest = larger + eps
     rising = (d / torch.sqrt(smallest)).nan_to_num(nan=root) * (1 + SLACK)
-    rising = torch.where(d > 1e150, root, rising.clamp(max=root))
-    largest = torch.sqrt(greatest[:, None] + eps)
+    bounded = rising.clamp(max=root)
+    rising = torch.where(d > 1e150, root, bounded)
+    above = greatest[:, None] + eps
+    largest = torch.sqrt(above)
     falling = d / largest * (1 - SLACK)
     return torch.where(d > 0, rising, falling.nan_to_num(0.0, 0.0, 0.0).clamp(max=0.0))
 

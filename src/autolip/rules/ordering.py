@@ -25,7 +25,9 @@ def _monotone(
     """An operation whose every output is an order statistic of its block: monotone, and |f(x) -
     f(y)| <= max |x - y| within the block.  Then it is 1-Lipschitz in every p-norm (at most one
     output per block, or a rearrangement)."""
-    image = Interval(function(x.range.lo), function(x.range.hi))
+    lo = function(x.range.lo)
+    hi = function(x.range.hi)
+    image = Interval(lo, hi)
     gain = Gain(
         x.shape, image.shape, dict.fromkeys(Norm, Upper(1.0)), None if dims is None else tuple(dims)
     )
@@ -34,7 +36,8 @@ def _monotone(
 
 def _jump(x: Operand, shape: torch.Size, size: int) -> Action:
     """Positions: integers in [0, size), piecewise constant."""
-    infinite = Gain(x.shape, shape, dict.fromkeys(Norm, Upper(INF)))
+    unknown = dict.fromkeys(Norm, Upper(INF))
+    infinite = Gain(x.shape, shape, unknown)
     return Action(((x, infinite),), Interval.uniform(0.0, max(size - 1, 0), shape))
 
 
@@ -169,7 +172,8 @@ def _against_constant(
 ) -> Pointwise | Action:
     operand, constant = (self, other) if isinstance(self, Operand) else (other, self)
     assert isinstance(operand, Operand) and isinstance(constant, Tensor)
-    level = constant.double().expand(operand.shape)
+    exact = constant.double()
+    level = exact.expand(operand.shape)
     rising = sides == (0.0, 1.0)
     return Pointwise(
         operand,

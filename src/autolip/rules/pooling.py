@@ -51,12 +51,14 @@ def sliding(
     """Windows `stride` apart; with `ceil_mode` also a last one that starts inside but ends beyond
     the padding."""
     reach = size + 2 * padding - dilation * (kernel - 1) - 1
-    count = (reach + (stride - 1 if ceil_mode else 0)) // stride + 1
+    rest = stride - 1 if ceil_mode else 0
+    count = (reach + rest) // stride + 1
     if ceil_mode and (count - 1) * stride >= size + padding:
         count -= 1
     starts = torch.arange(count) * stride - padding
     places = starts[:, None] + torch.arange(kernel) * dilation
-    is_member = places[:, :, None] == torch.arange(size)
+    entries = torch.arange(size)
+    is_member = places[:, :, None] == entries
     members = is_member.any(1).to(DTYPE)
     stops = torch.clamp(starts + kernel, max=size + padding)
     lengths = stops - starts
@@ -70,7 +72,9 @@ def adaptive(size: int, count: int) -> Windows:
     starts = number * size // count
     stops = -(-(number + 1) * size // count)
     places = torch.arange(size)
-    members = ((starts <= places) & (places < stops)).to(DTYPE)
+    is_after = starts <= places
+    is_before = places < stops
+    members = (is_after & is_before).to(DTYPE)
     return Windows(members, members.sum(1))
 
 
@@ -106,10 +110,12 @@ def _mean(
     ):
         inverse, error = reciprocal(count) if divisor is None else (torch.ones_like(count), 0.0)
         matrix = window.members * inverse.unsqueeze(-1)
-        operator = compose(along(matrix, operator.out_shape, axis, error), operator)
+        averages = along(matrix, operator.out_shape, axis, error)
+        operator = compose(averages, operator)
     if divisor is not None:
         inverse, error = reciprocal(divisor)
-        operator = compose(Diagonal(inverse, operator.out_shape, error), operator)
+        divisions = Diagonal(inverse, operator.out_shape, error)
+        operator = compose(divisions, operator)
     return Affine(((x, operator),))
 
 
@@ -224,19 +230,22 @@ def _maximum(x: Operand, windows: Sequence[Windows], pool: Callable[[Tensor], Te
     """
     lo, hi = x.range.ends()
     counts = (len(window.members) for window in windows)
-    shape = (*x.shape[: -len(windows)], *counts)
+    lead = x.shape[: -len(windows)]
+    shape = (*lead, *counts)
     ends = (end.expand(shape) if end.dim() == 0 else pool(end) for end in (lo, hi))
     image = Interval(*ends)
     shared = Upper(float(math.prod(window.shared for window in windows)))
     norms = {Norm.L1: shared, Norm.L2: shared.sqrt(), Norm.LINF: Upper(1.0)}
-    dims = tuple(range(x.dim - len(windows), x.dim))
+    first = x.dim - len(windows)
+    dims = tuple(range(first, x.dim))
     return Action(((x, Gain(x.shape, torch.Size(shape), norms, dims)),), image)
 
 
 def _positions(x: Operand, values: Action, dims: int) -> Action:
     """The places of the maxima jump."""
     shape = values.image.shape
-    jump = Gain(x.shape, shape, dict.fromkeys(Norm, INFINITE))
+    unknown = dict.fromkeys(Norm, INFINITE)
+    jump = Gain(x.shape, shape, unknown)
     return Action(((x, jump),), Interval.uniform(0.0, math.prod(x.shape[-dims:]) - 1.0, shape))
 
 
@@ -253,7 +262,8 @@ def _max_sliding(
     windows = _sliding(x, kernel, stride, sizes(padding, dims), dilation, ceil_mode)
 
     def pool(end: Tensor) -> Tensor:
-        result = target(end.contiguous(), kernel, stride, padding, dilation, ceil_mode)
+        values_there = end.contiguous()
+        result = target(values_there, kernel, stride, padding, dilation, ceil_mode)
         return result if isinstance(result, Tensor) else result[0]
 
     values = _maximum(x, windows, pool)

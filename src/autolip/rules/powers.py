@@ -83,7 +83,8 @@ def power(self: Operand, exponent: float) -> Pointwise:
     if p == 0:
         return Pointwise(self, torch.ones_like, torch.zeros_like, (1.0, 1.0), (0.0, 0.0), error=0.0)
     record = _power(self, p, lambda x: torch.pow(x, exponent), lambda x: p * torch.pow(x, p - 1))
-    rounds = Fraction(p) - 1 != Fraction(p - 1)
+    below = Fraction(p) - 1
+    rounds = below != Fraction(p - 1)
     return replace(record, error=2.0**-42) if rounds else record
 
 

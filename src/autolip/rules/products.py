@@ -39,9 +39,12 @@ def _square(x: Operand) -> Action:
     """x1^2 - x2^2 = (x1 + x2)(x1 - x2)."""
     lo = x.range.lo
     hi = x.range.hi
-    ends = torch.stack([lo * lo, hi * hi])
+    of_lo = lo * lo
+    of_hi = hi * hi
+    ends = torch.stack([of_lo, of_hi])
     has_zero = (lo <= 0) & (hi >= 0)
-    least = torch.where(has_zero, torch.zeros_like(lo), ends.amin(0))
+    nothing = torch.zeros_like(lo)
+    least = torch.where(has_zero, nothing, ends.amin(0))
     image = Interval(least, ends.amax(0)).widen()
     slopes = Between(2 * x.mean.lo, 2 * x.mean.hi)
     return Action(((x, slopes),), Interval(image.lo.clamp(min=0), image.hi))
@@ -67,8 +70,10 @@ def matrix_product(left: Operand, right: Operand, shape: torch.Size) -> Action:
     ||dL R||_F <= ||dL||_F ||R||_2; entrywise l1 and linf gains are row and column sums of |R|, and
     alike for L dR.
     """
-    by_left = _gain(left, right.mean.magnitude().mT, shape)
-    by_right = _gain(right, left.mean.magnitude(), shape)
+    sizes_right = right.mean.magnitude()
+    by_left = _gain(left, sizes_right.mT, shape)
+    sizes_left = left.mean.magnitude()
+    by_right = _gain(right, sizes_left, shape)
     return Action(
         ((left, by_left), (right, by_right)), _product_range(left.range, right.range, shape)
     )
@@ -108,7 +113,8 @@ def _product_range(left: Interval, right: Interval, shape: torch.Size) -> Interv
     size = left_size @ right_size
     spread = left_middle.abs() @ right_radius + left_radius @ right_size
     terms = left.shape[-1]
-    slack = sum_error(4 * terms + 8, size) + terms * TINY
+    of_terms = sum_error(4 * terms + 8, size)
+    slack = of_terms + terms * TINY
     return Interval(
         (centre - spread - slack).expand(shape), (centre + spread + slack).expand(shape)
     )
@@ -116,5 +122,7 @@ def _product_range(left: Interval, right: Interval, shape: torch.Size) -> Interv
 
 def _middle(x: Interval) -> tuple[Tensor, Tensor]:
     middle = x.lo / 2 + x.hi / 2
-    radius = torch.maximum(x.hi - middle, middle - x.lo)
+    above = x.hi - middle
+    below = middle - x.lo
+    radius = torch.maximum(above, below)
     return middle, radius.nextafter(torch.full_like(radius, math.inf))

@@ -39,7 +39,8 @@ def interpolation(
     exact = True
     step = 1 / Fraction(scale) if scale is not None and scale > 0 else Fraction(size, count)
     for i in range(count):
-        corner = Fraction(i * (size - 1), max(count - 1, 1))
+        steps = max(count - 1, 1)
+        corner = Fraction(i * (size - 1), steps)
         place = corner if align_corners else (i + Fraction(1, 2)) * step - Fraction(1, 2)
         for j, weight in _gathered(kernel(place, size)).items():
             matrix[i, j] = float(weight)
@@ -50,13 +51,15 @@ def interpolation(
 def _gathered(weights: Weights) -> dict[int, Fraction]:
     total: dict[int, Fraction] = {}
     for j, weight in weights:
-        total[j] = total.get(j, Fraction(0)) + weight
+        before = total.get(j, Fraction(0))
+        total[j] = before + weight
     return total
 
 
 def linear(place: Fraction, size: int) -> Weights:
     """Weights of the two neighbours; constant beyond the ends."""
-    place = min(max(place, Fraction(0)), Fraction(size - 1))
+    above = max(place, Fraction(0))
+    place = min(above, Fraction(size - 1))
     left = math.floor(place)
     yield left, 1 - (place - left)
     yield min(left + 1, size - 1), place - left
@@ -93,8 +96,10 @@ def _resampled(
     for axis, count, scale in zip(axes, counts, scales, strict=True):
         if kernel is linear and count == x.shape[axis]:
             continue
-        matrix, error = interpolation(x.shape[axis], count, kernel, align_corners, scale)
-        operator = compose(along(matrix, operator.out_shape, axis, error), operator)
+        size = x.shape[axis]
+        matrix, error = interpolation(size, count, kernel, align_corners, scale)
+        weights = along(matrix, operator.out_shape, axis, error)
+        operator = compose(weights, operator)
     return Affine(((x, operator),))
 
 

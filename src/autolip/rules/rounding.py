@@ -132,7 +132,9 @@ def _remainder(x: Operand, period: Tensor) -> Action:
     first = torch.remainder(lo, period)
     last = torch.remainder(hi, period)
     inside = (hi - lo < period.abs()) & ((first < last) | (lo == hi))
-    ends = Interval(period.clamp(max=0.0), period.clamp(min=0.0))
+    least = period.clamp(max=0.0)
+    most = period.clamp(min=0.0)
+    ends = Interval(least, most)
     return _sawtooth(x, inside, Interval(first, last), ends, period)
 
 
@@ -164,7 +166,9 @@ def _fmod(x: Operand, period: Tensor) -> Action:
     last = torch.fmod(hi, size)
     of_one_sign = (lo >= 0) | (hi <= 0)
     in_one_period = (hi - lo < size) & ((first < last) | (lo == hi))
-    around_zero = (-size < lo) & (hi < size)
+    is_above = -size < lo
+    is_below = hi < size
+    around_zero = is_above & is_below
     inside = (of_one_sign & in_one_period) | around_zero
     least = torch.where(lo < 0, -size, 0.0)
     most = torch.where(hi > 0, size, 0.0)

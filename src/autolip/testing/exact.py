@@ -130,7 +130,9 @@ def _singular(a: Integers) -> Known:
     floats = torch.tensor([[x / size for x in row] for row in a], dtype=torch.float64)
     vector = [int(math.ldexp(x, 60)) for x in torch.linalg.svd(floats)[2][0].tolist()]
     image = [sum(x * v for x, v in zip(row, vector, strict=True)) for row in a]
-    low = Fraction(_square(image, Norm.L2), _square(vector, Norm.L2))
+    numerator = _square(image, Norm.L2)
+    denominator = _square(vector, Norm.L2)
+    low = Fraction(numerator, denominator)
     high = low * (1 + NARROW)
     if not is_above_norm(a, high):
         raise ArithmeticError("the singular vector found is not that of the largest singular value")
@@ -165,5 +167,7 @@ def is_exactly_semidefinite(matrix: Sequence[Sequence[Fraction]]) -> bool:
 
 def _root(square: Fraction) -> float:
     """About the square root, whatever the size."""
-    shift = (square.numerator.bit_length() - square.denominator.bit_length()) // 2
+    top = square.numerator.bit_length()
+    bottom = square.denominator.bit_length()
+    shift = (top - bottom) // 2
     return math.ldexp(math.sqrt(square / Fraction(4) ** shift), shift) if square else 0.0

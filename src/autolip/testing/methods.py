@@ -66,7 +66,8 @@ def attained_slope(
     if centre is not None:
         points = region.sample(200, capture.example, generator)
         near = torch.logspace(-5, 0, 200, dtype=torch.float64).reshape(-1, *[1] * centre.dim())
-        points = region.project(centre + near * (points - centre))
+        away = near * (points - centre)
+        points = region.project(centre + away)
         chords = _quotients(capture.graph, points, centre.expand_as(points), p, q)
         return max(chords, _jacobians(capture.graph, centre[None], p, q))
     points = region.sample(20, capture.example, generator)
@@ -78,17 +79,20 @@ def attained_slope(
 def _secants(graph: Graph, region: Region, points: Tensor, p: Norm, q: Norm) -> float:
     """The largest difference quotient between the points, and between each and a close neighbour in
     the region."""
-    near = region.project(points + 1e-4 * points.roll(1, 0))
+    beside = 1e-4 * points.roll(1, 0)
+    near = region.project(points + beside)
     best = 0.0
     for other in (points.roll(1, 0), near):
-        best = max(best, _quotients(graph, other, points, p, q))
+        chord = _quotients(graph, other, points, p, q)
+        best = max(best, chord)
     return best
 
 
 def _quotients(graph: Graph, x: Tensor, y: Tensor, p: Norm, q: Norm) -> float:
     """The largest of ||f(x) - f(y)|| / ||x - y||, of pairs that are not too close."""
     step = p.of_rows(x - y)
-    rise = q.of_rows(evaluate_batch(graph, x) - evaluate_batch(graph, y))
+    difference = evaluate_batch(graph, x) - evaluate_batch(graph, y)
+    rise = q.of_rows(difference)
     return max([0.0, *(rise / step)[step > 1e-6].tolist()])
 
 

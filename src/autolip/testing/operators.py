@@ -132,8 +132,10 @@ def _scales(shape: torch.Size) -> Iterator[torch.Size]:
 
 def _check_forms(operator: Operator, matrix: Tensor, size: Tensor) -> None:
     """Other forms of an operator are the same map: read off, folded, in another format."""
-    columns = operator.mv_units(_units(operator.in_shape)).reshape(operator.in_size, -1)
-    rows = operator.rmv_units(_units(operator.out_shape)).reshape(operator.out_size, -1)
+    columns_there = operator.mv_units(_units(operator.in_shape))
+    columns = columns_there.reshape(operator.in_size, -1)
+    rows_there = operator.rmv_units(_units(operator.out_shape))
+    rows = rows_there.reshape(operator.out_size, -1)
     _same(f"{operator}: its columns", columns.T, matrix, size)
     _same(f"{operator}: its rows", rows, matrix, size)
     product: Callable[[Operator, Tensor], Tensor] = lambda leaf, x: leaf.mv(x)  # noqa: E731
@@ -143,11 +145,13 @@ def _check_forms(operator: Operator, matrix: Tensor, size: Tensor) -> None:
     _same(f"{operator}: its fold", folded.reshape(operator.in_size, -1).T, matrix, size)
     if operator.is_composite and isinstance(operator.T, Adjoint):
         raise LawViolation(f"{operator}: a composite has to know its own T")
-    single = operator.cast(torch.float32).mv(_units(operator.in_shape).float())
+    narrow = operator.cast(torch.float32)
+    single = narrow.mv(_units(operator.in_shape).float())
     if single.dtype != torch.float32:
         raise LawViolation(f"{operator}: cast to float32 it gives {single.dtype}")
     rounded = single.double().reshape(operator.in_size, -1).T
-    wrong = (rounded - matrix).abs() > 1e-5 * size + 1e-30
+    deviation = (rounded - matrix).abs()
+    wrong = deviation > 1e-5 * size + 1e-30
     if bool((wrong & (size < 1e30) & (size > 1e-30)).any()):
         raise LawViolation(f"{operator}: cast to float32 it is another matrix")
 

@@ -50,7 +50,8 @@ def _require(name: str, value: Tensor, known: Interval, x: Tensor) -> None:
     slack = LOST * (size + 1e-3)
     outside = ((value < known.lo - slack) | (value > known.hi + slack)) & value.isfinite()
     if bool(outside.any()):
-        entry = int(outside.reshape(-1).nonzero()[0])
+        places = outside.reshape(-1).nonzero()
+        entry = int(places[0])
         ends = (end.reshape(-1)[entry].item() for end in (known.lo, value, known.hi))
         low, there, high = ends
         raise LawViolation(
@@ -89,7 +90,8 @@ def _climbed(
         value = _values(graph, x)[node.name].reshape(-1)
         if not value.numel() or not value.requires_grad:
             continue
-        entry = value[int(torch.randint(len(value), (), generator=generator))]
+        place = int(torch.randint(len(value), (), generator=generator))
+        entry = value[place]
         try:
             (gradient,) = torch.autograd.grad(entry, x, allow_unused=True)
         except RuntimeError:  # some operations cannot be differentiated by torch
@@ -98,6 +100,7 @@ def _climbed(
             continue
         size = gradient.abs().max().clamp(min=1e-300)
         for sign in (1.0, -1.0):
-            moved = start + sign * reach * gradient / size
+            step = sign * reach * gradient / size
+            moved = start + step
             reached.append(region.project(moved[None])[0])
     return reached

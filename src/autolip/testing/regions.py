@@ -42,8 +42,10 @@ def check_region(region: Region, shape: torch.Size, *, seed: int = 0, points: in
     inward = region.inward(torch.cat([samples, samples + scale * noise]))
     beside = inward + 1e-3 * noise.repeat(2, *[1] * len(shape))
     _check_points(region, shape, inward, [*samples, *inward, *beside, *(scale * noise)])
-    inside = torch.stack([x for x in inward if region.contains(x)])
-    chosen = inside[torch.linspace(0, len(inside) - 1, COMPARED).long()]
+    kept = [x for x in inward if region.contains(x)]
+    inside = torch.stack(kept)
+    places = torch.linspace(0, len(inside) - 1, COMPARED)
+    chosen = inside[places.long()]
     _check_bounds(region, shape, chosen, noise[:COMPARED])
     searched = region.within(Box(-1, 1))
     for x in searched.inward(searched.sample(COMPARED, example, generator)):

@@ -164,7 +164,8 @@ class _Trial:
         steps = {
             operand: x[first] - x[second] for operand, x in zip(self.operands, self.xs, strict=True)
         }
-        rise = self.values[first] - self.values[second]
+        before = self.values[second]
+        rise = self.values[first] - before
         surplus = _surplus(action, steps, rise, tolerance[first] + tolerance[second])
         for norm, excess in _excesses(action, steps, surplus):
             if (excess > 0).any():
@@ -203,7 +204,8 @@ class _Trial:
         outside = (self.values < image.lo - tolerance) | (self.values > image.hi + tolerance)
         outside &= self.values.isfinite()
         if outside.any():
-            worst = int(flat(outside).any(1).nonzero()[0])
+            rows = flat(outside).any(1)
+            worst = int(rows.nonzero()[0])
             self._fail(f"a value lies outside of the image {image}", worst, worst)
 
     def _check_domain(self, action: Action) -> None:
@@ -212,7 +214,8 @@ class _Trial:
             if isinstance(slope, Between):
                 undefined = self.values.isnan() & slope.lo.isfinite() & slope.hi.isfinite()
                 if undefined.any():
-                    worst = int(flat(undefined).any(1).nonzero()[0])
+                    rows = flat(undefined).any(1)
+                    worst = int(rows.nonzero()[0])
                     self._fail(
                         "the slopes are finite where the operation is undefined", worst, worst
                     )
@@ -227,7 +230,8 @@ class _Trial:
 
 def _around(x: Tensor, box: Interval, generator: torch.Generator) -> Interval:
     """What is known of a point: itself, or a little more, within the box."""
-    width = 1e-9 * (torch.rand((), generator=generator, dtype=torch.float64) < 0.3)
+    drawn = torch.rand((), generator=generator, dtype=torch.float64)
+    width = 1e-9 * (drawn < 0.3)
     return Interval(x - width, x + width).meet(box)
 
 
@@ -269,8 +273,10 @@ def _surplus(
             case _:
                 assert_never(slope)
     tolerance = tolerance + units(8, (lo.abs() + hi.abs()).nan_to_num(0.0, 0.0)) + TINY
-    short = (lo - rise - tolerance).clamp(min=0)
-    long = (rise - hi - tolerance).clamp(min=0)
+    missing = lo - rise - tolerance
+    short = missing.clamp(min=0)
+    surplus = rise - hi - tolerance
+    long = surplus.clamp(min=0)
     return torch.where(rise.isfinite(), torch.maximum(short, long).nan_to_num(0.0), 0.0)
 
 
