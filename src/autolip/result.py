@@ -81,8 +81,8 @@ class Result(Findings):
         return str(FORMATS[".tex"](self))
 
     def plot(self) -> Any:
-        """The bounds as bars on a logarithmic axis: a matplotlib Figure (extra: report, without which
-        InputError says so)."""
+        """The bounds as bars on a logarithmic axis: a matplotlib Figure (extra: report, without
+        which InputError says so)."""
         from autolip.report.bars import bars
 
         check_drawable(".png")
