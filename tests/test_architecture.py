@@ -40,7 +40,7 @@ LAYERS = [
     ["pairwise"],
     ["estimate"],
     ["workers"],
-    ["testing", "training", "robustness", "sweep"],
+    ["testing", "training", "robustness", "sweeping"],
     ["reproduce"],
     ["cli"],
     ["__main__"],

@@ -79,6 +79,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     bounds = "".join(f"(assert (>= X_{i} 0))(assert (<= X_{i} 1))\n" for i in range(12))
     (tmp_path / "box.vnnlib").write_text(bounds, encoding="utf-8")
     np.save(tmp_path / "point.npy", np.full((1, 3, 2, 2), 0.5))
+    lines = "name,lo,hi,method\nsmall,0.4,0.6,autolip\nlarge,0,1,autolip\n"
+    (tmp_path / "questions.csv").write_text(lines, encoding="utf-8")
     np.save(tmp_path / "images.npy", np.random.default_rng(0).random((5, 3, 2, 2)))
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "mymodels", raising=False)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from autolip.regions import Ball, Box, Everywhere
     from autolip.result import Result
     from autolip.robustness import Certified, certify
+    from autolip.sweeping import sweep
     from autolip.values import Certainty, Estimate, Lower, Upper
 
 _HOMES = {
@@ -52,6 +53,7 @@ _HOMES = {
     "certify": "robustness",
     "lipschitz": "estimate",
     "load": "estimate",
+    "sweep": "sweeping",
 }
 
 __all__ = [
@@ -74,6 +76,7 @@ __all__ = [
     "certify",
     "lipschitz",
     "load",
+    "sweep",
 ]
 
 

@@ -174,6 +174,7 @@ def test_without_a_model_the_shipped_networks_are_listed(run, golden) -> None:
         "compare",
         "check",
         "reproduce",
+        "sweep",
         "rules",
         "methods",
     ],

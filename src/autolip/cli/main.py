@@ -19,6 +19,7 @@ from autolip.cli.listing import methods, rules
 from autolip.cli.norm import norm
 from autolip.cli.reproduce import reproduce
 from autolip.cli.running import common_options, logged
+from autolip.cli.sweep import sweep
 from autolip.errors import (
     AutolipError,
     InputError,
@@ -83,6 +84,7 @@ app.add_command(estimate)
 app.add_command(layers)
 app.add_command(norm)
 app.add_command(certify)
+app.add_command(sweep)
 app.add_command(compare)
 app.add_command(reproduce)
 app.add_command(check)

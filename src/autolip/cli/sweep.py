@@ -1,0 +1,62 @@
+"""`autolip sweep`: many questions about one network, with one capture."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from autolip.cli.network import AskedNetwork
+from autolip.cli.options import InFile, OutFile, network_options
+from autolip.cli.progress import progress
+
+ENDED_EARLY = 3
+"""Defined by `autolip sweep --help`: exit code."""
+
+
+@click.command()
+@click.argument("model")
+@click.argument("questions", type=InFile())
+@network_options
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes of this machine (extra: distributed).",
+)
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="Workers of a Dask cluster instead: tcp://HOST:PORT."
+)
+@click.option(
+    "--store", type=click.Path(path_type=Path), metavar="FILE", help="Keep what is finished here."
+)
+@click.option("--resume", is_flag=True, help="Go on with what the store holds.")
+@click.option(
+    "-o", "file", type=OutFile(".csv", ".json"), metavar="FILE", help="Write all rows: .csv, .json."
+)
+def sweep(**options: Any) -> int:
+    """Bracket the Lipschitz constants that QUESTIONS asks for, a line of a CSV file each.
+
+    Its columns: name, norm, output, method, lower, time_budget, delta, seed; a box as lo and hi, a
+    ball as center, radius and ball, the numbers of a point separated by blanks.
+
+    Exit codes: 0 every question was answered, 2 bad input or unsupported, 3 the time ended early
+    for some, or some have no answer.
+    """
+    network = AskedNetwork.taken(options)
+    with progress() as say:
+        from autolip.sweeping.answers import swept
+        from autolip.sweeping.table import questions_of
+        from autolip.workers import Pool
+
+        questions = questions_of(options["questions"])
+        pool = Pool(options["workers"], options["scheduler"])
+        say(f"capturing {network.model}")
+        loaded = network.load()
+        found = swept(loaded, questions, pool, options["store"], options["resume"], say)
+    try:
+        if options["file"] is not None:
+            found.save(options["file"])
+    finally:
+        click.echo(repr(found))
+    return 0 if found.complete else ENDED_EARLY
