@@ -1,5 +1,8 @@
 """Errors are meant for the user; what fails otherwise is a reason, in one line."""
 
+import contextlib
+import io
+
 import pytest
 
 from autolip.errors import InputError, Refusal, TooLate, attempted, printable
@@ -36,3 +39,11 @@ def test_nothing_is_hidden_in_a_line() -> None:
 def test_a_want_of_time_says_how_much() -> None:
     late = TooLate("there is no time for it", 2.5)
     assert str(late) == "there is no time for it" and late.seconds == 2.5
+
+
+def test_a_notebook_shows_the_sentence_alone() -> None:
+    shell = pytest.importorskip("IPython.core.interactiveshell").InteractiveShell()
+    with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.redirect_stderr(shown):
+        shell.run_cell("from autolip import InputError\nraise InputError('give a tensor')")
+    assert "InputError: give a tensor" in shown.getvalue()
+    assert "Traceback" not in shown.getvalue() and len(shown.getvalue().strip().splitlines()) == 1

@@ -10,6 +10,11 @@ T = TypeVar("T")
 class AutolipError(Exception):
     """Base of every error that autolip raises on purpose; its text is meant for the user."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: the sentence, without the lines that led to it (`%debug` and
+        `sys.last_exc` have them)."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class InputError(AutolipError):
     """The user's input (model, weights, shape, region, option) cannot be analysed as given."""
