@@ -187,17 +187,20 @@ class Rounded:
 
             |X X^T - fl(X' X'^T)|_ij <= gamma_n |x_i| |x_j| + |x_i| |e_j| + |e_i| |x_j|
 
-        by Cauchy and Schwarz, lengths of rows of |X'| + E and of E; with what underflows, at most
-        the diagonal matrix of their row sums.
+        by Cauchy and Schwarz, lengths of rows of |X'| + E and of E.  With what underflows it is at
+        most the diagonal matrix of |x_i| sum_j (.)_ij / |x_j| (Gershgorin, once scaled).
         """
         rows, terms = self.value.shape[-2:]
         product = self.value @ self.value.mT
         value = torch.tril(product) + torch.tril(product, -1).mT
         lengths, errors = self.lengths(-1), Rounded.exact(self.error).lengths(-1)
-        whole, apart = lengths.sum(-1, keepdim=True), errors.sum(-1, keepdim=True)
-        sums = dot_error(terms, lengths * whole) + lengths * apart + errors * whole + rows * TINY
+        inverse = torch.where(lengths > 0, 1 / lengths, 0.0)
+        apart = (errors * inverse).sum(-1, keepdim=True)
+        lost = TINY * inverse.sum(-1, keepdim=True)
+        known = lengths * apart + errors * rows + lost
+        sums = dot_error(terms, lengths * lengths * rows) + lengths * known
         diagonal = value.diagonal(dim1=-2, dim2=-1)
-        top = diagonal + raised(sums, rows + 6)
+        top = diagonal + raised(sums, rows + 8)
         diagonal.copy_(top.nextafter(torch.full_like(top, math.inf)))
         return value
 

@@ -226,3 +226,21 @@ def test_what_cannot_be_meant_is_refused_at_once() -> None:
 
 def test_the_example_runs() -> None:
     assert doctest.testmod(solve).failed == 0 and doctest.testmod(solve).attempted > 0
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+def test_values_far_from_one_are_found(scale: float) -> None:
+    """Squares of the vectors stay within float32; multipliers and energies are those of the
+    read-out as it is."""
+    batch = batch_of(pose(mlp(3, 4, 4, 2, scale=scale), (1, 3)).lowered)
+    near = batch_of(pose(mlp(3, 4, 4, 2), (1, 3)).lowered)
+    rows, care = torch.eye(2, dtype=DTYPE), Care(rounds=((60, 3e-3),))
+    found, like = (
+        answered(one, Questions.each(drawn(one, 3), rows), care) for one in (batch, near)
+    )
+    torch.testing.assert_close(found.value, like.value * scale**3, rtol=1e-3, atol=0.0)
+    last = list(batch.relaxation.constraints)[-1]
+    factor = scale**2
+    torch.testing.assert_close(
+        found.multipliers[last][0], like.multipliers[last][0] * factor, rtol=0.1, atol=0.0
+    )

@@ -85,7 +85,7 @@ class Ascents:
         seed: int = 0,
         vectors: Vectors | None = None,
     ) -> None:
-        self.p, self.rank, self.margin = relaxation.p, rank, 0.0
+        self.p, self.rank, self.margin, self.steps = relaxation.p, rank, 0.0, 0
         self._passes = Passes(relaxation.graph, dtype, normalise=True, device=device)
         self._readouts = questions.readouts.to(device, dtype)
         self._source = _Start(rank, len(questions), dtype, device, seed, vectors)
@@ -94,9 +94,10 @@ class Ascents:
         self._bends = {
             name: self._bend(name, item, questions) for name, item in relaxation.constraints.items()
         }
-        self.primal = self.x.new_zeros(len(questions))
+        self.primal = self.x.new_zeros(len(questions), dtype=DTYPE)
         self.dual = torch.full_like(self.primal, math.inf)
-        self.pace = torch.zeros_like(self.primal)
+        self.pace = self.x.new_zeros(len(questions))
+        self._gauge = torch.ones_like(self.primal)
         self.inputs = self.x.new_zeros(len(questions), *relaxation.graph.input_shape)
         self._variables = relaxation.variables
 
@@ -127,20 +128,36 @@ class Ascents:
     def step(self) -> None:
         """One forward and one backward pass."""
         y = self._read(self._passes.forward(self._flat(self.x), self._to_result))
+        y = y if self.steps else self._gauged(y)
         scale = power_of_two(self._passes.exponents[self._passes.output])
-        primal = _whole(y) * scale
+        primal = _whole(y).to(DTYPE) * scale / self._gauge
         self.pace = torch.where(primal >= self.primal, self.pace + 1, 0.0)
         self.primal = primal
         back = (y @ self._readouts).reshape(-1, *self._passes.output_shape)
         w = self._passes.adjoint(back, self._to_operand).reshape(self.x.shape)
-        rows = (w * w).sum(1).sqrt()
-        self.inputs = rows * scale**2
-        square = rows.flatten(1).sum(1) if self.p is Norm.LINF else _whole(w)
-        self.dual = square.sqrt() * scale
+        rows = (w * w).sum(1).sqrt().to(DTYPE)
+        self.inputs = rows * scale**2 / self._square(rows)
+        square = rows.flatten(1).sum(1) if self.p is Norm.LINF else _whole(w).to(DTYPE)
+        self.dual = square.sqrt() * scale / self._gauge
+        self.steps += 1
         fresh = self._unit(w)
         self.x = self._unit(self._beyond(fresh, self._fresh))
         self._fresh = fresh
         charge(0.0, A_NUMBER * self.rank * self._variables * len(self))
+
+    def _gauged(self, y: Tensor) -> Tensor:
+        """y of about 1: read-outs are scaled by powers of two, and what comes of them scaled back,
+        so that no square leaves the range of float32."""
+        size = _whole(y).to(DTYPE)
+        sane = (size > 0) & size.isfinite()
+        self._gauge = torch.where(sane, torch.exp2(-torch.log2(size).round()), 1.0)
+        gauge = self._gauge.to(y).reshape(-1, 1, 1)
+        self._readouts = self._readouts * gauge
+        return y * gauge
+
+    def _square(self, like: Tensor) -> Tensor:
+        """What multipliers are divided by, as their read-outs were scaled."""
+        return (self._gauge**2).reshape(-1, *[1] * (like.dim() - 1))
 
     def attained(self) -> Tensor:
         """|y| of the vectors as they are, with the slopes as they are: float64, not proved."""
@@ -155,7 +172,7 @@ class Ascents:
             bend = self._bends[name]
             bend.ahead, bend.v, bend.size = kept
         self.margin = margin
-        return (_whole(y) * scale).to(CPU, DTYPE)
+        return (_whole(y).to(DTYPE) * scale / self._gauge).to(CPU)
 
     def _read(self, y: Tensor) -> Tensor:
         """(b r, *shape) to (b, r, m)."""
@@ -218,7 +235,8 @@ class Ascents:
         ratio = (pull**2 + FLOOR * into * heard) / _nonzero(size**2 + FLOOR * out * reach)
         energy = _mean(pull * radius * size) * FLOOR
         lam = ratio.sqrt() / radius + energy / _nonzero(radius**2 * (size**2 + out * reach))
-        return lam * (power_of_two(2 * bend.shift) / self._widening / (1 - self.margin))
+        lam = lam * (power_of_two(2 * bend.shift) / self._widening / (1 - self.margin))
+        return lam / self._square(lam).to(CPU)
 
     def weights(self) -> Tensor | None:
         """mu of every question, (b, *shape), positive; None where the input is l2."""
@@ -230,10 +248,11 @@ class Ascents:
     def energies(self) -> dict[str, Tensor]:
         """lam (rho |v|)^2 = |q| rho |v| of every neuron, (b, *blocks)."""
         scale = power_of_two(2 * self._passes.exponents[self._passes.output])
-        return {
-            name: (bend.pull * bend.radius * bend.size).to(CPU, DTYPE) * scale
-            for name, bend in self._bends.items()
-        }
+        found = dict[str, Tensor]()
+        for name, bend in self._bends.items():
+            energy = (bend.pull * bend.radius * bend.size).to(CPU, DTYPE)
+            found[name] = energy * scale / self._square(energy).to(CPU)
+        return found
 
     def vectors(self) -> Vectors:
         """Where the climb stands, on the processor."""
@@ -245,7 +264,7 @@ class Ascents:
         for bend in self._bends.values():
             for part in list(bend.parts()):
                 setattr(bend, part, getattr(bend, part)[index])
-        for name in ("x", "_fresh", "_readouts", "primal", "dual", "pace", "inputs"):
+        for name in ("x", "_fresh", "_readouts", "_gauge", "primal", "dual", "pace", "inputs"):
             part = getattr(self, name)
             setattr(self, name, None if part is None else part[index])
 

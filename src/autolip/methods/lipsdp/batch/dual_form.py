@@ -226,9 +226,17 @@ class DualForm:
         found[:, inner:, :inner] = across.value
         found[:, :inner, inner:] = across.value.mT
         found[:, inner:, inner:] = own.value
-        sums = torch.cat([across.error.sum(1), across.error.sum(2) + own.error.sum(2)], 1)
         diagonal = found.diagonal(dim1=1, dim2=2)
-        top = diagonal + raised(sums, height + 1)
+        size = diagonal.clamp(min=LEAST).sqrt()
+        weighed = across.error / size[:, :inner].unsqueeze(1)
+        sums = size * torch.cat(
+            [
+                (across.error / size[:, inner:].unsqueeze(2)).sum(1),
+                weighed.sum(2) + (own.error / size[:, inner:].unsqueeze(1)).sum(2),
+            ],
+            1,
+        )
+        top = diagonal + raised(sums, height + 4)
         diagonal.copy_(torch.where(sums > 0, top.nextafter(torch.full_like(top, math.inf)), top))
         return found
 

@@ -71,7 +71,8 @@ def trunk_of(
     eye = torch.eye(size, dtype=DTYPE)
     count = 1 if not slopes else len(next(iter(slopes.values())).lo)
     samples = torch.arange(count)
-    apart = Questions(slopes, (eye - 1 / size).expand(count, size, size), samples)
+    centred = eye - 1 / size if size > 1 else eye
+    apart = Questions(slopes, centred.expand(count, size, size), samples)
     found = batch.solve(apart, care=care, budget=budget)
     if isinstance(found, Refusal):
         return found
