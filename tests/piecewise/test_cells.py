@@ -57,3 +57,10 @@ def test_the_deepest_point_lies_in_the_cell_and_in_the_region(region: Region) ->
         assert torch.equal(derivatives.pattern(solved.point.unsqueeze(0))[0], pattern)
         near = region.project(solved.point.reshape(1, 1, 3))[0, 0]
         assert torch.allclose(near, solved.point, atol=1e-2)
+
+
+def test_the_solver_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    network = written(relu_chain(2, 3, 1), 2)
+    found = Cells(network).of_case(network.first, network.first)
+    assert found is not None and Programs(network).deepest(found) is not None
+    assert capfd.readouterr().out == ""

@@ -54,7 +54,8 @@ class Programs:
 
     @cached_property
     def _solver(self) -> highspy.Highs:
-        solver = highspy.Highs()
+        # the class itself prints its licence to the standard output when it is made
+        solver = highspy.Highs.__base__()
         for option, value in (
             ("output_flag", False),
             ("log_to_console", False),

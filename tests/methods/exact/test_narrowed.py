@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from autolip.intervals import Interval
 from autolip.methods.exact.emptiness import highest
-from autolip.methods.exact.narrowed import narrowed
+from autolip.methods.exact.narrowed import _lines, narrowed
 from autolip.norms import Norm
 from autolip.piecewise.cells import Cells
 from autolip.piecewise.network import Network
@@ -52,6 +52,27 @@ def test_the_patterns_of_points_are_left(number: int, size: float) -> None:
         assert bool(((first <= pattern) & (pattern <= last)).all())
     if size < 1e-6:
         assert bool((first == last).float().mean() > 0.95)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_lines_contain_the_functions(number: int) -> None:
+    """phi(v) - a v is within the error for every v of a range, on the pieces that meet it."""
+    network = networks()[number]
+    pieces, place = network.pieces, network.places[0]
+    size = place.stop
+    lo = torch.randn(50, size, dtype=torch.float64)
+    hi = lo + 2 * torch.rand(50, size, dtype=torch.float64)
+    values = Interval(lo, hi)
+    breaks = pieces.breaks[place]
+    ends = (breaks <= lo.unsqueeze(-1)).sum(-1), (breaks < hi.unsqueeze(-1)).sum(-1)
+    slope, rest = _lines(network, place, values, ends)
+    every = torch.arange(size)
+    for share in torch.linspace(0, 1, 21, dtype=torch.float64):
+        v = lo + share * (hi - lo)
+        piece = (breaks < v.unsqueeze(-1)).sum(-1)
+        phi = pieces.slopes[every, piece] * v + pieces.offsets.value[every, piece]
+        off = (phi - slope * v - rest.value).abs()
+        assert bool((off <= rest.error + 1e-14).all())
 
 
 def test_splits_narrow_what_comes_after() -> None:

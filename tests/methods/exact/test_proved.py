@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from autolip.methods.exact import proved
 from autolip.methods.exact.proved import entry_bounds, jacobians, norms_of, quadratic_bounds
 from autolip.norms import Norm
 from autolip.piecewise.network import Network
@@ -78,6 +79,18 @@ def test_a_wanted_value_below_the_bound_changes_nothing() -> None:
     wanted = quadratic_bounds(net, *slopes, climb.multipliers, float(plain.median()))
     assert bool((wanted >= plain * (1 - 1e-6)).all())
     assert bool((wanted <= torch.clamp(plain, min=float(plain.median())) * (1 + 1e-6)).all())
+
+
+def test_a_guess_that_is_too_small_proves_nothing_false(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = network()
+    first, last = cases(net, 20)
+    slopes = net.centred(first, last)
+    start = Vectors.random(net, 20, 6, torch.Generator().manual_seed(0))
+    climb = climbed(net, *slopes, start, 100, 2e-3)
+    right = proved._guess
+    monkeypatch.setattr(proved, "_guess", lambda *given: 0.9 * right(*given))
+    bounds = quadratic_bounds(net, *slopes, climb.multipliers, 0.0)
+    assert bool((bounds >= largest(net, first, last) * (1 - 1e-12)).all())
 
 
 @pytest.mark.parametrize(
