@@ -47,7 +47,7 @@ MODELS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "layer norm": (WEIGHTED, (2, 3, 4)),
     "layer norm without weights": (nn.LayerNorm(4, elementwise_affine=False), (2, 4)),
     "rms norm": (nn.RMSNorm(4, eps=1e-3), (2, 4)),
-    "group norm": (SMALL, (2, 4, 3)),
+    "group norm": (SMALL, (3, 4, 3)),
     "products": (Products(), (2, 3, 4)),
     "attention": (
         Written(lambda x: nn.functional.scaled_dot_product_attention(x, x * 2, x + 1)),
