@@ -6,11 +6,15 @@ Covers autolip.methods.layerwise.ellipsoids too.
 
 import itertools
 import math
+from fractions import Fraction
 
 import pytest
 import torch
+from torch import nn
 
+from autolip.capture.torch.export import capture_model
 from autolip.errors import Refusal
+from autolip.methods import Bound, Layerwise, Problem
 from autolip.methods.layerwise.ellipsoids import (
     by_diagonal,
     by_norm,
@@ -18,6 +22,9 @@ from autolip.methods.layerwise.ellipsoids import (
     chain_bound,
     first_ellipsoid,
 )
+from autolip.norms import Norm
+from autolip.operators.norms import NormOptions
+from autolip.regions import Everywhere
 from autolip.rounded import Rounded
 from autolip.values import Upper
 
@@ -109,3 +116,21 @@ def test_errors_of_the_weights_count() -> None:
     loose = first_ellipsoid(Rounded(weight, torch.full_like(weight, 0.1))).norm()
     assert 2 <= exact.value <= 2 + 1e-12
     assert loose.value >= 2.2
+
+
+@pytest.mark.parametrize(
+    "factors", [(1e160, 1e-160), (1e-160, 1e160, 3.0), (2.0**-600, 2.0**600), (1e-300, 1e20, 1e200)]
+)
+def test_layers_of_any_size_are_bounded_in_their_own_units(factors: tuple[float, ...]) -> None:
+    """Squares of their entries leave floating point; powers of two move them back, exactly."""
+    layers: list[nn.Module] = []
+    for factor in factors:
+        layer = nn.Linear(2, 2, bias=False).double()
+        layer.weight.data = factor * torch.eye(2, dtype=torch.float64)
+        layers += [layer, nn.ReLU()]
+    graph = capture_model(nn.Sequential(*layers[:-1]), (torch.zeros(1, 2).double(),)).graph
+    problem = Problem.pose(graph, Everywhere(), Norm.L2, Norm.L2, NormOptions())
+    found = Layerwise().bound(problem)
+    assert isinstance(found, Bound) and isinstance(found.value, Upper)
+    exact = math.prod(map(Fraction, factors))
+    assert exact <= Fraction(found.value.value) <= exact * (1 + Fraction(1, 10**6))

@@ -1,6 +1,7 @@
 """Closed-form layerwise bounds: ECLipsE-Fast and its relatives, glued to the rest of the graph by
 AutoLip."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -29,8 +30,9 @@ from autolip.operators.convolution import Convolution
 from autolip.operators.dense import Dense
 from autolip.operators.norms import NormOptions
 from autolip.operators.norms.rounding import rounded_matrix
-from autolip.operators.operator import Operator
+from autolip.operators.operator import Operator, largest
 from autolip.rounded import Rounded
+from autolip.roundoff import scale_float
 from autolip.slopes import Between
 from autolip.values import Upper
 
@@ -135,11 +137,15 @@ def _by_frequencies_price(stretch: Stretch) -> float:
 def _by_matrices(
     stretch: Stretch, choices: Sequence[Multipliers], options: NormOptions
 ) -> Upper | Refusal:
-    layers = dense_layers(stretch.blocks)
-    if isinstance(layers, Refusal):
-        return layers
+    matrices = _matrices(stretch.blocks)
+    if isinstance(matrices, Refusal):
+        return matrices
+    layers, exponents = zip(*map(_about_one, matrices), strict=True)
     slopes = [flat_slopes(slope) for slope in stretch.slopes]
-    return _least(lambda choice: chain_bound(layers, slopes, choice), choices, options)
+    found = _least(lambda choice: chain_bound(layers, slopes, choice), choices, options)
+    if isinstance(found, Refusal):
+        return found
+    return Upper(scale_float(found.value, sum(exponents)), found.events)
 
 
 def _least(
@@ -163,8 +169,22 @@ def _least(
 
 
 def dense_layers(blocks: Sequence[Operator], width: int = LARGEST_WIDTH) -> list[Rounded] | Refusal:
-    """Every affine block as a matrix with its rounding; refused where a hidden layer is too
-    wide."""
+    """Every affine block as a matrix with its rounding; refused where a hidden layer is too wide,
+    or where squares of entries leave floating point."""
+    layers = _matrices(blocks, width)
+    if isinstance(layers, Refusal):
+        return layers
+    for block, layer in zip(blocks, layers, strict=True):
+        if not is_moderate(layer.value):
+            return Refusal(
+                f"the entries of {block} are so large or so small that their squares "
+                "leave floating point"
+            )
+    return layers
+
+
+def _matrices(blocks: Sequence[Operator], width: int = LARGEST_WIDTH) -> list[Rounded] | Refusal:
+    """The same, whatever the size of the entries."""
     refused = too_wide(blocks, width)
     if refused is not None:
         return refused
@@ -173,13 +193,15 @@ def dense_layers(blocks: Sequence[Operator], width: int = LARGEST_WIDTH) -> list
         layer = rounded_matrix(block)
         if isinstance(layer, Refusal):
             return layer
-        if not is_moderate(layer.value):
-            return Refusal(
-                f"the entries of {block} are so large or so small that their squares "
-                "leave floating point"
-            )
         layers.append(layer)
     return layers
+
+
+def _about_one(layer: Rounded) -> tuple[Rounded, int]:
+    """The layer in units of a power of two, which is exact, and its exponent: a largest entry of
+    about 1."""
+    exponent = math.frexp(largest(layer.value))[1]
+    return layer.shifted(-exponent), exponent
 
 
 def too_wide(blocks: Sequence[Operator], width: int = LARGEST_WIDTH) -> Refusal | None:
