@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from autolip.budget import Budget
 from autolip.capture.torch.export import capture_model
+from autolip.errors import Refusal
 from autolip.methods import METHODS, Problem
 from autolip.norms import Norm, parse_norms
 from autolip.operators.norms import NormOptions
-from autolip.regions import Ball, Everywhere, Region
+from autolip.regions import Ball, Box, Everywhere, Region
 from autolip.values import Upper
 
 SOLVERS = {"lipsdp-cvxpy", "seqlip-sdp"}
@@ -235,3 +237,16 @@ def test_rescaled_on_layers_of_deficient_rank(name: str) -> None:
     ).flatten(1)
     assert torch.linalg.matrix_norm(jacobian.reshape(-1, size), 2).item() <= mine <= plain
     assert name not in ("towers", "rank one") or mine < 0.98 * plain
+
+
+@pytest.mark.parametrize("region", [Everywhere(), Box(-1.0, 1.0), Box(1.0, 2.0)])
+@pytest.mark.parametrize("factors", [(1e30,) * 12, (1e50,) * 7])
+def test_pieces_of_networks_that_overflow_are_not_left_out(
+    factors: tuple[float, ...], region: Region
+) -> None:
+    """Values beyond the largest double are no numbers where they cancel: any piece is possible."""
+    model = scaled_chain(*factors)
+    graph = capture_model(model, (torch.zeros(1, 2, dtype=torch.float64),), 0).graph
+    problem = Problem.pose(graph, region, Norm.L2, Norm.L2, NormOptions(budget=Budget.of(10.0)))
+    found = METHODS["exact"]().answer(problem)
+    assert not isinstance(found, Refusal) and found.value.value == math.inf

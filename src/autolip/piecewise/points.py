@@ -109,7 +109,7 @@ class Derivatives:
         work = sum(x.value.numel() for layer in network.difference_layers for x in layer.values())
         charge(len(pattern) * size * work, 1e-4 + IN_DOUBLE * len(pattern) * size * work)
         whole: Tensor = sum(terms[1:], terms[0])
-        return whole
+        return whole.nan_to_num(0.0, 0.0, 0.0)  # what overflowed is not followed
 
     def norms(self, pattern: Int64[Tensor, "k n"]) -> Float[Tensor, " k"]:
         """The norms of those derivatives, as many at a time as memory allows."""

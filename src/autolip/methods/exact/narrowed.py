@@ -52,10 +52,12 @@ def _column(x: Rounded) -> Rounded:
 
 
 def _narrow(network: Network, place: slice, values: Interval, first: Tensor, last: Tensor) -> None:
-    """Leaves out pieces beyond the values, in place."""
+    """Leaves out pieces beyond the values, in place; values that overflowed may be any."""
     breaks = network.pieces.breaks[place]
-    low = (breaks <= values.lo.unsqueeze(-1)).sum(-1)
-    high = torch.maximum(low, (breaks < values.hi.unsqueeze(-1)).sum(-1))
+    least = values.lo.nan_to_num(-math.inf, math.inf, -math.inf)
+    most = values.hi.nan_to_num(math.inf, math.inf, -math.inf)
+    low = (breaks <= least.unsqueeze(-1)).sum(-1)
+    high = torch.maximum(low, (breaks < most.unsqueeze(-1)).sum(-1))
     low = torch.maximum(low, first[:, place])
     high = torch.minimum(high, last[:, place])
     fits = low <= high

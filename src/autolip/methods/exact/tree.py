@@ -247,7 +247,8 @@ class Tree:
         vectors = [case.vectors for case in cases]
         self.nodes += len(first)
         centre, radius = network.centred(first, last)
-        proved = torch.minimum(self._by_entries(centre, radius), torch.tensor(bounds, dtype=DTYPE))
+        known = torch.tensor(bounds, dtype=DTYPE)
+        proved = torch.minimum(_or_infinite(self._by_entries(centre, radius)), known)
         energy = radius.clone()
         found: list[Vectors | None] = [None] * len(first)
         is_open = ((proved > self.goal) & (radius > 0).any(1)).nonzero().reshape(-1)
@@ -256,7 +257,7 @@ class Tree:
             slopes = centre[is_open], radius[is_open]
             start = self._start([vectors[number] for number in numbers])
             relaxed, climb = self._relaxed(slopes, start, vectors[numbers[0]] is None)
-            proved[is_open] = torch.minimum(proved[is_open], relaxed)
+            proved[is_open] = torch.minimum(proved[is_open], _or_infinite(relaxed))
             energy[is_open] = climb.energy
             for place, number in enumerate(numbers):
                 found[number] = climb.vectors[place]
@@ -373,6 +374,11 @@ class Tree:
 
     def _push(self, case: Case) -> None:
         heapq.heappush(self.open, (-case.bound, next(self.serial), case))
+
+
+def _or_infinite(bounds: Tensor) -> Tensor:
+    """Bounds, infinite where something overflowed on the way."""
+    return bounds.nan_to_num(math.inf, math.inf)
 
 
 class Pace:
