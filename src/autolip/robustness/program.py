@@ -33,6 +33,9 @@ from torch.utils import _pytree as pytree
 from autolip.errors import Refusal
 from autolip.graph.graph import Graph, Node
 from autolip.intervals import Interval, centre_and_radius
+from autolip.norms import Norm
+from autolip.operators.algebra import compose
+from autolip.operators.diagonal import Identity
 from autolip.operators.norms.rounding import rounded_product, upper_product, upper_sum
 from autolip.operators.operator import Operator
 from autolip.ranges import Ranges
@@ -50,6 +53,9 @@ sum of products."""
 
 ELEMENTARY = 16.0
 """Assumed: units that elementary functions and activations made of a few of them lose."""
+
+WRITTEN = 2**22
+"""Chosen: entries of an affine map up to which its rows are written out."""
 
 FIRST_ORDER = 0.01
 """Proved: relative error up to which terms of second order are less than those of first order."""
@@ -101,6 +107,27 @@ FUNCTIONS = frozenset(
 
 
 @dataclass(frozen=True)
+class Near:
+    """The inputs within a distance of a centre: sum_i |w_i| |x_i| is at most <|w|, |c|> and the
+    dual norm of w times the distance, where entry by entry all of it would count for each."""
+
+    centre: Float[Tensor, "*shape"]
+    norm: Norm
+    reach: float
+
+    def sizes(self, operator: Operator) -> Tensor | None:
+        """At least |A| |x|; None where A is large, or its entries are not known."""
+        majorant = operator.majorant()
+        if majorant is None or operator.in_size * operator.out_size > WRITTEN:
+            return None
+        there = upper_product(majorant, self.centre.abs().unsqueeze(0))[0]
+        lengths = Rounded.exact(majorant.matrix()).lengths(1, self.norm.dual)
+        inexact = 1 + 2 * operator.relative_error
+        moved = raised(lengths * (self.reach * inexact), 4).reshape(there.shape)
+        return upper_sum([there, moved])
+
+
+@dataclass(frozen=True)
 class Executed:
     """One operation of the program: the slopes towards what it reads, on ranges that hold for its
     operands as they are computed, and what it loses itself."""
@@ -111,14 +138,18 @@ class Executed:
 
 
 def program_error(
-    graph: Graph, ranges: Ranges, dtype: torch.dtype, rows: Float[Tensor, "k out"]
+    graph: Graph,
+    ranges: Ranges,
+    dtype: torch.dtype,
+    rows: Float[Tensor, "k out"],
+    near: Near | None = None,
 ) -> Float[Tensor, " k"] | Refusal:
     """At least |<row, f'(x) - f(x)>| for every row and every x of the region on which these ranges
     hold.
 
     x is a number of the program's type.  Refused where an operation's rounding is not known.
     """
-    executed = _executed(graph, ranges, dtype)
+    executed = _executed(graph, ranges, dtype, near)
     if isinstance(executed, Refusal):
         return executed
     exact = rows.reshape(len(rows), *graph.output_shape)
@@ -138,11 +169,14 @@ def program_error(
     return upper_sum(losses).nan_to_num(math.inf, math.inf)
 
 
-def _executed(graph: Graph, ranges: Ranges, dtype: torch.dtype) -> list[Executed] | Refusal:
+def _executed(
+    graph: Graph, ranges: Ranges, dtype: torch.dtype, near: Near | None
+) -> list[Executed] | Refusal:
     """Every operation in turn, its operands' ranges widened by what they may be off by."""
     arithmetic = Arithmetic.of(dtype)
     errors = {graph.input: torch.zeros(graph.input_shape, dtype=torch.float64)}
     found = list[Executed]()
+    moved: dict[str, Operator] = {graph.input: Identity(graph.input_shape)}
     for node in graph:
         if not _is_stored(node, dtype):
             return Refusal(
@@ -153,6 +187,9 @@ def _executed(graph: Graph, ranges: Ranges, dtype: torch.dtype) -> list[Executed
         action = checked_action(node, outcome_of(node, operands))
         passed = [_moved(slope, errors[operand.name]) for operand, slope in action.slopes]
         own = _own_rounding(node, action, arithmetic)
+        nearer = None if near is None else _near_rounding(node, action, arithmetic, near, moved)
+        if own is not None and nearer is not None:
+            own = torch.minimum(own, nearer)
         if own is None or any(part is None for part in passed):
             return _unknown(node)
         parts = [own, *(part for part in passed if part is not None)]
@@ -323,6 +360,32 @@ def _of_products(node: Node, action: Action, arithmetic: Arithmetic) -> Tensor:
     terms = action.slopes[0][0].shape[-1]
     products = raised(node.call(sizes.__getitem__), terms + 1)
     return arithmetic.sums(terms, products)
+
+
+def _near_rounding(
+    node: Node,
+    action: Action,
+    arithmetic: Arithmetic,
+    near: Near,
+    moved: dict[str, Operator],
+) -> Tensor | None:
+    """gamma_n (|A| |x| + |b|) of a sum that reads the input itself, in whatever order; None where
+    it does not.  What only reorders the input is entered into `moved`."""
+    parts = _linear_parts(action)
+    if parts is None or len(parts) != 1 or parts[0][0].name not in moved:
+        return None
+    operand, operator = parts[0]
+    whole = compose(operator, moved[operand.name])
+    if operator.is_isometry and _only_moves(parts, action.image):
+        moved[node.name] = whole
+        return None
+    kind = getattr(node.target, "overloadpacket", node.target)
+    sizes = near.sizes(whole) if kind in SUMS else None
+    if sizes is None:
+        return None
+    offset = checked_action(node, outcome_of(node, {operand.name: _zero(operand)})).image
+    total = upper_sum([sizes, offset.magnitude().expand(node.shape)])
+    return arithmetic.sums(operator.terms + CONSTANTS, total)
 
 
 def _zero(operand: Operand) -> Operand:

@@ -23,7 +23,7 @@ from autolip.ranges.forward import known_of
 from autolip.ranges.prefix import Prefix
 from autolip.regions import Region
 from autolip.robustness.classifier import Classifier
-from autolip.robustness.program import program_error
+from autolip.robustness.program import Near, program_error
 from autolip.values import Upper
 
 
@@ -80,7 +80,9 @@ class Trial:
             return torch.zeros(len(self.rivals), dtype=torch.float64)
         classifier = self.classifier
         ranges = self.prefix.ranges
-        found = program_error(classifier.graph, ranges, classifier.dtype, self.rows)
+        centre = self.region.origin(classifier.shape)
+        near = Near(centre, self.norm, self.reach.value)
+        found = program_error(classifier.graph, ranges, classifier.dtype, self.rows, near)
         if isinstance(found, Refusal):
             self.reason = str(found)
             return torch.full((len(self.rivals),), math.inf, dtype=torch.float64)
