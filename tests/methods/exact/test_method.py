@@ -61,12 +61,12 @@ def test_the_largest_norm_of_all_linear_regions(widths: tuple[int, ...]) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(12))
 def test_random_networks_against_all_their_regions(seed: int) -> None:
     draw = torch.Generator().manual_seed(seed)
     sizes = [
         int(torch.randint(low, high, (), generator=draw))
-        for low, high in ((2, 5), (4, 9), (3, 7), (1, 4))
+        for low, high in ((2, 4), (4, 8), (3, 6), (1, 4))
     ]
     slope = [0.0, 0.1, -0.5][seed % 3]
     torch.manual_seed(seed)
