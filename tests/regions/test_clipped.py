@@ -40,6 +40,13 @@ def test_the_support_of_an_l2_ball_is_attained_where_entries_are_cut_off() -> No
     assert float((support / clipped.ball.support(rows)).min()) < 0.9
 
 
+def test_entries_reach_no_further_than_the_ball() -> None:
+    box = region("l2").interval(SHAPE)
+    wanted = torch.tensor([[0.4, 0.6, 1.0], [1.0, 0.9, 0.5]], dtype=torch.float64)
+    assert torch.allclose(box.hi, wanted) and float(box.lo.min()) == 0.0
+    assert torch.allclose(box.lo[1], torch.tensor([0.6, 0.1, 0.0]).double())
+
+
 def test_it_is_read_as_it_is_described() -> None:
     described = region("l2").describe()
     assert read(described).describe() == described
