@@ -41,8 +41,8 @@ REGIONS: dict[str, Region] = {
 """Where they were asked for."""
 
 
-def network(file: Path) -> nn.Sequential:
-    """A ReLU chain from its matrices."""
+def network(file: Path) -> tuple[nn.Sequential, torch.Tensor]:
+    """A ReLU chain from its matrices, and an input."""
     stored = np.load(file)
     layers = list[nn.Module]()
     count = sum(name.startswith("weight_") for name in stored)
@@ -53,7 +53,8 @@ def network(file: Path) -> nn.Sequential:
             linear.weight.copy_(weight)
             linear.bias.copy_(torch.from_numpy(stored[f"bias_{number}"]).reshape(-1))
         layers += [linear, nn.ReLU()]
-    return nn.Sequential(*layers[:-1]).eval()
+    inputs = stored["weight_0"].shape[1]
+    return nn.Sequential(*layers[:-1]).eval(), torch.zeros(1, inputs, dtype=torch.float64)
 
 
 def rows(folder: Path, seconds: float) -> Iterator[str]:
@@ -61,8 +62,7 @@ def rows(folder: Path, seconds: float) -> Iterator[str]:
     yield "| network | norm | published | lower | upper | cases | seconds of one core |"
     yield "|---|---|---|---|---|---|---|"
     for (name, norm), published in PUBLISHED.items():
-        model = network(folder / f"{name}.npz")
-        x = torch.zeros(1, model[0].in_features, dtype=torch.float64)
+        model, x = network(folder / f"{name}.npz")
         started = time.process_time()
         result = lipschitz(
             model,

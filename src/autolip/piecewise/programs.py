@@ -55,7 +55,8 @@ class Programs:
     @cached_property
     def _solver(self) -> highspy.Highs:
         # the class itself prints its licence to the standard output when it is made
-        solver = highspy.Highs.__base__()
+        silent = highspy.Highs.__base__ or highspy.Highs
+        solver = silent()
         for option, value in (
             ("output_flag", False),
             ("log_to_console", False),
