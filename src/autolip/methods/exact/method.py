@@ -85,6 +85,8 @@ class Exact(Method):
         pace = Pace()
         try:
             tree.start()
+            if math.isinf(tree.upper):
+                return "left by values that overflow"
             while not tree.finished and not tree.budget.expired:
                 tree.step()
                 if pace.is_due():

@@ -45,6 +45,10 @@ WALKS = 4
 SCOUTS = 512
 """Chosen: random points at which derivatives are taken first."""
 
+NEGLIGIBLE = 2.0**-500
+"""Chosen: bound up to which no case is split: squares of smaller numbers underflow, so that no
+proved bound becomes smaller and every case would stay open."""
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -123,7 +127,7 @@ class Tree:
     @property
     def goal(self) -> float:
         """A case that is proved to be at most this need not be split."""
-        return self.lower * (1 + self.tolerance / 2)
+        return max(self.lower * (1 + self.tolerance / 2), NEGLIGIBLE)
 
     @property
     def wanted(self) -> float:
