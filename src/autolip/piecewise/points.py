@@ -72,6 +72,13 @@ class Derivatives:
     p: Norm
     q: Norm
 
+    @property
+    def products(self) -> int:
+        """Multiply-adds of one derivative."""
+        layers = self.network.difference_layers
+        entries = sum(matrix.value.numel() for layer in layers for matrix in layer.values())
+        return int(self.network.moving.sum()) * entries
+
     def at(self, x: Float[Tensor, "k n0"]) -> Points:
         """Patterns and norms at some points."""
         pattern = self.pattern(x)
@@ -106,8 +113,7 @@ class Derivatives:
             terms = [matrix.value @ values[j] for j, matrix in layer.items()]
             values.append(slopes[:, place] * sum(terms[1:], terms[0]))
         terms = [matrix.value @ values[j] for j, matrix in output.items()]
-        work = sum(x.value.numel() for layer in network.difference_layers for x in layer.values())
-        charge(len(pattern) * size * work, 1e-4 + IN_DOUBLE * len(pattern) * size * work)
+        charge(len(pattern) * self.products, 1e-4 + IN_DOUBLE * len(pattern) * self.products)
         whole: Tensor = sum(terms[1:], terms[0])
         return whole.nan_to_num(0.0, 0.0, 0.0)  # what overflowed is not followed
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from autolip.budget import Budget, counting
 from autolip.errors import Refusal
+from autolip.methods.exact.proved import price
 from autolip.methods.exact.tree import Pace, Tree
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.norms import EVERY_PAIR, Norm, Pair
@@ -64,6 +65,10 @@ class Exact(Method):
         if isinstance(network, Refusal):
             return network
         with self._clocked(problem) as budget:
+            seconds = price(network)
+            if not budget.affords(seconds):
+                needed = budget.remedy(seconds)
+                return Refusal(f"the bound of one case takes about {seconds:.2g} s: {needed}")
             tree = Tree(network, problem.p, problem.q, self.tolerance, budget)
             ended = self._searched(tree, problem)
         value = Upper.at_most(tree.upper)

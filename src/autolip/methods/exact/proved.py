@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from autolip.budget import charge
+from autolip.budget import IN_DOUBLE, charge
 from autolip.norms import Norm
 from autolip.operators.norms.dense import rounded_norms
 from autolip.operators.norms.semidefinite import are_semidefinite
@@ -25,8 +25,23 @@ from autolip.rounded import Rounded, total
 from autolip.roundoff import lowered
 from autolip.values import round_up
 
+ROUNDED = 4
+"""Measured, about: products that one product of rounded values takes."""
+
 EXCESSES = (1e-9, 1e-7, 1e-5)
 """Chosen: by how much of itself a value is raised before it is proved, one after another."""
+
+
+def price(network: Network) -> float:
+    """About the seconds of reference that the bounds of one case take, all slopes being free."""
+    inputs = int(network.moving.sum())
+    free = int((network.first < network.last).sum())
+    layers = network.difference_layers
+    entries = sum(matrix.value.numel() for layer in layers for matrix in layer.values())
+    order, rows = inputs + free, free + len(network.output)
+    maps = ROUNDED * inputs * entries
+    gram = ROUNDED * order * (entries + order * rows)
+    return IN_DOUBLE * (maps + gram + len(EXCESSES) * order**3)
 
 
 def jacobians(

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from autolip.budget import WALL, Budget
+from autolip.budget import IN_DOUBLE, WALL, Budget
 from autolip.intervals import Interval
 from autolip.methods.exact.emptiness import has_no_interior, highest
 from autolip.methods.exact.narrowed import narrowed
@@ -42,8 +42,8 @@ POOL = 2048
 WALKS = 4
 """Chosen: how many of them are walked from."""
 
-SCOUTS = 512
-"""Chosen: random points at which derivatives are taken first."""
+SCOUTS, SCOUTING = 512, 0.1
+"""Chosen: random points at which derivatives are taken first, and the part of the time for them."""
 
 NEGLIGIBLE = 2.0**-500
 """Chosen: bound up to which no case is split: squares of smaller numbers underflow, so that no
@@ -111,7 +111,10 @@ class Tree:
         self.walk = Walk.over(self.derivatives, lambda: self.budget.expired)
         self.cells, self.programs = self.walk.cells, self.walk.programs
         self.serial = itertools.count()
-        self.points = self.derivatives.at(drawn(network, SCOUTS, self.generator))
+        seconds = IN_DOUBLE * self.derivatives.products
+        affordable = min(SCOUTS * seconds, SCOUTING * self.budget.left) / seconds
+        count = max(1, int(affordable))
+        self.points = self.derivatives.at(drawn(network, count, self.generator))
         self.best = self.points.steepest(1)
 
     @property

@@ -245,7 +245,7 @@ def _multipliers(layer: _Neurons) -> Tensor:
     of the layer's mean.
 
     A multiplier weighs lam (rho |v|)^2: that energy must stay small for a neuron that inputs reach
-    and no output hears.
+    and no output hears.  Of a layer that no output hears it is small against the output's 1.
     """
     pull, size, radius = (x.to(CPU, DTYPE) for x in (layer.pull, layer.size, layer.radius))
     reach, heard = layer.reach.to(CPU, DTYPE), layer.heard.to(CPU, DTYPE)
@@ -254,6 +254,8 @@ def _multipliers(layer: _Neurons) -> Tensor:
         (pull**2 + FLOOR * into * heard) / _nonzero(size**2 + FLOOR * out * reach)
     ).sqrt() / radius
     energy = (pull * radius * size).mean() * FLOOR
+    if not bool(pull.any()):
+        return FLOOR / _nonzero(radius * radius * torch.maximum(size**2, out))
     return lam + energy / _nonzero(radius * radius * (size**2 + out * reach))
 
 
