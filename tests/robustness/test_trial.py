@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from autolip import InputError, zoo
+from autolip.budget import UNLIMITED, Budget
 from autolip.capture.torch.export import capture_model
 from autolip.norms import Norm
 from autolip.regions import Ball, Region
@@ -41,10 +42,16 @@ def classifier_of(model: nn.Module, shape: tuple[int, ...], **normalised: float)
     return Classifier.of(capture_model(model, (torch.zeros(shape),)), "a network", **normalised)
 
 
-def trial_of(classifier: Classifier, region: Region, label: int, norm: Norm) -> Trial:
+def trial_of(
+    classifier: Classifier,
+    region: Region,
+    label: int,
+    norm: Norm,
+    budget: Budget = UNLIMITED,
+) -> Trial:
     rivals = tuple(j for j in range(classifier.classes) if j != label)
     known = constants(classifier, norm, [label], 0.0, silent)
-    return Trial(classifier, region, label, rivals, norm, constants=known)
+    return Trial(classifier, region, label, rivals, norm, constants=known, budget=budget)
 
 
 @pytest.mark.parametrize("name", RUNGS)
@@ -91,7 +98,8 @@ def test_no_margin_of_a_region_is_below(name: str, network: str, norm: Norm) -> 
         share = 0.3 if network == "digits-conv" else 1.0
         ball = Ball(x, share * (0.3 if norm is Norm.L2 else 0.04), norm)
         region = Clipped(ball, 0, 1) if clip else ball
-        trial = trial_of(classifier, region, label, norm)
+        budget = Budget.of(5.0) if network == "digits-conv" else UNLIMITED
+        trial = trial_of(classifier, region, label, norm, budget)
         LADDER[name].prove(trial)
         near = least_found(classifier, region, label, trial.rivals, norm)
         assert bool((trial.least <= near).all())

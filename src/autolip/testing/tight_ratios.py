@@ -73,7 +73,7 @@ _EXACT: dict[str, str] = {
     "a neuron that nothing reads": f"layerwise nonnegative rescaled {PATTERNS} theorem3",
     "a bottleneck of one neuron": LAYERS,
     "one output": f"rescaled {PATTERNS}",
-    "graded layers": "exact nonnegative",
+    "graded layers": "nonnegative",
     "layers of 2^": f"rescaled {PATTERNS}",
     "diagonal layers on": f"nonnegative rescaled {PATTERNS}",
     "x^2 on a box": f"{PRODUCTS} nonnegative",
