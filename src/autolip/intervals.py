@@ -140,6 +140,12 @@ class Interval:
             torch.where((self.hi == 0) | (other.hi == 0), total.hi, around.hi),
         )
 
+    def __neg__(self) -> "Interval":
+        return Interval(-self.hi, -self.lo)
+
+    def __sub__(self, other: "Interval") -> "Interval":
+        return self + -other
+
 
 def mean(x: Interval, y: Interval) -> Interval:
     """(x + y) / 2 for numbers of an interval x and of a part y of it: within x again.

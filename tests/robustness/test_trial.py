@@ -127,6 +127,35 @@ def least_found(
     return (values[:, label : label + 1] - values[:, list(rivals)]).amin(0)
 
 
+class Bending(nn.Module):
+    """Squares and a softmax: what they do to entries is known within a region alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.first, self.second, self.last = nn.Linear(5, 6), nn.Linear(6, 4), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(x).relu()
+        y: Tensor = self.last(self.second(h * h + h).softmax(1))
+        return y
+
+
+@pytest.mark.parametrize("name", RUNGS)
+@pytest.mark.parametrize("norm", NORMS)
+def test_no_margin_is_below_where_what_bends_bends_within_the_region_alone(
+    name: str, norm: Norm
+) -> None:
+    classifier = classifier_of(Bending().eval(), (1, 5))
+    centre = torch.linspace(-1, 1, 5).double().reshape(1, 5)
+    label = int(classifier.values(centre.unsqueeze(0))[0].argmax())
+    for radius in (0.02, 0.5):
+        trial = trial_of(classifier, Ball(centre, radius, norm), label, norm)
+        LADDER[name].prove(trial)
+        near = least_found(classifier, trial.region, label, trial.rivals, norm)
+        assert bool((trial.least <= near).all())
+
+
 def test_rungs_are_found_by_themselves_and_ordered() -> None:
     @rung("of a test", place=5)
     def of_a_test(trial: Trial) -> None:
@@ -148,7 +177,7 @@ def test_a_margin_must_exceed_what_is_needed() -> None:
     trial.least = trial.needed.nextafter(torch.full_like(trial.needed, math.inf))
     assert trial.is_certified and not trial.open
     trial.least[1] = -math.inf
-    assert trial.open == [trial.rivals[1]]
+    assert trial.open == [trial.rivals[1]] and not trial.is_certified
 
 
 def test_what_is_needed_counts_both_outputs() -> None:

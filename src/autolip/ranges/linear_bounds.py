@@ -84,7 +84,7 @@ def linear_bounds(
 
 
 def _minus(values: Interval, reference: Tensor) -> Interval:
-    return values + Interval(-reference, -reference)
+    return values - Interval(reference, reference)
 
 
 def _curved(

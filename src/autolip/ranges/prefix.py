@@ -52,7 +52,7 @@ class Prefix:
         known = self.ranges.get(name)
         met = interval if known is None else known.meet(interval)
         self.ranges[name] = met
-        self.deviations[name] = met + Interval(-self.values[name], -self.values[name])
+        self.deviations[name] = met - Interval(self.values[name], self.values[name])
 
     def copied(self, name: str) -> Straight | None:
         """How a value copies entries of another one, each but for a shift; None where it does

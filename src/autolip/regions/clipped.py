@@ -117,7 +117,7 @@ class Clipped(Region):
             return least
         part = self._split(rows, ends)
         rest = rows - part
-        exact = Interval(rows, rows) + Interval(-part, -part)
+        exact = Interval(rows, rows) - Interval(part, part)
         inexact = torch.maximum(exact.hi - rest, rest - exact.lo)
         far = ends.magnitude()
         lost = _over(Interval(-far, far), inexact)  # what the difference was rounded by
@@ -129,7 +129,7 @@ class Clipped(Region):
     def _from_centre(self, shape: torch.Size) -> Interval:
         """x - centre, entry by entry."""
         centre = self.ball.centre(shape)
-        return self.interval(shape) + Interval(-centre, -centre)
+        return self.interval(shape) - Interval(centre, centre)
 
     def _split(self, rows: Tensor, ends: Interval) -> Tensor:
         """t clamp(c / t) with the least t, up to a few digits, for which that is in the ball."""

@@ -96,7 +96,7 @@ class Trial:
         """The same of all rivals at once; infinite where nothing is known."""
         reach = torch.full_like(constants, self.reach.value)
         moved = Interval(constants, constants) * Interval(reach, reach)
-        self.raise_to((Interval(self.there, self.there) + Interval(-moved.hi, -moved.lo)).lo)
+        self.raise_to((Interval(self.there, self.there) - moved).lo)
 
     def calm(self, rival: int, constant: Upper) -> None:
         """What |(f_y - f_j)(x) - (f_y - f_j)(c)| <= constant |x - c| makes of a margin."""
@@ -104,7 +104,7 @@ class Trial:
         place = self.rivals.index(rival)
         bounds = torch.full_like(self.least, -math.inf)
         there = self.there[place]
-        bounds[place] = (Interval(there, there) + Interval(-moved, -moved)).lo
+        bounds[place] = (Interval(there, there) - Interval(moved, moved)).lo
         self.raise_to(bounds)
 
     @property
@@ -127,4 +127,4 @@ def margins_at(
     values = classifier.proved(x)
     others = list(rivals)
     own = Interval(values.lo[label].expand(len(others)), values.hi[label].expand(len(others)))
-    return own + Interval(-values.hi[others], -values.lo[others])
+    return own - Interval(values.lo[others], values.hi[others])

@@ -74,7 +74,7 @@ def by_statistics(
     along_channels = scale.reshape(-1, *columns)
     diagonal = Diagonal(along_channels, x.shape, error)
     factor = Interval(scale, scale).widen(relative=error)
-    negative = Interval(-mean, -mean) * factor
+    negative = -Interval(mean, mean) * factor
     offset = negative if bias is None else negative + Interval(bias, bias)
     spread = Interval(
         *(end.reshape(-1, *columns).expand(x.shape) for end in (offset.lo, offset.hi))

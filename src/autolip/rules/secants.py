@@ -85,16 +85,12 @@ def _on_piece(curve: Pointwise, c: Interval, p: Tensor, q: Tensor) -> Interval:
     convex = d < e
     near = _next_to(curve, c, (p, q), bends, convex)
     far = _away(curve, c, (p, q), (bends, convex))
-    return _met(_met(known, near), far)
+    return known.meet(near).meet(far)
 
 
 def _restricted(curve: Pointwise, to: Interval) -> Pointwise:
     operand = curve.operand
     return replace(curve, operand=replace(operand, range=to, centre=None))
-
-
-def _met(x: Interval, y: Interval) -> Interval:
-    return Interval(torch.maximum(x.lo, y.lo), torch.minimum(x.hi, y.hi))
 
 
 def _next_to(
@@ -123,8 +119,8 @@ def _next_to(
 
 def _secant(curve: Pointwise, c: Interval, t: Tensor) -> Interval:
     """s(t) for one t."""
-    rise = _value(curve, t) + _negative(_value_there(curve, c))
-    return rise * inverted(Interval(t, t) + _negative(c))
+    rise = _value(curve, t) - _value_there(curve, c)
+    return rise * inverted(Interval(t, t) - c)
 
 
 def _away(
@@ -135,16 +131,16 @@ def _away(
 ) -> Interval:
     """a + (g + a c - f(c)) / (t - c), of a piece that does not touch the centre."""
     p, q = ends
-    run = Interval(p, q) + _negative(c)
-    there = _negative(_value_there(curve, c))
+    run = Interval(p, q) - c
+    there = _value_there(curve, c)
     tangent = _tangent_from(curve, c, ends, shape)
     chord = (value_at(curve, q) - value_at(curve, p)) / (q - p)
     found = Interval(torch.full_like(p, -INF), torch.full_like(p, INF))
     for slope in (chord, tangent):
         a = slope.nan_to_num(0.0, 0.0, 0.0)
         exact = Interval(a, a)
-        rest = offsets_between(curve, a, ends) + exact * c + there
-        found = _met(found, _known(exact + rest * inverted(run)))
+        rest = offsets_between(curve, a, ends) + exact * c - there
+        found = found.meet(_known(exact + rest * inverted(run)))
     return found
 
 
@@ -178,10 +174,6 @@ def _value(curve: Pointwise, t: Tensor) -> Interval:
 def _value_there(curve: Pointwise, c: Interval) -> Interval:
     """f(c)."""
     return value_range(_restricted(curve, c))
-
-
-def _negative(x: Interval) -> Interval:
-    return Interval(-x.hi, -x.lo)
 
 
 def _known(x: Interval) -> Interval:

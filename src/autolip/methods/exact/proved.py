@@ -23,7 +23,6 @@ from autolip.operators.operator import DTYPE
 from autolip.piecewise.network import Network
 from autolip.rounded import Rounded, total
 from autolip.roundoff import lowered
-from autolip.values import round_up
 
 ROUNDED = 4
 """Measured, about: products that one product of rounded values takes."""
@@ -187,8 +186,3 @@ def _guess(gram: Tensor, weights: Tensor, inputs: int) -> Tensor:
     schur = torch.where(fine[:, None, None], schur, torch.eye(inputs, dtype=DTYPE))
     top = torch.linalg.eigvalsh(schur)[:, -1].clamp_min(0).sqrt()
     return torch.where(fine, top, math.inf)
-
-
-def raised_to(value: float, share: float) -> float:
-    """At least value (1 + share)."""
-    return round_up(value * round_up(1 + share))

@@ -27,5 +27,5 @@ def relaxation(trial: Trial) -> None:
     above = prefix.upper(output, forms.reshape(-1, *value.shape))
     flat = value.reshape(-1)
     own = flat[trial.label].expand(len(rivals))
-    centre = Interval(own, own) + Interval(-flat[rivals], -flat[rivals])
-    trial.raise_to((centre + Interval(-above, -above)).lo)
+    centre = Interval(own, own) - Interval(flat[rivals], flat[rivals])
+    trial.raise_to((centre - Interval(above, above)).lo)
