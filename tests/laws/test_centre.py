@@ -32,7 +32,7 @@ SOLVED = "lipsdp-cvxpy", "seqlip-sdp"
 PLAIN = [name for name in METHODS if name not in SOLVED]
 
 SEARCHED = "lipsdp", "layerwise", "seqlip", "rescaled", "eclipse-fast"
-"""Methods whose weights are searched or chosen, not least: on smaller slopes they may end higher."""
+"""Methods whose weights are searched or chosen: smaller slopes may end in a higher bound."""
 
 QUICK = "autolip", "liplt"
 
