@@ -188,7 +188,7 @@ REFUSED = {
     ),
     "a tuple as a region": (
         {"region": (0, 1)},
-        r"region is \(0, 1\): give Everywhere\(\), Box\(lo, hi\) or Ball",
+        r"region is 0: give Everywhere\(\), Box\(lo, hi\) or Ball\(center, radius\), or one",
     ),
     "a class as a region": ({"region": Ball}, r"give Everywhere\(\), Box"),
     "a region of another size": ({"region": Box([0, 0], 1)}, "the box has 2 entries"),

@@ -1,7 +1,7 @@
 """The one verb: `lipschitz(model, inputs)` brackets a Lipschitz constant."""
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -31,7 +31,7 @@ from autolip.question import (
     Question,
     as_shape,
     example_tensors,
-    varying_input,
+    varying_inputs,
 )
 from autolip.regions import Region
 from autolip.result import Result
@@ -44,13 +44,13 @@ def lipschitz(
     example_inputs: Any = None,
     *,
     norm: Any = "l2",
-    region: Region | None = None,
+    region: Region | Mapping[str, Region] | Sequence[Region] | None = None,
     secants: Any = "any",
     point: Any = None,
     output: Any = "all",
     method: Choice = "auto",
     lower: LowerChoice = DEFAULT_LOWER,
-    varying: int | str = 0,
+    varying: int | str | Sequence[int | str] = 0,
     outputs: int | str | None = None,
     time_budget: float | None = None,
     delta: float = 1e-9,
@@ -65,8 +65,11 @@ def lipschitz(
     `model` is an `nn.Module` in eval mode or a function of tensors, `example_inputs` its arguments
     (tensors or arrays; of one, the shape is enough), of which `varying` (position or name) varies
     and the others are held fixed; or `model` is what `load` returns, which has its inputs.
+    A list, as varying=[0, "state"], has several vary together: x is then all their entries as one
+    vector, in the norm of that vector.
     `norm` is "l2", "l1", "linf", a `Norm`, an exponent (2), or a pair: "linf:l2", ("linf", "l2")
-    (input, output); `region` an `Everywhere()` (default), `Box` or `Ball`; `output` is "all", 3
+    (input, output); `region` an `Everywhere()` (default), `Box` or `Ball`, where several inputs
+    vary of all their entries, or {"x": Ball(...), "state": Box(...)} for each; `output` is "all", 3
     (one component), (3, 5) or "3-5" (the difference of two), "pairs" (all differences), or an
     `Output` of a class of your own.  Where the model returns several tensors, `outputs` chooses one
     by name or number, or "all" as one vector.  `method` and `lower` are names, classes, objects, or
@@ -78,18 +81,10 @@ def lipschitz(
     Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
     """
     question = Question.asked(
-        norm=norm,
-        region=region,
-        secants=secants,
-        point=point,
-        output=output,
-        method=method,
-        lower=lower,
-        time_budget=time_budget,
-        delta=delta,
-        seed=seed,
-    )
-    which = varying_input(varying)
+        norm=norm, region=region, secants=secants, point=point, output=output, method=method,
+        lower=lower, time_budget=time_budget, delta=delta, seed=seed,
+    )  # fmt: skip
+    which = varying_inputs(varying)
     if progress is not None and not callable(progress):
         raise InputError(f"progress is {shown(progress)}: give a function that takes a text")
     network = _network(model, example_inputs, which, outputs)
@@ -100,11 +95,11 @@ def lipschitz(
 
 
 def _network(
-    model: Any, example_inputs: Any, varying: int | str, outputs: int | str | None
+    model: Any, example_inputs: Any, varying: tuple[int | str, ...], outputs: int | str | None
 ) -> Network:
     """What `load` returned, or a model captured on its example inputs."""
     if isinstance(model, Network):
-        if example_inputs is not None or varying != 0 or outputs is not None:
+        if example_inputs is not None or varying != (0,) or outputs is not None:
             raise InputError("this network has its inputs: give them, and outputs, to autolip.load")
         return model
     if example_inputs is None:
@@ -119,7 +114,7 @@ def load(
     model: str | Path,
     *,
     input_shape: Any = None,
-    varying: str | None = None,
+    varying: str | Sequence[str] | None = None,
     fix: Mapping[str, Any] | None = None,
     weights: str | Path | None = None,
     evaluation: bool = False,
@@ -129,9 +124,9 @@ def load(
     for `lipschitz`.
 
     `input_shape` is the shape of its input, or a dictionary of shapes by name, where the file does
-    not tell; `varying` names the input that varies (default: the first), `fix` holds the values of
-    others (default: zeros); `weights` is a file for module:factory, `evaluation` calls its
-    `eval()`; `outputs` chooses among several returned tensors.
+    not tell; `varying` names the input that varies, or several (default: the first), `fix` holds
+    the values of others (default: zeros); `weights` is a file for module:factory, `evaluation`
+    calls its `eval()`; `outputs` chooses among several returned tensors.
 
     Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
 
@@ -173,7 +168,7 @@ def answered(
     ended."""
     say = progress or _silent
     shape = capture.graph.output_shape
-    question = replace(question, region=question.region.shaped(capture.graph.input_shape))
+    question = question.about(capture.varying.by_name, capture.graph.input_shape)
     centre = question.secants.centre(question.region, capture.graph.input_shape)
     readout = question.output.readout(shape)
     pairs = question.output.differences(shape)
@@ -287,10 +282,14 @@ def _constant(frame: Result, upper: Row) -> Result:
 def _assumptions(capture: Capture) -> dict[str, Any]:
     """What the numbers are about: nothing else is claimed."""
     shape = list(capture.graph.input_shape)
+    several = len(capture.varying.names) > 1
+    named = capture.varying.by_name.items()
+    each = [{"name": name, "shape": list(own)} for name, own in named]
     returned = {"returned": " and ".join(map(str, capture.returned))} if capture.choices > 1 else {}
     return {
         "input": capture.input_name,
         "input_shape": shape,
+        **({"inputs": each} if several else {}),
         "batch": shape[0] if len(shape) > 1 else 1,
         "dtype": capture.stored_dtype,
         "arithmetic": "the real-valued function of the stored weights; constants folded in float64",

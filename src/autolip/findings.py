@@ -241,7 +241,7 @@ class Findings:
         bound = value, self.options.get("delta", 1e-9)
         known = self.assumptions
         inputs: dict[str, Any] = {
-            key: known[key] for key in ("input", "input_shape") if key in known
+            key: known[key] for key in ("input", "input_shape", "inputs") if key in known
         }
         provenance = {
             "producer": "autolip",
@@ -262,6 +262,15 @@ class Findings:
             return str(self.output)
         worst = max(self.pairs, key=lambda pair: above(pair.upper))
         return f"{worst.i}-{worst.j}"
+
+    def by_input(self, x: Tensor) -> dict[str, Tensor]:
+        """A point, such as one of the witness, input by input, by name and in its shape."""
+        known = self.assumptions
+        only = {"name": known["input"], "shape": known["input_shape"]}
+        inputs = known.get("inputs", [only])
+        parts = x.reshape(-1).split([math.prod(one["shape"]) for one in inputs])
+        each = zip(inputs, parts, strict=True)
+        return {one["name"]: part.reshape(one["shape"]) for one, part in each}
 
     def to_dict(self) -> dict[str, Any]:
         """The documented JSON form (docs/json.md)."""

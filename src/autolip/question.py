@@ -1,7 +1,7 @@
 """What is asked of a network, in one form and checked before the network is looked at."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, fields, is_dataclass, replace
 from typing import Any, Self, TypeVar
 
@@ -59,7 +59,7 @@ class Question:
         cls,
         *,
         norm: Any = "l2",
-        region: Region | None = None,
+        region: Any = None,
         secants: Any = "any",
         point: Any = None,
         output: Any = "all",
@@ -95,6 +95,10 @@ class Question:
             None if seed is None else checked_seed(seed),
             Secants.asked(secants, point),
         )
+
+    def about(self, inputs: Mapping[str, torch.Size], shape: torch.Size) -> Self:
+        """The same of a network on inputs of these names, which together have this shape."""
+        return replace(self, region=self.region.over(inputs).shaped(shape))
 
     def on(self, region: Region | None) -> Self:
         """The same in a region; where none is given, in its own."""
@@ -215,9 +219,15 @@ def _tensor(model: Any, value: Any) -> Tensor:
     return array(value, "the example input").to(own)
 
 
-def varying_input(varying: Any) -> int | str:
-    """The position or the name of the input that varies."""
+def varying_inputs(varying: Any) -> tuple[int | str, ...]:
+    """The positions or the names of the inputs that vary: one, or a list of several."""
     given = plain(varying)
-    if isinstance(given, str) or (isinstance(given, int) and not isinstance(given, bool)):
-        return given
-    raise InputError(f"varying is {shown(varying)}: give the position or the name of an input")
+    several = isinstance(given, list | tuple) and len(given) > 0
+    found = tuple(map(plain, given)) if several else (given,)
+    for one in found:
+        if not isinstance(one, str | int) or isinstance(one, bool):
+            raise InputError(
+                f"varying is {shown(varying)}: give the position or the name of an input, or a "
+                "list of those that vary together"
+            )
+    return found

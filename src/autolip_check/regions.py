@@ -1,7 +1,9 @@
-"""Where the inputs lie: everywhere, in a box, in a ball, each said in full; of any other kind, what
-the file says is repeated, and nothing is concluded from it."""
+"""Where the inputs lie: everywhere, in a box, in a ball, each said in full, or several inputs each
+in one of these; of any other kind, what the file says is repeated, and nothing is concluded from
+it."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -13,6 +15,7 @@ from autolip_check.admission import (
     list_of,
     one_of,
     quoted,
+    shape_of,
     text_of,
 )
 from autolip_check.container import Document, canonical, require
@@ -24,7 +27,11 @@ FIELDS = {
     "everywhere": {"kind"},
     "box": {"kind", "lo", "hi"},
     "ball": {"kind", "norm", "radius", "center"},
+    "product": {"kind", "parts"},
 }
+
+PART = {"input", "shape", "region"}
+"""Defined by the format: the fields of one input of a product."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,31 @@ def read_region(entry: Any, size: int) -> Region:
         settled = tuple(a == b for a, b in zip(lo, hi, strict=True))
         words = f"in the box from {_shown(lo)} to {_shown(hi)}"
         return Region(kind, words, settled)
-    return _ball(entry, size)
+    return _ball(entry, size) if kind == "ball" else _product(entry, size)
+
+
+def _product(entry: Document, size: int) -> Region:
+    """Input by input: the entries in their order are those of each, in its region."""
+    words, assumed, settled = list[str](), list[str](), list[bool]()
+    for part, count in _parts(entry, size):
+        inner = part["region"]
+        is_product = isinstance(inner, dict) and inner.get("kind") == "product"
+        require(not is_product, "a part of a product is a product")
+        region = read_region(inner, count)
+        start = len(settled)
+        settled += region.settled or (False,) * count
+        words.append(f"{region.words} in entries {start} to {len(settled) - 1}")
+        assumed += [region.assumed] if region.assumed else []
+    return Region("product", " and ".join(words), tuple(settled), "; ".join(assumed))
+
+
+def _parts(entry: Document, size: int) -> list[tuple[Document, int]]:
+    """The parts of a product and how many entries each has: all together those of the input."""
+    listed = list_of(entry["parts"], "the parts of the region")
+    parts = [fields_of(part, PART, "a part of the region") for part in listed]
+    counts = [math.prod(shape_of(part["shape"])) for part in parts]
+    require(sum(counts) == size, f"the parts of the region have {sum(counts)} entries, not {size}")
+    return list(zip(parts, counts, strict=True))
 
 
 def _unknown(kind: str, entry: Document) -> Region:
@@ -83,6 +114,17 @@ def point_of(values: Any, entry: Document, size: int) -> str:
     """A point of the region of this entry, in words; of a kind that is not known it is taken for
     one."""
     point = _point(values, size)
+    _require_inside(point, entry)
+    return _shown(point)
+
+
+def _require_inside(point: list[float], entry: Document) -> None:
+    """Rejected where the point is not in the region."""
+    if entry["kind"] == "product":
+        start = 0
+        for part, count in _parts(entry, len(point)):
+            _require_inside(point[start : start + count], part["region"])
+            start += count
     if entry["kind"] == "box":
         sides = zip(entry["lo"], point, entry["hi"], strict=True)
         require(all(a <= x <= b for a, x, b in sides), "the centre is not in the box")
@@ -96,7 +138,6 @@ def point_of(values: Any, entry: Document, size: int) -> str:
             "linf": max(steps, default=Fraction(0)) <= radius,
         }
         require(inside[entry["norm"]], "the centre is not in the ball")
-    return _shown(point)
 
 
 def _point(values: Any, size: int) -> list[float]:

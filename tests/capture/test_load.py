@@ -325,6 +325,15 @@ def test_onnx_by_name_and_order(tmp_path: Path) -> None:
     assert state.capture.graph.input_shape == (1, 3)
 
 
+def test_onnx_of_two_inputs_that_vary_together(tmp_path: Path) -> None:
+    weight = affine(tmp_path / "net.onnx")
+    network = load_network(str(tmp_path / "net.onnx"), Request(varying=("state", "x")))
+    assert network.fixed == {} and network.capture.input_name == "state and x"
+    x, state = torch.randn(1, 4).double(), torch.randn(1, 3).double()
+    value = evaluate(network.capture.graph, torch.cat([state.flatten(), x.flatten()]))
+    assert torch.allclose(value, x @ torch.from_numpy(weight).double() + state)
+
+
 def test_onnx_is_replayed_against_the_original_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

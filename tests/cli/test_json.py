@@ -25,7 +25,11 @@ KINDS = {
     "list of objects": list,
     "null": type(None),
 }
-REPEATED = {"pairs[].upper": "upper", "pairs[].lower": "lower"}
+REPEATED = {
+    "pairs[].upper": "upper",
+    "pairs[].lower": "lower",
+    "region.parts[].region": "region",
+}
 """Fields said to have the form of another one."""
 FREE = {"assumptions.fixed", "provenance.files"}
 """Objects whose keys are the user's names."""
@@ -95,12 +99,17 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str,
     folder = tmp_path_factory.mktemp("json")
     (folder / "forms.py").write_text(CODE, encoding="utf-8")
     np.save(folder / "box.npy", np.stack([np.zeros(3), np.ones(3)]))
+    box = {"kind": "box", "lo": 0.0, "hi": 1.0}
+    part = {"input": "state", "shape": [1, 2], "region": box}
+    product = json.dumps({"kind": "product", "parts": [part]})
+    (folder / "product.json").write_text(product, encoding="utf-8")
     save_file({"weight": torch.ones(2, 3), "bias": torch.ones(2)}, folder / "linear.safetensors")
     two = ("forms:Net", "--input-shape", "1,3", "--input-shape", "state=1,2")
     calls = [
         two,
         (*two, "--output", "pairs"),
         (*two, "--box", "box.npy"),
+        (*two, "--varying", "x", "--varying", "state", "--region", "product.json"),
         ("forms:Step", "--input-shape", "1,3", "--lower", "ascent", "--lower", "dataset"),
         ("forms:Zero", "--input-shape", "1,3"),
         ("forms:linear", "--input-shape", "1,3", "--weights", "linear.safetensors"),
@@ -153,8 +162,8 @@ def test_the_version_is_the_documented_one(results) -> None:
 
 @pytest.mark.slow
 def test_infinity_is_a_string(results) -> None:
-    assert results[3]["upper"]["value"] == "inf"
-    assert any("aten.sign" in note for row in results[3]["bounds"] for note in row["notes"])
+    assert results[4]["upper"]["value"] == "inf"
+    assert any("aten.sign" in note for row in results[4]["bounds"] for note in row["notes"])
 
 
 def test_what_the_model_prints_is_no_part_of_the_answer(nets: Any, run: Any) -> None:

@@ -1,4 +1,4 @@
-"""The inputs of a network: which one varies, and what the others are held at."""
+"""The inputs of a network: which of them vary, and what the others are held at."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,14 +21,14 @@ Shapes = Sequence[tuple[str | None, Shape]]
 class Request:
     """What was said about a network besides its name.
 
-    `varying` names the input that varies (default: the first); `values` gives the others' values
-    (default: what the network's file holds, else zeros); `evaluation` calls `model.eval()` first;
-    `outputs` chooses among several returned tensors, by name or number.
+    `varying` names the input that varies, or several (default: the first); `values` gives the
+    others' values (default: what the network's file holds, else zeros); `evaluation` calls
+    `model.eval()` first; `outputs` chooses among several returned tensors, by name or number.
     """
 
     weights: Path | None = None
     shapes: Shapes = ()
-    varying: str | None = None
+    varying: str | Sequence[str] | None = None
     values: Mapping[str, Tensor | float] = field(default_factory=dict)
     evaluation: bool = False
     outputs: int | str | None = None
@@ -45,33 +45,37 @@ class Inputs:
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     dtypes: Mapping[str, torch.dtype] = field(default_factory=dict)
 
-    def index(self, varying: str | None) -> int:
-        """Position of the varying input, by default the first; InputError lists the names."""
+    def indices(self, asked: Request) -> list[int]:
+        """Positions of the inputs that vary, by default the first; InputError lists the names."""
         if not self.names:
             raise InputError("the network takes no input: nothing varies")
-        if varying is None:
-            return 0
-        self._require_known([varying])
-        return self.names.index(varying)
+        if not asked.varying:
+            return [0]
+        chosen = [asked.varying] if isinstance(asked.varying, str) else list(asked.varying)
+        self._require_known(chosen)
+        return [self.names.index(name) for name in chosen]
+
+    def _moving(self, asked: Request) -> list[str]:
+        """The names of those that vary."""
+        return [self.names[place] for place in self.indices(asked)]
 
     def arguments(self, asked: Request) -> list[Any]:
-        """A value for every input: given, an example, zeros; random in [0, 1) for the one that
-        varies."""
-        place = self.index(asked.varying)
-        varying = self.names[place]
-        if varying in asked.values:
-            raise InputError(f"input {varying} varies: it cannot be held fixed as well")
+        """A value for every input: given, an example, zeros; random in [0, 1) for those that
+        vary."""
+        moving = self._moving(asked)
+        for varying in moving:
+            if varying in asked.values:
+                raise InputError(f"input {varying} varies: it cannot be held fixed as well")
         self._require_known(asked.values)
         shapes = self._shapes(asked)
         return [
-            self._argument(name, shapes, asked.values.get(name), name == varying)
+            self._argument(name, shapes, asked.values.get(name), name in moving)
             for name in self.names
         ]
 
     def fixed(self, arguments: Sequence[Any], asked: Request) -> dict[str, str]:
         """In words, what the inputs that do not vary are held at."""
-        place = self.index(asked.varying)
-        varying = self.names[place]
+        moving = self._moving(asked)
 
         def origin(name: str) -> str:
             if name in asked.values:
@@ -79,7 +83,7 @@ class Inputs:
             return "the stored example" if name in self.examples else "zeros"
 
         pairs = zip(self.names, arguments, strict=True)
-        return {name: _in_words(x, origin(name)) for name, x in pairs if name != varying}
+        return {name: _in_words(x, origin(name)) for name, x in pairs if name not in moving}
 
     def _require_known(self, names: Iterable[str]) -> None:
         for name in names:

@@ -22,7 +22,6 @@ from autolip.capture.guarded import users_code
 from autolip.capture.inputs import Inputs, Request, named
 from autolip.capture.onnx.reading import RUNTIME, OnnxModel, Reference, load_onnx
 from autolip.capture.replay import Gap, points_of, widest_gap
-from autolip.capture.results import Returned
 from autolip.capture.torch.archive import load_archive
 from autolip.capture.torch.export import Capture, capture_model, capture_program
 from autolip.capture.torch.unwrapping import unwrapped
@@ -104,10 +103,8 @@ def _module(model: nn.Module) -> nn.Module:
 
 def _captured(model: nn.Module, inputs: Inputs, asked: Request, name: str) -> Network:
     arguments = inputs.arguments(asked)
-    index = inputs.index(asked.varying)
-    return Network(
-        capture_model(model, arguments, index, asked.outputs), name, inputs.fixed(arguments, asked)
-    )
+    capture = capture_model(model, arguments, inputs.indices(asked), asked.outputs)
+    return Network(capture, name, inputs.fixed(arguments, asked))
 
 
 class _Flat(nn.Module):
@@ -140,8 +137,8 @@ def _archive(path: Path, asked: Request) -> Network:
     module = program.module(check_guards=False)
     check_module(module)
     flat = _Flat(module, structure)
-    place = inputs.index(asked.varying)
-    capture = capture_program(program, arguments, place, flat, asked.outputs)
+    places = inputs.indices(asked)
+    capture = capture_program(program, arguments, places, flat, asked.outputs)
     return Network(capture, path.name, inputs.fixed(arguments, asked))
 
 
@@ -152,16 +149,15 @@ def _onnx(path: Path, asked: Request) -> Network:
     names_of = list(onnx.inputs)
     inputs = Inputs(names_of, {}, shapes=onnx.inputs, dtypes=onnx.dtypes)
     arguments = inputs.arguments(asked)
-    index = inputs.index(asked.varying)
-    capture = capture_model(onnx.module, arguments, index, asked.outputs, onnx.outputs)
-    capture = replace(capture, input_name=inputs.names[index])
-    _check_against_others(capture, onnx, arguments, index)
+    places = inputs.indices(asked)
+    capture = capture_model(onnx.module, arguments, places, asked.outputs, onnx.outputs)
+    moving = replace(capture.varying, names=tuple(inputs.names[place] for place in places))
+    capture = replace(capture, varying=moving)
+    _check_against_others(capture, onnx, arguments)
     return Network(capture, path.name, inputs.fixed(arguments, asked))
 
 
-def _check_against_others(
-    capture: Capture, onnx: OnnxModel, arguments: Sequence[Tensor], index: int
-) -> None:
+def _check_against_others(capture: Capture, onnx: OnnxModel, arguments: Sequence[Tensor]) -> None:
     """The graph against other software on the same file.
 
     Where the one that decides disagrees, the error says by how much, and what the others make of
@@ -173,7 +169,7 @@ def _check_against_others(
     failed: InputError | None = None
     for name, reference in onnx.references.items():
         names = list(onnx.inputs)
-        function = _original(reference, names, arguments, index, capture.returned)
+        function = _original(reference, names, arguments, capture)
         try:
             gaps[name] = widest_gap(capture.graph, function, points, dtype)
         except InputError as error:
@@ -214,16 +210,18 @@ def _original(
     reference: Reference,
     names: list[str],
     arguments: Sequence[Tensor],
-    index: int,
-    wanted: Sequence[Returned],
+    capture: Capture,
 ) -> Callable[[Tensor], Tensor]:
-    """The file evaluated by other software, as a function of the varying input."""
+    """The file evaluated by other software, as a function of what varies."""
+    varying = capture.varying
 
     def function(x: Tensor) -> Tensor:
         values = {name: value.numpy() for name, value in zip(names, arguments, strict=True)}
+        parts = varying.apart(x, x.dtype)
+        moved = {name: part.numpy() for name, part in zip(varying.names, parts, strict=True)}
         with users_code("evaluating the ONNX file by other software"):
-            outputs = reference(values | {names[index]: x.numpy()})
-        chosen = [outputs[one.leaf] for one in wanted]
+            outputs = reference(values | moved)
+        chosen = [outputs[one.leaf] for one in capture.returned]
         return torch.cat(
             [torch.as_tensor(np.asarray(output, np.float64)).reshape(-1) for output in chosen]
         )
@@ -246,7 +244,8 @@ def _parameters(model: nn.Module, asked: Request) -> list[str]:
     if any(p.kind is p.VAR_POSITIONAL for p in known):
         names += [f"input_{number}" for number in range(len(names), len(asked.shapes))]
     required = {p.name for p in known if p.default is p.empty}
-    spoken = {name for name, _ in asked.shapes} | set(asked.values or ()) | {asked.varying}
+    varying = [asked.varying] if isinstance(asked.varying, str) else asked.varying or ()
+    spoken = {name for name, _ in asked.shapes} | set(asked.values or ()) | set(varying)
     unnamed = sum(name is None for name, _ in asked.shapes)
     last = max(
         (i for i, name in enumerate(names) if name in required | spoken or i < unnamed), default=-1

@@ -1,4 +1,4 @@
-"""The original model as a function of the input that varies: in float64 where it can be, else as it
+"""The original model as a function of what varies: in float64 where it can be, else as it
 stands."""
 
 import copy
@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from autolip.capture.guarded import users_code
 from autolip.capture.results import Returned, picked
+from autolip.capture.varying import Varying
 from autolip.operators.operator import DTYPE
 
 NARROWING = frozenset({"float", "half", "bfloat16"})
@@ -83,31 +84,31 @@ def narrowest_type(function: Function, x: Tensor) -> torch.dtype:
 
 @dataclass(frozen=True)
 class Original:
-    """A model with its arguments as a flat list, one of which varies, and the returned tensors that
+    """A model with its arguments as a flat list, some of which vary, and the returned tensors that
     are meant."""
 
     model: Callable[..., Any]
     arguments: Sequence[Any]
     structure: pytree.TreeSpec
-    varying: int
+    varying: Varying
     wanted: Sequence[Returned]
 
     def references(self) -> tuple[Function, torch.dtype, Function | None]:
         """A reference that runs, its precision, and the model in its own precision where that is
         another."""
         native = self._function(self.model, None)
-        dtype = self.arguments[self.varying].dtype
+        example = self.varying.point(self.arguments)
         for make in (lambda: in_double(self.model), lambda: self.model):
             try:
                 exact = self._function(make(), DTYPE)
-                exact(self.arguments[self.varying])
+                exact(example)
             except KeyboardInterrupt:
                 raise
             except Exception:  # whatever it is that does not work in float64
                 continue
             return exact, DTYPE, native
-        native(self.arguments[self.varying])
-        return native, dtype, None
+        native(example)
+        return native, self.varying.dtype, None
 
     def _function(self, model: Callable[..., Any], dtype: torch.dtype | None) -> Function:
         """x -> f(x), in float64 throughout or in the model's own types."""
@@ -116,11 +117,12 @@ class Original:
             if dtype is None
             else [wide_tensor(value) for value in self.arguments]
         )
-        own = self.arguments[self.varying].dtype
 
         def function(x: Tensor) -> Tensor:
             values = list(fixed)
-            values[self.varying] = x.to(dtype or own)
+            moved = self.varying.apart(x, dtype)
+            for place, value in zip(self.varying.places, moved, strict=True):
+                values[place] = value
             arguments = pytree.tree_unflatten(values, self.structure)
             with (
                 users_code("running the model"),

@@ -35,7 +35,8 @@ VERSION = 1
 """Defined here: the version of the file format."""
 
 REGIONS = ("everywhere", "box", "ball")
-"""Kinds of which the checker knows what is settled; of any other it lets all entries move."""
+"""Kinds of which the checker knows what is settled, as it does of products of them; of any other it
+lets all entries move."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ class Certificate:
         if math.isinf(value):
             raise InputError("an infinite bound has no certificate")
         shape = proof.graph.input_shape
-        is_known = region.get("kind") in REGIONS
+        listed = region.get("parts", [])
+        parts = [part["region"] for part in listed] if region.get("kind") == "product" else [region]
+        is_known = all(part.get("kind") in REGIONS for part in parts)
         moving = read(region).moving(shape) if is_known else shape.numel()
         total = concluded(proof, p, q, moving)
         shown = total.value * (1 + 2.0**-48)

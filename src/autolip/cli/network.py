@@ -23,7 +23,7 @@ class AskedNetwork:
 
     model: str
     input_shape: tuple[tuple[str | None, tuple[int, ...]], ...]
-    varying: str | None
+    varying: tuple[str, ...]
     fix: tuple[tuple[str, Path | float], ...]
     weights: Path | None
     evaluation: bool

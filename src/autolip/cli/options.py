@@ -197,9 +197,12 @@ network_options = together(
     ),
     click.option(
         "--input",
+        "--varying",
         "varying",
+        multiple=True,
         metavar="NAME",
-        help="The input that varies; the others are held fixed. [first]",
+        help="The input that varies; the others are held fixed. Given more than once, these vary "
+        "together, as one vector. [first]",
     ),
     click.option(
         "--fix",

@@ -11,6 +11,7 @@ from autolip import zoo
 from autolip.certificates.comparison import Arrays, Written, differences
 from autolip.certificates.encode import Document, Tensors, encode_graph
 from autolip.cli.network import AskedNetwork
+from autolip.errors import InputError
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph
 from autolip.methods import Problem
@@ -18,6 +19,7 @@ from autolip.methods.seqlip.certificate import Cut, with_cuts
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.outputs import parse_output
+from autolip.question import as_shape
 from autolip.regions import Region, read
 from autolip.secants import Secants
 
@@ -59,14 +61,27 @@ def compared(document: Document, tensors: Arrays, asked: AskedNetwork) -> list[s
 def _as_certified(asked: AskedNetwork, provenance: Document, shape: list[int]) -> AskedNetwork:
     """The input and the shape that the certificate is about, unless something else was asked
     for."""
-    told = provenance.get("input")
-    varying = asked.varying or (told if isinstance(told, str) else None)
+    told = _inputs(provenance, shape)
+    varying = asked.varying or tuple(told)
     known = asked.input_shape or asked.model in zoo.names() or Path(asked.model).suffix == ".pt2"
+    shapes = tuple((name, own) for name, own in told.items() if name in varying)
     return replace(
         asked,
         varying=varying,
-        input_shape=asked.input_shape if known else ((varying, tuple(shape)),),
+        input_shape=asked.input_shape if known else shapes or ((None, tuple(shape)),),
     )
+
+
+def _inputs(provenance: Document, shape: list[int]) -> dict[str, tuple[int, ...]]:
+    """The inputs that vary, as the certificate names them, with their shapes."""
+    several = provenance.get("inputs")
+    if several is not None:
+        try:
+            return {str(one["name"]): as_shape(one["shape"]) for one in several}
+        except (InputError, TypeError, LookupError):
+            return {}
+    told = provenance.get("input")
+    return {told: tuple(shape)} if isinstance(told, str) else {}
 
 
 def region_of(entry: Document, shape: list[int]) -> Region:

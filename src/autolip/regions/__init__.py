@@ -1,6 +1,7 @@
 """Where the input may lie: everywhere, in a box, in a ball; one file a kind, each found by
 itself."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from autolip.arguments import shown
@@ -9,22 +10,37 @@ from autolip.regions.ball import Ball
 from autolip.regions.box import Box
 from autolip.regions.everywhere import Everywhere
 from autolip.regions.of_the_user import OfTheUser
+from autolip.regions.product import Part, Product
 from autolip.regions.region import REGIONS, Region
 from autolip.registry import discover
 
 discover(__name__)
 
-__all__ = ["REGIONS", "Ball", "Box", "Everywhere", "OfTheUser", "Region", "as_region", "read"]
+__all__ = [
+    "REGIONS",
+    "Ball",
+    "Box",
+    "Everywhere",
+    "OfTheUser",
+    "Product",
+    "Region",
+    "as_region",
+    "read",
+]
 
 
 def as_region(value: Any) -> Region:
-    """The region that is meant: None is everywhere; one of the user's own is examined at every
-    answer."""
+    """The region that is meant: None is everywhere; several, by the names of inputs or in their
+    order, are a product; one of the user's own is examined at every answer."""
     if value is None or value is Everywhere:
         return Everywhere()
+    if isinstance(value, Mapping | list | tuple) and value:
+        named = value if isinstance(value, Mapping) else dict(enumerate(value))
+        return Product([Part(str(name), as_region(one)) for name, one in named.items()])
     if not isinstance(value, Region):
         raise InputError(
-            f"region is {shown(value)}: give Everywhere(), Box(lo, hi) or Ball(center, radius)"
+            f"region is {shown(value)}: give Everywhere(), Box(lo, hi) or Ball(center, radius), or "
+            "one for each input that varies"
         )
     known = (*REGIONS.values(), OfTheUser)
     return value if type(value) in known else OfTheUser(value)

@@ -61,6 +61,11 @@ class Region(ABC):
         self.interval(shape)
         return self
 
+    def over(self, inputs: Mapping[str, torch.Size]) -> "Region":
+        """The same where the inputs that vary have these names and shapes: of several the region
+        is one of all their entries, unless it says which is for which."""
+        return self
+
     def centre(self, shape: torch.Size) -> Float[Tensor, "*shape"] | None:
         """The middle; None where some entry has no bound."""
         box = self.interval(shape)

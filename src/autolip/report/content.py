@@ -127,6 +127,8 @@ def _from(result: "Findings") -> str:
 
 def _region(region: dict[str, Any]) -> str:
     kind = region.get("kind", "region")
+    if kind == "product":
+        return ", ".join(f"{one['input']} {_region(one['region'])}" for one in region["parts"])
     if kind == "everywhere":
         return "everywhere"
     if kind == "ball" and {"norm", "radius"} <= region.keys():
@@ -175,7 +177,12 @@ def _assumptions(result: "Findings") -> Iterator[str]:
     if "input" in known:
         shape = tuple(known["input_shape"])
         stored = f"; weights stored as {known['dtype']}" if "dtype" in known else ""
-        yield f"varies: {known['input']}, shape {shape}, batch {known['batch']}{stored}"
+        if "inputs" in known:
+            each = ", ".join(f"{one['name']} {tuple(one['shape'])}" for one in known["inputs"])
+            norm = f"their {result.p.value} norm is that of all {math.prod(shape)} entries"
+            yield f"vary together: {each}; {norm}{stored}"
+        else:
+            yield f"varies: {known['input']}, shape {shape}, batch {known['batch']}{stored}"
     if "returned" in known:
         yield f"of all that is returned: {known['returned']}"
     if "time_budget" in result.options:

@@ -178,12 +178,12 @@ def _asked(
     name = str(options.pop("name", number))
     try:
         question = Question.asked(**options)
-        region = question.region.shaped(network.capture.graph.input_shape)
+        capture = network.capture
+        return name, question.about(capture.varying.by_name, capture.graph.input_shape)
     except TypeError as error:
         raise InputError(f"question {name}: there is no such option ({error})") from error
     except InputError as error:
         raise InputError(f"question {name}: {error}") from error
-    return name, replace(question, region=region)
 
 
 def _key(capture: Capture, name: str, question: Question) -> str:

@@ -1,5 +1,5 @@
-"""From an exported program to a graph: what does not depend on the varying input is evaluated, the
-rest recorded."""
+"""From an exported program to a graph: what does not depend on the inputs that vary is evaluated,
+the rest recorded."""
 
 import operator
 import re
@@ -17,6 +17,7 @@ from autolip.capture.checks import LARGEST
 from autolip.capture.constants import check_arguments, check_stored, constant
 from autolip.capture.guarded import users_code
 from autolip.capture.results import Choice, Returned, chosen, names_of
+from autolip.capture.varying import Varying
 from autolip.errors import InputError, UnsupportedOperation
 from autolip.graph.evaluate import evaluate
 from autolip.graph.graph import Graph, Node, Place, Ref
@@ -43,7 +44,7 @@ class Builder:
         self,
         program: ExportedProgram,
         inputs: Sequence[Any],
-        varying: int,
+        varying: Varying,
         outputs: Choice = None,
         names: Sequence[str] = (),
     ) -> None:
@@ -58,6 +59,7 @@ class Builder:
         self.types: dict[str, torch.dtype] = {}
         self.masks: dict[str, Place] = {}
         self.input = ""
+        self.moving: dict[int, Ref] = {}
 
     def build(self) -> tuple[Graph, list[Returned], int]:
         """The graph, the returned tensors it computes, and how many the model returns."""
@@ -73,7 +75,7 @@ class Builder:
         return graph, wanted, len(returned)
 
     def _graph(self, outputs: list[tuple[Any, torch.Size]]) -> Graph:
-        shape = self.inputs[self.varying].shape
+        shape = self.varying.shape
         if sum(size.numel() for _, size in outputs) == 0:
             raise InputError("the output is empty: nothing can be bounded")
         if not any(isinstance(value, Ref) for value, _ in outputs):
@@ -92,6 +94,7 @@ class Builder:
 
     def _bind_inputs(self) -> None:
         users = iter(range(len(self.inputs)))
+        self._bind_varying()
         used = {node.name for node in self.program.graph.nodes if node.users}
         for spec in self.program.graph_signature.input_specs:
             name = spec.arg.name
@@ -100,10 +103,31 @@ class Builder:
                 if isinstance(stored, Tensor) and name in used:
                     check_stored(str(spec.target), stored)
                 self.values[name] = constant(stored)
-            elif (number := next(users)) == self.varying:
-                self.input, self.values[name] = name, Ref(name)
+            elif (number := next(users)) in self.moving:
+                self.values[name] = self.moving[number]
             else:
                 self.values[name] = constant(self.inputs[number])
+
+    def _bind_varying(self) -> None:
+        """The graph's input, and of several inputs in it each one."""
+        specs = self.program.graph_signature.input_specs
+        names = [spec.arg.name for spec in specs if spec.kind is InputKind.USER_INPUT]
+        chosen = [names[place] for place in self.varying.places]
+        if len(chosen) == 1:
+            self.input = chosen[0]
+            self.moving = {self.varying.places[0]: Ref(self.input)}
+            return
+        self.input = "+".join(chosen)  # no name of the exporter's has such signs
+        stop = 0
+        for name, place, shape in zip(
+            chosen, self.varying.places, self.varying.shapes, strict=True
+        ):
+            start, stop = stop, stop + shape.numel()
+            among = (Ref(self.input), 0, start, stop)
+            flat = Node(f"{name}.entries", aten.slice.Tensor, among, torch.Size([shape.numel()]))
+            own = Node(f"{name}.itself", aten.reshape.default, (Ref(flat.name), [*shape]), shape)
+            self.nodes += [flat, own]
+            self.moving[place] = Ref(own.name)
 
     def _stored(self, spec: Any) -> Any:
         if spec.target is None:  # a token of side effects: it carries nothing
@@ -184,7 +208,7 @@ class Builder:
         if isinstance(value, Tensor):
             return value.shape
         if value.name == self.input:
-            return self.inputs[self.varying].shape
+            return self.varying.shape
         return next(node.shape for node in self.nodes if node.name == value.name)
 
     def _output(self, one: Returned) -> tuple[Any, torch.Size]:
@@ -225,7 +249,7 @@ class Builder:
         ]
         if not masked:
             return
-        example = self.inputs[self.varying].detach().cpu().to(DTYPE)
+        example = self.varying.point(self.inputs)
         values = [evaluate(graph, x) for x in (example, example + 0.125)]
         if bool((values[0].isinf() & (values[0] == values[1])).any()):
             raise InputError(

@@ -19,7 +19,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from autolip.budget import stopwatch
-from autolip.capture.checks import check_inputs, check_module, check_varying
+from autolip.capture.checks import check_inputs, check_module
 from autolip.capture.guarded import told, users_code
 from autolip.capture.reference import Original
 from autolip.capture.results import Choice, Returned
@@ -27,11 +27,11 @@ from autolip.capture.torch.builder import Builder
 from autolip.capture.torch.concrete import ChangedCalls, concretised, recorded
 from autolip.capture.torch.decompositions import taken_apart
 from autolip.capture.torch.unwrapping import unwrapped
+from autolip.capture.varying import Varying, Which, listed
 from autolip.errors import AutolipError, InputError
 from autolip.graph.composites import recognised
 from autolip.graph.graph import Graph
 from autolip.graph.passes import explicit_broadcasts
-from autolip.operators.operator import DTYPE
 
 SYMPTOMS = {
     "constant's list|doesn't have storage|BatchedTensorImpl|does not require grad": (
@@ -47,9 +47,10 @@ SYMPTOMS = {
 
 @dataclass(frozen=True)
 class Capture:
-    """A network as a graph of one varying input, and the original to compare it with.
+    """A network as a graph of what varies, and the original to compare it with.
 
-    `reference` is the original model as a function of the varying input: in float64 if it can be
+    `varying` are the inputs that vary, of several the graph's input is all their entries.
+    `reference` is the original model as a function of that: in float64 if it can be
     computed so, else in the precision `reference_dtype`; `native` is the original in its own
     precision where that is another. `returned` are the tensors it stands for, out of `choices` that
     the model returns.
@@ -59,13 +60,18 @@ class Capture:
     reference: Callable[[Tensor], Tensor]
     reference_dtype: torch.dtype
     example: Tensor
-    input_name: str
+    varying: Varying
     stored_dtype: str
     native: Callable[[Tensor], Tensor] | None = None
     returned: tuple[Returned, ...] = ()
     choices: int = 1
     seconds: float = 0.0
     """What reading and capturing took."""
+
+    @property
+    def input_name(self) -> str:
+        """What varies, in words."""
+        return str(self.varying)
 
 
 class _FunctionModule(nn.Module):
@@ -82,12 +88,12 @@ class _FunctionModule(nn.Module):
 def capture_model(
     model: nn.Module | Callable[..., Any],
     inputs: Sequence[Any],
-    varying: int | str = 0,
+    varying: Which = 0,
     outputs: Choice = None,
     output_names: Sequence[str] = (),
 ) -> Capture:
-    """Capture `model(*inputs)` as a function of one input, the others held fixed at the given
-    values.
+    """Capture `model(*inputs)` as a function of one input, or of several together, the others held
+    fixed at the given values.
 
     Fixed arguments may be numbers of Python's, or nested.  `outputs` chooses among several returned
     tensors, by name or number; "all" takes all as one vector.  `output_names` are their names where
@@ -115,15 +121,16 @@ def _argument(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _places(module: nn.Module, inputs: tuple[Any, ...], varying: int | str) -> tuple[int, ...]:
+def _places(module: nn.Module, inputs: tuple[Any, ...], varying: Which) -> tuple[int, ...]:
     """Which arguments may vary, for all that is known before the export: the others are
     constants."""
     function = module.function if isinstance(module, _FunctionModule) else module.forward
     with contextlib.suppress(ValueError, TypeError):  # a builtin without a signature
         names = list(inspect.signature(function).parameters)
-        place = names.index(varying) if isinstance(varying, str) and varying in names else varying
-        if isinstance(place, int) and 0 <= place < len(inputs):
-            return (place,)
+        places = [names.index(one) if one in names else one for one in listed(varying)]
+        known = [place for place in places if isinstance(place, int) and 0 <= place < len(inputs)]
+        if len(known) == len(places):
+            return tuple(known)
     return tuple(range(len(inputs)))
 
 
@@ -234,7 +241,7 @@ def _silence() -> Iterator[None]:
 def capture_program(
     program: ExportedProgram,
     inputs: Sequence[Any],
-    varying: int | str = 0,
+    varying: Which = 0,
     module: nn.Module | None = None,
     outputs: Choice = None,
     output_names: Sequence[str] = (),
@@ -250,25 +257,24 @@ def capture_program(
     _refuse_mutation(program)
     leaves, structure = pytree.tree_flatten(tuple(inputs))
     names = _input_names(program, module, inputs)
-    index = _index_of(varying, names, inputs)
-    check_varying(leaves[index], names[index])
-    graph, wanted, count = Builder(program, leaves, index, outputs, output_names).build()
+    moving = Varying.among(leaves, names, _indices(varying, names, inputs))
+    graph, wanted, count = Builder(program, leaves, moving, outputs, output_names).build()
     graph = explicit_broadcasts(recognised(graph))
     cpu = [leaf.detach().cpu() if isinstance(leaf, Tensor) else leaf for leaf in leaves]
     original = Original(
-        module if module is not None else program.module(), cpu, structure, index, wanted
+        module if module is not None else program.module(), cpu, structure, moving, wanted
     )
     reference, dtype, native = original.references()
     stored = next(
         (str(p.dtype) for p in program.state_dict.values() if p.is_floating_point()),
-        str(leaves[index].dtype),
+        str(moving.dtype),
     )
     return Capture(
         graph,
         reference,
         dtype,
-        cpu[index].to(DTYPE),
-        names[index],
+        moving.point(cpu),
+        moving,
         stored.split(".")[-1],
         native,
         tuple(wanted),
@@ -304,8 +310,19 @@ def _input_names(
     return names
 
 
+def _indices(varying: Which, names: list[str], inputs: Sequence[Any]) -> list[int]:
+    """Where the inputs that vary stand among the leaves of the arguments; InputError where one
+    comes twice."""
+    places = [_index_of(one, names, inputs) for one in listed(varying)]
+    twice = [names[place] for place in places if places.count(place) > 1]
+    if twice or not places:
+        which = f"input {twice[0]} comes twice among" if twice else "no input is among"
+        raise InputError(f"{which} those that vary: name each once")
+    return places
+
+
 def _index_of(varying: int | str, names: list[str], inputs: Sequence[Any]) -> int:
-    """Where the varying input stands among the leaves of the arguments."""
+    """Where an input stands among the leaves of the arguments."""
     if isinstance(varying, int) and 0 <= varying < len(inputs):
         return sum(len(pytree.tree_leaves(value)) for value in inputs[:varying])
     if isinstance(varying, str) and varying in names:
