@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 from torch import Tensor
 
 from autolip.budget import charge
 from autolip.intervals import Interval
-from autolip.norms import maximiser
+from autolip.norms import Norm, maximiser
 from autolip.piecewise.cells import HalfSpaces
 from autolip.piecewise.network import Network
 from autolip.regions import Ball
@@ -30,6 +31,13 @@ A_PROGRAM = 5e-4
 
 TANGENTS = 6
 """Chosen: how often a ball's tangent planes are added where a point lies outside."""
+
+
+PARTS = (0.0, 0.01, 0.1, 0.5)
+"""Chosen: parts of a depth that a point in a ball is looked for at, one after another."""
+
+FLOOR = 1e-300
+"""Defined: stands for 0 in a division."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,31 @@ class Programs:
             found = self._solved(rows, lengths, ends)
         if found is None:
             return None
-        return Solved(found.point, found.depth, found.weights[: len(cell)])
+        solved = Solved(found.point, found.depth, found.weights[: len(cell)])
+        outside = self._tangent(found.point) is not None
+        return self._inside_a_ball(solved, cell) if outside else solved
+
+    def _inside_a_ball(self, found: Solved, cell: HalfSpaces) -> Solved:
+        """A point of the ball that lies as deep as a part of what was found, or else weights of the
+        half-spaces that hold the ball off: tangents of a ball only come near to it."""
+        region, shape = self.network.region, self.network.input_shape
+        assert isinstance(region, Ball)
+        origin = region.origin(shape).reshape(-1)
+        rows = cell.rows.value
+        lengths = rows.norm(dim=1).clamp_min(FLOOR)
+        normals = rows / lengths.unsqueeze(1)
+        ends = (rows @ origin + cell.offsets) / lengths
+        weights, depth = found.weights, found.depth
+        for share in PARTS if region.norm is Norm.L2 else ():
+            step, held = nearest(normals, ends - share * depth)
+            if not share:
+                weights = held / lengths
+            if not float(step.norm()) <= region.radius:
+                break
+            found = Solved(origin + step, share * depth, weights)
+        point = region.inward(found.point.reshape(1, *shape)).reshape(-1)
+        slack = (normals @ (point - origin) + ends).min().item()
+        return Solved(point, min(found.depth, slack), weights)
 
     def extremes(self, cell: HalfSpaces) -> list[tuple[Tensor, Tensor]]:
         """For every entry up and every entry down, a form, and weights of the half-spaces that show
@@ -127,6 +159,22 @@ class Programs:
         weights = torch.tensor(solution.row_dual, dtype=torch.float64).abs()
         weights = weights.where(weights > weights.amax() * 1e-12, 0.0) if len(weights) else weights
         return Solved(values[:-1], values[-1].item(), weights)
+
+
+def nearest(
+    normals: Float[Tensor, "m n"], ends: Float[Tensor, " m"]
+) -> tuple[Float[Tensor, " n"], Float[Tensor, " m"]]:
+    """About the shortest d with normals d + ends >= 0, and weights y with d = y normals, up to a
+    factor: least squares with weights >= 0 (Lawson and Hanson 1974, chapter 23).  Where there is no
+    such d it is infinite."""
+    system = np.vstack([normals.numpy().T, -ends.numpy()])
+    goal = np.append(np.zeros(normals.shape[1]), 1.0)
+    weights, _ = nnls(system, goal, maxiter=10 * len(ends) + 100)
+    rest = system @ weights - goal
+    with np.errstate(all="ignore"):
+        step = -rest[:-1] / rest[-1]
+    step = np.where(np.isfinite(step), step, math.inf)
+    return torch.from_numpy(step), torch.from_numpy(weights)
 
 
 def _program(rows: Array, lengths: Array, offsets: Array, box: Interval) -> highspy.HighsLp:
