@@ -51,6 +51,11 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class NothingThere(Refusal):
+    """A "no" because the network has nothing of what this is about: no bound is lost by it."""
+
+
+@dataclass(frozen=True)
 class TooLate(Refusal):
     """A "no" for want of time: about this many seconds would give an answer."""
 

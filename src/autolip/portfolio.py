@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from autolip.budget import Turns, metered, stopwatch
-from autolip.errors import Refusal, attempted
+from autolip.errors import NothingThere, Refusal, attempted
 from autolip.findings import Row, above, given, largest_lower, smallest_upper
 from autolip.lower import LowerMethod, LowerProblem
 from autolip.lower.certify import certified
@@ -76,7 +76,7 @@ class Portfolio:
         left_out = [
             f"{method.title} left out: {row.refusal}"
             for method, row in answers.items()
-            if self._is_left_out(method, row)
+            if self._is_left_out(method, row) and not isinstance(row.answer, NothingThere)
         ]
         uppers = [row for method, row in answers.items() if not self._is_left_out(method, row)]
         lowers = [self._searched(searcher, search) for searcher in self.lowers]

@@ -58,3 +58,19 @@ def test_rounding_is_neither() -> None:
 def test_bad_numbers_are_refused_at_once(options: dict[str, float]) -> None:
     with pytest.raises(InputError, match="give a finite number"):
         assert_lipschitz(scaled(1.0), example_inputs=X, **options)  # type: ignore[arg-type]
+
+
+def test_pairs_between_orthogonal_layers_are_one_lipschitz() -> None:
+    """The maximum and the minimum of a pair decide the same: 1, not sqrt(2) for each layer."""
+
+    class MaxMin(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            a, b = x.chunk(2, 1)
+            return torch.cat([torch.maximum(a, b), torch.minimum(a, b)], 1)
+
+    torch.manual_seed(0)
+    layers = [nn.utils.parametrizations.orthogonal(nn.Linear(6, 6)) for _ in range(3)]
+    model = nn.Sequential(layers[0], MaxMin(), layers[1], MaxMin(), layers[2]).eval()
+    result = assert_lipschitz(model, 1.0, torch.zeros(1, 6), tol=1e-5, lower=())
+    assert result.upper is not None
+    assert result.upper.method == "residual"

@@ -1,7 +1,7 @@
 """The network as a graph of slope sets on a region, and the view of it with affine subgraphs
 fused."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -113,14 +113,15 @@ class SlopeGraph:
         return SlopeGraph(self.input, (*self.vertices, read), read.name)
 
 
-def fused(graph: SlopeGraph) -> SlopeGraph:
+def fused(graph: SlopeGraph, stops: Collection[str] = ()) -> SlopeGraph:
     """The same function with every maximal affine subgraph as one operator per (source, sink) pair.
 
     What remains: the input, the operations that are not affine, the values they read (their
     pre-activations) and the output, each affine one with edges straight from the input and the
-    non-affine operations it depends on.
+    non-affine operations it depends on.  At `stops`, names of affine values, subgraphs end: they
+    remain, and what depends on them has edges from there.
     """
-    kept = _sinks(graph)
+    kept = _sinks(graph) | set(stops)
     reaching: dict[str, tuple[str, ...]] = {}
     vertices: list[Vertex] = []
     for vertex in graph:
@@ -132,12 +133,14 @@ def fused(graph: SlopeGraph) -> SlopeGraph:
         reaching[vertex.name] = tuple(dict.fromkeys(sources))
         if vertex.name in kept:
             edges = tuple(
-                Edge(source, Exact(affine_map(graph, source, vertex.name)))
+                Edge(source, Exact(affine_map(graph, source, vertex.name, stops)))
                 for source in reaching[vertex.name]
             )
             vertices.append(
                 Vertex(vertex.name, vertex.shape, edges, vertex.range, vertex.place, "affine")
             )
+            if vertex.name in stops:
+                reaching[vertex.name] = (vertex.name,)
     return SlopeGraph(graph.input, tuple(vertices), graph.output)
 
 
@@ -172,10 +175,18 @@ def separated(graph: SlopeGraph) -> SlopeGraph:
     )
 
 
-def affine_map(graph: SlopeGraph, source: str, sink: str) -> Operator:
-    """The linear part of `sink` as a function of `source` through affine operations only,
-    composed."""
-    links = [link for vertex in graph if vertex.is_affine for link in vertex.links]
+def affine_map(graph: SlopeGraph, source: str, sink: str, stops: Collection[str] = ()) -> Operator:
+    """The linear part of `sink` as a function of `source` through affine operations only, composed;
+    along paths without `stops` between the two."""
+    if source == sink:
+        return Identity(graph[source].shape)
+    links = [
+        link
+        for vertex in graph
+        if vertex.is_affine
+        for link in vertex.links
+        if link.source == source or link.source not in stops
+    ]
     return Block.of(
         between(links, source, sink), source, sink, graph[source].shape, graph[sink].shape
     )

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from autolip.graph.graph import Graph, Node, Ref
+from autolip.graph.sharing import merged, with_shared_kinks
 from autolip.rules.convolution import sizes
 from autolip.rules.pooling import Windows, adaptive, sliding
 
@@ -29,8 +30,10 @@ def lowered(graph: Graph) -> Graph:
     nodes as they are.
 
     A node that is taken apart keeps its name, so that what is known of its value still applies.
+    What is decided once is written with one relu, however often it is used: the maximum and the
+    minimum of a pair, both parts of one value.
     """
-    return rewritten(graph, LOWERINGS)
+    return merged(with_shared_kinks(merged(rewritten(graph, LOWERINGS))))
 
 
 def rewritten(graph: Graph, table: "Lowerings") -> Graph:
@@ -82,12 +85,14 @@ class Writer:
         return self.call(aten.relu.default, apart, shape=shape)
 
     def larger(self, a: Ref, b: Ref) -> Ref:
-        """max(a, b)."""
+        """max(a, b) = a + relu(b - a)."""
+        a, b = sorted((a, b), key=lambda ref: ref.name)
         return self.call(aten.add.Tensor, a, self.above(b, a), shape=self.shapes[a.name])
 
     def smaller(self, a: Ref, b: Ref) -> Ref:
-        """min(a, b) = a - relu(a - b)."""
-        return self.call(aten.sub.Tensor, a, self.above(a, b), shape=self.shapes[a.name])
+        """min(a, b) = b - relu(b - a): by the same relu as the larger one."""
+        a, b = sorted((a, b), key=lambda ref: ref.name)
+        return self.call(aten.sub.Tensor, b, self.above(b, a), shape=self.shapes[a.name])
 
     def picked(self, x: Ref, axis: int, places: Tensor) -> Ref:
         """x at some places of an axis."""
@@ -95,14 +100,17 @@ class Writer:
         shape[axis] = len(places)
         return self.call(aten.index_select.default, x, axis, places, shape=shape)
 
-    def over_windows(self, x: Ref, axis: int, windows: Windows) -> Ref:
-        """The largest member of every window along an axis."""
+    def over_windows(self, x: Ref, axis: int, windows: Windows, of_two: "OfTwo") -> Ref:
+        """The extreme member of every window along an axis, the extreme one of two given."""
         places = list(_members(windows))
         result = self.picked(x, axis, places[0])
         for step in places[1:]:
             other = self.picked(x, axis, step)
-            result = self.larger(result, other)
+            result = of_two(self, result, other)
         return result
+
+
+OfTwo = Callable[[Writer, Ref, Ref], Ref]
 
 
 def _members(windows: Windows) -> Iterator[Tensor]:
@@ -124,7 +132,7 @@ def _pool(writer: Writer, x: Ref, windows: Sequence[Windows]) -> Ref | None:
     axes = len(writer.shapes[x.name])
     first = axes - len(windows)
     for number, window in enumerate(windows):
-        x = writer.over_windows(x, first + number, window)
+        x = writer.over_windows(x, first + number, window, Writer.larger)
     return x
 
 
@@ -164,6 +172,14 @@ def _minimum(writer: Writer, self: Any, other: Any) -> Ref | None:
 
 
 def _amax(writer: Writer, self: Ref, dim: Any = (), keepdim: bool = False) -> Ref | None:
+    return _extreme(writer, self, dim, Writer.larger)
+
+
+def _amin(writer: Writer, self: Ref, dim: Any = (), keepdim: bool = False) -> Ref | None:
+    return _extreme(writer, self, dim, Writer.smaller)
+
+
+def _extreme(writer: Writer, self: Ref, dim: Any, of_two: OfTwo) -> Ref | None:
     """Over the given axes (none given: all), each as one window."""
     shape = writer.shapes[self.name]
     dims = [dim] if isinstance(dim, int) else list(dim) or list(range(len(shape)))
@@ -171,7 +187,7 @@ def _amax(writer: Writer, self: Ref, dim: Any = (), keepdim: bool = False) -> Re
     if not axes or not shape or max(shape[axis] for axis in axes) > LONGEST:
         return None
     for axis in axes:
-        self = writer.over_windows(self, axis, adaptive(shape[axis], 1))
+        self = writer.over_windows(self, axis, adaptive(shape[axis], 1), of_two)
     return writer.call(aten.reshape.default, self, list(writer.node.shape), shape=writer.node.shape)
 
 
@@ -213,6 +229,9 @@ LOWERINGS: Lowerings = {
     aten.amax.default: _amax,
     aten.max.dim: _amax,
     aten.max.default: _amax,
+    aten.amin.default: _amin,
+    aten.min.dim: _amin,
+    aten.min.default: _amin,
     aten.sort.default: _sorted_pairs,
     aten.sort.stable: _sorted_pairs,
 }
