@@ -65,16 +65,19 @@ def test_margins_of_an_affine_network_are_exact(name: str, norm: Norm) -> None:
     weight, bias = (part.detach().double() for part in (model[1].weight, model[1].bias))
     values = weight @ centre[0] + bias
     label = int(values.argmax())
-    trial = trial_of(classifier, Ball(centre, 0.25, norm), label, norm)
+    trial = trial_of(classifier, Ball(centre, 0.25, norm), label, norm, Budget.of(60.0))
     LADDER[name].prove(trial)
     rows = weight[label] - weight[list(trial.rivals)]
     exact = values[label] - values[list(trial.rivals)] - 0.25 * norm.dual.of_rows(rows)
     if norm is Norm.L1 and name.startswith("lipsdp"):
         assert bool(trial.least.isinf().all())
         return
-    decided = trial.least > -math.inf
-    assert bool(decided.any())
     assert bool((trial.least <= exact + 1e-15).all())
+    decided = trial.least > -math.inf
+    if name.startswith("margin form"):  # nothing is proved after a rival that may win
+        assert norm is Norm.L2 or not bool(decided.any())
+        return
+    assert bool(decided.any())
     if name.startswith("lipsdp"):  # it proves what is enough, and no more
         assert trial.open == [
             rival for rival, m in zip(trial.rivals, exact, strict=True) if m <= 1e-5
@@ -103,7 +106,8 @@ def test_no_margin_of_a_region_is_below(name: str, network: str, norm: Norm) -> 
         LADDER[name].prove(trial)
         near = least_found(classifier, region, label, trial.rivals, norm)
         assert bool((trial.least <= near).all())
-        assert network == "digits-conv" or bool((trial.least > -math.inf).any())
+        if not name.startswith("margin form") and network != "digits-conv":
+            assert bool((trial.least > -math.inf).any())
 
 
 def least_found(

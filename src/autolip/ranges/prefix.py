@@ -101,14 +101,14 @@ class Prefix:
         operands: c+ times its upper bound, c- times its lower one.
         """
         pending, terms = {name: forms}, list[Tensor]()
-        for step in self._backwards_from(name):
+        for step in self.backwards_from(name):
             c = pending.pop(step, None)
             if c is None:
                 continue
             bounds, positive, negative = self.bounds[step], c.clamp(min=0.0), c.clamp(max=0.0)
             terms.append(flat(positive) @ bounds.hi.reshape(-1))
             terms.append(flat(negative) @ bounds.lo.reshape(-1))
-            terms.append(_worth(c, bounds.weight) + bounds.lost)
+            terms.append(worth(c, bounds.weight) + bounds.lost)
             for edge in bounds.edges:
                 if isinstance(edge, Straight):
                     part = edge.operator.rmv(c)
@@ -116,7 +116,7 @@ class Prefix:
                     part = positive * edge.hi + negative * edge.lo
                 if edge.source in pending:
                     part = pending[edge.source] + part
-                    terms.append(dot_error(1, _worth(part, self._reach(edge.source))))
+                    terms.append(dot_error(1, worth(part, self.reach(edge.source))))
                 pending[edge.source] = part
         for c in pending.values():
             terms.append(self.region.support(c))
@@ -124,18 +124,19 @@ class Prefix:
         total = parts.sum(0) + dot_error(len(terms), parts.abs().sum(0))
         return total.nan_to_num(INF, INF, -INF)
 
-    def _backwards_from(self, name: str) -> Iterator[str]:
-        """The operations added so far, from this one to the first."""
+    def backwards_from(self, name: str) -> Iterator[str]:
+        """The operations added so far, from this one to the first; none from the input."""
         steps = list(self.bounds)
-        return reversed(steps[: steps.index(name) + 1])
+        return reversed(steps[: steps.index(name) + 1 if name in self.bounds else 0])
 
-    def _reach(self, name: str) -> Tensor:
+    def reach(self, name: str) -> Tensor:
+        """At least |v - values[v]| on the region, entry by entry."""
         return self.deviations[name].magnitude()
 
     def work(self, name: str) -> float:
         """Multiply-adds that one form costs in `upper`."""
         wanted, total = {name}, 0.0
-        for step in self._backwards_from(name):
+        for step in self.backwards_from(name):
             if step in wanted:
                 edges = self.bounds[step].edges
                 wanted.update(edge.source for edge in edges)
@@ -146,7 +147,7 @@ class Prefix:
     def is_affine(self, name: str) -> bool:
         """Whether the value is an affine function of the input."""
         wanted = {name}
-        for step in self._backwards_from(name):
+        for step in self.backwards_from(name):
             edges = self.bounds[step].edges if step in wanted else ()
             if any(isinstance(edge, Slanted) for edge in edges):
                 return False
@@ -154,7 +155,7 @@ class Prefix:
         return True
 
 
-def _worth(c: Float[Tensor, "k *shape"], weight: Float[Tensor, "*shape"]) -> Float[Tensor, " k"]:
+def worth(c: Float[Tensor, "k *shape"], weight: Float[Tensor, "*shape"]) -> Float[Tensor, " k"]:
     """At least |c_i| weight."""
     return raised(flat(c).abs() @ weight.reshape(-1), weight.numel() + 1)
 

@@ -1,0 +1,58 @@
+"""The margins themselves, by a quadratic relaxation with multipliers, and by cases.
+
+Secants from the sample do not know where a relu stands; here every relu keeps its place between its
+two pieces (`autolip.robustness.margin.form`), and no Lipschitz constant is in between.
+"""
+
+import torch
+
+from autolip.norms import Norm
+from autolip.robustness.margin.branching import least_margin
+from autolip.robustness.margin.form import Form
+from autolip.robustness.margin.hinges import hinges_of
+from autolip.robustness.rungs.rung import rung
+from autolip.robustness.trial import Trial
+
+MOST = 400
+"""Tuned: relus that may switch, beyond which a search would take minutes."""
+
+
+CASES = 64
+"""Chosen: cases at most."""
+
+
+@rung("margin form", place=45)
+def margin(trial: Trial) -> None:
+    """Least margins over the ball and the ranges of all relus that may switch there.
+
+    Nothing on balls in another norm than l2, where another operation bends, or where too many
+    relus do.
+    """
+    _raised(trial, cases=1)
+
+
+@rung("margin form by cases", place=60)
+def cases(trial: Trial) -> None:
+    """The same, relus fixed to one of their pieces case by case, where a time is given."""
+    if trial.budget.limited:
+        _raised(trial, CASES)
+
+
+def _raised(trial: Trial, cases: int) -> None:
+    """Of the rivals that may still win, nearest first, up to one that is not excluded."""
+    if trial.norm is not Norm.L2:
+        return
+    chosen = trial.open
+    places = [trial.rivals.index(rival) for rival in chosen]
+    graph = trial.classifier.lowered
+    hinges = hinges_of(graph, trial.prefix, trial.rows[places], MOST)
+    if hinges is None:
+        return
+    for number, place in enumerate(places):
+        needed = float(trial.needed[place])
+        bound = least_margin(Form.of(hinges, number), needed, trial.budget, cases)
+        if not bound > needed:
+            return
+        raised = torch.full_like(trial.least, -torch.inf)
+        raised[place] = bound
+        trial.raise_to(raised)
