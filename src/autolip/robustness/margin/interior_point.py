@@ -169,9 +169,11 @@ class Ascent:
         gradient[:count] = -crossed.diagonal()
         gradient[count] = inverse.diagonal()[free].sum() - square * corner
         gradient[count + 1] = t - corner
-        second[:count, :count] = ((left @ self.p.T) * (right @ self.q.T) + crossed * crossed.T) / 2
+        alike = (left @ self.p.T) * (right @ self.q.T)
+        second[:count, :count] = (alike + crossed * crossed.T) / 2
         ends = left[:, 0] * right[:, 0]
-        second[:count, count] = square * ends - (left[:, free] * right[:, free]).sum(1)
+        inner = (left[:, free] * right[:, free]).sum(1)
+        second[:count, count] = square * ends - inner
         second[:count, count + 1] = ends
         along = float((column[free] ** 2).sum())
         within = float((inverse[free, free] ** 2).sum())
