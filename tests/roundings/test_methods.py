@@ -15,7 +15,7 @@ from autolip.operators import Dense, Diagonal
 from autolip.operators.norms.dense import proved_norms, rounded_norms
 from autolip.operators.norms.semidefinite import is_semidefinite
 from autolip.rounded import Rounded, blocks
-from autolip.rules.normalisation import _deviations, _greatest_spread
+from autolip.rules.normalisation import _deviations, greatest_spread
 from autolip.testing.exact import is_above_norm, is_exactly_semidefinite
 
 SEEDS = range(12)
@@ -201,10 +201,10 @@ def test_deviations_from_a_mean() -> None:
         ends = zip(box.lo[0].tolist(), box.hi[0].tolist(), exact, strict=True)
         assert all(Fraction(lo) <= v - mean <= Fraction(hi) for lo, hi, v in ends)
         assert (
-            Fraction(_greatest_spread(Interval(x, x), centred=True).item())
+            Fraction(greatest_spread(Interval(x, x), centred=True).item())
             >= sum((v - mean) ** 2 for v in exact) / 7
         )
         assert (
-            Fraction(_greatest_spread(Interval(x, x), centred=False).item())
+            Fraction(greatest_spread(Interval(x, x), centred=False).item())
             >= sum(v * v for v in exact) / 7
         )

@@ -12,7 +12,7 @@ from autolip.errors import InputError, UnsupportedOperation
 from autolip.intervals import Interval
 from autolip.norms import Norm
 from autolip.operators.diagonal import Diagonal
-from autolip.rules.normalisation import _greatest_spread, _least_spread
+from autolip.rules.normalisation import greatest_spread, least_spread
 from autolip.rules.rule import Action
 from autolip.slopes import Exact, Gain
 
@@ -48,23 +48,23 @@ def test_the_least_variance_on_a_box_is_found_from_below(width: float, seed: int
         return float(((x.lo - c).clamp(min=0) ** 2 + (c - x.hi).clamp(min=0) ** 2).mean())
 
     best = minimize_scalar(spread, bounds=(-5, 5), method="bounded", options={"xatol": 1e-12}).fun
-    found = _least_spread(x, centred=True).item()
+    found = least_spread(x, centred=True).item()
     assert found <= best + 1e-15 and found >= best * (1 - 1e-9) - 1e-9
     points = x.lo + torch.rand(2000, 7, dtype=torch.float64) * (x.hi - x.lo)
     assert found <= points.var(1, unbiased=False).min()
-    assert _greatest_spread(x, centred=True).item() >= points.var(1, unbiased=False).max()
+    assert greatest_spread(x, centred=True).item() >= points.var(1, unbiased=False).max()
 
 
 def test_spreads_on_unbounded_boxes() -> None:
     everywhere = Interval.everywhere((2, 4))
     for centred in (True, False):
-        assert _least_spread(everywhere, centred).tolist() == [0.0, 0.0]
-        assert _greatest_spread(everywhere, centred).tolist() == [torch.inf, torch.inf]
+        assert least_spread(everywhere, centred).tolist() == [0.0, 0.0]
+        assert greatest_spread(everywhere, centred).tolist() == [torch.inf, torch.inf]
     halves = Interval(
         torch.tensor([[-torch.inf, 5.0, 0.0]]).double(),
         torch.tensor([[1.0, torch.inf, torch.inf]]).double(),
     )
-    assert 0 < _least_spread(halves, True).item() <= (2 * 2.0**2) / 3 + 1e-12
+    assert 0 < least_spread(halves, True).item() <= (2 * 2.0**2) / 3 + 1e-12
 
 
 OPERATIONS = [

@@ -17,6 +17,9 @@ BROADCASTING = frozenset(
         aten.minimum.default,
         aten.pow.Tensor_Tensor,
         aten.hypot.default,
+        aten.atan2.default,
+        aten.arctan2.default,
+        aten.copysign.Tensor,
     }
 )
 """Operations on two varying tensors whose rules want them in one shape."""

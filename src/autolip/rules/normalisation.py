@@ -159,7 +159,7 @@ def by_itself(x: Operand, blocks: Blocks, weight: Tensor | None, bias: Tensor | 
     lo = blocks.rows(x.range.lo)
     hi = blocks.rows(x.range.hi)
     values = Interval(lo, hi)
-    least = _least_spread(values, blocks.centred)
+    least = least_spread(values, blocks.centred)
     largest_weight = (
         torch.ones((), dtype=DTYPE) if weight is None else blocks.rows(weight).abs().amax(1)
     )
@@ -199,7 +199,7 @@ def _quotient_above(w: Tensor, spread: Tensor, eps: float) -> Tensor:
     return torch.where(w == 0, 0.0, quotient.nan_to_num(nan=math.inf, posinf=math.inf))
 
 
-def _least_spread(x: Interval, centred: bool) -> Float[Tensor, " blocks"]:
+def least_spread(x: Interval, centred: bool) -> Float[Tensor, " blocks"]:
     """A lower bound on the variance (on the mean square) over a box.
 
     The variance is min_c v(c; x), v the mean of (x_i - c)^2, so its minimum over the box is that of
@@ -247,7 +247,7 @@ def _distances(x: Interval, c: Float[Tensor, " blocks"]) -> tuple[Tensor, Tensor
     return least.clamp(min=0, max=1e300), slope, sum_error(n + 8, size) + TINY
 
 
-def _greatest_spread(x: Interval, centred: bool) -> Float[Tensor, " blocks"]:
+def greatest_spread(x: Interval, centred: bool) -> Float[Tensor, " blocks"]:
     """An upper bound on the variance (on the mean square): the mean of (x_i - c)^2 is one for every
     c."""
     centre = (
@@ -266,7 +266,7 @@ def _image(x: Interval, least: Tensor, blocks: Blocks) -> Interval:
     if n == 0 or not x.lo.numel():
         return Interval.uniform(0.0, 0.0, x.shape)
     d = _deviations(x) if blocks.centred else x
-    greatest = _greatest_spread(x, blocks.centred)
+    greatest = greatest_spread(x, blocks.centred)
     hi = _ratio(d.hi, least, greatest, blocks.eps, n)
     return Interval(-_ratio(-d.lo, least, greatest, blocks.eps, n), hi)
 
@@ -403,4 +403,4 @@ def _channelwise(parameter: Tensor | None, x: Operand) -> Tensor | None:
     return None if parameter is None else parameter.reshape(-1, *[1] * (x.dim - 2))
 
 
-__all__ = ["Blocks", "by_itself", "by_statistics"]
+__all__ = ["Blocks", "by_itself", "by_statistics", "greatest_spread", "least_spread"]

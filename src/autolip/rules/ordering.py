@@ -114,6 +114,52 @@ def kthvalue(self: Operand, k: int, dim: int, keepdim: bool) -> list[Action]:
     return _with_positions(self, lambda x: aten.kthvalue.default(x, k, dim, keepdim)[0], dim)
 
 
+@rule(aten.median.default, Example(Variable(2, 3)))
+@rule(aten.nanmedian.default, Example(Variable(5)))
+def median_all(self: Operand) -> Action:
+    """Gain(1): one of the sorted values."""
+    return _monotone(self, aten.median.default, None)
+
+
+@rule(aten.median.dim, Example(Variable(2, 4), 1, True, pick=0))
+@rule(aten.nanmedian.dim, Example(Variable(5, 2), 0, pick=0))
+def median(self: Operand, dim: int, keepdim: bool) -> list[Action]:
+    """Gain(1): one of the sorted values; the position jumps."""
+
+    def values(x: Tensor) -> Tensor:
+        return aten.median.dim(x.contiguous(), dim, keepdim)[0]  # wrong on expanded tensors
+
+    return _with_positions(self, values, dim)
+
+
+@rule(aten.cummax.default, Example(Variable(2, 5), 1, pick=0), Example(Variable(3, 2), 0, pick=0))
+def cummax(self: Operand, dim: int) -> list[Action]:
+    """Gain(l1: n, l2: sqrt(n), linf: 1): the largest so far; the position jumps."""
+    return _so_far(self, aten.cummax.default, dim)
+
+
+@rule(aten.cummin.default, Example(Variable(2, 5), -1, pick=0))
+def cummin(self: Operand, dim: int) -> list[Action]:
+    """Gain(l1: n, l2: sqrt(n), linf: 1): the smallest so far; the position jumps."""
+    return _so_far(self, aten.cummin.default, dim)
+
+
+def _so_far(x: Operand, function: Callable[..., tuple[Tensor, Tensor]], dim: int) -> list[Action]:
+    lo, hi = (function(end, dim)[0] for end in (x.range.lo, x.range.hi))
+    size = x.shape[dim] if x.dim else 1
+    gain = Gain(x.shape, x.shape, prefix_gains(size), (dim,) if x.dim else None)
+    return [Action(((x, gain),), Interval(lo, hi)), _jump(x, x.shape, size)]
+
+
+def prefix_gains(size: int) -> dict[Norm, Upper]:
+    """Of y_i with |dy_i| <= max_{j <= i} |dx_j|, i < n: one entry may move all of them as far.
+
+    |dy_i| <= |dx|_p for each i, so that |dy|_p <= n^(1/p) |dx|_p.
+    """
+    count = Upper(float(size))
+    return {Norm.L1: count, Norm.L2: count.sqrt(), Norm.LINF: ONE}
+
+
 @rule(
     aten.maximum.default,
     Example(Variable(2, 3), Variable(2, 3)),

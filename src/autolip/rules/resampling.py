@@ -70,11 +70,11 @@ def cubic(place: Fraction, size: int) -> Weights:
     beyond the ends."""
     left = math.floor(place)
     for j in range(left - 1, left + 3):
-        yield min(max(j, 0), size - 1), _keys(abs(place - j))
+        yield min(max(j, 0), size - 1), keys(abs(place - j), Fraction(-3, 4))
 
 
-def _keys(x: Fraction) -> Fraction:
-    a = Fraction(-3, 4)
+def keys(x: Fraction, a: Fraction) -> Fraction:
+    """Keys's cubic at a distance of x, with A = a."""
     if x <= 1:
         return (a + 2) * x**3 - (a + 3) * x**2 + 1
     if x < 2:
@@ -212,3 +212,96 @@ def upsample_trilinear3d(
 ) -> Affine:
     """Exact: linear interpolation along each axis."""
     return _resampled(self, output_size, linear, align_corners, [scales_d, scales_h, scales_w])
+
+
+# Without aliases
+# -------------------------------------------------------------------------------------------------
+
+
+def averaging(
+    size: int, count: int, filter_of: Callable[[Fraction], Fraction], reach: int, step: Fraction
+) -> tuple[Float[Tensor, "count size"], float]:
+    """The matrix that samples with a filter as wide as a step, where steps are longer than a pixel.
+
+    Place i is at c = (i + 1/2) r with r the step; entry j has the weight f((j + 1/2 - c) / max(r,
+    1)), over the sum of the weights of those that are there.
+    """
+    matrix = torch.zeros(count, size, dtype=DTYPE)
+    exact = True
+    wide = max(step, Fraction(1))
+    for i in range(count):
+        centre = (i + Fraction(1, 2)) * step
+        first = max(math.floor(centre - reach * wide + Fraction(1, 2)), 0)
+        last = min(math.floor(centre + reach * wide + Fraction(1, 2)), size)
+        weights = {
+            j: filter_of(abs((j + Fraction(1, 2) - centre) / wide)) for j in range(first, last)
+        }
+        total = sum(weights.values())
+        for j, weight in weights.items():
+            matrix[i, j] = float(weight / total)
+            exact = exact and Fraction(float(weight / total)) == weight / total
+    return matrix, 0.0 if exact else relative_error(1)
+
+
+def _tent(x: Fraction) -> Fraction:
+    return max(1 - x, Fraction(0))
+
+
+def _cubic(x: Fraction) -> Fraction:
+    return keys(x, Fraction(-1, 2))
+
+
+@rule(
+    aten._upsample_bilinear2d_aa.default,
+    Example(IMAGE, [2, 3], False),
+    Example(IMAGE, [2, 7], True),
+    Example(IMAGE, [3, 3], False, 0.8, 0.7),
+)
+def upsample_bilinear2d_aa(
+    self: Operand,
+    output_size: Sequence[int],
+    align_corners: bool,
+    scales_h: float | None,
+    scales_w: float | None,
+) -> Affine:
+    """Exact: averages with a tent as wide as a step, along each axis."""
+    return _averaged(self, output_size, _tent, 1, align_corners, (scales_h, scales_w))
+
+
+@rule(
+    aten._upsample_bicubic2d_aa.default,
+    Example(IMAGE, [2, 3], False),
+    Example(IMAGE, [2, 7], True),
+    Example(IMAGE, [3, 3], False, 0.8, 0.7),
+)
+def upsample_bicubic2d_aa(
+    self: Operand,
+    output_size: Sequence[int],
+    align_corners: bool,
+    scales_h: float | None,
+    scales_w: float | None,
+) -> Affine:
+    """Exact: averages with Keys's cubic (A = -1/2) as wide as a step, along each axis."""
+    return _averaged(self, output_size, _cubic, 2, align_corners, (scales_h, scales_w))
+
+
+def _averaged(
+    x: Operand,
+    counts: Sequence[int],
+    filter_of: Callable[[Fraction], Fraction],
+    reach: int,
+    align_corners: bool,
+    scales: Sequence[float | None],
+) -> Affine:
+    operator: Operator = Identity(x.shape)
+    axes = range(x.dim - len(counts), x.dim)
+    for axis, count, scale in zip(axes, counts, scales, strict=True):
+        size = x.shape[axis]
+        step = Fraction(size, count)
+        if align_corners:
+            step = Fraction(size - 1, count - 1) if count > 1 else Fraction(0)
+        elif scale is not None and scale > 0:
+            step = 1 / Fraction(scale)
+        matrix, error = averaging(size, count, filter_of, reach, step)
+        operator = compose(along(matrix, operator.out_shape, axis, error), operator)
+    return Affine(((x, operator),))

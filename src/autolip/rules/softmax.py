@@ -7,6 +7,7 @@ from torch import Tensor
 
 from autolip.intervals import Interval
 from autolip.norms import Norm
+from autolip.rules.ordering import prefix_gains
 from autolip.rules.rule import Action, Example, Operand, Variable, rule
 from autolip.slopes import Gain
 from autolip.values import Upper, round_up
@@ -129,4 +130,22 @@ def logsumexp(self: Operand, dim: list[int], keepdim: bool) -> Action:
         lo.nan_to_num(nan=-math.inf, neginf=-math.inf, posinf=math.inf), hi.nan_to_num(nan=math.inf)
     )
     gain = Gain(self.shape, image.shape, dict.fromkeys(Norm, Upper(1.0)), tuple(dim))
+    return Action(((self, gain),), image)
+
+
+@rule(aten.logcumsumexp.default, Example(Variable(2, 5), 1), Example(Variable(3, 2), 0))
+def logcumsumexp(self: Operand, dim: int) -> Action:
+    """Gain(l1: n, l2: sqrt(n), linf: 1): each gradient is a probability vector on the entries so
+    far."""
+    span = 0.0
+    if self.range.is_bounded and self.shape.numel():
+        size = self.range.magnitude().amax() + math.log(self.shape.numel()) + 1
+        span = size.item() * self.shape.numel() * SLACK
+    lo, hi = (aten.logcumsumexp.default(end, dim) for end in (self.range.lo, self.range.hi))
+    image = Interval(
+        (lo - span).nan_to_num(nan=-math.inf, neginf=-math.inf, posinf=math.inf),
+        (hi + span).nan_to_num(nan=math.inf, neginf=-math.inf, posinf=math.inf),
+    )
+    count = self.shape[dim] if self.dim else 1
+    gain = Gain(self.shape, self.shape, prefix_gains(count), (dim,) if self.dim else None)
     return Action(((self, gain),), image)

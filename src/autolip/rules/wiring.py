@@ -31,7 +31,7 @@ from autolip.slopes import Exact
 
 aten = torch.ops.aten
 
-CHOOSING = frozenset({"index", "indices"})
+CHOOSING = frozenset({"index", "indices", "mask"})
 """Arguments that choose entries: constant, and not numbers that are copied."""
 
 STORAGE = frozenset({"dtype", "layout", "device", "pin_memory", "non_blocking", "memory_format"})
@@ -196,6 +196,12 @@ def _scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     return x.scatter_add(dim, index, src[tuple(slice(size) for size in index.shape)])
 
 
+def _masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    places = mask.expand(x.shape).reshape(-1).nonzero().flatten()
+    taken = source.reshape(-1)[: len(places)]
+    return x.reshape(-1).index_copy(0, places, taken).reshape(x.shape)
+
+
 # Shapes
 # --------------------------------------------------------------------------------------------------
 
@@ -273,6 +279,12 @@ wiring(
 )
 wiring(aten.gather.default, Example(X, 1, torch.tensor([[[2, 0], [1, 1]]])))
 wiring(aten.take_along_dim.default, Example(X, torch.tensor([[[2]], [[0]]]), 2))
+wiring(
+    aten.masked_scatter.default,
+    Example(X, torch.tensor([[True], [False], [True]]), Variable(5, 4)),
+    Example(Constant(3), torch.tensor([True, False, True]), Variable(2)),
+    by=_masked_scatter,
+)
 wiring(aten.take.default, Example(X, torch.tensor([[5, -1], [5, 0]])))
 wiring(aten.diagonal.default, Example(X, 1, 1, 2), Example(X))
 

@@ -266,9 +266,8 @@ def _check_call(node: torch.fx.Node) -> None:
     value = node.meta.get("val")
     if f"{target}" == "with_effects":
         raise UnsupportedOperation(
-            f"{node.args[1]} at {place} acts beside what it computes: leave it out (a "
-            "solution for a constant matrix as"
-            " torch.linalg.inv(matrix) @ x, a print or an assertion altogether)"
+            f"{node.args[1]} at {place} acts beside what it computes, or checks a value: leave it "
+            "out (torch.linalg.cholesky_ex checks nothing)"
         )
     if isinstance(target, torch._ops.HigherOrderOperator):
         raise UnsupportedOperation(

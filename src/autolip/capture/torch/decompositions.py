@@ -10,6 +10,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from autolip.capture.torch.written import WRITTEN
 from autolip.rules import RULES
 
 ROUNDS = 4
@@ -24,6 +25,7 @@ def taken_apart(program: ExportedProgram) -> ExportedProgram:
     as it is: it will be evaluated.
     """
     known = torch.export.default_decompositions()
+    known.update(WRITTEN)
     with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
         warnings.simplefilter("ignore")
         if not _is_whole(program):

@@ -1,0 +1,111 @@
+"""Operations written with others: the same numbers, and brackets of networks that hold them."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from autolip import Ball, lipschitz
+from autolip.capture.torch.written import WRITTEN
+
+aten = torch.ops.aten
+DOUBLE = torch.float64
+X = torch.tensor(
+    [[0.3, -1.2, 2.0, 0.7, -0.4], [1.1, 0.2, -0.9, 1.6, 0.8], [-2.0, 0.5, 0.1, 0.6, 1.3]],
+    dtype=DOUBLE,
+)
+Y = X.flip(1) * 0.7 + 0.3
+SQUARE = X[:, :3] @ X[:, :3].mT + torch.eye(3, dtype=DOUBLE)
+INDEX = torch.tensor([[0, 1, 1, 0, 2], [2, 0, 1, 2, 2], [0, 0, 1, 1, 2]])
+
+CALLS: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {
+    "var": (aten.var.correction, (X, [1]), {"correction": 2, "keepdim": True}),
+    "var of all": (aten.var.correction, (X,), {}),
+    "var_mean": (aten.var_mean.correction, (X, [0, 1]), {"correction": 0}),
+    "std_mean": (aten.std_mean.correction, (X, [-1]), {"correction": 1}),
+    "prod": (aten.prod.dim_int, (X, 1), {}),
+    "prod, kept": (aten.prod.dim_int, (X, 0, True), {}),
+    "prod of all": (aten.prod.default, (X,), {}),
+    "cumprod": (aten.cumprod.default, (X, 1), {}),
+    "cumprod of rows": (aten.cumprod.default, (X, 0), {}),
+    "cdist": (aten._cdist_forward.default, (X, Y[:2], 1.0, None), {}),
+    "cdist, l3": (aten._cdist_forward.default, (X, Y, 3.0, 2), {}),
+    "many rows": (aten._euclidean_dist.default, (X, Y), {}),
+    "pdist": (aten._pdist_forward.default, (X, 2.0), {}),
+    "dist": (aten.dist.default, (X, Y, math.inf), {}),
+    "bilinear": (aten.bilinear.default, (X[:, :3], Y, X.reshape(1, 3, 5), Y[0, :1]), {}),
+    "addbmm": (
+        aten.addbmm.default,
+        (SQUARE, X.reshape(1, 3, 5), Y.mT.reshape(1, 5, 3)),
+        {"beta": 0.3, "alpha": -0.5},
+    ),
+    "solve": (aten.linalg_solve.default, (SQUARE, X), {}),
+    "solve from the right": (aten.linalg_solve.default, (SQUARE, X.mT), {"left": False}),
+    "inv": (aten.linalg_inv.default, (SQUARE,), {}),
+    "cholesky_solve": (aten.cholesky_solve.default, (X, SQUARE.tril()), {}),
+    "cholesky_solve, upper": (aten.cholesky_solve.default, (X, SQUARE.triu(), True), {}),
+    "lu_solve": (aten.linalg_lu_solve.default, (*torch.linalg.lu_factor(SQUARE), X), {}),
+    "fmax": (aten.fmax.default, (X, Y), {}),
+    "fmin": (aten.fmin.default, (X, Y), {}),
+    "scatter": (aten.scatter.reduce, (X, 1, INDEX, Y), {"reduce": "add"}),
+    "index_reduce": (
+        aten.index_reduce.default,
+        (X[:2], 0, torch.tensor([1, 0, 1]), Y, "amax"),
+        {"include_self": False},
+    ),
+    "ldexp": (aten.ldexp.Tensor, (X, torch.tensor([1, -2, 0, 3, 1])), {}),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_what_is_written_is_the_operation(name: str) -> None:
+    target, args, kwargs = CALLS[name]
+    wanted, found = target(*args, **kwargs), WRITTEN[target](*args, **kwargs)
+    pairs = zip(wanted, found, strict=True) if isinstance(wanted, tuple) else [(wanted, found)]
+    for a, b in pairs:
+        torch.testing.assert_close(b, a, rtol=1e-12, atol=1e-12)
+
+
+def test_every_one_of_them_is_tried() -> None:
+    tried = {target for target, _, _ in CALLS.values()}
+    assert set(WRITTEN) - tried <= {aten.cdist.default}
+
+
+FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
+    "std": (lambda x: x.std(1), 1 / math.sqrt(4)),
+    "distance to points": (lambda x: torch.cdist(x, Y[:2]), math.sqrt(2)),
+    "median": (lambda x: x.median(1)[0], 1.0),
+    "cummax": (lambda x: x.cummax(1)[0], math.sqrt(5)),
+    "fmax": (lambda x: torch.fmax(x, Y), 1.0),
+    "addbmm": (
+        lambda x: torch.addbmm(SQUARE, x.reshape(1, 3, 5), Y.mT.reshape(1, 5, 3)),
+        float(torch.linalg.matrix_norm(Y, 2)),
+    ),
+    "solve": (
+        lambda x: torch.linalg.solve(SQUARE, x),
+        1 / float(torch.linalg.matrix_norm(SQUARE, -2)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_global_constant_is_met(name: str) -> None:
+    function, constant = FUNCTIONS[name]
+    result = lipschitz(function, X, method="autolip", lower="random", seed=0)
+    assert result.upper is not None
+    assert result.upper.value == pytest.approx(constant, rel=1e-9)
+
+
+def test_a_bilinear_layer_is_bracketed_on_a_ball() -> None:
+    """Towards x1 it is sum_j x2_j W_kij, and alike towards x2."""
+    torch.manual_seed(0)
+    layer = nn.Bilinear(3, 3, 4).double()
+    result = lipschitz(lambda x: layer(x, x), X[:, :3], region=Ball(X[:, :3], 1e-6), seed=0)
+    assert result.lower is not None
+    assert result.upper is not None
+    assert result.lower.value is not None
+    assert result.upper.value is not None
+    assert result.lower.value <= result.upper.value <= 3 * result.lower.value
