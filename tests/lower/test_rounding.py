@@ -1,5 +1,6 @@
 """The rounding bound, against evaluation in rational arithmetic."""
 
+import math
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -214,3 +215,29 @@ def test_branches_that_are_clear_cost_nothing(pose) -> None:
     x, one = torch.tensor([3.0]).double(), torch.ones(1, dtype=torch.float64)
     for function in (torch.relu, torch.abs, nn.functional.hardswish):
         assert rounding_error(pose(lambda x, f=function: f(x * 3.0), x), x, one) < 1e-12
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [
+        lambda scores, mask: scores.masked_fill(mask, -math.inf),
+        lambda scores, mask: torch.where(mask, -math.inf, scores),
+        lambda scores, mask: scores + torch.zeros(3, 3).masked_fill(mask, -math.inf),
+    ],
+)
+def test_a_mask_is_infinite_without_rounding(pose, hide) -> None:
+    mask = torch.ones(3, 3).triu(1).bool()
+    problem = pose(lambda x: hide(x @ x.T, mask).softmax(-1) @ x, torch.randn(3, 2))
+    x = problem.example
+    error = rounding_error(problem, x, torch.ones(3, 2, dtype=torch.float64))
+    assert 0.0 < error < 1e-12
+
+
+def test_an_overflow_is_no_mask(pose) -> None:
+    """1 / (1 + exp(1000 x)) at 1: the exponential is infinite in floating point alone."""
+    mask = torch.tensor([0.0, -math.inf])
+    problem = pose(
+        lambda x: ((1000 * x).exp() + 1).reciprocal() + (x + mask).softmax(-1), torch.ones(2)
+    )
+    error = rounding_error(problem, problem.example, torch.ones(2, dtype=torch.float64))
+    assert not error < 1e-12

@@ -48,7 +48,16 @@ MODELS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "layer norm without weights": (nn.LayerNorm(4, elementwise_affine=False), (2, 4)),
     "rms norm": (nn.RMSNorm(4, eps=1e-3), (2, 4)),
     "group norm": (SMALL, (3, 4, 3)),
+    "instance norm": (nn.InstanceNorm1d(3), (2, 3, 4)),
+    "log softmax": (nn.LogSoftmax(-1), (2, 3)),
+    "log sum exp": (Written(lambda x: x.logsumexp((0, 2))), (2, 3, 2)),
+    "length": (Written(lambda x: torch.linalg.vector_norm(x, dim=(1, 2))), (2, 3, 2)),
+    "length, kept": (Written(lambda x: x.norm(dim=-1, keepdim=True)), (2, 3)),
     "products": (Products(), (2, 3, 4)),
+    "products of vectors": (
+        Written(lambda x: torch.stack([x[0] @ x @ x.mT @ x[1], torch.dot(x[0], x[1])])),
+        (2, 2),
+    ),
     "attention": (
         Written(lambda x: nn.functional.scaled_dot_product_attention(x, x * 2, x + 1)),
         (1, 3, 4),
@@ -118,6 +127,18 @@ def test_where_slopes_are_steep_nothing_is_written_entry_by_entry() -> None:
     """exp overflows on this ball; softmax itself is a gain of 1/2."""
     capture = captured("softmax")
     assert posed(capture, Ball(0.0, 1e4)).entries is None
+
+
+def test_a_steep_operation_stays_whole_beside_others() -> None:
+    """A length has every slope up to 1 where its ball holds 0; the softmax keeps its entries."""
+    capture = capture_model(Written(lambda x: x.norm() + x.softmax(0).norm()), (torch.zeros(3),))
+    entries = posed(capture, Ball(0.0, 0.1)).entries
+    assert entries is not None
+    gains = [v.name for v in entries for edge in v.edges if isinstance(edge.slope, Gain)]
+    assert len(gains) == 1
+    slopes = posed(capture, Ball(1.0, 0.1)).entries
+    assert slopes is not None
+    assert not any(isinstance(edge.slope, Gain) for v in slopes for edge in v.edges)
 
 
 @pytest.mark.slow

@@ -83,13 +83,14 @@ def test_every_part_of_a_split_has_its_own_map(act: Act) -> None:
 
 
 @pytest.mark.parametrize("target", [aten.gather.default, aten.index_select.default])
-def test_a_varying_index_is_refused(act: Act, target: Any) -> None:
+def test_a_varying_index_is_a_jump(act: Act, target: Any) -> None:
     x = Interval.uniform(0.0, 1.0, (3,))
-    with pytest.raises(UnsupportedOperation, match="index"):
-        act(target, x, 0, x)
+    action = act(target, x, 0, x)
+    assert not any(slope.is_finite for _, slope in action.slopes)
+    assert action.image.contains(torch.full((3,), 1e300, dtype=torch.float64))
 
 
-def test_a_varying_index_in_a_list_is_refused(act: Act) -> None:
+def test_indices_that_may_be_masks_are_refused(act: Act) -> None:
     x = Interval.uniform(0.0, 1.0, (3,))
     with pytest.raises(UnsupportedOperation, match="indices"):
-        act(aten.index.Tensor, x, [x])
+        act(aten.index_put.default, x, [x], torch.zeros(3, dtype=torch.float64))

@@ -18,6 +18,9 @@ To first order an operation is its derivative, and so it is not where rounding l
 side of a kink its operands are.  Where they may be is probed by evaluations in which every result
 is displaced by its error, with random signs (D. S. Parker, Monte Carlo arithmetic, 1997): the
 second difference of an operation over several times such a displacement is an error of its own.
+
+An infinite constant (the mask of an attention) makes results infinite without rounding; where that
+is so is known from an evaluation with zeros in place of the input and of all finite results.
 """
 
 import math
@@ -101,6 +104,8 @@ ROUNDED = frozenset(
         aten.reciprocal,
     }
 )
+MASKING = WIRING | {aten.add, aten.sub, aten.where, aten.masked_fill}
+"""Operations that an infinite constant goes through: what is infinite for zeros is so for all."""
 
 
 def rounding_error(
@@ -131,6 +136,8 @@ class _Tally:
         self.probes: list[dict[str, Any]] = [{} for _ in range(PROBES)]
         self.turned: list[dict[str, tuple[Any, Any]]] = [{} for _ in range(PROBES)]
         """What is not a real number, a comparison for instance, on both sides of the values."""
+        self.masks: dict[str, Tensor] | None = {} if _has_infinite(graph) else None
+        """Zero, and infinite where results are by constants alone."""
         self.total = 0.0
 
     def evaluate(self, x: Tensor) -> Tensor:
@@ -146,6 +153,7 @@ class _Tally:
 
     def _call(self, node: Node, values: dict[str, Any]) -> Any:
         packet = packet_of(node)
+        self._mask(node, values)
         if packet in WIRING | CHOOSING:
             result, error = node.call(values.__getitem__), None
         elif packet in MULTIPLYING | SUMMING:
@@ -153,10 +161,11 @@ class _Tally:
             error = dot_error(terms(node, self.shapes) + 6, _of_magnitudes(node, values))
         elif packet in ROUNDED and not node.kwargs:
             result = node.call(values.__getitem__)
-            error = units(4, result.detach().abs())
+            error = units(4, self._finite(node.name, result).abs())
         else:
-            result = node.call(lambda name: self._operand(values[name]))
-            error = units(8, _largest(result)) if result.is_floating_point() else None
+            result = node.call(lambda name: self._operand(name, values[name]))
+            real = result.is_floating_point()
+            error = units(8, _largest(self._finite(node.name, result))) if real else None
         if not result.is_floating_point():
             self._probe(node, None, values)
             for probe, turned in zip(self.probes, self.turned, strict=True):
@@ -168,12 +177,30 @@ class _Tally:
         self._probe(node, error, values)
         return result if error is None else self._moved(result, error)
 
-    def _operand(self, value: Tensor) -> Tensor:
+    def _mask(self, node: Node, values: dict[str, Any]) -> None:
+        """Where constants make the node's value infinite, whatever the input."""
+        operands = {name: values[name].detach() for name in node.operands()}
+        masks = self.masks
+        if masks is None or packet_of(node) not in MASKING:
+            return
+        if not all(value.is_floating_point() for value in operands.values()):
+            return
+        with torch.no_grad():
+            found = node.call(lambda name: masks.get(name, torch.zeros_like(operands[name])))
+        masks[node.name] = torch.where(found.isinf(), found, 0.0)
+
+    def _finite(self, name: str, value: Tensor) -> Tensor:
+        """The value, with zeros where a mask makes it infinite."""
+        value = value.detach()
+        mask = None if self.masks is None else self.masks.get(name)
+        return value if mask is None else value.where(~((mask == value) & mask.isinf()), 0.0)
+
+    def _operand(self, name: str, value: Tensor) -> Tensor:
         """What is read by an operation of which nothing is known: stable in the sense of mixed
         forward and backward errors."""
         if not value.is_floating_point():
             return value
-        return self._moved(value.view_as(value), units(8, _largest(value)))
+        return self._moved(value.view_as(value), units(8, _largest(self._finite(name, value))))
 
     def _probe(self, node: Node, error: Tensor | None, values: dict[str, Any]) -> None:
         """The node's value where all results before it are displaced, and itself displaced."""
@@ -182,18 +209,23 @@ class _Tally:
             for probe in self.probes:
                 operands = {name: probe[name] for name in node.operands()}
                 if not known:
-                    operands = {name: self._displaced(x) for name, x in operands.items()}
+                    operands = {name: self._as_read(name, x) for name, x in operands.items()}
                 result = node.call(operands.__getitem__)
                 probe[node.name] = result if error is None else self._displaced(result, error)
 
-    def _displaced(self, value: Tensor, error: Tensor | None = None) -> Tensor:
-        """The value with an error (that of an operand of which nothing is known) of random
-        signs."""
+    def _as_read(self, name: str, value: Tensor) -> Tensor:
+        """What an operation of which nothing is known may read."""
+        if not value.is_floating_point():
+            return value
+        return self._displaced(value, units(8, _largest(self._finite(name, value))))
+
+    def _displaced(self, value: Tensor, error: Tensor) -> Tensor:
+        """The value with an error of random signs."""
         if not value.is_floating_point():
             return value
         drawn = torch.randint(2, value.shape, generator=self.generator)
         signs = drawn.to(value.dtype) * 2 - 1
-        return value + signs * (units(8, _largest(value)) if error is None else error)
+        return value + signs * error
 
     def _bent(self, node: Node, values: dict[str, Any], centre: Tensor) -> Tensor:
         """How far the operation is from its derivative on what its operands may be."""
@@ -249,6 +281,15 @@ class _Tally:
 
             tensor.register_hook(collect)
         return tensor
+
+
+def _has_infinite(graph: Graph) -> bool:
+    """Whether a constant is, or has an entry that is."""
+    leaves = pytree.tree_leaves([(node.args, node.kwargs) for node in graph])
+    tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+    return any(math.isinf(leaf) for leaf in leaves if isinstance(leaf, float)) or any(
+        bool(tensor.isinf().any()) for tensor in tensors
+    )
 
 
 def _of_magnitudes(node: Node, values: dict[str, Any]) -> Tensor:

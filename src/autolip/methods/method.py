@@ -17,7 +17,7 @@ from autolip.errors import AutolipError, Refusal, attempted
 from autolip.graph.fixed import known_as_diagonals
 from autolip.graph.graph import Graph, Place
 from autolip.graph.moving_inputs import moving_inputs
-from autolip.graph.views import SlopeGraph, fused, separated
+from autolip.graph.views import SlopeGraph, Vertex, fused, separated
 from autolip.norms import EVERY_PAIR, Norm, Pair, described
 from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.norms.engine import is_read_off
@@ -145,16 +145,26 @@ class Problem:
     @cached_property
     def entries(self) -> SlopeGraph | None:
         """The same with softmax, normalisation and products of matrices entry by entry; None where
-        there is no such operation, where one is too large for that, and where ranges are so wide
-        that some slope is steep: then a block's gain says more."""
+        there is no such operation.
+
+        One that is too large for that, or whose ranges are so wide that some slope is steep, stays
+        whole: then its gain says more.
+        """
         known = self.ranges | {vertex.name: vertex.range for vertex in self.slopes}
         pieces = lowered(self.graph)
-        written = entrywise(pieces) if self.ranges else pieces
-        if written is pieces:
-            return None
-        slopes = slopes_on(written, self.region, known, self.centre)
-        flat = all(edge.slope.is_at_most(STEEP) for vertex in slopes for edge in vertex.edges)
-        return self._to_the_end(slopes) if flat else None
+        before = {node.name: node for node in pieces}
+        whole = set[str]()
+        while self.ranges:
+            written = entrywise(pieces, whole)
+            if written is pieces:
+                return None
+            slopes = slopes_on(written, self.region, known, self.centre)
+            parts = [slopes[node.name] for node in written if before.get(node.name) is not node]
+            steep = [part.name for part in parts if _is_steep(part)]
+            if not steep:
+                return self._to_the_end(slopes)
+            whole |= {name if name in before else name.rpartition(".")[0] for name in steep}
+        return None
 
     def _to_the_end(self, slopes: SlopeGraph) -> SlopeGraph:
         """From the entries that move to what is read, operand by operand."""
@@ -199,6 +209,10 @@ class Problem:
     def with_own_norms(self) -> "Problem":
         """The same for operators that are not the network's: nothing is remembered of them."""
         return replace(self, norms={}, hurried=set())
+
+
+def _is_steep(vertex: Vertex) -> bool:
+    return not all(edge.slope.is_at_most(STEEP) for edge in vertex.edges)
 
 
 class Method(ABC):

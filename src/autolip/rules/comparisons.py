@@ -13,6 +13,7 @@ from autolip.norms import Norm
 from autolip.operators.algebra import Zero
 from autolip.operators.diagonal import Identity
 from autolip.rules.derive import entrywise
+from autolip.rules.ordering import position
 from autolip.rules.rule import (
     Action,
     Affine,
@@ -235,12 +236,13 @@ def all_along(self: Operand, dim: int, keepdim: bool) -> Action:
     return _reduce(self, lambda mask: torch.all(mask, dim, keepdim))
 
 
-def _position(x: Operand, dim: int | None, keepdim: bool) -> Action:
-    """The index of an extreme entry: an integer in [0, n)."""
+def _position(x: Operand, dim: int | None, keepdim: bool, largest: bool) -> Action:
+    """The index of an extreme entry: an integer in [0, n), known where one is certainly it."""
     probe = torch.empty(x.shape, device="meta")
     shape = torch.argmax(probe, dim, keepdim).shape
-    size = x.shape.numel() if dim is None else x.shape[dim] if x.dim else 1
-    return _decided((x,), Interval.uniform(0.0, size - 1.0, shape), shape)
+    flat = x if dim is not None else x.viewed([x.shape.numel()], [x.shape.numel()])
+    image = position(flat.range, dim or 0, largest)
+    return _decided((x,), Interval(image.lo.reshape(shape), image.hi.reshape(shape)), shape)
 
 
 @rule(
@@ -250,8 +252,8 @@ def _position(x: Operand, dim: int | None, keepdim: bool) -> Action:
     Example(Variable(3)),
 )
 def argmax(self: Operand, dim: int | None, keepdim: bool) -> Action:
-    """Infinite (a Gain)."""
-    return _position(self, dim, keepdim)
+    """Infinite (a Gain) unless the ranges decide it."""
+    return _position(self, dim, keepdim, largest=True)
 
 
 @rule(
@@ -261,8 +263,8 @@ def argmax(self: Operand, dim: int | None, keepdim: bool) -> Action:
     Example(Variable(3)),
 )
 def argmin(self: Operand, dim: int | None, keepdim: bool) -> Action:
-    """Infinite (a Gain)."""
-    return _position(self, dim, keepdim)
+    """Infinite (a Gain) unless the ranges decide it."""
+    return _position(self, dim, keepdim, largest=False)
 
 
 def _classified(x: Operand, finite: bool) -> Action:

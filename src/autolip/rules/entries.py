@@ -1,4 +1,5 @@
-"""Softmax, normalisation and products of two varying matrices, entry by entry.
+"""Softmax and its logarithms, normalisation, lengths and products of two varying matrices, entry by
+entry.
 
 A Gain says how much an operation can grow a difference and nothing else, however small the region.
 Written with products and quotients of single entries, of which each has slopes within the range of
@@ -7,7 +8,7 @@ Factors are expanded first and multiplied then, so that every entry has slopes o
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import torch
@@ -22,12 +23,13 @@ LARGEST = 2**12
 """Tuned: entries that an operation is written with at most, for the work of LipSDP's proof."""
 
 
-def entrywise(graph: Graph) -> Graph:
-    """The same function with these operations entry by entry; the same graph where there is none.
+def entrywise(graph: Graph, whole: Container[str] = ()) -> Graph:
+    """The same function with these operations entry by entry, but for the nodes that are to stay
+    `whole`; the same graph where there is none.
 
     What is taken apart keeps its name; its parts have that, a dot and a number.
     """
-    return rewritten(graph, ENTRIES)
+    return rewritten(graph, ENTRIES, whole)
 
 
 def _times(writer: Writer, a: Ref, b: Ref, shape: Sequence[int]) -> Ref:
@@ -49,21 +51,82 @@ def _softmax(
     shape = writer.shapes[self.name]
     if not shape or shape.numel() > LARGEST:
         return None
-    axis = dim % len(shape)
-    short = [1 if i == axis else size for i, size in enumerate(shape)]
-    powers = writer.call(aten.exp.default, self, shape=shape)
-    total = writer.call(aten.sum.dim_IntList, powers, [axis], True, shape=short)
+    powers, total = _powers(writer, self, [dim % len(shape)])
     below = _expanded(writer, total, shape)
     return writer.call(aten.div.Tensor, powers, below, shape=shape)
 
 
+def _powers(writer: Writer, x: Ref, axes: Sequence[int]) -> tuple[Ref, Ref]:
+    """exp x, and its sum over axes that are kept."""
+    shape = writer.shapes[x.name]
+    short = [1 if i in axes else size for i, size in enumerate(shape)]
+    powers = writer.call(aten.exp.default, x, shape=shape)
+    return powers, writer.call(aten.sum.dim_IntList, powers, list(axes), True, shape=short)
+
+
+def _total(writer: Writer, x: Ref, axes: Sequence[int]) -> Ref:
+    """log sum exp x, the axes kept."""
+    _, total = _powers(writer, x, axes)
+    return writer.call(aten.log.default, total, shape=writer.shapes[total.name])
+
+
+def _log_softmax(
+    writer: Writer, self: Ref, dim: int, dtype: Any = None, half_to_float: bool = False
+) -> Ref | None:
+    """x_i - log sum_j exp(x_j)."""
+    shape = writer.shapes[self.name]
+    if not shape or shape.numel() > LARGEST:
+        return None
+    total = _expanded(writer, _total(writer, self, [dim % len(shape)]), shape)
+    return writer.call(aten.sub.Tensor, self, total, shape=shape)
+
+
+def _logsumexp(writer: Writer, self: Ref, dim: Sequence[int], keepdim: bool = False) -> Ref | None:
+    shape = writer.shapes[self.name]
+    if not shape or shape.numel() > LARGEST:
+        return None
+    axes = [axis % len(shape) for axis in dim] or list(range(len(shape)))
+    return _shaped(writer, _total(writer, self, axes))
+
+
+def _length(
+    writer: Writer,
+    self: Ref,
+    ord: float = 2,
+    dim: Sequence[int] | None = None,
+    keepdim: bool = False,
+    dtype: Any = None,
+) -> Ref | None:
+    """sqrt(sum x^2)."""
+    shape = writer.shapes[self.name]
+    if ord != 2 or not shape or shape.numel() > LARGEST:
+        return None
+    axes = [axis % len(shape) for axis in dim or range(len(shape))]
+    short = [1 if i in axes else size for i, size in enumerate(shape)]
+    squares = writer.call(aten.mul.Tensor, self, self, shape=shape)
+    total = writer.call(aten.sum.dim_IntList, squares, axes, True, shape=short)
+    return _shaped(writer, writer.call(aten.sqrt.default, total, shape=short))
+
+
+def _shaped(writer: Writer, x: Ref) -> Ref:
+    """The same numbers in the shape of the node that is taken apart."""
+    shape = writer.node.shape
+    if tuple(writer.shapes[x.name]) == tuple(shape):
+        return x
+    return writer.call(aten.reshape.default, x, list(shape), shape=shape)
+
+
 def _matrices(writer: Writer, self: Any, mat2: Any) -> Ref | None:
-    """sum_k a_ik b_kj, all products first."""
+    """sum_k a_ik b_kj, all products first; a vector is a row on the left, a column on the right."""
     if not (isinstance(self, Ref) and isinstance(mat2, Ref)):
         return None
     a, b = writer.shapes[self.name], writer.shapes[mat2.name]
-    if len(a) < 2 or len(b) < 2:
-        return None
+    if len(a) < 2:
+        self = writer.call(aten.unsqueeze.default, self, 0, shape=(1, *a))
+        a = writer.shapes[self.name]
+    if len(b) < 2:
+        mat2 = writer.call(aten.unsqueeze.default, mat2, -1, shape=(*b, 1))
+        b = writer.shapes[mat2.name]
     batch = torch.broadcast_shapes(a[:-2], b[:-2])
     shape = (*batch, a[-2], a[-1], b[-1])
     if math.prod(shape) > LARGEST:
@@ -71,11 +134,39 @@ def _matrices(writer: Writer, self: Any, mat2: Any) -> Ref | None:
     left = writer.call(aten.unsqueeze.default, self, -1, shape=(*a, 1))
     right = writer.call(aten.unsqueeze.default, mat2, -3, shape=(*b[:-2], 1, *b[-2:]))
     products = _times(writer, left, right, shape)
-    return writer.call(aten.sum.dim_IntList, products, [-2], False, shape=(*batch, a[-2], b[-1]))
+    sums = (*batch, a[-2], b[-1])
+    return _shaped(writer, writer.call(aten.sum.dim_IntList, products, [-2], False, shape=sums))
 
 
 def _matmul(writer: Writer, self: Any, other: Any) -> Ref | None:
     return _matrices(writer, self, other)
+
+
+def _vectors(writer: Writer, self: Any, vec: Any) -> Ref | None:
+    return _matrices(writer, self, vec)
+
+
+def _vector_pair(writer: Writer, self: Any, tensor: Any) -> Ref | None:
+    return _matrices(writer, self, tensor)
+
+
+def _instance_norm(
+    writer: Writer,
+    input: Ref,
+    weight: Any,
+    bias: Any,
+    running_mean: Any,
+    running_var: Any,
+    use_input_stats: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool,
+) -> Ref | None:
+    """Every channel of every sample is a group."""
+    shape = writer.shapes[input.name]
+    if not use_input_stats or len(shape) < 3:
+        return None
+    return _group_norm(writer, input, shape[1], weight, bias, eps)
 
 
 def _layer_norm(
@@ -157,11 +248,18 @@ ENTRIES: Lowerings = {
     aten.softmax.int: _softmax,
     aten._softmax.default: _softmax,
     aten._safe_softmax.default: _softmax,
+    aten.log_softmax.int: _log_softmax,
+    aten._log_softmax.default: _log_softmax,
+    aten.logsumexp.default: _logsumexp,
+    aten.linalg_vector_norm.default: _length,
     aten.layer_norm.default: _layer_norm,
     aten.rms_norm.default: _rms_norm,
     aten.group_norm.default: _group_norm,
+    aten.instance_norm.default: _instance_norm,
     aten.matmul.default: _matmul,
     aten.mm.default: _matrices,
     aten.bmm.default: _matrices,
+    aten.mv.default: _vectors,
+    aten.dot.default: _vector_pair,
 }
 """What is written entry by entry, and how; one may decline (None)."""

@@ -7,7 +7,7 @@ so that no padding value enters.
 """
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,14 +36,14 @@ def lowered(graph: Graph) -> Graph:
     return merged(with_shared_kinks(merged(rewritten(graph, LOWERINGS))))
 
 
-def rewritten(graph: Graph, table: "Lowerings") -> Graph:
-    """The same function, the operations of a table written with others; where none is, the same
-    graph."""
+def rewritten(graph: Graph, table: "Lowerings", whole: Container[str] = ()) -> Graph:
+    """The same function, the operations of a table written with others, but for the nodes that are
+    to stay `whole`; where none is, the same graph."""
     shapes = {graph.input: graph.input_shape} | {node.name: node.shape for node in graph.nodes}
     nodes: list[Node] = []
     for node in graph.nodes:
         writer = Writer(node, shapes)
-        lower = table.get(node.target)
+        lower = None if node.name in whole else table.get(node.target)
         last = lower(writer, **_arguments(node)) if lower is not None and not node.pick else None
         nodes += [node] if last is None else writer.finished(last)
     kept = len(nodes) == len(graph.nodes) and all(map(operator.is_, nodes, graph.nodes))

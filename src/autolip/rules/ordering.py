@@ -9,14 +9,17 @@ from torch import Tensor
 from autolip.errors import InputError
 from autolip.intervals import Interval
 from autolip.norms import Norm
+from autolip.operators.algebra import Zero
+from autolip.operators.incidence import Incidence
 from autolip.roundoff import raised, sum_error
 from autolip.rules.rule import Action, Example, Operand, Pointwise, Turn, Variable, rule
 from autolip.rules.rule import Constant as ConstantTensor
-from autolip.slopes import Between, Gain
-from autolip.values import ONE, Upper, round_up
+from autolip.slopes import Between, Exact, Gain
+from autolip.values import INFINITE, ONE, Upper, round_up
 
 aten = torch.ops.aten
 INF = math.inf
+FIRST = slice(1)
 
 
 def _monotone(
@@ -34,16 +37,72 @@ def _monotone(
     return Action(((x, gain),), image)
 
 
-def _jump(x: Operand, shape: torch.Size, size: int) -> Action:
-    """Positions: integers in [0, size), piecewise constant."""
-    unknown = dict.fromkeys(Norm, Upper(INF))
-    infinite = Gain(x.shape, shape, unknown)
-    return Action(((x, infinite),), Interval.uniform(0.0, max(size - 1, 0), shape))
-
-
-def _with_positions(x: Operand, function: Callable[[Tensor], Tensor], dim: int) -> list[Action]:
+def _with_positions(
+    x: Operand,
+    function: Callable[[Tensor], Tensor],
+    dim: int,
+    ranks: slice,
+    descending: bool = False,
+) -> list[Action]:
+    """Entries by their rank along an axis, and their positions: a selection where the region leaves
+    no doubt of them, else Gain(1) and a jump."""
     values = _monotone(x, function, (dim,))
-    return [values, _jump(x, values.image.shape, x.shape[dim] if x.dim else 1)]
+    shape = values.image.shape
+    places, settled = _ranked(x.range, dim, ranks, descending)
+    if bool(settled.all()):
+        pick = Incidence(lambda t: _gathered(t, dim, places).reshape(shape), x.shape, shape)
+        values = Action(((x, Exact(pick)),), values.image)
+    image = _positions(places, settled, _length(x.shape, dim), shape)
+    return [values, _jump(x, image)]
+
+
+def _jump(x: Operand, image: Interval) -> Action:
+    """Positions, integers in an interval: constant where it is a point."""
+    if bool((image.lo == image.hi).all()):
+        return Action(((x, Exact(Zero(x.shape, image.shape))),), image)
+    infinite = Gain(x.shape, image.shape, dict.fromkeys(Norm, INFINITE))
+    return Action(((x, infinite),), image)
+
+
+def position(x: Interval, dim: int, largest: bool) -> Interval:
+    """Where the extreme entry along an axis stands, that axis kept."""
+    places, settled = _ranked(x, dim, FIRST, largest)
+    return _positions(places, settled, _length(x.shape, dim), places.shape)
+
+
+def _positions(places: Tensor, settled: Tensor, size: int, shape: torch.Size) -> Interval:
+    known = places.double()
+    lo = torch.where(settled, known, 0.0)
+    hi = torch.where(settled, known, float(max(size - 1, 0)))
+    return Interval(lo.reshape(shape), hi.reshape(shape))
+
+
+def _ranked(x: Interval, dim: int, ranks: slice, descending: bool) -> tuple[Tensor, Tensor]:
+    """The positions of entries by rank along an axis, and whether they are the same for all values
+    in the interval: every entry of lower rank is certainly below, of higher rank certainly
+    above."""
+    if not x.shape:
+        nowhere = torch.zeros((), dtype=torch.long)
+        return nowhere, nowhere == 0
+    ends = -x if descending else x
+    highs, places = ends.hi.sort(dim=dim, stable=True)
+    lows = ends.lo.gather(dim, places)
+    size = highs.shape[dim]
+    infinite = torch.full_like(highs.narrow(dim, 0, min(size, 1)), INF)
+    below = torch.cat([-infinite, highs], dim).narrow(dim, 0, size)
+    least = lows.flip(dim).cummin(dim).values.flip(dim) if size else lows
+    above = torch.cat([least, infinite], dim).narrow(dim, min(size, 1), size)
+    settled = (below < lows) & (highs < above)
+    index = torch.arange(size)[ranks]
+    return places.index_select(dim, index), settled.index_select(dim, index)
+
+
+def _gathered(t: Tensor, dim: int, places: Tensor) -> Tensor:
+    return t.gather(dim, places) if t.dim() else t
+
+
+def _length(shape: torch.Size, dim: int) -> int:
+    return shape[dim] if shape else 1
 
 
 @rule(aten.amax.default, Example(Variable(2, 3, 4), [1, 2], True), Example(Variable(2, 3)))
@@ -60,14 +119,14 @@ def amin(self: Operand, dim: list[int], keepdim: bool) -> Action:
 
 @rule(aten.max.dim, Example(Variable(2, 3, 4), 1, True, pick=0))
 def max_dim(self: Operand, dim: int, keepdim: bool) -> list[Action]:
-    """Gain(1); the position jumps."""
-    return _with_positions(self, lambda x: aten.max.dim(x, dim, keepdim)[0], dim)
+    """Gain(1), the position jumps; a selection where the region settles it."""
+    return _with_positions(self, lambda x: aten.max.dim(x, dim, keepdim)[0], dim, FIRST, True)
 
 
 @rule(aten.min.dim, Example(Variable(2, 3, 4), 2, pick=0))
 def min_dim(self: Operand, dim: int, keepdim: bool) -> list[Action]:
-    """Gain(1); the position jumps."""
-    return _with_positions(self, lambda x: aten.min.dim(x, dim, keepdim)[0], dim)
+    """Gain(1), the position jumps; a selection where the region settles it."""
+    return _with_positions(self, lambda x: aten.min.dim(x, dim, keepdim)[0], dim, FIRST)
 
 
 @rule(aten.max.default, Example(Variable(2, 3)))
@@ -82,16 +141,25 @@ def min_all(self: Operand) -> Action:
     return _monotone(self, aten.min.default, None)
 
 
+def _sorted(x: Operand, dim: int, descending: bool) -> list[Action]:
+    def function(t: Tensor) -> Tensor:
+        return aten.sort.default(t, dim, descending)[0]
+
+    return _with_positions(x, function, dim, slice(None), descending)
+
+
 @rule(aten.sort.default, Example(Variable(2, 5), 1, True, pick=0))
 def sort(self: Operand, dim: int, descending: bool) -> list[Action]:
-    """Gain(1): sorting is non-expansive in every p-norm; the positions jump."""
-    return _with_positions(self, lambda x: aten.sort.default(x, dim, descending)[0], dim)
+    """Gain(1): sorting is non-expansive in every p-norm, the positions jump; a permutation where
+    the region settles it."""
+    return _sorted(self, dim, descending)
 
 
 @rule(aten.sort.stable, Example(Variable(2, 5), stable=True, dim=0, descending=False, pick=0))
 def sort_stable(self: Operand, stable: bool | None, dim: int, descending: bool) -> list[Action]:
-    """Gain(1): sorting is non-expansive in every p-norm; the positions jump."""
-    return _with_positions(self, lambda x: aten.sort.default(x, dim, descending)[0], dim)
+    """Gain(1): sorting is non-expansive in every p-norm, the positions jump; a permutation where
+    the region settles it."""
+    return _sorted(self, dim, descending)
 
 
 @rule(
@@ -100,18 +168,24 @@ def sort_stable(self: Operand, stable: bool | None, dim: int, descending: bool) 
     Example(Variable(2, 5), 2, pick=0),
 )
 def topk(self: Operand, k: int, dim: int, largest: bool, sorted: bool) -> list[Action]:
-    """Gain(1): some of the sorted values; the positions jump."""
+    """Gain(1): some of the sorted values, the positions jump; a selection where the region settles
+    it."""
     if not sorted:
         raise InputError(
             "topk(sorted=False) returns its values in no particular order: use sorted=True"
         )
-    return _with_positions(self, lambda x: aten.topk.default(x, k, dim, largest, True)[0], dim)
+    return _with_positions(
+        self, lambda x: aten.topk.default(x, k, dim, largest, True)[0], dim, slice(k), largest
+    )
 
 
 @rule(aten.kthvalue.default, Example(Variable(2, 5), 2, 1, pick=0))
 def kthvalue(self: Operand, k: int, dim: int, keepdim: bool) -> list[Action]:
-    """Gain(1): one of the sorted values; the position jumps."""
-    return _with_positions(self, lambda x: aten.kthvalue.default(x, k, dim, keepdim)[0], dim)
+    """Gain(1): one of the sorted values, the position jumps; a selection where the region settles
+    it."""
+    return _with_positions(
+        self, lambda x: aten.kthvalue.default(x, k, dim, keepdim)[0], dim, slice(k - 1, k)
+    )
 
 
 @rule(aten.median.default, Example(Variable(2, 3)))
@@ -129,7 +203,8 @@ def median(self: Operand, dim: int, keepdim: bool) -> list[Action]:
     def values(x: Tensor) -> Tensor:
         return aten.median.dim(x.contiguous(), dim, keepdim)[0]  # wrong on expanded tensors
 
-    return _with_positions(self, values, dim)
+    middle = (_length(self.shape, dim) - 1) // 2
+    return _with_positions(self, values, dim, slice(middle, middle + 1))
 
 
 @rule(aten.cummax.default, Example(Variable(2, 5), 1, pick=0), Example(Variable(3, 2), 0, pick=0))
@@ -148,7 +223,8 @@ def _so_far(x: Operand, function: Callable[..., tuple[Tensor, Tensor]], dim: int
     lo, hi = (function(end, dim)[0] for end in (x.range.lo, x.range.hi))
     size = x.shape[dim] if x.dim else 1
     gain = Gain(x.shape, x.shape, prefix_gains(size), (dim,) if x.dim else None)
-    return [Action(((x, gain),), Interval(lo, hi)), _jump(x, x.shape, size)]
+    places = Interval.uniform(0.0, max(size - 1, 0), x.shape)
+    return [Action(((x, gain),), Interval(lo, hi)), _jump(x, places)]
 
 
 def prefix_gains(size: int) -> dict[Norm, Upper]:

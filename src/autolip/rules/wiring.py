@@ -6,8 +6,8 @@ ends of the ranges, gives the image; applied to one operand with everything else
 linear map towards it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from autolip.intervals import Interval
+from autolip.norms import Norm
+from autolip.operators.algebra import Zero
 from autolip.operators.incidence import Incidence
 from autolip.operators.operator import DTYPE
 from autolip.roundoff import sum_error
@@ -27,12 +29,16 @@ from autolip.rules.rule import (
     add_rule,
     require_constant,
 )
-from autolip.slopes import Exact
+from autolip.slopes import Exact, Gain
+from autolip.values import INFINITE
 
 aten = torch.ops.aten
 
 CHOOSING = frozenset({"index", "indices", "mask"})
-"""Arguments that choose entries: constant, and not numbers that are copied."""
+"""Arguments that choose entries: not numbers that are copied."""
+
+MASKED = frozenset({aten.index_put.default, aten.masked_scatter.default})
+"""Operations that may choose by a mask, whose entries are no positions."""
 
 STORAGE = frozenset({"dtype", "layout", "device", "pin_memory", "non_blocking", "memory_format"})
 """Arguments that say how a result is stored: not part of the function."""
@@ -154,13 +160,46 @@ def wiring(
     """Enter a wiring operation into the table."""
 
     def function(**arguments: Any) -> list[Action]:
-        for name in CHOOSING & arguments.keys():
-            for leaf in pytree.tree_leaves(arguments[name]):
-                require_constant(**{name: leaf})
-        return wired(Call(target, by or target, _with_positions(arguments), scalars))
+        choosing = {name: arguments[name] for name in CHOOSING & arguments.keys()}
+        if target in MASKED:
+            for name, argument in choosing.items():
+                for leaf in pytree.tree_leaves(argument):
+                    require_constant(**{name: leaf})
+        known = arguments | pytree.tree_map(_settled, choosing)
+        call = Call(target, by or target, _with_positions(known), scalars)
+        varying = [leaf for leaf in pytree.tree_leaves(choosing) if isinstance(leaf, Operand)]
+        return _chosen(call, varying) if varying else wired(call)
 
     function.__doc__ = f"Exact: {claim}."
     add_rule(target, function, examples)
+
+
+def _settled(leaf: Any) -> Any:
+    """An index that is the same all over the region as a constant: its range holds one integer."""
+    if not isinstance(leaf, Operand):
+        return leaf
+    least, most = leaf.range.lo.ceil(), leaf.range.hi.floor()
+    return least.long() if bool((least == most).all()) and leaf.range.is_bounded else leaf
+
+
+def _chosen(call: Call, choosing: Sequence[Operand]) -> list[Action]:
+    """By indices that vary with the input: wiring where the region settles them, else a jump."""
+    open_ones = [x for x in call.operands if any(x is other for other in choosing)]
+    if not open_ones:
+        (action,) = wired(call)
+        known = [(x, Exact(Zero(x.shape, action.image.shape))) for x in choosing]
+        return [Action((*action.slopes, *known), action.image)]
+    somewhere = {x.name: torch.zeros(x.shape, dtype=torch.long) for x in open_ones}
+    probe = replace(
+        call,
+        arguments=pytree.tree_map(
+            lambda leaf: somewhere.get(getattr(leaf, "name", ""), leaf), call.arguments
+        ),
+    )
+    (values,) = probe.results(_low)
+    infinite = dict.fromkeys(Norm, INFINITE)
+    slopes = tuple((x, Gain(x.shape, values.shape, infinite)) for x in call.operands)
+    return [Action(slopes, Interval.everywhere(values.shape))]
 
 
 def _with_positions(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -169,7 +208,7 @@ def _with_positions(arguments: dict[str, Any]) -> dict[str, Any]:
         return arguments
     expanded: list[Tensor | None] = []
     for index in arguments["indices"]:
-        is_mask = index is not None and index.dtype == torch.bool
+        is_mask = isinstance(index, Tensor) and index.dtype == torch.bool
         expanded.extend(index.nonzero(as_tuple=True) if is_mask else (index,))
     return arguments | {"indices": expanded}
 

@@ -166,7 +166,7 @@ class Builder:
 
     def _record(self, node: torch.fx.Node, result: torch.fx.Node, pick: int | None = None) -> None:
         """A call on the varying input becomes a node; of several results the one picked."""
-        args, kwargs = _completed(node, *self._arguments(node))
+        target, args, kwargs = _completed(node, *self._arguments(node))
         value = result.meta.get("val")
         place = _place(node)
         if not isinstance(value, Tensor) and value is not None and node.target in READS:
@@ -179,7 +179,7 @@ class Builder:
         if isinstance(value, Tensor):
             _check_type(value.dtype, node.target, place)
             self.types[result.name] = value.dtype
-        self.nodes.append(Node(result.name, node.target, args, shape, kwargs, pick, place))  # type: ignore[arg-type]
+        self.nodes.append(Node(result.name, target, args, shape, kwargs, pick, place))
         self.values[result.name] = Ref(result.name)
 
     def _arguments(self, node: torch.fx.Node) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -334,13 +334,36 @@ def _switched_off(target: Any, args: Any, kwargs: Any) -> bool:
 
 def _completed(
     node: torch.fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """An RMS norm without eps takes that of the stored precision, which float64 evaluation would
-    not."""
+) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """The same call with what its stored precision and its types decide written out.
+
+    An RMS norm without eps takes that of the stored precision, which float64 evaluation would not;
+    x[mask] = value by a mask of x's shape is a choice between the two.
+    """
     if node.target is aten.rms_norm.default and len(args) < 4 and kwargs.get("eps") is None:
         weight = args[2] if len(args) > 2 else kwargs.get("weight")
-        return (*args[:2], weight, torch.finfo(node.meta["val"].dtype).eps), {}
-    return args, kwargs
+        return node.target, (*args[:2], weight, torch.finfo(node.meta["val"].dtype).eps), {}
+    if node.target is aten.index_put.default and _is_masked(node):
+        return aten.where.self, (args[1][0], args[2], args[0]), {}
+    return node.target, args, kwargs
+
+
+def _is_masked(node: torch.fx.Node) -> bool:
+    """Whether one number is put where a mask of the tensor's own shape says."""
+    x, indices, value, *accumulate = (_meta(argument) for argument in node.args)
+    mask = indices[0] if len(indices) == 1 else None
+    return (
+        isinstance(mask, Tensor)
+        and mask.dtype is torch.bool
+        and mask.shape == x.shape
+        and value.numel() == 1
+        and value.dim() <= x.dim()
+        and not any(accumulate)
+    )
+
+
+def _meta(argument: Any) -> Any:
+    return torch.fx.node.map_arg(argument, lambda node: node.meta.get("val"))
 
 
 def _leaves(tree: Any) -> list[Any]:
