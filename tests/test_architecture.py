@@ -16,6 +16,7 @@ LAYERS = [
     ["values"],
     ["budget"],
     ["norms"],
+    ["units"],
     ["roundoff"],
     ["intervals"],
     ["rounded"],

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from autolip.estimate import lipschitz, load
     from autolip.methods import AutoLip
     from autolip.norms import Norm
-    from autolip.regions import Ball, Box, Everywhere
+    from autolip.regions import Ball, Box, Everywhere, ScaledBall
     from autolip.result import Result
     from autolip.robustness import Certified, certify
     from autolip.sweeping import sweep
@@ -48,6 +48,7 @@ _HOMES = {
     "Norm": "norms",
     "Refusal": "errors",
     "Result": "result",
+    "ScaledBall": "regions",
     "UnsupportedOperation": "errors",
     "Upper": "values",
     "certify": "robustness",
@@ -71,6 +72,7 @@ __all__ = [
     "Norm",
     "Refusal",
     "Result",
+    "ScaledBall",
     "UnsupportedOperation",
     "Upper",
     "certify",

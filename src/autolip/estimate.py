@@ -21,6 +21,7 @@ from autolip.errors import InputError
 from autolip.findings import CONSTANT, Row, smallest_upper
 from autolip.lower import LowerProblem
 from autolip.methods import METHODS, Method, Problem, method_named
+from autolip.operators.diagonal import Diagonal
 from autolip.operators.norms import NormOptions
 from autolip.pairwise import bracketed
 from autolip.portfolio import Found, Portfolio, Progress
@@ -47,6 +48,8 @@ def lipschitz(
     region: Region | Mapping[str, Region] | Sequence[Region] | None = None,
     secants: Any = "any",
     point: Any = None,
+    input_scale: Any = None,
+    output_scale: Any = None,
     output: Any = "all",
     method: Choice = "auto",
     lower: LowerChoice = DEFAULT_LOWER,
@@ -66,7 +69,10 @@ def lipschitz(
     (tensors or arrays; of one, the shape is enough), of which `varying` (position or name) varies
     and the others are held fixed; or `model` is what `load` returns, which has its inputs.
     A list, as varying=[0, "state"], has several vary together: x is then all their entries as one
-    vector, in the norm of that vector.
+    vector, in the norm of that vector.  `input_scale` and `output_scale` are units of the entries:
+    lengths are those of (x - y) / s and (f(x) - f(y)) / t.  Each is a number, or numbers above 0
+    that broadcast to the shape, of several inputs also by name; regions and witnesses are in the
+    user's numbers.
     `norm` is "l2", "l1", "linf", a `Norm`, an exponent (2), or a pair: "linf:l2", ("linf", "l2")
     (input, output); `region` an `Everywhere()` (default), `Box` or `Ball`, where several inputs
     vary of all their entries, or {"x": Ball(...), "state": Box(...)} for each; `output` is "all", 3
@@ -83,6 +89,7 @@ def lipschitz(
     question = Question.asked(
         norm=norm, region=region, secants=secants, point=point, output=output, method=method,
         lower=lower, time_budget=time_budget, delta=delta, seed=seed,
+        input_scale=input_scale, output_scale=output_scale,
     )  # fmt: skip
     which = varying_inputs(varying)
     if progress is not None and not callable(progress):
@@ -168,7 +175,7 @@ def answered(
     ended."""
     say = progress or _silent
     shape = capture.graph.output_shape
-    question = question.about(capture.varying.by_name, capture.graph.input_shape)
+    question = question.about(capture)
     centre = question.secants.centre(question.region, capture.graph.input_shape)
     readout = question.output.readout(shape)
     pairs = question.output.differences(shape)
@@ -210,11 +217,16 @@ def _posed(
     q = question.q
     region = question.region
     options = NormOptions(delta=question.delta, seed=question.seed, budget=budget)
-    problem = Problem.pose(capture.graph, region, p, q, options, centre)
+    units = question.units
+    problem = Problem.pose(capture.graph, region, p, q, options, centre, units.of_input)
     each = replace(options, delta=question.delta / (4 * max(1, problem.maps)))
     search = LowerProblem.of(
-        capture, region, p, q, seed=question.seed or 0, budget=budget, centre=centre
+        capture, region, p, q, seed=question.seed or 0, budget=budget, centre=centre, units=units
     )
+    shares = units.shares()
+    if shares is not None:
+        below, above = map(Diagonal.folded, shares)
+        problem, search = problem.reading(above), search.reading(below)
     return replace(problem, options=each, say=say), search
 
 
@@ -256,6 +268,7 @@ def _frame(
         region=question.region.describe(),
         centre=None if centre is None else tuple(centre.flatten().tolist()),
         output=question.output,
+        units=question.units,
         bounds=(),
         upper=None,
         lower=None,

@@ -16,6 +16,7 @@ from autolip.lower.witness import Witness
 from autolip.methods import Problem
 from autolip.norms import Norm
 from autolip.outputs import Output, parse_output
+from autolip.units import UNITS, Units
 from autolip.values import Certainty, Estimate, Event, Lower, Upper
 
 Answer = Upper | Lower | Estimate | Refusal
@@ -201,6 +202,8 @@ class Findings:
     """What the methods were asked to bound; None where the output does not depend on the input."""
     centre: tuple[float, ...] | None = field(default=None, repr=False)
     """The point from which all slopes are taken; None for slopes between any two."""
+    units: Units = UNITS
+    """Those in which lengths of inputs and outputs are taken."""
 
     def __post_init__(self) -> None:
         """Raises Contradiction where an upper bound is below an attained one, of the whole or of
@@ -212,6 +215,11 @@ class Findings:
     def __getstate__(self) -> dict[str, Any]:
         """A pickled result keeps every number and witness; write its certificate before."""
         return self.__dict__ | {"graph": None, "problem": None, "provenance": self.origin()}
+
+    @property
+    def norm_names(self) -> tuple[str, str]:
+        """The norms of input and output in words, with units where there are any."""
+        return self.units.named(self.p, self.q)
 
     def certificate(self) -> Certificate:
         """The smallest upper bound whose method puts down why it holds, for `python -m
@@ -253,7 +261,7 @@ class Findings:
             **inputs,
         }
         claimed = self.p, self.q, self.region, self.graph
-        return Certificate.of(proof, bound, *claimed, provenance, self.centre)
+        return Certificate.of(proof, bound, *claimed, provenance, self.centre, self.units)
 
     def _measured(self) -> str:
         """The output that the rows are about: of all differences, the one with the largest upper
@@ -277,7 +285,7 @@ class Findings:
         return {
             "schema": SCHEMA,
             "model": self.model,
-            "norm": {"input": self.p.value, "output": self.q.value},
+            "norm": {"input": self.p.value, "output": self.q.value, **self.units.to_dict()},
             "region": self.region,
             "secants": "any" if self.centre is None else "centre",
             "centre": None if self.centre is None else list(self.centre),
@@ -331,15 +339,18 @@ AS_STORED = (
 def _fields(stored: dict[str, Any]) -> dict[str, Any]:
     """The fields of findings, from their plain data."""
     rows = tuple(map(Row.from_dict, stored["bounds"]))
-    norms = Norm(stored["norm"]["input"]), Norm(stored["norm"]["output"])
+    said = stored["norm"]
+    norms = Norm(said["input"]), Norm(said["output"])
+    units = Units.asked(said.get("input_scale"), said.get("output_scale"))
 
     def best(summary: dict[str, Any] | None) -> Row | None:
-        return None if summary is None else _best(summary, rows, norms)
+        return None if summary is None else _best(summary, rows, norms, units)
 
     pairs = (Pair(x["i"], x["j"], best(x["upper"]), best(x["lower"])) for x in stored["pairs"])
     return {name: stored[name] for name in AS_STORED} | {
         "p": norms[0],
         "q": norms[1],
+        "units": units,
         "output": parse_output(stored["output"]),
         "bounds": rows,
         "upper": best(stored["upper"]),
@@ -350,14 +361,18 @@ def _fields(stored: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _best(summary: dict[str, Any], rows: tuple[Row, ...], norms: tuple[Norm, Norm]) -> Row:
+def _best(
+    summary: dict[str, Any], rows: tuple[Row, ...], norms: tuple[Norm, Norm], units: Units
+) -> Row:
     """The row that a summary is of, with the witness; without its cost where it is not among the
     rows."""
     kind = "lower" if "witness" in summary else "upper"
     method = summary["method"]
     answer = _answer_of(summary | {"kind": kind})
     if summary.get("witness") is not None:
-        answer = Lower(float(summary["value"]), Witness.from_dict(summary["witness"], *norms))
+        answer = Lower(
+            float(summary["value"]), Witness.from_dict(summary["witness"], *norms, units)
+        )
     alike = (row for row in rows if (row.method, row.kind) == (method, kind))
     return replace(next(alike, Row(method, answer)), answer=answer)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from autolip.errors import Refusal
 from autolip.graph.graph import Graph
+from autolip.graph.moving_inputs import moved
 from autolip.graph.views import SlopeGraph, Vertex
 from autolip.lower.witness import Witness
 from autolip.methods.autolip import gains_of
@@ -143,14 +144,20 @@ def quotient(value: float, before: float) -> float | None:
 
 
 def stretches(problem: Problem, witness: Witness) -> dict[str, float]:
-    """||v(x) - v(y)||_q / ||x - y||_p for every value v of the network, up to rounding."""
+    """||v(x) - v(y)||_q / ||x - y||_p for every value v of the network, up to rounding, x and y in
+    their units."""
     at_x, at_y = (values(problem.graph, x) for x in (witness.x, witness.y))
+    start = problem.graph.input
+    for each in (at_x, at_y):
+        each[moved(start)] = each[start]
     for vertex in problem.fused:
         if vertex.name not in at_x:  # what is read off the network's output
             for each in (at_x, at_y):
                 each[vertex.name] = _read(problem, each[problem.graph.output])
     apart = {name: at_x[name] - at_y[name] for name in at_x}
-    run = _length(apart[problem.graph.input], witness.p)
+    if problem.scale is not None:
+        apart[start] = apart[start] / problem.scale
+    run = _length(apart[start], witness.p)
     return {name: _length(value, problem.q) / run for name, value in apart.items()} if run else {}
 
 

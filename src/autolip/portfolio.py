@@ -149,7 +149,7 @@ class Portfolio:
     def _evaluated(self, row: Row, search: LowerProblem) -> Row:
         """The lower bound that pairs of points show which a method for upper ones has met."""
         assert row.steep is not None
-        x, y = row.steep
+        x, y = map(search.from_user, row.steep)
         elapsed, before = stopwatch(), search.passes
         found = attempted(lambda: certified(search, measured(search, x, y)))
         return Row(row.method, found, seconds=elapsed(), passes=search.passes - before)

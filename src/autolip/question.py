@@ -1,7 +1,7 @@
 """What is asked of a network, in one form and checked before the network is looked at."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import Field, dataclass, fields, is_dataclass, replace
 from typing import Any, Self, TypeVar
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from autolip.arguments import array, number, plain, positive, probability, shown
 from autolip.arguments import seed as checked_seed
+from autolip.capture.torch.export import Capture
 from autolip.errors import InputError
 from autolip.lower import LowerMethod, lower_named
 from autolip.methods import Method, automatic, method_named
@@ -18,6 +19,7 @@ from autolip.norms import Norm, parse_norms
 from autolip.outputs import All, Output, parse_output
 from autolip.regions import Everywhere, Region, as_region
 from autolip.secants import ANY, Secants
+from autolip.units import UNITS, Units
 
 Choice = str | Method | type[Method] | Sequence[str | Method | type[Method]] | None
 LowerChoice = (
@@ -35,7 +37,7 @@ AUTOMATIC = "auto"
 @dataclass(frozen=True)
 class Question:
     """Bracket sup ||f(x) - f(y)||_q / ||x - y||_p over x, y in a region, of an output of f, by
-    these methods; over x alone, where `secants` fix y.
+    these methods, both lengths in `units`; over x alone, where `secants` fix y.
 
     `methods` were named and give a row each; `automatic` are those that "auto" adds: one that
     refuses is left out, with a note.
@@ -53,6 +55,7 @@ class Question:
     delta: float = 1e-9
     seed: int | None = None
     secants: Secants = ANY
+    units: Units = UNITS
 
     @classmethod
     def asked(
@@ -68,6 +71,8 @@ class Question:
         time_budget: float | None = None,
         delta: float = 1e-9,
         seed: int | None = None,
+        input_scale: Any = None,
+        output_scale: Any = None,
     ) -> Self:
         """The question that a person means; InputError, in one sentence, where nothing can be
         meant."""
@@ -94,11 +99,17 @@ class Question:
             probability(delta, "delta"),
             None if seed is None else checked_seed(seed),
             Secants.asked(secants, point),
+            Units.asked(input_scale, output_scale),
         )
 
-    def about(self, inputs: Mapping[str, torch.Size], shape: torch.Size) -> Self:
-        """The same of a network on inputs of these names, which together have this shape."""
-        return replace(self, region=self.region.over(inputs).shaped(shape))
+    def about(self, capture: Capture) -> Self:
+        """The same of a network: its region and units in the shapes of the network's inputs and of
+        its output."""
+        inputs = capture.varying.by_name
+        shape = capture.graph.input_shape
+        region = self.region.over(inputs).shaped(shape)
+        units = self.units.over(inputs, shape, capture.graph.output_shape)
+        return replace(self, region=region, units=units)
 
     def on(self, region: Region | None) -> Self:
         """The same in a region; where none is given, in its own."""

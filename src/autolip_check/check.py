@@ -17,6 +17,10 @@ from autolip_check.onnx import Stored, initializers, numbers_of
 from autolip_check.proof import Foreseen, Prover, checked, norms_of
 from autolip_check.regions import point_of
 from autolip_check.statement import assumptions
+from autolip_check.units import in_units, words
+
+DIVIDED = "f is the graph before its last operation divides by the output scale"
+"""Taken from the certificate: that division is one with the last linear map."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,8 @@ def _verdict(
     digest = hashlib.sha256(graph).hexdigest()
     require(claim["network"] == digest, "the claim is about another network")
     network = read_network(document["graph"], tensors)
+    if "input_scale" in claim:
+        network = in_units(network, claim["input_scale"])
     if budget is not None:
         checked(document["proof"], network, tensors, delta, Foreseen(Effort.of_seconds(budget)))
     effort = UNLIMITED if budget is None else Effort.of_seconds(budget)
@@ -110,7 +116,13 @@ def _verdict(
         if delta
         else "deterministically"
     )
-    statement = f"||f(x) - f(y)||_{q} <= {value!r} ||x - y||_{p} for all {pairs}, {sure}"
+    rise, run = "f(x) - f(y)", "x - y"
+    if "input_scale" in claim:
+        run = f"(x - y) / {words(claim['input_scale'], 'the input scale')}"
+    if "output_scale" in claim:
+        rise = f"(f(x) - f(y)) / {words(claim['output_scale'], 'the output scale')}"
+        sentences.append(DIVIDED)
+    statement = f"||{rise}||_{q} <= {value!r} ||{run}||_{p} for all {pairs}, {sure}"
     sizes = network[network.input].shape
     shape = " x ".join(map(str, sizes)) or "one number"
     said = f"{digest[:16]}, {len(network.vertices)} operations on an input of {shape}"
@@ -119,10 +131,10 @@ def _verdict(
 
 
 def _claim(entry: Any) -> Document:
-    """What is claimed; between any two points, or from a centre."""
+    """What is claimed; between any two points, or from a centre; of lengths in units, or not."""
     fields = {"value", "norms", "certainty", "delta", "network"}
-    if isinstance(entry, dict) and "centre" in entry:
-        fields.add("centre")
+    if isinstance(entry, dict):
+        fields |= entry.keys() & {"centre", "input_scale", "output_scale"}
     return fields_of(entry, fields, "the claim")
 
 

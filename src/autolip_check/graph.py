@@ -100,6 +100,8 @@ class Network:
     output: str
     vertices: dict[str, Vertex]
     region: Region = field(default_factory=lambda: Region("everywhere", "everywhere"))
+    units: Array = field(default_factory=lambda: np.ones(1))
+    """What the input is multiplied by to be that of the model."""
 
     def __iter__(self) -> Iterator[Vertex]:
         return iter(self.vertices.values())

@@ -27,6 +27,7 @@ FIELDS = {
     "everywhere": {"kind"},
     "box": {"kind", "lo", "hi"},
     "ball": {"kind", "norm", "radius", "center"},
+    "scaled ball": {"kind", "norm", "radius", "center", "scale"},
     "product": {"kind", "parts"},
 }
 
@@ -60,9 +61,9 @@ def read_region(entry: Any, size: int) -> Region:
         hi = _point(entry["hi"], size)
         require(all(a <= b for a, b in zip(lo, hi, strict=True)), "the box is empty")
         settled = tuple(a == b for a, b in zip(lo, hi, strict=True))
-        words = f"in the box from {_shown(lo)} to {_shown(hi)}"
+        words = f"in the box from {shown(lo)} to {shown(hi)}"
         return Region(kind, words, settled)
-    return _ball(entry, size) if kind == "ball" else _product(entry, size)
+    return _product(entry, size) if kind == "product" else _ball(entry, size)
 
 
 def _product(entry: Document, size: int) -> Region:
@@ -106,8 +107,12 @@ def _ball(entry: Document, size: int) -> Region:
     norm = one_of(("l1", "l2", "linf"), entry, "norm", "a ball of the norm")
     require(radius >= 0, "the ball's radius is negative")
     center = _point(entry["center"], size)
-    words = f"in the {norm} ball of radius {radius!r} around {_shown(center)}"
-    return Region("ball", words, (radius == 0,) * size)
+    words = f"in the {norm} ball of radius {radius!r} around {shown(center)}"
+    if "scale" in entry:
+        scale = _point(entry["scale"], size)
+        require(min(scale, default=1.0) > 0, "the ball's scale is not positive")
+        words += f", distances divided by {shown(scale)}"
+    return Region(str(entry["kind"]), words, (radius == 0,) * size)
 
 
 def point_of(values: Any, entry: Document, size: int) -> str:
@@ -115,7 +120,7 @@ def point_of(values: Any, entry: Document, size: int) -> str:
     one."""
     point = _point(values, size)
     _require_inside(point, entry)
-    return _shown(point)
+    return shown(point)
 
 
 def _require_inside(point: list[float], entry: Document) -> None:
@@ -128,9 +133,10 @@ def _require_inside(point: list[float], entry: Document) -> None:
     if entry["kind"] == "box":
         sides = zip(entry["lo"], point, entry["hi"], strict=True)
         require(all(a <= x <= b for a, x, b in sides), "the centre is not in the box")
-    if entry["kind"] == "ball":
-        ends = zip(point, entry["center"], strict=True)
-        steps = [abs(Fraction(x) - Fraction(c)) for x, c in ends]
+    if entry["kind"] in ("ball", "scaled ball"):
+        scale = map(Fraction, entry.get("scale", [1.0] * len(point)))
+        ends = zip(map(Fraction, point), map(Fraction, entry["center"]), scale, strict=True)
+        steps = [abs(x - c) / s for x, c, s in ends]
         radius = Fraction(entry["radius"])
         inside = {
             "l1": sum(steps) <= radius,
@@ -146,7 +152,7 @@ def _point(values: Any, size: int) -> list[float]:
     return point
 
 
-def _shown(point: list[float]) -> str:
+def shown(point: list[float]) -> str:
     """All entries of a short point; of a long one their extent, and a hash of all."""
     if len(point) <= SHOWN:
         return "[" + ", ".join(map(repr, point)) + "]"

@@ -64,17 +64,18 @@ def assumptions(network: Network) -> list[str]:
 
 
 def _leaves_out_the_settled(vertex: Vertex, network: Network) -> bool:
-    """Whether it is the input but for entries that are the same all over the region, for which it
-    has 0: its differences are the input's."""
-    settled = np.array(network.region.settled, dtype=bool)
+    """Whether it is the input, out of its units, but for entries that are the same all over the
+    region, for which it has 0: its differences are the input's."""
+    size = network.size(network.input)
+    settled = np.array(network.region.settled or (False,) * size, dtype=bool)
     edge = vertex.edges[0] if len(vertex.edges) == 1 else None
-    if edge is None or edge.source != network.input or not settled.size:
+    if edge is None or edge.source != network.input:
         return False
     slope = edge.slope
     if not isinstance(slope, Diagonal) or slope.error or name_of(vertex.origin.operation) != MOVES:
         return False
     kept = np.broadcast_to(slope.entries, vertex.shape).reshape(-1)
-    return bool(((kept == 1) | ((kept == 0) & settled)).all())
+    return bool(((kept == network.units) | ((kept == 0) & settled)).all())
 
 
 def _operation(vertex: Vertex, taken: Taken) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from autolip.cli.regions import AskedRegion, read_array, read_region
+from autolip.cli.arrays import read_array
+from autolip.cli.regions import AskedRegion, read_region
 from autolip.errors import InputError
 from autolip.norms import Norm
 from autolip.regions import Ball, Box, Everywhere

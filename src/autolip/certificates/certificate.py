@@ -28,13 +28,14 @@ from autolip.files import write
 from autolip.graph.graph import Graph
 from autolip.norms import Norm
 from autolip.regions import read
+from autolip.units import UNITS, Units
 
 FORMAT = "autolip certificate"
 
 VERSION = 1
 """Defined here: the version of the file format."""
 
-REGIONS = ("everywhere", "box", "ball")
+REGIONS = ("everywhere", "box", "ball", "scaled ball")
 """Kinds of which the checker knows what is settled, as it does of products of them; of any other it
 lets all entries move."""
 
@@ -57,9 +58,11 @@ class Certificate:
         graph: Graph | None,
         provenance: Document,
         centre: Sequence[float] | None = None,
+        units: Units = UNITS,
     ) -> "Certificate":
         """The certificate of a bound (value, delta), its value raised to what the facts show: they
-        leave some room; of slopes from the `centre` alone where there is one.
+        leave some room; of slopes from the `centre` alone where there is one, and of lengths in
+        `units`.
 
         Raises InputError where the bound is infinite, or rests on what the format cannot say.
         """
@@ -88,6 +91,7 @@ class Certificate:
         }
         if centre is not None:
             claim["centre"] = list(centre)
+        claim |= {name: scale for name, scale in units.to_dict().items() if scale is not None}
         document = {
             "format": FORMAT,
             "version": VERSION,

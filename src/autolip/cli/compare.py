@@ -18,6 +18,7 @@ from autolip.cli.options import (
     random_options,
     region_options,
     secants_options,
+    units_options,
 )
 from autolip.cli.progress import progress
 from autolip.errors import InputError
@@ -34,6 +35,7 @@ FIGURE = Path("comparison.png")
 @click.argument("model", shell_complete=completion.models)
 @network_options
 @norm_option
+@units_options
 @click.option(
     "--output", default="all", show_default=True, help="all, one component I, or a difference I-J."
 )
@@ -82,13 +84,15 @@ def compare(
     drawn = _checked_figure(figure)
     network = AskedNetwork.taken(options)
     with progress() as say:
-        from autolip.cli.regions import AskedRegion, read_point
+        from autolip.cli.arrays import read_point, take_scales
+        from autolip.cli.regions import AskedRegion
         from autolip.estimate import compared
         from autolip.outputs import Pairs
         from autolip.question import Question
 
         region = AskedRegion.taken(options)
         options["point"] = read_point(options["point"])
+        take_scales(options)
         question = Question.asked(output=output, time_budget=each, **options)
         if question.output == Pairs():
             raise InputError(

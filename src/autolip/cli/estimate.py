@@ -23,6 +23,7 @@ from autolip.cli.options import (
     random_options,
     region_options,
     secants_options,
+    units_options,
 )
 from autolip.cli.progress import progress
 from autolip.errors import InputError
@@ -99,6 +100,7 @@ def _certify(result: "Result", file: Path, model: Path | None) -> None:
 @click.argument("model", required=False, shell_complete=completion.models)
 @network_options
 @norm_option
+@units_options
 @click.option(
     "--output",
     default="all",
@@ -205,17 +207,18 @@ def _bracket(
 
 def _question(options: dict[str, Any]) -> "Question":
     """What is asked, everywhere for the time being."""
-    from autolip.cli.regions import read_point
+    from autolip.cli.arrays import read_point, take_scales
     from autolip.question import AUTOMATIC, DEFAULT_LOWER, Question
 
     options["point"] = read_point(options["point"])
+    take_scales(options)
     method = options.pop("method") or AUTOMATIC
     return Question.asked(method=method, lower=options.pop("lower") or DEFAULT_LOWER, **options)
 
 
 def _samples(file: Path) -> "Tensor":
     """The inputs of --data; InputError where they are no finite numbers."""
-    from autolip.cli.regions import read_array
+    from autolip.cli.arrays import read_array
 
     samples = read_array(file).double()
     if not bool(samples.isfinite().all()):

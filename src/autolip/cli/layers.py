@@ -12,6 +12,7 @@ from autolip.cli.options import (
     norm_option,
     random_options,
     region_options,
+    units_options,
 )
 from autolip.cli.progress import progress
 from autolip.cli.tables import show_table
@@ -22,6 +23,7 @@ from autolip.errors import printable
 @click.argument("model", shell_complete=completion.models)
 @network_options
 @norm_option
+@units_options
 @click.option(
     "--output", default="all", show_default=True, help="all, one component I, or a difference I-J."
 )
@@ -40,11 +42,13 @@ def layers(**options: Any) -> int:
     """
     network = AskedNetwork.taken(options)
     with progress() as say:
+        from autolip.cli.arrays import take_scales
         from autolip.cli.regions import AskedRegion
         from autolip.estimate import answered
         from autolip.question import Question
 
         region = AskedRegion.taken(options)
+        take_scales(options)
         question = Question.asked(method="autolip", **options)
         say(f"capturing {network.model}")
         found = network.load()

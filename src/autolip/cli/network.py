@@ -50,7 +50,7 @@ class AskedNetwork:
         """Capture it; PyTorch is imported here."""
         from autolip.capture.inputs import Request
         from autolip.capture.load import load_network
-        from autolip.cli.regions import read_array
+        from autolip.cli.arrays import read_array
 
         values = {
             name: read_array(value) if isinstance(value, Path) else value

@@ -83,6 +83,17 @@ class CenterType(InFile):
         return tuple(map(float, str(value).split(",")))
 
 
+class ScaleType(InFile):
+    """A file that can be read, or numbers such as `0.5` for every entry, `0.1,2` one by one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        if re.fullmatch(rf"{DECIMAL}(,{DECIMAL})*", str(value)):
+            return tuple(map(float, str(value).split(",")))
+        return super().convert(value, param, ctx)
+
+
 class DecimalType(click.ParamType):
     """A number as it is written, not the nearest double."""
 
@@ -254,6 +265,12 @@ region_options = together(
         help="Norm of the ball.",
     ),
     click.option(
+        "--ball-scale",
+        type=ScaleType(),
+        metavar="SCALE",
+        help="Units of the entries in which the ball's radius is: a ball of a weighted norm.",
+    ),
+    click.option(
         "--box",
         type=BoxType(),
         metavar="BOX",
@@ -268,6 +285,23 @@ region_options = together(
     ),
 )
 """Where the input may lie."""
+
+units_options = together(
+    click.option(
+        "--input-scale",
+        type=ScaleType(),
+        metavar="SCALE",
+        help="Units of the input's entries, by which differences are divided: a number, numbers "
+        "(0.1,2), or a file of them (.npy, .npz, .csv).",
+    ),
+    click.option(
+        "--output-scale",
+        type=ScaleType(),
+        metavar="SCALE",
+        help="The same of the output's entries.",
+    ),
+)
+"""In which units lengths are taken."""
 
 secants_options = together(
     click.option(

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from autolip import zoo
+from autolip.capture.torch.export import Capture
 from autolip.certificates.comparison import Arrays, Written, differences
 from autolip.certificates.encode import Document, Tensors, encode_graph
 from autolip.cli.network import AskedNetwork
@@ -17,11 +18,13 @@ from autolip.graph.views import SlopeGraph
 from autolip.methods import Problem
 from autolip.methods.seqlip.certificate import Cut, with_cuts
 from autolip.norms import Norm
+from autolip.operators.diagonal import Diagonal
 from autolip.operators.norms import NormOptions
 from autolip.outputs import parse_output
 from autolip.question import as_shape
 from autolip.regions import Region, read
 from autolip.secants import Secants
+from autolip.units import Units
 
 
 def compared(document: Document, tensors: Arrays, asked: AskedNetwork) -> list[str]:
@@ -42,7 +45,12 @@ def compared(document: Document, tensors: Arrays, asked: AskedNetwork) -> list[s
     given = claim.get("centre")
     secants = Secants.asked("any" if given is None else "centre", given)
     centre = secants.centre(region, torch.Size(shape))
-    problem = Problem.pose(network.capture.graph, region, p, q, NormOptions(), centre)
+    units = _units_of(claim, network.capture)
+    scale = units.of_input
+    problem = Problem.pose(network.capture.graph, region, p, q, NormOptions(), centre, scale)
+    shares = units.shares()
+    if shares is not None:
+        problem = problem.reading(Diagonal.folded(shares[1]))
     output = parse_output(provenance.get("output", "all"))
     readout = output.readout(problem.slopes.output_shape)
     if readout is not None:
@@ -82,6 +90,12 @@ def _inputs(provenance: Document, shape: list[int]) -> dict[str, tuple[int, ...]
             return {}
     told = provenance.get("input")
     return {told: tuple(shape)} if isinstance(told, str) else {}
+
+
+def _units_of(claim: Document, capture: Capture) -> Units:
+    """The units that a claim is in."""
+    asked = Units.asked(claim.get("input_scale"), claim.get("output_scale"))
+    return asked.over({}, capture.graph.input_shape, capture.graph.output_shape)
 
 
 def region_of(entry: Document, shape: list[int]) -> Region:

@@ -1,4 +1,4 @@
-"""Arrays and regions from files: `--center`, `--box`, `--region`, `--data`, `--fix`."""
+"""Regions from options and files: `--center`, `--box`, `--region`."""
 
 import json
 from dataclasses import dataclass, replace
@@ -6,17 +6,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from autolip.cli.arrays import read_array, scale_of
 from autolip.cli.hull import above, below
 from autolip.cli.options import EXAMPLE
 from autolip.cli.vnnlib import read_box
 from autolip.errors import InputError, printable
-from autolip.files import check_readable, read_text
+from autolip.files import read_text
 from autolip.norms import Norm
-from autolip.regions import Ball, Box, Region, read
+from autolip.regions import Ball, Box, Region, ScaledBall, read
 
 LARGEST_TEXT = 2**26
 """Chosen: bytes of a VNN-LIB file; a box of an image of 224 x 224 takes 12 MiB."""
@@ -36,16 +36,16 @@ class AskedRegion:
 
     def around(self, example: Tensor) -> Region | None:
         """The region, where the network's example is known."""
-        if self.at_example and isinstance(self.region, Ball):
+        if self.at_example and isinstance(self.region, Ball | ScaledBall):
             return replace(self.region, center=example)
         return self.region
 
     @staticmethod
     def taken(options: dict[str, Any]) -> "AskedRegion":
         """From all of a command's options."""
-        return read_region(
-            *(options.pop(name) for name in ("center", "radius", "ball", "box", "region"))
-        )
+        names = ("center", "radius", "ball", "box", "region")
+        scale = scale_of(options.pop("ball_scale"))
+        return read_region(*(options.pop(name) for name in names), scale=scale)
 
 
 def read_region(
@@ -54,13 +54,14 @@ def read_region(
     ball: str,
     box: Path | tuple[tuple[Decimal, Decimal], ...] | None,
     written: Path | None = None,
+    scale: Any = None,
 ) -> AskedRegion:
     """The region asked for on the command line: a ball, a box, or one of any kind from a file.
 
     Raises InputError for options that contradict each other and files that cannot be read.
     """
     asked = {
-        "--center/--radius": center is not None or radius is not None,
+        "--center/--radius": any(one is not None for one in (center, radius, scale)),
         "--box": box is not None,
         "--region": written is not None,
     }
@@ -73,7 +74,7 @@ def read_region(
         return AskedRegion(_inline_box(box))
     if box is not None:
         return _array_box(box) if box.suffix == ".npy" else _text_box(box)
-    if center is None and radius is None:
+    if center is None and radius is None and scale is None:
         return AskedRegion()
     if center is None or radius is None:
         raise InputError("a ball needs both --center and --radius")
@@ -83,7 +84,9 @@ def read_region(
         around = center[0] if len(center) == 1 else center
     elif not at_example:
         around = read_array(Path(center))
-    return AskedRegion(Ball(around, radius, Norm(ball)), at_example)
+    norm = Norm(ball)
+    plain = Ball(around, radius, norm) if scale is None else None
+    return AskedRegion(plain or ScaledBall(around, radius, norm, scale), at_example)
 
 
 def _inline_box(ends: tuple[tuple[Decimal, Decimal], ...]) -> Box:
@@ -117,30 +120,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise ValueError("a name comes twice")
     return found
-
-
-def read_array(path: Path) -> Tensor:
-    """The numbers in a .npy file; floating ones as they are stored, pickled objects refused."""
-    check_readable(path)
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (
-        Exception
-    ) as error:  # a file that says what it is not: each part of NumPy's reader fails in its own way
-        raise InputError(
-            f"{_name(path)} is not a .npy file of numbers, or it is damaged: write it "
-            "with numpy.save"
-        ) from error
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"{_name(path)} holds several arrays: give a .npy file with one")
-    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
-        raise InputError(f"{_name(path)} holds {array.dtype}: give floating-point or whole numbers")
-    return torch.from_numpy(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="))))
-
-
-def read_point(path: Path | None) -> Tensor | None:
-    """The point of a file, where one is named."""
-    return None if path is None else read_array(path)
 
 
 def _array_box(path: Path) -> AskedRegion:

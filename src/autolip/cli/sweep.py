@@ -37,8 +37,9 @@ ENDED_EARLY = 3
 def sweep(**options: Any) -> int:
     """Bracket the Lipschitz constants that QUESTIONS asks for, a line of a CSV file each.
 
-    Its columns: name, norm, output, method, lower, time_budget, delta, seed; a box as lo and hi, a
-    ball as center, radius and ball, the numbers of a point separated by blanks.
+    Its columns: name, norm, output, method, lower, time_budget, delta, seed, input_scale,
+    output_scale; a box as lo and hi, a ball as center, radius and ball; numbers are separated by
+    blanks.
 
     Exit codes: 0 every question was answered, 2 bad input or unsupported, 3 the time ended early
     for some, or some have no answer.

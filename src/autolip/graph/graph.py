@@ -128,6 +128,15 @@ class Graph:
         )
         return replace(self, nodes=(*self.nodes, node), output=name)
 
+    def scaled(self, factors: Tensor) -> "Graph":
+        """The same function of u where its input is factors * u."""
+        if self.constant is not None:
+            return self
+        name = f"{self.input}:units"
+        target = torch.ops.aten.mul.Tensor
+        first = Node(self.input, target, (Ref(name), factors), self.input_shape)
+        return replace(self, input=name, nodes=(first, *self.nodes))
+
     def pruned(self) -> "Graph":
         """Without the nodes that the output does not use."""
         needed = {self.output}

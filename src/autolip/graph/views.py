@@ -16,6 +16,9 @@ from autolip.operators.image import image
 from autolip.operators.operator import Operator
 from autolip.slopes import Exact, Slope
 
+READOUT = "readout"
+"""Defined: the name of the linear map that follows a network; one after another are one."""
+
 
 @dataclass(frozen=True)
 class Edge:
@@ -98,19 +101,23 @@ class SlopeGraph:
         return tuple(link for vertex in self for link in vertex.links)
 
     def then(self, operator: Operator) -> "SlopeGraph":
-        """This function followed by a linear operator on its output."""
+        """This function followed by a linear operator on its output; an affine output that nothing
+        else reads is a part of the operator's."""
         last = self[self.output]
+        kept = self.vertices
         if last.is_affine and last.edges:
             edges = tuple(
                 Edge(link.source, Exact(compose(operator, link.operator))) for link in last.links
             )
+            if not any(edge.source == last.name for vertex in self for edge in vertex.edges):
+                kept = tuple(vertex for vertex in kept if vertex is not last)
         else:
             edges = (Edge(last.name, Exact(operator)),)
         values = image(operator, last.range)
         read = Vertex(
-            "readout", operator.out_shape, edges, values, Place("the chosen output"), "affine"
+            READOUT, operator.out_shape, edges, values, Place("the chosen output"), "affine"
         )
-        return SlopeGraph(self.input, (*self.vertices, read), read.name)
+        return SlopeGraph(self.input, (*kept, read), read.name)
 
 
 def fused(graph: SlopeGraph, stops: Collection[str] = ()) -> SlopeGraph:

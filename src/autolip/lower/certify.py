@@ -48,9 +48,11 @@ def certified(problem: LowerProblem, found: Pairs) -> Lower | Refusal:
     for k in range(min(TRIES, len(score))):
         if best is not None and best.value >= (1 - CLOSE) * float(score[k]):
             break
-        x = candidates.x[k]
-        y = candidates.y[k]
-        lower = evaluated(problem, x, y)
+        x, y = problem.to_user(candidates.x[k], candidates.y[k])
+        before = problem.own.passes
+        lower = evaluated(problem.own, x, y)
+        if problem.users is not None:
+            problem.passes += problem.users.passes - before
         if lower is not None and (best is None or lower.value > best.value):
             best = lower
     return best or Refusal(
@@ -63,8 +65,9 @@ def certified(problem: LowerProblem, found: Pairs) -> Lower | Refusal:
 def evaluated(
     problem: LowerProblem, x: Float[Tensor, "*shape"], y: Float[Tensor, "*shape"]
 ) -> Lower | None:
-    """||f(x) - f(y)||_q / ||x - y||_p from below, by the original model; None unless both are
-    finite in the region, and y the centre where there is one.
+    """||f(x) - f(y)||_q / ||(x - y) / s||_p from below, by the original model, of a problem in the
+    user's own numbers; None unless both are finite in the region, and y the centre where there is
+    one.
 
     With ||u|| <= 1 in the dual norm of q, ||f(x) - f(y)||_q >= <u, f(x)> - <u, f(y)>, and each of
     the two numbers is known up to its `rounding_error`.  Both the original and the captured graph
@@ -85,14 +88,15 @@ def evaluated(
     at_y = rounding_error(problem, y, u)
     margin = at_x + at_y
     unit = length_above(u, problem.q.dual) or 1.0
-    run = length_above(x - y, problem.p)
+    run = length_above(x - y, problem.p, problem.scale)
     computed = min(_gain(u, ours, 0.0), _gain(u, theirs, 0.0))
     before = computed / unit
     proved = min(_gain(u, ours, margin), _gain(u, theirs, margin))
     rise = proved / unit
     rise = max(0.0, round_down(rise)) if math.isfinite(rise) else 0.0
     lost = 1.0 - rise / before if before > 0 else 0.0
-    witness = Witness(x, y, problem.p, problem.q, rise, run, lost, _evaluator(problem))
+    pair = x, y, problem.p, problem.q, rise, run, lost, _evaluator(problem)
+    witness = Witness(*pair, problem.units)
     return Lower(max(0.0, round_down(rise / run)), witness)
 
 
@@ -102,9 +106,14 @@ def inside(region: Region, x: Float[Tensor, "*shape"]) -> bool:
     return region.contains(x) and bool(x.isfinite().all()) and region.interval(x.shape).contains(x)
 
 
-def length_above(v: Tensor, norm: Norm) -> float:
-    """An upper bound on ||v + d||, for rounding errors |d_i| <= u |v_i|."""
-    entries = v.abs().flatten().tolist()
+def length_above(v: Tensor, norm: Norm, scale: Tensor | None = None) -> float:
+    """An upper bound on ||(v + d) / scale||, for rounding errors |d_i| <= u |v_i|."""
+    sizes = v.abs()
+    if scale is not None:
+        quotient = sizes / scale
+        above = quotient.nextafter(torch.full_like(quotient, math.inf))
+        sizes = torch.where(sizes == 0, 0.0, above)
+    entries = sizes.flatten().tolist()
     lengths = {Norm.L1: math.fsum, Norm.L2: _euclidean, Norm.LINF: _largest}
     return raised(lengths[norm](entries), 4)
 

@@ -16,10 +16,12 @@ from autolip.graph.evaluate import evaluate, evaluate_batch
 from autolip.graph.graph import Graph
 from autolip.lower.cost import numbers, seconds_per_pass
 from autolip.lower.gradients import differentiable
+from autolip.lower.in_units import InUnits
 from autolip.norms import Norm
 from autolip.operators.algebra import compose
 from autolip.operators.operator import DTYPE, Operator
 from autolip.regions import Box, Region
+from autolip.units import UNITS, Units
 
 CHUNK = 2**25
 """Tuned: numbers that one chunk of a batch may compute, in all operations together (256 MiB)."""
@@ -43,6 +45,10 @@ class LowerProblem:
     """Find x, y in a region with a large ||f(x) - f(y)||_q / ||x - y||_p, or x alone where y is a
     `centre`.
 
+    Where the input has units s, of u and v in place of x = s u and y = s v: the searches' region,
+    example and points are u, and what they find is certified as x in `own`, the same problem in the
+    user's numbers, whose lengths ||(x - y) / s||_p are those of u - v.
+
     `graph` is the captured network, `original` the model it came from (in float64 where `exact`),
     `readout` a linear map applied to the output; inputs and outputs that are single numbers are
     vectors of one entry.  `passes` counts forward plus backward passes at batch 1: a forward pass
@@ -65,6 +71,8 @@ class LowerProblem:
     say: Callable[[str], None] = field(default=lambda text: None, repr=False)
     steepest: float = 0.0
     said: float = 0.0
+    units: Units = UNITS
+    users: "LowerProblem | None" = field(default=None, repr=False)
 
     @staticmethod
     def of(
@@ -76,22 +84,64 @@ class LowerProblem:
         seed: int = 0,
         budget: Budget = UNLIMITED,
         centre: Tensor | None = None,
+        units: Units = UNITS,
     ) -> "LowerProblem":
-        """The problem for a captured network."""
+        """The problem for a captured network, in units of its input; those of its output are a
+        read-out."""
         exact = capture.reference_dtype is DTYPE
         graph = differentiable(capture.graph)
         example = torch.atleast_1d(capture.example.to(DTYPE))
         fixed = None if centre is None else centre.reshape(example.shape)
         original = capture.reference
-        return LowerProblem(
+        problem = LowerProblem(
             graph, original, exact, example, region, p, q, seed, budget, centre=fixed
         )
+        own = replace(problem, units=units)
+        return own if units.of_input is None else own._in_units(units.of_input)
+
+    def _in_units(self, scale: Tensor) -> "LowerProblem":
+        factors = torch.atleast_1d(scale)
+        return replace(
+            self,
+            graph=self.graph.scaled(scale),
+            original=lambda u: self.original(u * scale),
+            example=self.example / factors,
+            region=InUnits(self.region, factors),
+            centre=None if self.centre is None else self.centre / factors,
+            users=self,
+        )
+
+    @property
+    def scale(self) -> Float[Tensor, "*shape"] | None:
+        """The units of the input, in the shape of the example."""
+        scale = self.units.of_input
+        return None if scale is None else torch.atleast_1d(scale)
+
+    @property
+    def own(self) -> "LowerProblem":
+        """The problem in the user's own numbers."""
+        return self if self.users is None else self.users
+
+    def from_user(self, x: Float[Tensor, "k *shape"]) -> Float[Tensor, "k *shape"]:
+        """The user's points as the searches see them."""
+        return x if self.users is None or self.scale is None else x / self.scale
+
+    def to_user(
+        self, x: Float[Tensor, "*shape"], y: Float[Tensor, "*shape"]
+    ) -> tuple[Tensor, Tensor]:
+        """A pair that was found in the user's own numbers, moved into the region; y is the given
+        point where there is one."""
+        if self.users is None or self.scale is None:
+            return x, y
+        own = self.users
+        x, z = own.region.inward(torch.stack([x, y]) * self.scale)
+        return x, z if own.centre is None else own.centre
 
     def reading(self, operator: Operator) -> "LowerProblem":
         """The same network followed by a linear read-out; the passes made so far are kept."""
-        return replace(
-            self, readout=operator if self.readout is None else compose(operator, self.readout)
-        )
+        whole = operator if self.readout is None else compose(operator, self.readout)
+        users = None if self.users is None else self.users.reading(operator)
+        return replace(self, readout=whole, users=users)
 
     def within(self, part: float) -> "LowerProblem":
         """The same, with this part of the time that is left."""

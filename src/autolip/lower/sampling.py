@@ -67,7 +67,7 @@ class Dataset(LowerMethod):
             )
         if not bool(given.isfinite().all()):
             raise InputError("the data have NaN or infinite entries: give finite numbers")
-        return given.reshape(-1, *shape)
+        return problem.from_user(given.reshape(-1, *shape))
 
 
 @lower_method

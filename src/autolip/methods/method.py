@@ -64,8 +64,8 @@ class Bound:
 
 @dataclass(frozen=True)
 class Problem:
-    """Bound sup ||f(x) - f(y)||_q / ||x - y||_p over x, y in a region, f given by its slope sets
-    there; over x alone where y is a `centre`.
+    """Bound sup ||f(x) - f(y)||_q / ||(x - y) / s||_p over x, y in a region, f given by its slope
+    sets there; over x alone where y is a `centre`.  The units s are those of `scale`, None: 1.
 
     `slopes` is the graph operation by operation, `fused` the same with affine subgraphs composed;
     `readouts` are the linear operators that follow the captured network.
@@ -90,6 +90,7 @@ class Problem:
     ranges: Ranges = field(default_factory=dict, repr=False)
     """Where the values of operations lie, those of maxima in pieces too."""
     centre: Float[Tensor, "*shape"] | None = field(default=None, repr=False)
+    scale: Float[Tensor, "*shape"] | None = field(default=None, repr=False)
 
     @staticmethod
     def pose(
@@ -99,14 +100,24 @@ class Problem:
         q: Norm,
         options: NormOptions,
         centre: Float[Tensor, "*shape"] | None = None,
+        scale: Float[Tensor, "*shape"] | None = None,
     ) -> "Problem":
         """The problem for a captured network."""
         known = ranges(graph, region, Allowance.within(options.budget.left))
         slopes = slopes_on(graph, region, known, centre)
         slopes = known_as_diagonals(slopes) if known else slopes
-        slopes = moving_inputs(slopes, region.settled(graph.input_shape))
+        slopes = moving_inputs(slopes, region.settled(graph.input_shape), scale)
         return Problem(
-            graph, region, slopes, fused(slopes), p, q, options, ranges=known, centre=centre
+            graph,
+            region,
+            slopes,
+            fused(slopes),
+            p,
+            q,
+            options,
+            ranges=known,
+            centre=centre,
+            scale=scale,
         )
 
     def reading(self, operator: Operator) -> "Problem":
@@ -168,7 +179,7 @@ class Problem:
 
     def _to_the_end(self, slopes: SlopeGraph) -> SlopeGraph:
         """From the entries that move to what is read, operand by operand."""
-        slopes = moving_inputs(slopes, self.settled)
+        slopes = moving_inputs(slopes, self.settled, self.scale)
         for operator in self.readouts:
             slopes = slopes.then(operator)
         return separated(slopes)

@@ -29,6 +29,16 @@ class Diagonal(Operator):
         equal = bool(len(first)) and bool((scale == first).all())
         return Diagonal(first[0] if equal else scale, shape)
 
+    @staticmethod
+    def folded(scale: Tensor) -> "Diagonal":
+        """That of a tensor, with one number in place of equal ones along each axis: a convolution
+        absorbs a scale of its channels."""
+        kept = scale
+        for axis in range(scale.dim()):
+            first = kept.narrow(axis, 0, 1)
+            kept = first if bool((kept == first).all()) else kept
+        return Diagonal.compact(kept, scale.shape)
+
     def _mv(self, x: Tensor) -> Tensor:
         return x * self.scale
 

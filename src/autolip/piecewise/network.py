@@ -6,7 +6,7 @@ v_k = sum_j W_kj z_j + b_k,    z_0 = x,    z_k = phi_k(v_k),    y = sum_j W_yj z
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -59,7 +59,7 @@ class Network:
     output.
 
     `first` and `last` are the pieces on which each neuron may lie on the region.  `moving` are the
-    entries of the input that are not the same all over it.
+    entries of the input that are not the same all over it, `scale` the units of differences.
     """
 
     region: Region
@@ -70,6 +70,7 @@ class Network:
     pieces: Pieces
     first: Int64[Tensor, " n"]
     last: Int64[Tensor, " n"]
+    scale: Float[Tensor, " n0"] | None = None
 
     @property
     def inputs(self) -> int:
@@ -123,8 +124,12 @@ class Network:
         return off.masked_fill((piece < first) | (piece > last), math.inf).argmin(-1)
 
     def moved(self, maps: Maps) -> dict[int, Rounded]:
-        """The same, of differences of inputs: entries that do not move left out."""
-        return {j: x[:, self.moving] if j == 0 else x for j, x in maps.items()}
+        """The same, of differences of inputs in their units: entries that do not move left out."""
+        return {j: self._of_moving(x) if j == 0 else x for j, x in maps.items()}
+
+    def _of_moving(self, matrix: Rounded) -> Rounded:
+        kept = matrix[:, self.moving]
+        return kept if self.scale is None else kept * Rounded.exact(self.scale[self.moving])
 
     @cached_property
     def difference_layers(self) -> tuple[dict[int, Rounded], ...]:
@@ -137,9 +142,10 @@ def network_of(
     region: Region,
     known: Mapping[str, Interval],
     readouts: tuple[Operator, ...] = (),
+    scale: Tensor | None = None,
 ) -> Network | Refusal:
-    """The network of a captured graph on a region; refused where some operation is not piecewise
-    linear, or the matrices would be too large."""
+    """The network of a captured graph on a region, in units of its input; refused where some
+    operation is not piecewise linear, or the matrices would be too large."""
     simple = lowered(graph)
     slopes = slopes_on(simple, region, known)
     read = slopes
@@ -150,7 +156,10 @@ def network_of(
     if isinstance(curves, Refusal):
         return curves
     writer = _Writer(joined, _offsets(simple, curves), {joined.input: 0})
-    return writer.network(region, curves, readouts)
+    found = writer.network(region, curves)
+    if isinstance(found, Refusal) or scale is None:
+        return found
+    return replace(found, scale=scale.reshape(-1))
 
 
 def _curves(graph: Graph, slopes: SlopeGraph) -> dict[str, Pieces] | Refusal:
@@ -204,9 +213,7 @@ class _Writer:
     numbers: dict[str, int]
     entries: int = 0
 
-    def network(
-        self, region: Region, curves: Mapping[str, Pieces], readouts: tuple[Operator, ...]
-    ) -> Network | Refusal:
+    def network(self, region: Region, curves: Mapping[str, Pieces]) -> Network | Refusal:
         layers, ranges = list[Affine](), list[Interval]()
         if sum(len(curve.slopes) for curve in curves.values()) > MOST_NEURONS:
             return Refusal(f"more than {MOST_NEURONS} neurons are too many for branch and bound")

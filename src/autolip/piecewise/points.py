@@ -133,7 +133,8 @@ class Derivatives:
         return torch.linalg.eigvalsh(small @ small.mT)[:, -1].clamp_min(0).sqrt()
 
     def direction(self, pattern: Int64[Tensor, " n"]) -> Float[Tensor, " n0"]:
-        """Of length 1, the direction along which the derivative on these pieces is steepest."""
+        """Of length 1 in its units, the direction along which the derivative on these pieces is
+        steepest."""
         (matrix,) = self.jacobians(pattern.unsqueeze(0))
         if self.p is Norm.L1:
             columns = torch.linalg.vector_norm(matrix, self.q.p, dim=0)
@@ -146,7 +147,7 @@ class Derivatives:
             moved = torch.linalg.svd(matrix, full_matrices=False)[2][0]
         whole = torch.zeros(self.network.inputs, dtype=torch.float64)
         whole[self.network.moving] = moved
-        return whole
+        return whole if self.network.scale is None else whole * self.network.scale
 
     def neighbours(self, pattern: Int64[Tensor, " n"]) -> Int64[Tensor, "k n"]:
         """The patterns with one neuron on the next piece, or on the one before."""

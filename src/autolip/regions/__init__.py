@@ -12,6 +12,7 @@ from autolip.regions.everywhere import Everywhere
 from autolip.regions.of_the_user import OfTheUser
 from autolip.regions.product import Part, Product
 from autolip.regions.region import REGIONS, Region
+from autolip.regions.scaled_ball import ScaledBall
 from autolip.registry import discover
 
 discover(__name__)
@@ -22,8 +23,10 @@ __all__ = [
     "Box",
     "Everywhere",
     "OfTheUser",
+    "Part",
     "Product",
     "Region",
+    "ScaledBall",
     "as_region",
     "read",
 ]

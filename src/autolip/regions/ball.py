@@ -127,11 +127,11 @@ class Ball(Region):
             case Norm.L1:
                 if not largest <= LARGEST:
                     return None
-                return _below(math.fsum(sizes.tolist()), self.radius)
+                return below(math.fsum(sizes.tolist()), self.radius)
             case Norm.L2:
                 if not (LEAST <= self.radius <= LARGEST and largest <= LARGEST):
                     return None
-                return _below(math.fsum((sizes * sizes).tolist()), self.radius * self.radius)
+                return below(math.fsum((sizes * sizes).tolist()), self.radius * self.radius)
             case _:
                 assert_never(self.norm)
 
@@ -178,7 +178,7 @@ class Ball(Region):
         return self.project(self.centre(example.shape) + step)
 
 
-def _below(value: float, limit: float) -> bool | None:
+def below(value: float, limit: float) -> bool | None:
     """Whether a number >= 0 is at most another; None where 16 units are more than what is between
     them."""
     return None if abs(value - limit) <= units(16, max(value, limit)) else value < limit

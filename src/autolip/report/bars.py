@@ -61,7 +61,7 @@ def bars(result: "Findings") -> "Figure":
     axes.set_xticks(labelled, [digits_near(number) for number in labelled])
     axes.set_xticks([], minor=True)
     axes.set_axisbelow(True)
-    axes.set_xlabel(f"bound on the {result.p.value} -> {result.q.value} constant")
+    axes.set_xlabel(f"bound on the {' -> '.join(result.norm_names)} constant")
     for place, row in enumerate(rows):
         value = row.value or 0.0
         colour = COLOURS[row.kind]

@@ -30,7 +30,7 @@ def drawn(result: "Findings") -> "Figure":
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("seconds")
-    axes.set_ylabel(f"bound on the {result.p.value} -> {result.q.value} constant")
+    axes.set_ylabel(f"bound on the {' -> '.join(result.norm_names)} constant")
     _points(axes, [row for row in _drawable(result) if row.kind != "lower"])
     for row in _drawable(result):
         if row.kind == "lower":

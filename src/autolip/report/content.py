@@ -50,7 +50,8 @@ class Sheet:
 
 def headline(result: "Findings") -> str:
     """The bracket as a sentence: upper ends rounded up, lower ends down, to the digits printed."""
-    where = f"({result.p.value} -> {result.q.value}, {place(result)}{_caveat(result)})"
+    norms = " -> ".join(result.norm_names)
+    where = f"({norms}, {place(result)}{_caveat(result)})"
     subject = measured(result)
     lower = None if result.lower is None else digits_of(result.lower.answer)
     upper = None if result.upper is None else digits_of(result.upper.answer)
@@ -133,6 +134,8 @@ def _region(region: dict[str, Any]) -> str:
         return "everywhere"
     if kind == "ball" and {"norm", "radius"} <= region.keys():
         return f"on an {region['norm']} ball of radius {region['radius']}"
+    if kind == "scaled ball" and {"norm", "radius"} <= region.keys():
+        return f"on an {region['norm']} ball of radius {region['radius']} in units"
     return printable(f"on a {kind}")
 
 
@@ -183,6 +186,7 @@ def _assumptions(result: "Findings") -> Iterator[str]:
             yield f"vary together: {each}; {norm}{stored}"
         else:
             yield f"varies: {known['input']}, shape {shape}, batch {known['batch']}{stored}"
+    yield from result.units.said()
     if "returned" in known:
         yield f"of all that is returned: {known['returned']}"
     if "time_budget" in result.options:

@@ -54,7 +54,7 @@ def csv_file(result: "Findings") -> str:
     writer.writerow(COLUMNS)
     for output, row in _rows(result):
         value = "" if row.value is None else repr(row.value)
-        about = (result.model, result.p.value, result.q.value, place(result), output)
+        about = (result.model, *result.norm_names, place(result), output)
         cost = (f"{row.seconds:.3f}", f"{row.passes:.1f}")
         writer.writerow(
             (

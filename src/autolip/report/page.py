@@ -109,7 +109,8 @@ def sentences(result: "Result") -> Iterator[str]:
     """The bracket for a reader who has never seen one."""
     where = "For two inputs" if result.centre is None else "For one input against the other,"
     at = " of any kind" if place(result) == "everywhere" else f" {place(result)}"
-    distances = f"(distances: {result.p.value} of inputs, {result.q.value} of outputs)"
+    before, after = result.norm_names
+    distances = f"(distances: {before} of inputs, {after} of outputs)"
     if result.upper is not None and result.upper.value != math.inf:
         bound = digits_of(result.upper.answer)
         yield f"{where}{at}, the outputs are at most {bound} times as far apart {distances}."
@@ -126,7 +127,7 @@ def bounds_chart(result: "Result") -> Chart:
     low, high = ends(rows)
     mark = result.lower.value if result.lower is not None else None
     return Chart(
-        f"bound on the {result.p.value} to {result.q.value} constant, logarithmic",
+        f"bound on the {' to '.join(result.norm_names)} constant, logarithmic",
         tuple(_bar(row, low, high) for row in rows),
         ticks(low, high),
         along(mark, low, high) if mark and rows else None,

@@ -178,8 +178,7 @@ def _asked(
     name = str(options.pop("name", number))
     try:
         question = Question.asked(**options)
-        capture = network.capture
-        return name, question.about(capture.varying.by_name, capture.graph.input_shape)
+        return name, question.about(network.capture)
     except TypeError as error:
         raise InputError(f"question {name}: there is no such option ({error})") from error
     except InputError as error:
@@ -194,6 +193,7 @@ def _key(capture: Capture, name: str, question: Question) -> str:
         "output": str(question.output),
         "methods": [repr(method) for method in (*question.methods, *question.automatic)],
         "lowers": [repr(search) for search in question.lowers],
+        "units": question.units.to_dict(),
         "secants": [question.secants.kind, repr(question.secants.point)],
         "rest": [question.time_budget, question.delta, question.seed],
     }
@@ -230,7 +230,7 @@ def _row(asked: Named, found: Any) -> Answer:
     if isinstance(found, Answer):
         return found
     name, question = asked
-    norm = f"{question.p.value}:{question.q.value}"
+    norm = ":".join(question.units.named(question.p, question.q))
     region = str(question.region.describe().get("kind", "region"))
     frame = Answer(name, norm, str(question.output), region)
     return replace(frame, reason=found.reason) if isinstance(found, Failed) else frame

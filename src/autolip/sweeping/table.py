@@ -21,14 +21,17 @@ PLAIN: dict[str, Callable[[str], Any]] = {
     "time_budget": float,
     "delta": float,
     "seed": int,
+    "input_scale": lambda text: _point(text),
+    "output_scale": lambda text: _point(text),
 }
 REGIONS = ("lo", "hi", "center", "radius", "ball")
 
 
 def questions_of(path: Path) -> list[dict[str, Any]]:
     """The questions of a CSV file with a line of headings: name, norm, output, method, lower,
-    time_budget, delta, seed; a box as lo and hi, a ball as center, radius and ball (its norm), the
-    numbers of a point separated by blanks.  Empty cells are left out.
+    time_budget, delta, seed, input_scale, output_scale; a box as lo and hi, a ball as center,
+    radius and ball (its norm), the numbers of a point separated by blanks.  Empty cells are left
+    out.
 
     InputError, with the line, where something else is there.
     """

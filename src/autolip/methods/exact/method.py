@@ -61,7 +61,8 @@ class Exact(Method):
         return None
 
     def bound(self, problem: Problem) -> Bound | Refusal:
-        network = network_of(problem.graph, problem.region, problem.ranges, problem.readouts)
+        known = problem.ranges, problem.readouts, problem.scale
+        network = network_of(problem.graph, problem.region, *known)
         if isinstance(network, Refusal):
             return network
         with self._clocked(problem) as budget:
