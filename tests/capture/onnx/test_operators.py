@@ -1,9 +1,10 @@
 """Every entry of the table of ONNX operators against an independent evaluation of a file with that
 one node.
 
-Covers autolip.capture.onnx.layers, autolip.capture.onnx.normalisation,
-autolip.capture.onnx.pointwise, autolip.capture.onnx.recurrent, autolip.capture.onnx.reductions,
-autolip.capture.onnx.resize and autolip.capture.onnx.wiring.
+Covers autolip.capture.onnx.attention, autolip.capture.onnx.images, autolip.capture.onnx.layers,
+autolip.capture.onnx.normalisation, autolip.capture.onnx.pointwise,
+autolip.capture.onnx.quantisation, autolip.capture.onnx.recurrent,
+autolip.capture.onnx.reductions, autolip.capture.onnx.resize and autolip.capture.onnx.wiring.
 """
 
 from collections.abc import Mapping, Sequence
@@ -85,6 +86,10 @@ class Case:
         path = folder / f"{self.op}.onnx"
         onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), str(path))
         return path
+
+
+def int8(*shape: int) -> Array:
+    return RNG.integers(-100, 100, shape).astype(np.int8)
 
 
 def float_input(name: str, shape: tuple[int, ...]) -> onnx.ValueInfoProto:
@@ -457,6 +462,76 @@ RECURRENT = [
     Case("GRU", [(5, 2, 3), normal(1, 12, 3), normal(1, 12, 4)], {"hidden_size": 4}, 7, 2),
 ]
 
+IMAGES = (2, 4, 5, 6)
+GRID = (RNG.random((2, 3, 4, 2)) * 3 - 1.5).astype(np.float32)
+HEADS = (2, 3, 4, 6)
+ANGLES = normal(5, 3), normal(5, 3)
+POSITIONS = np.array([[0, 1, 4, 2], [3, 2, 1, 0]])
+SAMPLED = [
+    Case(
+        "GridSample",
+        [IMAGES, GRID],
+        {"mode": mode, "padding_mode": padding, **aligned},
+        opset,
+        judge=ORT,
+    )
+    for opset, mode in ((16, "bilinear"), (20, "linear"), (20, "cubic"))
+    for padding, aligned in (("zeros", {}), ("border", {"align_corners": 1}), ("reflection", {}))
+]
+NEWER = [
+    *SAMPLED,
+    Case("AffineGrid", [(2, 2, 3), ints(2, 4, 3, 5)], {"align_corners": 1}),
+    Case("CenterCropPad", [(5, 7, 4), ints(2, 8)], {"axes": [0, -2]}),
+    Case("CenterCropPad", [(5, 4), ints(8, 1)]),
+    Case("Col2Im", [(1, 10, 20), ints(5, 6), ints(1, 5)], {"pads": [0, 1, 0, 1]}),
+    Case("LRN", [IMAGES], {"size": 3, "alpha": 0.3, "beta": 0.6, "bias": 2.0}, judge=ORT),
+    Case("LRN", [IMAGES], {"size": 5}, judge=ORT),
+    Case("GlobalLpPool", [IMAGES], {"p": 3}, judge=ORT),
+    Case("LpPool", [IMAGES], {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 0, 1]}),
+    Case("Hardmax", [(3, 4, 2)], {"axis": 1}),
+    Case("MeanVarianceNormalization", [IMAGES], {"axes": [0, 2]}),
+    Case("DequantizeLinear", [int8(3, 4), scalar(0.1), np.array(-7, np.int8)]),
+    Case("DequantizeLinear", [int8(3, 4), positive(3), int8(3)], {"axis": 0}),
+    Case("BitwiseNot", [ints(5, -3)]),
+    Case("BitwiseAnd", [ints(5, -3), ints(3, 6)]),
+    Case("BitwiseOr", [ints(5, -3), ints(3, 6)]),
+    Case("BitwiseXor", [ints(5, -3), ints(3, 6)]),
+    Case("BitShift", [np.array([5], np.uint8), np.array([2], np.uint8)], {"direction": "LEFT"}),
+    Case("IsNaN", [(3, 4)]),
+    Case("IsInf", [(3, 4)], {"detect_negative": 0}),
+    Case("Compress", [(3, 4), np.array([True, False, True])], {"axis": 0}),
+    Case("Compress", [(2, 2), np.array([False, True, True])]),
+    Case("NonZero", [np.array([[1.0, 0.0], [2.0, 3.0]], np.float32)]),
+    Case("OneHot", [ints(2, -1, 0), np.array(3), np.array([0.5, 2.0], np.float32)], {"axis": 0}),
+    Case("OneHot", [ints(2, -1, 0), np.array(3), np.array([0.5, 2.0], np.float32)]),
+    Case("ReverseSequence", [(4, 3, 2), ints(1, 4, 2)]),
+    Case("ReverseSequence", [(3, 4), ints(1, 4, 2)], {"batch_axis": 0, "time_axis": 1}),
+    Case("Scatter", [(3, 4), np.array([[1, 2]]), (1, 2)], {"axis": 1}, 10, judge=ORT),
+    Case("ScatterElements", [(3, 4), np.array([[0], [0]]), (2, 1)], {"reduction": "add"}),
+    Case("ScatterElements", [(3, 4), np.array([[0], [0]]), (2, 1)], {"reduction": "max"}),
+    Case("ScatterND", [(3, 4), np.array([[0], [0]]), (2, 4)], {"reduction": "add"}),
+    Case("BlackmanWindow", [np.array(5)]),
+    Case("HammingWindow", [np.array(5)], {"periodic": 0}),
+    Case("HannWindow", [np.array(6)]),
+    Case("Attention", [HEADS, (2, 3, 5, 6), (2, 3, 5, 6)], {"scale": 0.7}, 23),
+    Case("Attention", [HEADS, (2, 1, 4, 6), (2, 1, 4, 6)], {"is_causal": 1}, 23),
+    Case(
+        "Attention",
+        [(2, 4, 6), (2, 5, 6), (2, 5, 6), normal(4, 5)],
+        {"q_num_heads": 2, "kv_num_heads": 2, "softcap": 2.0},
+        23,
+    ),
+    Case("RotaryEmbedding", [HEADS, *ANGLES, POSITIONS], {}, 23),
+    Case("RotaryEmbedding", [HEADS, *ANGLES, POSITIONS], {"interleaved": 1}, 23),
+    Case(
+        "RotaryEmbedding",
+        [(2, 4, 16), normal(5, 2), normal(5, 2), POSITIONS],
+        {"num_heads": 2, "rotary_embedding_dim": 4},
+        23,
+    ),
+]
+ROUNDED = Case("QuantizeLinear", [(3, 4), scalar(0.1), np.array(-7, np.int8)])
+
 CASES = [
     *POINTWISE,
     *REDUCTIONS,
@@ -466,6 +541,7 @@ CASES = [
     *WIRING,
     *RESIZES,
     *RECURRENT,
+    *NEWER,
 ]
 
 
@@ -570,7 +646,8 @@ def test_batch_norm_per_feature(tmp_path: Path) -> None:
 
 
 # What the tests above cover beside CASES.
-OLD = [Case(op, [], {}, 6) for op in ("Dropout", "LogSoftmax", "PRelu", "Softmax")]
+OLD = [Case(op, [], {}, 6) for op in ("Dropout", "Hardmax", "LogSoftmax", "PRelu", "Softmax")]
+OLD += [ROUNDED]
 
 
 def test_every_entry_of_the_table_is_tested() -> None:
@@ -596,8 +673,10 @@ REFUSED = [
     Case("LSTM", LSTM.inputs, {**LSTM.attributes, "clip": 1.0}),
     Case("Pad", [(1, 1, 2, 2, 2, 2), ints(*[1] * 12)], {"mode": "edge"}),
     Case("ReduceSum", [(3, 4)], {"noop_with_empty_axes": 1}),
-    Case("ScatterElements", [(3, 4), np.array([[0]]), (1, 1)], {"reduction": "add"}),
-    Case("ScatterND", [(3, 4), np.array([[0]]), (1, 4)], {"reduction": "add"}),
+    Case("ScatterND", [(3, 4), np.array([[0]]), (1, 4)], {"reduction": "max"}),
+    Case("Col2Im", [(1, 10, 12), ints(5, 6), ints(1, 5)], {"pads": [0, 1, 0, 0]}),
+    Case("LpPool", [IMAGE], {"kernel_shape": [2, 2], "ceil_mode": 1}),
+    Case("Attention", [HEADS, HEADS, HEADS, None, HEADS, HEADS], {}, 23),
     Case("Relu", [(3, 4), (3, 4)]),
     Case("Cast", [(3, 4)], {"to": TensorProto.STRING}),
     resized("linear", "tf_crop_and_resize", [2, 2]),

@@ -1,7 +1,8 @@
 """From an ONNX file to a module: what is folded, what nodes are called, what is refused, what
 cannot be read.
 
-Covers autolip.capture.onnx.translation and autolip.capture.onnx.graph too.
+Covers autolip.capture.onnx.control, autolip.capture.onnx.translation and autolip.capture.onnx.graph
+too.
 """
 
 import sys
@@ -226,7 +227,7 @@ def test_all_that_is_unsupported_is_named_at_once(tmp_path: Path) -> None:
     nodes = [
         node("NonZero", "x", "a", "first"),
         node("Relu", "a", "b"),
-        node("QuantizeLinear", "b s", "c", "second"),
+        node("Multinomial", "b", "c", "second"),
         node("Cast", "x", "e", to=TensorProto.INT64),
         node("Reshape", "x e", "d", "third"),
         node("Elu", "x", "f", "fourth", beta=2.0),
@@ -410,3 +411,76 @@ def test_the_reference_without_onnxruntime(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     model = loaded(RELU, tmp_path)
     np.testing.assert_array_equal(model.reference({"x": np.array([-1, 0, 2])})[0], [0, 0, 2])
+
+
+def looped(trips: str, condition: str, body: Sequence[onnx.NodeProto]) -> Network:
+    """`for i in range(trips) while condition`: h = relu(h w), its rows stacked as s."""
+    kinds = {
+        "i": (TensorProto.INT64, []),
+        "go": (TensorProto.BOOL, []),
+        "on": (TensorProto.BOOL, []),
+        "h": (TensorProto.FLOAT, [1, 3]),
+        "h1": (TensorProto.FLOAT, [1, 3]),
+        "s": (TensorProto.FLOAT, [1, 3]),
+    }
+    infos = {name: helper.make_tensor_value_info(name, *kind) for name, kind in kinds.items()}
+    inner = helper.make_graph(
+        body, "body", [infos[n] for n in ("i", "go", "h")], [infos[n] for n in ("on", "h1", "s")]
+    )
+    nodes = [
+        node("ReduceSum", "x", "sum", keepdims=0),
+        node("Greater", "sum limit", "unknown"),
+        helper.make_node("Loop", [trips, condition, "x"], ["y", "rows"], "repeat", body=inner),
+        node("Identity", "rows", "z"),
+    ]
+    stored = {
+        "three": np.array(3),
+        "five": np.array(5),
+        "true": np.array(True),
+        "limit": scalar(0),
+        "w": normal(3, 3),
+    }
+    return Network(nodes, {"x": (1, 3)}, stored, ["y", "z"])
+
+
+STEP = [node("MatMul", "h w", "g"), node("Relu", "g", "h1"), node("Identity", "h1", "s")]
+WHILE_SHORT = [*STEP, node("Less", "i three", "on")]
+ALWAYS = [*STEP, node("Identity", "go", "on")]
+
+
+@pytest.mark.parametrize(
+    ("network", "count"),
+    [
+        (looped("three", "true", ALWAYS), 3),
+        (looped("three", "", ALWAYS), 3),
+        (looped("five", "true", WHILE_SHORT), 4),
+    ],
+    ids=["a trip count", "no condition", "a condition"],
+)
+def test_a_loop_is_written_out(network: Network, count: int, tmp_path: Path) -> None:
+    """As the reference of onnx runs it; a loop of no end but its condition as well."""
+    x = normal(1, 3)
+    model = loaded(network, tmp_path)
+    found = run(model.module, {"x": x})
+    h, rows = x, []
+    for _ in range(count):
+        h = np.maximum(h @ network.stored["w"], 0)
+        rows.append(h)
+    np.testing.assert_allclose(found[0], h, rtol=1e-5)
+    np.testing.assert_allclose(found[1], np.stack(rows), rtol=1e-5)
+    reference = model.reference({"x": x})
+    np.testing.assert_allclose(found[1], reference[1], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        (looped("three", "unknown", ALWAYS), "whether it goes on depends on the values"),
+        (looped("", "true", ALWAYS), "runs more than 1000 times"),
+        (looped("three", "true", [*STEP, node("Multinomial", "h", "on")]), "Multinomial"),
+    ],
+    ids=["on a value", "without end", "of what has no rule"],
+)
+def test_a_loop_that_cannot_be_written_out(network: Network, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedOperation, match=reason):
+        loaded(network, tmp_path)

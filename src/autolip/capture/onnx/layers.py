@@ -56,7 +56,7 @@ def _for_rank(table: dict[int, Callable[..., Tensor]], axes: int) -> Callable[..
     return table[axes]
 
 
-def _padding(
+def pooling_padding(
     sizes: Sequence[int],
     spans: Sequence[int],
     strides: Sequence[int],
@@ -108,7 +108,7 @@ def convolution(
     dilations = dilations or [1] * axes
     spans = _spans(weight.shape[2:], dilations)
     spatial = x.shape[2:]
-    before, after = _padding(spatial, spans, strides, auto_pad, pads)
+    before, after = pooling_padding(spatial, spans, strides, auto_pad, pads)
     if before != after:
         x = _pad(x, before, after)
         before = [0] * axes
@@ -124,7 +124,7 @@ def _cropping(
     opposite ends.
     """
     if target is None:
-        return _padding(full, full, full, auto_pad, pads)
+        return pooling_padding(full, full, full, auto_pad, pads)
     totals = [size - wanted for size, wanted in zip(full, target, strict=True)]
     if any(total < 0 or total % 2 for total in totals):
         raise UnsupportedOperation(
@@ -211,7 +211,7 @@ def max_pool(
     dilations = dilations or [1] * axes
     spans = _spans(kernel_shape, dilations)
     pool = _for_rank(MAX_POOL, axes)
-    before, after = _padding(x.shape[2:], spans, strides, auto_pad, pads)
+    before, after = pooling_padding(x.shape[2:], spans, strides, auto_pad, pads)
     if before == after and _fits(before, kernel_shape):
         return pool(x, kernel_shape, strides, before, dilations, bool(ceil_mode))
     tail = _overhang(x.shape[2:], spans, strides, before, after, ceil_mode)
@@ -235,7 +235,7 @@ def average_pool(
         raise UnsupportedOperation("average pooling with dilation; write it as a convolution")
     strides = strides or [1] * axes
     pool = _for_rank(AVERAGE_POOL, axes)
-    before, after = _padding(x.shape[2:], kernel_shape, strides, auto_pad, pads)
+    before, after = pooling_padding(x.shape[2:], kernel_shape, strides, auto_pad, pads)
     if before == after and _fits(before, kernel_shape):
         return pool(x, kernel_shape, strides, before, bool(ceil_mode), bool(count_include_pad))
     tail = _overhang(x.shape[2:], kernel_shape, strides, before, after, ceil_mode)

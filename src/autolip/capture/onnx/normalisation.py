@@ -109,3 +109,11 @@ def rms_norm(
 ) -> Tensor:
     shape = list(x.shape[axis:])
     return F.rms_norm(x, shape, scale.expand(shape), epsilon)
+
+
+@onnx_operator("MeanVarianceNormalization", since=9)
+def mean_variance_normalization(x: Tensor, *, axes: list[int] | None = None) -> Tensor:
+    """`(x - mean) / (deviation + 1e-9)`."""
+    axes = [0, 2, 3] if axes is None else axes
+    centred = x - x.mean(axes, keepdim=True)
+    return centred / (torch.std(x, axes, correction=0, keepdim=True) + 1e-9)

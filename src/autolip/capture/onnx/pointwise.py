@@ -18,6 +18,7 @@ UNARY: dict[str, Callable[[Tensor], Tensor]] = {
     "Asinh": torch.asinh,
     "Atan": torch.atan,
     "Atanh": torch.atanh,
+    "BitwiseNot": torch.bitwise_not,
     "Ceil": torch.ceil,
     "Cos": torch.cos,
     "Cosh": torch.cosh,
@@ -25,6 +26,7 @@ UNARY: dict[str, Callable[[Tensor], Tensor]] = {
     "Exp": torch.exp,
     "Floor": torch.floor,
     "HardSwish": F.hardswish,
+    "IsNaN": torch.isnan,
     "Log": torch.log,
     "Mish": F.mish,
     "Neg": torch.neg,
@@ -62,6 +64,9 @@ def _divide(a: Tensor, b: Tensor) -> Tensor:
 BINARY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "Add": torch.add,
     "And": torch.logical_and,
+    "BitwiseAnd": torch.bitwise_and,
+    "BitwiseOr": torch.bitwise_or,
+    "BitwiseXor": torch.bitwise_xor,
     "Div": _divide,
     "Equal": torch.eq,
     "Greater": torch.gt,
@@ -91,6 +96,18 @@ def _binary(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tenso
 
 for _name, _combine in BINARY.items():
     onnx_operator(_name)(_binary(_combine))
+
+
+@onnx_operator("BitShift", since=11)
+def bit_shift(a: Tensor, b: Tensor, *, direction: str) -> Tensor:
+    return a << b if direction == "LEFT" else a >> b
+
+
+@onnx_operator("IsInf", since=10)
+def is_infinite(x: Tensor, *, detect_negative: int = 1, detect_positive: int = 1) -> Tensor:
+    found = torch.isinf(x)
+    found = found if detect_negative else torch.logical_and(found, x > 0)
+    return found if detect_positive else torch.logical_and(found, x < 0)
 
 
 @onnx_operator("Mod")

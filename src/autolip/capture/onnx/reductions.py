@@ -88,6 +88,20 @@ def argmin(x: Tensor, *, axis: int = 0, keepdims: int = 1, select_last_index: in
     return index if keepdims else index.squeeze(axis)
 
 
+@onnx_operator("Hardmax")
+def hardmax_of_matrix(x: Tensor, *, axis: int = 1) -> Tensor:
+    """Before opset 13: one over all axes from `axis` on."""
+    return hardmax(_rows(x, axis)).reshape(x.shape)
+
+
+@onnx_operator("Hardmax", since=13)
+def hardmax(x: Tensor, *, axis: int = -1) -> Tensor:
+    """1 at the first of the largest entries, else 0."""
+    places = torch.arange(x.shape[axis], device=x.device)
+    places = places.reshape([-1 if i == axis % x.dim() else 1 for i in range(x.dim())])
+    return (torch.argmax(x, axis, keepdim=True) == places).to(x.dtype)
+
+
 @onnx_operator("TopK")
 def top_k(
     x: Tensor, k: list[int] | int, *, axis: int = -1, largest: int = 1, sorted: int = 1

@@ -25,6 +25,7 @@ from onnx import (
 from torch import Tensor
 
 from autolip.capture.checks import LARGEST
+from autolip.capture.onnx.control import CONTROL
 from autolip.capture.onnx.graph import PLACE, OnnxGraph, OnnxNode, Step, Value
 from autolip.capture.onnx.operators import Kind, OnnxOperator, find_operator
 from autolip.errors import InputError, UnsupportedOperation
@@ -37,7 +38,10 @@ SHAPE_ONLY = frozenset({"Shape", "Size", "EyeLike"})
 
 INTEGERS: dict[int, torch.dtype] = {
     TensorProto.BOOL: torch.bool,
+    TensorProto.UINT4: torch.uint8,
+    TensorProto.INT4: torch.int8,
     TensorProto.UINT8: torch.uint8,
+    TensorProto.UINT16: torch.int32,
     TensorProto.INT8: torch.int8,
     TensorProto.INT16: torch.int16,
     TensorProto.INT32: torch.int32,
@@ -187,16 +191,16 @@ class Walk:
     def _node(self, node: NodeProto, scope: dict[str, Value]) -> None:
         standard = node.domain in ("", "ai.onnx")
         operator = find_operator(node.op_type, self.opset) if standard else None
-        branching = standard and node.op_type == "If"
-        if operator is None and not branching:
+        control = CONTROL.get(node.op_type) if standard else None
+        if operator is None and control is None:
             raise UnsupportedOperation(f"the operator is not supported (opset {self.opset})")
         if self._skipped.intersection(node.input):
             self._skipped.update(node.output)
             return
         self._check_inputs(node, scope)
-        if operator is None:
-            self._branch(node, scope)
-        else:
+        if control is not None:
+            control(self, node, scope)
+        elif operator is not None:
             self._step(node, self._arguments(node, operator, scope), operator, scope)
 
     def _check_inputs(self, node: NodeProto, scope: Mapping[str, Value]) -> None:
@@ -210,22 +214,16 @@ class Walk:
                 f"{_label(node)} of the ONNX file reads '{absent[0]}', which nothing computes"
             )
 
-    def _branch(self, node: NodeProto, scope: dict[str, Value]) -> None:
-        """Puts the branch that a known condition chooses in the place of the If."""
-        condition = scope[node.input[0]]
-        if not condition.known:
-            raise UnsupportedOperation("its condition depends on the values of the network's input")
-        taken = "then_branch" if condition.tensor.item() else "else_branch"
-        branch = next(
-            (attribute.g for attribute in node.attribute if attribute.name == taken), GraphProto()
-        )
-        inner = dict(scope)
-        self.graph(branch, inner)
-        for name, result in zip(node.output, branch.output, strict=False):
-            if result.name in inner:
-                scope[name] = inner[result.name]
-            else:
-                self._skipped.add(name)
+    def enter(self, name: str, value: Value | None, scope: dict[str, Value]) -> None:
+        """Gives a value the name of a node's output; None where a problem left none."""
+        if value is None:
+            self._skipped.add(name)
+        else:
+            scope[name] = value
+
+    def skip(self, node: NodeProto) -> None:
+        """Leaves the outputs of a node without a value."""
+        self._skipped.update(node.output)
 
     def _arguments(
         self, node: NodeProto, operator: OnnxOperator, scope: Mapping[str, Value]

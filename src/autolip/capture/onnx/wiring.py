@@ -1,6 +1,8 @@
 """ONNX operators that move elements and compute none: shapes, slices, padding, constants."""
 
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -160,20 +162,27 @@ def gather_nd(x: Tensor, indices: Tensor, *, batch_dims: int = 0) -> Tensor:
     return x[indices.unbind(-1)]
 
 
+REDUCTIONS = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}
+
+
 @onnx_operator("ScatterElements")
 def scatter_elements(
     x: Tensor, indices: Tensor, updates: Tensor, *, axis: int = 0, reduction: str = "none"
 ) -> Tensor:
-    if reduction != "none":
-        raise UnsupportedOperation(f"the reduction {reduction}")
-    return torch.scatter(x, axis, (indices % x.shape[axis]).long(), updates)
+    places = (indices % x.shape[axis]).long()
+    if reduction == "none":
+        return torch.scatter(x, axis, places, updates)
+    return torch.scatter_reduce(x, axis, places, updates, REDUCTIONS[reduction])
+
+
+onnx_operator("Scatter", since=9)(scatter_elements)
 
 
 @onnx_operator("ScatterND")
 def scatter_nd(x: Tensor, indices: Tensor, updates: Tensor, *, reduction: str = "none") -> Tensor:
-    if reduction != "none":
+    if reduction not in ("none", "add"):
         raise UnsupportedOperation(f"the reduction {reduction}")
-    return torch.index_put(x, indices.unbind(-1), updates)
+    return torch.index_put(x, indices.unbind(-1), updates, accumulate=reduction == "add")
 
 
 @onnx_operator("Expand")
@@ -184,6 +193,42 @@ def expand(x: Tensor, shape: list[int]) -> Tensor:
 @onnx_operator("Tile")
 def tile(x: Tensor, repeats: list[int]) -> Tensor:
     return x.repeat(repeats)
+
+
+@onnx_operator("Compress")
+def compress(x: Tensor, condition: list[bool], *, axis: int | None = None) -> Tensor:
+    kept = [place for place, holds in enumerate(condition) if holds]
+    x = x.reshape(-1) if axis is None else x
+    return torch.index_select(x, axis or 0, torch.tensor(kept, dtype=torch.int64))
+
+
+@onnx_operator("NonZero")
+def nonzero(x: list[float]) -> Tensor:
+    """Places of constants: how many there are is a shape."""
+    return torch.nonzero(torch.tensor(x)).t()
+
+
+@onnx_operator("OneHot", since=9)
+def one_hot(indices: Tensor, depth: list[int] | int, values: Tensor, *, axis: int = -1) -> Tensor:
+    """The second of `values` at the index along a new axis, the first elsewhere."""
+    count = depth if isinstance(depth, int) else depth[0]
+    axis = axis % (indices.dim() + 1)
+    places = torch.arange(count).reshape([-1] + [1] * (indices.dim() - axis))
+    chosen = (indices.long() % count).unsqueeze(axis) == places
+    return torch.where(chosen, values[1], values[0])
+
+
+@onnx_operator("ReverseSequence", since=10)
+def reverse_sequence(
+    x: Tensor, lengths: list[int], *, batch_axis: int = 1, time_axis: int = 0
+) -> Tensor:
+    """Of each sample the first entries in reverse order."""
+    times = torch.arange(x.shape[time_axis])
+    ends = torch.tensor(lengths).reshape(-1, 1)
+    order = torch.where(times < ends, ends - 1 - times, times)
+    order = order if batch_axis < time_axis else order.t()
+    index = order.reshape(*order.shape, *[1] * (x.dim() - 2)).expand(x.shape)
+    return torch.gather(x, time_axis, index)
 
 
 @onnx_operator("Trilu")
@@ -250,3 +295,19 @@ def space_to_depth(x: Tensor, *, blocksize: int) -> Tensor:
         0, 3, 5, 1, 2, 4
     )
     return blocks.reshape(batch, channels * blocksize**2, rows, columns)
+
+
+def _window(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def window(size: int, *, output_datatype: int = 1, periodic: int = 1, like: Tensor) -> Tensor:
+        return function(size, periodic=bool(periodic), dtype=like.dtype)
+
+    return window
+
+
+def _hamming(size: int, **options: Any) -> Tensor:
+    return torch.hamming_window(size, alpha=25 / 46, beta=21 / 46, **options)
+
+
+onnx_operator("BlackmanWindow", since=17)(_window(torch.blackman_window))
+onnx_operator("HammingWindow", since=17)(_window(_hamming))
+onnx_operator("HannWindow", since=17)(_window(torch.hann_window))
