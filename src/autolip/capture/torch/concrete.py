@@ -11,7 +11,6 @@ import functools
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -22,12 +21,9 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
+from autolip.capture.places import users_line
 from autolip.capture.reference import Promoted, in_double, wide_tensor
 from autolip.errors import InputError
-
-TORCH = Path(torch.__file__).parent
-CAPTURE = Path(__file__).parents[1]
-"""Where no line is the user's."""
 
 READS = frozenset(
     {
@@ -114,7 +110,7 @@ class Recorder(TorchFunctionMode):
                 )
             raise InputError(
                 "the model cannot be exported: its control flow depends on the "
-                f"data{_caller()}; {remedy}"
+                f"data{users_line(traceback.extract_stack())}; {remedy}"
             )
         instead = self._instead(name, args, kwargs)
         result = func(*args, **kwargs)
@@ -150,16 +146,6 @@ class Recorder(TorchFunctionMode):
         if name == "repeat_interleave" and mask.numel() > 0:
             return _repeated(mask, args, kwargs)
         return None
-
-
-def _caller() -> str:
-    """Where the user's code stands, in brackets; nothing where the function of another library is
-    all there is."""
-    for frame in reversed(traceback.extract_stack()):
-        path = Path(frame.filename)
-        if not path.is_relative_to(TORCH) and path != Path(__file__):
-            return "" if path.is_relative_to(CAPTURE) else f" ({path.name}:{frame.lineno})"
-    return ""
 
 
 def _tensor_of(part: Any) -> Any:

@@ -5,6 +5,7 @@ import inspect
 import io
 import logging
 import re
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from torch.utils import _pytree as pytree
 from autolip.budget import stopwatch
 from autolip.capture.checks import check_inputs, check_module
 from autolip.capture.guarded import told, users_code
+from autolip.capture.places import kept_lines, users_line
 from autolip.capture.reference import Original
 from autolip.capture.results import Choice, Returned
 from autolip.capture.torch.builder import Builder
@@ -182,7 +184,8 @@ def _by_run(
 
 
 def _exported(module: nn.Module, inputs: tuple[Any, ...]) -> ExportedProgram:
-    with _silence(), _unchecked(), torch.compiler.set_stance("force_eager"):
+    eager = torch.compiler.set_stance("force_eager")
+    with _silence(), _unchecked(), kept_lines(), eager:
         return torch.export.export(module, inputs)
 
 
@@ -351,4 +354,4 @@ def _first_sentence(error: BaseException) -> str:
             f"it returns a {unknown.group(1).rsplit('.', 1)[-1]}: return its tensors (its "
             "mean, its logits, ...)"
         )
-    return told(error)
+    return told(error) + users_line(traceback.extract_tb(error.__traceback__))

@@ -1,0 +1,49 @@
+"""Which line of the user's code something stands at."""
+
+import contextlib
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from torch.fx.proxy import TracerBase
+
+TORCH = Path(torch.__file__).parent
+AUTOLIP = Path(__file__).parents[1]
+
+
+def users_frames(
+    frames: Sequence[traceback.FrameSummary],
+) -> list[traceback.FrameSummary]:
+    """Those of the model and the libraries it uses: what this package has called, itself and
+    PyTorch left out."""
+    ours = [Path(frame.filename).is_relative_to(AUTOLIP) for frame in frames]
+    called = frames[ours.index(True) :] if any(ours) else []
+    return [
+        frame
+        for frame in called
+        if not any(Path(frame.filename).is_relative_to(home) for home in (AUTOLIP, TORCH))
+        and not frame.filename.startswith("<")
+    ]
+
+
+def users_line(frames: Sequence[traceback.FrameSummary]) -> str:
+    """ (policy.py:12), the innermost one; nothing where there is none."""
+    theirs = users_frames(frames)
+    return f" ({Path(theirs[-1].filename).name}:{theirs[-1].lineno})" if theirs else ""
+
+
+@contextlib.contextmanager
+def kept_lines() -> Iterator[None]:
+    """While a program is exported, every call keeps the lines of functions and methods too, where
+    the exporter keeps those of `forward` alone."""
+
+    def kept(tracer: Any, frames: Sequence[traceback.FrameSummary]) -> traceback.StackSummary:
+        theirs = users_frames(frames)
+        forward = [frame for frame in frames if frame.name == "forward"]
+        return traceback.StackSummary.from_list(theirs or forward)
+
+    with mock.patch.object(TracerBase, "_filter_traceback_frames", kept, create=True):
+        yield
