@@ -20,6 +20,7 @@ from autolip.slopes import Between, Exact, Gain
 from autolip.testing import check_method
 from autolip.values import Upper
 
+EDGES = torch.tensor([[[0], [2], [2]]])
 IMAGE, LINE, VOLUME = (1, 2, 7, 6), (2, 3, 8), (1, 2, 4, 5, 4)
 MAXIMA: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
     "pool 2d": (lambda x: F.max_pool2d(x, 2), IMAGE),
@@ -41,6 +42,18 @@ MAXIMA: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...]]] = {
         lambda x: torch.sort(x.unflatten(-1, (4, 2)), -1, descending=True)[0],
         LINE,
     ),
+    "max over edges": (
+        lambda x: torch.zeros(1, 5, 8, dtype=x.dtype).scatter_reduce(
+            1, EDGES.expand(1, 3, 8), x[:1], "amax", include_self=False
+        ),
+        LINE,
+    ),
+    "min over edges": (
+        lambda x: torch.ones(2, 2, 8, dtype=x.dtype).scatter_reduce(
+            2, torch.tensor([[[3, 1, 3]], [[0, 7, 7]]]), x[:, :1, :3], "amin", include_self=False
+        ),
+        LINE,
+    ),
     "maximum of itself": (lambda x: torch.maximum(x, x), LINE),
     "pool of one": (lambda x: F.max_pool1d(x, 1), LINE),
 }
@@ -57,6 +70,18 @@ def test_the_same_function_without_maxima(name: str) -> None:
     for _ in range(3):
         x = torch.randn(shape, dtype=torch.float64)
         assert torch.allclose(evaluate(low, x), evaluate(graph, x), rtol=0, atol=1e-14)
+
+
+def test_edges_fewer_than_what_they_read() -> None:
+    places = torch.tensor([[[3, 1, 3]], [[0, 7, 7]]])
+
+    def function(x: Tensor) -> Tensor:
+        start = torch.ones(2, 2, 8, dtype=x.dtype)
+        return start.scatter_reduce(2, places, x, "amin", include_self=False)
+
+    graph = capture_model(function, (torch.randn(LINE),)).graph
+    x = torch.randn(LINE, dtype=torch.float64)
+    assert torch.equal(evaluate(lowered(graph), x), evaluate(graph, x))
 
 
 @graphs

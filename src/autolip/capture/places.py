@@ -30,7 +30,7 @@ def users_frames(
 
 
 def users_line(frames: Sequence[traceback.FrameSummary]) -> str:
-    """ (policy.py:12), the innermost one; nothing where there is none."""
+    """(policy.py:12), the innermost one; nothing where there is none."""
     theirs = users_frames(frames)
     return f" ({Path(theirs[-1].filename).name}:{theirs[-1].lineno})" if theirs else ""
 

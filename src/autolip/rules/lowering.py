@@ -24,6 +24,9 @@ aten = torch.ops.aten
 LONGEST = 64
 """Chosen: members of a maximum that is taken apart, at most."""
 
+LARGEST = 2**22
+"""Chosen: pairs of an entry and a place that it may go to, at most."""
+
 
 def lowered(graph: Graph) -> Graph:
     """The same function with maxima, minima, max-pools and sorted pairs written with relu; other
@@ -191,6 +194,39 @@ def _extreme(writer: Writer, self: Ref, dim: Any, of_two: OfTwo) -> Ref | None:
     return writer.call(aten.reshape.default, self, list(writer.node.shape), shape=writer.node.shape)
 
 
+def _scattered(
+    writer: Writer,
+    self: Any,
+    dim: int,
+    index: Any,
+    src: Any,
+    reduce: str,
+    include_self: bool = True,
+) -> Ref | None:
+    """The extreme of what arrives at each place (over the edges of a graph), else a constant."""
+    of_two = {"amax": Writer.larger, "amin": Writer.smaller}.get(reduce)
+    settled = isinstance(self, Tensor) and isinstance(index, Tensor) and not include_self
+    if of_two is None or not settled or not isinstance(src, Ref) or not index.numel():
+        return None
+    entries = torch.arange(self.numel()).reshape(self.shape)
+    targets = entries.gather(dim, index).reshape(1, -1)
+    members = (torch.arange(self.numel()).reshape(-1, 1) == targets).double()
+    arriving = members.sum(1) > 0
+    if members.numel() > LARGEST or int(members.sum(1).max()) > LONGEST:
+        return None
+    shape = writer.shapes[src.name]
+    reads = torch.arange(shape.numel()).reshape(shape)[tuple(map(slice, index.shape))]
+    flat = writer.call(aten.reshape.default, src, [-1], shape=[shape.numel()])
+    read = writer.picked(flat, 0, reads.reshape(-1))
+    members[~arriving, 0] = 1.0
+    found = writer.over_windows(read, 0, Windows(members, members.sum(1)), of_two)
+    back = writer.call(aten.reshape.default, found, list(self.shape), shape=self.shape)
+    if bool(arriving.all()):
+        return back
+    known = arriving.reshape(self.shape)
+    return writer.call(aten.where.self, known, back, self.double(), shape=self.shape)
+
+
 def _sorted_pairs(
     writer: Writer, self: Ref, dim: int = -1, descending: bool = False, stable: bool | None = None
 ) -> Ref | None:
@@ -232,6 +268,7 @@ LOWERINGS: Lowerings = {
     aten.amin.default: _amin,
     aten.min.dim: _amin,
     aten.min.default: _amin,
+    aten.scatter_reduce.two: _scattered,
     aten.sort.default: _sorted_pairs,
     aten.sort.stable: _sorted_pairs,
 }

@@ -34,6 +34,18 @@ RANDOM = re.compile(
 READS = frozenset({aten.item.default, aten._local_scalar_dense.default})
 """A value becomes a number of Python's, which no graph follows."""
 
+SHAPED = frozenset(
+    {
+        aten.new_zeros.default,
+        aten.new_ones.default,
+        aten.new_full.default,
+        aten.zeros_like.default,
+        aten.ones_like.default,
+        aten.full_like.default,
+    }
+)
+"""They look at nothing but the shape of their tensor."""
+
 CAPTURE = str(Path(__file__).parents[1])
 
 
@@ -146,6 +158,8 @@ class Builder:
             return
         _check_call(node)
         args, kwargs = self._arguments(node)
+        if node.target in SHAPED:
+            args = (_zeros(node.args[0]), *args[1:])
         varies = any(isinstance(leaf, Ref) for leaf in _leaves((args, kwargs)))
         if not varies and not _is_random(node):
             self.values[node.name] = self._evaluated(node, args, kwargs)
@@ -364,6 +378,12 @@ def _is_masked(node: torch.fx.Node) -> bool:
 
 def _meta(argument: Any) -> Any:
     return torch.fx.node.map_arg(argument, lambda node: node.meta.get("val"))
+
+
+def _zeros(node: Any) -> Tensor:
+    """A tensor as a call that looks at its shape alone may see it."""
+    seen = node.meta["val"]
+    return torch.zeros(seen.shape, dtype=DTYPE if seen.is_floating_point() else seen.dtype)
 
 
 def _leaves(tree: Any) -> list[Any]:
