@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import coverage_of as coverage
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 SOURCE = ROOT / "src" / "autolip"
@@ -21,6 +23,7 @@ def write_all() -> None:
     shutil.rmtree(OUT, ignore_errors=True)
     (OUT / "measured").mkdir(parents=True)
     (OUT / "operations.md").write_text(operations(), encoding="utf-8")
+    (OUT / "coverage.md").write_text(coverage.page(), encoding="utf-8")
     (OUT / "methods.md").write_text(methods(), encoding="utf-8")
     (OUT / "architecture.svg").write_text(drawn(part_imports()), encoding="utf-8")
     measured()

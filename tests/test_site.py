@@ -16,12 +16,14 @@ from autolip.methods import METHODS
 from autolip.rules import RULES
 
 DOCS = Path(__file__).parents[1] / "docs"
+NO = "**refused**"
 CELL = re.compile(r"^```\{code-cell\}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOTEBOOKS = [page for page in sorted(DOCS.rglob("*/*.md")) if CELL.search(page.read_text("utf-8"))]
 
 
 @pytest.fixture
 def generate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.syspath_prepend(str(DOCS))
     spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -58,6 +60,28 @@ def test_operations_and_methods_are_all_there(generate: ModuleType) -> None:
     operations, methods = generate.operations(), generate.methods()
     assert all(f"`{rule.name}`" in operations for rule in RULES.values())
     assert all(f"| `{name}` |" in methods for name in METHODS)
+
+
+def test_everything_is_covered_or_has_a_reason(generate: ModuleType) -> None:
+    """The tables' rows, from the tables of the program; modules are bounded in the slow test."""
+    coverage = generate.coverage
+    aten, onnx = coverage.aten_rows(), coverage.onnx_rows()
+    assert {"aten.relu.default", "aten.var.correction"} <= {name for name, _, _ in aten}
+    assert {"Relu", "Loop", "GridSample"} <= {name for name, status, _ in onnx if status != NO}
+    assert [name for name, status, why in aten if status == NO and why == "no rule yet"] == []
+    assert sum(status != NO for _, status, _ in aten) >= 165
+    assert sum(status != NO for _, status, _ in onnx) >= 150
+    reasons = [pattern for pattern, _ in coverage.OTHERS]
+    for name in coverage.modules():
+        assert name in coverage.MADE or any(re.search(pattern, name) for pattern in reasons), name
+
+
+@pytest.mark.slow
+def test_the_coverage_page_bounds_the_modules(generate: ModuleType) -> None:
+    page = generate.coverage.page()
+    assert "| `Linear` | yes | finite everywhere |" in page
+    assert "| `Bilinear` | yes | finite on regions |" in page
+    assert page.count(NO) <= 80
 
 
 def test_the_architecture_is_drawn_from_the_imports(generate: ModuleType) -> None:

@@ -56,6 +56,17 @@ CALLS: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {
         (X[:2], 0, torch.tensor([1, 0, 1]), Y, "amax"),
         {"include_self": False},
     ),
+    "layer norm": (aten.native_layer_norm.default, (X, [5], Y[0], Y[1], 1e-3), {}),
+    "group norm": (
+        aten.native_group_norm.default,
+        (X.reshape(1, 3, 5).repeat(2, 2, 1), None, None, 2, 6, 5, 3, 1e-3),
+        {},
+    ),
+    "any": (aten.any.dims, (X > 1.5, [-1]), {"keepdim": True}),
+    "div": (aten.div.Scalar_mode, (X, 0.7), {"rounding_mode": "floor"}),
+    "and": (aten.bitwise_and.Scalar, (X > 0, True), {}),
+    "or": (aten.bitwise_or.Scalar, (X > 0, False), {}),
+    "xor": (aten.bitwise_xor.Scalar, (X > 0, True), {}),
     "ldexp": (aten.ldexp.Tensor, (X, torch.tensor([1, -2, 0, 3, 1])), {}),
 }
 

@@ -27,6 +27,7 @@ from torch import Tensor
 from autolip.capture.checks import LARGEST
 from autolip.capture.onnx.control import CONTROL
 from autolip.capture.onnx.graph import PLACE, OnnxGraph, OnnxNode, Step, Value
+from autolip.capture.onnx.missing import reason
 from autolip.capture.onnx.operators import Kind, OnnxOperator, find_operator
 from autolip.errors import InputError, UnsupportedOperation
 from autolip.registry import discover
@@ -193,7 +194,8 @@ class Walk:
         operator = find_operator(node.op_type, self.opset) if standard else None
         control = CONTROL.get(node.op_type) if standard else None
         if operator is None and control is None:
-            raise UnsupportedOperation(f"the operator is not supported (opset {self.opset})")
+            why = f": {reason(node.op_type)}" if standard else ""
+            raise UnsupportedOperation(f"the operator is not supported (opset {self.opset}){why}")
         if self._skipped.intersection(node.input):
             self._skipped.update(node.output)
             return

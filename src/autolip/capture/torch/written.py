@@ -76,6 +76,35 @@ def deviation_and_mean(
     return deviation, x.mean(axes, keepdim=keepdim)
 
 
+@written(aten.native_layer_norm.default)
+def normalised(
+    x: Tensor, shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The layer norm, and the statistics that its derivative wants."""
+    axes = list(range(-len(shape), 0))
+    spread = torch.var(x, axes, correction=0, keepdim=True)
+    result = torch.layer_norm(x, list(shape), weight, bias, eps)
+    return result, x.mean(axes, keepdim=True), torch.rsqrt(spread + eps)
+
+
+@written(aten.native_group_norm.default)
+def normalised_groups(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    batch: int,
+    channels: int,
+    space: int,
+    groups: int,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The group norm, and the statistics that its derivative wants."""
+    rows = x.reshape(batch, groups, -1)
+    spread = torch.var(rows, 2, correction=0)
+    result = torch.group_norm(x, groups, weight, bias, eps)
+    return result, rows.mean(2), torch.rsqrt(spread + eps)
+
+
 # Products along an axis
 # -----------------------------------------------------------------------------------------------
 
@@ -225,3 +254,35 @@ def reduced(
 @written(aten.ldexp.Tensor)
 def scaled(x: Tensor, exponent: Tensor) -> Tensor:
     return x * torch.pow(2.0, exponent)
+
+
+# Masks
+# -----------------------------------------------------------------------------------------------
+
+
+@written(aten.any.dims)
+def any_along(x: Tensor, dim: Sequence[int] | None = None, keepdim: bool = False) -> Tensor:
+    for axis in sorted((axis % x.dim() for axis in dim or range(x.dim())), reverse=True):
+        x = torch.any(x, axis, keepdim)
+    return x
+
+
+@written(aten.div.Scalar_mode)
+def divided(x: Tensor, divisor: float, *, rounding_mode: str | None) -> Tensor:
+    number = torch.scalar_tensor(divisor, dtype=x.dtype, device=x.device)
+    return torch.div(x, number, rounding_mode=rounding_mode)
+
+
+@written(aten.bitwise_and.Scalar)
+def both(x: Tensor, other: float) -> Tensor:
+    return aten.__and__.Scalar(x, other)
+
+
+@written(aten.bitwise_or.Scalar)
+def either(x: Tensor, other: float) -> Tensor:
+    return aten.__or__.Scalar(x, other)
+
+
+@written(aten.bitwise_xor.Scalar)
+def one_of_two(x: Tensor, other: float) -> Tensor:
+    return aten.__xor__.Scalar(x, other)
