@@ -90,6 +90,11 @@ PATTERNS: tuple[tuple[Part, Any, tuple[Hole, ...]], ...] = (
         (X, Y),
     ),
     (
+        Part(aten.mul.Tensor, Part(aten.sign.default, X), Part(aten.relu.default, _SIZE)),
+        aten.clone.default,
+        (X,),
+    ),
+    (
         Part(aten.where.ScalarSelf, Part(aten.le.Scalar, _SIZE, LEVEL), 0, X),
         aten.hardshrink.default,
         (X, LEVEL),

@@ -4,8 +4,8 @@ concatenated, the larger and the smaller of two."""
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from autolip.graph.chains import pointwise
 from autolip.graph.views import SlopeGraph, Vertex
-from autolip.slopes import Between
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,7 @@ def _bent(graph: SlopeGraph, source: str, sink: Vertex) -> tuple[str, ...]:
         below = max((depth.get(edge.source, 0) for edge in vertex.edges), default=0)
         depth[vertex.name] = below + (not vertex.is_affine)
         if not vertex.is_affine:
-            slope = vertex.edges[0].slope
-            if not (isinstance(slope, Between) and slope.is_finite):
+            if pointwise(vertex) is None:
                 return ()
             found.append(vertex.name)
     return tuple(found) if depth[sink.name] == 1 else ()

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from autolip.errors import NothingThere, Refusal
+from autolip.graph.chains import pointwise
 from autolip.graph.joins import Join, joins
 from autolip.graph.views import SlopeGraph, affine_map, fused
 from autolip.intervals import difference_up
@@ -35,7 +36,6 @@ from autolip.operators.algebra import add, compose
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.operator import DTYPE, Operator, flat
 from autolip.roundoff import relative_error
-from autolip.slopes import Between, Gain
 from autolip.values import INFINITE, Upper, round_up
 
 PROBES = 2**12
@@ -113,10 +113,11 @@ def _gains(problem: Problem) -> Iterator[Shortcut]:
     names = problem.lowered.by_name
     for vertex in problem.slopes:
         edge = vertex.only_edge
-        if edge is not None and isinstance(edge.slope, Gain) and vertex.name in names:
-            gain = edge.slope.norms.get(Norm.L2, INFINITE)
-            if edge.source in names and names[vertex.name].is_affine:
-                yield Shortcut(edge.source, vertex.name, Norm.L2, gain)
+        if edge is None or vertex.is_affine or not {vertex.name, edge.source} <= names.keys():
+            continue
+        gain = edge.slope.gain(Norm.L2, Norm.L2, problem.norm)
+        if names[vertex.name].is_affine and isinstance(gain, Upper):
+            yield Shortcut(edge.source, vertex.name, Norm.L2, gain)
 
 
 @dataclass(frozen=True)
@@ -142,8 +143,9 @@ class _Layer:
         for name in join.bent:
             vertex = graph[name]
             (edge,) = vertex.edges
-            assert isinstance(edge.slope, Between)
-            lo, hi = edge.slope.lo, edge.slope.hi
+            slope = pointwise(vertex)
+            assert slope is not None
+            lo, hi = slope.lo, slope.hi
             b = affine_map(graph, name, join.sink)
             c = affine_map(graph, join.source, edge.source)
             if bool(lo.any()):

@@ -12,6 +12,7 @@ from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.intervals import Interval
 from autolip.regions import Region
 from autolip.rules.derive import action_of
+from autolip.rules.roots import with_roots
 from autolip.rules.rule import RULES, Action, Operand, Outcome
 
 
@@ -39,14 +40,20 @@ def slopes_on(
         )
         vertices.append(Vertex(node.name, node.shape, edges, image, node.place, str(node.target)))
         operands[node.name] = Operand(node.name, node.shape, image, there.get(node.name))
-    return SlopeGraph(graph.input, tuple(vertices), graph.output)
+    slopes = SlopeGraph(graph.input, tuple(vertices), graph.output)
+    return with_roots(graph, slopes, image_of)
+
+
+def image_of(node: Node, operands: Mapping[str, Operand]) -> Interval:
+    """What contains an operation's values, given those of its operands."""
+    return checked_action(node, outcome_of(node, operands)).image
 
 
 def values_at(graph: Graph, x: Float[Tensor, "*shape"]) -> dict[str, Interval]:
     """What contains the values of the input and of every operation at one input."""
     operands = {graph.input: Operand(graph.input, graph.input_shape, Interval(x, x))}
     for node in graph.nodes:
-        image = checked_action(node, outcome_of(node, operands)).image
+        image = image_of(node, operands)
         operands[node.name] = Operand(node.name, node.shape, image)
     return {name: operand.range for name, operand in operands.items()}
 

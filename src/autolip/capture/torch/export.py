@@ -28,6 +28,7 @@ from autolip.capture.results import Choice, Returned
 from autolip.capture.torch.builder import Builder
 from autolip.capture.torch.concrete import ChangedCalls, concretised, recorded
 from autolip.capture.torch.decompositions import taken_apart
+from autolip.capture.torch.parametrised import settled
 from autolip.capture.torch.unwrapping import unwrapped
 from autolip.capture.varying import Varying, Which, listed
 from autolip.errors import AutolipError, InputError
@@ -110,6 +111,7 @@ def capture_model(
     arguments = tuple(_argument(value) for value in inputs)
     with users_code("looking at the model"):
         check_module(module)
+        module = settled(module)
     check_inputs(arguments)
     program = export(module, arguments, _places(module, arguments, varying))
     capture = capture_program(program, arguments, varying, module, outputs, output_names)
