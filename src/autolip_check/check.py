@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ from autolip_check.admission import fields_of, finite, printable
 from autolip_check.conclusion import concluded
 from autolip_check.container import Array, Document, Rejected, canonical, read, require
 from autolip_check.effort import UNLIMITED, Effort
-from autolip_check.graph import read_network
+from autolip_check.graph import Network, read_network
 from autolip_check.onnx import Stored, initializers, numbers_of
 from autolip_check.proof import Foreseen, Prover, checked, norms_of
-from autolip_check.regions import point_of
+from autolip_check.regions import ball_of, point_of
 from autolip_check.statement import assumptions
 from autolip_check.units import in_units, words
 
@@ -123,18 +124,45 @@ def _verdict(
         rise = f"(f(x) - f(y)) / {words(claim['output_scale'], 'the output scale')}"
         sentences.append(DIVIDED)
     statement = f"||{rise}||_{q} <= {value!r} ||{run}||_{p} for all {pairs}, {sure}"
-    sizes = network[network.input].shape
-    shape = " x ".join(map(str, sizes)) or "one number"
-    said = f"{digest[:16]}, {len(network.vertices)} operations on an input of {shape}"
+    if "margin" in claim:
+        statement, given = _margin(claim, document["graph"]["region"], network, statement)
+        sentences.insert(1, given)
+    said = f"{digest[:16]}, {_size(network)}"
     assumed = tuple(map(printable, sentences))
     return Verdict(printable(statement), printable(said), assumed, document["graph"]["region"])
 
 
+def _size(network: Network) -> str:
+    """How many operations, on what."""
+    shape = " x ".join(map(str, network[network.input].shape)) or "one number"
+    return f"{len(network.vertices)} operations on an input of {shape}"
+
+
+def _margin(claim: Document, region: Document, network: Network, bound: str) -> tuple[str, str]:
+    """f > 0 on a ball, from what f is at least at its centre and how much it can change; and what
+    is taken for granted of that.  In fractions: margin > value radius."""
+    margin = finite(claim["margin"])
+    require(not claim.keys() & {"input_scale", "output_scale"}, "a margin is claimed in units")
+    ball = ball_of(region)
+    require(ball is not None and "centre" in claim, "a margin is claimed of no ball's centre")
+    assert ball is not None
+    centre, radius, norm = ball
+    require(centre == list(map(float, claim["centre"])), "the centre is not the ball's")
+    require(norm == claim["norms"][0], "the ball's norm is not the claim's")
+    require(network.size(network.output) == 1, "a margin is claimed of several outputs")
+    change = Fraction(finite(claim["value"])) * Fraction(radius)
+    require(Fraction(margin) > change, f"the margin {margin!r} may be used up within the ball")
+    where = network.region.words
+    given = f"f(y) >= {margin!r} at the centre y, where f was not evaluated by this check"
+    return f"f(x) > 0 for all x {where}, as {bound}", given
+
+
 def _claim(entry: Any) -> Document:
-    """What is claimed; between any two points, or from a centre; of lengths in units, or not."""
+    """What is claimed; between any two points, or from a centre; of lengths in units,
+    or not; of a margin there, or not."""
     fields = {"value", "norms", "certainty", "delta", "network"}
     if isinstance(entry, dict):
-        fields |= entry.keys() & {"centre", "input_scale", "output_scale"}
+        fields |= entry.keys() & {"centre", "margin", "input_scale", "output_scale"}
     return fields_of(entry, fields, "the claim")
 
 

@@ -1,6 +1,6 @@
-"""Where the inputs lie: everywhere, in a box, in a ball, each said in full, or several inputs each
-in one of these; of any other kind, what the file says is repeated, and nothing is concluded from
-it."""
+"""Where the inputs lie: everywhere, in a box, in a ball or what two numbers leave of one, each said
+in full, or several inputs each in one of these; of any other kind, what the file says is repeated,
+and nothing is concluded from it."""
 
 import hashlib
 import math
@@ -28,6 +28,7 @@ FIELDS = {
     "box": {"kind", "lo", "hi"},
     "ball": {"kind", "norm", "radius", "center"},
     "scaled ball": {"kind", "norm", "radius", "center", "scale"},
+    "clipped ball": {"kind", "norm", "radius", "center", "lo", "hi"},
     "product": {"kind", "parts"},
 }
 
@@ -63,6 +64,8 @@ def read_region(entry: Any, size: int) -> Region:
         settled = tuple(a == b for a, b in zip(lo, hi, strict=True))
         words = f"in the box from {shown(lo)} to {shown(hi)}"
         return Region(kind, words, settled)
+    if kind == "clipped ball":
+        return _clipped(entry, size)
     return _product(entry, size) if kind == "product" else _ball(entry, size)
 
 
@@ -115,6 +118,26 @@ def _ball(entry: Document, size: int) -> Region:
     return Region(str(entry["kind"]), words, (radius == 0,) * size)
 
 
+def _clipped(entry: Document, size: int) -> Region:
+    """A ball's points with all entries between two numbers, its centre being one of them."""
+    ball = _ball({name: entry[name] for name in FIELDS["ball"]}, size)
+    lo = finite(entry["lo"])
+    hi = finite(entry["hi"])
+    inside = all(lo <= value <= hi for value in entry["center"])
+    require(inside, "the ball's centre has entries beyond the two numbers")
+    settled = tuple(one or lo == hi for one in ball.settled)
+    words = f"{ball.words} with entries within [{lo!r}, {hi!r}]"
+    return Region("clipped ball", words, settled)
+
+
+def ball_of(entry: Document) -> tuple[list[float], float, str] | None:
+    """Centre, radius and norm of a ball that the region of this entry lies in; None where it names
+    none."""
+    if entry["kind"] not in ("ball", "clipped ball"):
+        return None
+    return list(map(float, entry["center"])), float(entry["radius"]), str(entry["norm"])
+
+
 def point_of(values: Any, entry: Document, size: int) -> str:
     """A point of the region of this entry, in words; of a kind that is not known it is taken for
     one."""
@@ -133,7 +156,10 @@ def _require_inside(point: list[float], entry: Document) -> None:
     if entry["kind"] == "box":
         sides = zip(entry["lo"], point, entry["hi"], strict=True)
         require(all(a <= x <= b for a, x, b in sides), "the centre is not in the box")
-    if entry["kind"] in ("ball", "scaled ball"):
+    if entry["kind"] == "clipped ball":
+        within = all(entry["lo"] <= x <= entry["hi"] for x in point)
+        require(within, "the centre is beyond the region's two numbers")
+    if entry["kind"] in ("ball", "scaled ball", "clipped ball"):
         scale = map(Fraction, entry.get("scale", [1.0] * len(point)))
         ends = zip(map(Fraction, point), map(Fraction, entry["center"]), scale, strict=True)
         steps = [abs(x - c) / s for x, c, s in ends]

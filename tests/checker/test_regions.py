@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from autolip_check.container import Rejected
-from autolip_check.regions import SHOWN, read_region
+from autolip_check.regions import SHOWN, ball_of, point_of, read_region
 
 BALL: dict[str, Any] = {"kind": "ball", "norm": "l2", "radius": 0.5, "center": [1.0, 2.0]}
+
+CLIPPED = BALL | {"kind": "clipped ball", "lo": 0.0, "hi": 2.0}
 
 
 @pytest.mark.parametrize(
@@ -19,6 +21,10 @@ BALL: dict[str, Any] = {"kind": "ball", "norm": "l2", "radius": 0.5, "center": [
             "in the box from [0.0, -1.0] to [1.0, 1.0]",
         ),
         (BALL, "in the l2 ball of radius 0.5 around [1.0, 2.0]"),
+        (
+            CLIPPED,
+            "in the l2 ball of radius 0.5 around [1.0, 2.0] with entries within [0.0, 2.0]",
+        ),
     ],
 )
 def test_every_kind_is_said_in_words(entry: dict[str, Any], words: str) -> None:
@@ -38,6 +44,10 @@ def test_every_kind_is_said_in_words(entry: dict[str, Any], words: str) -> None:
         (BALL | {"radius": -0.5}, "radius is negative"),
         (BALL | {"norm": "l3"}, "'l3' is not known"),
         (BALL | {"center": 1.0}, "not a list"),
+        (BALL | {"kind": "clipped ball", "lo": 0.0}, "fields"),
+        (CLIPPED | {"hi": 1.5}, "beyond the two numbers"),
+        (CLIPPED | {"hi": float("inf")}, "not finite"),
+        (CLIPPED | {"radius": -1.0}, "radius is negative"),
     ],
 )
 def test_what_is_no_region_is_rejected(entry: dict[str, Any], reason: str) -> None:
@@ -65,3 +75,16 @@ def test_a_long_point_is_told_by_its_extent_and_a_hash_of_all() -> None:
     assert first.words != other.words
     constant = read_region(BALL | {"center": [0.5] * (SHOWN + 1)}, SHOWN + 1)
     assert f"[0.5 in all {SHOWN + 1} entries]" in constant.words
+
+
+def test_a_clipped_ball_is_settled_where_nothing_moves_and_holds_its_points() -> None:
+    assert read_region(CLIPPED, 2).settled == (False, False)
+    assert read_region(CLIPPED | {"radius": 0.0}, 2).settled == (True, True)
+    point = CLIPPED | {"center": [1.0, 1.0], "lo": 1.0, "hi": 1.0}
+    assert read_region(point, 2).settled == (True, True)
+    assert point_of([1.0, 2.0], CLIPPED, 2) == "[1.0, 2.0]"
+    for outside, said in (([1.0, 2.25], "two numbers"), ([0.0, 2.0], "not in the ball")):
+        with pytest.raises(Rejected, match=said):
+            point_of(outside, CLIPPED, 2)
+    assert ball_of(CLIPPED) == ball_of(BALL) == ([1.0, 2.0], 0.5, "l2")
+    assert ball_of({"kind": "everywhere"}) is None

@@ -4,7 +4,8 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ FORMAT = "autolip certificate"
 VERSION = 1
 """Defined here: the version of the file format."""
 
-REGIONS = ("everywhere", "box", "ball", "scaled ball")
+REGIONS = ("everywhere", "box", "ball", "scaled ball", "clipped ball")
 """Kinds of which the checker knows what is settled, as it does of products of them; of any other it
 lets all entries move."""
 
@@ -101,6 +102,20 @@ class Certificate:
             "provenance": provenance,
         }
         return Certificate(document, tensors)
+
+    def of_margin(self, margin: float) -> "Certificate":
+        """The same with the claim that the single output is positive on the region, a ball or what
+        is left of one, where it is at least `margin` at the centre.
+
+        Raises InputError where the bound times the radius is not below that.
+        """
+        change = Fraction(self.value) * Fraction(self.document["graph"]["region"]["radius"])
+        if not Fraction(margin) > change:
+            raise InputError(
+                f"the margin {margin:g} may be used up: {float(change):g} is certified"
+            )
+        claim = self.document["claim"] | {"margin": margin}
+        return replace(self, document=self.document | {"claim": claim})
 
     @property
     def value(self) -> float:

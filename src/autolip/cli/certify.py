@@ -92,6 +92,12 @@ class NumbersType(click.ParamType):
 )
 @click.option("--resume", is_flag=True, help="Go on with what the store holds.")
 @click.option(
+    "--certificates",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write certificates of the certified samples there, for autolip check.",
+)
+@click.option(
     "-o",
     "file",
     type=OutFile(*FILES),
@@ -142,7 +148,8 @@ def _certified(
     say(f"capturing {network.model}")
     found = network.load()
     classifier = Classifier.of(found.capture, found.name, options["mean"], options["std"])
-    return certified(found.capture, classifier, samples, labels, request, keeping, say)
+    folder = options["certificates"]
+    return certified(found.capture, classifier, samples, labels, request, keeping, say, folder)
 
 
 def _request(options: dict[str, Any]) -> "Request":

@@ -16,10 +16,12 @@ from autolip.capture.torch.export import Capture, capture_model
 from autolip.capture.torch.unwrapping import unwrapped
 from autolip.errors import InputError
 from autolip.question import example_tensors
+from autolip.robustness.certificates import Folder, said
 from autolip.robustness.certified import Certified
 from autolip.robustness.classifier import Classifier, Numbers
 from autolip.robustness.keeping import ALONE, Keeping, Sample
 from autolip.robustness.request import Request
+from autolip.robustness.verdict import Verdict
 from autolip.workers import Pool
 
 Progress = Callable[[str], None]
@@ -45,6 +47,7 @@ def certify(
     scheduler: str | None = None,
     store: str | Path | None = None,
     resume: bool = False,
+    certificates: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Certified:
     """Which inputs keep their class within a radius, and up to which radius each does: proved.
@@ -61,7 +64,8 @@ def certify(
     20 restarts in place of 2.  `time_budget` is in seconds for each sample.  `workers` are
     processes of this machine, `scheduler` the address of a Dask cluster's; `store` is a file that
     keeps what is finished, and with `resume` may be there: samples that it holds are not judged
-    again.
+    again.  `certificates` is a folder: of every certified sample a file for each rival, which
+    `autolip check` accepts, where LipSDP of the single margins is enough.
 
     Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
 
@@ -82,7 +86,7 @@ def certify(
     capture = capture_model(inner, example_tensors(inner, example))
     classifier = Classifier.of(capture, _name(inner), mean, std)
     keeping = Keeping(Pool(workers, scheduler), store, resume)
-    return certified(capture, classifier, samples, labels, request, keeping, progress)
+    return certified(capture, classifier, samples, labels, request, keeping, progress, certificates)
 
 
 def _samples(inputs: Any) -> Tensor:
@@ -103,6 +107,7 @@ def certified(
     request: Request,
     keeping: Keeping = ALONE,
     progress: Progress | None = None,
+    certificates: str | Path | None = None,
 ) -> Certified:
     """`certify` for a network that is captured already."""
     say = progress or (lambda text: None)
@@ -111,19 +116,34 @@ def certified(
     points = fitted(samples, classifier.shape)
     classes = _labels(labels, len(points), classifier.classes)
     _check(points, request, classifier.classes)
+    folder = None if certificates is None else Folder.made(certificates, classifier, request)
     say("replaying the captured graph against the model")
     replay(capture)
     given = _predicted(classifier, points) if classes is None else classes
     listed = [Sample(*one) for one in zip(range(len(points)), points, given, strict=True)]
     rows = keeping.judged(classifier, request, listed, say)
+    seconds = elapsed()
+    notes = _notes(classifier, request, classes is None)
+    if folder is not None:
+        notes += (_written(folder, rows, points, say),)
     return Certified(
         classifier.name,
         request.to_dict(),
         rows,
-        _notes(classifier, request, classes is None),
-        elapsed(),
+        notes,
+        seconds,
         tuple(classifier.shape),
     )
+
+
+def _written(folder: Folder, rows: Sequence[Verdict], points: Tensor, say: Progress) -> str:
+    """Certificates of the certified samples, and a sentence on them."""
+    chosen = [row for row in rows if row.radius > 0]
+    written = 0
+    for done, row in enumerate(chosen):
+        say(f"certificates of {done} of {len(chosen)} samples")
+        written += folder.write(row, points[row.index].double())
+    return said(folder.path, written, len(chosen))
 
 
 def fitted(samples: Tensor, shape: torch.Size) -> Tensor:
