@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from autolip.errors import Refusal
+from autolip.intervals import Interval
 from autolip.norms import Norm
 from autolip.operators.dense import Dense
 from autolip.operators.operator import Operator
@@ -77,3 +78,17 @@ def test_which_slopes_are_finite() -> None:
     assert Gain(shape, shape, {Norm.L1: INFINITE, Norm.L2: Upper(1.0)}).is_finite
     assert not Gain(shape, shape, dict.fromkeys(Norm, INFINITE)).is_finite
     assert Exact(Dense(torch.ones(2, 2).double())).is_finite
+
+
+def test_an_entry_that_cannot_move_has_the_least_of_its_slopes() -> None:
+    """Any number is the slope between no two points; what is unknown or overflowed may move."""
+    lo = torch.tensor([0.0, 1.0, -1.0, 0.0, math.inf, NAN], dtype=torch.float64)
+    hi = torch.tensor([0.0, 1.0, -1.0, 1.0, math.inf, NAN], dtype=torch.float64)
+    least = torch.tensor([-1.0, 2.0, -4.0, -1.0, -1.0, -1.0], dtype=torch.float64)
+    most = torch.tensor([1.0, 3.0, -2.0, 1.0, 1.0, 1.0], dtype=torch.float64)
+    found = Between(least, most).where_moving(Interval(lo, hi))
+    assert found.lo.tolist() == [0.0, 2.0, -2.0, -1.0, -1.0, -1.0]
+    assert found.hi.tolist() == [0.0, 2.0, -2.0, 1.0, 1.0, 1.0]
+    everywhere = Interval.everywhere((6,))
+    between = Between(least, most)
+    assert between.where_moving(everywhere) is between

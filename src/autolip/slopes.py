@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.intervals import centre_and_radius
+from autolip.intervals import Interval, centre_and_radius
 from autolip.norms import Norm
 from autolip.operators.operator import Operator
 from autolip.values import ZERO, Upper
@@ -43,6 +43,10 @@ class Exact:
     @property
     def out_shape(self) -> torch.Size:
         return self.operator.out_shape
+
+    def where_moving(self, operand: Interval) -> "Exact":
+        """Itself: it is known."""
+        return self
 
     def is_at_most(self, size: float) -> bool:
         """Whether every entry's slopes are, in modulus: there is nothing to choose from."""
@@ -89,6 +93,20 @@ class Between:
         """The end of larger modulus, entry by entry."""
         return torch.where(self.lo.abs() > self.hi.abs(), self.lo, self.hi)
 
+    def where_moving(self, operand: Interval) -> "Between":
+        """The same for entries that can move; elsewhere the least slope alone, any being true of no
+        two points.
+
+        What is unknown, or beyond floating point, may move.
+        """
+        lo, hi = operand.ends()
+        still = lo.isfinite() & (lo == hi)
+        if not bool(still.any()):
+            return self
+        least = torch.zeros_like(self.lo).clamp(self.lo, self.hi)
+        ends = (torch.where(still, least, end) for end in (self.lo, self.hi))
+        return Between(*ends)
+
     def is_at_most(self, size: float) -> bool:
         """Whether every entry's slopes are, in modulus."""
         return self.largest_modulus().value <= size
@@ -125,6 +143,10 @@ class Gain:
         if self.dims is None or len(self.out_shape) != rank:
             return None
         return tuple(sorted({dim % rank for dim in self.dims})) if rank else ()
+
+    def where_moving(self, operand: Interval) -> "Gain":
+        """Itself: it says nothing of entries."""
+        return self
 
     def is_at_most(self, size: float) -> bool:
         """Whether every entry's slopes are, in modulus: of entries nothing is known."""

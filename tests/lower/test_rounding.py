@@ -241,3 +241,17 @@ def test_an_overflow_is_no_mask(pose) -> None:
     )
     error = rounding_error(problem, problem.example, torch.ones(2, dtype=torch.float64))
     assert not error < 1e-12
+
+
+def test_what_a_mask_puts_to_minus_infinity_has_no_error(pose) -> None:
+    mask = torch.tensor([0.0, -math.inf, 0.0], dtype=torch.float64)
+    for function in (
+        lambda x: (100 * x + mask).softmax(-1),
+        lambda x: (100 * x).masked_fill(mask < 0, -math.inf).softmax(-1),
+    ):
+        x = torch.tensor([0.31, 0.2, 0.32], dtype=torch.float64)
+        powers = [exponential(100 * Fraction(value)) for value in x.tolist()]
+        meant = [powers[2] / (powers[0] + powers[2])]
+        error = rounding_error(pose(function, x), x, torch.eye(3, dtype=torch.float64)[2])
+        assert within(function(x)[2:], meant, error)
+        assert error < 1e-11

@@ -32,6 +32,9 @@ class Products(nn.Module):
         return scores @ torch.bmm(x, x.mT)[:, :, 0:3] + torch.mm(x[0, :2], x[0].T)
 
 
+CAUSAL = torch.ones(3, 3).tril()
+
+
 class Written(nn.Module):
     def __init__(self, function: object) -> None:
         super().__init__()
@@ -57,6 +60,39 @@ MODELS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "products of vectors": (
         Written(lambda x: torch.stack([x[0] @ x @ x.mT @ x[1], torch.dot(x[0], x[1])])),
         (2, 2),
+    ),
+    "masked by a sum": (
+        Written(lambda x: (x @ x.mT + CAUSAL.log()).softmax(-1) @ x),
+        (1, 3, 4),
+    ),
+    "masked and shifted": (
+        Written(lambda x: (x @ x.mT + (CAUSAL * torch.tensor([1.0, 3.0, 0.5])).log()).softmax(-1)),
+        (1, 3, 4),
+    ),
+    "masked by a fill": (
+        Written(lambda x: (x @ x.mT).masked_fill(CAUSAL == 0, -math.inf).softmax(-2)),
+        (1, 3, 4),
+    ),
+    "masked by a choice": (
+        Written(lambda x: torch.where(CAUSAL > 0, x @ x.mT, -math.inf).softmax(-1)),
+        (1, 3, 4),
+    ),
+    "masked by the other choice": (
+        Written(lambda x: torch.where(CAUSAL == 0, -math.inf, x @ x.mT).softmax(-1)),
+        (1, 3, 4),
+    ),
+    "far from masked": (
+        Written(lambda x: (x @ x.mT + torch.tensor([0.0, -1e30, 1.0])).softmax(-1)),
+        (1, 3, 4),
+    ),
+    "log softmax of what is computed": (Written(lambda x: (2 * x).log_softmax(1)), (2, 3)),
+    "log softmax of many": (nn.LogSoftmax(-1), (1, 65)),
+    "softmax of many": (nn.Softmax(-1), (1, 65)),
+    "causal attention": (
+        Written(
+            lambda x: nn.functional.scaled_dot_product_attention(x, x * 2, x + 1, is_causal=True)
+        ),
+        (1, 3, 4),
     ),
     "attention": (
         Written(lambda x: nn.functional.scaled_dot_product_attention(x, x * 2, x + 1)),

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from autolip import Ball, lipschitz
 from autolip.intervals import Interval
 from autolip.rules import RULES
 from autolip.rules.curves import slope_range
@@ -150,3 +151,17 @@ def test_products_move_one_mean_at_a_time() -> None:
     assert isinstance(by_x, Between) and isinstance(by_y, Between)
     assert (by_x.lo.item(), by_x.hi.item()) == pytest.approx((0.0, 3.0), abs=1e-14)
     assert (by_y.lo.item(), by_y.hi.item()) == pytest.approx((1.5, 2.5))
+
+
+def test_maxima_of_what_is_off_cost_nothing() -> None:
+    """Pools over neurons that stay off on the region have no slope there to choose."""
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.MaxPool1d(2), nn.Linear(4, 3)).eval()
+    with torch.no_grad():
+        layers[0].bias.copy_(torch.tensor([-9.0, -9.0, -9.0, -9.0, 9.0, 8.0, -9.0, 9.0]))
+    x = torch.zeros(1, 4)
+    result = lipschitz(layers, x, region=Ball(x.double(), 1e-3), method="lipsdp", seed=0)
+    assert result.upper is not None
+    jacobian = torch.func.jacrev(layers.double())(x.double()).detach().reshape(3, 4)
+    exact = float(torch.linalg.matrix_norm(jacobian, 2))
+    assert exact <= result.upper.value <= 1.02 * exact

@@ -52,3 +52,17 @@ def test_blocks_along_an_axis_act_apart(act: Act) -> None:
 
 def _signs(count: int) -> torch.Tensor:
     return torch.cartesian_prod(*[torch.tensor([False, True])] * count)
+
+
+def test_entries_may_be_minus_infinity(act: Act) -> None:
+    """What is masked counts nothing; what may be masked, or all of it, is between 0 and 1."""
+    inf = float("inf")
+    x = torch.tensor([1.0, -inf, 2.0], dtype=torch.float64)
+    image = act(aten.softmax.int, Interval(x, x), -1).image
+    assert image.hi[1] <= 1e-300 and image.lo[1] == 0
+    torch.testing.assert_close(image.lo, x.softmax(-1), rtol=1e-9, atol=0)
+    torch.testing.assert_close(image.hi, x.softmax(-1), rtol=1e-9, atol=1e-300)
+    some = act(aten.softmax.int, Interval(torch.full_like(x, -inf), x.clamp(min=0.0)), -1).image
+    assert some.lo.tolist() == [0, 0, 0] and some.hi.tolist() == [1, 1, 1]
+    over = act(aten.softmax.int, Interval(x, torch.tensor([1.0, inf, 2.0]).double()), -1).image
+    assert over.lo.tolist() == [0, 0, 0] and over.hi.tolist() == [1, 1, 1]

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from autolip.graph.graph import Graph, Ref
 from autolip.rules.lowering import Lowerings, Writer, rewritten
+from autolip.rules.masks import Scores, scores_of
 
 aten = torch.ops.aten
 
@@ -47,13 +48,55 @@ def _expanded(writer: Writer, x: Ref, shape: Sequence[int]) -> Ref:
 def _softmax(
     writer: Writer, self: Ref, dim: int, dtype: Any = None, half_to_float: bool = False
 ) -> Ref | None:
-    """exp(x_i) / sum_j exp(x_j)."""
+    """1 / sum_j exp(x_j - x_i), where that is not too much, else exp(x_i) / sum_j exp(x_j)."""
     shape = writer.shapes[self.name]
     if not shape or shape.numel() > LARGEST:
         return None
-    powers, total = _powers(writer, self, [dim % len(shape)])
+    axis = dim % len(shape)
+    scores = scores_of(self, writer.known.get(self.name))
+    if scores is not None and shape.numel() * shape[axis] <= LARGEST:
+        return _softmax_of_differences(writer, scores, shape, axis)
+    powers, total = _powers(writer, self, [axis])
     below = _expanded(writer, total, shape)
     return writer.call(aten.div.Tensor, powers, below, shape=shape)
+
+
+def _softmax_of_differences(
+    writer: Writer, scores: Scores, shape: torch.Size, axis: int
+) -> Ref | None:
+    """Where entries are masked, they are 0; refused where all of a row is."""
+    kept = scores.kept
+    if kept is not None and not bool(kept.any(axis).all()):
+        return None
+    total = _powers_of_differences(writer, scores, shape, axis)
+    quotient = writer.call(aten.reciprocal.default, total, shape=shape)
+    if kept is None:
+        return quotient
+    return writer.call(aten.where.ScalarOther, kept, quotient, 0.0, shape=shape)
+
+
+def _powers_of_differences(writer: Writer, scores: Scores, shape: torch.Size, axis: int) -> Ref:
+    """sum_j exp(x_j - x_i) over the entries that are kept: what all have in common cancels."""
+    x, kept = scores.x, scores.kept
+    if scores.shift is not None:
+        x = writer.call(aten.add.Tensor, x, scores.shift, shape=shape)
+    square = (*shape[:axis], shape[axis], *shape[axis:])
+    others = writer.call(aten.unsqueeze.default, x, axis, shape=_with(shape, axis, 1))
+    own = writer.call(aten.unsqueeze.default, x, axis + 1, shape=_with(shape, axis + 1, 1))
+    differences = writer.call(aten.sub.Tensor, others, own, shape=square)
+    if kept is None:
+        powers = writer.call(aten.exp.default, differences, shape=square)
+    else:
+        counts = kept.unsqueeze(axis).expand(square)
+        moves = counts & kept.unsqueeze(axis + 1)
+        alive = writer.call(aten.where.ScalarOther, moves, differences, 0.0, shape=square)
+        ones = writer.call(aten.exp.default, alive, shape=square)
+        powers = writer.call(aten.where.ScalarOther, counts, ones, 0.0, shape=square)
+    return writer.call(aten.sum.dim_IntList, powers, [axis + 1], False, shape=shape)
+
+
+def _with(shape: torch.Size, axis: int, size: int) -> tuple[int, ...]:
+    return (*shape[:axis], size, *shape[axis:])
 
 
 def _powers(writer: Writer, x: Ref, axes: Sequence[int]) -> tuple[Ref, Ref]:
@@ -73,10 +116,15 @@ def _total(writer: Writer, x: Ref, axes: Sequence[int]) -> Ref:
 def _log_softmax(
     writer: Writer, self: Ref, dim: int, dtype: Any = None, half_to_float: bool = False
 ) -> Ref | None:
-    """x_i - log sum_j exp(x_j)."""
+    """-log sum_j exp(x_j - x_i), where that is not too much, else x_i - log sum_j exp(x_j)."""
     shape = writer.shapes[self.name]
     if not shape or shape.numel() > LARGEST:
         return None
+    scores = scores_of(self, writer.known.get(self.name))
+    if scores == Scores(self) and shape.numel() * shape[dim] <= LARGEST:
+        below = _powers_of_differences(writer, scores, shape, dim % len(shape))
+        logarithm = writer.call(aten.log.default, below, shape=shape)
+        return writer.call(aten.neg.default, logarithm, shape=shape)
     total = _expanded(writer, _total(writer, self, [dim % len(shape)]), shape)
     return writer.call(aten.sub.Tensor, self, total, shape=shape)
 

@@ -7,7 +7,7 @@ so that no padding value enters.
 """
 
 import operator
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -43,9 +43,10 @@ def rewritten(graph: Graph, table: "Lowerings", whole: Container[str] = ()) -> G
     """The same function, the operations of a table written with others, but for the nodes that are
     to stay `whole`; where none is, the same graph."""
     shapes = {graph.input: graph.input_shape} | {node.name: node.shape for node in graph.nodes}
+    known = {node.name: node for node in graph.nodes}
     nodes: list[Node] = []
     for node in graph.nodes:
-        writer = Writer(node, shapes)
+        writer = Writer(node, shapes, known)
         lower = None if node.name in whole else table.get(node.target)
         last = lower(writer, **_arguments(node)) if lower is not None and not node.pick else None
         nodes += [node] if last is None else writer.finished(last)
@@ -67,6 +68,8 @@ class Writer:
 
     node: Node
     shapes: dict[str, torch.Size]
+    known: Mapping[str, Node] = field(default_factory=dict)
+    """The nodes of the graph as it was, by name."""
     nodes: list[Node] = field(default_factory=list)
 
     def call(self, target: Callable[..., Any], *args: Any, shape: Sequence[int]) -> Ref:

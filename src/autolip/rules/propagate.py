@@ -34,7 +34,10 @@ def slopes_on(
     vertices = [Vertex(graph.input, graph.input_shape, (), start, Place("input"), "input")]
     for node in graph.nodes:
         action = checked_action(node, outcome_of(node, operands))
-        edges = tuple(Edge(operand.name, slope) for operand, slope in action.slopes)
+        edges = tuple(
+            Edge(operand.name, slope.where_moving(operand.range))
+            for operand, slope in action.slopes
+        )
         image = (
             action.image.meet(known[node.name]) if known and node.name in known else action.image
         )

@@ -52,8 +52,9 @@ def _softmax(x: Operand, dim: int) -> Action:
 
 
 def softmax_range(x: Interval, dim: int) -> Interval:
-    """The extreme of p_i is at one end of x_i and the opposite end of every other entry."""
-    if not x.is_bounded:
+    """The extreme of p_i is at one end of x_i and the opposite end of every other entry; entries
+    may be minus infinity."""
+    if not bool((x.ends()[1] < math.inf).all()):
         return Interval.uniform(0.0, 1.0, x.shape)
     lo = 1 / (1 + _others(x.hi, dim, 1) * torch.exp(_top(x.hi, dim) - x.lo))
     hi = 1 / (1 + _others(x.lo, dim, -1) * torch.exp(_top(x.lo, dim) - x.hi))

@@ -172,3 +172,16 @@ def test_overlapping_windows_count_with_their_gain() -> None:
     for norm in (Norm.L2, Norm.L1):
         found = value(LipLT().bound(posed(model, torch.zeros(1, 1, 5), norm)))
         assert 3 <= found <= 3 * (1 + 1e-9)
+
+
+def test_remainders_of_the_last_operation_are_terms_too() -> None:
+    """Near a point the bound is the norm of the derivative, whatever comes last."""
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(4, 3), nn.Tanh()), torch.randn(1, 4)
+    capture = capture_model(model.eval(), (x,))
+    problem = Problem.pose(
+        capture.graph, Ball(x.double(), 1e-6), Norm.L2, Norm.L2, NormOptions(seed=0)
+    )
+    jacobian = torch.func.jacrev(lambda v: evaluated(problem, v))(x.double()).reshape(3, 4)
+    exact = torch.linalg.matrix_norm(jacobian, 2).item()
+    assert exact <= value(LipLT().bound(problem)) <= exact * (1 + 1e-4)

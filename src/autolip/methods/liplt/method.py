@@ -23,6 +23,7 @@ from autolip.methods.method import Bound, Method, Problem, method
 from autolip.methods.stretchwise import StretchBound, Stretchwise
 from autolip.norms import Norm
 from autolip.operators.convolution import Convolution
+from autolip.operators.diagonal import Identity
 from autolip.slopes import Gain
 from autolip.values import INFINITE, ONE, ZERO, Upper
 
@@ -112,16 +113,23 @@ def _affordable(budget: Budget) -> float:
 
 def _views(problem: Problem) -> Iterator[Centres]:
     """The network as it is, and with maxima written with relu where that is small enough."""
-    yield Centres(problem.separated)
+    yield Centres(_read_out(problem.separated))
     edges = (edge for vertex in problem.slopes for edge in vertex.edges)
     if any(isinstance(edge.slope, Gain) for edge in edges):
-        lowered = Centres(fused(problem.lowered))
+        lowered = Centres(_read_out(fused(problem.lowered)))
         if matrices_suffice(lowered, limit=LOWERED) and not problem.budget.expired:
             yield lowered
     if problem.entries is not None:
-        written = Centres(fused(problem.entries))
+        written = Centres(_read_out(fused(problem.entries)))
         if matrices_suffice(written, limit=LOWERED) and not problem.budget.expired:
             yield written
+
+
+def _read_out(graph: SlopeGraph) -> SlopeGraph:
+    """The same with an affine value at the end: remainders of the last operation are terms too."""
+    if graph[graph.output].is_affine:
+        return graph
+    return graph.then(Identity(graph.output_shape))
 
 
 def _on_the_torus(run: Stretch) -> StretchBound | Refusal:
