@@ -45,7 +45,8 @@ class AskedRegion:
         """From all of a command's options."""
         names = ("center", "radius", "ball", "box", "region")
         scale = scale_of(options.pop("ball_scale"))
-        return read_region(*(options.pop(name) for name in names), scale=scale)
+        center, radius, ball, box, region = (options.pop(name) for name in names)
+        return read_region(center, radius, ball, box, region, scale=scale)
 
 
 def read_region(
