@@ -108,6 +108,43 @@ def test_a_tensor_that_is_larger_than_what_is_stored_is_refused(tmp_path: Path) 
         read_weights(tmp_path / "w.pth")
 
 
+class Careless:
+    """Says so where it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return exec, ("raise SystemError('unpickled')",)
+
+
+def archived(path: Path, state: object) -> Path:
+    """What Stable-Baselines3 saves: pickles beside the policy's state dictionary."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("data", pickle.dumps(Careless()))
+        for name, content in (("policy.optimizer.pth", Careless()), ("policy.pth", state)):
+            with archive.open(name, "w") as record:
+                torch.save(content, record)
+    return path
+
+
+def test_the_policy_in_an_archive(network: nn.Module, tmp_path: Path) -> None:
+    state = {name: value + 1 for name, value in network.state_dict().items()}
+    load_weights(network, archived(tmp_path / "ppo.zip", state))
+    torch.testing.assert_close(network.state_dict(), state, rtol=0, atol=0)
+
+
+def test_objects_in_an_archive_are_refused_and_not_executed(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="objects are never unpickled"):
+        read_weights(archived(tmp_path / "ppo.zip", Careless()))
+
+
+def test_a_policy_that_inflates_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "inner.pth", "w") as inner:
+        inner.writestr("archive/data/0", bytes(2**27), zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(tmp_path / "ppo.zip", "w") as archive:
+        archive.write(tmp_path / "inner.pth", "policy.pth")
+    with pytest.raises(InputError, match="would inflate from"):
+        read_weights(tmp_path / "ppo.zip")
+
+
 def test_safetensors(network: nn.Module, tmp_path: Path) -> None:
     state = {name: value + 1 for name, value in network.state_dict().items()}
     save_file(state, tmp_path / "w.safetensors")

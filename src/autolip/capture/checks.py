@@ -85,7 +85,7 @@ def _check_mode(path: str, child: nn.Module) -> None:
             f"{path} ({kind.__name__}) computes with quantized integers: give the "
             "floating-point model"
         )
-    if child.training and isinstance(child, _RANDOM_WHEN_TRAINING):
+    if isinstance(child, _RANDOM_WHEN_TRAINING) and child.training:
         raise InputError(f"{path} ({kind.__name__}) is in training mode: call model.eval() first")
     if isinstance(child, nn.modules.batchnorm._BatchNorm) and child.running_mean is None:
         raise InputError(

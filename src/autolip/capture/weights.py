@@ -1,6 +1,7 @@
-"""Weights from a file into a module: safetensors, or a state dictionary saved by `torch.save`;
-nothing is unpickled."""
+"""Weights from a file into a module: safetensors, a state dictionary saved by `torch.save`, the
+policy in an archive of Stable-Baselines3; nothing is unpickled."""
 
+import io
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -32,7 +33,10 @@ INFLATED = 2**26
 """Chosen: bytes that an archive may inflate to beyond its own size; PyTorch stores weights as they
 are."""
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
+SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".zip")
+
+POLICY = "policy.pth"
+"""The record of a Stable-Baselines3 archive that holds the weights; nothing else of it is read."""
 
 NAMES_SHOWN = 3
 """Chosen: names in a message."""
@@ -113,8 +117,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def _load(path: Path) -> Any:
     check_inflated(path)
+    weights = _weights_in(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(weights, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{path} holds pickled Python objects, or is not a weights file; objects are "
@@ -127,6 +132,18 @@ def _load(path: Path) -> Any:
         raise InputError(
             f"{path} is empty or damaged: it is not a file written by torch.save"
         ) from error
+
+
+def _weights_in(path: Path) -> Path | io.BytesIO:
+    """The file itself, or the policy in an archive of Stable-Baselines3."""
+    if not zipfile.is_zipfile(path):
+        return path
+    with zipfile.ZipFile(path) as archive:
+        if POLICY not in archive.namelist():
+            return path
+        content = io.BytesIO(archive.read(POLICY))
+    _check_declared(content, content.getbuffer().nbytes, path)
+    return content
 
 
 def _unwrapped(stored: Any) -> Any:
@@ -155,14 +172,21 @@ def _is_nested(value: Any) -> bool:
 def check_inflated(path: Path) -> None:
     """InputError for an archive whose records say that they are much larger than the file, before
     they are read."""
+    _check_declared(path, path.stat().st_size, path)
+
+
+def _check_declared(file: Path | io.BytesIO, size: int, path: Path) -> None:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             declared = sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
         return  # no archive, or a damaged one: reading it will tell
-    if declared > path.stat().st_size + INFLATED:
+    finally:
+        if isinstance(file, io.BytesIO):
+            file.seek(0)
+    if declared > size + INFLATED:
         raise InputError(
-            f"{path} would inflate from {path.stat().st_size:.3g} to {declared:.3g} "
+            f"{path} would inflate from {size:.3g} to {declared:.3g} "
             "bytes: PyTorch does not compress"
             " what it stores, so write it again"
         )

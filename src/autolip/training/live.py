@@ -23,6 +23,7 @@ from torch.export import ExportedProgram
 
 from autolip.capture.torch.decompositions import taken_apart
 from autolip.capture.torch.export import capture_program, export
+from autolip.capture.torch.scripted import SCRIPTED
 from autolip.capture.torch.unwrapping import unwrapped
 from autolip.errors import InputError, UnsupportedOperation
 from autolip.graph.graph import Graph
@@ -193,6 +194,11 @@ def own_module(model: nn.Module) -> nn.Module:
     inner = unwrapped(model)
     if not isinstance(inner, nn.Module):
         raise InputError("a function has no weights to train: give an nn.Module")
+    if isinstance(inner, SCRIPTED):
+        raise InputError(
+            "a model compiled by torch.jit has no Python code to follow its weights through:"
+            " give the nn.Module that it was made from"
+        )
     return inner
 
 

@@ -187,10 +187,6 @@ def test_an_infinite_mask_under_a_softmax_is_no_fault() -> None:
     assert replay(capture_model(masked(-torch.inf), (torch.randn(1, 2),))) == 0.0
 
 
-def scripted() -> nn.Module:
-    return torch.jit.freeze(torch.jit.script(nn.Sequential(nn.Linear(2, 2)).eval()))
-
-
 def leaves(x: Tensor) -> Tensor:
     raise SystemExit(0)
 
@@ -206,6 +202,7 @@ def slopes_of_tanh(x: Tensor) -> Tensor:
     return torch.autograd.grad(x.requires_grad_().tanh().sum(), x)[0]
 
 
+SPARSE = torch.eye(2).to_sparse()
 UNFIT = [
     (Hidden(), r"looking at the model called sys.exit\(0\)"),
     (
@@ -231,7 +228,11 @@ UNFIT = [
     (Stored(torch.eye(2).to_sparse()), "stored as torch.sparse_coo: make them dense"),
     (Stored(torch.quantize_per_tensor(torch.eye(2), 0.1, 0, torch.qint8)), "are quantized"),
     (nn.LazyLinear(2), "no shape yet .a lazy module"),
-    (scripted(), "compiled by torch.jit"),
+    (
+        nn.Sequential(torch.jit.script(nn.Linear(2, 2)), nn.ReLU()).eval(),
+        "0 is compiled by torch.jit inside",
+    ),
+    (lambda x: torch.sparse.mm(SPARSE, x.T), "it holds sparse tensors"),
     (nn.Linear, "is the class Linear"),
     (
         type("Bare", (nn.Module,), {"__init__": lambda self: None})(),

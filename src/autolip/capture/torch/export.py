@@ -29,6 +29,7 @@ from autolip.capture.torch.builder import Builder
 from autolip.capture.torch.concrete import ChangedCalls, concretised, recorded
 from autolip.capture.torch.decompositions import taken_apart
 from autolip.capture.torch.parametrised import settled
+from autolip.capture.torch.scripted import SCRIPTED, check_parts, exportable
 from autolip.capture.torch.unwrapping import unwrapped
 from autolip.capture.varying import Varying, Which, listed
 from autolip.errors import AutolipError, InputError
@@ -37,6 +38,7 @@ from autolip.graph.graph import Graph
 from autolip.graph.passes import explicit_broadcasts
 
 SYMPTOMS = {
+    "SparseTensorImpl|SparseCsrTensorImpl": "it holds sparse tensors: make them dense, .to_dense()",
     "constant's list|doesn't have storage|BatchedTensorImpl|does not require grad": (
         "it computes derivatives, or maps functions, itself (torch.autograd, torch.func): "
         "write what they compute as operations"
@@ -113,7 +115,9 @@ def capture_model(
         check_module(module)
         module = settled(module)
     check_inputs(arguments)
-    program = export(module, arguments, _places(module, arguments, varying))
+    check_parts(module)
+    source = exportable(inner, arguments) if isinstance(inner, SCRIPTED) else module
+    program = export(source, arguments, _places(source, arguments, varying))
     capture = capture_program(program, arguments, varying, module, outputs, output_names)
     return replace(capture, seconds=elapsed())
 

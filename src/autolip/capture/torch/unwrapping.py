@@ -3,29 +3,23 @@
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import nn
 
+from autolip.capture.torch.scripted import SCRIPTED
 from autolip.errors import InputError
 
 REPLICATED = (nn.DataParallel, nn.parallel.DistributedDataParallel)
-SCRIPTED = (torch.jit.ScriptModule, torch.jit.ScriptFunction)
 
 
 def unwrapped(model: Any) -> nn.Module | Callable[..., Any]:
     """The module or function inside: a wrapper changes how it is run and not what it computes.
 
-    Raises InputError for what has no Python code to capture: a ScriptModule, a class, a state
-    dictionary, a module that was never initialised.
+    Raises InputError for what is no function of tensors: a class, a state dictionary, a module that
+    was never initialised.
     """
     inner = model
     while (wrapped := _inside(inner)) is not None:
         inner = wrapped
-    if isinstance(inner, SCRIPTED):
-        raise InputError(
-            "the model is compiled by torch.jit, which leaves no Python code to capture: give the"
-            " nn.Module or function that it was made from"
-        )
     if isinstance(inner, type):
         name = inner.__name__
         raise InputError(f"the model is the class {name}: give one of its objects, {name}(...)")
