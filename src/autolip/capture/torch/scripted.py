@@ -34,7 +34,8 @@ def exportable(script: Any, arguments: Sequence[Any]) -> nn.Module:
         first = "call model.eval() first, or " if getattr(script, "training", False) else ""
         raise InputError(
             "the model is compiled by torch.jit, and PyTorch cannot convert its graph"
-            f" ({type(error).__name__}): {first}give the nn.Module or function that it was made from"
+            f" ({type(error).__name__}): {first}give the nn.Module or function that it was"
+            " made from"
         ) from error
     finally:
         logging.disable(before)
