@@ -258,9 +258,7 @@ def test_whole_numbers_of_an_array_stay_whole_and_numbers_stay_numbers() -> None
     assert found[1].dtype is torch.int64 and found[2] == 2.5
 
 
-@pytest.mark.parametrize(
-    "inputs", [(), {"x": torch.zeros(3)}, "zeros", None, [["a"]], [[0.0], [0.0, 1.0]]]
-)
+@pytest.mark.parametrize("inputs", [(), {1, 2}, "zeros", None, [["a"]], [[0.0], [0.0, 1.0]]])
 def test_what_is_no_example_input(inputs: Any) -> None:
     with pytest.raises(InputError, match="example input"):
         example_tensors(MODEL, inputs)

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from autolip.norms import Norm
     from autolip.regions import Ball, Box, Everywhere, ScaledBall
     from autolip.result import Result
-    from autolip.robustness import Certified, certify
+    from autolip.robustness import Certified
+    from autolip.robustness.certify import certify
     from autolip.sweeping import sweep
     from autolip.values import Certainty, Estimate, Lower, Upper
 

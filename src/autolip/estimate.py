@@ -66,8 +66,9 @@ def lipschitz(
     calmness modulus there, which is never larger, and enough for |f(x) - f(y)| at that y.
 
     `model` is an `nn.Module` in eval mode or a function of tensors, `example_inputs` its arguments
-    (tensors or arrays; of one, the shape is enough), of which `varying` (position or name) varies
-    and the others are held fixed; or `model` is what `load` returns, which has its inputs.
+    (tensors or arrays, one, a tuple, or a dictionary by name; shapes are enough), of which
+    `varying` (position or name) varies and the others are held fixed; or `model` is what `load`
+    returns, which has its inputs.
     A list, as varying=[0, "state"], has several vary together: x is then all their entries as one
     vector, in the norm of that vector.  `input_scale` and `output_scale` are units of the entries:
     lengths are those of (x - y) / s and (f(x) - f(y)) / t.  Each is a number, or numbers above 0
@@ -76,7 +77,8 @@ def lipschitz(
     `norm` is "l2", "l1", "linf", a `Norm`, an exponent (2), or a pair: "linf:l2", ("linf", "l2")
     (input, output); `region` an `Everywhere()` (default), `Box` or `Ball`, where several inputs
     vary of all their entries, or {"x": Ball(...), "state": Box(...)} for each; `output` is "all", 3
-    (one component), (3, 5) or "3-5" (the difference of two), "pairs" (all differences), or an
+    (one component), (3, 5) or "3-5" (the difference of two), "pairs" (all differences), a matrix of
+    rows or an `nn.Linear` (that map of them), "layer:features.3" (what that layer returns), or an
     `Output` of a class of your own.  Where the model returns several tensors, `outputs` chooses one
     by name or number, or "all" as one vector.  `method` and `lower` are names, classes, objects, or
     lists of them; None: no bound on that side.  `time_budget` is in seconds, of which capturing the
@@ -94,7 +96,7 @@ def lipschitz(
     which = varying_inputs(varying)
     if progress is not None and not callable(progress):
         raise InputError(f"progress is {shown(progress)}: give a function that takes a text")
-    network = _network(model, example_inputs, which, outputs)
+    network = _network(model, example_inputs, which, outputs, question.output.layer)
     result = answered(network.capture, question, model=network.name, progress=progress)
     if not network.fixed:
         return result
@@ -102,7 +104,11 @@ def lipschitz(
 
 
 def _network(
-    model: Any, example_inputs: Any, varying: tuple[int | str, ...], outputs: int | str | None
+    model: Any,
+    example_inputs: Any,
+    varying: tuple[int | str, ...],
+    outputs: int | str | None,
+    layer: str | None,
 ) -> Network:
     """What `load` returned, or a model captured on its example inputs."""
     if isinstance(model, Network):
@@ -112,7 +118,8 @@ def _network(
     if example_inputs is None:
         raise InputError("there are no example inputs: give a tensor, or the shape of one")
     inner = unwrapped(model)
-    capture = capture_model(inner, example_tensors(inner, example_inputs), varying, outputs)
+    examples = example_tensors(inner, example_inputs)
+    capture = capture_model(inner, examples, varying, outputs, layer=layer)
     return Network(capture, _name(inner), {})
 
 
@@ -126,6 +133,7 @@ def load(
     weights: str | Path | None = None,
     evaluation: bool = False,
     outputs: int | str | None = None,
+    layer: str | None = None,
 ) -> Network:
     """The network in an .onnx file or a .pt2 archive, of module:factory, or one that is shipped,
     for `lipschitz`.
@@ -133,7 +141,8 @@ def load(
     `input_shape` is the shape of its input, or a dictionary of shapes by name, where the file does
     not tell; `varying` names the input that varies, or several (default: the first), `fix` holds
     the values of others (default: zeros); `weights` is a file for module:factory, `evaluation`
-    calls its `eval()`; `outputs` chooses among several returned tensors.
+    calls its `eval()`; `outputs` chooses among several returned tensors; `layer` is the one whose
+    output is meant, by its path in a module or the name of a node or value of an ONNX file.
 
     Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
 
@@ -146,7 +155,7 @@ def load(
     asked = {name: as_shape(shape) for name, shape in shapes.items() if shape is not None}
     file = None if weights is None else Path(weights)
     values = {name: _value(value, name) for name, value in (fix or {}).items()}
-    request = Request(file, tuple(asked.items()), varying, values, evaluation, outputs)
+    request = Request(file, tuple(asked.items()), varying, values, evaluation, outputs, layer)
     return load_network(str(model), request)
 
 
@@ -303,6 +312,7 @@ def _assumptions(capture: Capture) -> dict[str, Any]:
         "input": capture.input_name,
         "input_shape": shape,
         **({"inputs": each} if several else {}),
+        **({} if capture.layer is None else {"layer": capture.layer}),
         "batch": shape[0] if len(shape) > 1 else 1,
         "dtype": capture.stored_dtype,
         "arithmetic": "the real-valued function of the stored weights; constants folded in float64",

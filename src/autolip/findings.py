@@ -249,7 +249,7 @@ class Findings:
         bound = value, self.options.get("delta", 1e-9)
         known = self.assumptions
         inputs: dict[str, Any] = {
-            key: known[key] for key in ("input", "input_shape", "inputs") if key in known
+            key: known[key] for key in ("input", "input_shape", "inputs", "layer") if key in known
         }
         provenance = {
             "producer": "autolip",

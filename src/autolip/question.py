@@ -1,7 +1,8 @@
 """What is asked of a network, in one form and checked before the network is looked at."""
 
+import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, fields, is_dataclass, replace
 from typing import Any, Self, TypeVar
 
@@ -29,6 +30,9 @@ Kind = TypeVar("Kind", Method, LowerMethod)
 
 LARGEST_INPUT = 2**26
 """Chosen: numbers of one input, half a gigabyte of doubles, more than any image."""
+
+ONLY_BY_NAME = inspect.Parameter.KEYWORD_ONLY
+"""The kind of an argument that has no place."""
 
 DEFAULT_LOWER = ("ascent",)
 AUTOMATIC = "auto"
@@ -105,6 +109,11 @@ class Question:
     def about(self, capture: Capture) -> Self:
         """The same of a network: its region and units in the shapes of the network's inputs and of
         its output."""
+        if self.output.layer not in (None, capture.layer):
+            raise InputError(
+                f"the network was captured with another output than that of layer "
+                f"{self.output.layer}: load it with layer={self.output.layer!r}"
+            )
         inputs = capture.varying.by_name
         shape = capture.graph.input_shape
         region = self.region.over(inputs).shaped(shape)
@@ -173,13 +182,20 @@ def _chosen(item: Any, kind: type[Kind], named: Callable[[str], Kind], example: 
 
 
 def example_tensors(model: Any, inputs: Any) -> tuple[Any, ...]:
-    """The example inputs, one or a sequence of them; NumPy arrays and lists as tensors of the
-    model's own type, a tuple of whole numbers as zeros of that shape.
+    """The example inputs, one or a sequence of them, or a dictionary by the names of the model's
+    arguments; NumPy arrays and lists as tensors of the model's own type, a tuple of whole numbers
+    as zeros of that shape, and so where all of several are such tuples.
 
     What is neither stays as it is: an argument that is no tensor.
     """
+    if isinstance(inputs, Mapping):
+        shapes = all(map(_is_shape, inputs.values()))
+        values = {name: np.zeros(as_shape(x)) if shapes else x for name, x in inputs.items()}
+        return example_tensors(model, _in_order(model, values))
     if _is_shape(inputs):
         return (_tensor(model, np.zeros(as_shape(inputs))),)
+    if isinstance(inputs, tuple | list) and inputs and all(map(_is_shape, inputs)):
+        return tuple(_tensor(model, np.zeros(as_shape(shape))) for shape in inputs)
     arrays = isinstance(inputs, tuple | list) and any(
         isinstance(one, Tensor | np.ndarray) for one in inputs
     )
@@ -191,12 +207,35 @@ def example_tensors(model: Any, inputs: Any) -> tuple[Any, ...]:
         )
     if not several and not isinstance(inputs, Tensor | np.ndarray | list | int | float | np.number):
         raise InputError(
-            f"the example inputs are {shown(inputs)}: give a tensor, an array, or a tuple of them"
+            f"the example inputs are {shown(inputs)}: give a tensor, an array, a tuple of them, or "
+            "a dictionary by name"
         )
     return tuple(
         _tensor(model, one) if isinstance(one, np.ndarray | list) or not several else one
         for one in listed
     )
+
+
+def _in_order(model: Any, named: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The arguments in the order of the model's own, with the defaults of those in between."""
+    function = model.forward if isinstance(model, nn.Module) else model
+    try:
+        signature = inspect.signature(function)
+        bound = signature.bind(**named)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the model does not take the inputs {', '.join(map(str, named)) or 'of none'}: {error}"
+        ) from error
+    bound.apply_defaults()
+    places = [name for name, one in signature.parameters.items() if one.kind is not ONLY_BY_NAME]
+    others = [name for name in named if name not in places]
+    if others:
+        raise InputError(
+            f"the model takes {', '.join(others)} by name only: give a function that passes its "
+            "arguments on"
+        )
+    count = max((places.index(name) + 1 for name in named), default=0)
+    return bound.args[:count]
 
 
 def _is_shape(inputs: Any) -> bool:

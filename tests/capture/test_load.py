@@ -8,6 +8,7 @@ import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -345,8 +346,8 @@ def test_onnx_is_replayed_against_the_original_file(
         def forward(self, x: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
             return self.right(x, state) * 1.01
 
-    def mistranslated(path: Path, shapes: dict[str, tuple[int, ...]]) -> OnnxModel:
-        onnx = load_onnx(path, shapes)
+    def mistranslated(path: Path, *asked: Any) -> OnnxModel:
+        onnx = load_onnx(path, *asked)
         return replace(onnx, module=Wrong(onnx.module))
 
     affine(tmp_path / "net.onnx")

@@ -112,6 +112,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str,
         (*two, "--varying", "x", "--varying", "state", "--region", "product.json"),
         ("forms:Step", "--input-shape", "1,3", "--lower", "ascent", "--lower", "dataset"),
         ("forms:Zero", "--input-shape", "1,3"),
+        ("digits-mlp", "--output", "layer:1"),
         (
             *("forms:linear", "--input-shape", "1,3", "--weights", "linear.safetensors"),
             *("--input-scale", "1,2,3", "--output-scale", "0.5"),

@@ -151,3 +151,31 @@ def test_files_without_numbers_are_refused(tmp_path: Path) -> None:
         file.write_bytes(content)
         with pytest.raises(InputError, match=name):
             scale_of(file)
+
+
+def test_outputs_are_matrices_and_layers_too(run, nets, tmp_path: Path) -> None:
+    nets(ONE)
+    np.save(tmp_path / "map.npy", np.array([[1.0, -1.0]]))
+    found = [
+        json.loads(run("estimate", *ASKED, "--output", one, "--json").out)["upper"]["value"]
+        for one in (str(tmp_path / "map.npy"), "[1,-1]", "0-1")
+    ]
+    assert found[0] == found[1] == found[2]
+    layer = run("estimate", *ASKED, "--output", "layer:0")
+    assert "Lipschitz constant of layer 0" in layer.out
+    part = run("estimate", *ASKED, "--layer", "0", "--output", "4")
+    assert part.code == 0 and "what layer 0 returns" in part.out
+    assert "of layer 0" in run("layers", *ASKED[:3], "--output", "layer:0").out
+    odd = run("estimate", *ASKED, "--output", "layer:9")
+    assert odd.code == 2 and "the model has no layer '9'" in odd.err
+
+
+@pytest.mark.parametrize(
+    "asked", [("--output", "layer:0"), ("--layer", "0", "--output", "3"), ("--output", "[1,2]")]
+)
+def test_a_certificate_says_which_output(run, nets, tmp_path: Path, asked: tuple) -> None:
+    nets(ONE)
+    file = tmp_path / "output.cert"
+    assert run("estimate", *ASKED, *asked, "-o", file).code == 0
+    found = run("check", file, "--model", "nets:build")
+    assert found.code == 0, found.err

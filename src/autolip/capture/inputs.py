@@ -23,7 +23,8 @@ class Request:
 
     `varying` names the input that varies, or several (default: the first); `values` gives the
     others' values (default: what the network's file holds, else zeros); `evaluation` calls
-    `model.eval()` first; `outputs` chooses among several returned tensors, by name or number.
+    `model.eval()` first; `outputs` chooses among several returned tensors, by name or number;
+    `layer` is the one whose output is meant, by its path or its name in the file.
     """
 
     weights: Path | None = None
@@ -32,6 +33,7 @@ class Request:
     values: Mapping[str, Tensor | float] = field(default_factory=dict)
     evaluation: bool = False
     outputs: int | str | None = None
+    layer: str | None = None
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,8 @@ def _factory(spec: str, asked: Request) -> Network:
     if asked.evaluation:
         with users_code(f"calling eval() of {spec}"):
             model.eval()
-    inputs = Inputs(_parameters(model, asked), {}, _dtype(model))
+    names, defaults = _parameters(model, asked)
+    inputs = Inputs(names, defaults, _dtype(model))
     network = _captured(model, inputs, asked, spec)
     if stored is None:
         return network
@@ -103,7 +104,8 @@ def _module(model: nn.Module) -> nn.Module:
 
 def _captured(model: nn.Module, inputs: Inputs, asked: Request, name: str) -> Network:
     arguments = inputs.arguments(asked)
-    capture = capture_model(model, arguments, inputs.indices(asked), asked.outputs)
+    places = inputs.indices(asked)
+    capture = capture_model(model, arguments, places, asked.outputs, layer=asked.layer)
     return Network(capture, name, inputs.fixed(arguments, asked))
 
 
@@ -122,6 +124,11 @@ class _Flat(nn.Module):
 
 
 def _archive(path: Path, asked: Request) -> Network:
+    if asked.layer is not None:
+        raise InputError(
+            f"{path} is an archive, whose layers are taken apart: give the nn.Module to have the "
+            f"output of {asked.layer}"
+        )
     program = load_archive(path)
     specs = program.graph_signature.input_specs
     names = [str(spec.arg.name) for spec in specs if spec.kind is InputKind.USER_INPUT]
@@ -145,14 +152,14 @@ def _archive(path: Path, asked: Request) -> Network:
 def _onnx(path: Path, asked: Request) -> Network:
     unnamed = any(name is None for name, _ in asked.shapes)
     names = _onnx_names(path) if unnamed else []
-    onnx = load_onnx(path, named(asked.shapes, names))
+    onnx = load_onnx(path, named(asked.shapes, names), asked.layer)
     names_of = list(onnx.inputs)
     inputs = Inputs(names_of, {}, shapes=onnx.inputs, dtypes=onnx.dtypes)
     arguments = inputs.arguments(asked)
     places = inputs.indices(asked)
     capture = capture_model(onnx.module, arguments, places, asked.outputs, onnx.outputs)
     moving = replace(capture.varying, names=tuple(inputs.names[place] for place in places))
-    capture = replace(capture, varying=moving)
+    capture = replace(capture, varying=moving, layer=asked.layer)
     _check_against_others(capture, onnx, arguments)
     return Network(capture, path.name, inputs.fixed(arguments, asked))
 
@@ -236,8 +243,9 @@ def _dtype(model: nn.Module) -> torch.dtype:
     )
 
 
-def _parameters(model: nn.Module, asked: Request) -> list[str]:
-    """The inputs of `forward`: those that need a value, and what else was spoken of."""
+def _parameters(model: nn.Module, asked: Request) -> tuple[list[str], dict[str, Any]]:
+    """The inputs of `forward`: those that need a value, and what else was spoken of; the defaults
+    of those between them."""
     with users_code(f"reading the arguments of {type(model).__name__}.forward"):
         known = inspect.signature(model.forward).parameters.values()
     names = [p.name for p in known if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
@@ -250,4 +258,7 @@ def _parameters(model: nn.Module, asked: Request) -> list[str]:
     last = max(
         (i for i, name in enumerate(names) if name in required | spoken or i < unnamed), default=-1
     )
-    return names[: last + 1]
+    kept = names[: last + 1]
+    free = {p.name: p.default for p in known if p.name not in required | spoken}
+    defaults = {name: free[name] for i, name in enumerate(kept) if i >= unnamed and name in free}
+    return kept, defaults

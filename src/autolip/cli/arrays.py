@@ -58,10 +58,12 @@ def scale_of(given: Given) -> Any:
     return _archived(given) if suffix == ".npz" else _listed(given)
 
 
-def take_scales(options: dict[str, Any]) -> None:
-    """Read the units among a command's options."""
+def take_arrays(options: dict[str, Any]) -> None:
+    """Read the units, and the matrix of an output, among a command's options."""
     for name in ("input_scale", "output_scale"):
         options[name] = scale_of(options[name])
+    if isinstance(options["output"], Path):
+        options["output"] = read_array(options["output"])
 
 
 def _archived(path: Path) -> Any:

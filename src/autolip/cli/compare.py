@@ -15,6 +15,7 @@ from autolip.cli.options import (
     SecondsType,
     network_options,
     norm_option,
+    output_option,
     random_options,
     region_options,
     secants_options,
@@ -36,9 +37,7 @@ FIGURE = Path("comparison.png")
 @network_options
 @norm_option
 @units_options
-@click.option(
-    "--output", default="all", show_default=True, help="all, one component I, or a difference I-J."
-)
+@output_option
 @region_options
 @secants_options
 @random_options
@@ -68,7 +67,6 @@ FIGURE = Path("comparison.png")
 )
 def compare(
     each: float,
-    output: str,
     figure: Path | None,
     as_json: Path | None,
     file: Path | None,
@@ -84,7 +82,7 @@ def compare(
     drawn = _checked_figure(figure)
     network = AskedNetwork.taken(options)
     with progress() as say:
-        from autolip.cli.arrays import read_point, take_scales
+        from autolip.cli.arrays import read_point, take_arrays
         from autolip.cli.regions import AskedRegion
         from autolip.estimate import compared
         from autolip.outputs import Pairs
@@ -92,14 +90,14 @@ def compare(
 
         region = AskedRegion.taken(options)
         options["point"] = read_point(options["point"])
-        take_scales(options)
-        question = Question.asked(output=output, time_budget=each, **options)
+        take_arrays(options)
+        question = Question.asked(time_budget=each, **options)
         if question.output == Pairs():
             raise InputError(
                 "a comparison is of one constant: give one output or a difference instead of pairs"
             )
         say(f"capturing {network.model}")
-        found = network.load()
+        found = network.load(question.output.layer)
         question = question.on(region.around(found.capture.example))
         result = compared(found.capture, question, model=found.name, progress=say)
     result = replace(

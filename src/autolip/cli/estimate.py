@@ -20,6 +20,7 @@ from autolip.cli.options import (
     SecondsType,
     network_options,
     norm_option,
+    output_option,
     random_options,
     region_options,
     secants_options,
@@ -101,12 +102,7 @@ def _certify(result: "Result", file: Path, model: Path | None) -> None:
 @network_options
 @norm_option
 @units_options
-@click.option(
-    "--output",
-    default="all",
-    show_default=True,
-    help="all, one component I, a difference I-J, or pairs.",
-)
+@output_option
 @region_options
 @secants_options
 @click.option(
@@ -191,7 +187,7 @@ def _bracket(
     samples = None if data is None else _samples(data)
     question = _question(options)
     say(f"capturing {network.model}")
-    found = network.load()
+    found = network.load(question.output.layer)
     question = question.on(region.around(found.capture.example))
     if samples is not None:
         shape = tuple(found.capture.graph.input_shape)
@@ -207,11 +203,11 @@ def _bracket(
 
 def _question(options: dict[str, Any]) -> "Question":
     """What is asked, everywhere for the time being."""
-    from autolip.cli.arrays import read_point, take_scales
+    from autolip.cli.arrays import read_point, take_arrays
     from autolip.question import AUTOMATIC, DEFAULT_LOWER, Question
 
     options["point"] = read_point(options["point"])
-    take_scales(options)
+    take_arrays(options)
     method = options.pop("method") or AUTOMATIC
     return Question.asked(method=method, lower=options.pop("lower") or DEFAULT_LOWER, **options)
 

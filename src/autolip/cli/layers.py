@@ -10,6 +10,7 @@ from autolip.cli.options import (
     SecondsType,
     network_options,
     norm_option,
+    output_option,
     random_options,
     region_options,
     units_options,
@@ -24,9 +25,7 @@ from autolip.errors import printable
 @network_options
 @norm_option
 @units_options
-@click.option(
-    "--output", default="all", show_default=True, help="all, one component I, or a difference I-J."
-)
+@output_option
 @region_options
 @random_options
 @click.option(
@@ -42,16 +41,16 @@ def layers(**options: Any) -> int:
     """
     network = AskedNetwork.taken(options)
     with progress() as say:
-        from autolip.cli.arrays import take_scales
+        from autolip.cli.arrays import take_arrays
         from autolip.cli.regions import AskedRegion
         from autolip.estimate import answered
         from autolip.question import Question
 
         region = AskedRegion.taken(options)
-        take_scales(options)
+        take_arrays(options)
         question = Question.asked(method="autolip", **options)
         say(f"capturing {network.model}")
-        found = network.load()
+        found = network.load(question.output.layer)
         question = question.on(region.around(found.capture.example))
         result = answered(found.capture, question, model=found.name, progress=say)
         told = result.explain()

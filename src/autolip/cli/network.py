@@ -28,15 +28,15 @@ class AskedNetwork:
     weights: Path | None
     evaluation: bool
     outputs: str | None
+    layer: str | None
 
     @staticmethod
     def taken(options: dict[str, Any]) -> "AskedNetwork":
         """From all of a command's options; InputError where the model's file cannot be read."""
         if Path(options["model"]).suffix in FILES:
             check_readable(options["model"])
-        return AskedNetwork(
-            **{name: options.pop(name) for name in AskedNetwork.__dataclass_fields__}
-        )
+        fields = AskedNetwork.__dataclass_fields__
+        return AskedNetwork(**{name: options.pop(name) for name in fields})
 
     def origin(self) -> dict[str, Any]:
         """The command that is running, and the hashes of the files that the network came from."""
@@ -46,8 +46,8 @@ class AskedNetwork:
         hashes = {"files": {file.name: _sha256(file) for file in files}} if files else {}
         return ({"command": shlex.join(["autolip", *said])} if said else {}) | hashes
 
-    def load(self) -> "Network":
-        """Capture it; PyTorch is imported here."""
+    def load(self, layer: str | None = None) -> "Network":
+        """Capture it, or what a layer of it returns; PyTorch is imported here."""
         from autolip.capture.inputs import Request
         from autolip.capture.load import load_network
         from autolip.cli.arrays import read_array
@@ -57,7 +57,13 @@ class AskedNetwork:
             for name, value in self.fix
         }
         asked = Request(
-            self.weights, self.input_shape, self.varying, values, self.evaluation, self.outputs
+            self.weights,
+            self.input_shape,
+            self.varying,
+            values,
+            self.evaluation,
+            self.outputs,
+            layer or self.layer,
         )
         return load_network(self.model, asked)
 

@@ -83,6 +83,13 @@ class CenterType(InFile):
         return tuple(map(float, str(value).split(",")))
 
 
+class OutputType(InFile):
+    """What is measured of the output, in words, or a matrix in a .npy file."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(value, param, ctx) if str(value).endswith(".npy") else value
+
+
 class ScaleType(InFile):
     """A file that can be read, or numbers such as `0.5` for every entry, `0.1,2` one by one."""
 
@@ -239,6 +246,12 @@ network_options = together(
         help="Which of several tensors that the network returns: a name, a number, or all as "
         "one vector.",
     ),
+    click.option(
+        "--layer",
+        metavar="PATH",
+        help="What this layer returns instead: the path of a module, a node or value of an ONNX "
+        "file.",
+    ),
 )
 """How the network is read."""
 
@@ -285,6 +298,17 @@ region_options = together(
     ),
 )
 """Where the input may lie."""
+
+output_option = click.option(
+    "--output",
+    type=OutputType(),
+    metavar="OUTPUT",
+    default="all",
+    show_default=True,
+    help="all, one component I, a difference I-J, pairs, a matrix of rows ([1,-1;0,2] or .npy), or "
+    "layer:PATH.",
+)
+"""What is measured of what the network returns."""
 
 units_options = together(
     click.option(

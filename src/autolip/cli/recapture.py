@@ -34,7 +34,9 @@ def compared(document: Document, tensors: Arrays, asked: AskedNetwork) -> list[s
     graph = document["graph"]
     claim = document["claim"]
     shape = graph["vertices"][0]["shape"]
-    network = _as_certified(asked, provenance, shape).load()
+    output = parse_output(provenance.get("output", "all"))
+    layer = provenance.get("layer", output.layer)
+    network = _as_certified(asked, provenance, shape).load(layer)
     if list(network.capture.graph.input_shape) != shape:
         return [
             f"the input has shape {shape}, the model's has "
@@ -51,7 +53,6 @@ def compared(document: Document, tensors: Arrays, asked: AskedNetwork) -> list[s
     shares = units.shares()
     if shares is not None:
         problem = problem.reading(Diagonal.folded(shares[1]))
-    output = parse_output(provenance.get("output", "all"))
     readout = output.readout(problem.slopes.output_shape)
     if readout is not None:
         problem = problem.reading(readout)

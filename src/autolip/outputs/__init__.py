@@ -14,6 +14,8 @@ from autolip.arguments import plain, shown
 from autolip.errors import InputError
 from autolip.outputs.component import Component
 from autolip.outputs.difference import Difference
+from autolip.outputs.hidden import Hidden
+from autolip.outputs.matrix import Matrix
 from autolip.outputs.output import KINDS, Output, output_kind
 from autolip.outputs.pairs import Pairs
 from autolip.outputs.whole import All
@@ -26,6 +28,8 @@ __all__ = [
     "All",
     "Component",
     "Difference",
+    "Hidden",
+    "Matrix",
     "Output",
     "Pairs",
     "asked",
@@ -41,16 +45,19 @@ def asked() -> str:
 
 
 def parse_output(output: Any) -> Output:
-    """The output that is meant by an `Output`, a text, a number, or a pair of numbers; InputError
-    where none is."""
+    """The output that is meant by an `Output`, a text, a number, a pair of numbers, a matrix or an
+    `nn.Linear`; InputError where none is."""
     if isinstance(output, Output):
         return output
+    meant = next((one for kind in KINDS.values() if (one := kind.of(output)) is not None), None)
+    if meant is not None:
+        return meant
     output = plain(output)
     given = output if isinstance(output, tuple | list) else [output]
     if len(given) in (1, 2) and all(map(_is_index, given)):
         text = "-".join(str(int(index)) for index in given)
     elif isinstance(output, str):
-        text = re.sub(r"\s", "", output.lower())
+        text = re.sub(r"\s", "", output)
     else:
         raise InputError(f"output {shown(output)} is not known: {asked()}")
     found = next((one for kind in KINDS.values() if (one := kind.read(text)) is not None), None)

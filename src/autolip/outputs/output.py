@@ -1,7 +1,7 @@
 """What an output kind answers: one thing to measure of what a network returns."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 
@@ -28,6 +28,12 @@ class Output(ABC):
         return None
 
     @classmethod
+    def of(cls, value: Any) -> Self | None:
+        """The output of this kind that a value which is no text means, such as an array; None where
+        it means another."""
+        return None
+
+    @classmethod
     def examples(cls) -> "tuple[Output, ...]":
         """Outputs of this kind of a network that returns four numbers, on which its laws are
         tried."""
@@ -45,6 +51,11 @@ class Output(ABC):
     def readout(self, shape: torch.Size) -> Operator | None:
         """The linear map that is applied to an output of this shape, None for the identity;
         InputError where the output has no such part."""
+
+    @property
+    def layer(self) -> str | None:
+        """The layer whose output is meant by it, None for the network's own."""
+        return None
 
     def differences(self, shape: torch.Size) -> "tuple[Difference, ...]":
         """The differences of which the largest counts; none where one map is measured."""

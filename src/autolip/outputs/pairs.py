@@ -19,7 +19,7 @@ class Pairs(Output):
 
     @classmethod
     def read(cls, text: str) -> Self | None:
-        return cls() if text == "pairs" else None
+        return cls() if text.lower() == "pairs" else None
 
     @classmethod
     def examples(cls) -> tuple[Output, ...]:

@@ -17,7 +17,7 @@ class All(Output):
 
     @classmethod
     def read(cls, text: str) -> Self | None:
-        return cls() if text == "all" else None
+        return cls() if text.lower() == "all" else None
 
     @classmethod
     def examples(cls) -> tuple[Output, ...]:

@@ -187,6 +187,8 @@ def _assumptions(result: "Findings") -> Iterator[str]:
         else:
             yield f"varies: {known['input']}, shape {shape}, batch {known['batch']}{stored}"
     yield from result.units.said()
+    if "layer" in known:
+        yield f"of the whole network: what layer {known['layer']} returns"
     if "returned" in known:
         yield f"of all that is returned: {known['returned']}"
     if "time_budget" in result.options:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from autolip.arguments import array, shown
 from autolip.budget import stopwatch
 from autolip.capture.guarded import unended
+from autolip.capture.load import Network
 from autolip.capture.replay import replay
 from autolip.capture.torch.export import Capture, capture_model
 from autolip.capture.torch.unwrapping import unwrapped
@@ -29,7 +30,7 @@ Progress = Callable[[str], None]
 
 @unended()
 def certify(
-    model: nn.Module | Callable[..., Any],
+    model: nn.Module | Callable[..., Any] | Network,
     inputs: Any,
     labels: Any = None,
     *,
@@ -53,7 +54,8 @@ def certify(
     """Which inputs keep their class within a radius, and up to which radius each does: proved.
 
     `model` is an `nn.Module` in eval mode or a function of one tensor whose largest output is the
-    class; `inputs` holds samples (n, ...), each taken as a batch of one; `labels` (n,) are their
+    class, or what `load` returns; `inputs` holds samples (n, ...), a tensor, an array or a list,
+    each taken as a batch of one; `labels` (n,) are their
     classes (None: those that the model gives).  Without a `radius`, or with `largest`, the largest
     certified radius of each is found, to 1%.  `norm` is "l2", "linf" or "l1"; `targets` are the
     classes that must not win (None: all others); `clip` the least and largest value of an entry;
@@ -81,12 +83,18 @@ def certify(
         attack=attack, time_budget=time_budget,
     )  # fmt: skip
     samples = _samples(inputs)
-    inner = unwrapped(model)
-    example = samples[:1].to(_type(inner))
-    capture = capture_model(inner, example_tensors(inner, example))
-    classifier = Classifier.of(capture, _name(inner), mean, std)
+    network = model if isinstance(model, Network) else _network(model, samples)
+    capture = network.capture
+    classifier = Classifier.of(capture, network.name, mean, std)
     keeping = Keeping(Pool(workers, scheduler), store, resume)
     return certified(capture, classifier, samples, labels, request, keeping, progress, certificates)
+
+
+def _network(model: Any, samples: Tensor) -> Network:
+    """The model captured on its first sample."""
+    inner = unwrapped(model)
+    example = samples[:1].to(_type(inner))
+    return Network(capture_model(inner, example_tensors(inner, example)), _name(inner), {})
 
 
 def _samples(inputs: Any) -> Tensor:

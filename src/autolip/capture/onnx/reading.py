@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from autolip.arguments import nearest
 from autolip.capture.checks import LARGEST
 from autolip.errors import InputError
 
@@ -54,9 +55,12 @@ class OnnxModel:
 
 
 def load_onnx(
-    path: str | Path, input_shapes: Mapping[str, tuple[int, ...]] | None = None
+    path: str | Path,
+    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+    layer: str | None = None,
 ) -> OnnxModel:
-    """The network in the ONNX file `path`, for inputs of fixed shapes.
+    """The network in the ONNX file `path`, for inputs of fixed shapes, or up to the node or value
+    that is called `layer`.
 
     A first dimension that the file leaves open is taken to be a batch of one; the file must fix the
     others or `input_shapes` must give them. Operators are translated in the file's own opset (6 to
@@ -75,6 +79,8 @@ def load_onnx(
 
     path = Path(path)
     model = _read(path)
+    if layer is not None:
+        _end_at(model, layer)
     opset = _opset(path, model)
     graph = _inlined(model).graph
     floating = widest_float(graph)
@@ -87,7 +93,12 @@ def load_onnx(
     module = translate(graph, opset, floating, example).eval()
     outputs = tuple(output.name for output in graph.output)
     return OnnxModel(
-        module, shapes, dtypes, outputs, _references(path, model, given), narrowest_float(graph)
+        module,
+        shapes,
+        dtypes,
+        outputs,
+        _references(path if layer is None else model.SerializeToString(), model, given),
+        narrowest_float(graph),
     )
 
 
@@ -146,6 +157,23 @@ def _load_external(path: Path, model: "ModelProto") -> None:
             raise InputError(
                 f"{path} stores '{tensor.name}' in {location}, which cannot be read: {error}"
             ) from error
+
+
+def _end_at(model: "ModelProto", layer: str) -> None:
+    """Make what a node returns, or a value, the only output; InputError where there is none of the
+    name."""
+    from onnx import ValueInfoProto
+
+    nodes = model.graph.node
+    by_name = {node.name: list(node.output) for node in nodes if node.name}
+    values = {value: [value] for node in nodes for value in node.output if value}
+    wanted = values.get(layer) or by_name.get(layer)
+    if wanted is None:
+        names = [*by_name, *values]
+        known = nearest(layer, names) or f"the first are {', '.join(names[:5])}"
+        raise InputError(f"the file has no node and no value {layer!r}: {known}")
+    del model.graph.output[:]
+    model.graph.output.extend(ValueInfoProto(name=value) for value in wanted if value)
 
 
 def _opset(path: Path, model: "ModelProto") -> int:
@@ -258,7 +286,7 @@ def _example(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
 
 
 def _references(
-    path: Path, model: "ModelProto", given: Sequence["ValueInfoProto"]
+    path: Path | bytes, model: "ModelProto", given: Sequence["ValueInfoProto"]
 ) -> dict[str, Reference]:
     """Evaluates the file with onnxruntime, where that is there and can, and with the reference of
     the package onnx."""
@@ -280,9 +308,9 @@ def _references(
     return {name: evaluation(engine) for name, engine in engines.items()}
 
 
-def _onnxruntime(path: Path) -> Reference | None:
-    """The file in an onnxruntime session; None if that is not installed or does not know some
-    operator."""
+def _onnxruntime(path: Path | bytes) -> Reference | None:
+    """The file, or what would stand in it, in an onnxruntime session; None if that is not installed
+    or does not know some operator."""
     try:
         import onnxruntime
         from onnxruntime.capi import onnxruntime_pybind11_state as errors

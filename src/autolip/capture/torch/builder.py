@@ -17,6 +17,7 @@ from autolip.capture.checks import LARGEST
 from autolip.capture.constants import check_arguments, check_stored, constant
 from autolip.capture.guarded import users_code
 from autolip.capture.results import Choice, Returned, chosen, names_of
+from autolip.capture.torch.layer import WHOLE
 from autolip.capture.varying import Varying
 from autolip.errors import InputError, UnsupportedOperation
 from autolip.graph.evaluate import evaluate
@@ -410,4 +411,5 @@ def _place(node: torch.fx.Node) -> Place:
 
 def _plain(path: str) -> str:
     """A module path as the user writes it."""
-    return re.sub(r"^L\['self'\]\.?|^L__self___?", "", path).replace("_FunctionModule", "")
+    own = re.sub(r"^L\['self'\]\.?|^L__self___?", "", path).replace("_FunctionModule", "")
+    return re.sub(rf"^{WHOLE}\.?", "", own)

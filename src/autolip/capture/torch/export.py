@@ -28,6 +28,7 @@ from autolip.capture.results import Choice, Returned
 from autolip.capture.torch.builder import Builder
 from autolip.capture.torch.concrete import ChangedCalls, concretised, recorded
 from autolip.capture.torch.decompositions import taken_apart
+from autolip.capture.torch.layer import UpTo, up_to
 from autolip.capture.torch.parametrised import settled
 from autolip.capture.torch.scripted import SCRIPTED, check_parts, exportable
 from autolip.capture.torch.unwrapping import unwrapped
@@ -70,6 +71,8 @@ class Capture:
     native: Callable[[Tensor], Tensor] | None = None
     returned: tuple[Returned, ...] = ()
     choices: int = 1
+    layer: str | None = None
+    """Whose output it is; None: the model's own."""
     seconds: float = 0.0
     """What reading and capturing took."""
 
@@ -96,13 +99,14 @@ def capture_model(
     varying: Which = 0,
     outputs: Choice = None,
     output_names: Sequence[str] = (),
+    layer: str | None = None,
 ) -> Capture:
     """Capture `model(*inputs)` as a function of one input, or of several together, the others held
     fixed at the given values.
 
     Fixed arguments may be numbers of Python's, or nested.  `outputs` chooses among several returned
     tensors, by name or number; "all" takes all as one vector.  `output_names` are their names where
-    the model does not tell them.
+    the model does not tell them.  With a `layer`, the path of one, what it returns is captured.
 
     Raises InputError for what cannot be analysed (training mode, NaN weights, data-dependent
     control flow, ...).
@@ -116,10 +120,12 @@ def capture_model(
         module = settled(module)
     check_inputs(arguments)
     check_parts(module)
-    source = exportable(inner, arguments) if isinstance(inner, SCRIPTED) else module
+    if layer is not None:
+        module = up_to(module if isinstance(inner, nn.Module) else inner, layer, arguments)
+    source = exportable(inner, arguments) if isinstance(module, SCRIPTED) else module
     program = export(source, arguments, _places(source, arguments, varying))
     capture = capture_program(program, arguments, varying, module, outputs, output_names)
-    return replace(capture, seconds=elapsed())
+    return replace(capture, layer=layer, seconds=elapsed())
 
 
 def _argument(value: Any) -> Any:
@@ -132,7 +138,7 @@ def _argument(value: Any) -> Any:
 def _places(module: nn.Module, inputs: tuple[Any, ...], varying: Which) -> tuple[int, ...]:
     """Which arguments may vary, for all that is known before the export: the others are
     constants."""
-    function = module.function if isinstance(module, _FunctionModule) else module.forward
+    function = _called(module)
     with contextlib.suppress(ValueError, TypeError):  # a builtin without a signature
         names = list(inspect.signature(function).parameters)
         places = [names.index(one) if one in names else one for one in listed(varying)]
@@ -310,10 +316,10 @@ def _input_names(
     """The inputs as the user names them, those inside a nested argument one by one."""
     specs = program.graph_signature.input_specs
     names = [str(spec.arg.name) for spec in specs if spec.kind is InputKind.USER_INPUT]
-    if not isinstance(module, _FunctionModule) or len(names) != len(inputs):
+    if not isinstance(module, _FunctionModule | UpTo) or len(names) != len(inputs):
         return names
     with contextlib.suppress(ValueError, TypeError):  # a builtin without a signature
-        parameters = inspect.signature(module.function).parameters
+        parameters = inspect.signature(_called(module)).parameters
         given = [name for name, p in parameters.items() if p.kind is not p.VAR_POSITIONAL]
         return given[: len(names)] + names[len(given) :]
     return names
@@ -328,6 +334,13 @@ def _indices(varying: Which, names: list[str], inputs: Sequence[Any]) -> list[in
         which = f"input {twice[0]} comes twice among" if twice else "no input is among"
         raise InputError(f"{which} those that vary: name each once")
     return places
+
+
+def _called(module: nn.Module) -> Callable[..., Any]:
+    """The user's own code, whose arguments have names."""
+    if isinstance(module, _FunctionModule):
+        return module.function
+    return module.whole.forward if isinstance(module, UpTo) else module.forward
 
 
 def _index_of(varying: int | str, names: list[str], inputs: Sequence[Any]) -> int:
