@@ -68,12 +68,11 @@ def lipschitz(
     `model` is an `nn.Module` in eval mode or a function of tensors, `example_inputs` its arguments
     (tensors or arrays, one, a tuple, or a dictionary by name; shapes are enough), of which
     `varying` (position or name) varies and the others are held fixed; or `model` is what `load`
-    returns, which has its inputs.
-    A list, as varying=[0, "state"], has several vary together: x is then all their entries as one
-    vector, in the norm of that vector.  `input_scale` and `output_scale` are units of the entries:
-    lengths are those of (x - y) / s and (f(x) - f(y)) / t.  Each is a number, or numbers above 0
-    that broadcast to the shape, of several inputs also by name; regions and witnesses are in the
-    user's numbers.
+    returns, which has its inputs.  With a list, varying=[0, "state"], several vary together: x is
+    then all their entries as one vector, in the norm of that vector.  `input_scale` and
+    `output_scale` are units of the entries: lengths are those of (x - y) / s and (f(x) - f(y)) / t.
+    Each is a number, or numbers above 0 that broadcast to the shape, of several inputs also by
+    name; regions and witnesses are in the user's numbers.
     `norm` is "l2", "l1", "linf", a `Norm`, an exponent (2), or a pair: "linf:l2", ("linf", "l2")
     (input, output); `region` an `Everywhere()` (default), `Box` or `Ball`, where several inputs
     vary of all their entries, or {"x": Ball(...), "state": Box(...)} for each; `output` is "all", 3
