@@ -32,7 +32,7 @@ LAYERS = [
     ["outputs"],
     ["piecewise"],
     ["methods", "lower"],
-    ["layers"],
+    ["layers", "quantisation"],
     ["secants"],
     ["question", "findings"],
     ["report"],

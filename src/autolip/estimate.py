@@ -25,6 +25,7 @@ from autolip.operators.diagonal import Diagonal
 from autolip.operators.norms import NormOptions
 from autolip.pairwise import bracketed
 from autolip.portfolio import Found, Portfolio, Progress
+from autolip.quantisation import rounding_error, without_rounding
 from autolip.question import (
     DEFAULT_LOWER,
     Choice,
@@ -96,7 +97,7 @@ def lipschitz(
     if progress is not None and not callable(progress):
         raise InputError(f"progress is {shown(progress)}: give a function that takes a text")
     network = _network(model, example_inputs, which, outputs, question.output.layer)
-    result = answered(network.capture, question, model=network.name, progress=progress)
+    result = answered(network.capture, question, model=network.name, progress=progress, apart=True)
     if not network.fixed:
         return result
     return replace(result, assumptions={**result.assumptions, "fixed": network.fixed})
@@ -177,10 +178,19 @@ def bracket(
 
 
 def answered(
-    capture: Capture, question: Question, *, model: str, progress: Progress | None = None
+    capture: Capture,
+    question: Question,
+    *,
+    model: str,
+    progress: Progress | None = None,
+    apart: bool = False,
 ) -> Result:
     """The answer to a question about a captured network; a time budget begins once the replay has
-    ended."""
+    ended.
+
+    Where a network rounds to a grid, no constant bounds it: `apart`, the result is about the
+    network without its roundings, and says the error that they add.
+    """
     say = progress or _silent
     shape = capture.graph.output_shape
     question = question.about(capture)
@@ -192,6 +202,8 @@ def answered(
     replay(capture, seed=question.seed or 0)
     seconds = capture.seconds + elapsed()
     budget = Budget.of(question.time_budget)
+    captured = capture
+    capture = without_rounding(capture) if apart and not pairs else capture
     frame = _frame(capture, question, centre, model, seconds)
     if capture.graph.constant is not None:
         return _constant(frame, Row("constant", ZERO))
@@ -208,6 +220,8 @@ def answered(
     result = found.into(
         replace(frame, problem=problem)
     )  # raises where a bound of 0 contradicts what is attained
+    if capture is not captured:
+        return replace(result, rounding=rounding_error(captured.graph, problem))
     if result.upper is not None and result.upper.value == 0:
         return _constant(frame, result.upper)
     return result

@@ -204,6 +204,9 @@ class Findings:
     """The point from which all slopes are taken; None for slopes between any two."""
     units: Units = UNITS
     """Those in which lengths of inputs and outputs are taken."""
+    rounding: Upper | None = None
+    """e where the network rounds to a grid: the bounds are of the network without rounding, and
+    |f(x) - f(y)| <= upper |x - y| + e for the network as it is."""
 
     def __post_init__(self) -> None:
         """Raises Contradiction where an upper bound is below an attained one, of the whole or of
@@ -229,6 +232,11 @@ class Findings:
         """
         if CONSTANT in self.notes:
             raise InputError(f"nothing to certify: {CONSTANT}, and the constant is 0")
+        if self.rounding is not None:
+            raise InputError(
+                "nothing to certify: the bounds are of the network without its roundings, and a "
+                "certificate does not hold the error that they add"
+            )
         if self.graph is None:
             raise InputError("a pickled result comes back without a certificate: write it before")
         missing = list[str]()
@@ -298,6 +306,7 @@ class Findings:
                 for x in self.pairs
             ],
             "assumptions": self.assumptions,
+            "rounding": _error(self.rounding),
             "notes": list(self.notes),
             "complete": self.complete,
             "capture_seconds": self.capture_seconds,
@@ -355,10 +364,18 @@ def _fields(stored: dict[str, Any]) -> dict[str, Any]:
         "bounds": rows,
         "upper": best(stored["upper"]),
         "lower": best(stored["lower"]),
+        "rounding": _rounding(stored.get("rounding")),
         "notes": tuple(stored["notes"]),
         "pairs": tuple(pairs),
         "centre": None if stored["centre"] is None else tuple(map(float, stored["centre"])),
     }
+
+
+def _rounding(stored: dict[str, Any] | None) -> Upper | None:
+    if stored is None:
+        return None
+    answer = _answer_of({"kind": "upper", "method": "rounding", **stored})
+    return answer if isinstance(answer, Upper) else None
 
 
 def _best(
@@ -388,6 +405,14 @@ def _agree(output: str, rows: tuple[Row, ...]) -> None:
             f"attains {below(best)!r}: one of the two is false, so neither is given; this is a "
             "defect of autolip, please report this network"
         )
+
+
+def _error(error: Upper | None) -> dict[str, Any] | None:
+    """The error of roundings; None where nothing is rounded."""
+    if error is None:
+        return None
+    certainty = error.certainty.value
+    return {"value": _plain_number(error.value), "certainty": certainty, "delta": error.delta}
 
 
 def _summary(row: Row | None) -> dict[str, Any] | None:

@@ -80,6 +80,10 @@ class Step(nn.Module):
     def forward(self, x):
         return torch.sign(x)
 
+class Grid(nn.Module):
+    def forward(self, x):
+        return torch.clamp(torch.round(4 * x), -8, 7)
+
 class Twice(nn.Module):
     def forward(self, x):
         return x, 2 * x
@@ -111,6 +115,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str,
         (*two, "--box", "box.npy"),
         (*two, "--varying", "x", "--varying", "state", "--region", "product.json"),
         ("forms:Step", "--input-shape", "1,3", "--lower", "ascent", "--lower", "dataset"),
+        ("forms:Grid", "--input-shape", "1,3"),
         ("forms:Zero", "--input-shape", "1,3"),
         ("digits-mlp", "--output", "layer:1"),
         (

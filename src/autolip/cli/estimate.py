@@ -192,7 +192,7 @@ def _bracket(
     if samples is not None:
         shape = tuple(found.capture.graph.input_shape)
         question = replace(question, lowers=_searches(question.lowers, samples, data, shape))
-    result = answered(found.capture, question, model=found.name, progress=say)
+    result = answered(found.capture, question, model=found.name, progress=say, apart=True)
     return replace(
         result,
         notes=(*region.notes, *result.notes),
@@ -253,6 +253,11 @@ def _within(result: "Result", limit: Decimal) -> int:
     """0 where the upper bound is at most the limit, whatever ended early; 1 where it is not."""
     if result.upper is None or result.upper.value is None:
         return exit_code(result)
+    if result.rounding is not None:
+        click.echo(
+            "autolip: the network rounds to a grid and jumps: no constant bounds it", err=True
+        )
+        return ABOVE
     if Decimal(result.upper.value) <= limit:
         return 0
     click.echo(f"autolip: the upper bound is above --at-most {limit}", err=True)

@@ -37,6 +37,8 @@ class Composite:
 
 softsign = Composite("softsign", torch.nn.functional.softsign)
 tanhshrink = Composite("tanhshrink", torch.nn.functional.tanhshrink)
+rounds_within_half = Composite("rounds_within_half", torch.clone)
+"""The identity, in the place of a rounding to integers, whose values are within 1/2 of it."""
 
 
 @dataclass(frozen=True)

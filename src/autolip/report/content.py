@@ -67,6 +67,8 @@ def headline(result: "Findings") -> str:
 def measured(result: "Findings") -> str:
     """What is bounded, in words."""
     subject = result.output.subject
+    if result.rounding is not None:
+        subject = f"{subject} without rounding"
     if result.centre is None:
         return subject
     return subject.replace("Lipschitz constant", "calmness modulus")
@@ -103,7 +105,19 @@ def remarks(result: "Findings") -> list[str]:
         if result.complete
         else ["the time budget ended early: the bounds hold, tighter ones may exist"]
     )
-    return [*refusals, *budget, *notes, *_assumptions(result)]
+    return [*_rounding(result), *refusals, *budget, *notes, *_assumptions(result)]
+
+
+def _rounding(result: "Findings") -> Iterator[str]:
+    """What is true of a network that rounds to a grid, and jumps."""
+    if result.rounding is None:
+        return
+    error = digits_of(result.rounding)
+    upper = "inf" if result.upper is None else digits_of(result.upper.answer)
+    yield (
+        f"the network rounds to a grid: |f(x) - f(y)| <= {upper} |x - y| + {error} "
+        f"({_certainty(result.rounding)}); the bracket is of the network without rounding"
+    )
 
 
 def _winner(result: "Findings") -> str:

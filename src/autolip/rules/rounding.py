@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from autolip.errors import UnsupportedOperation
+from autolip.graph.composites import rounds_within_half
 from autolip.intervals import Interval
+from autolip.operators.diagonal import Identity
 from autolip.roundoff import relative_error
 from autolip.rules.derive import entrywise
 from autolip.rules.rule import (
@@ -19,6 +21,7 @@ from autolip.rules.rule import (
     require_constant,
     rule,
 )
+from autolip.slopes import Exact
 
 aten = torch.ops.aten
 INF = math.inf
@@ -67,6 +70,12 @@ def trunc(self: Operand) -> Action:
 def round_to_integer(self: Operand) -> Action:
     """Infinite where the range crosses the middle between two integers, else Between(0, 0)."""
     return _steps(self, torch.round)
+
+
+@rule(rounds_within_half, Example(Variable(2, 5)))
+def left_out_rounding(self: Operand) -> Action:
+    """Exact: the identity, on a range that holds what rounding makes of it as well."""
+    return Action(((self, Exact(Identity(self.shape))),), self.range.widen(absolute=0.5))
 
 
 @rule(

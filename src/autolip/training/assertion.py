@@ -63,6 +63,9 @@ def assert_lipschitz(
     if not (math.isfinite(tol) and tol >= 0):
         raise InputError(f"tol is {tol}: give a finite number >= 0")
     result = lipschitz(model, example_inputs, **options)
+    if result.rounding is not None:
+        message = "the network rounds to a grid and jumps: no constant bounds it"
+        raise NotLipschitz("violated", message, result)
     limit = constant * (1 + tol)
     upper = above(result.upper)
     lower = below(result.lower)

@@ -64,6 +64,21 @@ CALLS: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {
     ),
     "any": (aten.any.dims, (X > 1.5, [-1]), {"keepdim": True}),
     "div": (aten.div.Scalar_mode, (X, 0.7), {"rounding_mode": "floor"}),
+    "fake_quantize": (
+        aten.fake_quantize_per_tensor_affine_cachemask.default,
+        (X, 0.125, 3, -4, 11),
+        {},
+    ),
+    "fake_quantize by tensors": (
+        aten._fake_quantize_per_tensor_affine_cachemask_tensor_qparams.default,
+        (X, torch.tensor(0.125), torch.tensor(3), torch.tensor(1), -4, 11),
+        {},
+    ),
+    "fake_quantize of channels": (
+        aten.fake_quantize_per_channel_affine_cachemask.default,
+        (X, torch.tensor([0.125, 0.25, 1.0]), torch.tensor([3, 0, -1]), 0, -4, 11),
+        {},
+    ),
     "and": (aten.bitwise_and.Scalar, (X > 0, True), {}),
     "or": (aten.bitwise_or.Scalar, (X > 0, False), {}),
     "xor": (aten.bitwise_xor.Scalar, (X > 0, True), {}),

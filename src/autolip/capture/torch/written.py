@@ -256,6 +256,46 @@ def scaled(x: Tensor, exponent: Tensor) -> Tensor:
     return x * torch.pow(2.0, exponent)
 
 
+# Quantisers
+# -----------------------------------------------------------------------------------------------
+
+
+@written(aten.fake_quantize_per_tensor_affine_cachemask.default)
+def quantised(
+    x: Tensor, scale: float, zero_point: int, quant_min: int, quant_max: int
+) -> tuple[Tensor, Tensor]:
+    """(clip(round(x / s) + z) - z) s, and where nothing was clipped."""
+    return _on_grid(x, scale, zero_point, quant_min, quant_max)
+
+
+@written(aten._fake_quantize_per_tensor_affine_cachemask_tensor_qparams.default)
+def quantised_by_tensors(
+    x: Tensor,
+    scale: Tensor,
+    zero_point: Tensor,
+    enabled: Tensor,
+    quant_min: int,
+    quant_max: int,
+) -> tuple[Tensor, Tensor]:
+    return _on_grid(x, scale, zero_point.to(x.dtype), quant_min, quant_max)
+
+
+@written(aten.fake_quantize_per_channel_affine_cachemask.default)
+def quantised_channels(
+    x: Tensor, scale: Tensor, zero_point: Tensor, axis: int, quant_min: int, quant_max: int
+) -> tuple[Tensor, Tensor]:
+    shape = [1] * x.dim()
+    shape[axis] = -1
+    zeros = zero_point.to(x.dtype).reshape(shape)
+    return _on_grid(x, scale.reshape(shape), zeros, quant_min, quant_max)
+
+
+def _on_grid(x: Tensor, scale: Any, zero_point: Any, low: int, high: int) -> tuple[Tensor, Tensor]:
+    numbers = torch.round(x / scale) + zero_point
+    kept = torch.logical_and(numbers >= low, numbers <= high)
+    return (torch.clamp(numbers, low, high) - zero_point) * scale, kept
+
+
 # Masks
 # -----------------------------------------------------------------------------------------------
 
