@@ -1,6 +1,8 @@
 """What is shipped beside the code: versions agree, and what others run names options that exist."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from itertools import chain
 from pathlib import Path
@@ -62,3 +64,18 @@ def test_everything_needed_is_pinned() -> None:
     ]
     names = {re.split(r"[><=\[ ]", one)[0].lower() for one in wanted} - {"autolip"}
     assert names <= pinned, names - pinned
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "import autolip",
+        "from autolip.cli.main import app; app(['--help'], standalone_mode=False)",
+        "from autolip.cli.main import app; app(['estimate', '--help'], standalone_mode=False)",
+    ],
+)
+def test_to_import_or_to_ask_for_help_is_cheap(what: str) -> None:
+    """Neither loads what takes long: PyTorch, NumPy, ONNX."""
+    code = f"{what}\nimport sys; print({{'torch', 'numpy', 'scipy', 'onnx'}} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "set()"

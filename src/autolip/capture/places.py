@@ -1,6 +1,7 @@
 """Which line of the user's code something stands at."""
 
 import contextlib
+import os
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,8 +11,8 @@ from unittest import mock
 import torch
 from torch.fx.proxy import TracerBase
 
-TORCH = Path(torch.__file__).parent
-AUTOLIP = Path(__file__).parents[1]
+TORCH = str(Path(torch.__file__).parent) + os.sep
+AUTOLIP = str(Path(__file__).parents[1]) + os.sep
 
 
 def users_frames(
@@ -19,14 +20,9 @@ def users_frames(
 ) -> list[traceback.FrameSummary]:
     """Those of the model and the libraries it uses: what this package has called, itself and
     PyTorch left out."""
-    ours = [Path(frame.filename).is_relative_to(AUTOLIP) for frame in frames]
+    ours = [frame.filename.startswith(AUTOLIP) for frame in frames]
     called = frames[ours.index(True) :] if any(ours) else []
-    return [
-        frame
-        for frame in called
-        if not any(Path(frame.filename).is_relative_to(home) for home in (AUTOLIP, TORCH))
-        and not frame.filename.startswith("<")
-    ]
+    return [frame for frame in called if not frame.filename.startswith((AUTOLIP, TORCH, "<"))]
 
 
 def users_line(frames: Sequence[traceback.FrameSummary]) -> str:

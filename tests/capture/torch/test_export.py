@@ -450,3 +450,31 @@ def test_a_program_without_work_for_decompositions_is_left_as_it_is(
     again."""
     program = export(model.eval(), (torch.zeros(1, 3),), (0,))
     assert (taken_apart(program) is program) == whole
+
+
+def test_results_written_into_a_tensor_one_by_one() -> None:
+    """As fixed-step solvers do; a copy has neither a derivative nor a batch in PyTorch."""
+
+    def solved(x: Tensor) -> Tensor:
+        steps = torch.empty(3, *x.shape)
+        for number in range(3):
+            x = x + 0.1 * torch.tanh(x)
+            steps[number] = x
+        steps[2, 0] = x[0, 0]
+        return steps
+
+    capture = capture_model(solved, (torch.randn(1, 2),))
+    assert replay(capture) < 1e-6
+    assert not any("copy" in str(node.target) for node in capture.graph)
+
+
+def test_numbers_put_where_a_mask_says() -> None:
+    def clipped(x: Tensor) -> Tensor:
+        y = x.clone()
+        y[x > 1] = 1.0
+        y[torch.isnan(x)] = 0.0
+        return y
+
+    capture = capture_model(clipped, (torch.randn(1, 4) * 3,))
+    assert replay(capture) == 0.0
+    assert "aten.where.self" in {str(node.target) for node in capture.graph}

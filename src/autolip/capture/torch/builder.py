@@ -353,14 +353,19 @@ def _completed(
     """The same call with what its stored precision and its types decide written out.
 
     An RMS norm without eps takes that of the stored precision, which float64 evaluation would not;
-    x[mask] = value by a mask of x's shape is a choice between the two.
+    x[mask] = value by a mask of x's shape is a choice between the two, and what is copied into a
+    tensor of real numbers is repeated to its shape.
     """
+    same = node.target, args, kwargs
     if node.target is aten.rms_norm.default and len(args) < 4 and kwargs.get("eps") is None:
         weight = args[2] if len(args) > 2 else kwargs.get("weight")
         return node.target, (*args[:2], weight, torch.finfo(node.meta["val"].dtype).eps), {}
     if node.target is aten.index_put.default and _is_masked(node):
         return aten.where.self, (args[1][0], args[2], args[0]), {}
-    return node.target, args, kwargs
+    if node.target is aten.copy.default and isinstance(args[1], Ref):
+        real = node.meta["val"].is_floating_point()
+        return (aten.expand.default, (args[1], list(node.meta["val"].shape)), {}) if real else same
+    return same
 
 
 def _is_masked(node: torch.fx.Node) -> bool:
