@@ -3,6 +3,14 @@
 Covers autolip.robustness.keeping.
 """
 
+import contextlib
+import csv
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +99,65 @@ def test_two_workers_find_what_one_finds(network: str) -> None:
     two = autolip.certify(model, images[:4], labels[:4], workers=2, **options)
     assert same(one, two)
     assert np.array_equal(one.margin, two.margin)
+
+
+def certifying(store: Path, file: Path, workers: int) -> subprocess.Popen[bytes]:
+    """The command on forty images, in a process group of its own."""
+    asked = ["certify", "digits-mlp", "--radius", "0.3", "--first", "40", "--quiet"]
+    kept = ["--store", str(store), "--resume", "--workers", str(workers), "-o", str(file)]
+    command = [sys.executable, "-m", "autolip", *asked, *kept]
+    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+
+
+def rows_of(store: Path) -> dict[str, Any]:
+    """What the file holds, seconds included: a row that is judged again has others."""
+    if not store.exists():
+        return {}
+    try:
+        with contextlib.closing(sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True)) as opened:
+            return dict(opened.execute("SELECT key, row FROM rows").fetchall())
+    except sqlite3.OperationalError:  # the table is not there yet
+        return {}
+
+
+def killed_after(more: int, store: Path, file: Path, workers: int, whole: bool) -> dict[str, Any]:
+    """Start it, kill it (or one of its processes) once so many rows were added; all rows then."""
+    before = len(rows_of(store))
+    process = certifying(store, file, workers)
+    deadline = time.monotonic() + 240
+    while len(rows_of(store)) < before + more and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    if whole:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.wait()
+    return rows_of(store)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_was_finished_is_there_after_the_client_is_killed(
+    tmp_path: Path, workers: int
+) -> None:
+    """Three times, at random moments: the client alone, so that its workers are orphans, or all."""
+    if workers > 1:
+        pytest.importorskip("distributed")
+    store, file = tmp_path / "rows.sqlite", tmp_path / "rows.csv"
+    held = dict[str, Any]()
+    for more, whole in ((3, False), (8, True), (5, False)):
+        now = killed_after(more, store, file, workers, whole)
+        assert held.items() <= now.items(), "a stored row was lost, or judged again"
+        assert len(held) < len(now) < 40 and not file.exists()
+        held = now
+    assert certifying(store, file, workers).wait(240) == 0
+    last = rows_of(store)
+    assert held.items() <= last.items() and len(last) == 40
+    with file.open(encoding="utf-8", newline="") as lines:
+        found = list(csv.DictReader(lines))
+    uninterrupted = certify(40)
+    assert [row["outcome"] for row in found] == uninterrupted.outcome.tolist()
+    assert [float(row["radius"]) for row in found] == uninterrupted.radius.tolist()
+    assert [int(row["index"]) for row in found] == list(range(40))

@@ -47,8 +47,9 @@ BACK, ONWARD, INSIDE = 0.6, 1.7, 0.98
 AHEAD, TRIED = 0.98, 6
 """Chosen: part of the way to where a line leads that is gone at first, and how many are tried."""
 
-SHIFT = 1e-13
-"""Chosen: what is added to Newton's scaled matrix, for its rounding."""
+SHIFTS = (1e-13, 1e-11, 1e-9, 1e-7)
+"""Chosen: what is added to Newton's scaled matrix, for its rounding: the first that leaves it
+definite."""
 
 
 @dataclass(frozen=True)
@@ -342,9 +343,10 @@ def _solved(matrix: Float[Tensor, "v v"], right: Float[Tensor, " v"]) -> Tensor 
     """The solution, scaled to a diagonal of 1; None where the matrix is not definite."""
     scale = matrix.diagonal().rsqrt()
     scaled = matrix * scale * scale.unsqueeze(1)
-    scaled.diagonal().add_(SHIFT)
-    charge(len(matrix) ** 3 / 6)
-    factor, failed = torch.linalg.cholesky_ex(scaled)
-    if int(failed) or not bool(factor.diagonal().isfinite().all()):
-        return None
-    return scale * torch.cholesky_solve((scale * right).unsqueeze(1), factor)[:, 0]
+    for shift in SHIFTS:
+        charge(len(matrix) ** 3 / 6)
+        shifted = scaled + torch.diag(torch.full_like(scale, shift))
+        factor, failed = torch.linalg.cholesky_ex(shifted)
+        if not int(failed) and bool(factor.diagonal().isfinite().all()):
+            return scale * torch.cholesky_solve((scale * right).unsqueeze(1), factor)[:, 0]
+    return None

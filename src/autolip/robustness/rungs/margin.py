@@ -13,7 +13,7 @@ from autolip.robustness.margin.hinges import hinges_of
 from autolip.robustness.rungs.rung import rung
 from autolip.robustness.trial import Trial
 
-MOST = 1200
+MOST = 600
 """Tuned: relus that may switch, beyond which a search would take minutes."""
 
 
