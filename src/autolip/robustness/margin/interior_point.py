@@ -156,17 +156,22 @@ class Ascent:
         point = torch.cat([-hi / lo, others]) * start
         point[-1] = start / form.reach**2
         t, before = 1 / start, (torch.zeros_like(point), math.inf)
+        behind: Tensor | None = None
         for _ in range(STEPS):
             found = self._step(point, t)
+            if found is None and behind is not None:
+                found = self._step(behind, t)
             if found is None:
                 return
+            behind = None
             point, bound, decrement, mean = found
             gap = self.logarithms / t
             yield Place(point, bound, gap if decrement < CENTRED else math.inf, mean)
             if decrement < CENTRED:
                 if gap < FINE * self.scale:
                     return
-                t, before, point = RISE * t, (point, t), self._ahead(before, (point, t), RISE * t)
+                ahead, behind = self._ahead(before, (point, t), RISE * t), point
+                t, before, point = RISE * t, (point, t), ahead
 
     def _ahead(
         self, before: tuple[Tensor, float], now: tuple[Tensor, float], t: float
