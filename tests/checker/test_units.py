@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,6 +13,9 @@ import autolip
 from autolip.certificates.certificate import Certificate, canonical
 from autolip_check.check import check
 from autolip_check.container import Rejected
+from autolip_check.graph import Edge, Network, Vertex
+from autolip_check.maps import Diagonal
+from autolip_check.units import in_units
 
 UNITS = [0.5, 2.0, 3.0]
 
@@ -63,6 +67,26 @@ def test_a_claim_in_other_units_is_rejected(
 ) -> None:
     with pytest.raises(Rejected, match=reason):
         check(saved(tmp_path, forged(certificate(**asked), **claim)))
+
+
+def test_nothing_reads_the_input_past_its_units() -> None:
+    """A second reader, or a second operand, would see differences of other lengths."""
+    start = Vertex("x", (2,), ())
+    units = Edge("x", Diagonal(np.array([0.5, 2.0]), (2,), 0.0))
+    plain = Edge("x", Diagonal(np.ones(2), (2,), 0.0))
+
+    def network(*others: Vertex) -> Network:
+        vertices = (start, *others)
+        return Network("x", others[-1].name, {vertex.name: vertex for vertex in vertices})
+
+    first = Vertex("u", (2,), (units,))
+    after = Vertex("y", (2,), (Edge("u", plain.slope),))
+    assert in_units(network(first, after), [0.5, 2.0]).units.tolist() == [0.5, 2.0]
+    past = Vertex("y", (2,), (Edge("u", plain.slope), plain))
+    twice = Vertex("u", (2,), (units, plain))
+    for others in ((first, past), (twice, after), (first, Vertex("y", (2,), (plain,)))):
+        with pytest.raises(Rejected, match="does not begin with the units"):
+            in_units(network(*others), [0.5, 2.0])
 
 
 def test_units_that_the_claim_leaves_out_are_a_scaling_of_the_model(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A ball in units: decided exactly, and bounded as the differences in their units are."""
 
 import itertools
+from fractions import Fraction
 
 import pytest
 import torch
@@ -19,6 +20,15 @@ UNITS = torch.tensor([[0.1, 3.0, 255.0]]).double()
 def test_entries_of_many_sizes_keep_the_law(norm: Norm) -> None:
     check_region(ScaledBall([1, -2, 0.3], 0.7, norm, UNITS), SHAPE)
     check_region(ScaledBall(0.1, 1e-3, norm, UNITS.flatten().tolist()), SHAPE)
+    check_region(ScaledBall(1e6, 1e-9, norm, UNITS), SHAPE)  # few doubles are in it
+    check_region(ScaledBall([0.1, -3, 1e9], 1e-16, norm, [1, 1e3, 1e12]), SHAPE)
+
+
+def test_its_reach_is_rounded_up() -> None:
+    for radius, scale in ((0.1, 0.3), (0.7, 1 / 3), (3.3, 255.0), (1e-5, 0.1)):
+        reach = ScaledBall(0, radius, "linf", scale).reach(SHAPE)[0, 0].item()
+        assert Fraction(reach) >= Fraction(radius) * Fraction(scale)
+        assert reach <= radius * scale * (1 + 1e-15)
 
 
 @pytest.mark.parametrize("norm", list(Norm))

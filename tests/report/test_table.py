@@ -6,13 +6,39 @@ from dataclasses import replace
 from rich.console import Console
 
 from autolip.findings import Row
+from autolip.outputs import Hidden
 from autolip.report.table import render_html, render_rich, render_text
 from autolip.result import Result
+from autolip.units import Units
 from tests.report.conftest import confident, row
+
+BALL = {"norm": "l1", "radius": 0.5, "center": [0.0, 0.0], "scale": [2.0, 3.0]}
 
 
 def test_text_is_golden(bracket: Result, golden) -> None:
     golden("result", render_text(bracket) + "\n")
+
+
+def test_inputs_that_vary_together_in_units_are_golden(bracket: Result, golden) -> None:
+    inputs = [{"name": "x", "shape": [1, 3]}, {"name": "state", "shape": [1, 2]}]
+    parts = [
+        {"input": "x", "shape": [1, 3], "region": {"kind": "box", "lo": [0.0], "hi": [1.0]}},
+        {"input": "state", "shape": [1, 2], "region": {"kind": "scaled ball"} | BALL},
+    ]
+    shown = replace(
+        bracket,
+        region={"kind": "product", "parts": parts},
+        units=Units.asked([0.1, 0.1, 0.1, 2.0, 3.0], 0.5),
+        output=Hidden("encoder.3"),
+        assumptions={
+            **bracket.assumptions,
+            "input": "x and state",
+            "input_shape": [5],
+            "inputs": inputs,
+            "layer": "encoder.3",
+        },
+    )
+    golden("questions", render_text(shown) + "\n")
 
 
 def test_pairs_text_is_golden(pairs, golden) -> None:
