@@ -15,7 +15,6 @@ YES, PARTS, CONSTANT, NO, OTHER = "yes", "in pieces", "constants", "**refused**"
 ATEN_REASONS = (
     (r"backward", "a derivative: of a network's own gradients"),
     (r"rand|normal_func|dropout", "draws random numbers: no function of the input"),
-    (r"_fft|complex", "complex numbers: write the real and the imaginary part out"),
     (r"nonzero|sym_|item|_local_scalar", "its shape or number depends on values"),
     (r"as_strided|empty_strided", "reads memory, not entries: use views"),
     (r"_embedding_bag", "its input is the number of a row: no function of real numbers"),
@@ -71,6 +70,7 @@ def aten_rows() -> list[Row]:
 
 
 def _aten(overload: Any) -> tuple[str, str]:
+    from autolip.capture.torch.parts import TRANSLATED
     from autolip.capture.torch.written import WRITTEN
     from autolip.rules import RULES
 
@@ -78,6 +78,8 @@ def _aten(overload: Any) -> tuple[str, str]:
         return YES, RULES[overload].claim
     if overload in WRITTEN or overload in torch.export.default_decompositions():
         return PARTS, "written with other operations"
+    if overload in TRANSLATED:
+        return PARTS, "by real and imaginary parts"
     if not any("Tensor" in str(a.type) for a in overload._schema.arguments):
         drawn = re.search(r"rand", str(overload))
         return (NO, ATEN_REASONS[1][1]) if drawn else (CONSTANT, "makes a tensor of numbers")

@@ -23,13 +23,14 @@ class Composite:
 
     name: str
     function: Callable[..., Tensor] = field(compare=False, repr=False)
+    signature: str = "(Tensor self) -> Tensor"
 
     @property
     def _schema(self) -> Any:
-        return torch._C.parse_schema(f"autolip::{self.name}(Tensor self) -> Tensor")
+        return torch._C.parse_schema(f"autolip::{self.name}{self.signature}")
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.function(x)
+    def __call__(self, *args: Any) -> Tensor:
+        return self.function(*args)
 
     def __str__(self) -> str:
         return f"autolip.{self.name}"

@@ -18,6 +18,7 @@ from autolip.capture.constants import check_arguments, check_stored, constant
 from autolip.capture.guarded import users_code
 from autolip.capture.results import Choice, Returned, chosen, names_of
 from autolip.capture.torch.layer import WHOLE
+from autolip.capture.torch.parts import Pair, PartWriter, is_complex
 from autolip.capture.varying import Varying
 from autolip.errors import InputError, UnsupportedOperation
 from autolip.graph.evaluate import evaluate
@@ -161,13 +162,24 @@ class Builder:
         args, kwargs = self._arguments(node)
         if node.target in SHAPED:
             args = (_zeros(node.args[0]), *args[1:])
-        varies = any(isinstance(leaf, Ref) for leaf in _leaves((args, kwargs)))
-        if not varies and not _is_random(node):
+        varies = any(isinstance(leaf, Ref | Pair) for leaf in _leaves((args, kwargs)))
+        if varies and is_complex(node, (args, kwargs)):
+            self.values[node.name] = self._in_parts(node, args, kwargs)
+        elif not varies and not _is_random(node):
             self.values[node.name] = self._evaluated(node, args, kwargs)
         elif isinstance(node.meta.get("val"), (tuple, list)):
             self.pending[node.name] = node
         else:
             self._record(node, node)
+
+    def _in_parts(self, node: torch.fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call that reads or makes complex numbers: calls on real and imaginary parts."""
+        shapes = {self.input: self.varying.shape}
+        shapes |= {known.name: known.shape for known in self.nodes}
+        writer = PartWriter(node.name, _place(node), shapes)
+        result = writer.result(node.target, args, kwargs)
+        self.nodes += writer.nodes
+        return result
 
     def _evaluated(self, node: torch.fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The value of a call on constants alone."""
@@ -210,6 +222,10 @@ class Builder:
         returned = []
         for leaf, (name, spec) in enumerate(zip(self.names, self._result_specs(), strict=True)):
             value = self.values.get(getattr(spec.arg, "name", ""))
+            if isinstance(value, Pair):
+                raise InputError(
+                    f"output {leaf} holds complex numbers: return torch.view_as_real of it"
+                )
             if isinstance(value, Ref | Tensor):
                 returned.append(Returned(name, leaf, tuple(self._shape(value))))
         return returned
@@ -393,7 +409,7 @@ def _zeros(node: Any) -> Tensor:
 
 
 def _leaves(tree: Any) -> list[Any]:
-    return pytree.tree_leaves(tree, is_leaf=lambda leaf: isinstance(leaf, Ref))
+    return pytree.tree_leaves(tree, is_leaf=lambda leaf: isinstance(leaf, Ref | Pair))
 
 
 def _argument(leaf: Any) -> Any:
