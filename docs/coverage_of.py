@@ -19,7 +19,6 @@ ATEN_REASONS = (
     (r"as_strided|empty_strided", "reads memory, not entries: use views"),
     (r"_embedding_bag", "its input is the number of a row: no function of real numbers"),
     (r"_native_batch_norm_legit", "training mode: call model.eval()"),
-    (r"\.out$", "writes into a tensor: exported programs have none"),
 )
 
 
@@ -57,15 +56,13 @@ def _cell(text: str) -> str:
 
 
 def aten_rows() -> list[Row]:
-    """Every overload that PyTorch tags as core."""
-    packets = (getattr(torch.ops.aten, name) for name in dir(torch.ops.aten))
-    overloads = (
-        getattr(packet, name)
-        for packet in packets
-        if isinstance(packet, torch._ops.OpOverloadPacket)
-        for name in packet.overloads()
-    )
-    core = sorted({str(o): o for o in overloads if torch.Tag.core in o.tags}.items())
+    """Every overload that PyTorch tags as core and that changes no tensor."""
+    registered = (name.partition(".")[0] for name in torch._C._dispatch_get_all_op_names())
+    names = {name.removeprefix("aten::") for name in registered if name.startswith("aten::")}
+    packets = (getattr(torch.ops.aten, name) for name in names)
+    overloads = (getattr(packet, name) for packet in packets for name in packet.overloads())
+    pure = (o for o in overloads if torch.Tag.core in o.tags and not o._schema.is_mutable)
+    core = sorted({str(overload): overload for overload in pure}.items())
     return [(name, *_aten(overload)) for name, overload in core]
 
 
