@@ -266,15 +266,7 @@ def prove(form: Form) -> None:
 
 
 def factorise(product: Product, form: Form, n: int) -> None:
-    """M >= 0 for a matrix M of order n, given by its product; else Rejected.
-
-    A is D M D as computed, which is off by at most `noise`, and R the computed Cholesky factor of
-    A - shift I.  Multiplied out, R^T R = A - shift I + E, so that
-
-        D M D >= (shift - noise - ||E||) I,    ||E|| <= residual + rounding,
-
-    `residual` what is computed of ||E||, `rounding` what that computation may miss.
-    """
+    """M >= 0 for a matrix M of order n, given by its product; else Rejected."""
     require(0 < n <= LARGEST_MATRIX, f"a matrix of order {n} is too large to factorise")
     longest = len(form.weights)
     step = max(1, CHUNK // longest)
@@ -283,7 +275,21 @@ def factorise(product: Product, form: Form, n: int) -> None:
     matrix *= scale
     matrix *= scale[:, None] / 2
     matrix += matrix.T
-    noise = form.noise(product, scale)
+    definite(matrix, form.noise(product, scale), step)
+
+
+def definite(matrix: Array, noise: float, step: int = CHUNK) -> None:
+    """Every symmetric matrix within `noise` (l2) of A is positive semidefinite; else Rejected.
+
+    A has a diagonal of about 1 and is overwritten; R is the computed Cholesky factor of
+    A - shift I.  Multiplied out, R^T R = A - shift I + E, so that what is within `noise` of A is
+    at least
+
+        (shift - noise - ||E||) I,    ||E|| <= residual + rounding,
+
+    `residual` what is computed of ||E||, `rounding` what that computation may miss.
+    """
+    n = len(matrix)
     largest = float(matrix.diagonal().max())
     margin = 4 * gamma(n + 4) * n * largest
     shift = noise + margin

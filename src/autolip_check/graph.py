@@ -93,8 +93,20 @@ class Vertex:
 
 
 @dataclass(frozen=True)
+class Constant:
+    """A value within `error` of `value`."""
+
+    value: Array
+    error: Array
+
+
+@dataclass(frozen=True)
 class Network:
-    """Vertices by name, operands before results; the first is the input."""
+    """Vertices by name, operands before results; the first is the input.
+
+    `constants` are what the operands of operations that are not affine are where the input and the
+    results of all such operations are 0; where that is told.
+    """
 
     input: str
     output: str
@@ -102,6 +114,7 @@ class Network:
     region: Region = field(default_factory=lambda: Region("everywhere", "everywhere"))
     units: Array = field(default_factory=lambda: np.ones(1))
     """What the input is multiplied by to be that of the model."""
+    constants: dict[str, Constant] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Vertex]:
         return iter(self.vertices.values())
@@ -132,7 +145,8 @@ class Network:
 
 def read_network(entry: Any, tensors: Tensors) -> Network:
     """The graph of a certificate, every shape checked."""
-    entry = fields_of(entry, {"input", "output", "region", "vertices"}, "the graph")
+    told = {"constants"} if isinstance(entry, dict) and "constants" in entry else set[str]()
+    entry = fields_of(entry, {"input", "output", "region", "vertices", *told}, "the graph")
     items = list_of(entry["vertices"], "the graph")
     require(1 <= len(items) <= MOST_OPERATIONS, f"the graph has {len(items)} operations")
     first = fields_of(items[0], {"name", "shape", "edges", "origin"}, "an operation")
@@ -149,7 +163,19 @@ def read_network(entry: Any, tensors: Tensors) -> Network:
         network[network.input] is next(iter(network)), "the graph does not begin with its input"
     )
     require(network[network.output], "the graph has no output")
+    constants = entry.get("constants", {})
+    require(isinstance(constants, dict), "constants are given by name")
+    for name, item in constants.items():
+        network.constants[name] = _constant(item, network[name].shape, tensors)
     return network
+
+
+def _constant(item: Any, shape: Shape, tensors: Tensors) -> Constant:
+    fields = fields_of(item, {"value", "error"}, "a constant")
+    value = np.broadcast_to(tensor(fields["value"], tensors), shape)
+    error = np.broadcast_to(tensor(fields["error"], tensors), shape)
+    require(bool((error >= 0).all()), "the error of a constant is negative")
+    return Constant(value, error)
 
 
 def _vertex(item: Any, network: Network, tensors: Tensors) -> Vertex:

@@ -370,8 +370,8 @@ def build(entry: Any, tensors: Tensors, before: Shape, after: Shape) -> Map:
 
 def _wiring(kind: str, entry: Document, tensors: Tensors, shape: Shape, out: Shape) -> Wiring:
     if kind == "pairs":
-        rows = _index(entry["rows"], tensors)
-        columns = _index(entry["columns"], tensors)
+        rows = indices(entry["rows"], tensors)
+        columns = indices(entry["columns"], tensors)
     else:  # every entry of the result has one source, or none
         rows = np.arange(math.prod(out))
         columns = _sources(entry["index"], out, tensors)
@@ -382,7 +382,7 @@ def _sources(index: Any, shape: Shape, tensors: Tensors) -> NDArray[Any]:
     """Where each entry comes from: a tensor (-1: zero), or an offset and a stride for each axis of
     the result."""
     if isinstance(index, str):
-        return _index(index, tensors)
+        return indices(index, tensors)
     require(isinstance(index, list) and len(index) == 1 + len(shape), "an index is odd")
     require(all(type(n) is int and abs(n) <= LARGEST_TENSOR for n in index), "an index is odd")
     offset, *strides = index
@@ -406,7 +406,8 @@ def tensor(value: Any, tensors: Tensors) -> Array:
     return admitted(stored.astype(np.float64))
 
 
-def _index(name: Any, tensors: Tensors) -> NDArray[Any]:
+def indices(name: Any, tensors: Tensors) -> NDArray[Any]:
+    """A stored list of integers by its name."""
     require(isinstance(name, str) and name in tensors, f"there is no tensor {quoted(name)}")
     require(tensors[name].dtype.kind == "i", f"{quoted(name)} is no tensor of indices")
     return tensors[name].reshape(-1)

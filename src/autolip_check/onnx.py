@@ -156,13 +156,15 @@ def _packed(data: memoryview) -> list[int]:
 
 
 def numbers_of(graph: Document, known: dict[str, Stored]) -> list[str]:
-    """One sentence for every number of a linear map: which initialiser it is, bit for bit, or that
-    it is none."""
+    """One sentence for every number of a linear map, and for every constant: which initialiser it
+    is, bit for bit, or that it is none."""
     sentences = []
     for vertex in graph["vertices"]:
         for edge in vertex["edges"]:
             if edge["kind"] == "exact" and "weight" in edge["map"]:
                 sentences += _number(quoted(vertex["name"]), edge["map"]["weight"], known)
+    for name, constant in graph.get("constants", {}).items():
+        sentences += _number(f"{quoted(name)}, its operand at 0,", constant["value"], known)
     return sentences
 
 

@@ -2,8 +2,8 @@
 
 A fact bounds how much a stretch, from `source` to `sink`, can grow a difference, from one norm to
 another: `norm` an affine map (all paths through affine operations), `quadratic` anything, by H >=
-0, `entries` too, one entry of the sink at a time, and `cases`, with some slopes at one of their
-ends, case by case.
+0, `entries` too, one entry of the sink at a time, `cases`, with some slopes at one of their ends,
+case by case, and `pieces` the whole network, by a tree of the pieces on which neurons lie.
 """
 
 import math
@@ -15,16 +15,19 @@ from typing import Any
 import numpy as np
 
 from autolip_check.admission import fields_of, list_of, number, one_of, positive, quoted, text_of
+from autolip_check.cells import Bounds
 from autolip_check.container import Array, Document, require
 from autolip_check.effort import A_LOOK, Effort
 from autolip_check.forms import Form, prove
 from autolip_check.forms import work_of as work_of_form
 from autolip_check.graph import NORMS, Edge, Gain, Network, Slopes, Vertex
 from autolip_check.lanczos import trust
+from autolip_check.layers import read_layers
 from autolip_check.maps import Diagonal, Tensors, Wiring, tensor
 from autolip_check.norms import entry_norms
 from autolip_check.norms import work_of as work_of_norms
 from autolip_check.symbol import single_path, symbol
+from autolip_check.tree import Tree, Walk
 
 MOST_STEPS = 50_000
 """Tuned: a limit on the work."""
@@ -82,6 +85,10 @@ class Prover:
         """H >= 0, but for a small probability."""
         trust(form, delta, self.effort)
 
+    def tree(self, walk: Walk) -> None:
+        """All cases of a tree."""
+        walk.run(self.effort)
+
 
 class Foreseen(Prover):
     """Adds up the work, as far as it is known before, and proves nothing."""
@@ -101,6 +108,9 @@ class Foreseen(Prover):
 
     def lanczos(self, form: Form, delta: float) -> None:
         pass
+
+    def tree(self, walk: Walk) -> None:
+        self.effort.spend(A_LOOK * len(walk.tree.at))
 
 
 def checked(
@@ -286,6 +296,22 @@ def _cases(fact: Fact, step: Document, given: Given) -> None:
         _cases(fact, {"tree": tree[end]}, replace(given, network=other))
 
 
+def _pieces(fact: Fact, step: Document, given: Given) -> None:
+    """From the input to the output, by a tree of pieces."""
+    network = given.network
+    whole = (fact.source, fact.sink) == (network.input, network.output)
+    require(whole and fact.by == "tree", "pieces are told of the whole network, by a tree")
+    layers = read_layers(network, fact.sink)
+    tree = Tree.read(step["tree"], layers, given.tensors)
+    before = exchange(fact.p, "l2", network.moving)
+    after = exchange("l2", fact.q, network.size(fact.sink))
+    quotient = Fraction(fact.value) / (before * after)
+    root = float(quotient) * (1 - 2.0**-50)
+    tau = math.nextafter(root**2, 0.0)
+    bounds = Bounds.of(network.region.entry)
+    given.prover.tree(Walk(layers, bounds, tree, fact.p, fact.q, fact.value, tau))
+
+
 Check = Callable[[Fact, Document, Given], None]
 
 STEPS: dict[str, tuple[Check, set[str]]] = {
@@ -293,6 +319,7 @@ STEPS: dict[str, tuple[Check, set[str]]] = {
     "quadratic": (_quadratic, {"multipliers", "inputs", "outputs"}),
     "entries": (_entries, {"entries"}),
     "cases": (_cases, {"tree"}),
+    "pieces": (_pieces, {"tree"}),
 }
 
 

@@ -4,7 +4,7 @@ and nothing is concluded from it."""
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -46,10 +46,16 @@ class Region:
     """Which entries are the same for all of its points; none where it is empty."""
     assumed: str = ""
     """What a reader has to know who takes the words for the region; nothing for a known kind."""
+    entry: Document = field(default_factory=dict)
+    """As the file says it."""
 
 
 def read_region(entry: Any, size: int) -> Region:
     """The region of a network on `size` inputs."""
+    return replace(_region(entry, size), entry=entry)
+
+
+def _region(entry: Any, size: int) -> Region:
     require(isinstance(entry, dict) and "kind" in entry, "a region has no kind")
     kind = text_of(entry["kind"], "the kind of the region")
     if kind not in FIELDS:

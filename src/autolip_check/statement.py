@@ -60,7 +60,18 @@ def assumptions(network: Network) -> list[str]:
             _operation(vertex, taken)
     for step in steps:
         _linear_part(step, Origin(), taken)
-    return taken.sum_up()
+    return taken.sum_up() + _constants(network)
+
+
+def _constants(network: Network) -> list[str]:
+    """That values at 0, on which the pieces of functions depend, are the file's."""
+    if not network.constants:
+        return []
+    count = sum(constant.value.size for constant in network.constants.values())
+    return [
+        "where the input is 0, and the results of all that is not affine, the operands of these "
+        f"operations are {count} numbers of the file"
+    ]
 
 
 def _leaves_out_the_settled(vertex: Vertex, network: Network) -> bool:

@@ -3,16 +3,19 @@
 from autolip.certificates.certificate import Certificate
 from autolip.certificates.proof import (
     CasesFact,
+    CaseTree,
     EntriesFact,
     Fact,
     Fork,
     Leaf,
     NormFact,
+    PiecesFact,
     Proof,
     QuadraticFact,
 )
 
 __all__ = [
+    "CaseTree",
     "CasesFact",
     "Certificate",
     "EntriesFact",
@@ -20,6 +23,7 @@ __all__ = [
     "Fork",
     "Leaf",
     "NormFact",
+    "PiecesFact",
     "Proof",
     "QuadraticFact",
 ]

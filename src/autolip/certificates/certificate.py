@@ -16,11 +16,13 @@ from autolip.certificates.conclusion import concluded
 from autolip.certificates.encode import Document, Tensors, admitted, encode_graph
 from autolip.certificates.proof import (
     CasesFact,
+    CaseTree,
     EntriesFact,
     Fact,
     Fork,
     Leaf,
     NormFact,
+    PiecesFact,
     Proof,
     QuadraticFact,
 )
@@ -82,7 +84,9 @@ class Certificate:
                 "a certificate cannot say why this bound holds: an operation mixes kinds of slopes"
             )
         tensors = Tensors()
-        encoded = encode_graph(proof.graph, region, graph, tensors)
+        encoded = encode_graph(proof.graph, region, graph, tensors, proof.constants)
+        if any(isinstance(fact, PiecesFact) for fact in proof.facts):
+            _require_exact(encoded)
         claim: Document = {
             "value": max(value * (1 + 2.0**-48), shown),
             "norms": [p.value, q.value],
@@ -169,6 +173,18 @@ def canonical(value: Any) -> str:
     )
 
 
+def _require_exact(graph: Document) -> None:
+    """InputError where some weight is known up to rounding only: half-spaces need all of it."""
+    for vertex in graph["vertices"]:
+        maps = [edge["map"] for edge in vertex["edges"] if edge["kind"] == "exact"]
+        if any(linear.get("error", 0) > 0 for linear in maps):
+            where = vertex["origin"].get("place") or vertex["name"]
+            raise InputError(
+                f"weights at {where} are known up to rounding only (a normalisation that was "
+                "folded): a tree of pieces needs them exactly"
+            )
+
+
 def _step(fact: Fact, tensors: Tensors) -> Document:
     admitted(torch.tensor(fact.value, dtype=torch.float64))
     step: Document = {
@@ -182,6 +198,8 @@ def _step(fact: Fact, tensors: Tensors) -> Document:
         return step | {"step": "norm"}
     if isinstance(fact, CasesFact):
         return step | {"step": "cases", "tree": _tree(fact.tree, tensors)}
+    if isinstance(fact, PiecesFact):
+        return step | {"step": "pieces", "tree": _cases(fact.tree, tensors)}
     if isinstance(fact, EntriesFact):
         return step | {
             "step": "entries",
@@ -207,6 +225,14 @@ def _tree(tree: Fork | Leaf, tensors: Tensors) -> Document:
     low = _tree(tree.low, tensors)
     high = _tree(tree.high, tensors)
     return {"at": tree.at, "entry": tree.entry, "low": low, "high": high}
+
+
+def _cases(tree: CaseTree, tensors: Tensors) -> Document:
+    numbers = {"at": tree.at, "piece": tree.piece, "counts": tree.counts, "sides": tree.sides}
+    floats = {"multipliers": tree.multipliers, "weights": tree.weights}
+    return {name: tensors.indices(values) for name, values in numbers.items()} | {
+        name: tensors.full(values) for name, values in floats.items()
+    }
 
 
 def _multipliers(multipliers: dict[str, Tensor], tensors: Tensors) -> Document:

@@ -46,7 +46,24 @@ def differences(claimed: Written, again: Written) -> list[str]:
             found += [
                 f"{name!a}: {text}" for text in _of_vertex(ours[name], theirs[name], claimed, again)
             ]
-    return found
+    return found + list(_of_constants(claimed, again))
+
+
+def _of_constants(claimed: Written, again: Written) -> Iterator[str]:
+    """Values of operands at 0: what they are claimed to be within must contain the model's."""
+    ours, theirs = (written.graph.get("constants", {}) for written in (claimed, again))
+    if ours.keys() != theirs.keys():
+        names = sorted(ours.keys() ^ theirs.keys())
+        yield f"operands at 0 are told of others than the model's: {_short(names)}"
+        return
+    for name in ours:
+        a, off = (_known(ours[name][end], claimed.tensors) for end in ("value", "error"))
+        b, room = (_known(theirs[name][end], again.tensors) for end in ("value", "error"))
+        lo, least = a - off, b - room
+        hi, most = a + off, b + room
+        fits = (a == b) & (room <= off) | (lo < least) & (most < hi)
+        if not bool(np.all(fits)):
+            yield f"{name!a}: its operand at 0 is not the model's"
 
 
 def _ends(claimed: Written, again: Written) -> Iterator[str]:

@@ -3,8 +3,9 @@ their content."""
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, assert_never
 
 import numpy as np
@@ -18,6 +19,7 @@ from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.operators.block import Block
 from autolip.operators.convolution import Convolution
 from autolip.operators.operator import DTYPE, Adjoint, Operator
+from autolip.rounded import Rounded
 from autolip.slopes import Between, Exact, Gain
 
 Document = dict[str, Any]
@@ -268,18 +270,33 @@ def _strides(places: Tensor) -> list[int] | None:
 
 
 def encode_graph(
-    slopes: SlopeGraph, region: Document, graph: Graph | None, tensors: Tensors
+    slopes: SlopeGraph,
+    region: Document,
+    graph: Graph | None,
+    tensors: Tensors,
+    constants: Mapping[str, Rounded] = MappingProxyType({}),
 ) -> Document:
-    """The graph as plain data; numbers among the arguments of its operations are kept with them."""
+    """The graph as plain data; numbers among the arguments of its operations are kept with them.
+
+    `constants` by the name of an operation: what its operand is where the input is 0, and the
+    results of all operations that are not affine.
+    """
     encoder = Encoder(tensors, _numbers(graph) if graph is not None else {})
     for vertex in slopes:
         encoder.vertex(vertex)
+    told = {name: _constant(values, tensors) for name, values in constants.items()}
     return {
         "input": slopes.input,
         "output": slopes.output,
         "region": region,
         "vertices": encoder.vertices,
+        **({"constants": told} if told else {}),
     }
+
+
+def _constant(values: Rounded, tensors: Tensors) -> Document:
+    error = torch.where(values.error > 0, values.error.clamp_min(LEAST), 0.0)
+    return {"value": tensors.floats(values.value), "error": tensors.floats(error)}
 
 
 def _numbers(graph: Graph) -> dict[str, Document]:

@@ -5,7 +5,9 @@ From them the claim follows by adding gains over operands and multiplying them a
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -19,6 +21,7 @@ from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.norms.symbol.bound import symbol_norm
 from autolip.operators.norms.symbol.torus import not_wrapped
 from autolip.operators.operator import DTYPE, Operator
+from autolip.rounded import Rounded
 from autolip.values import Upper
 
 FACTORISED = 4096
@@ -156,7 +159,44 @@ class CasesFact:
     by: str = "cholesky"
 
 
-Fact = NormFact | QuadraticFact | EntriesFact | CasesFact
+@dataclass(frozen=True)
+class CaseTree:
+    """A tree of cases in preorder: `at` a neuron that is split behind a `piece`, the lower half
+    first, or a fact.
+
+    In the same order the multipliers of quadratic bounds, a row for each; the counts of the
+    half-spaces that show a case to be empty, and of those of each end of a box; these half-spaces
+    (twice the neuron, one more for an upper end) and their weights.
+    """
+
+    at: Tensor
+    piece: Tensor
+    multipliers: Tensor
+    counts: Tensor
+    sides: Tensor
+    weights: Tensor
+
+    QUADRATIC: ClassVar[int] = -1
+    ENTRIES: ClassVar[int] = -2
+    EMPTY: ClassVar[int] = -3
+    BOX: ClassVar[int] = -4
+
+
+@dataclass(frozen=True)
+class PiecesFact:
+    """||sink - sink'||_q <= value ||source - source'||_p for a piecewise linear network, by cases
+    of the pieces on which its neurons lie."""
+
+    source: str
+    sink: str
+    p: Norm
+    q: Norm
+    value: float
+    tree: CaseTree = field(repr=False)
+    by: str = "tree"
+
+
+Fact = NormFact | QuadraticFact | EntriesFact | CasesFact | PiecesFact
 
 
 @dataclass(frozen=True)
@@ -165,6 +205,9 @@ class Proof:
 
     graph: SlopeGraph = field(repr=False)
     facts: tuple[Fact, ...] = field(repr=False)
+    constants: Mapping[str, Rounded] = field(default_factory=dict, repr=False)
+    """What the operands of operations that are not affine are where the input and the results of
+    all such operations are 0: for facts on pieces."""
 
     @property
     def is_random(self) -> bool:

@@ -16,15 +16,20 @@ from autolip.errors import InputError
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph
 from autolip.methods import Problem
+from autolip.methods.exact.certificate import constants, everywhere
 from autolip.methods.seqlip.certificate import Cut, with_cuts
 from autolip.norms import Norm
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.norms import NormOptions
 from autolip.outputs import parse_output
+from autolip.piecewise.network import Network
 from autolip.question import as_shape
 from autolip.regions import Region, read
+from autolip.rounded import Rounded
 from autolip.secants import Secants
 from autolip.units import Units
+
+Constants = dict[str, Rounded]
 
 
 def compared(document: Document, tensors: Arrays, asked: AskedNetwork) -> list[str]:
@@ -58,9 +63,9 @@ def compared(document: Document, tensors: Arrays, asked: AskedNetwork) -> list[s
         problem = problem.reading(readout)
     claimed = Written(graph, tensors)
     found = list[list[str]]()
-    for view in _views(problem, claimed):
+    for view, values in _views(problem, claimed):
         again = Tensors()
-        encoded = encode_graph(view, graph["region"], problem.graph, again)
+        encoded = encode_graph(view, graph["region"], problem.graph, again, values)
         found.append(differences(claimed, Written(encoded, again.arrays)))
         if not found[-1]:
             break
@@ -104,19 +109,22 @@ def region_of(entry: Document, shape: list[int]) -> Region:
     return read(entry).shaped(torch.Size(shape))
 
 
-def _views(problem: Problem, claimed: Written) -> Iterator[SlopeGraph]:
+def _views(problem: Problem, claimed: Written) -> Iterator[tuple[SlopeGraph, Constants]]:
     """The graphs that methods certify: operation by operation, lowered, with the layers of a chain
-    cut."""
+    cut; everywhere, with the constants on which pieces depend."""
+    network = everywhere(problem) if "constants" in claimed.graph else None
+    if isinstance(network, Network):
+        yield problem.everywhere, constants(problem, network)
     vertices = claimed.vertices()
     names = problem.slopes.by_name
     cuts = {
         name: cut for name in names if (cut := _cut(name, vertices, claimed.tensors)) is not None
     }
     if all(source in names for source, _ in cuts.values()):
-        yield with_cuts(problem.slopes, cuts)
-    yield without_fixed(problem.lowered)
+        yield with_cuts(problem.slopes, cuts), {}
+    yield without_fixed(problem.lowered), {}
     if problem.entries is not None:
-        yield without_fixed(problem.entries)
+        yield without_fixed(problem.entries), {}
 
 
 def _cut(layer: str, claimed: dict[str, Document], tensors: Arrays) -> tuple[str, Cut] | None:

@@ -24,7 +24,7 @@ from autolip.operators.norms.engine import is_read_off
 from autolip.operators.operator import Operator
 from autolip.outputs import Difference
 from autolip.ranges import Allowance, Ranges, ranges
-from autolip.regions import Region
+from autolip.regions import Everywhere, Region
 from autolip.registry import Registry, home_of, require_options
 from autolip.rules import slopes_on
 from autolip.rules.entries import entrywise
@@ -152,6 +152,14 @@ class Problem:
         known = self.ranges | {vertex.name: vertex.range for vertex in self.slopes}
         slopes = slopes_on(lowered(self.graph), self.region, known, self.centre)
         return self._to_the_end(slopes)
+
+    @cached_property
+    def everywhere(self) -> SlopeGraph:
+        """The same with the slopes that operations have everywhere, of all entries of the input."""
+        slopes = slopes_on(lowered(self.graph), Everywhere(), {})
+        for operator in self.readouts:
+            slopes = slopes.then(operator)
+        return slopes
 
     @cached_property
     def entries(self) -> SlopeGraph | None:

@@ -23,17 +23,23 @@ KEPT = 4096
 @dataclass(frozen=True)
 class HalfSpaces:
     """The points with rows x + offsets >= 0, each row of some layer; whatever the rows within their
-    errors, every input of the case is among them, for the offsets are rounded up."""
+    errors, every input of the case is among them, for the offsets are rounded up.
+
+    `sides` are their numbers: twice the neuron's, and one more where its operand is bounded from
+    above.
+    """
 
     rows: Rounded
     offsets: Float[Tensor, " m"]
     layers: Int64[Tensor, " m"]
+    sides: Int64[Tensor, " m"]
 
     def __len__(self) -> int:
         return len(self.offsets)
 
     def __getitem__(self, index: Tensor) -> "HalfSpaces":
-        return HalfSpaces(self.rows[index], self.offsets[index], self.layers[index])
+        found = (part[index] for part in (self.offsets, self.layers, self.sides))
+        return HalfSpaces(self.rows[index], *found)
 
     @staticmethod
     def joined(parts: list["HalfSpaces"], size: int) -> "HalfSpaces":
@@ -44,7 +50,8 @@ class HalfSpaces:
         offsets = torch.cat([none.new_zeros(0), *(part.offsets for part in parts)])
         numbers = torch.zeros(0, dtype=torch.int64)
         layers = torch.cat([numbers, *(part.layers for part in parts)])
-        return HalfSpaces(Rounded(value, error), offsets, layers)
+        sides = torch.cat([numbers, *(part.sides for part in parts)])
+        return HalfSpaces(Rounded(value, error), offsets, layers, sides)
 
 
 @dataclass(frozen=True)
@@ -158,7 +165,9 @@ class Cells:
         rows = Rounded(
             torch.cat([value[below], -value[above]]), torch.cat([error[below], error[above]])
         )
-        return HalfSpaces(rows, torch.cat(ends), torch.full((len(rows.value),), k))
+        sides = 2 * torch.cat([below, above]) + 2 * place.start
+        sides[len(below) :] += 1
+        return HalfSpaces(rows, torch.cat(ends), torch.full_like(sides, k), sides)
 
 
 def _itself(breaks: Float[Tensor, "n m"]) -> Forms:

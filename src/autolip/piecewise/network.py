@@ -71,6 +71,8 @@ class Network:
     first: Int64[Tensor, " n"]
     last: Int64[Tensor, " n"]
     scale: Float[Tensor, " n0"] | None = None
+    names: tuple[str, ...] = ()
+    """Of the operations that the layers are operands of."""
 
     @property
     def inputs(self) -> int:
@@ -79,6 +81,13 @@ class Network:
     @property
     def neurons(self) -> int:
         return len(self.first)
+
+    def on(self, region: Region) -> "Network":
+        """The same on a bounded region, all pieces left to every neuron: nothing is known."""
+        moving = ~region.settled(self.input_shape).reshape(-1)
+        first = (self.pieces.breaks == -math.inf).sum(1)
+        last = (self.pieces.breaks < math.inf).sum(1)
+        return replace(self, region=region, moving=moving, first=first, last=last)
 
     @cached_property
     def places(self) -> tuple[slice, ...]:
@@ -231,12 +240,13 @@ class _Writer:
             return output
         if not layers:
             return Refusal("the network is affine: nothing is left to branch on")
-        pieces = Pieces.joined([curves[name] for name in self.numbers if name in curves])
+        names = tuple(name for name in self.numbers if name in curves)
+        pieces = Pieces.joined([curves[name] for name in names])
         whole = Interval(torch.cat([x.lo for x in ranges]), torch.cat([x.hi for x in ranges]))
         shape = self.joined.input_shape
         moving = ~region.settled(shape).reshape(-1)
         ends = pieces.within(whole)
-        return Network(region, shape, moving, tuple(layers), output, pieces, *ends)
+        return Network(region, shape, moving, tuple(layers), output, pieces, *ends, names)
 
     def affine(self, vertex: Vertex, offset: Interval) -> Affine | Refusal:
         """The value of a vertex in terms of those that are numbered."""

@@ -27,7 +27,7 @@ def cell(rows: list[list[float]], offsets: list[float], error: float = 0.0) -> H
     value = torch.tensor(rows, dtype=torch.float64)
     known = Rounded(value, torch.full_like(value, error))
     layers = torch.zeros(len(rows), dtype=torch.int64)
-    return HalfSpaces(known, torch.tensor(offsets, dtype=torch.float64), layers)
+    return HalfSpaces(known, torch.tensor(offsets, dtype=torch.float64), layers, layers)
 
 
 def ones(count: int) -> torch.Tensor:

@@ -5,6 +5,7 @@ Covers autolip.methods.exact.tree too.
 
 import itertools
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -23,6 +24,7 @@ from autolip.operators.norms import NormOptions
 from autolip.piecewise.network import Network, network_of
 from autolip.regions import Everywhere, Region
 from autolip.values import Upper
+from autolip_check.check import check
 from tests.methods.exact.enumerated import constant, jacobians, norm
 
 
@@ -60,9 +62,12 @@ def test_the_largest_norm_of_all_linear_regions(widths: tuple[int, ...]) -> None
     assert known * (1 - 1e-6) <= low <= known * (1 + 1e-12)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(12))
-def test_random_networks_against_all_their_regions(seed: int) -> None:
+SEEDS = [pytest.param(seed, marks=[pytest.mark.slow] * (seed > 2)) for seed in range(100)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_networks_against_all_their_regions(seed: int, tmp_path: Path) -> None:
+    """The constant to 1e-9, and a certificate of it that is accepted."""
     draw = torch.Generator().manual_seed(seed)
     sizes = [
         int(torch.randint(low, high, (), generator=draw))
@@ -84,6 +89,11 @@ def test_random_networks_against_all_their_regions(seed: int) -> None:
         found = tight.answer(problem(model, (1, n0), asked))
         assert isinstance(found, Bound) and isinstance(found.value, Upper)
         assert known * (1 - 1e-12) <= found.value.value <= known * (1 + 2e-9), asked
+    x = torch.zeros(1, n0, dtype=torch.float64)
+    certificate = lipschitz(model, x, method=tight, lower=None, norm=asked).certificate()
+    certificate.save(tmp_path / "x.cert")
+    assert check(tmp_path / "x.cert").claim
+    assert known * (1 - 1e-12) <= certificate.value <= known * (1 + 4e-9)
 
 
 def test_a_network_without_biases_has_cones_for_regions() -> None:

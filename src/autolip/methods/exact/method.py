@@ -10,11 +10,11 @@ from torch import Tensor
 
 from autolip.budget import Budget, counting
 from autolip.errors import Refusal
+from autolip.methods.exact.certificate import certified, written
 from autolip.methods.exact.proved import price
 from autolip.methods.exact.tree import Pace, Tree
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.norms import EVERY_PAIR, Norm, Pair
-from autolip.piecewise.network import network_of
 from autolip.piecewise.points import pairs_at
 from autolip.values import Upper
 
@@ -61,8 +61,7 @@ class Exact(Method):
         return None
 
     def bound(self, problem: Problem) -> Bound | Refusal:
-        known = problem.ranges, problem.readouts, problem.scale
-        network = network_of(problem.graph, problem.region, *known)
+        network = written(problem)
         if isinstance(network, Refusal):
             return network
         with self._clocked(problem) as budget:
@@ -75,7 +74,14 @@ class Exact(Method):
         value = Upper.at_most(tree.upper)
         complete = tree.finished or not problem.budget.limited
         notes = (_note(tree, ended),)
-        return Bound(value, notes=notes, complete=complete, steep=_steep(tree))
+        steep = _steep(tree)
+        return Bound(
+            value,
+            notes=notes,
+            complete=complete,
+            steep=steep,
+            proof=lambda: certified(problem, network, tree.record, value),
+        )
 
     @contextmanager
     def _clocked(self, problem: Problem) -> Iterator[Budget]:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -20,8 +21,10 @@ from autolip.intervals import Interval
 from autolip.methods.exact.emptiness import has_no_interior, highest
 from autolip.methods.exact.narrowed import narrowed
 from autolip.methods.exact.proved import entry_bounds, jacobians, norms_of, quadratic_bounds
+from autolip.methods.exact.record import ENTRIES, NOTHING, Fact, Record, Weighed
 from autolip.norms import Norm
 from autolip.operators.operator import DTYPE
+from autolip.piecewise.cells import HalfSpaces
 from autolip.piecewise.network import Network
 from autolip.piecewise.points import Derivatives, Points, drawn
 from autolip.piecewise.relaxed import Climbed, Vectors, climbed
@@ -74,16 +77,19 @@ class Case:
     first: Int64[Tensor, " n"]
     last: Int64[Tensor, " n"]
     cut: tuple[Int64[Tensor, " n"], Int64[Tensor, " n"]]
+    node: int = 0
+    """Its number in the record."""
     bound: float = math.inf
+    fact: Fact = ENTRIES
     energy: Float[Tensor, " n"] = field(default_factory=lambda: torch.zeros(0))
     vectors: Vectors | None = None
 
-    def left(self, neuron: int, first: int, last: int) -> "Case":
-        """The same with these pieces of one neuron."""
+    def left(self, neuron: int, first: int, last: int, node: int) -> "Case":
+        """The same with these pieces of one neuron, under another number."""
         ends = [end.clone() for end in (self.first, self.last, *self.cut)]
         for end, piece in zip(ends, (first, last) * 2, strict=True):
             end[neuron] = piece
-        return replace(self, first=ends[0], last=ends[1], cut=(ends[2], ends[3]))
+        return replace(self, first=ends[0], last=ends[1], cut=(ends[2], ends[3]), node=node)
 
 
 @dataclass
@@ -102,6 +108,7 @@ class Tree:
     nodes: int = 0
     leaves: int = 0
     empty: int = 0
+    record: Record = field(default_factory=Record)
     lean: Tensor | None = None
     """How far on each neuron is in the relaxation of the first case."""
 
@@ -190,8 +197,11 @@ class Tree:
             self._admit(self._children(halves))
         except BaseException:
             for case in taken:  # what was not seen through stays open
+                self.record.rejoined(case.node)
                 self._push(case)
             raise
+        for case in taken:
+            self.record.done(case.node)
 
     def _halves(self, case: Case) -> list[Case]:
         """The two halves of a case, at a neuron of the first layer that has free ones."""
@@ -202,7 +212,8 @@ class Tree:
         neuron = layer.start + int(energy.argmax())
         cut = int(case.first[neuron] + case.last[neuron]) // 2
         first, last = int(case.first[neuron]), int(case.last[neuron])
-        return [case.left(neuron, first, cut), case.left(neuron, cut + 1, last)]
+        low, high = self.record.halved(case.node, neuron, cut)
+        return [case.left(neuron, first, cut, low), case.left(neuron, cut + 1, last, high)]
 
     def _children(self, halves: Sequence[Case]) -> list[Case]:
         """Those of the halves that are not known to be empty, bounded."""
@@ -241,6 +252,7 @@ class Tree:
             self.cells, (half.first, half.last), cell, solved.weights, half.cut
         ):
             self.empty += 1
+            self.record.nodes[half.node].fact = Fact.empty(_weighed(cell, solved.weights))
             return False
         if solved.depth > 0:
             inside.append(solved.point)
@@ -255,7 +267,9 @@ class Tree:
         self.nodes += len(first)
         centre, radius = network.centred(first, last)
         known = torch.tensor(bounds, dtype=DTYPE)
-        proved = torch.minimum(_or_infinite(self._by_entries(centre, radius)), known)
+        entries = _or_infinite(self._by_entries(centre, radius))
+        proved = torch.minimum(entries, known)
+        facts = [self._plain(*one) for one in zip(cases, entries.tolist(), radius, strict=True)]
         energy = radius.clone()
         found: list[Vectors | None] = [None] * len(first)
         is_open = ((proved > self.goal) & (radius > 0).any(1)).nonzero().reshape(-1)
@@ -263,14 +277,30 @@ class Tree:
             numbers = is_open.tolist()
             slopes = centre[is_open], radius[is_open]
             start = self._start([vectors[number] for number in numbers])
-            relaxed, climb = self._relaxed(slopes, start, vectors[numbers[0]] is None)
-            proved[is_open] = torch.minimum(proved[is_open], _or_infinite(relaxed))
-            energy[is_open] = climb.energy
+            relaxed, rows, climb = self._relaxed(slopes, start, vectors[numbers[0]] is None)
             for place, number in enumerate(numbers):
                 found[number] = climb.vectors[place]
+                if relaxed[place] < proved[number]:
+                    facts[number] = Fact.quadratic(rows[place])
+            proved[is_open] = torch.minimum(proved[is_open], _or_infinite(relaxed))
+            energy[is_open] = climb.energy
         values = proved.tolist()
-        cuts = [case.cut for case in cases]
-        return [Case(*ends) for ends in zip(first, last, cuts, values, energy, found, strict=True)]
+        told = zip(cases, first, last, values, facts, energy, found, strict=True)
+        return [self._known(*one) for one in told]
+
+    def _known(self, case: Case, first: Tensor, last: Tensor, bound: float, *rest: Any) -> Case:
+        """A case with what was found of it: its pieces, a bound and why that holds, what neurons
+        contribute, vectors."""
+        self.record.nodes[case.node].fact = rest[0]
+        return Case(first, last, case.cut, case.node, bound, *rest)
+
+    def _plain(self, case: Case, entries: float, radius: Tensor) -> Fact:
+        """Why a case is bounded without a search: by entries, by what its parent was bounded by,
+        or by the norm itself where all slopes are known."""
+        if entries >= case.bound:
+            return case.fact
+        spectral = (self.p, self.q) == (Norm.L2, Norm.L2) and not self._is_scalar
+        return ENTRIES if bool(radius.any()) or not spectral else Fact.quadratic(radius)
 
     def _reached(self, cases: Sequence[Case]) -> tuple[Tensor, Tensor]:
         """The pieces of each case, on a bounded region without those that it cannot reach."""
@@ -298,6 +328,7 @@ class Tree:
         if cell is None or not len(cell):
             return self.whole
         lo, hi = self.whole.lo.clone(), self.whole.hi.clone()
+        shown: list[Weighed] = [NOTHING] * (2 * network.inputs)
         for form, weights in self.programs.extremes(cell):
             top = highest(form, cell, weights, network.region, network.input_shape)
             entry = int(form.abs().argmax())
@@ -305,7 +336,11 @@ class Tree:
                 hi[entry] = min(float(hi[entry]), top)
             else:
                 lo[entry] = max(float(lo[entry]), -top)
-        return Interval(lo, hi) if bool((lo <= hi).all()) else self.whole
+            shown[entry + network.inputs * bool(form[entry] < 0)] = _weighed(cell, weights)
+        if not bool((lo <= hi).all()):
+            return self.whole
+        self.record.nodes[case.node].box = shown
+        return Interval(lo, hi)
 
     @property
     def is_quadratic(self) -> bool:
@@ -342,20 +377,24 @@ class Tree:
 
     def _relaxed(
         self, slopes: tuple[Tensor, Tensor], start: Vectors, is_first: bool
-    ) -> tuple[Tensor, Climbed]:
-        """LipSDP's bounds; once more with a smaller margin where that may be what is missing."""
+    ) -> tuple[Tensor, Tensor, Climbed]:
+        """LipSDP's bounds and their multipliers; once more with a smaller margin where that may be
+        what is missing."""
         effort = self.effort
         steps = effort.first_steps if is_first else effort.steps
         climb = climbed(self.network, *slopes, start, steps, effort.margin)
-        bounds = self._proved(slopes, climb)
+        bounds, rows = self._proved(slopes, climb), climb.multipliers
         self.lean = climb.lean if is_first else self.lean
         near = (bounds > self.goal) & (climb.attained * self.exchange < self.near)
         if bool(near.any()):
             close = near.nonzero().reshape(-1)
             part = slopes[0][close], slopes[1][close]
             again = climbed(self.network, *part, climb.vectors[close], steps, effort.margin / 32)
-            bounds[close] = torch.minimum(bounds[close], self._proved(part, again))
-        return bounds, climb
+            narrow = self._proved(part, again)
+            less = close[narrow < bounds[close]]
+            bounds[close] = torch.minimum(bounds[close], narrow)
+            rows = rows.index_copy(0, less, again.multipliers[torch.isin(close, less)])
+        return bounds, rows, climb
 
     @property
     def near(self) -> float:
@@ -381,6 +420,12 @@ class Tree:
 
     def _push(self, case: Case) -> None:
         heapq.heappush(self.open, (-case.bound, next(self.serial), case))
+
+
+def _weighed(cell: HalfSpaces, weights: Tensor) -> Weighed:
+    """The half-spaces that count, by their numbers."""
+    support = weights > 0
+    return cell.sides[support], weights[support]
 
 
 def _or_infinite(bounds: Tensor) -> Tensor:

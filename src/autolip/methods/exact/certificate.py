@@ -1,0 +1,82 @@
+"""The tree of a search as a fact that can be checked without this program."""
+
+from torch import Tensor
+
+from autolip.certificates import PiecesFact, Proof
+from autolip.errors import InputError, Refusal
+from autolip.methods.exact.record import Record
+from autolip.methods.method import Problem
+from autolip.piecewise.network import Network, network_of
+from autolip.regions import Everywhere
+from autolip.rounded import Rounded
+from autolip.values import Upper
+
+EXCESS = 1e-9
+"""Chosen: how far a bound is raised, so that roundings of the check fit in."""
+
+WIDEST = 2048
+"""Defined by the check: entries of a value of which it writes exact matrices, at most."""
+
+DERIVED = {"box", "ball"}
+"""Kinds of bounded regions on which the check finds ranges itself."""
+
+NAMED = {
+    f"aten.{name}.default"
+    for name in (
+        "relu", "relu6", "abs", "absolute", "leaky_relu", "hardtanh", "clamp", "clamp_min",
+        "clamp_max", "softshrink",
+    )
+}  # fmt: skip
+"""Operations whose pieces the check knows by name and numbers."""
+
+
+def written(problem: Problem) -> Network | Refusal:
+    """The network in matrices; on boxes and balls without what ranges say of its pieces: the search
+    finds that itself, by steps that can be checked."""
+    bounded = problem.region.is_bounded(problem.graph.input_shape)
+    if bounded and problem.region.describe()["kind"] in DERIVED:
+        network = everywhere(problem)
+        if isinstance(network, Network):
+            return network.on(problem.region)
+    return network_of(problem.graph, problem.region, problem.ranges, problem.readouts)
+
+
+def everywhere(problem: Problem) -> Network | Refusal:
+    """The network on all inputs."""
+    return network_of(problem.graph, Everywhere(), {}, problem.readouts)
+
+
+def constants(problem: Problem, network: Network) -> dict[str, Rounded]:
+    """What the operands of its functions are at 0, by the names of these."""
+    found = {}
+    for name, layer in zip(network.names, network.layers, strict=True):
+        shape = problem.everywhere[name].shape
+        offset = layer.offset
+        found[name] = Rounded(offset.value.reshape(shape), offset.error.reshape(shape))
+    return found
+
+
+def certified(problem: Problem, network: Network, record: Record, value: Upper) -> Proof:
+    """The proof of a bound by the tree that showed it.
+
+    Raises InputError where the check would not follow it.
+    """
+    graph = problem.everywhere
+    for name in network.names:
+        operation = graph[name].operation
+        if operation not in NAMED:
+            raise InputError(f"the pieces of {operation} do not follow from its name")
+    largest = max(vertex.shape.numel() for vertex in graph)
+    if largest > WIDEST:
+        raise InputError(f"a value of {largest} entries is too large for the exact check")
+    whole = network.on(network.region)
+    if not (_same(whole.first, network.first) and _same(whole.last, network.last)):
+        raise InputError("ranges that the check does not derive leave out pieces")
+    tree = record.tree(whole.first)
+    raised = value.value * (1 + EXCESS)
+    fact = PiecesFact(graph.input, graph.output, problem.p, problem.q, raised, tree)
+    return Proof(graph, (fact,), constants(problem, network))
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return bool((a == b).all())
