@@ -83,7 +83,7 @@ class Network:
         return len(self.first)
 
     def on(self, region: Region) -> "Network":
-        """The same on a bounded region, all pieces left to every neuron: nothing is known."""
+        """The same on a region, all pieces left to every neuron: nothing is known."""
         moving = ~region.settled(self.input_shape).reshape(-1)
         first = (self.pieces.breaks == -math.inf).sum(1)
         last = (self.pieces.breaks < math.inf).sum(1)

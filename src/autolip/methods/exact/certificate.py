@@ -17,8 +17,8 @@ EXCESS = 1e-9
 WIDEST = 2048
 """Defined by the check: entries of a value of which it writes exact matrices, at most."""
 
-DERIVED = {"box", "ball"}
-"""Kinds of bounded regions on which the check finds ranges itself."""
+DERIVED = {"everywhere", "box", "ball"}
+"""Kinds of regions that the check knows by numbers; on bounded ones it finds ranges itself."""
 
 NAMED = {
     f"aten.{name}.default"
@@ -31,10 +31,11 @@ NAMED = {
 
 
 def written(problem: Problem) -> Network | Refusal:
-    """The network in matrices; on boxes and balls without what ranges say of its pieces: the search
-    finds that itself, by steps that can be checked."""
+    """The network in matrices; everywhere, on boxes and on balls without what ranges say of its
+    pieces: the search finds that itself, by steps that can be checked."""
+    kind = problem.region.describe()["kind"]
     bounded = problem.region.is_bounded(problem.graph.input_shape)
-    if bounded and problem.region.describe()["kind"] in DERIVED:
+    if kind in DERIVED and (bounded or kind == "everywhere"):
         network = everywhere(problem)
         if isinstance(network, Network):
             return network.on(problem.region)
@@ -62,6 +63,8 @@ def certified(problem: Problem, network: Network, record: Record, value: Upper) 
     Raises InputError where the check would not follow it.
     """
     graph = problem.everywhere
+    if problem.region.describe()["kind"] not in DERIVED:
+        raise InputError("a tree is checked everywhere, on boxes and on balls")
     for name in network.names:
         operation = graph[name].operation
         if operation not in NAMED:
