@@ -301,6 +301,7 @@ def _pieces(fact: Fact, step: Document, given: Given) -> None:
     network = given.network
     whole = (fact.source, fact.sink) == (network.input, network.output)
     require(whole and fact.by == "tree", "pieces are told of the whole network, by a tree")
+    require(bool((network.units == 1).all()), "pieces are told in the units of the model")
     layers = read_layers(network, fact.sink)
     tree = Tree.read(step["tree"], layers, given.tensors)
     before = exchange(fact.p, "l2", network.moving)

@@ -246,7 +246,7 @@ class _Writer:
         shape = self.joined.input_shape
         moving = ~region.settled(shape).reshape(-1)
         ends = pieces.within(whole)
-        return Network(region, shape, moving, tuple(layers), output, pieces, *ends, names)
+        return Network(region, shape, moving, tuple(layers), output, pieces, *ends, names=names)
 
     def affine(self, vertex: Vertex, offset: Interval) -> Affine | Refusal:
         """The value of a vertex in terms of those that are numbered."""

@@ -155,8 +155,9 @@ def other() -> nn.Module:
 
 
 def test_the_model_is_captured_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    certified(make(), 2, tmp_path / "x.cert", {})
     here = "tests.methods.exact.test_certificate"
+    asked = ["--input-shape", "1,2", "--method", "exact", "-o", str(tmp_path / "x.cert")]
+    assert main(["estimate", f"{here}:make", *asked]) == 0
     assert main(["check", str(tmp_path / "x.cert"), "--model", f"{here}:make"]) == 0
     assert "captured again" in capsys.readouterr().out
     assert main(["check", str(tmp_path / "x.cert"), "--model", f"{here}:other"]) == 1

@@ -39,12 +39,13 @@ def written(problem: Problem) -> Network | Refusal:
         network = everywhere(problem)
         if isinstance(network, Network):
             return network.on(problem.region)
-    return network_of(problem.graph, problem.region, problem.ranges, problem.readouts)
+    known = problem.ranges, problem.readouts, problem.scale
+    return network_of(problem.graph, problem.region, *known)
 
 
 def everywhere(problem: Problem) -> Network | Refusal:
     """The network on all inputs."""
-    return network_of(problem.graph, Everywhere(), {}, problem.readouts)
+    return network_of(problem.graph, Everywhere(), {}, problem.readouts, problem.scale)
 
 
 def constants(problem: Problem, network: Network) -> dict[str, Rounded]:
@@ -63,6 +64,8 @@ def certified(problem: Problem, network: Network, record: Record, value: Upper) 
     Raises InputError where the check would not follow it.
     """
     graph = problem.everywhere
+    if problem.scale is not None:
+        raise InputError("a tree is checked in the units of the model")
     if problem.region.describe()["kind"] not in DERIVED:
         raise InputError("a tree is checked everywhere, on boxes and on balls")
     for name in network.names:
