@@ -3,7 +3,7 @@ one node.
 
 Covers autolip.capture.onnx.attention, autolip.capture.onnx.images, autolip.capture.onnx.layers,
 autolip.capture.onnx.normalisation, autolip.capture.onnx.pointwise,
-autolip.capture.onnx.quantisation, autolip.capture.onnx.recurrent,
+autolip.capture.onnx.quantisation, autolip.capture.onnx.transforms, autolip.capture.onnx.recurrent,
 autolip.capture.onnx.reductions, autolip.capture.onnx.resize and autolip.capture.onnx.wiring.
 """
 
@@ -529,6 +529,12 @@ NEWER = [
         {"num_heads": 2, "rotary_embedding_dim": 4},
         23,
     ),
+]
+NEWER += [
+    Case("DFT", [(2, 6, 1)], {"axis": 1, "onesided": 1}, 17),
+    Case("DFT", [(2, 5, 2)], {"axis": 1, "inverse": 1}, 17),
+    Case("DFT", [(3, 6, 2), np.array(4), np.array(-2)], {}, 20),
+    Case("DFT", [(3, 6, 1), None, np.array(0)], {"inverse": 1}, 20),
 ]
 ROUNDED = Case("QuantizeLinear", [(3, 4), scalar(0.1), np.array(-7, np.int8)])
 

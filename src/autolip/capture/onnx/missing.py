@@ -46,8 +46,7 @@ REASONS = {
     "QLinearMatMul": INTEGER,
     "Det": "a determinant has no rule",
     "ImageDecoder": "it reads compressed images: decode them before",
-    "DFT": "it computes complex numbers: write the real and the imaginary part as products",
-    "STFT": "it computes complex numbers: write the real and the imaginary part as products",
+    "STFT": "write it as frames, a window and a DFT",
     "Scan": "export the loop with a trip count (Loop), or written out",
 }
 
