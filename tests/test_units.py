@@ -14,10 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from autolip import Ball, Box, Everywhere, Result, ScaledBall, lipschitz
+from autolip.budget import Budget
+from autolip.capture.torch.export import capture_model
 from autolip.errors import InputError
+from autolip.estimate import _posed
 from autolip.lower import Ascent, NelderMead, Random
+from autolip.lower.certify import length_above
 from autolip.methods import METHODS
 from autolip.norms import Norm
+from autolip.question import Question
 from autolip.regions import Region
 from autolip.sweeping import sweep
 from autolip.units import Units
@@ -158,6 +163,28 @@ def test_the_shares_of_an_output_are_on_either_side(scale: float) -> None:
     exact = 1 / Fraction(scale)
     assert Fraction(below[0, 0].item()) < exact < Fraction(above[0, 0].item())
     assert above[0, 0] <= below[0, 0] * (1 + 2**-51)
+
+
+def test_upper_bounds_divide_by_too_little_and_lower_ones_by_too_much() -> None:
+    capture = capture_model(chain(nn.ReLU()), (EXAMPLE,))
+    question = Question.asked(output_scale=AFTER).about(capture)
+    problem, search = _posed(capture, question, None, Budget.of(None), print)
+    (above,), below = problem.readouts, search.readout
+    assert above.diagonal is not None and below is not None and below.diagonal is not None
+    ends = (above.diagonal.flatten().tolist(), below.diagonal.flatten().tolist())
+    for over, under, scale in zip(*ends, AFTER.tolist(), strict=True):
+        assert Fraction(under) <= 1 / Fraction(scale) <= Fraction(over)
+
+
+@pytest.mark.parametrize("norm", list(Norm))
+def test_lengths_in_units_are_not_too_small(norm: Norm) -> None:
+    """Of single entries, where nothing else is rounded up by more than the division."""
+    for size, scale in ((1.0, 3.0), (5.0, 7.0), (0.1, 0.3), (1e-300, 3e20)):
+        v = torch.tensor([size, 0.0], dtype=torch.float64)
+        units = torch.tensor([scale, 1.0], dtype=torch.float64)
+        length = length_above(v, norm, units)
+        assert Fraction(length) >= Fraction(size) / Fraction(scale)
+        assert length <= max(size / scale * (1 + 1e-14), 1e-320)
 
 
 class Channels(nn.Module):
