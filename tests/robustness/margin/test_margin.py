@@ -232,6 +232,10 @@ def test_what_bends_otherwise_is_left_alone() -> None:
     assert hinges_of(trial.classifier.lowered, trial.prefix, trial.rows, 100) is None
     LADDER["margin form"].prove(trial)
     assert bool(trial.least.isinf().all())
+    for other in (nn.LeakyReLU(0.25), nn.Softshrink(0.5), nn.Hardtanh()):
+        model = nn.Sequential(nn.Linear(3, 4), other, nn.Linear(4, 2)).double().eval()
+        alike = trial_of(model, 0.5)
+        assert not list(_bends(alike.classifier.lowered, alike.prefix))
     many = trial_of(network(5), 1.0)
     assert hinges_of(many.classifier.lowered, many.prefix, many.rows, 3) is None
 
