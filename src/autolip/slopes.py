@@ -48,6 +48,19 @@ class Exact:
         """Itself: it is known."""
         return self
 
+    @property
+    def entries(self) -> Interval | None:
+        """Where the slope of every entry lies; None where the operator is not known to be
+        diagonal."""
+        scale = self.operator.diagonal
+        if self.operator.is_zero and self.in_shape == self.out_shape:
+            return Interval.uniform(0.0, 0.0, self.in_shape)
+        if scale is None:
+            return None
+        known = Interval(scale.expand(self.in_shape), scale.expand(self.in_shape))
+        error = self.operator.relative_error
+        return known.widen(relative=error) if error else known
+
     def is_at_most(self, size: float) -> bool:
         """Whether every entry's slopes are, in modulus: there is nothing to choose from."""
         return True
@@ -87,6 +100,11 @@ class Between:
         """How many entries have one slope alone: neurons that are stable on the region.  None where
         a set of slopes is not entry by entry."""
         return int((self.lo == self.hi).sum())
+
+    @property
+    def entries(self) -> Interval | None:
+        """Where the slope of every entry lies."""
+        return Interval(self.lo, self.hi)
 
     @property
     def steepest(self) -> Float[Tensor, "*shape"]:
@@ -134,6 +152,7 @@ class Gain:
     norms: Mapping[Norm, Upper]
     dims: tuple[int, ...] | None = field(default=None)
     known_entries: ClassVar[None] = None
+    entries: ClassVar[None] = None
 
     @property
     def axes(self) -> tuple[int, ...] | None:

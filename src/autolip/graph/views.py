@@ -100,6 +100,14 @@ class SlopeGraph:
         """All affine operands, in the order of the vertices that read them."""
         return tuple(link for vertex in self for link in vertex.links)
 
+    def pruned(self) -> "SlopeGraph":
+        """Without the vertices that the output does not depend on."""
+        wanted = {self.output, self.input}
+        for vertex in reversed(self.vertices):
+            if vertex.name in wanted:
+                wanted.update(edge.source for edge in vertex.edges)
+        return replace(self, vertices=tuple(v for v in self.vertices if v.name in wanted))
+
     def then(self, operator: Operator) -> "SlopeGraph":
         """This function followed by a linear operator on its output; an affine output that nothing
         else reads is a part of the operator's."""

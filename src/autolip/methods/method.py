@@ -178,7 +178,8 @@ class Problem:
             if written is pieces:
                 return None
             slopes = slopes_on(written, self.region, known, self.centre)
-            parts = [slopes[node.name] for node in written if before.get(node.name) is not node]
+            new = [node.name for node in written if before.get(node.name) is not node]
+            parts = [slopes[name] for name in new if name in slopes.by_name]
             steep = [part.name for part in parts if _is_steep(part)]
             if not steep:
                 return self._to_the_end(slopes)

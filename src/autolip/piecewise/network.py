@@ -23,7 +23,7 @@ from autolip.operators.operator import Operator, largest
 from autolip.piecewise.pieces import Pieces, pieces_of
 from autolip.regions import Region
 from autolip.rounded import Rounded
-from autolip.rules import slopes_on
+from autolip.rules import parts_on
 from autolip.rules.lowering import lowered
 from autolip.rules.propagate import checked_action, outcome_of
 from autolip.rules.rule import Operand, Pointwise
@@ -156,7 +156,7 @@ def network_of(
     """The network of a captured graph on a region, in units of its input; refused where some
     operation is not piecewise linear, or the matrices would be too large."""
     simple = lowered(graph)
-    slopes = slopes_on(simple, region, known)
+    slopes = parts_on(simple, region, known)
     read = slopes
     for operator in readouts:
         read = read.then(operator)

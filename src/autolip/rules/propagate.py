@@ -14,6 +14,7 @@ from autolip.regions import Region
 from autolip.rules.derive import action_of
 from autolip.rules.roots import with_roots
 from autolip.rules.rule import RULES, Action, Operand, Outcome
+from autolip.rules.scalars import with_scalars
 
 
 def slopes_on(
@@ -22,11 +23,25 @@ def slopes_on(
     known: Mapping[str, Interval] | None = None,
     centre: Float[Tensor, "*shape"] | None = None,
 ) -> SlopeGraph:
-    """The slope sets of every operation of the network, for inputs in the region.
+    """The slope sets of the network, for inputs in the region: of every operation, but of roots of
+    sums of squares and functions of one variable as a whole, where that is less.
 
     `known` holds intervals that are already known to contain the values of some nodes.  With a
     `centre`, a point of the region, slopes are those between it and any other point.
     """
+    parts = parts_on(graph, region, known, centre)
+    if centre is not None and all(edge.slope.is_finite for v in parts for edge in v.edges):
+        return parts  # which know the centre
+    return with_scalars(graph, with_roots(graph, parts, image_of), action_on)
+
+
+def parts_on(
+    graph: Graph,
+    region: Region,
+    known: Mapping[str, Interval] | None = None,
+    centre: Float[Tensor, "*shape"] | None = None,
+) -> SlopeGraph:
+    """The same, every operation by itself."""
     require_rules(graph)
     start = region.interval(graph.input_shape)
     there = {} if centre is None else values_at(graph, centre)
@@ -43,13 +58,17 @@ def slopes_on(
         )
         vertices.append(Vertex(node.name, node.shape, edges, image, node.place, str(node.target)))
         operands[node.name] = Operand(node.name, node.shape, image, there.get(node.name))
-    slopes = SlopeGraph(graph.input, tuple(vertices), graph.output)
-    return with_roots(graph, slopes, image_of)
+    return SlopeGraph(graph.input, tuple(vertices), graph.output)
+
+
+def action_on(node: Node, operands: Mapping[str, Operand]) -> Action:
+    """The slopes and the image of an operation, given its operands."""
+    return checked_action(node, outcome_of(node, operands))
 
 
 def image_of(node: Node, operands: Mapping[str, Operand]) -> Interval:
     """What contains an operation's values, given those of its operands."""
-    return checked_action(node, outcome_of(node, operands)).image
+    return action_on(node, operands).image
 
 
 def values_at(graph: Graph, x: Float[Tensor, "*shape"]) -> dict[str, Interval]:

@@ -46,7 +46,8 @@ def with_roots(graph: Graph, slopes: SlopeGraph, image_of: ImageOf) -> SlopeGrap
     vertices = tuple(
         (v.name in nodes and _whole(nodes[v.name], nodes, slopes, image_of)) or v for v in slopes
     )
-    return replace(slopes, vertices=vertices)
+    found = replace(slopes, vertices=vertices)
+    return found.pruned() if vertices != slopes.vertices else slopes
 
 
 def _is_root(node: Node) -> bool:
