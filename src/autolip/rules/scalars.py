@@ -259,11 +259,21 @@ def _whole(vertex: Vertex, scalar: Scalar, source: Vertex, action_of: ActionOf) 
     edge = vertex.only_edge
     if edge is not None and edge.source == scalar.x and edge.slope.entries is not None:
         whole = whole.meet(edge.slope.entries)
-    slope = Between(whole.lo, whole.hi)
+    slope = Between(_away(whole.lo, -1), _away(whole.hi, 1))
     apart = None if inside else _slopes(scalar, Interval(lo, hi), action_of)
     if not slope.is_finite or (apart is not None and _is_no_less(slope, apart)):
         return None
     return replace(vertex, edges=(Edge(scalar.x, slope),))
+
+
+def _away(end: Tensor, side: int) -> Tensor:
+    """An end further out (1: up), or 0, where it is next to 0: products of it would be lost."""
+    near = (end != 0) & (end.abs() < NEAR)
+    return torch.where(near, torch.where(end * side > 0, side * NEAR, 0.0), end)
+
+
+NEAR = 2.0**-100
+"""Chosen: far below any slope that matters."""
 
 
 def _is_no_less(whole: Between, apart: Interval) -> bool:
