@@ -77,6 +77,7 @@ def spaces(rows: list[list[float]], offsets: list[float]) -> list[HalfSpace]:
         ([[1.0], [-1.0]], [-1.0, 1.0], True),  # x = 1: flat
         ([[1.0], [-1.0]], [-1.0, 1.0 + 2.0**-52], False),
         ([[1.0], [1.0]], [-1.0, 1.0], False),
+        ([[1.0], [1.0]], [1.0, -1.0], False),
         ([[0.0, 0.0]], [0.0], False),  # all of space
         ([[0.0, 0.0]], [-(2.0**-200)], True),
         ([[0.1, 0.2], [-0.1, -0.2 - 2.0**-55]], [0.0, -1.0], False),
@@ -123,6 +124,18 @@ def test_half_spaces_of_a_chain() -> None:
     assert not inside.is_empty([0], np.array([1.0]))
     both_on = cell([1, 1, 0], [1, 1, 1], {"kind": "everywhere"})
     assert both_on.is_empty([0, 2], np.ones(2)), "x >= 0 and -x >= 0 are a point"
+
+
+@pytest.mark.parametrize(("piece", "side", "row", "offset"), [(0, 1, -2, 0.25), (1, 0, 2, -0.25)])
+def test_both_sides_of_a_break(piece: int, side: int, row: int, offset: float) -> None:
+    """2 x + 1/4 is below or above 1/2."""
+    capped = Pieces((0.5,), (1.0, 0.0), (0.0, 0.5))
+    maps = {0: Dyadic.of(np.array([[2.0]]))}
+    layer = Layer(maps, Dyadic.of(np.array([0.25])), Dyadic.zeros(1), capped)
+    layers = Layers([layer], {1: Dyadic.of(np.eye(1))}, np.array([True]))
+    case = Case(np.array([piece]), np.array([piece]))
+    found = Cell(layers, Bounds.of({"kind": "everywhere"}), case, case).half_space(side)
+    assert (found.row.number(), found.offset) == (row, offset)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from autolip_check.enclosed import Enclosed, above
 from autolip_check.layers import Layer, Layers
 from autolip_check.leaves import Slopes
 from autolip_check.pieces import Pieces
-from autolip_check.reach import Place, narrowed
+from autolip_check.reach import Place, _lines, narrowed
 
 RELU = Pieces((0.0,), (0.0, 1.0), (0.0, 0.0))
 CLIPPED = Pieces((-0.3, 0.6), (0.0, 1.0, 0.0), (-0.3, 0.0, 0.6))
@@ -109,6 +109,22 @@ def test_the_pieces_of_points_are_left(region: dict[str, object], pieces: Pieces
             for (p, q), bound in bounds.items():
                 assert norm(jacobian, p, q) <= bound
     assert settled > 5
+
+
+@pytest.mark.parametrize("pieces", [RELU, CLIPPED, STEEP])
+def test_functions_lie_within_their_lines(pieces: Pieces) -> None:
+    """f(v) - a v is within r of mu for all v of a range, on the pieces that meet it."""
+    draw = np.random.default_rng(0)
+    lo = draw.uniform(-2, 1, 40)
+    hi = lo + draw.uniform(0, 2, 40)
+    breaks, zeros = np.array(pieces.breaks), Dyadic.zeros(40)
+    first, last = ((breaks < end[:, None]).sum(1) for end in (lo, hi))
+    slope, middle, reach = _lines(Layer({}, zeros, zeros, pieces), lo, hi, first, last)
+    for share in np.linspace(0, 1, 21):
+        v = lo + share * (hi - lo)
+        piece = (breaks < v[:, None]).sum(1)
+        value = np.array(pieces.slopes)[piece] * v + np.array(pieces.offsets)[piece]
+        assert bool((np.abs(value - slope * v - middle) <= reach + 1e-14).all())
 
 
 PAIRS = [("l1", "l1"), ("l1", "l2"), ("l1", "linf"), ("l2", "linf"), ("linf", "linf"), ("l2", "l2")]
