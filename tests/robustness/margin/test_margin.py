@@ -179,6 +179,8 @@ def test_bounds_are_below_the_margin_and_cases_close_the_gap(seed: int) -> None:
     wanted = near - 0.02 * (1 + abs(near))
     many = least_margin(form, wanted, Budget.of(20.0), 400)
     assert wanted < many <= near
+    beyond = near + 0.02 * (1 + abs(near))
+    assert least_margin(form, beyond, Budget.of(20.0), 400) == -float("inf")
 
 
 def last_bound(form: Form) -> float:
