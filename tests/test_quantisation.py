@@ -82,6 +82,23 @@ def test_the_error_of_one_quantiser_is_attained(norm: str, error: float) -> None
     assert torch.linalg.vector_norm(above - below, ORDER[norm]).item() == pytest.approx(error)
 
 
+class Rounded(nn.Module):
+    """A layer of float32, its values on a grid of steps that float32 rounds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return quantised(self.layer(x), 0.1, 100)
+
+
+def test_a_step_is_that_of_float32() -> None:
+    """As the operation holds it: 1.5e-8 more than .1."""
+    _, _, error = asked(Rounded().eval(), torch.zeros(6), method="autolip", lower=None)
+    assert error >= np.float64(np.float32(0.1)) * 6**0.5 > 0.1 * 6**0.5 * (1 + 1e-8)
+
+
 def test_what_rounds_without_clipping_stays_infinite() -> None:
     result = lipschitz(lambda x: torch.round(x), torch.zeros(3), method="autolip", lower=None)
     assert result.rounding is None

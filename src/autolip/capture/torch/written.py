@@ -7,6 +7,7 @@ real arithmetic; on constants it is evaluated, not taken apart.
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -264,8 +265,8 @@ def scaled(x: Tensor, exponent: Tensor) -> Tensor:
 def quantised(
     x: Tensor, scale: float, zero_point: int, quant_min: int, quant_max: int
 ) -> tuple[Tensor, Tensor]:
-    """(clip(round(x / s) + z) - z) s, and where nothing was clipped."""
-    return _on_grid(x, scale, zero_point, quant_min, quant_max)
+    """(clip(round(x / s) + z) - z) s, and where nothing was clipped; s is held in float32."""
+    return _on_grid(x, float(np.float32(scale)), zero_point, quant_min, quant_max)
 
 
 @written(aten._fake_quantize_per_tensor_affine_cachemask_tensor_qparams.default)
