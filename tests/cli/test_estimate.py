@@ -265,7 +265,7 @@ def test_a_limit_for_continuous_integration(limit: str, code: int, run, quick) -
 def test_a_limit_is_compared_as_it_is_written() -> None:
     """0.1 is less than the double that is nearest to it."""
     upper = Row("autolip", Upper(0.1))
-    result = SimpleNamespace(upper=upper)
+    result = SimpleNamespace(upper=upper, rounding=None)
     nearest = upper.answer.value
     assert command._within(result, Decimal("0.1")) == 1  # type: ignore[arg-type]
     assert command._within(result, Decimal(nearest)) == 0  # type: ignore[arg-type]
