@@ -13,15 +13,16 @@ from torch.fx.proxy import TracerBase
 
 TORCH = str(Path(torch.__file__).parent) + os.sep
 AUTOLIP = str(Path(__file__).parents[1]) + os.sep
+CAPTURE = str(Path(__file__).parent) + os.sep
 
 
 def users_frames(
     frames: Sequence[traceback.FrameSummary],
 ) -> list[traceback.FrameSummary]:
-    """Those of the model and the libraries it uses: what this package has called, itself and
+    """Those of the model and the libraries it uses: what a capture has called, this package and
     PyTorch left out."""
-    ours = [frame.filename.startswith(AUTOLIP) for frame in frames]
-    called = frames[ours.index(True) :] if any(ours) else []
+    captures = [frame.filename.startswith(CAPTURE) for frame in frames]
+    called = frames[captures.index(True) :] if any(captures) else []
     return [frame for frame in called if not frame.filename.startswith((AUTOLIP, TORCH, "<"))]
 
 

@@ -78,7 +78,7 @@ class Residual(Method):
 
     def _accepts(self, problem: Problem) -> Refusal | None:
         """Refuses networks in which no paths part and meet again around one layer."""
-        found = any(True for _ in joins(problem.lowered))
+        found = any(True for _ in _joins(problem))
         return None if found else NothingThere("no paths part and meet again around one layer")
 
     def is_automatic(self, p: Norm, q: Norm) -> bool:
@@ -87,7 +87,7 @@ class Residual(Method):
 
     def bound(self, problem: Problem) -> Bound | Refusal:
         graph = problem.lowered
-        found = list(joins(graph))
+        found = list(_joins(problem))
         shortcuts = list(_gains(problem))
         notes = []
 
@@ -106,6 +106,15 @@ class Residual(Method):
         if isinstance(walked, Refusal):
             return walked
         return replace(walked, notes=(*walked.notes, *notes))
+
+
+def _joins(problem: Problem) -> Iterator[Join]:
+    """Those that are no step of a maximum over a window, whose gain is known as a whole."""
+    whole = [known.sink for known in _gains(problem)]
+    steps = tuple(f"{name}." for name in whole)
+    for join in joins(problem.lowered):
+        if join.sink not in whole and not join.sink.startswith(steps):
+            yield join
 
 
 def _gains(problem: Problem) -> Iterator[Shortcut]:
