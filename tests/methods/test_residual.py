@@ -193,6 +193,25 @@ def test_on_a_region_slopes_are_those_of_the_region() -> None:
     assert torch.linalg.matrix_norm(jacobian, 2) - 1e-12 <= near <= 1 + 1e-6
 
 
+def test_paths_that_do_not_cancel_cost_nothing() -> None:
+    """A residual layer at random: products of norms are as good, and norms of E dear."""
+    torch.manual_seed(0)
+    branch = nn.Sequential(nn.Linear(5, 9), nn.ReLU(), nn.Linear(9, 5))
+
+    class Added(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.branch = branch
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = x + self.branch(x)
+            return y
+
+    capture = capture_model(Added().eval(), (torch.zeros(1, 5),))
+    problem = Problem.pose(capture.graph, Everywhere(), Norm.L2, Norm.L2, NormOptions())
+    assert "does not cancel" in str(Residual().bound(problem))
+
+
 def test_a_chain_is_refused() -> None:
     capture = capture_model(nn.Sequential(nn.Linear(3, 3), nn.ReLU()), (torch.zeros(1, 3),))
     problem = Problem.pose(capture.graph, Everywhere(), Norm.L2, Norm.L2, NormOptions())

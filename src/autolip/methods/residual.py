@@ -18,6 +18,7 @@ layer with an isometry from the left.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -43,6 +44,9 @@ PROBES = 2**12
 
 BATCH = 2**22
 """Chosen: numbers of a batch of columns."""
+
+SOME, LITTLE = 4, 0.3
+"""Chosen: random vectors, and what share of their images may be left where paths cancel."""
 
 LEAST = 2.0**-40
 """Chosen: least multiplier, relative to the largest."""
@@ -87,20 +91,25 @@ class Residual(Method):
 
     def bound(self, problem: Problem) -> Bound | Refusal:
         graph = problem.lowered
-        found = list(_joins(problem))
         shortcuts = list(_gains(problem))
         notes = []
+        cancels = False
 
         def norm(operator: Operator) -> Upper:
             bound = problem.norm(operator, Norm.L2, Norm.L2)
             return INFINITE if isinstance(bound, Refusal) else bound
 
-        for join in found:
-            gain = _Layer.of(graph, join).gain(norm)
+        for join in _joins(problem):
+            layer = _Layer.of(graph, join)
+            if not layer.cancels:
+                continue
+            cancels, gain = True, layer.gain(norm)
             if isinstance(gain, Refusal):
                 notes.append(f"product of norms to {graph[join.sink].place}: {gain}")
             else:
                 shortcuts.append(Shortcut(join.source, join.sink, Norm.L2, gain))
+        if not cancels:
+            return NothingThere("where paths meet again, what they carry does not cancel")
         stops = {name for known in shortcuts for name in (known.source, known.sink)}
         walked = walk(problem, fused(graph, stops), shortcuts)
         if isinstance(walked, Refusal):
@@ -164,12 +173,31 @@ class _Layer:
         parts = [part for part in straight if not part.is_zero]
         return _Layer(add(*parts) if parts else straight[0], tuple(bent))
 
+    @cached_property
+    def roots(self) -> tuple[Tensor | Refusal, ...]:
+        """Of the multipliers of every vertex."""
+        return tuple(_roots(self.a, one) for one in self.bent)
+
+    @cached_property
+    def cancels(self) -> bool:
+        """Whether E maps some random vectors to much less than its first term: only then norms are
+        worth their cost."""
+        generator = torch.Generator().manual_seed(0)
+        for one, roots in zip(self.bent, self.roots, strict=True):
+            if isinstance(roots, Refusal):
+                continue
+            x = torch.randn((SOME, *one.b.in_shape), generator=generator, dtype=DTYPE)
+            pulled = self.a.rmv(one.b.mv(x))
+            rest = pulled + one.c.rmv(roots.square() * x) / 2
+            if bool(pulled.any() and rest.norm() > LITTLE * pulled.norm()):
+                return False
+        return True
+
     def gain(self, norm: Callable[[Operator], Upper]) -> Upper | Refusal:
         """The bound of the module's text; terms of several vertices add up."""
         square = norm(self.a) * norm(self.a)
         squares, largest = [], Upper(0.0)
-        for one in self.bent:
-            roots = _roots(self.a, one)
+        for one, roots in zip(self.bent, self.roots, strict=True):
             if isinstance(roots, Refusal):
                 return roots
             root, half = (Diagonal(r, one.c.out_shape) for r in (roots, roots / 2))
