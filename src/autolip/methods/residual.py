@@ -71,7 +71,7 @@ class Residual(Method):
     automatic: ClassVar[float] = 15
     tight: ClassVar[Mapping[str, float]] = MappingProxyType(
         dict.fromkeys(
-            ("x - relu(x)", "x - 2 relu(x)", "relu(x), relu(-x)", "relu(x) - relu(-x)"),
+            ("x - relu(x)", "x - 2 relu(x)", "relu(x), relu(-x)"),
             1.000001,
         )
     )
@@ -119,10 +119,10 @@ class Residual(Method):
 
 def _joins(problem: Problem) -> Iterator[Join]:
     """Those that are no step of a maximum over a window, whose gain is known as a whole."""
-    whole = [known.sink for known in _gains(problem)]
-    steps = tuple(f"{name}." for name in whole)
+    written = {name.partition(".")[0] for name in problem.lowered.by_name if "." in name}
+    whole = {known.sink for known in _gains(problem)} & written
     for join in joins(problem.lowered):
-        if join.sink not in whole and not join.sink.startswith(steps):
+        if join.sink.partition(".")[0] not in whole:
             yield join
 
 
