@@ -281,3 +281,64 @@ def test_for_each_of_several_problems_it_takes_a_part_unless_it_was_told_how_muc
         seconds=Ascent().seconds / 10, passes=Ascent().passes // 10
     )
     assert FAST.shared(10) is FAST
+
+
+def by_hand(x: Tensor) -> Tensor:
+    """ELU: the exponential overflows in the branch that is not taken."""
+    return torch.where(x > 0, x, torch.exp(x) - 1)
+
+
+SINGULAR = {
+    "roots of windows of zeros": (
+        lambda x: torch.relu(x).square().reshape(2, 2).sum(1).sqrt(),
+        Box(-1.0, 1.0),
+        1.0,
+    ),
+    "a pool of norms": (
+        lambda x: nn.functional.lp_pool2d(torch.relu(x).reshape(1, 1, 2, 2), 2, 2),
+        Everywhere(),
+        1.0,
+    ),
+    "a norm": (lambda x: torch.relu(x - 2.0).norm(), Everywhere(), 1.0),
+    "modulus by a root": (lambda x: torch.relu(x).pow(2).sqrt(), Everywhere(), 1.0),
+    "a branch that overflows": (by_hand, Box(-2000.0, 2000.0), 1.0),
+    "a root in a branch": (
+        lambda x: torch.where(x > 1, torch.sqrt(x - 1), 0 * x),
+        Box(-3.0, 3.0),
+        50.0,
+    ),
+    "a logarithm in a branch": (
+        lambda x: torch.where(x > 1, torch.log(x), x - 1),
+        Everywhere(),
+        1.0,
+    ),
+    "a mask in logaddexp": (
+        lambda x: torch.logaddexp(x, torch.tensor([0.0, -torch.inf, 0.0, 0.0]).double()),
+        Everywhere(),
+        1.0,
+    ),
+    "an overflow that is read": (lambda x: 1 / (1 + torch.exp(-x)), Box(-2000.0, 2000.0), 1e-3),
+}
+"""Functions that are not differentiable where the search goes, a region, and what is attained."""
+
+
+@pytest.mark.parametrize("name", SINGULAR)
+@pytest.mark.parametrize("at", [0.0, 0.7])
+def test_where_there_is_no_derivative(pose, check, name: str, at: float) -> None:
+    function, region, least = SINGULAR[name]
+    problem = pose(function, torch.full((4,), at), region)
+    found = Ascent(passes=500).search(problem)
+    assert check(problem, found, function) >= least * (1 - 1e-5)
+
+
+def test_overflows_in_branches_do_not_stop_the_climb(pose, check) -> None:
+    """Between two linear layers, over a region where most exponentials overflow: without their
+    derivatives the search stays below 8."""
+    first, second, third = gauss(20, 10), gauss(20, 20, seed=1) / 3, gauss(4, 20, seed=2) / 3
+
+    def model(x: Tensor) -> Tensor:
+        return third @ by_hand(second @ by_hand(first @ x))
+
+    problem = pose(model, torch.zeros(10), Box(-1e5, 1e5))
+    assert check(problem, Ascent(passes=5000).search(problem), model) > 8.5
+    assert problem.wild

@@ -6,7 +6,7 @@ from torch import nn
 
 from autolip.capture.torch.export import capture_model
 from autolip.graph.evaluate import evaluate
-from autolip.lower.gradients import differentiable
+from autolip.lower.gradients import differentiable, tamed
 
 
 class Attention(nn.Module):
@@ -65,3 +65,40 @@ def test_detach_has_the_derivative_of_the_identity() -> None:
     x = torch.ones(2, dtype=torch.float64)
     jacobian = torch.autograd.functional.jacobian(lambda x: evaluate(graph, x), x)
     torch.testing.assert_close(jacobian, weight.double() + torch.eye(2, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x.square().sum(-1).sqrt() + x[..., 0],
+        lambda x: torch.where(x > 0, x, torch.exp(-1000 * (x - 1)) - 1).sum(-1),
+        lambda x: torch.where(x > 0, x, 1 / x).sum(-1),
+    ],
+)
+def test_a_derivative_that_is_not_finite_spoils_no_other(function) -> None:
+    """Three points at 0, which is where a root, an overflow and a quotient have none."""
+    capture = capture_model(lambda x: function(x.reshape(2, 2)), (torch.zeros(4),))
+    plain = differentiable(capture.graph)
+    x = torch.tensor([0.0, 0.0, 3.0, 4.0], dtype=torch.float64)
+    free = torch.autograd.functional.jacobian(lambda x: evaluate(tamed(plain), x), x)
+    torch.testing.assert_close(evaluate(tamed(plain), x), evaluate(plain, x))
+    assert bool(free.isfinite().all())
+    expected = torch.autograd.functional.jacobian(function, x[2:])
+    torch.testing.assert_close(free[1, 2:], expected)
+
+
+def test_a_gradient_without_a_branch_that_is_not_taken() -> None:
+    """Behind a linear layer one entry that is not a number would spoil the whole gradient."""
+    weight = torch.tensor([[1.0, 2.0], [0.5, -1.0]], dtype=torch.float64)
+    capture = capture_model(
+        lambda x: torch.where(weight @ x > 0, weight @ x, torch.exp(weight @ x) - 1),
+        (torch.zeros(2),),
+    )
+    x = torch.tensor([2000.0, 2000.0], dtype=torch.float64)
+    plain = differentiable(capture.graph)
+    spoilt, whole = (
+        torch.autograd.functional.jacobian(lambda x, g=graph: evaluate(g, x), x)
+        for graph in (plain, tamed(plain))
+    )
+    assert bool(spoilt[0].isnan().any())
+    torch.testing.assert_close(whole, weight * torch.tensor([[1.0], [0.0]]))

@@ -167,6 +167,17 @@ def test_what_an_operation_loses_of_its_operands(pose, offset: float) -> None:
         assert within(found, meant[seed : seed + 1], rounding_error(pose(function, x), x, u))
 
 
+def test_what_an_operation_of_which_nothing_is_known_loses_of_its_result(pose) -> None:
+    """1 / (1 + e^-x) in one operation, where x is so small that its own rounding is nothing."""
+    function = lambda x: (torch.sigmoid(x) - 0.5) * 1e8  # noqa: E731
+    for seed in range(20):
+        x = 1e-10 * torch.randn(1, generator=torch.Generator().manual_seed(seed)).double()
+        share = 1 / (1 + exponential(-Fraction(x.item())))
+        meant = [(share - Fraction(1, 2)) * Fraction(1e8)]
+        one = torch.ones(1, dtype=torch.float64)
+        assert within(function(x), meant, rounding_error(pose(function, x), x, one))
+
+
 def test_what_an_operation_loses_of_its_result(pose) -> None:
     """e^x is rounded where x is exact and so small that its own rounding is nothing; a factor of
     1e8 is not above what is read."""
@@ -255,3 +266,84 @@ def test_what_a_mask_puts_to_minus_infinity_has_no_error(pose) -> None:
         error = rounding_error(pose(function, x), x, torch.eye(3, dtype=torch.float64)[2])
         assert within(function(x)[2:], meant, error)
         assert error < 1e-11
+
+
+def norms_of_windows(x: Tensor) -> Tensor:
+    return torch.relu(x).square().reshape(-1, 2).sum(1).sqrt()
+
+
+def test_the_norm_of_what_is_zero_whatever_the_roundings(pose) -> None:
+    """The derivative of the root is infinite, that of relu is 0."""
+    x = torch.tensor([-1.0, -2.0, 3.0, 4.0], dtype=torch.float64)
+    problem = pose(lambda x: norms_of_windows(1.1 * x), x)
+    error = rounding_error(problem, x, torch.ones(2, dtype=torch.float64))
+    assert 0.0 < error < 1e-12
+
+
+ZERO_BY_ROUNDING: dict[str, tuple[Callable[[Tensor], Tensor], float, float]] = {
+    "absorbed": (lambda x: ((x + 1.0) - 1.0).abs().sqrt(), 1e-17, 1e-17**0.5),
+    "a norm": (lambda x: (((x + 1.0) - 1.0) * 1e3).square().sum(0, True).sqrt(), 1e-17, 1e-14),
+    "underflow": (lambda x: x.square().sqrt(), 1e-170, 1e-170),
+    "a quarter": (lambda x: x.square().pow(0.25), 1e-170, 1e-85),
+    "in a sum": (lambda x: (((x + 1.0) - 1.0).abs().sqrt() + x) * 7, 1e-17, 7 * 1e-17**0.5),
+}
+"""Functions that are 0, or lack a term, by rounding where their derivative is infinite; where, and
+what they are there."""
+
+
+@pytest.mark.parametrize("name", ZERO_BY_ROUNDING)
+@pytest.mark.parametrize("seed", range(5))
+def test_a_root_of_what_is_zero_by_rounding(pose, name: str, seed: int) -> None:
+    function, at, meant = ZERO_BY_ROUNDING[name]
+    x, one = torch.tensor([at]).double(), torch.ones(1, dtype=torch.float64)
+    gap = abs(function(x).item() - meant)
+    bound = rounding_error(pose(function, torch.ones(1), seed=seed), x, one)
+    assert gap > 0 and not bound < gap
+
+
+def test_a_branch_that_is_not_taken_costs_nothing(pose) -> None:
+    x = torch.tensor([2000.0, 700.0, -0.3], dtype=torch.float64)
+    function = lambda x: torch.where(x > 0, x, torch.exp(x) - 1)  # noqa: E731
+    error = rounding_error(pose(function, x), x, torch.eye(3, dtype=torch.float64)[2])
+    meant = [exponential(Fraction(-0.3)) - 1]
+    assert within(function(x)[2:], meant, error)
+    assert error < 1e-11
+
+
+READ: dict[str, Callable[[Tensor], Tensor]] = {
+    "reciprocal": lambda x: 1 / (torch.exp(x) * 1e-300),
+    "minimum": lambda x: torch.minimum(torch.exp(x) * 1e-308, 5 + 0 * x),
+    "clamp": lambda x: (torch.exp(x) * 1e-308).clamp(max=5.0),
+    "relu": lambda x: torch.relu(-torch.exp(x) * 1e-308 + 4.0),
+    "comparison": lambda x: torch.where(torch.exp(x) * 1e-308 > 4, x, 0 * x),
+    "tanh": lambda x: torch.tanh(torch.exp(x) * 1e-308),
+    "sign": lambda x: torch.sign(torch.exp(x) * 1e-308 - 4),
+    "maximum": lambda x: torch.maximum(-torch.exp(x) * 1e-308, 0 * x - 5),
+}
+"""Finite in floating point at 710, where e^x is 2.2e308 and infinite in it; all wrong."""
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_is_read_of_an_overflow_is_worth_nothing(pose, name: str) -> None:
+    x, one = torch.tensor([710.0]).double(), torch.ones(1, dtype=torch.float64)
+    function = READ[name]
+    assert bool(function(x).isfinite())
+    error = rounding_error(pose(function, torch.ones(1)), x, one)
+    assert not error < 1e-8
+
+
+def test_a_mask_through_a_comparison_that_is_clear(pose) -> None:
+    """logaddexp is written by where: its smaller operand is infinite by the constant alone."""
+    function = lambda x: torch.logaddexp(x, torch.tensor([-math.inf, 1.0]).double())  # noqa: E731
+    x = torch.tensor([0.3, 0.4], dtype=torch.float64)
+    error = rounding_error(pose(function, x), x, torch.ones(2, dtype=torch.float64))
+    assert 0.0 < error < 1e-13
+
+
+def test_a_mask_that_rounding_leaves_open(pose) -> None:
+    """e^x at 0.3; but (x + 1e16) - 1e16 is 0 there, and e^-inf too."""
+    shown = lambda x: (x + 1e16) - 1e16 > 0  # noqa: E731
+    function = lambda x: torch.where(shown(x), x, -math.inf).exp()  # noqa: E731
+    x, one = torch.tensor([0.3]).double(), torch.ones(1, dtype=torch.float64)
+    assert function(x).item() == 0
+    assert not rounding_error(pose(function, torch.ones(1)), x, one) < math.exp(0.3)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.lower.pairs import Pairs, ends, measured
+from autolip.lower.pairs import Pairs, ends, measured, random_directions
 from autolip.lower.problem import LowerProblem
 from autolip.lower.rounding import rounding_error
 from autolip.lower.witness import Witness
@@ -48,18 +48,49 @@ def certified(problem: LowerProblem, found: Pairs) -> Lower | Refusal:
     for k in range(min(TRIES, len(score))):
         if best is not None and best.value >= (1 - CLOSE) * float(score[k]):
             break
-        x, y = problem.to_user(candidates.x[k], candidates.y[k])
-        before = problem.own.passes
-        lower = evaluated(problem.own, x, y)
-        if problem.users is not None:
-            problem.passes += problem.users.passes - before
-        if lower is not None and (best is None or lower.value > best.value):
-            best = lower
+        best = _larger(best, _users(problem, candidates.x[k], candidates.y[k]))
+    if (best is None or not best.value) and bool((found.slope > 0).any()):
+        best = _larger(best, _of_chords(problem))
     return best or Refusal(
         "no two different points of the region with finite outputs were found: choose a "
         "region on which the network"
         " is defined, and wide enough to hold several doubles"
     )
+
+
+def _larger(best: Lower | None, other: Lower | None) -> Lower | None:
+    return other if best is None or (other is not None and other.value > best.value) else best
+
+
+def _users(problem: LowerProblem, x: Tensor, y: Tensor) -> Lower | None:
+    """What a pair of the searches proves in the user's own numbers."""
+    before = problem.own.passes
+    lower = evaluated(problem.own, *problem.to_user(x, y))
+    if problem.users is not None:
+        problem.passes += problem.users.passes - before
+    return lower
+
+
+def _of_chords(problem: LowerProblem) -> Lower | None:
+    """What the first of some random pairs proves that proves anything, for a network that rounding
+    leaves nothing of where it is steep: about the example, and all over the region."""
+    generator = problem.generator()
+    lengths = torch.tensor(LADDER, dtype=torch.float64)
+    steps = problem.reach * lengths
+    here = problem.example.expand(len(LADDER), *problem.example.shape)
+    directions = random_directions(problem, len(LADDER), generator)
+    near_x, near_y = ends(problem, here, directions, steps)
+    far = problem.region.sample(2 * len(LADDER), problem.example, generator)
+    far_x, far_y = far.chunk(2)
+    if problem.centre is not None:
+        far_y = near_y
+    chords = measured(problem, torch.cat([near_x, far_x]), torch.cat([near_y, far_y]))
+    best: Lower | None = None
+    for chord in range(len(chords.slope)):
+        best = _larger(best, _users(problem, chords.x[chord], chords.y[chord]))
+        if problem.expired or (best is not None and best.value > 0):
+            break
+    return best
 
 
 def evaluated(

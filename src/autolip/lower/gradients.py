@@ -2,8 +2,10 @@
 it."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from autolip.graph.graph import Graph, Node, Ref
 
@@ -15,6 +17,50 @@ RENAMED = {
     aten._unsafe_view.default: aten.reshape.default,
 }
 
+STEEP = frozenset(
+    {
+        aten.acos,
+        aten.acosh,
+        aten.asin,
+        aten.atan2,
+        aten.atanh,
+        aten.cosh,
+        aten.div,
+        aten.exp,
+        aten.exp2,
+        aten.expm1,
+        aten.log,
+        aten.log10,
+        aten.log1p,
+        aten.log2,
+        aten.pow,
+        aten.reciprocal,
+        aten.rsqrt,
+        aten.sinh,
+        aten.sqrt,
+    }
+)
+"""Operations whose derivative can be infinite, where they are finite or in a branch that is not
+taken."""
+
+
+class Tame(torch.autograd.Function):
+    """x, whose gradient is 0 where it is not finite: one such entry spoils no other."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient.nan_to_num(0.0, 0.0, 0.0)
+
 
 def differentiable(graph: Graph) -> Graph:
     """The same function without operations that hide a derivative or lack a batching rule.
@@ -25,6 +71,25 @@ def differentiable(graph: Graph) -> Graph:
     memory differently, hence no views.
     """
     return replace(graph, nodes=tuple(new for node in graph for new in _rewritten(node)))
+
+
+def tamed(graph: Graph) -> Graph:
+    """The same function; where an operation has no finite derivative its operands have the gradient
+    0, as at the root of 0 and in branches that are not taken, and the others have theirs."""
+    return replace(graph, nodes=tuple(new for node in graph for new in _tame(node)))
+
+
+def _tame(node: Node) -> list[Node]:
+    if getattr(node.target, "overloadpacket", None) not in STEEP:
+        return [node]
+    names = list(dict.fromkeys(node.operands()))
+    before = [
+        replace(node, name=f"{name}_of_{node.name}", target=Tame.apply, args=(Ref(name),))
+        for name in names
+    ]
+    args, kwargs = node.bind(lambda name: Ref(f"{name}_of_{node.name}"))
+    before = [replace(one, kwargs={}, pick=None) for one in before]
+    return [*before, replace(node, args=args, kwargs=kwargs)]
 
 
 def _rewritten(node: Node) -> list[Node]:

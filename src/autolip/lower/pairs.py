@@ -174,6 +174,8 @@ def transposed(problem: LowerProblem, values: Tensor, points: Tensor, u: Tensor)
     (gradient,) = torch.autograd.grad(values, points, u, allow_unused=True)
     if gradient is None:
         return torch.zeros_like(points)
+    if not bool(gradient.isfinite().all()):
+        problem.wild = True
     return gradient.nan_to_num(posinf=0.0, neginf=0.0) * problem.free
 
 

@@ -15,7 +15,7 @@ from autolip.capture.torch.export import Capture
 from autolip.graph.evaluate import evaluate, evaluate_batch
 from autolip.graph.graph import Graph
 from autolip.lower.cost import numbers, seconds_per_pass
-from autolip.lower.gradients import differentiable
+from autolip.lower.gradients import differentiable, tamed
 from autolip.lower.in_units import InUnits
 from autolip.norms import Norm
 from autolip.operators.algebra import compose
@@ -52,8 +52,9 @@ class LowerProblem:
     `graph` is the captured network, `original` the model it came from (in float64 where `exact`),
     `readout` a linear map applied to the output; inputs and outputs that are single numbers are
     vectors of one entry.  `passes` counts forward plus backward passes at batch 1: a forward pass
-    alone counts a half.  `say` hears, several times a second, the steepest slope met and the passes
-    made.
+    alone counts a half.  `wild` says that a derivative was met that is not finite: from then on
+    such ones count as 0 where they arise.  `say` hears, several times a second, the steepest slope
+    met and the passes made.
     """
 
     graph: Graph
@@ -71,6 +72,7 @@ class LowerProblem:
     say: Callable[[str], None] = field(default=lambda text: None, repr=False)
     steepest: float = 0.0
     said: float = 0.0
+    wild: bool = False
     units: Units = UNITS
     users: "LowerProblem | None" = field(default=None, repr=False)
 
@@ -151,7 +153,9 @@ class LowerProblem:
         """f(x_i) by the captured graph in float64; differentiable. Costs k/2 passes."""
         self.passes += x.shape[0] / 2
         x = x.reshape(-1, *self.graph.input_shape)
-        return self.read(evaluate_batch(self.graph, x) if self.batched else self._one_by_one(x))
+        graph = self.tamed if self.wild and torch.is_grad_enabled() else self.graph
+        outputs = evaluate_batch if self.batched else _one_by_one
+        return self.read(outputs(graph, x))
 
     def met(self, slope: Float[Tensor, " k"]) -> None:
         """Keep the steepest of the slopes that a search meets, and say so where some time has
@@ -203,8 +207,10 @@ class LowerProblem:
             return False
         return True
 
-    def _one_by_one(self, x: Tensor) -> Tensor:
-        return torch.stack([evaluate(self.graph, one) for one in x])
+    @cached_property
+    def tamed(self) -> Graph:
+        """The graph, of which infinite derivatives count as 0."""
+        return tamed(self.graph)
 
     @cached_property
     def rows(self) -> int:
@@ -267,3 +273,7 @@ class LowerProblem:
 def counted(amount: float, most: int, least: int = 1) -> int:
     """The whole part of an amount, at most `most`, but at least `least`."""
     return max(least, min(most, int(amount)))
+
+
+def _one_by_one(graph: Graph, x: Float[Tensor, "k *shape"]) -> Tensor:
+    return torch.stack([evaluate(graph, one) for one in x])

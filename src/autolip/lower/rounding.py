@@ -8,6 +8,7 @@ operation
 
     moving and choosing numbers        0
     one correctly rounded operation    4 u |result|
+    functions of a library             8 u |result|
     sums of n products                 gamma_n times the same sum of absolute values
     anything else                      8 u max |result| on the result,
                                        8 u max |operand| on each operand
@@ -18,6 +19,13 @@ To first order an operation is its derivative, and so it is not where rounding l
 side of a kink its operands are.  Where they may be is probed by evaluations in which every result
 is displaced by its error, with random signs (D. S. Parker, Monte Carlo arithmetic, 1997): the
 second difference of an operation over several times such a displacement is an error of its own.
+
+Where an operation has no finite derivative (a root at 0) it is taken for constant, and its first
+difference over such a displacement is an error instead: none for the root of a sum of squares that
+are 0 whatever the roundings.
+
+What leaves floating point (an exponential in a branch that is not taken) has no error that could be
+counted: a finite result that would be another one for other numbers in its place is worth nothing.
 
 An infinite constant (the mask of an attention) makes results infinite without rounding; where that
 is so is known from an evaluation with zeros in place of the input and of all finite results.
@@ -49,6 +57,12 @@ an entry is displaced by less than an eighth of its deviation in both with proba
 UNDERFLOW = 2.0**-1050
 """Proved: more than what underflows in one result, half of the smallest double for each of its
 products."""
+
+TINIEST = 2.0**-1000
+"""Chosen: more than what underflow before it moves an operand whose derivative is infinite."""
+
+FILLERS = (-1e300, 0.0, 1e300)
+"""Chosen: what is put for numbers that left floating point, to see whether they are read."""
 
 WIRING = frozenset(
     {
@@ -90,6 +104,8 @@ CHOOSING = frozenset(
         aten.max_pool1d,
         aten.max_pool2d,
         aten.max_pool3d,
+        aten.where,
+        aten.masked_fill,
     }
 )
 ROUNDED = frozenset(
@@ -100,10 +116,29 @@ ROUNDED = frozenset(
         aten.div,
         aten.leaky_relu,
         aten.prelu,
+        aten.pow,
         aten.sqrt,
+        aten.square,
         aten.reciprocal,
     }
 )
+LIBRARY = frozenset(
+    {
+        aten.exp,
+        aten.exp2,
+        aten.expm1,
+        aten.log,
+        aten.log2,
+        aten.log10,
+        aten.log1p,
+        aten.tanh,
+    }
+)
+"""Functions of each entry that mathematical libraries give within an ulp or two."""
+
+KNOWN = WIRING | CHOOSING | MULTIPLYING | SUMMING | ROUNDED | LIBRARY
+"""Operations that do not lose anything of what they read."""
+
 MASKING = WIRING | {aten.add, aten.sub, aten.where, aten.masked_fill}
 """Operations that an infinite constant goes through: what is infinite for zeros is so for all."""
 
@@ -154,18 +189,24 @@ class _Tally:
     def _call(self, node: Node, values: dict[str, Any]) -> Any:
         packet = packet_of(node)
         self._mask(node, values)
+        read, heard = (values, None) if packet in WIRING else self._read(node, values)
         if packet in WIRING | CHOOSING:
-            result, error = node.call(values.__getitem__), None
+            result, error = node.call(read.__getitem__), None
         elif packet in MULTIPLYING | SUMMING:
-            result = node.call(values.__getitem__)
+            result = node.call(read.__getitem__)
             error = dot_error(terms(node, self.shapes) + 6, _of_magnitudes(node, values))
         elif packet in ROUNDED and not node.kwargs:
-            result = node.call(values.__getitem__)
-            error = units(4, self._finite(node.name, result).abs())
+            result = node.call(read.__getitem__)
+            error = units(4, self._finite(result).abs())
+        elif packet in LIBRARY:
+            result = node.call(read.__getitem__)
+            error = units(8, self._finite(result).abs())
         else:
-            result = node.call(lambda name: self._operand(name, values[name]))
+            result = node.call(lambda name: self._operand(name, read[name]))
             real = result.is_floating_point()
-            error = units(8, _largest(self._finite(node.name, result))) if real else None
+            error = units(8, _largest(self._finite(result))) if real else None
+        if packet not in WIRING and self._reads_overflow(node, values, result.detach()):
+            self.total = math.inf
         if not result.is_floating_point():
             self._probe(node, None, values)
             for probe, turned in zip(self.probes, self.turned, strict=True):
@@ -174,41 +215,123 @@ class _Tally:
         if packet not in WIRING | MULTIPLYING | SUMMING:
             bent = self._bent(node, values, result.detach())
             error = bent if error is None else error + bent
+        if error is not None:
+            error = error.where(result.detach().isfinite(), 0.0)
         self._probe(node, error, values)
+        if heard is not None and result.requires_grad:
+            result.register_hook(heard.append)
         return result if error is None else self._moved(result, error)
+
+    def _read(self, node: Node, values: dict[str, Any]) -> tuple[dict[str, Any], list[Tensor]]:
+        """The operands, and where the derivative with respect to the result is to be put: one with
+        respect to an operand that is not finite counts as 0, and as a jump of the operation."""
+        heard: list[Tensor] = []
+
+        def cleaned(gradient: Tensor) -> Tensor:
+            if bool(gradient.isfinite().all()):
+                return gradient
+            if heard:
+                self.total += self._jump(node, values, heard.pop())
+            return gradient.nan_to_num(0.0, 0.0, 0.0)
+
+        read = {name: values[name] for name in node.operands()}
+        for name, value in read.items():
+            if value.is_floating_point() and value.requires_grad:
+                read[name] = value.view_as(value)
+                read[name].register_hook(cleaned)
+        return read, heard
+
+    def _jump(self, node: Node, values: dict[str, Any], a: Tensor) -> float:
+        """<|a|, |delta|> with delta the differences of the operation over what its operands may
+        be."""
+        here = {name: values[name].detach() for name in node.operands()}
+
+        def nudged(by: float) -> dict[str, Any]:
+            return {
+                name: value + by if value.is_floating_point() else value
+                for name, value in here.items()
+            }
+
+        with torch.no_grad():
+            centre = node.call(here.__getitem__)
+            delta = torch.zeros_like(centre)
+            for by in (TINIEST, -TINIEST):
+                moved = node.call(nudged(by).__getitem__)
+                jump = (moved - centre).abs()
+                delta = torch.maximum(delta, jump.nan_to_num(0.0, math.inf))
+            for probe, turned in zip(self.probes, self.turned, strict=True):
+                for side in self._on_both_sides(node, values, probe, turned):
+                    jump = (side - centre).abs()
+                    delta = torch.maximum(delta, jump.nan_to_num(math.inf, math.inf))
+        counted = delta.where(centre.isfinite(), 0.0)
+        return float((a.abs() * counted).sum())
+
+    def _reads_overflow(self, node: Node, values: dict[str, Any], result: Tensor) -> bool:
+        """Whether a finite result hangs on an operand that left floating point, other than by a
+        constant that is infinite."""
+        operands = {name: values[name].detach() for name in node.operands()}
+        lost = {name: self._overflow(name, value) for name, value in operands.items()}
+        if not any(bool(entries.any()) for entries in lost.values()):
+            return False
+        with torch.no_grad():
+            for filler in FILLERS:
+                filled = {
+                    name: value.masked_fill(lost[name], filler)
+                    if value.is_floating_point()
+                    else value
+                    for name, value in operands.items()
+                }
+                differs = node.call(filled.__getitem__) != result
+                if bool((differs & result.isfinite()).any()):
+                    return True
+        return False
+
+    def _overflow(self, name: str, value: Tensor) -> Tensor:
+        """Where a value is not finite, and no mask makes it infinite."""
+        mask = None if self.masks is None else self.masks.get(name)
+        lost = ~value.isfinite()
+        return lost if mask is None else lost & ~((mask == value) & mask.isinf())
 
     def _mask(self, node: Node, values: dict[str, Any]) -> None:
         """Where constants make the node's value infinite, whatever the input."""
-        operands = {name: values[name].detach() for name in node.operands()}
         masks = self.masks
         if masks is None or packet_of(node) not in MASKING:
             return
-        if not all(value.is_floating_point() for value in operands.values()):
-            return
+        assumed = dict[str, Tensor]()
+        for name in node.operands():
+            value = values[name].detach()
+            if value.is_floating_point():
+                assumed[name] = masks.get(name, torch.zeros_like(value))
+            elif self._is_clear(name, value):
+                assumed[name] = value
+            else:
+                return
         with torch.no_grad():
-            found = node.call(lambda name: masks.get(name, torch.zeros_like(operands[name])))
+            found = node.call(assumed.__getitem__)
         masks[node.name] = torch.where(found.isinf(), found, 0.0)
 
-    def _finite(self, name: str, value: Tensor) -> Tensor:
-        """The value, with zeros where a mask makes it infinite."""
-        value = value.detach()
-        mask = None if self.masks is None else self.masks.get(name)
-        return value if mask is None else value.where(~((mask == value) & mask.isinf()), 0.0)
+    def _is_clear(self, name: str, value: Tensor) -> bool:
+        """Whether rounding leaves no doubt of a value that is not a real number."""
+        sides = [side for turned in self.turned for side in turned[name]]
+        return all(torch.equal(side, value) for side in sides)
+
+    def _finite(self, value: Tensor) -> Tensor:
+        """The value, with zeros where it is not finite."""
+        return value.detach().nan_to_num(0.0, 0.0, 0.0)
 
     def _operand(self, name: str, value: Tensor) -> Tensor:
         """What is read by an operation of which nothing is known: stable in the sense of mixed
         forward and backward errors."""
         if not value.is_floating_point():
             return value
-        return self._moved(value.view_as(value), units(8, _largest(self._finite(name, value))))
+        return self._moved(value.view_as(value), units(8, _largest(self._finite(value))))
 
     def _probe(self, node: Node, error: Tensor | None, values: dict[str, Any]) -> None:
         """The node's value where all results before it are displaced, and itself displaced."""
-        known = packet_of(node) in WIRING | CHOOSING | MULTIPLYING | SUMMING | ROUNDED
         with torch.no_grad():
             for probe in self.probes:
                 operands = {name: probe[name] for name in node.operands()}
-                if not known:
+                if packet_of(node) not in KNOWN:
                     operands = {name: self._as_read(name, x) for name, x in operands.items()}
                 result = node.call(operands.__getitem__)
                 probe[node.name] = result if error is None else self._displaced(result, error)
@@ -217,15 +340,16 @@ class _Tally:
         """What an operation of which nothing is known may read."""
         if not value.is_floating_point():
             return value
-        return self._displaced(value, units(8, _largest(self._finite(name, value))))
+        return self._displaced(value, units(8, _largest(self._finite(value))))
 
     def _displaced(self, value: Tensor, error: Tensor) -> Tensor:
-        """The value with an error of random signs."""
+        """The value with an error of random signs, and of sizes that do not cancel exactly."""
         if not value.is_floating_point():
             return value
         drawn = torch.randint(2, value.shape, generator=self.generator)
         signs = drawn.to(value.dtype) * 2 - 1
-        return value + signs * error
+        sizes = 1 - torch.rand(value.shape, generator=self.generator, dtype=value.dtype) / 2
+        return value + signs * sizes * error
 
     def _bent(self, node: Node, values: dict[str, Any], centre: Tensor) -> Tensor:
         """How far the operation is from its derivative on what its operands may be."""
