@@ -30,6 +30,9 @@ from autolip_check.regions import Region, read_region
 NORMS = {"l1": 1.0, "l2": 2.0, "linf": math.inf}
 """Defined: the exponent of every norm."""
 
+MOVES = "the entries that move"
+"""Defined here: the name of a step that leaves out of the input what cannot move."""
+
 MOST_OPERATIONS = 50_000
 """Tuned: a limit on the work."""
 

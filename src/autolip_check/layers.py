@@ -8,11 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
+from autolip_check.activations import name_of
 from autolip_check.admission import quoted
 from autolip_check.container import Array, require
 from autolip_check.dyadic import Dyadic
 from autolip_check.enclosed import Enclosed
-from autolip_check.graph import Constant, Edge, Network, Slopes, Vertex
+from autolip_check.graph import MOVES, Constant, Edge, Network, Slopes, Vertex
 from autolip_check.maps import Diagonal, Map, Stored, Wiring
 from autolip_check.pieces import Pieces, pieces_of
 
@@ -88,10 +89,18 @@ class Layers:
 
 def read_layers(network: Network, sink: str) -> Layers:
     """The network from its input on; Rejected where some operation is neither affine nor linear in
-    pieces, or weights are known up to rounding only."""
+    pieces, or weights are known up to rounding only.
+
+    Values, and not only differences, have to be those of the network: entries that cannot move
+    count in them.
+    """
     rows: dict[str, Maps] = {network.input: {0: _unit(network.size(network.input))}}
     layers = list[Layer]()
     for vertex in network:
+        require(
+            name_of(vertex.origin.operation) != MOVES,
+            "pieces depend on all entries of the input, and some are left out of the graph",
+        )
         if vertex.is_affine:
             rows[vertex.name] = _affine(vertex, rows)
         elif vertex.edges:

@@ -69,7 +69,8 @@ class Slopes:
         require(p == q == "l2", f"entries show no {p} to {q} norm of several outputs")
         across = _lengths(sizes.T, "l1").max(initial=0.0)
         along = _lengths(sizes, "l1").max(initial=0.0)
-        return math.sqrt(float(across * along)) * (1 + 8 * UNIT)
+        # the product of both may underflow
+        return math.sqrt(float(across)) * math.sqrt(float(along)) * (1 + 8 * UNIT)
 
     def quadratic(self, multipliers: Array, tau: float) -> None:
         """The l2 norm of every derivative is at most the root of tau; else Rejected."""

@@ -10,12 +10,9 @@ import numpy as np
 from autolip_check.activations import Slopes as Interval
 from autolip_check.activations import global_slopes, name_of
 from autolip_check.admission import quoted
-from autolip_check.graph import Edge, Gain, Network, Origin, Slopes, Vertex
+from autolip_check.graph import MOVES, Edge, Gain, Network, Origin, Slopes, Vertex
 from autolip_check.linear import ALWAYS, WITH_CONSTANTS
 from autolip_check.maps import Convolution, Dense, Diagonal, Map, Stored, Wiring
-
-MOVES = "the entries that move"
-"""Defined here: the name of a step that leaves out of the input what cannot move."""
 
 MOST_INTERVALS = 3
 """Tuned: different intervals that are listed one by one, so that a sentence is a line or two."""
