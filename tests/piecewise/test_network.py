@@ -1,5 +1,8 @@
 """A network in matrices is the network."""
 
+from collections.abc import Callable
+
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -74,3 +77,24 @@ def test_an_affine_network_is_refused() -> None:
     capture = capture_model(nn.Linear(2, 2).double(), (torch.ones(1, 2, dtype=torch.float64),))
     refused = network_of(capture.graph, Everywhere(), {})
     assert isinstance(refused, Refusal) and "affine" in refused.reason
+
+
+SELECTED: dict[str, Callable[[Tensor], Tensor]] = {
+    "topk": lambda pair: pair.topk(1, 1)[0],
+    "kthvalue": lambda pair: pair.kthvalue(2, 1, True)[0],
+    "median": lambda pair: torch.cat([pair, 9 + 0 * pair[:, 1:]], 1).median(1, True)[0],
+    "gather": lambda pair: pair.gather(1, pair.argmax(1, True)),
+}
+
+
+@pytest.mark.parametrize("name", SELECTED)
+def test_what_the_region_selects_has_no_offset(name: str) -> None:
+    """The larger of x - 5 and 0 is x - 5 above 5, and -5 is not what it is at 0."""
+
+    def function(x: Tensor) -> Tensor:
+        pair = torch.cat([x - 5, torch.zeros_like(x)], 1)
+        return torch.relu(1.5 - SELECTED[name](pair))
+
+    graph = capture_model(function, (torch.full((1, 1), 6.5, dtype=torch.float64),)).graph
+    refused = network_of(graph, Box([[6.0]], [[7.0]]), {})
+    assert isinstance(refused, Refusal) and "decided by the region" in str(refused)

@@ -83,3 +83,24 @@ def test_away_from_zero_the_parts_say_more() -> None:
 def test_sign_times_modulus_is_the_value_itself() -> None:
     function = lambda x: torch.sign(x) * F.relu(torch.abs(x))  # noqa: E731
     assert _bound(function, Norm.L2, Everywhere()) == 1.0
+
+
+SETTLED: dict[str, Callable[[Tensor], Tensor]] = {
+    "max": lambda pair: pair.max(-1)[0],
+    "topk": lambda pair: pair.topk(1, -1)[0].squeeze(-1),
+    "sort": lambda pair: pair.sort(-1)[0][..., 1],
+    "kthvalue": lambda pair: pair.kthvalue(2, -1)[0],
+    "gather": lambda pair: pair.gather(-1, pair.argmax(-1, keepdim=True)).squeeze(-1),
+}
+
+
+@pytest.mark.parametrize("name", SETTLED)
+def test_what_the_region_selects_is_not_known_at_0(name: str) -> None:
+    """x^2 - 5 where that is above 0: less than nothing is added to the square."""
+    below = 5.01**0.5
+    box = Box(torch.full(IMAGE, below), torch.full(IMAGE, 3.0))
+
+    def root(x: Tensor) -> Tensor:
+        return SETTLED[name](torch.stack([x * x - 5, torch.zeros_like(x)], -1)).sqrt()
+
+    assert _bound(root, Norm.L2, box) >= below / 0.01**0.5

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.graph.graph import Graph
+from autolip.graph.graph import Graph, Node
 from autolip.graph.views import SlopeGraph, Vertex, fused
 from autolip.intervals import Interval, centre_and_radius
 from autolip.operators.diagonal import Identity
@@ -25,7 +25,7 @@ from autolip.regions import Region
 from autolip.rounded import Rounded
 from autolip.rules import parts_on
 from autolip.rules.lowering import lowered
-from autolip.rules.propagate import checked_action, outcome_of
+from autolip.rules.propagate import affine_image, outcome_of
 from autolip.rules.rule import Operand, Pointwise
 
 MOST_NEURONS = 4096
@@ -164,7 +164,10 @@ def network_of(
     curves = _curves(simple, slopes)
     if isinstance(curves, Refusal):
         return curves
-    writer = _Writer(joined, _offsets(simple, curves), {joined.input: 0})
+    offsets = _offsets(simple, curves)
+    if isinstance(offsets, Refusal):
+        return offsets
+    writer = _Writer(joined, offsets, {joined.input: 0})
     found = writer.network(region, curves)
     if isinstance(found, Refusal) or scale is None:
         return found
@@ -178,11 +181,6 @@ def _curves(graph: Graph, slopes: SlopeGraph) -> dict[str, Pieces] | Refusal:
     for node in graph.nodes:
         vertex = slopes[node.name]
         if vertex.is_affine:
-            if {edge.source for edge in vertex.edges} != set(node.operands()):
-                return Refusal(
-                    f"{vertex.operation} at {vertex.place} is decided by the region: branching on "
-                    "pieces is not possible"
-                )
             continue
         outcome = outcome_of(node, operands)
         whole = isinstance(outcome, Pointwise) and outcome.operand.shape == node.shape
@@ -196,15 +194,18 @@ def _curves(graph: Graph, slopes: SlopeGraph) -> dict[str, Pieces] | Refusal:
     return found
 
 
-def _offsets(graph: Graph, curves: Mapping[str, Pieces]) -> dict[str, Interval]:
+def _offsets(graph: Graph, curves: Mapping[str, Pieces]) -> dict[str, Interval] | Refusal:
     """What every value is where the input, and what is not affine, is 0."""
     zero = _zero(graph.input_shape)
     operands = {graph.input: Operand(graph.input, graph.input_shape, zero)}
     for node in graph.nodes:
         known = node.name in curves
-        image = (
-            _zero(node.shape) if known else checked_action(node, outcome_of(node, operands)).image
-        )
+        image = _zero(node.shape) if known else affine_image(node, operands)
+        if image is None:
+            return Refusal(
+                f"{node.target} at {node.place} is decided by the region: branching on pieces is "
+                "not possible"
+            )
         operands[node.name] = Operand(node.name, node.shape, image)
     return {name: operand.range for name, operand in operands.items()}
 

@@ -1,5 +1,6 @@
 """One forward pass of the rules: from a captured graph and a region to the graph of slope sets."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from autolip.rules.derive import action_of
 from autolip.rules.roots import with_roots
 from autolip.rules.rule import RULES, Action, Operand, Outcome
 from autolip.rules.scalars import with_scalars
+from autolip.slopes import Exact
 
 
 def slopes_on(
@@ -32,7 +34,7 @@ def slopes_on(
     parts = parts_on(graph, region, known, centre)
     if centre is not None and all(edge.slope.is_finite for v in parts for edge in v.edges):
         return parts  # which know the centre
-    return with_scalars(graph, with_roots(graph, parts, image_of), action_on)
+    return with_scalars(graph, with_roots(graph, parts, affine_image), action_on)
 
 
 def parts_on(
@@ -69,6 +71,22 @@ def action_on(node: Node, operands: Mapping[str, Operand]) -> Action:
 def image_of(node: Node, operands: Mapping[str, Operand]) -> Interval:
     """What contains an operation's values, given those of its operands."""
     return action_on(node, operands).image
+
+
+def affine_image(node: Node, operands: Mapping[str, Operand]) -> Interval | None:
+    """What contains the values of an affine operation, for operands in or out of the region; None
+    where it is not one and the same affine map wherever they are.
+
+    A region may choose one: the largest of x - 5 and 0 is x - 5 above 5, and at 0 it is not -5.
+    """
+    anywhere = {
+        name: Operand(name, operand.shape, Interval.uniform(-math.inf, math.inf, operand.shape))
+        for name, operand in operands.items()
+        if name in node.operands()
+    }
+    slopes = action_on(node, anywhere).slopes
+    is_affine = all(isinstance(slope, Exact) for _, slope in slopes)
+    return image_of(node, operands) if is_affine else None
 
 
 def values_at(graph: Graph, x: Float[Tensor, "*shape"]) -> dict[str, Interval]:

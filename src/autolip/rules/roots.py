@@ -30,8 +30,9 @@ from autolip.values import INFINITE, ONE, Upper
 aten = torch.ops.aten
 
 
-ImageOf = Callable[[Node, Mapping[str, Operand]], Interval]
-"""An interval that contains an operation's values, given those of its operands."""
+ImageOf = Callable[[Node, Mapping[str, Operand]], Interval | None]
+"""An interval that contains the values of an operation that is affine everywhere, given those of
+its operands; None of any other."""
 
 STEEP = 4.0
 """Chosen: how many times steeper than the whole root its parts may be: they know the region."""
@@ -66,7 +67,8 @@ def _whole(
     if found is None:
         return None
     between, squares = found
-    if not bool((_at_zero(under, between, squares, nodes, image_of).lo >= 0).all()):
+    rest = _at_zero(under, between, squares, nodes, image_of)
+    if rest is None or not bool((rest.lo >= 0).all()):
         return None
     vertex = slopes[node.name]
     edges = []
@@ -132,15 +134,19 @@ def _at_zero(
     squares: list[str],
     nodes: dict[str, Node],
     image_of: ImageOf,
-) -> Interval:
-    """What contains c: the value where all squares are 0."""
+) -> Interval | None:
+    """What contains c: the value where all squares are 0; None where the region decides how they
+    are added."""
     values = dict[str, Operand]()
     for name in squares:
         shape = nodes[name].shape
         values[name] = Operand(name, shape, Interval.uniform(0.0, 0.0, shape))
     for name in between:
         node = nodes[name]
-        values[name] = Operand(name, node.shape, image_of(node, values))
+        image = image_of(node, values)
+        if image is None:
+            return None
+        values[name] = Operand(name, node.shape, image)
     return values[under].range
 
 
