@@ -61,7 +61,12 @@ class Written:
         if self.first is not None:
             diagonal, name = self.first
             tensors["first"] = np.array([diagonal], dtype=float)
-            of = {"op": "diagonal", "weight": "first", "in": [1, size], "error": 0.0}
+            of: dict[str, Any] = {
+                "op": "diagonal",
+                "weight": "first",
+                "in": [1, size],
+                "error": 0.0,
+            }
             at = vertex("kept", size, name, {"source": at, "kind": "exact", "map": of})
         for k, matrix in enumerate(self.matrices):
             tensors[f"w{k}"] = np.array(matrix, dtype=float)
@@ -69,9 +74,9 @@ class Written:
             edge = {"source": at, "kind": "exact", "map": of}
             at = vertex(f"v{k}", len(matrix), "aten.linear.default", edge)
             if k < len(self.offsets):
-                edge = {"source": at, "kind": "between", "lo": -1.0, "hi": 1.0}
+                bent = {"source": at, "kind": "between", "lo": -1.0, "hi": 1.0}
                 given = self.parameters or {}
-                at = vertex(f"z{k}", len(matrix), self.function, edge, **given)
+                at = vertex(f"z{k}", len(matrix), self.function, bent, **given)
                 tensors[f"b{k}"] = np.array([self.offsets[k]], dtype=float)
         constants = {f"z{k}": {"value": f"b{k}", "error": 0.0} for k in range(len(self.offsets))}
         neurons = sum(map(len, self.offsets))

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from autolip.errors import Refusal
-from autolip.graph.graph import Graph, Node
+from autolip.graph.graph import Graph
 from autolip.graph.views import SlopeGraph, Vertex, fused
 from autolip.intervals import Interval, centre_and_radius
 from autolip.operators.diagonal import Identity
