@@ -151,8 +151,11 @@ def exactness(problem: Problem, value: Upper) -> tuple[str, ...]:
 
 
 def _all_largest(problem: Problem, box: Box) -> bool:
-    """Whether every slope is at its largest on a small box of inputs."""
+    """Whether every slope is at its largest on a small box of inputs; not where steps that are one
+    function of a number everywhere are several on the box."""
     inside = slopes_on(problem.graph, box)
+    if inside.by_name.keys() != problem.slopes.by_name.keys():
+        return False
     for vertex in inside:
         for here, whole in zip(vertex.edges, problem.slopes[vertex.name].edges, strict=True):
             match whole.slope, here.slope:
