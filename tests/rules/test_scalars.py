@@ -32,6 +32,7 @@ EVERYWHERE: dict[str, tuple[Function, float, float]] = {
     "relu by a mask": (lambda x: x * (x > 0), 0, 1),
     "relu by a float mask": (lambda x: x * (x >= 0).to(x.dtype), 0, 1),
     "three pieces": (lambda x: torch.where(x < -1, -1.0, torch.where(x > 1, 1.0, x)), 0, 1),
+    "weighted by entries": (lambda x: HALF / 16 * torch.where(x > 0, x, x.expm1()), 0, 3 / 16),
     "tanh above 0": (lambda x: torch.where(x > 0, torch.tanh(x), 0 * x), 0, 1),
 }
 ON_THREE: dict[str, tuple[Function, float, float]] = {
@@ -45,10 +46,13 @@ ON_THREE: dict[str, tuple[Function, float, float]] = {
     "gelu by hand": (lambda x: 0.5 * x * (1 + torch.erf(x / math.sqrt(2))), -0.12905, 1.12905),
     "softplus by hand": (lambda x: torch.log1p(torch.exp(x)), 0.0474, 0.9526),
     "x + sin(x)^2": (lambda x: x + torch.sin(x) ** 2, 0, 2),
+    "1 - tanh(x)^2": (lambda x: torch.rsub(torch.tanh(x) ** 2, 1), -0.7698, 0.7698),
     "by entries": (lambda x: x * HALF * torch.sigmoid(x * HALF), -0.0999 * 3, 1.0999 * 3),
 }
 JUMPS: dict[str, Function] = {
     "a step": lambda x: torch.where(x > 0, x + 1, x),
+    "a step, weighted by entries": lambda x: HALF * torch.where(x > 0, x + 1, x),
+    "a step beside a choice": lambda x: HALF * torch.where(x > 0, x, 0 * x) * (x > 0.5),
     "a step beside 0": lambda x: x * (x > 0.5),
     "branches a little apart": lambda x: torch.where(x > 0, x, torch.exp(x) - (1 + 2**-50)),
     "one value apart": lambda x: torch.where(x > 0, x, torch.where(x < 0, x, x + 1)),

@@ -12,6 +12,7 @@ import torch
 from torch.fx.proxy import TracerBase
 
 TORCH = str(Path(torch.__file__).parent) + os.sep
+EXPORT = TORCH + "export" + os.sep
 AUTOLIP = str(Path(__file__).parents[1]) + os.sep
 CAPTURE = str(Path(__file__).parent) + os.sep
 
@@ -39,7 +40,7 @@ def kept_lines() -> Iterator[None]:
 
     def kept(tracer: Any, frames: Sequence[traceback.FrameSummary]) -> traceback.StackSummary:
         theirs = users_frames(frames)
-        forward = [frame for frame in frames if frame.name == "forward"]
+        forward = [f for f in frames if f.name == "forward" and not f.filename.startswith(EXPORT)]
         return traceback.StackSummary.from_list(theirs or forward)
 
     with mock.patch.object(TracerBase, "_filter_traceback_frames", kept, create=True):

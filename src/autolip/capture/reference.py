@@ -3,6 +3,7 @@ stands."""
 
 import copy
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,21 +97,27 @@ class Original:
     def references(self) -> tuple[Function, torch.dtype, Function | None]:
         """A reference that runs, its precision, and the model in its own precision where that is
         another."""
-        native = self._function(self.model, None)
         example = self.varying.point(self.arguments)
-        for make in (lambda: in_double(self.model), lambda: self.model):
-            try:
-                exact = self._function(make(), DTYPE)
-                exact(example)
-            except KeyboardInterrupt:
-                raise
-            except Exception:  # whatever it is that does not work in float64
-                continue
-            return exact, DTYPE, native
+        for mode in (torch.no_grad, torch.enable_grad):  # which some that differentiate rely on
+            for make in (lambda: in_double(self.model), lambda: self.model):
+                try:
+                    exact = self._function(make(), DTYPE, mode)
+                    exact(example)
+                except KeyboardInterrupt:
+                    raise
+                except Exception:  # whatever it is that does not work in float64
+                    continue
+                return exact, DTYPE, self._function(self.model, None, mode)
+        native = self._function(self.model, None)
         native(example)
         return native, self.varying.dtype, None
 
-    def _function(self, model: Callable[..., Any], dtype: torch.dtype | None) -> Function:
+    def _function(
+        self,
+        model: Callable[..., Any],
+        dtype: torch.dtype | None,
+        mode: Callable[[], AbstractContextManager[Any]] = torch.no_grad,
+    ) -> Function:
         """x -> f(x), in float64 throughout or in the model's own types."""
         fixed = (
             list(self.arguments)
@@ -120,13 +127,13 @@ class Original:
 
         def function(x: Tensor) -> Tensor:
             values = list(fixed)
-            moved = self.varying.apart(x, dtype)
+            moved = self.varying.apart(x.detach(), dtype)
             for place, value in zip(self.varying.places, moved, strict=True):
                 values[place] = value
             arguments = pytree.tree_unflatten(values, self.structure)
             with (
                 users_code("running the model"),
-                torch.no_grad(),
+                mode(),
                 torch.compiler.set_stance("force_eager"),
             ):
                 if dtype is None:
@@ -134,7 +141,7 @@ class Original:
                 else:
                     with Promoted():
                         result = model(*arguments)
-            tensors = [tensor.to(DTYPE) for tensor in picked(result, self.wanted)]
+            tensors = [tensor.detach().to(DTYPE) for tensor in picked(result, self.wanted)]
             return (
                 tensors[0]
                 if len(tensors) == 1

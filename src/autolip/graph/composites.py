@@ -44,10 +44,17 @@ rounds_within_half = Composite("rounds_within_half", torch.clone)
 
 @dataclass(frozen=True)
 class Hole:
-    """Any varying value, or any number; the same one at every place of the same name."""
+    """Any varying value, or any number (`varies` None: or any constant); the same one at every
+    place of the same name."""
 
     name: str
-    varies: bool = True
+    varies: bool | None = True
+
+    def takes(self, value: Any) -> bool:
+        """Whether it may stand for the value."""
+        if self.varies is None:
+            return isinstance(value, Ref | Tensor | int | float)
+        return isinstance(value, Ref if self.varies else int | float)
 
 
 @dataclass(frozen=True)
@@ -65,8 +72,10 @@ class Part:
 X = Hole("x")
 Y = Hole("y")
 LEVEL = Hole("level", varies=False)
+GRADIENT = Hole("gradient", varies=None)
 _POWER = aten.pow.Tensor_Scalar
 _SIZE = Part(aten.abs.default, X)
+_GATE = Part(aten.sigmoid.default, X)
 
 PATTERNS: tuple[tuple[Part, Any, tuple[Hole, ...]], ...] = (
     (Part(aten.div.Tensor, X, Part(aten.add.Tensor, _SIZE, 1)), softsign, (X,)),
@@ -102,6 +111,19 @@ PATTERNS: tuple[tuple[Part, Any, tuple[Hole, ...]], ...] = (
         aten.hardshrink.default,
         (X, LEVEL),
     ),
+    (
+        Part(
+            aten.mul.Tensor,
+            Part(aten.mul.Tensor, GRADIENT, _GATE),
+            Part(
+                aten.add.Scalar,
+                Part(aten.mul.Tensor, X, Part(aten.sub.Tensor, 1, _GATE)),
+                1,
+            ),
+        ),
+        aten.silu_backward.default,
+        (GRADIENT, X),
+    ),
 )
 """Pattern, the operation it is, and that operation's arguments."""
 
@@ -132,7 +154,7 @@ def _matches(
     elif isinstance(pattern, Hole):
         if pattern.name in found:
             yield from [found] if _same(found[pattern.name], value) else []
-        elif isinstance(value, Ref if pattern.varies else int | float):
+        elif pattern.takes(value):
             yield found | {pattern.name: value}
     elif _same(pattern, value):
         yield found
@@ -153,8 +175,20 @@ def _matches_call(
     for args in orders:
         ways = [found]
         for part, argument in zip(pattern.args, args, strict=True):
+            if isinstance(part, int | float):
+                argument = _number(argument, node, nodes)
             ways = [more for way in ways for more in _matches(part, argument, nodes, way)]
         yield from ways
+
+
+def _number(value: Any, node: Node, nodes: dict[str, Node]) -> Any:
+    """A constant of equal entries as their number, where it broadcasts no operand of the call."""
+    if not isinstance(value, Tensor) or value.dim() == 0 or value.numel() == 0:
+        return value
+    others = [nodes[name].shape for name in node.operands() if name in nodes]
+    widens = len(others) < len(node.operands()) or any(shape != node.shape for shape in others)
+    first = value.flatten()[0]
+    return value if widens or bool((value != first).any()) else first.item()
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -20,6 +20,8 @@ BROADCASTING = frozenset(
         aten.atan2.default,
         aten.arctan2.default,
         aten.copysign.Tensor,
+        aten.silu_backward.default,
+        aten.gelu_backward.default,
     }
 )
 """Operations on two varying tensors whose rules want them in one shape."""

@@ -79,6 +79,7 @@ EXACT: dict[Any, Callable[..., Fraction]] = {
     aten.sub.Tensor: lambda a, b: a - b,
     aten.mul.Tensor: lambda a, b: a * b,
     aten.div.Tensor: lambda a, b: a / b,
+    aten.rsub.Scalar: lambda a, b, alpha=1: b - alpha * a,
     aten.neg.default: lambda a: -a,
     aten.abs.default: abs,
     aten.square.default: lambda a: a * a,
@@ -102,7 +103,13 @@ EXACT: dict[Any, Callable[..., Fraction]] = {
 }
 """Operations entry by entry, and their values in exact arithmetic where these are rational."""
 
-STRAIGHT = (aten.add.Tensor, aten.sub.Tensor, aten.neg.default, aten._to_copy.default)
+STRAIGHT = (
+    aten.add.Tensor,
+    aten.sub.Tensor,
+    aten.rsub.Scalar,
+    aten.neg.default,
+    aten._to_copy.default,
+)
 CHOICES = (aten.where.self, aten.where.ScalarOther, aten.where.ScalarSelf)
 OTHERS = (
     aten.sqrt.default,
@@ -378,8 +385,29 @@ def _composed(action: Action, slopes: Mapping[str, Interval]) -> Interval | None
 
 
 def _meets(scalar: Scalar, level: float) -> bool:
-    """Whether the branches beside a threshold and that at it have one value there, in exact
-    arithmetic; False where that is not known."""
+    """Whether the branches beside a threshold and that at it have one value there; False where that
+    is not known.
+
+    It is enough that every choice has one, which what follows makes something continuous of.
+    """
+    choices = [number for number, node in enumerate(scalar.nodes) if node.target in CHOICES]
+    masks = {node.name for node in scalar.nodes if node.target in COMPARISONS}
+    only_choose = all(masks.isdisjoint(_computed_with(node)) for node in scalar.nodes)
+    each = [Scalar(scalar.x, scalar.nodes[: number + 1]) for number in choices]
+    return _has_one_value(scalar, level) or (
+        bool(each) and only_choose and all(_has_one_value(part, level) for part in each)
+    )
+
+
+def _computed_with(node: Node) -> list[str]:
+    """The names of its operands, but for the mask of a choice."""
+    args = node.args[1:] if node.target in CHOICES else node.args
+    return [arg.name for arg in args if isinstance(arg, Ref)]
+
+
+def _has_one_value(scalar: Scalar, level: float) -> bool:
+    """Whether it is the same below, at and above a threshold, in exact arithmetic; False where that
+    is not known."""
     try:
         below, there, above = (_exact(scalar, level, side) for side in (-1, 0, 1))
     except (ArithmeticError, KeyError, TypeError, ValueError):

@@ -198,10 +198,6 @@ class Hidden(nn.Module):
         raise SystemExit(0)
 
 
-def slopes_of_tanh(x: Tensor) -> Tensor:
-    return torch.autograd.grad(x.requires_grad_().tanh().sum(), x)[0]
-
-
 SPARSE = torch.eye(2).to_sparse()
 UNFIT = [
     (Hidden(), r"looking at the model called sys.exit\(0\)"),
@@ -277,15 +273,6 @@ UNFIT = [
         "depends on the data; float takes numbers out of a tensor, use the functions of torch",
     ),
     (lambda x: torch.tensor([x[0, 0], x[0, 1]]), "numbers taken out of others: use torch.stack"),
-    (
-        torch.func.grad(lambda x: (x.tanh() ** 2).sum()),
-        "it computes derivatives, or maps functions, itself",
-    ),
-    (
-        torch.func.hessian(lambda x: (x**3).sum()),
-        "it computes derivatives, or maps functions, itself",
-    ),
-    (slopes_of_tanh, "it computes derivatives, or maps functions, itself"),
     (
         lambda x: torch.sparse.mm(torch.eye(2).to_sparse(), x.T),
         "makes a sparse tensor .torch.sparse_coo.: use dense",

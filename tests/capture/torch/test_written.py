@@ -20,6 +20,10 @@ X = torch.tensor(
 Y = X.flip(1) * 0.7 + 0.3
 SQUARE = X[:, :3] @ X[:, :3].mT + torch.eye(3, dtype=DOUBLE)
 INDEX = torch.tensor([[0, 1, 1, 0, 2], [2, 0, 1, 2, 2], [0, 0, 1, 1, 2]])
+IMAGES = torch.linspace(-1, 2, 4 * 6 * 9, dtype=DOUBLE).sin().reshape(2, 2, 6, 9)
+KERNEL = torch.linspace(-2, 1, 4 * 3 * 2, dtype=DOUBLE).cos().reshape(4, 1, 3, 2)
+GRADIENTS = torch.conv2d(IMAGES, KERNEL, None, (2, 3), (1, 0), (1, 2), 2)
+ONLY = [True, False, False]
 
 CALLS: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {
     "var": (aten.var.correction, (X, [1]), {"correction": 2, "keepdim": True}),
@@ -55,6 +59,17 @@ CALLS: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {
         aten.index_reduce.default,
         (X[:2], 0, torch.tensor([1, 0, 1]), Y, "amax"),
         {"include_self": False},
+    ),
+    "slope of softplus": (aten.softplus_backward.default, (Y, X, 2.0, 20.0), {}),
+    "slope of elu": (aten.elu_backward.default, (Y, 1.5, 0.7, 2.0, False, X), {}),
+    "slope of elu by its value": (aten.elu_backward.default, (Y, 0.5, 2, 1.5, True, X), {}),
+    "convolution, back": (
+        aten.convolution_backward.default,
+        *((GRADIENTS, IMAGES, KERNEL, [4], [2, 3], [1, 0], [1, 2], False, [0, 0], 2, ONLY), {}),
+    ),
+    "transposed convolution, back": (
+        aten.convolution_backward.default,
+        *((IMAGES, GRADIENTS, KERNEL, [2], [2, 3], [1, 0], [1, 2], True, [1, 0], 2, ONLY), {}),
     ),
     "layer norm": (aten.native_layer_norm.default, (X, [5], Y[0], Y[1], 1e-3), {}),
     "group norm": (

@@ -28,6 +28,7 @@ from autolip.capture.results import Choice, Returned
 from autolip.capture.torch.builder import Builder
 from autolip.capture.torch.concrete import ChangedCalls, concretised, recorded
 from autolip.capture.torch.decompositions import taken_apart
+from autolip.capture.torch.differentiating import SYMPTOM, check_closed, differentiates, traced
 from autolip.capture.torch.layer import UpTo, up_to
 from autolip.capture.torch.parametrised import settled
 from autolip.capture.torch.scripted import SCRIPTED, check_parts, exportable
@@ -40,7 +41,7 @@ from autolip.graph.passes import explicit_broadcasts
 
 SYMPTOMS = {
     "SparseTensorImpl|SparseCsrTensorImpl": "it holds sparse tensors: make them dense, .to_dense()",
-    "constant's list|doesn't have storage|BatchedTensorImpl|does not require grad": (
+    SYMPTOM: (
         "it computes derivatives, or maps functions, itself (torch.autograd, torch.func): "
         "write what they compute as operations"
     ),
@@ -164,11 +165,20 @@ def export(module: nn.Module, inputs: tuple[Any, ...], varying: tuple[int, ...])
     except BaseException as error:
         first = error
     try:
+        if first is not None and differentiates(first):
+            return _by_trace(module, inputs)
         return _known(module, inputs, varying)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         raise _refusal(first or error, error) from error
+
+
+def _by_trace(module: nn.Module, inputs: tuple[Any, ...]) -> ExportedProgram:
+    """The program of a model that computes derivatives."""
+    with _silence(), _unchecked():
+        operations = traced(module, inputs)
+    return _exported(operations, inputs)
 
 
 def _known(module: nn.Module, inputs: tuple[Any, ...], varying: tuple[int, ...]) -> ExportedProgram:
@@ -198,7 +208,9 @@ def _by_run(
 def _exported(module: nn.Module, inputs: tuple[Any, ...]) -> ExportedProgram:
     eager = torch.compiler.set_stance("force_eager")
     with _silence(), _unchecked(), kept_lines(), eager:
-        return torch.export.export(module, inputs)
+        program = torch.export.export(module, inputs)
+    check_closed(program)
+    return program
 
 
 def _is_symbolic(program: ExportedProgram) -> bool:
@@ -320,7 +332,8 @@ def _input_names(
         return names
     with contextlib.suppress(ValueError, TypeError):  # a builtin without a signature
         parameters = inspect.signature(_called(module)).parameters
-        given = [name for name, p in parameters.items() if p.kind is not p.VAR_POSITIONAL]
+        named = [p for p in parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        given = [p.name for p in named]
         return given[: len(names)] + names[len(given) :]
     return names
 
@@ -354,7 +367,7 @@ def _index_of(varying: int | str, names: list[str], inputs: Sequence[Any]) -> in
 
 def _on_data(error: BaseException) -> bool:
     """Whether the exporter lacked the value of something."""
-    return "data-dependent" in str(error) or "GuardOnDataDependent" in type(error).__name__
+    return "data-dependent" in str(error) or "DataDependent" in type(error).__name__
 
 
 def _first_sentence(error: BaseException) -> str:

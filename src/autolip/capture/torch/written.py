@@ -297,6 +297,70 @@ def _on_grid(x: Tensor, scale: Any, zero_point: Any, low: int, high: int) -> tup
     return (torch.clamp(numbers, low, high) - zero_point) * scale, kept
 
 
+# Backward passes
+# -----------------------------------------------------------------------------------------------
+
+
+@written(aten.softplus_backward.default)
+def softplus_slope(gradient: Tensor, x: Tensor, beta: float, threshold: float) -> Tensor:
+    """The gradient times sigmoid(beta x), which is 1 to 2.1e-9 from beta x = 20 on."""
+    if threshold < 20:
+        return NotImplemented
+    return gradient * torch.sigmoid(beta * x)
+
+
+@written(aten.elu_backward.default)
+def elu_slope(
+    gradient: Tensor, alpha: float, scale: float, input_scale: float, is_result: bool, x: Tensor
+) -> Tensor:
+    """The gradient times the slope, which is a function of x alone."""
+    below = -torch.relu(-x)
+    height = scale * alpha
+    low = below + height if is_result else height * torch.exp(input_scale * below)
+    return gradient * torch.where(x <= 0, input_scale * low, scale)
+
+
+@written(aten.convolution_backward.default)
+def pulled_back(
+    gradient: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    bias_sizes: Sequence[int] | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+    output_mask: Sequence[bool],
+) -> tuple[Tensor | None, ...]:
+    """The transpose of the convolution; the gradients of its weights are not taken."""
+    if list(output_mask) != [True, False, False]:
+        return NotImplemented
+    if transposed:
+        back = aten.convolution.default(
+            gradient, weight, None, stride, padding, dilation, False, [0] * len(stride), groups
+        )
+        inside = tuple(slice(0, size) for size in x.shape)
+        return back[inside], None, None
+    rest = [
+        size - ((out - 1) * step - 2 * pad + spread * (taps - 1) + 1)
+        for size, out, step, pad, spread, taps in zip(
+            x.shape[2:],
+            gradient.shape[2:],
+            stride,
+            padding,
+            dilation,
+            weight.shape[2:],
+            strict=True,
+        )
+    ]
+    back = aten.convolution.default(
+        gradient, weight, None, stride, padding, dilation, True, rest, groups
+    )
+    return back, None, None
+
+
 # Masks
 # -----------------------------------------------------------------------------------------------
 
