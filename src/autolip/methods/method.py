@@ -164,7 +164,7 @@ class Problem:
     @cached_property
     def entries(self) -> SlopeGraph | None:
         """The same with softmax, normalisation and products of matrices entry by entry; None where
-        there is no such operation.
+        there is no such operation, or where most would stay whole.
 
         One that is too large for that, or whose ranges are so wide that some slope is steep, stays
         whole: then its gain says more.
@@ -181,6 +181,9 @@ class Problem:
             new = [node.name for node in written if before.get(node.name) is not node]
             parts = [slopes[name] for name in new if name in slopes.by_name]
             steep = [part.name for part in parts if _is_steep(part)]
+            apart = sum(name in before for name in new)
+            if len(whole) > apart:
+                return None
             if not steep:
                 return self._to_the_end(slopes)
             whole |= {name if name in before else name.rpartition(".")[0] for name in steep}
