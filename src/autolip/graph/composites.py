@@ -38,6 +38,18 @@ class Composite:
 
 softsign = Composite("softsign", torch.nn.functional.softsign)
 tanhshrink = Composite("tanhshrink", torch.nn.functional.tanhshrink)
+
+
+def _silu_pulled_back(gradient: Tensor, x: Tensor) -> Tensor:
+    gate = torch.sigmoid(x)
+    return gradient * gate * (1 + x * (1 - gate))
+
+
+silu_backward = Composite(
+    "silu_backward", _silu_pulled_back, "(Tensor grad_output, Tensor self) -> Tensor"
+)
+"""That of ATen, which cannot be differentiated again."""
+
 rounds_within_half = Composite("rounds_within_half", torch.clone)
 """The identity, in the place of a rounding to integers, whose values are within 1/2 of it."""
 
@@ -121,9 +133,10 @@ PATTERNS: tuple[tuple[Part, Any, tuple[Hole, ...]], ...] = (
                 1,
             ),
         ),
-        aten.silu_backward.default,
+        silu_backward,
         (GRADIENT, X),
     ),
+    (Part(aten.silu_backward.default, GRADIENT, X), silu_backward, (GRADIENT, X)),
 )
 """Pattern, the operation it is, and that operation's arguments."""
 

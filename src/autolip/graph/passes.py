@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 from torch.utils import _pytree as pytree
 
+from autolip.graph.composites import silu_backward
 from autolip.graph.graph import Graph, Node, Ref
 
 aten = torch.ops.aten
@@ -20,7 +21,7 @@ BROADCASTING = frozenset(
         aten.atan2.default,
         aten.arctan2.default,
         aten.copysign.Tensor,
-        aten.silu_backward.default,
+        silu_backward,
         aten.gelu_backward.default,
     }
 )

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from autolip.errors import UnsupportedOperation
+from autolip.graph.composites import silu_backward
 from autolip.rules.activations import SILU_TURN, gelu_slope, gelu_tanh_slope, silu_slope
 from autolip.rules.curves import value_range
 from autolip.rules.derive import action_of, entrywise
@@ -25,13 +26,14 @@ aten = torch.ops.aten
 X = Variable(2, 5)
 
 
+@rule(silu_backward, Example(X, X), Example(Constant(2, 5), X))
 @rule(
     aten.silu_backward.default,
     Example(X, X),
     Example(Constant(2, 5), X),
     Example(X, Constant(2, 5)),
 )
-def silu_backward(grad_output: Value, self: Value) -> Action:
+def silu_backward_whole(grad_output: Value, self: Value) -> Action:
     """Between: silu', in [-0.0999, 1.0999], towards the gradient; towards x it times silu'', in
     [-0.0370, 1/2]."""
     if not isinstance(self, Operand):

@@ -138,6 +138,14 @@ def test_the_smoothness_of_an_activation_is_its_second_derivative(
     assert bend * (1 - 1e-12) <= upper(slope, POINT) <= bend * 1.01
 
 
+@pytest.mark.parametrize("function", [nn.functional.silu, nn.functional.gelu])
+def test_a_gradient_has_lower_bounds_too(function: Function) -> None:
+    found = lipschitz(grad(lambda x: function(x).sum()), POINT, method="autolip").lower
+    assert found is not None
+    assert found.value is not None
+    assert found.value > 0.4
+
+
 def test_a_transposed_convolution_is_pulled_back() -> None:
     torch.manual_seed(5)
     layer = nn.ConvTranspose2d(2, 4, 3, stride=2, padding=1, output_padding=1, groups=2)
