@@ -23,7 +23,9 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "given", "function"), CASES, ids=[f"{name} {given}" for name, given, _ in CASES])
+@pytest.mark.parametrize(
+    ("name", "given", "function"), CASES, ids=[f"{name} {given}" for name, given, _ in CASES]
+)
 def test_they_are_the_functions(name, given, function) -> None:  # type: ignore[no-untyped-def]
     pieces = pieces_of(name, given)
     x = torch.linspace(-8, 8, 1601, dtype=torch.float64)

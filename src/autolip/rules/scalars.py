@@ -222,7 +222,9 @@ def _scalars(graph: Graph) -> dict[str, Scalar]:
 def _is_entrywise(node: Node, shapes: Mapping[str, torch.Size]) -> bool:
     same = all(shapes[name] == node.shape for name in node.operands())
     plain = not node.kwargs or node.target is aten._to_copy.default
-    return node.target in ENTRYWISE and same and plain and not node.pick
+    # a mask that is constant chooses by the entry, not by its value
+    by_value = node.target not in CHOICES or isinstance(node.args[0], Ref)
+    return node.target in ENTRYWISE and same and plain and by_value and not node.pick
 
 
 def _used_outside(graph: Graph, roots: Mapping[str, str]) -> set[str]:
