@@ -56,7 +56,7 @@ def test_everything_is_covered_or_has_a_reason(generate: ModuleType) -> None:
         assert name in coverage.MADE or any(re.search(pattern, name) for pattern in reasons), name
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_coverage_page_bounds_the_modules(generate: ModuleType) -> None:
     page = generate.coverage.page()
     assert "| `Linear` | yes | finite everywhere |" in page

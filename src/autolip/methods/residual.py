@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, TypeGuard
 
 import torch
 from torch import Tensor
@@ -111,10 +111,16 @@ class Residual(Method):
         if not cancels:
             return NothingThere("where paths meet again, what they carry does not cancel")
         stops = {name for known in shortcuts for name in (known.source, known.sink)}
+        product = walk(problem, problem.fused)
         walked = walk(problem, fused(graph, stops), shortcuts)
         if isinstance(walked, Refusal):
-            return walked
-        return replace(walked, notes=(*walked.notes, *notes))
+            return product
+        least = product if _is_less(product, walked) else walked
+        return replace(least, notes=(*least.notes, *notes))
+
+
+def _is_less(one: Bound | Refusal, other: Bound) -> TypeGuard[Bound]:
+    return isinstance(one, Bound) and one.value.value < other.value.value
 
 
 def _joins(problem: Problem) -> Iterator[Join]:
