@@ -91,7 +91,14 @@ CALLS: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {
     ),
     "fake_quantize of channels": (
         aten.fake_quantize_per_channel_affine_cachemask.default,
-        (X, torch.tensor([0.125, 0.25, 1.0]), torch.tensor([3, 0, -1]), 0, -4, 11),
+        (
+            X,
+            torch.tensor([0.125, 0.25, 1.0]),
+            torch.tensor([3, 0, -1], dtype=torch.int32),
+            0,
+            -4,
+            11,
+        ),
         {},
     ),
     "and": (aten.bitwise_and.Scalar, (X > 0, True), {}),

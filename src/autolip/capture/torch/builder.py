@@ -49,6 +49,7 @@ SHAPED = frozenset(
 """They look at nothing but the shape of their tensor."""
 
 CAPTURE = str(Path(__file__).parents[1])
+TRACING = str(Path(torch.fx.__file__).parent)
 
 
 class Builder:
@@ -424,7 +425,7 @@ def _place(node: torch.fx.Node) -> Place:
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     path = stack[-1][0] if stack else ""
     frames = re.findall(r'File "([^"]+)", line (\d+)', node.meta.get("stack_trace") or "")
-    frames = [frame for frame in frames if not frame[0].startswith((CAPTURE, "<eval_with_key>"))]
+    frames = [frame for frame in frames if not frame[0].startswith((CAPTURE, TRACING, "<"))]
     theirs = [frame for frame in frames if "/torch/" not in frame[0]] or frames
     source = f"{theirs[-1][0].rsplit('/', 1)[-1]}:{theirs[-1][1]}" if theirs else ""
     return Place(_plain(path), source)
