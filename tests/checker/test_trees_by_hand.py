@@ -216,6 +216,7 @@ FORGERIES: dict[str, Written] = {
         region=box((-1, 1)),
     ),
     "a break on the boundary of the box": replace(ABOVE, region=box((0, 1)), nodes=[(ENTRIES, 0)]),
+    "a half that stays open": replace(ABOVE, nodes=[(0, 0), (ENTRIES, 0)]),
     "a ball that is larger in its norm": BALL,
     "only what moves is read": SETTLED,
     "a settled entry, a neuron on its break": replace(
