@@ -251,3 +251,11 @@ def test_what_is_no_piece_is_refused() -> None:
     assert isinstance(refused, Refusal) and "piecewise linear" in refused.reason
     several = Exact().answer(problem(chain(2, 3, 2, seed=0), (1, 2), "linf:l1"))
     assert isinstance(several, Refusal) and "one output only" in several.reason
+
+
+def test_a_region_of_one_point() -> None:
+    """No input moves: there are no two points to compare."""
+    point = Ball(torch.zeros(1, 3, dtype=torch.float64), 0.0)
+    capture = capture_model(nn.ReLU(), (torch.zeros(1, 3),))
+    posed = Problem.pose(capture.graph, point, Norm.L2, Norm.L2, NormOptions(seed=0))
+    assert "moves" in str(Exact().bound(posed))

@@ -64,6 +64,8 @@ class Exact(Method):
         network = written(problem)
         if isinstance(network, Refusal):
             return network
+        if not bool(network.moving.any()):
+            return Refusal("no entry of the input moves in the region")
         with self._clocked(problem) as budget:
             seconds = price(network)
             if not budget.affords(seconds):
