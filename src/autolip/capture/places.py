@@ -15,6 +15,7 @@ TORCH = str(Path(torch.__file__).parent) + os.sep
 EXPORT = TORCH + "export" + os.sep
 AUTOLIP = str(Path(__file__).parents[1]) + os.sep
 CAPTURE = str(Path(__file__).parent) + os.sep
+TRACING = str(Path(torch.fx.__file__).parent) + os.sep
 
 
 def users_frames(

@@ -202,7 +202,7 @@ class _Tally:
             result = node.call(read.__getitem__)
             error = units(8, self._finite(result).abs())
         else:
-            result = node.call(lambda name: self._operand(name, read[name]))
+            result = node.call(lambda name: self._operand(read[name]))
             real = result.is_floating_point()
             error = units(8, _largest(self._finite(result))) if real else None
         if packet not in WIRING and self._reads_overflow(node, values, result.detach()):
@@ -319,7 +319,7 @@ class _Tally:
         """The value, with zeros where it is not finite."""
         return value.detach().nan_to_num(0.0, 0.0, 0.0)
 
-    def _operand(self, name: str, value: Tensor) -> Tensor:
+    def _operand(self, value: Tensor) -> Tensor:
         """What is read by an operation of which nothing is known: stable in the sense of mixed
         forward and backward errors."""
         if not value.is_floating_point():
@@ -332,11 +332,11 @@ class _Tally:
             for probe in self.probes:
                 operands = {name: probe[name] for name in node.operands()}
                 if packet_of(node) not in KNOWN:
-                    operands = {name: self._as_read(name, x) for name, x in operands.items()}
+                    operands = {name: self._as_read(x) for name, x in operands.items()}
                 result = node.call(operands.__getitem__)
                 probe[node.name] = result if error is None else self._displaced(result, error)
 
-    def _as_read(self, name: str, value: Tensor) -> Tensor:
+    def _as_read(self, value: Tensor) -> Tensor:
         """What an operation of which nothing is known may read."""
         if not value.is_floating_point():
             return value

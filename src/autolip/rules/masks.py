@@ -51,7 +51,9 @@ def _summed(x: Ref, a: Any, b: Any, *, alpha: float = 1) -> Scores | None:
     kept = mask != -torch.inf
     shift = mask.where(kept, 0.0)
     level = shift.isfinite().all() and shift.amax() - shift.amin() <= LEVEL
-    return Scores(masked, None if kept.all() else kept, shift) if level else None
+    if not level:
+        return None
+    return Scores(masked, None if kept.all() else kept, shift if shift.any() else None)
 
 
 def _filled(x: Ref, a: Any, mask: Any, value: Any) -> Scores | None:

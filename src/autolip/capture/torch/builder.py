@@ -4,7 +4,6 @@ the rest recorded."""
 import operator
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from torch.utils import _pytree as pytree
 from autolip.capture.checks import LARGEST
 from autolip.capture.constants import check_arguments, check_stored, constant
 from autolip.capture.guarded import users_code
+from autolip.capture.places import CAPTURE, TRACING
 from autolip.capture.results import Choice, Returned, chosen, names_of
 from autolip.capture.torch.layer import WHOLE
 from autolip.capture.torch.parts import Pair, PartWriter, is_complex
@@ -47,9 +47,6 @@ SHAPED = frozenset(
     }
 )
 """They look at nothing but the shape of their tensor."""
-
-CAPTURE = str(Path(__file__).parents[1])
-TRACING = str(Path(torch.fx.__file__).parent)
 
 
 class Builder:

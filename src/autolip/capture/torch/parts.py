@@ -245,7 +245,8 @@ def _copied(w: PartWriter, x: Any, dtype: Any = None, **storage: Any) -> Any:
 
 def _sum(w: PartWriter, a: Any, b: Any, alpha: float = 1) -> Pair:
     x, y = _parts(a), _parts(b)
-    return Pair(*(w.add(p, w.times(q, float(alpha))) for p, q in ((x.re, y.re), (x.im, y.im))))
+    times = float(alpha)
+    return Pair(w.add(x.re, w.times(y.re, times)), w.add(x.im, w.times(y.im, times)))
 
 
 def _difference(w: PartWriter, a: Any, b: Any, alpha: float = 1) -> Pair:
