@@ -332,7 +332,7 @@ MEASURES = (
     counted("modules that read a clock", 3, 3, clocks),
     counted("modules without a mirror test", 10, 10, without_mirror),
     counted("constants that do not say where they come from", 0, 0, silent_constants),
-    largest("lines of the longest function", 60, 60, function_lengths),
+    largest("lines of the longest function", 59, 59, function_lengths),
     largest("lines of the longest file", 450, 450, file_lengths),
     median("nodes a line, median assignment of the library", 12, 14, of_library),
     median("nodes a line, median assignment of the checker", 12, 13, of_checker),

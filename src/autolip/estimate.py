@@ -79,12 +79,11 @@ def lipschitz(
     vary of all their entries, or {"x": Ball(...), "state": Box(...)} for each; `output` is "all", 3
     (one component), (3, 5) or "3-5" (the difference of two), "pairs" (all differences), a matrix of
     rows or an `nn.Linear` (that map of them), "layer:features.3" (what that layer returns), or an
-    `Output` of a class of your own.  Where the model returns several tensors, `outputs` chooses one
-    by name or number, or "all" as one vector.  `method` and `lower` are names, classes, objects, or
-    lists of them; None: no bound on that side.  `time_budget` is in seconds, of which capturing the
-    model takes none; `delta` bounds the probability that any randomised upper bound fails, over the
-    system's randomness; with a `seed` its vectors are repeatable, and the probability is one for
-    networks made without knowing it.  Units: output units per input unit.
+    `Output` of a class of your own.  Of several tensors that the model returns, `outputs` chooses
+    one by name or number, or "all" as one vector.  `method` and `lower` are names, classes, objects
+    or lists of them; None: no bound on that side.  `time_budget` is in seconds, capture apart;
+    `delta` bounds the probability that any randomised upper bound fails, over the system's
+    randomness; with a `seed`, over networks made without knowing it.  Units: output per input.
 
     Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
     """
