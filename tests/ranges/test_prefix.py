@@ -147,3 +147,39 @@ def test_a_region_is_asked_for_the_support_of_finite_forms_only() -> None:
     region = as_region(Flat(0.0, 1e-250, Norm.L2))
     prefix = known_of(Graph("x", torch.Size([1]), (node,), "v"), region)
     assert prefix.upper("v", form).isfinite().tolist() == [False, True]
+
+
+def product(width: int) -> Graph:
+    """x_i y_i of a vector (x, y)."""
+    size = torch.Size([width])
+    halves = torch.eye(2 * width).double().split(width)
+    nodes = (
+        Node("u", aten.linear.default, (Ref("x"), halves[0]), size),
+        Node("v", aten.linear.default, (Ref("x"), halves[1]), size),
+        Node("p", aten.mul.Tensor, (Ref("u"), Ref("v")), size),
+    )
+    return Graph("x", torch.Size([2 * width]), nodes, "p")
+
+
+def test_of_a_product_only_that_of_both_deviations_is_lost() -> None:
+    """u v - m n = n (u - m) + m (v - n) + (u - m)(v - n): no linear bound is closer than the last
+    term on both sides of the middle (m, n)."""
+    middle, reach = draw(0, 10), draw(1, 10).abs()
+    prefix = known_of(product(5), Box(middle - reach, middle + reach))
+    (m, n), (a, b) = (t.split(5) for t in (middle, reach))
+    above = prefix.upper("p", torch.eye(5).double())
+    meant = n.abs() * a + m.abs() * b + a * b
+    assert bool((above >= meant).all()) and torch.allclose(above, meant, rtol=1e-12)
+
+
+def test_a_square_is_above_its_tangent() -> None:
+    """x x from a to b: below its chord, above the tangent at the middle."""
+    size = torch.Size([4])
+    graph = Graph("x", size, (Node("p", aten.mul.Tensor, (Ref("x"), Ref("x")), size),), "p")
+    middle, reach = draw(0, 4), draw(1, 4).abs()
+    prefix = known_of(graph, Box(middle - reach, middle + reach))
+    sides = torch.cat([torch.eye(4), -torch.eye(4)]).double()
+    above, below = prefix.upper("p", sides).chunk(2)
+    moved = 2 * middle.abs() * reach
+    assert torch.allclose(above, moved + reach**2, rtol=1e-10)
+    assert torch.allclose(below, moved, rtol=1e-10)

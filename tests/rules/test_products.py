@@ -42,7 +42,7 @@ def test_towards_each_factor_the_slope_is_the_range_of_the_other(act: Act) -> No
 
 
 def test_a_product_with_itself_is_a_square(act: Act) -> None:
-    x = Operand("x", torch.Size([1]), box([-1.0], [3.0]))
+    x = Operand("x", torch.Size([]), Interval.uniform(-1.0, 3.0, ()))
     ((_, slope),) = act(aten.mul.Tensor, x, x).slopes
     assert isinstance(slope, Between) and (slope.lo.item(), slope.hi.item()) == (-2.0, 6.0)
 

@@ -6,7 +6,7 @@ part of its offsets.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -69,6 +69,10 @@ class Surroundings:
     deviations: Mapping[str, Interval]
     there: Interval
 
+    def holds_reference(self, names: Iterable[str]) -> bool:
+        """Whether the operands' values at the point of reference are in their ranges."""
+        return all(_holds_zero(self.deviations[name]) for name in names)
+
 
 def linear_bounds(
     outcome: Outcome, action: Action, image: Interval, value: Tensor, around: Surroundings
@@ -112,7 +116,7 @@ def _by_slopes(
     """
     plain = _minus(image, value)
     names = [operand.name for operand, _ in action.slopes]
-    inside = all(_holds_zero(around.deviations[name]) for name in names)
+    inside = around.holds_reference(names)
     edges, offsets = list[Edge](), _minus(around.there, value)
     for operand, slope in action.slopes:
         match slope:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
@@ -22,7 +22,8 @@ from autolip.ranges.linear_bounds import (
 from autolip.regions import Region
 from autolip.roundoff import dot_error, raised
 from autolip.rules.propagate import checked_action, outcome_of
-from autolip.rules.rule import Action, Operand, Outcome
+from autolip.rules.rule import Action, Operand, Outcome, Pointwise
+from autolip.slopes import Between
 
 INF = math.inf
 
@@ -87,8 +88,21 @@ class Prefix:
         value = _middle(there)
         around = Surroundings(self.values, self.deviations, there)
         self.values[node.name] = value
+        if not isinstance(outcome, Pointwise):
+            action = self._from_there(node, action, around)
         self.bounds[node.name] = linear_bounds(outcome, action, action.image, value, around)
         self.narrow(node.name, action.image)
+
+    def _from_there(self, node: Node, action: Action, around: Surroundings) -> Action:
+        """The slopes between the point of reference, where the ranges hold it, and any other: of a
+        product half as wide as those between any two."""
+        names = node.operands()
+        narrower = any(isinstance(slope, Between) for _, slope in action.slopes)
+        if not (narrower and around.holds_reference(names)):
+            return action
+        points = {name: self._point(name).range for name in names}
+        operands = {name: replace(self.operand(name), centre=points[name]) for name in names}
+        return checked_action(node, outcome_of(node, operands))
 
     def _point(self, name: str) -> Operand:
         value = self.values[name]

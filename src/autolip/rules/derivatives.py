@@ -33,7 +33,7 @@ X = Variable(2, 5)
     Example(Constant(2, 5), X),
     Example(X, Constant(2, 5)),
 )
-def silu_backward_whole(grad_output: Value, self: Value) -> Action:
+def silu_backward_whole(grad_output: Value, self: Value) -> Action | Pointwise:
     """Between: silu', in [-0.0999, 1.0999], towards the gradient; towards x it times silu'', in
     [-0.0370, 1/2]."""
     if not isinstance(self, Operand):
@@ -67,7 +67,7 @@ def _silu_bend(x: Tensor) -> Tensor:
     Example(Constant(2, 5), X),
     Example(X, Constant(2, 5)),
 )
-def gelu_backward(grad_output: Value, self: Value, approximate: str) -> Action:
+def gelu_backward(grad_output: Value, self: Value, approximate: str) -> Action | Pointwise:
     """Between: gelu', in [-0.1290, 1.1290], towards the gradient; towards x it times gelu'', in
     [-0.1080, 0.7979]."""
     exact = approximate == "none"
@@ -128,7 +128,7 @@ def _times(factor: Value, curve_of: Callable[[Operand], Pointwise], x: Operand) 
     if wide.centre is not None:
         centre = value_range(curve_of(replace(wide, range=wide.centre, centre=None)))
     g = Operand(f"slope at {x.name}", shape, inner.image, centre)
-    product = mul(factor, g)
+    product = action_of(mul(factor, g), shape)
     outer = {operand.name: slope.entries for operand, slope in product.slopes}[g.name]
     bend = inner.slopes[0][1].entries
     if outer is None or bend is None:

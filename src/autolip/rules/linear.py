@@ -16,7 +16,7 @@ from autolip.operators.operator import DTYPE, Operator
 from autolip.roundoff import TINY, relative_error
 from autolip.rules.derive import action_of, entrywise
 from autolip.rules.products import elementwise_product, quotient
-from autolip.rules.rule import Action, Affine, Constant, Example, Operand, Variable, rule
+from autolip.rules.rule import Action, Affine, Constant, Example, Operand, Pointwise, Variable, rule
 from autolip.slopes import Between, Exact, Gain, Slope
 from autolip.values import Upper
 
@@ -185,7 +185,7 @@ def lerp(self: Value, end: Value, weight: Value) -> Action:
 @rule(aten.mul.Scalar, Example(Variable(2, 5), -0.3))
 @rule(aten.multiply.Tensor, Example(Variable(2, 5), Constant(2, 5)))
 @rule(aten.multiply.Scalar, Example(Variable(2, 5), -0.3))
-def mul(self: Value, other: Value) -> Action:
+def mul(self: Value, other: Value) -> Action | Pointwise:
     """Exact by a constant: the diagonal of it; of two varying factors: Between the other's
     range."""
     if isinstance(self, Operand) and isinstance(other, Operand):

@@ -17,14 +17,14 @@ from autolip.intervals import Interval, inverted, mean
 from autolip.norms import Norm
 from autolip.operators.dense import Dense
 from autolip.operators.norms import NormOptions, operator_norm
-from autolip.roundoff import TINY, sum_error
-from autolip.rules.rule import Action, Operand
+from autolip.roundoff import TINY, relative_error, sum_error
+from autolip.rules.rule import Action, Operand, Pointwise
 from autolip.slopes import Between, Gain
 from autolip.values import INFINITE, Upper
 
 
-def elementwise_product(left: Operand, right: Operand) -> Action:
-    """Between(range of the other factor); a square is Between(2 lo, 2 hi)."""
+def elementwise_product(left: Operand, right: Operand) -> Action | Pointwise:
+    """Between(range of the other factor); a square is one function of it."""
     if left.name == right.name:
         return _square(left)
     by_left, by_right = right.mean, left.mean
@@ -35,19 +35,20 @@ def elementwise_product(left: Operand, right: Operand) -> Action:
     return Action(slopes, left.range * right.range)
 
 
-def _square(x: Operand) -> Action:
-    """x1^2 - x2^2 = (x1 + x2)(x1 - x2)."""
-    lo = x.range.lo
-    hi = x.range.hi
-    of_lo = lo * lo
-    of_hi = hi * hi
-    ends = torch.stack([of_lo, of_hi])
-    has_zero = (lo <= 0) & (hi >= 0)
-    nothing = torch.zeros_like(lo)
-    least = torch.where(has_zero, nothing, ends.amin(0))
-    image = Interval(least, ends.amax(0)).widen()
-    slopes = Between(2 * x.mean.lo, 2 * x.mean.hi)
-    return Action(((x, slopes),), Interval(image.lo.clamp(min=0), image.hi))
+def _square(x: Operand) -> Pointwise:
+    """x^2, evaluated to one unit; its derivative 2 x is exact."""
+    return Pointwise(
+        x,
+        torch.square,
+        lambda t: 2 * t,
+        (math.inf, math.inf),
+        (-math.inf, math.inf),
+        value_turns=(0.0,),
+        error=relative_error(1),
+        absolute=TINY,
+        values_within=(0.0, math.inf),
+        exact_slopes=True,
+    )
 
 
 def quotient(left: Operand, right: Operand) -> Action:
