@@ -4,6 +4,7 @@ import compileall
 import contextlib
 import math
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -15,12 +16,18 @@ from pathlib import Path
 
 from tests.mutants.listed import ROOT, Mutant
 
-PATIENCE = 300.0
-"""Seconds that the tests of one mutant may take."""
+PATIENCE = 300
+"""Seconds of the processor that the tests of one mutant may take: what else the machine does in the
+meantime counts for nothing."""
+
+ASLEEP = 3600.0
+"""Seconds by the clock after which tests are given up that wait for something and take none of the
+processor's."""
 
 NOTICED, SURVIVED, ENDLESS = "noticed", "survived", "no answer in time"
-MEANINGS = {0: SURVIVED, 1: NOTICED, 2: NOTICED}
-"""Of pytest's exit codes; 2 is a module that cannot be imported."""
+MEANINGS = {0: SURVIVED, 1: NOTICED, 2: NOTICED, -signal.SIGXCPU: ENDLESS}
+"""Of pytest's exit codes and the signal at the end of the processor's seconds; 2 is a module that
+cannot be imported."""
 
 
 @dataclass
@@ -37,16 +44,15 @@ class Trial:
     folder: Path = Path()
 
     def start(self, tree: Path) -> None:
-        self.limit, self.folder = (
-            time.monotonic() + PATIENCE,
-            Path(tempfile.mkdtemp(prefix="mutant")),
-        )
+        self.limit = time.monotonic() + ASLEEP
+        self.folder = Path(tempfile.mkdtemp(prefix="mutant"))
         shutil.copytree(tree, self.folder, dirs_exist_ok=True)
         if self.mutant is not None:
             path = self.folder / self.mutant.file
             path.write_text(self.mutant.applied(path.read_text(encoding="utf-8")), encoding="utf-8")
         self.process = os.fork()
         if self.process == 0:
+            resource.setrlimit(resource.RLIMIT_CPU, (PATIENCE, PATIENCE + 1))
             os._exit(_pytest(self.folder, self.tests))
 
     def ended(self) -> bool:

@@ -2,11 +2,15 @@
 tests exist."""
 
 import ast
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.mutants.listed import ROOT, mutants
+from tests.mutants.running import ENDLESS, SURVIVED, Trial
 
 MUTANTS = mutants()
 
@@ -34,3 +38,24 @@ def test_their_tests_exist() -> None:
         assert (
             f"def {test.partition('[')[0]}(" in file.read_text(encoding="utf-8") if test else True
         ), name
+
+
+def loop() -> None:
+    while True:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("work", "verdict"), [(partial(time.sleep, 1.2), SURVIVED), (loop, ENDLESS)]
+)
+def test_patience_is_of_the_processor(
+    work: Callable[[], None], verdict: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waiting is no work, and tests without an end are neither noticed nor overlooked."""
+    monkeypatch.setattr("tests.mutants.running.PATIENCE", 1)
+    monkeypatch.setattr("tests.mutants.running._pytest", lambda folder, tests: work() or 0)
+    trial = Trial((), None)
+    trial.start(tmp_path)
+    while not trial.ended():
+        time.sleep(0.02)
+    assert trial.verdict == verdict
