@@ -193,8 +193,6 @@ def separated(graph: SlopeGraph) -> SlopeGraph:
 def affine_map(graph: SlopeGraph, source: str, sink: str, stops: Collection[str] = ()) -> Operator:
     """The linear part of `sink` as a function of `source` through affine operations only, composed;
     along paths without `stops` between the two."""
-    if source == sink:
-        return Identity(graph[source].shape)
     links = [
         link
         for vertex in graph

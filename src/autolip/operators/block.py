@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from autolip.operators.algebra import Zero, compose, compound_error
+from autolip.operators.diagonal import Identity
 from autolip.operators.operator import Operator, V
 
 
@@ -48,9 +49,11 @@ class Block(Operator):
         in_shape: tuple[int, ...],
         out_shape: tuple[int, ...],
     ) -> Operator:
-        """The map of these links: a composition where they form one path, 0 where there are
-        none."""
-        if not links and source != sink:
+        """The map of these links: a composition where they form one path, 0 where there are none,
+        from a value to itself the identity."""
+        if source == sink:
+            return Identity(in_shape)
+        if not links:
             return Zero(in_shape, out_shape)
         if (
             len(links)

@@ -231,7 +231,10 @@ def _thrice(h: Tensor) -> Tensor:
 
 
 def _degenerate() -> Iterator[Tight]:
-    """Layers of small rank, neurons that are there twice, neurons without input or output."""
+    """No layer at all, layers of small rank, neurons that are there twice, neurons without input or
+    output."""
+    nothing = chain()
+    yield Tight("x alone", nothing, zeros(1, 2), pieces(nothing, orthants(2)[:, None]))
     last = linear([[1.0, -1.0, 2.0], [0.0, 1.0, 1.0]])
     line = torch.tensor([[[1.0, -1.0]], [[-1.0, 1.0]]], dtype=torch.float64)
     rank_one = chain(linear([[1.0, -2.0], [2.0, -4.0], [-1.0, 2.0]]), nn.ReLU(), last)

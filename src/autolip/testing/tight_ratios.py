@@ -69,6 +69,7 @@ _EXACT: dict[str, str] = {
     "zero x + relu(x)": "autolip autolip-raw liplt nonnegative rescaled",
     "relu(x) twice": f"nonnegative {SOLVERS}",
     "h, 2 h, h + h of one relu": "autolip liplt nonnegative rescaled",
+    "x alone": "autolip autolip-raw liplt nonnegative rescaled",
     "a neuron without input": f"layerwise nonnegative {PATTERNS}",
     "a neuron that nothing reads": f"layerwise nonnegative rescaled {PATTERNS} theorem3",
     "a bottleneck of one neuron": LAYERS,
