@@ -158,6 +158,13 @@ OPTIONS = {
         r"no method 'lipdsp': did you mean 'lipsdp'\? choose",
     ),
     "no name": (["digits-mlp", "--box", ""], r"the name of the file is empty"),
+    "no name to write to": (["digits-mlp", "-o", ""], r"the name of the file is empty"),
+    "a name with a zero": (["digits-mlp", "--box", "b\0.npy"], r"b\\x00.npy is no name: it holds"),
+    "a file with a zero": (["digits-mlp", "-o", "r\0.csv"], r"r\\x00.csv is no name: it holds"),
+    "an infinite box": (["digits-mlp", "--box", "0:inf"], r"0:inf is no file: write ends such as"),
+    "a large scale": (["digits-mlp", "--input-scale", "1e200"], r"1e200 is no file: write numbers"),
+    "a centre in words": (["digits-mlp", "--center", "nan"], r"nan is no file: write numbers"),
+    "no factory": (["nets:", "--input-shape", "1,3"], r"nets: names no model: write module:"),
     "an endless budget": (
         ["digits-mlp", "--time-budget", "9999999999h"],
         r"longer than thirty years",

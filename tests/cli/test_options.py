@@ -98,7 +98,7 @@ def test_boxes_written_out(text: str, meant: tuple) -> None:
 
 @pytest.mark.parametrize("text", ["0:", "0:1:2", "0:1,", "a:b", "0..1:2", "٣:٤", "1e999:2"])
 def test_what_is_no_box_is_looked_for_as_a_file(text: str) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(click.BadParameter, match="is no file: write ends such as"):
         BoxType().convert(text, None, None)
 
 

@@ -20,6 +20,8 @@ def make_model(spec: str) -> nn.Module:
     `module` is looked for in the current folder first.  Raises InputError where there is none.
     """
     module_name, _, attribute = spec.partition(":")
+    if not (module_name and attribute):
+        raise InputError(f"{spec} names no model: write module:factory")
     module = _imported(module_name, spec)
     found = _attribute(module, attribute, spec)
     if isinstance(found, nn.Module):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autolip.cli.network import AskedNetwork
-from autolip.cli.options import InFile, OutFile, SecondsType, network_options
+from autolip.cli.options import InFile, NameType, OutFile, SecondsType, network_options
 from autolip.cli.progress import progress
 from autolip.errors import InputError
 
@@ -87,13 +87,11 @@ class NumbersType(click.ParamType):
 @click.option(
     "--scheduler", metavar="ADDRESS", help="Workers of a Dask cluster instead: tcp://HOST:PORT."
 )
-@click.option(
-    "--store", type=click.Path(path_type=Path), metavar="FILE", help="Keep what is finished here."
-)
+@click.option("--store", type=NameType(), metavar="FILE", help="Keep what is finished here.")
 @click.option("--resume", is_flag=True, help="Go on with what the store holds.")
 @click.option(
     "--certificates",
-    type=click.Path(path_type=Path),
+    type=NameType(),
     metavar="DIR",
     help="Write certificates of the certified samples there, for autolip check.",
 )

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
+from autolip.errors import printable
 from autolip.files import check_readable, check_writable
 
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -56,16 +57,36 @@ class ShapeType(click.ParamType):
         return (name or None, shape)
 
 
-class InFile(click.Path):
-    """A file that can be read."""
+class NameType(click.Path):
+    """The name of a file or a folder."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value == "":
+        name = os.fsdecode(value)
+        if not name:
             self.fail("the name of the file is empty", param, ctx)
-        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if "\0" in name:
+            self.fail(f"{printable(name)} is no name: it holds a zero character", param, ctx)
+        return Path(os.fsdecode(super().convert(value, param, ctx)))
+
+
+class InFile(NameType):
+    """A file that can be read."""
+
+    numbers = ""
+    """What may stand in its place; a name without an ending may have been meant for it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = super().convert(value, param, ctx)
+        if self.numbers and not path.suffix[1:2].isalpha() and not os.path.exists(path):
+            self.fail(
+                f"{printable(str(path))} is no file: write {self.numbers}, with exponents of at "
+                "most two digits",
+                param,
+                ctx,
+            )
         check_readable(path)
         return path
 
@@ -73,6 +94,8 @@ class InFile(click.Path):
 class CenterType(InFile):
     """A file that can be read, numbers such as `0,0.5` (one holds for every entry), or the word
     `example`."""
+
+    numbers = "numbers such as 0 or 0,0.5"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == EXAMPLE or isinstance(value, tuple):
@@ -92,6 +115,8 @@ class OutputType(InFile):
 
 class ScaleType(InFile):
     """A file that can be read, or numbers such as `0.5` for every entry, `0.1,2` one by one."""
+
+    numbers = "numbers such as 0.5 or 0.1,2"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if isinstance(value, tuple):
@@ -117,6 +142,8 @@ class DecimalType(click.ParamType):
 class BoxType(InFile):
     """A file that can be read, or ends such as `0:1` for every entry, `0:1,-1:1` one by one."""
 
+    numbers = "ends such as 0:1 or 0:1,-1:1"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         ends = rf"{DECIMAL}:{DECIMAL}"
         if isinstance(value, tuple) or not re.fullmatch(rf"{ends}(,{ends})*", str(value)):
@@ -125,17 +152,17 @@ class BoxType(InFile):
         return tuple((Decimal(low), Decimal(high)) for low, high in pairs)
 
 
-class OutFile(click.Path):
+class OutFile(NameType):
     """A file that can be written, whose name says one of these formats."""
 
     def __init__(self, *suffixes: str) -> None:
-        super().__init__(path_type=Path)
+        super().__init__()
         self.suffixes = suffixes
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from autolip.report.formats import suffix_of
 
-        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        path = super().convert(value, param, ctx)
         suffix_of(path, self.suffixes)
         check_writable(path)
         return path

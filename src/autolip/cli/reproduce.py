@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from autolip.cli.options import InFile
+from autolip.cli.options import InFile, NameType
 from autolip.cli.progress import step_progress
 
-FOLDER = click.Path(path_type=Path)
+FOLDER = NameType()
 NAMES = ("ideal", "mlp", "cnn", "alexnet", "regularise")
 
 

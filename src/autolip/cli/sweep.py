@@ -1,12 +1,11 @@
 """`autolip sweep`: many questions about one network, with one capture."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from autolip.cli.network import AskedNetwork
-from autolip.cli.options import InFile, OutFile, network_options
+from autolip.cli.options import InFile, NameType, OutFile, network_options
 from autolip.cli.progress import progress
 
 ENDED_EARLY = 3
@@ -27,9 +26,7 @@ ENDED_EARLY = 3
 @click.option(
     "--scheduler", metavar="ADDRESS", help="Workers of a Dask cluster instead: tcp://HOST:PORT."
 )
-@click.option(
-    "--store", type=click.Path(path_type=Path), metavar="FILE", help="Keep what is finished here."
-)
+@click.option("--store", type=NameType(), metavar="FILE", help="Keep what is finished here.")
 @click.option("--resume", is_flag=True, help="Go on with what the store holds.")
 @click.option(
     "-o", "file", type=OutFile(".csv", ".json"), metavar="FILE", help="Write all rows: .csv, .json."
