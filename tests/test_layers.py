@@ -1,4 +1,4 @@
-"""What layers contribute: products telescope to AutoLip's bound, losses to the width of the
+"""What layers contribute: gains telescope to the smallest bound, losses to the width of the
 bracket."""
 
 import math
@@ -35,7 +35,8 @@ def dense() -> nn.Module:
 
 
 def found(model: nn.Module, **asked: object) -> Result:
-    return lipschitz(model.eval(), torch.zeros(1, 4), method="autolip", lower="random", **asked)
+    asked = {"method": "autolip", "lower": "random", **asked}
+    return lipschitz(model.eval(), torch.zeros(1, 4), **asked)
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf", "linf:l2", "l1:linf"])
@@ -51,13 +52,23 @@ def test_gains_along_the_main_path_multiply_to_the_bound(make, norm: str) -> Non
     assert grown == pytest.approx(1)
 
 
+@pytest.mark.parametrize("method", ["autolip", "liplt", "lipsdp"])
 @pytest.mark.parametrize("make", [dense, Residual])
-def test_losses_multiply_to_the_width_of_the_bracket(make) -> None:
-    result = found(make())
+def test_losses_multiply_to_the_width_of_the_bracket(make, method: str) -> None:
+    result = found(make(), method=method)
+    assert result.layer_list[-1].bound == result.upper.value
     main = [layer for layer in result.layer_list if layer.share is not None]
     width = result.upper.value / result.lower.value
     assert math.prod(layer.loss for layer in main) == pytest.approx(width, rel=1e-6)
     assert all(layer.attained <= layer.bound * (1 + 1e-12) for layer in result.layer_list)
+
+
+def test_of_all_differences_layers_are_of_the_one_with_the_largest_bound() -> None:
+    result = found(dense(), output="pairs")
+    main = [layer for layer in result.layer_list if layer.share is not None]
+    assert result.layer_list[-1].bound == result.upper.value
+    width = result.upper.value / result.worst_pair.lower.value
+    assert math.prod(layer.loss for layer in main) == pytest.approx(width, rel=1e-6)
 
 
 def test_layers_beside_the_main_path_have_no_share() -> None:

@@ -51,6 +51,25 @@ def plain(value: Any) -> Any:
     return value
 
 
+def computing(value: Any) -> torch.device | None:
+    """The device of a name; None for None.  InputError, in one sentence, where doubles cannot be
+    computed with on it."""
+    if value is None:
+        return None
+    try:
+        device = torch.device(value)
+        if device.type == "meta":
+            raise RuntimeError("it holds no values")
+        torch.ones(1, dtype=torch.float64, device=device).add(1).item()
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError, ValueError) as error:
+        why = " ".join(str(error).split("\n")[0].split())
+        raise InputError(
+            f"device {shown(value)} cannot be computed with here ({why}): leave it out, or give "
+            "'cpu'"
+        ) from error
+    return device
+
+
 def positive(value: Any, what: str) -> float:
     """A finite number of seconds above 0."""
     found = number(value, what)

@@ -23,6 +23,7 @@ from autolip.lower import LowerProblem
 from autolip.methods import METHODS, Method, Problem, method_named
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.norms import NormOptions
+from autolip.operators.operator import CPU
 from autolip.pairwise import bracketed
 from autolip.portfolio import Found, Portfolio, Progress
 from autolip.quantisation import rounding_error, without_rounding
@@ -59,12 +60,13 @@ def lipschitz(
     time_budget: float | None = None,
     delta: float = 1e-9,
     seed: int | None = None,
+    device: Any = None,
     progress: Progress | None = None,
 ) -> Result:
     """A bracket on sup ||f(x) - f(y)||_q / ||x - y||_p over x, y in the region.
 
     With `secants` "centre" over x alone, y being the region's centre, or a `point` of it: the
-    calmness modulus there, which is never larger, and enough for |f(x) - f(y)| at that y.
+    calmness modulus, never larger, and enough for |f(x) - f(y)| at that y.
 
     `model` is an `nn.Module` in eval mode or a function of tensors, `example_inputs` its arguments
     (tensors or arrays, one, a tuple, or a dictionary by name; shapes are enough), of which
@@ -83,14 +85,15 @@ def lipschitz(
     one by name or number, or "all" as one vector.  `method` and `lower` are names, classes, objects
     or lists of them; None: no bound on that side.  `time_budget` is in seconds, capture apart;
     `delta` bounds the probability that any randomised upper bound fails, over the system's
-    randomness; with a `seed`, over networks made without knowing it.  Units: output per input.
+    randomness; with a `seed`, over networks made without knowing it.  Searches pass through the
+    network on a `device`, such as "cuda"; proofs stay on the processor.  Units: output per input.
 
     Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
     """
     question = Question.asked(
         norm=norm, region=region, secants=secants, point=point, output=output, method=method,
         lower=lower, time_budget=time_budget, delta=delta, seed=seed,
-        input_scale=input_scale, output_scale=output_scale,
+        input_scale=input_scale, output_scale=output_scale, device=device,
     )  # fmt: skip
     which = varying_inputs(varying)
     if progress is not None and not callable(progress):
@@ -240,10 +243,12 @@ def _posed(
     options = NormOptions(delta=question.delta, seed=question.seed, budget=budget)
     units = question.units
     problem = Problem.pose(capture.graph, region, p, q, options, centre, units.of_input)
+    problem = replace(problem, device=question.device)
     each = replace(options, delta=question.delta / (4 * max(1, problem.maps)))
     search = LowerProblem.of(
-        capture, region, p, q, seed=question.seed or 0, budget=budget, centre=centre, units=units
-    )
+        capture, region, p, q, seed=question.seed or 0, budget=budget, centre=centre, units=units,
+        device=question.device or CPU,
+    )  # fmt: skip
     shares = units.shares()
     if shares is not None:
         below, above = map(Diagonal.folded, shares)
@@ -282,6 +287,8 @@ def _frame(
     options: dict[str, Any] = {"delta": question.delta, "seed": question.seed}
     if question.time_budget is not None:
         options["time_budget"] = question.time_budget
+    if question.device is not None:
+        options["device"] = str(question.device)
     return Result(
         model=model,
         p=question.p,

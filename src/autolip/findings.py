@@ -276,8 +276,12 @@ class Findings:
         bound."""
         if not self.pairs:
             return str(self.output)
-        worst = max(self.pairs, key=lambda pair: above(pair.upper))
-        return f"{worst.i}-{worst.j}"
+        return f"{self.worst_pair.i}-{self.worst_pair.j}"
+
+    @property
+    def worst_pair(self) -> Pair:
+        """Of all differences of outputs, the one with the largest upper bound."""
+        return max(self.pairs, key=lambda pair: above(pair.upper))
 
     def by_input(self, x: Tensor) -> dict[str, Tensor]:
         """A point, such as one of the witness, input by input, by name and in its shape."""

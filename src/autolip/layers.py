@@ -1,9 +1,12 @@
-"""What each layer of a network contributes to the product bound, and what a pair of inputs makes of
-it.
+"""What each layer of a network contributes to the bound that was taken, and what a pair of inputs
+makes of it.
 
-The bound of AutoLip is known after every layer.  Along its main path, which leads back from the
-output through the largest term of every sum, it is a product of one gain a layer; the gains of the
-layers beside the path are those against their own main source.
+The method whose bound is the smallest bounds the network up to each layer as well.  A layer's gain
+is its bound against that of the largest it reads; along the main path, which leads back from the
+output through the largest term of every sum, the gains multiply to the bound itself, and their
+logarithms are shares of its.  The pair's differences have gains of their own, which multiply to
+what it attains: gains against those, the losses, multiply to the width of the bracket.  The gains
+of layers beside the path are those against their own main source.
 """
 
 import math
@@ -18,23 +21,24 @@ from autolip.graph.graph import Graph
 from autolip.graph.moving_inputs import moved
 from autolip.graph.views import SlopeGraph, Vertex
 from autolip.lower.witness import Witness
-from autolip.methods.autolip import gains_of
 from autolip.methods.blocks import weights_in
 from autolip.methods.method import Problem
+from autolip.methods.prefixes import bounds_up_to
 from autolip.norms import Norm
 from autolip.rules import slopes_on
+from autolip.values import Upper
 
 
 @dataclass(frozen=True)
 class Layer:
     """One step of the network, affine operations in a row being one.
 
-    `bound` is on the constant of the network up to here, `gain` what it is of the bound before;
-    None where that is 0 or infinite.  `attained` is how far two inputs are apart here, against how
-    far they are apart as inputs, in ordinary arithmetic: no bound.  `loss` is what the layer's gain
-    is of theirs.  `share` is that of the logarithm of the whole product (None beside the path).
-    Of `neurons` entries of an operation that acts entry by entry, `stable` have one slope alone on
-    the region.
+    `bound` is the method's on the network up to here, `gain` what it is of the bound before; None
+    where that is 0 or infinite.  `attained` is how far two inputs are apart here, against how far
+    they are apart as inputs, in ordinary arithmetic: no bound.  `loss` is what the layer's gain is
+    of theirs.  `share` is that of the logarithm of the bound, of all gains above 1 together (None
+    beside the path).  Of `neurons` entries of an operation that acts entry by entry, `stable` have
+    one slope alone on the region.
     """
 
     module: str
@@ -57,15 +61,18 @@ class Layer:
         return f"{name} ({self.source})" if self.source else name
 
 
-def layers_of(problem: Problem, witness: Witness | None) -> tuple[Layer, ...] | Refusal:
+def layers_of(
+    problem: Problem, witness: Witness | None, method: str = "", taken: Upper | None = None
+) -> tuple[Layer, ...] | Refusal:
     """The layers in order; Refusal where AutoLip has no bound in these norms.
 
-    `witness` is the pair of inputs whose differences are followed, if there is one.
+    `witness` is the pair of inputs whose differences are followed, `method` the one whose bound was
+    `taken`, if there are any.
     """
-    gains = gains_of(problem, problem.fused)
-    if isinstance(gains, Refusal):
-        return gains
-    bounds = {name: found[problem.q].value for name, found in gains.items()}
+    found = bounds_up_to(problem, method, taken)
+    if isinstance(found, Refusal):
+        return found
+    bounds = {name: bound.value for name, bound in found.items()}
     stretched = {} if witness is None else stretches(problem, witness)
     told = _Told(problem.fused, bounds, stretched, _stable(problem))
     start = told.graph[told.graph.input]
@@ -120,7 +127,9 @@ class _Told:
 
     def _share(self, vertex: Vertex) -> float | None:
         gain = self.main.get(vertex.name)
-        return math.log(gain) / self._grown if gain is not None and self._grown else None
+        if gain is None:
+            return None
+        return math.log(gain) / self._grown if self._grown else 0.0
 
     @cached_property
     def main(self) -> dict[str, float | None]:
@@ -132,7 +141,7 @@ class _Told:
 
     @cached_property
     def _grown(self) -> float:
-        """The logarithm of all gains above one."""
+        """The logarithms of all gains above one, added."""
         known = (gain for gain in self.main.values() if gain is not None)
         return sum(math.log(gain) for gain in known if gain > 1)
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from autolip.arguments import array, number, plain, positive, probability, shown
+from autolip.arguments import array, computing, number, plain, positive, probability, shown
 from autolip.arguments import seed as checked_seed
 from autolip.capture.torch.export import Capture
 from autolip.errors import InputError
@@ -60,6 +60,8 @@ class Question:
     seed: int | None = None
     secants: Secants = ANY
     units: Units = UNITS
+    device: torch.device | None = None
+    """Where searches pass through the network; proofs are made on the processor."""
 
     @classmethod
     def asked(
@@ -77,6 +79,7 @@ class Question:
         seed: int | None = None,
         input_scale: Any = None,
         output_scale: Any = None,
+        device: Any = None,
     ) -> Self:
         """The question that a person means; InputError, in one sentence, where nothing can be
         meant."""
@@ -104,6 +107,7 @@ class Question:
             None if seed is None else checked_seed(seed),
             Secants.asked(secants, point),
             Units.asked(input_scale, output_scale),
+            computing(device),
         )
 
     def about(self, capture: Capture) -> Self:

@@ -10,10 +10,12 @@ from autolip.errors import InputError, Refusal, printable
 from autolip.files import read_text
 from autolip.findings import Findings
 from autolip.layers import Layer, layers_of
+from autolip.outputs import Difference
 from autolip.report.formats import FORMATS, check_drawable, save
 from autolip.report.frame import frame
 from autolip.report.layers import explained, layer_records
 from autolip.report.table import render_html, render_text
+from autolip.values import Upper
 
 LARGEST = 2**28
 """Chosen: bytes of a result in a file; the witness of an image of 224 x 224 takes 6 MB."""
@@ -31,11 +33,13 @@ class Result(Findings):
 
     @cached_property
     def layer_list(self) -> tuple[Layer, ...]:
-        """What each layer contributes to the product bound, in the network's order.
+        """What each layer contributes to the smallest upper bound, in the network's order: of all
+        differences of outputs, to the one with the largest.
 
-        Empty where the output does not depend on the input.  Raises InputError where AutoLip has no
-        bound in these norms, and for a result that was pickled or read from a file before anybody
-        asked.
+        The method of that bound is asked about the network up to each layer, for five seconds of
+        counted work in all.  Empty where the output does not depend on the input.  Raises
+        InputError where AutoLip has no bound in these norms, and for a result that was pickled or
+        read from a file before anybody asked.
         """
         if self.problem is None and self.graph is None:
             raise InputError(
@@ -43,21 +47,36 @@ class Result(Findings):
             )
         if self.problem is None:
             return ()
-        witness = None if self.lower is None else self.lower.witness
-        found = layers_of(self.problem, witness)
+        problem, lower = self.problem, self.lower
+        if self.pairs:
+            worst = self.worst_pair
+            shape = problem.slopes.output_shape
+            problem, lower = (
+                problem.reading(Difference(worst.i, worst.j).readout(shape)),
+                worst.lower,
+            )
+        witness = None if lower is None else lower.witness
+        found = layers_of(problem, witness, *self._taken())
         if isinstance(found, Refusal):
             raise InputError(f"the layers have no product bound: {found}")
         return found
+
+    def _taken(self) -> tuple[str, Upper | None]:
+        """The method of the smallest upper bound, and that bound."""
+        row = self.upper
+        return (row.method, row.answer) if row and isinstance(row.answer, Upper) else ("", None)
 
     @property
     def layers(self) -> Any:
         """What each layer contributes, as a pandas.DataFrame; without pandas, a list of
         dictionaries.
 
-        gain: by how much the product bound grows at the layer; bound: up to here; attained: how far
-        the witness pair is apart here, against how far it is apart as inputs (no bound); loss: the
-        gain against theirs; share: of the logarithm of the product; neurons and stable: entries of
-        an operation that acts entry by entry, and those with one slope alone on the region.
+        bound: the network's up to here, by the method of the smallest upper bound; gain: by how
+        much it grows at the layer; attained: how far the witness pair is apart here, against how
+        far it is apart as inputs (no bound); loss: the gain against theirs; share: of the logarithm
+        of the bound; neurons and stable: entries of an operation that acts entry by entry, and
+        those with one slope alone on the region.  Along the main path gains multiply to the bound,
+        losses to the width of the bracket.
 
         >>> import torch, autolip
         >>> model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU()).eval()
@@ -68,8 +87,8 @@ class Result(Findings):
         return frame(layer_records(self.layer_list))
 
     def explain(self) -> str:
-        """Sentences on what limits the bound: how wide the bracket is, which layers make the
-        product large, where it exceeds what a pair of inputs attains, what a region would do."""
+        """Sentences on what limits the bound: how wide the bracket is, which layers make the bound
+        large, where it exceeds what a pair of inputs attains, what a region would do."""
         return "\n".join(explained(self, self.layer_list))
 
     def to_frame(self) -> Any:

@@ -16,14 +16,15 @@ LAYERS = (
 )
 
 
-def test_every_layer_is_a_line_and_a_record() -> None:
-    sheet = layer_sheet(LAYERS)
+def test_every_layer_is_a_line_and_a_record(bracket: Result) -> None:
+    sheet = layer_sheet(bracket, LAYERS)
+    assert sheet.caption.startswith("bounds up to each layer by autolip;")
     assert sheet.headings[-1] == "stable" and len(sheet.rows) == 4
     assert sheet.rows[1] == (
         "act (net.py:4)", "relu", "1x8", "-", "1", "12", "6", "1.5", "0%", "3/8",
     )  # fmt: skip
     assert sheet.rows[3] == ("side", "affine", "1", "-", "-", "inf", "-", "-", "-", "-")
-    assert layer_sheet(LAYERS[:1]).headings[-1] == "share"
+    assert layer_sheet(bracket, LAYERS[:1]).headings[-1] == "share"
     records = layer_records(LAYERS)
     assert [record["gain"] for record in records] == [12.0, 1.0, 5.0, None]
     assert records[1]["stable"] == 3 and records[1]["operation"] == "relu"
@@ -32,12 +33,11 @@ def test_every_layer_is_a_line_and_a_record() -> None:
 def test_sentences_name_the_layers_biggest_first(bracket: Result) -> None:
     said = explained(bracket, LAYERS[:3])
     assert said[0].startswith("The upper bound is at most 1.974 times the constant")
-    assert said[1] == (
-        "The layers' gains multiply to 60 along the main path; autolip is 53% below that."
-    )
-    assert "comes from affine at first (net.py:3) (gain 12, 70%), affine at last" in said[2]
-    assert "mostly at affine at last (net.py:5) by 2.1, relu at act (net.py:4) by 1.5" in said[3]
-    assert said[4].startswith("On the region 3 of 8 neurons have one slope alone")
+    assert "multiply to the bound of autolip; most comes from affine at first (net.py:3)" in said[1]
+    assert "(gain 12, 70%), affine at last" in said[1]
+    assert said[2].startswith("What limits the bound: ")
+    assert "mostly at affine at last (net.py:5) by 2.1, relu at act (net.py:4) by 1.5" in said[2]
+    assert said[3].startswith("On the region 3 of 8 neurons have one slope alone")
 
 
 def test_an_infinite_bound_names_its_culprit(bracket: Result) -> None:

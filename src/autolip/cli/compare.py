@@ -13,6 +13,7 @@ from autolip.cli.network import AskedNetwork
 from autolip.cli.options import (
     OutFile,
     SecondsType,
+    device_option,
     network_options,
     norm_option,
     output_option,
@@ -41,6 +42,7 @@ FIGURE = Path("comparison.png")
 @region_options
 @secants_options
 @random_options
+@device_option
 @click.option(
     "--each",
     type=SecondsType(),

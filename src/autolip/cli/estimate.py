@@ -18,6 +18,8 @@ from autolip.cli.options import (
     InFile,
     OutFile,
     SecondsType,
+    device_option,
+    method_option,
     network_options,
     norm_option,
     output_option,
@@ -105,13 +107,7 @@ def _certify(result: "Result", file: Path, model: Path | None) -> None:
 @output_option
 @region_options
 @secants_options
-@click.option(
-    "--method",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=completion.methods,
-    help="Upper bound; may be repeated. [auto]",
-)
+@method_option
 @click.option(
     "--lower",
     multiple=True,
@@ -126,6 +122,7 @@ def _certify(result: "Result", file: Path, model: Path | None) -> None:
     help="Inputs (.npy, one a row) for the lower bound named dataset.",
 )
 @random_options
+@device_option
 @click.option(
     "--time-budget", type=SecondsType(), help="Stop after so long, with what is known: 90, 90s, 2m."
 )

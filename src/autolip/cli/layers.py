@@ -8,6 +8,8 @@ from autolip.cli import completion
 from autolip.cli.network import AskedNetwork
 from autolip.cli.options import (
     SecondsType,
+    device_option,
+    method_option,
     network_options,
     norm_option,
     output_option,
@@ -27,28 +29,32 @@ from autolip.errors import printable
 @units_options
 @output_option
 @region_options
+@method_option
 @random_options
+@device_option
 @click.option(
     "--time-budget", type=SecondsType(), help="Stop after so long, with what is known: 90, 90s, 2m."
 )
 def layers(**options: Any) -> int:
     """Say what each layer of MODEL contributes to its bound.
 
-    gain: by how much the product bound (AutoLip) grows at this layer; bound: up to here; attained:
-    how far two inputs, found by gradient ascent, are apart here, against how far they are apart as
-    inputs (measured, no bound); loss: the gain against theirs; share: of the logarithm of the
-    product along the main path; stable: neurons with one slope alone on the region.
+    bound: of the network up to here, by the method whose bound of the whole is the smallest; gain:
+    by how much it grows at this layer; attained: how far two inputs, found by gradient ascent, are
+    apart here, against how far they are apart as inputs (measured, no bound); loss: the gain
+    against theirs; share: of the logarithm of the bound; stable: neurons with one slope alone on
+    the region.  Along the main path gains multiply to the bound, losses to the bracket's width.
     """
     network = AskedNetwork.taken(options)
     with progress() as say:
         from autolip.cli.arrays import take_arrays
         from autolip.cli.regions import AskedRegion
         from autolip.estimate import answered
-        from autolip.question import Question
+        from autolip.question import AUTOMATIC, Question
 
         region = AskedRegion.taken(options)
         take_arrays(options)
-        question = Question.asked(method="autolip", **options)
+        method = options.pop("method") or AUTOMATIC
+        question = Question.asked(method=method, **options)
         say(f"capturing {network.model}")
         found = network.load(question.output.layer)
         question = question.on(region.around(found.capture.example))
@@ -58,6 +64,6 @@ def layers(**options: Any) -> int:
     from autolip.report.layers import layer_sheet
 
     click.echo(f"{printable(found.name)}\n{headline(result)}\n")
-    show_table(layer_sheet(result.layer_list))
+    show_table(layer_sheet(result, result.layer_list))
     click.echo(told)
     return 0

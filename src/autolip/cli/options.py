@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
+from autolip.cli import completion
 from autolip.errors import printable
 from autolip.files import check_readable, check_writable
 
@@ -370,6 +371,23 @@ secants_options = together(
     ),
 )
 """Between which points slopes are taken."""
+
+method_option = click.option(
+    "--method",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=completion.methods,
+    help="Upper bound; may be repeated. [auto]",
+)
+"""By what the constant is bounded from above."""
+
+device_option = click.option(
+    "--device",
+    metavar="NAME",
+    help="Where searches pass through the network: cpu, cuda, cuda:1; proofs stay on the "
+    "processor. [cpu; large passes of LipSDP: a GPU if there is one]",
+)
+"""What searches compute with."""
 
 random_options = together(
     click.option(

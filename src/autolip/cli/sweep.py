@@ -34,7 +34,7 @@ ENDED_EARLY = 3
 def sweep(**options: Any) -> int:
     """Bracket the Lipschitz constants that QUESTIONS asks for, a line of a CSV file each.
 
-    Its columns: name, norm, output, method, lower, time_budget, delta, seed, input_scale,
+    Its columns: name, norm, output, method, lower, time_budget, delta, seed, device, input_scale,
     output_scale; a box as lo and hi, a ball as center, radius and ball; numbers are separated by
     blanks.
 

@@ -137,6 +137,21 @@ class Graph:
         first = Node(self.input, target, (Ref(name), factors), self.input_shape)
         return replace(self, input=name, nodes=(first, *self.nodes))
 
+    def on(self, device: torch.device) -> "Graph":
+        """The same, whose constants are on a device."""
+
+        def there(leaf: Any) -> Any:
+            if isinstance(leaf, Tensor):
+                return leaf.to(device)
+            return device if isinstance(leaf, torch.device) else leaf
+
+        def moved(node: Node) -> Node:
+            args, kwargs = pytree.tree_map(there, (node.args, node.kwargs), is_leaf=_is_ref)
+            return replace(node, args=args, kwargs=kwargs)
+
+        constant = None if self.constant is None else self.constant.to(device)
+        return replace(self, nodes=tuple(map(moved, self.nodes)), constant=constant)
+
     def pruned(self) -> "Graph":
         """Without the nodes that the output does not use."""
         needed = {self.output}

@@ -19,7 +19,7 @@ from autolip.lower.gradients import differentiable, tamed
 from autolip.lower.in_units import InUnits
 from autolip.norms import Norm
 from autolip.operators.algebra import compose
-from autolip.operators.operator import DTYPE, Operator
+from autolip.operators.operator import CPU, DTYPE, Operator
 from autolip.regions import Box, Region
 from autolip.units import UNITS, Units
 
@@ -75,6 +75,8 @@ class LowerProblem:
     wild: bool = False
     units: Units = UNITS
     users: "LowerProblem | None" = field(default=None, repr=False)
+    device: torch.device = CPU
+    """Where the searches' passes are made; those of `own` are made on the processor."""
 
     @staticmethod
     def of(
@@ -87,6 +89,7 @@ class LowerProblem:
         budget: Budget = UNLIMITED,
         centre: Tensor | None = None,
         units: Units = UNITS,
+        device: torch.device = CPU,
     ) -> "LowerProblem":
         """The problem for a captured network, in units of its input; those of its output are a
         read-out."""
@@ -99,7 +102,8 @@ class LowerProblem:
             graph, original, exact, example, region, p, q, seed, budget, centre=fixed
         )
         own = replace(problem, units=units)
-        return own if units.of_input is None else own._in_units(units.of_input)
+        inner = own if units.of_input is None else own._in_units(units.of_input)
+        return inner if device == CPU else replace(inner, device=device, users=own)
 
     def _in_units(self, scale: Tensor) -> "LowerProblem":
         factors = torch.atleast_1d(scale)
@@ -153,9 +157,12 @@ class LowerProblem:
         """f(x_i) by the captured graph in float64; differentiable. Costs k/2 passes."""
         self.passes += x.shape[0] / 2
         x = x.reshape(-1, *self.graph.input_shape)
-        graph = self.tamed if self.wild and torch.is_grad_enabled() else self.graph
+        is_tamed = self.wild and torch.is_grad_enabled()
+        graph, place = (self.tamed if is_tamed else self.graph), CPU
+        if self.moves:
+            graph, place = (self.tamed_there if is_tamed else self.there), self.device
         outputs = evaluate_batch if self.batched else _one_by_one
-        return self.read(outputs(graph, x))
+        return self.read(outputs(graph, x.to(place)).to(CPU))
 
     def met(self, slope: Float[Tensor, " k"]) -> None:
         """Keep the steepest of the slopes that a search meets, and say so where some time has
@@ -206,6 +213,34 @@ class LowerProblem:
         except RuntimeError:
             return False
         return True
+
+    @cached_property
+    def moves(self) -> bool:
+        """Whether passes are made on the device: another one than the processor, which has all of
+        the graph's operations and their derivatives."""
+        if self.device == CPU:
+            return False
+        one = self.example.reshape(1, *self.graph.input_shape).to(self.device).requires_grad_()
+        try:
+            with torch.enable_grad():
+                output = (evaluate_batch if self.batched else _one_by_one)(self.there, one)
+                if output.requires_grad:
+                    torch.autograd.grad(output.sum(), one)
+        except RuntimeError as error:
+            why = " ".join(str(error).split("\n")[0].split())
+            self.say(f"on the processor, for {self.device} cannot: {why}")
+            return False
+        return True
+
+    @cached_property
+    def there(self) -> Graph:
+        """The graph on the device."""
+        return self.graph.on(self.device)
+
+    @cached_property
+    def tamed_there(self) -> Graph:
+        """The tamed graph on the device."""
+        return self.tamed.on(self.device)
 
     @cached_property
     def tamed(self) -> Graph:

@@ -8,6 +8,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, final
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -91,6 +92,8 @@ class Problem:
     """Where the values of operations lie, those of maxima in pieces too."""
     centre: Float[Tensor, "*shape"] | None = field(default=None, repr=False)
     scale: Float[Tensor, "*shape"] | None = field(default=None, repr=False)
+    device: torch.device | None = None
+    """Where searches pass through the network; None: large passes on a GPU, where there is one."""
 
     @staticmethod
     def pose(

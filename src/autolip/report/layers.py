@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from autolip.findings import Findings
     from autolip.layers import Layer
 
-CAPTION = "the product bound (AutoLip) layer by layer; the attained column is measured, no bound"
-
 NAMED = 3
 """Chosen: layers that a sentence names."""
 
@@ -22,13 +20,19 @@ DIGITS = 4
 """Chosen: significant digits of a layer's numbers."""
 
 
-def layer_sheet(layers: "Sequence[Layer]") -> Sheet:
+def layer_sheet(result: "Findings", layers: "Sequence[Layer]") -> Sheet:
     """A line for each layer, in order; a column for stable neurons where a region tells of them."""
+    caption = f"bounds up to each layer by {_method(result)}; attained is measured, no bound"
     headings = ("layer", "what", "shape", "weights", "gain", "bound", "attained", "loss", "share")
     ranged = any(layer.neurons is not None for layer in layers)
     stable = [(_stable(layer),) if ranged else () for layer in layers]
     rows = [(*_cells(layer), *last) for layer, last in zip(layers, stable, strict=True)]
-    return Sheet(CAPTION, (*headings, "stable") if ranged else headings, tuple(rows), left=3)
+    return Sheet(caption, (*headings, "stable") if ranged else headings, tuple(rows), left=3)
+
+
+def _method(result: "Findings") -> str:
+    """The method whose bound the layers' gains multiply to."""
+    return "autolip" if result.upper is None else result.upper.method
 
 
 def _cells(layer: "Layer") -> tuple[str, ...]:
@@ -87,8 +91,7 @@ def explained(result: "Findings", layers: "Sequence[Layer]") -> list[str]:
     """Sentences: how wide the bracket is, which layers make the bound large, where it is lost."""
     return [
         *_width(result),
-        *_best(result, layers),
-        *_largest(layers),
+        *_largest(result, layers),
         *_lost(layers),
         *_neurons(layers),
         *_infinite(result),
@@ -106,21 +109,7 @@ def _width(result: "Findings") -> Iterator[str]:
         )
 
 
-def _best(result: "Findings", layers: "Sequence[Layer]") -> Iterator[str]:
-    """What the layers' product has to do with the smallest bound."""
-    row = result.upper
-    if row is None or row.value is None or not layers:
-        return
-    product = layers[-1].bound
-    if row.value < product and math.isfinite(product):
-        below = f"{100 * (1 - row.value / product):.2g}% below"
-        yield (
-            f"The layers' gains multiply to {digits_up(product)} along the main path; {row.method} "
-            f"is {below} that."
-        )
-
-
-def _largest(layers: "Sequence[Layer]") -> Iterator[str]:
+def _largest(result: "Findings", layers: "Sequence[Layer]") -> Iterator[str]:
     shared = [layer for layer in layers if layer.share is not None and layer.share > 0]
     worst = sorted(shared, key=lambda layer: -(layer.share or 0))[:NAMED]
     if worst:
@@ -128,7 +117,10 @@ def _largest(layers: "Sequence[Layer]") -> Iterator[str]:
             f"{_named(layer)} (gain {_number(layer.gain)}, {100 * (layer.share or 0):.0f}%)"
             for layer in worst
         ]
-        yield f"Most of the product comes from {', '.join(named)}: shares of its logarithm."
+        yield (
+            f"Along the main path the layers' gains multiply to the bound of {_method(result)}; "
+            f"most comes from {', '.join(named)}: shares of its logarithm."
+        )
 
 
 def _lost(layers: "Sequence[Layer]") -> Iterator[str]:
@@ -139,8 +131,8 @@ def _lost(layers: "Sequence[Layer]") -> Iterator[str]:
     if worst:
         named = [f"{_named(layer)} by {_number(layer.loss)}" for layer in worst]
         yield (
-            "The product exceeds what the pair of inputs attains mostly at "
-            f"{', '.join(named)}: there the layer's gain is for other differences than theirs."
+            "What limits the bound: it grows by more than what the pair of inputs attains mostly "
+            f"at {', '.join(named)}, where the layer's gain is for other differences than theirs."
         )
 
 

@@ -81,7 +81,7 @@ def page(result: "Result") -> str:
         "sheets": sheets(result),
         "chart": bounds_chart(result),
         "meaning": MEANING,
-        "layers": layer_sheet(layers) if layers else None,
+        "layers": layer_sheet(result, layers) if layers else None,
         "layer_chart": layers_chart(layers),
         "stable_chart": stable_chart(layers),
         "explained": explained(result, layers),
@@ -153,7 +153,7 @@ def ticks(low: float, high: float) -> tuple[tuple[str, float], ...]:
 
 def layers_chart(layers: "Sequence[Layer]") -> Chart | None:
     """The layers of the main path with the largest gains, as shares of the logarithm of the
-    product."""
+    bound."""
     shared = [layer for layer in layers if layer.share is not None and layer.share > 0]
     first = sorted(shared, key=lambda layer: -(layer.share or 0))[:LISTED]
     bars = tuple(
@@ -166,7 +166,7 @@ def layers_chart(layers: "Sequence[Layer]") -> Chart | None:
         )
         for layer in first
     )
-    return Chart("gain, and its share of the logarithm of the product", bars, ()) if bars else None
+    return Chart("gain, and its share of the logarithm of the bound", bars, ()) if bars else None
 
 
 def stable_chart(layers: "Sequence[Layer]") -> Chart | None:

@@ -21,6 +21,7 @@ PLAIN: dict[str, Callable[[str], Any]] = {
     "time_budget": float,
     "delta": float,
     "seed": int,
+    "device": str,
     "input_scale": lambda text: _point(text),
     "output_scale": lambda text: _point(text),
 }
@@ -29,9 +30,9 @@ REGIONS = ("lo", "hi", "center", "radius", "ball")
 
 def questions_of(path: Path) -> list[dict[str, Any]]:
     """The questions of a CSV file with a line of headings: name, norm, output, method, lower,
-    time_budget, delta, seed, input_scale, output_scale; a box as lo and hi, a ball as center,
-    radius and ball (its norm), the numbers of a point separated by blanks.  Empty cells are left
-    out.
+    time_budget, delta, seed, device, input_scale, output_scale; a box as lo and hi, a ball as
+    center, radius and ball (its norm), the numbers of a point separated by blanks.  Empty cells are
+    left out.
 
     InputError, with the line, where something else is there.
     """

@@ -21,10 +21,12 @@ from autolip.methods.lipsdp.relaxation.constraint import nonlinear
 from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
 from autolip.methods.lipsdp.search.effort import Effort
 from autolip.methods.lipsdp.search.interior_point import solved
+from autolip.methods.lipsdp.search.iterate import place_of
 from autolip.methods.lipsdp.search.rounds import Search
 from autolip.methods.lipsdp.statement import Proved
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.norms import EVERY_PAIR, Norm, Pair
+from autolip.operators.operator import CPU
 from autolip.outputs import Component, Difference
 from autolip.values import Upper
 
@@ -112,7 +114,7 @@ class LipSDP(Method):
         """The problem with a deadline: its own, or one by counted work (on a GPU by the clock)."""
         if problem.budget.limited:
             yield problem
-        elif torch.cuda.is_available() or self.solver != "power":
+        elif place_of(problem.device) != CPU or self.solver != "power":
             yield problem.with_budget(problem.budget.at_most(self.seconds))
         else:
             with counting() as clock:
@@ -192,7 +194,7 @@ class LipSDP(Method):
         relaxation = Relaxation.of(graph, problem.p, q)
         if isinstance(relaxation, Refusal):
             return relaxation
-        effort = self._effort(problem.budget.within(part))
+        effort = self._effort(problem.budget.within(part), problem.device)
         say = lambda text: problem.say(f"{self.title}, {text}")  # noqa: E731
         search = Search(relaxation, effort, problem.options, say)
         if self.solver == "cvxpy":
@@ -204,10 +206,11 @@ class LipSDP(Method):
         best = search.run().best
         return search.refusal if best is None else (best, search.note)
 
-    def _effort(self, budget: Budget) -> Effort:
+    def _effort(self, budget: Budget, device: torch.device | None) -> Effort:
         """As much as a budget allows."""
         closest = self.closest if budget.clock is WALL and self.solver == "power" else math.inf
-        return Effort.within(budget, self.tolerance, self.rank, self.margin, self.steps, closest)
+        asked = self.tolerance, self.rank, self.margin, self.steps
+        return Effort.within(budget, *asked, closest, device)
 
     def _joined(self, problem: Problem, clocked: Problem, reason: str) -> Bound | Refusal:
         """The stretches of a network that cannot be stated as a whole; `clocked` is the problem

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+import torch
+
 from autolip.budget import Budget
 
 OVERTIME = 1.5
@@ -26,6 +28,8 @@ class Effort:
     """Most steps."""
     closest: float = math.inf
     """What is aimed at once `tolerance` is met, with the time that is left."""
+    device: torch.device | None = None
+    """Where large passes are made; None: on a GPU where there is one."""
 
     @staticmethod
     def within(
@@ -35,6 +39,8 @@ class Effort:
         margin: float,
         steps: int,
         closest: float = math.inf,
+        device: torch.device | None = None,
     ) -> "Effort":
         """From now on."""
-        return Effort(budget, budget.within(OVERTIME), tolerance, rank, margin, steps, closest)
+        overtime = budget.within(OVERTIME)
+        return Effort(budget, overtime, tolerance, rank, margin, steps, closest, device)

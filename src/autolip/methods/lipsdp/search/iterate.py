@@ -41,17 +41,20 @@ class Allowance:
         return steps < self.steps and not budget.expired
 
 
-def format_of(work: float) -> tuple[torch.dtype, torch.device]:
-    """Where passes of so much work are made: small ones in float64, others in float32, on a GPU if
-    there is one."""
-    if work < SMALL_PASS:
-        return torch.float64, CPU
-    return torch.float32, torch.device("cuda") if torch.cuda.is_available() else CPU
+def place_of(asked: torch.device | None) -> torch.device:
+    """Where large passes are made: where it is asked for, else on a GPU if there is one."""
+    return asked or (torch.device("cuda") if torch.cuda.is_available() else CPU)
 
 
-def started(relaxation: Relaxation, rank: int, seed: int) -> Ascent:
+def format_of(work: float, asked: torch.device | None) -> tuple[torch.dtype, torch.device]:
+    """How passes of so much work are made: small ones in float64 on the processor, others in
+    float32 at their place."""
+    return (torch.float64, CPU) if work < SMALL_PASS else (torch.float32, place_of(asked))
+
+
+def started(relaxation: Relaxation, rank: int, seed: int, asked: torch.device | None) -> Ascent:
     """The vector power method on a relaxation, in the format that its work asks for."""
-    dtype, device = format_of(relaxation.graph.work * rank)
+    dtype, device = format_of(relaxation.graph.work * rank, asked)
     return Ascent(relaxation, rank, dtype, device, seed=seed)
 
 
@@ -62,14 +65,17 @@ class Iterate:
     relaxation: Relaxation
     seed: int
     ascent: Ascent
+    device: torch.device | None = None
     primal: float = 0.0
     """The largest |y| that was attained without a margin: the relaxation is no smaller."""
     steps: int = field(default=0)
 
     @staticmethod
-    def of(relaxation: Relaxation, rank: int, seed: int) -> "Iterate":
+    def of(
+        relaxation: Relaxation, rank: int, seed: int, device: torch.device | None = None
+    ) -> "Iterate":
         """At a random start."""
-        return Iterate(relaxation, seed, started(relaxation.reduced, rank, seed))
+        return Iterate(relaxation, seed, started(relaxation.reduced, rank, seed, device), device)
 
     @property
     def rank(self) -> int:
@@ -125,7 +131,7 @@ class Iterate:
         """From the beginning with twice the columns, where that can help."""
         rank = 2 * self.rank
         if self._is_useful(rank):
-            self.ascent = started(self.relaxation.reduced, rank, self.seed)
+            self.ascent = started(self.relaxation.reduced, rank, self.seed, self.device)
 
     def _is_useful(self, rank: int) -> bool:
         """Whether the rank is within what an extreme solution can need (Barvinok, Pataki),

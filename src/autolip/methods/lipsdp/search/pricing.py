@@ -65,7 +65,7 @@ class Pricing:
         clock = self.effort.budget.clock
         calls = 2 * A_CALL * sum(len(vertex.edges) for vertex in small.graph)
         work = small.graph.work * rank
-        dtype, device = format_of(work)
+        dtype, device = format_of(work, self.effort.device)
         if clock is WALL:
             return calls + (2 * work / clock.rate if device == CPU else 0.0)
         each = IN_DOUBLE if dtype == DTYPE else A_MULTIPLY_ADD
@@ -82,7 +82,7 @@ class Pricing:
 
     def _fits(self, rank: int) -> bool:
         """Whether there is memory for the iterate."""
-        dtype, device = format_of(self.relaxation.reduced.graph.work * rank)
+        dtype, device = format_of(self.relaxation.reduced.graph.work * rank, self.effort.device)
         numbers = COPIES * rank * self.relaxation.variables
         return numbers * dtype.itemsize <= _room(device)
 
@@ -100,7 +100,7 @@ class Pricing:
     @cached_property
     def seconds_of_a_column(self) -> float:
         """In a step, by the clock: the shorter of two, as other programs may disturb one."""
-        ascent = started(self.relaxation.reduced, TIMED_COLUMNS, 0)
+        ascent = started(self.relaxation.reduced, TIMED_COLUMNS, 0, self.effort.device)
         moments = list[float]()
         for _ in range(1 + TIMED_STEPS):
             ascent.step()
@@ -111,4 +111,4 @@ class Pricing:
 
 def _room(device: torch.device) -> int:
     """Bytes for an iterate."""
-    return MEMORY if device == CPU else torch.cuda.mem_get_info(device)[0]
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else MEMORY

@@ -52,7 +52,7 @@ class Search:
     @cached_property
     def iterate(self) -> Iterate:
         rank = self.effort.rank or self.pricing.first_rank
-        return Iterate.of(self.relaxation, rank, self.options.search_seed)
+        return Iterate.of(self.relaxation, rank, self.options.search_seed, self.effort.device)
 
     @cached_property
     def schedule(self) -> Schedule:
