@@ -65,28 +65,26 @@ def lipschitz(
 ) -> Result:
     """A bracket on sup ||f(x) - f(y)||_q / ||x - y||_p over x, y in the region.
 
-    With `secants` "centre" over x alone, y being the region's centre, or a `point` of it: the
-    calmness modulus, never larger, and enough for |f(x) - f(y)| at that y.
-
     `model` is an `nn.Module` in eval mode or a function of tensors, `example_inputs` its arguments
     (tensors or arrays, one, a tuple, or a dictionary by name; shapes are enough), of which
     `varying` (position or name) varies and the others are held fixed; or `model` is what `load`
-    returns, which has its inputs.  With a list, varying=[0, "state"], several vary together: x is
-    then all their entries as one vector, in the norm of that vector.  `input_scale` and
+    returns, which has its inputs. With a list, varying=[0, "state"], several vary together: x is
+    then all their entries as one vector, in the norm of that vector. With `secants` "centre" over x
+    alone, y being the region's centre or a `point` of it: the calmness modulus. `input_scale` and
     `output_scale` are units of the entries: lengths are those of (x - y) / s and (f(x) - f(y)) / t.
     Each is a number, or numbers above 0 that broadcast to the shape, of several inputs also by
-    name; regions and witnesses are in the user's numbers.
-    `norm` is "l2", "l1", "linf", a `Norm`, an exponent (2), or a pair: "linf:l2", ("linf", "l2")
-    (input, output); `region` an `Everywhere()` (default), `Box` or `Ball`, where several inputs
-    vary of all their entries, or {"x": Ball(...), "state": Box(...)} for each; `output` is "all", 3
-    (one component), (3, 5) or "3-5" (the difference of two), "pairs" (all differences), a matrix of
-    rows or an `nn.Linear` (that map of them), "layer:features.3" (what that layer returns), or an
-    `Output` of a class of your own.  Of several tensors that the model returns, `outputs` chooses
-    one by name or number, or "all" as one vector.  `method` and `lower` are names, classes, objects
-    or lists of them; None: no bound on that side.  `time_budget` is in seconds, capture apart;
-    `delta` bounds the probability that any randomised upper bound fails, over the system's
-    randomness; with a `seed`, over networks made without knowing it.  Searches pass through the
-    network on a `device`, such as "cuda"; proofs stay on the processor.  Units: output per input.
+    name; regions and witnesses are in the user's numbers. `norm` is "l2", "l1", "linf", a `Norm`,
+    an exponent (2), or a pair: "linf:l2", ("linf", "l2") (input, output); `region` an
+    `Everywhere()` (default), `Box` or `Ball`, where several inputs vary of all their entries, or
+    {"x": Ball(...), "state": Box(...)} for each; `output` is "all", 3 (one component), (3, 5) or
+    "3-5" (the difference of two), "pairs" (all differences), a matrix of rows or an `nn.Linear`
+    (that map of them), "layer:features.3" (what that layer returns), or an `Output` of a class of
+    your own. Of several tensors that the model returns, `outputs` chooses one by name or number, or
+    "all" as one vector. `method` and `lower` are names, classes, objects or lists of them; None: no
+    bound on that side. `time_budget` is in seconds, capture apart; `delta` bounds the probability
+    that any randomised upper bound fails, over the system's randomness; with a `seed`, over
+    networks made without knowing it. Searches pass through the network on a `device`, such as
+    "cuda"; proofs stay on the processor. Units: output per input.
 
     Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
     """

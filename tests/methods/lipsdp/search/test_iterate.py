@@ -83,5 +83,5 @@ def test_the_unit_is_of_the_size_of_the_constant(iterate: Iterate) -> None:
 
 
 def test_small_passes_are_made_in_double_precision() -> None:
-    assert format_of(module.SMALL_PASS / 2)[0] is torch.float64
-    assert format_of(module.SMALL_PASS)[0] is torch.float32
+    assert format_of(module.SMALL_PASS / 2, None)[0] is torch.float64
+    assert format_of(module.SMALL_PASS, None)[0] is torch.float32

@@ -28,7 +28,7 @@ def priced(relaxation: Relaxation, seconds: float, clock: Clock | None = None) -
 def test_counted_steps_cost_what_is_foreseen() -> None:
     with counting() as clock:
         relaxation = small()
-        foreseen, ascent = priced(relaxation, 1.0, clock).step(16), started(relaxation, 16, 0)
+        foreseen, ascent = priced(relaxation, 1.0, clock).step(16), started(relaxation, 16, 0, None)
         before = clock.meter.seconds
         ascent.step()
         assert clock.meter.seconds - before == pytest.approx(foreseen, rel=0.5)
