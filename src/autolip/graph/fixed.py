@@ -1,16 +1,18 @@
 """Entries of a nonlinear operation whose slope is known, or nearly, are affine: stable neurons on a
 region.
 
-So are entries that no path connects with the input or with the output: their slope may be taken as
-zero.
+So are entries that no path connects with the input or with the output, or whose operand cancels:
+their slope may be taken as zero.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from autolip.graph.cancelled import cancelled, narrow
 from autolip.graph.connected import heard, reached
 from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.intervals import Interval
@@ -42,11 +44,21 @@ def without_fixed(graph: SlopeGraph) -> SlopeGraph:
         if not isinstance(slope, Between):
             vertices.append(vertex)
             continue
-        is_alive = before[vertex.name] & after[vertex.name]
-        slope = _cut(slope, ~is_alive)
+        is_dead = ~(before[vertex.name] & after[vertex.name])
+        slope = _cut(slope, is_dead | _cancelled(vertices, vertex))
         narrow = _narrow(slope)
         vertices += _split(vertex, slope, narrow) if bool(narrow.any()) else [vertex]
     return replace(graph, vertices=tuple(vertices))
+
+
+def _cancelled(before: Sequence[Vertex], vertex: Vertex) -> Tensor:
+    """The entries whose operand is constant, though its range does not tell."""
+    (edge,) = vertex.edges
+    source = next(one for one in before if one.name == edge.source)
+    suspects = narrow(source.range, before)
+    if not source.is_affine or not bool(suspects.any()):
+        return torch.zeros(vertex.shape, dtype=torch.bool)
+    return cancelled(before, source.name, suspects)
 
 
 def known_as_diagonals(graph: SlopeGraph) -> SlopeGraph:

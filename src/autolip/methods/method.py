@@ -14,7 +14,7 @@ from torch import Tensor
 
 from autolip.budget import Budget
 from autolip.certificates import Proof
-from autolip.errors import AutolipError, Refusal, attempted
+from autolip.errors import AutolipError, NothingThere, Refusal, attempted
 from autolip.graph.fixed import known_as_diagonals
 from autolip.graph.graph import Graph, Place
 from autolip.graph.moving_inputs import moving_inputs
@@ -61,6 +61,8 @@ class Bound:
     steep: tuple[Tensor, Tensor] | None = field(default=None, repr=False)
     """Pairs of points, (k, *shape) each, whose slopes the method believes to be near the value: to
     be evaluated."""
+    nearest: bool = True
+    """Whether the method gives no smaller value for wider slopes, up to its tolerance."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,19 @@ class Problem:
             fused=self.fused.then(operator),
             readouts=(*self.readouts, operator),
         )
+
+    @cached_property
+    def anywhere(self) -> "Problem | None":
+        """The same wherever the input is, which bounds what happens in the region too; None where
+        nothing is known of the input."""
+        if isinstance(self.region, Everywhere):
+            return None
+        posed = Problem.pose(
+            self.graph, Everywhere(), self.p, self.q, self.options, scale=self.scale
+        )
+        for operator in self.readouts:
+            posed = posed.reading(operator)
+        return replace(posed, say=self.say)
 
     @property
     def settled(self) -> Bool[Tensor, "*shape"]:
@@ -300,9 +315,39 @@ class Method(ABC):
     def bound(self, problem: Problem) -> Bound | Refusal:
         """The bound; a Refusal where the reason shows only on the way."""
 
+    @final
     def answer(self, problem: Problem) -> Bound | Refusal:
-        """The bound, or why there is none: the method refuses, or it fails."""
+        """The bound, or why there is none: the method refuses, or it fails.
+
+        Never above that with the slopes that hold everywhere: those are asked for where the
+        region's give no bound, or one that a search did not bring near.
+        """
+        found = self._asked(problem)
+        enough = self._is_enough(found) or problem.budget.expired
+        if enough or problem.anywhere is None:
+            return found
+        return _met(found, self._asked(problem.anywhere.with_budget(problem.budget)))
+
+    def _is_enough(self, found: Bound | Refusal) -> bool:
+        if isinstance(found, Refusal):
+            return self.automatic is None or isinstance(found, NothingThere)
+        return found.nearest
+
+    def _asked(self, problem: Problem) -> Bound | Refusal:
         return attempted(lambda: self.accepts(problem) or self.bound(problem))
+
+
+def _met(found: Bound | Refusal, anywhere: Bound | Refusal) -> Bound | Refusal:
+    """The smaller one of a bound in the region and one everywhere."""
+    if isinstance(anywhere, Refusal) or isinstance(anywhere.value, Estimate):
+        return found
+    if isinstance(found, Refusal):
+        return replace(anywhere, notes=(*anywhere.notes, f"with slopes everywhere: {found}"))
+    if isinstance(found.value, Estimate) or found.value.value <= anywhere.value.value:
+        return found
+    value = Upper.least([found.value, anywhere.value])
+    note = f"with slopes everywhere: the region's give {found.value.value:.6g}"
+    return replace(anywhere, value=value, notes=(*anywhere.notes, note))
 
 
 def only(norms: frozenset[Pair]) -> str:

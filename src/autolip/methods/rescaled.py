@@ -61,6 +61,11 @@ class Rescaled(Method):
     )
 
     def bound(self, problem: Problem) -> Bound | Refusal:
+        """Smaller slopes may lead the search to worse weights."""
+        found = self._searched(problem)
+        return found if isinstance(found, Refusal) else replace(found, nearest=False)
+
+    def _searched(self, problem: Problem) -> Bound | Refusal:
         plain = walk(problem, problem.fused)
         weights = Weights.of(problem.fused)
         if (

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from autolip.errors import Refusal
 from autolip.operators.convolution import Convolution
+from autolip.operators.norms.rounding import by_halves, is_long
 from autolip.operators.operator import DTYPE, Adjoint, Operator
 from autolip.rounded import Rounded, total
 
@@ -26,8 +27,11 @@ def identity(size: int) -> Rounded:
 def sparse_matrix(operator: Operator) -> Rounded | Refusal:
     """The matrix (outputs x inputs, both flat); refused where entries are unknown.
 
-    Leaves are written out, and their products made with running errors.
+    Leaves are written out, and their products made with running errors, long ones by halves.
     """
+    if is_long(operator):
+        found = by_halves(operator)
+        return found if isinstance(found, Refusal) else _thinned(found)
     try:
         return operator.fold(identity(operator.in_size), lambda leaf, x: _rounded(leaf) @ x, total)
     except _Unknown as reason:
@@ -36,6 +40,11 @@ def sparse_matrix(operator: Operator) -> Rounded | Refusal:
 
 class _Unknown(Exception):
     """An operator whose entries cannot be written out."""
+
+
+def _thinned(full: Rounded) -> Rounded:
+    """The same in sparse form."""
+    return Rounded(*(sparse.csr_array(part.numpy()) for part in (full.value, full.error)))
 
 
 def _rounded(leaf: Operator) -> Rounded:

@@ -9,6 +9,10 @@ from torch import Tensor
 from autolip.errors import Refusal
 from autolip.operators import Dense, Diagonal, Incidence, Operator, Traced, compose
 from autolip.operators.norms.rounding import (
+    LONG,
+    by_halves,
+    is_long,
+    rounded_matrix,
     rounded_product,
     rounded_rows,
     upper_product,
@@ -140,3 +144,45 @@ def test_scaling_a_number_rounds_up() -> None:
     assert scale_float(0.0, -2000) == 0.0
     assert scale_float(1.0, 2000) == float("inf")
     assert scale_float(0.75, 4) == 12.0
+
+
+def long_chain(count: int, size: int, share: float = 0.0) -> tuple[Operator, list[Tensor]]:
+    """Factors that are each off by up to a share of every entry, and those that are meant."""
+    generator = torch.Generator().manual_seed(count)
+    meant = [
+        torch.randn(size, size, generator=generator, dtype=torch.float64) * size**-0.5
+        for _ in range(count)
+    ]
+    stored = [matrix * (1 - share / 2) for matrix in meant]
+    return compose(*(Dense(matrix, None, share) for matrix in stored)), meant
+
+
+@pytest.mark.parametrize("share", [0.0, 1e-3])
+def test_products_by_halves_contain_the_exact_one(share: float) -> None:
+    """Roundings, and what is not known of the factors of either half."""
+    operator, meant = long_chain(LONG + 1, 3, share)
+    assert is_long(operator)
+    found = by_halves(operator)
+    assert isinstance(found, Rounded)
+    for column, unit in enumerate(torch.eye(3, dtype=torch.float64)):
+        for row, truth in enumerate(exact(meant, unit)):
+            off = abs(Fraction(found.value[row, column].item()) - truth)
+            assert off <= Fraction(found.error[row, column].item())
+            assert not share or off > 0
+
+
+def test_products_by_halves_lose_little_along_long_chains() -> None:
+    """One factor after another multiplies errors by about the root of the size each time."""
+    operator, _ = long_chain(30, 64)
+    matrix = rounded_matrix(operator)
+    assert isinstance(matrix, Rounded)
+    (running,) = [rounded_product(operator, Rounded.exact(torch.eye(64, dtype=torch.float64)))]
+    assert isinstance(running, Rounded)
+    assert matrix.distance() < 1e-7 * matrix.length() < running.distance()
+
+
+def test_what_only_moves_entries_and_what_is_wide_is_not_made_by_halves() -> None:
+    operator, _ = long_chain(LONG, 600)
+    assert not is_long(operator)
+    operator, _ = long_chain(LONG - 1, 3)
+    assert not is_long(operator)

@@ -8,6 +8,7 @@ from typing import ClassVar
 from autolip.budget import IN_DOUBLE, Budget, Meter, metered
 from autolip.errors import Refusal
 from autolip.graph.chains import Stretch, every_run
+from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph, Vertex, fused
 from autolip.methods.autolip import Shortcut, infinite, walk
 from autolip.methods.liplt.frequencies import torus_looped
@@ -52,7 +53,8 @@ class LipLT(Method):
     stretches and over AutoLip's products is taken, so that it is never above AutoLip. Small
     networks hold every map as a matrix (and are tried with maxima written with relu, too); in
     others composed norms come from Lanczos, short stretches first, until `passes` forward and
-    backward passes are spent.
+    backward passes are spent.  Narrower slopes may have a centre with a larger map, so that the
+    bound with the slopes everywhere is tried as well.
     """
 
     passes: float = 100.0
@@ -77,9 +79,8 @@ class LipLT(Method):
         chosen = next(
             b for b in found if isinstance(b.value, Upper) and b.value.value == least.value
         )
-        return Bound(
-            least, chosen.contributions, chosen.notes, all(bound.complete for bound in found)
-        )
+        complete = all(bound.complete for bound in found)
+        return Bound(least, chosen.contributions, chosen.notes, complete, nearest=False)
 
     def _on(self, problem: Problem, centres: Centres) -> Bound | Refusal:
         norms = tuple(dict.fromkeys((problem.p, problem.q)))
@@ -116,7 +117,7 @@ def _views(problem: Problem) -> Iterator[Centres]:
     yield Centres(_read_out(problem.separated))
     edges = (edge for vertex in problem.slopes for edge in vertex.edges)
     if any(isinstance(edge.slope, Gain) for edge in edges):
-        lowered = Centres(_read_out(fused(problem.lowered)))
+        lowered = Centres(_read_out(fused(without_fixed(problem.lowered))))
         if matrices_suffice(lowered, limit=LOWERED) and not problem.budget.expired:
             yield lowered
     if problem.entries is not None:

@@ -130,15 +130,15 @@ class LipSDP(Method):
         if isinstance(found, Refusal):
             if math.isinf(base.value.value) or self.solver != "power":
                 return Refusal(f"{found}{_remedy(found, budget)}")
-            return replace(
-                base, notes=(*base.notes, f"AutoLip's bound: {found}{_remedy(found, budget)}")
-            )
+            note = f"AutoLip's bound: {found}{_remedy(found, budget)}"
+            return replace(base, notes=(*base.notes, note), nearest=False)
         assert isinstance(found.value, Upper)
         value = Upper.least([found.value, base.value])
         if found.value.value <= base.value.value:
             return replace(found, value=value, contributions=base.contributions)
         note = f"AutoLip's bound, below the {found.value.value:.6g} that was proved"
-        return replace(base, value=value, notes=(*base.notes, note, *found.notes))
+        notes = (*base.notes, note, *found.notes)
+        return replace(base, value=value, notes=notes, nearest=found.nearest)
 
     def _relaxed(self, problem: Problem, base: Bound | Refusal) -> Bound | Refusal:
         """The smaller one of the network entry by entry, where that is another, and in blocks; of
@@ -165,7 +165,7 @@ class LipSDP(Method):
         else:
             parts = [graph]
         q = Norm.L2 if parts[0].output_shape.numel() == 1 else problem.q
-        found = list[tuple[Proved, str]]()
+        found = list[tuple[Proved, str, bool]]()
         started = problem.budget.clock.now()
         for number, part in enumerate(parts):
             if number and problem.budget.expired:
@@ -180,17 +180,18 @@ class LipSDP(Method):
             if isinstance(one, Refusal):
                 return one
             found.append(one)
-        value = Upper.largest(proved.bound for proved, _ in found)
+        value = Upper.largest(proved.bound for proved, *_ in found)
         note = max(found, key=lambda one: one[0].bound.value)[1]
         largest = CHEAPLY_FACTORISED if value.events else LARGEST_FACTORISED
-        statements = [proved.statement for proved, _ in found]
+        statements = [proved.statement for proved, *_ in found]
         proof = partial(certified, graph, statements, problem.q, largest)
-        return Bound(value, (), (note,), proof=proof)
+        return Bound(value, (), (note,), proof=proof, nearest=all(near for *_, near in found))
 
     def _proved(
         self, graph: SlopeGraph, problem: Problem, q: Norm, part: float
-    ) -> tuple[Proved, str] | Refusal:
-        """What is proved of one relaxation in a part of the time that is left, and a note on it."""
+    ) -> tuple[Proved, str, bool] | Refusal:
+        """What is proved of one relaxation in a part of the time that is left, a note on it, and
+        whether that is near its optimum."""
         relaxation = Relaxation.of(graph, problem.p, q)
         if isinstance(relaxation, Refusal):
             return relaxation
@@ -202,9 +203,10 @@ class LipSDP(Method):
             exact = solved(relaxation, search.iterate.unit(), options)
             if isinstance(exact, Refusal):
                 return exact
-            return exact.proved, f"the solver's optimum is {exact.optimum:.6g} (an estimate)"
+            note = f"the solver's optimum is {exact.optimum:.6g} (an estimate)"
+            return exact.proved, note, True
         best = search.run().best
-        return search.refusal if best is None else (best, search.note)
+        return search.refusal if best is None else (best, search.note, search.near)
 
     def _effort(self, budget: Budget, device: torch.device | None) -> Effort:
         """As much as a budget allows."""

@@ -13,13 +13,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from autolip.budget import charge
 from autolip.errors import Refusal
+from autolip.operators.algebra import compose, factors
 from autolip.operators.operator import DTYPE, Operator, flat
 from autolip.rounded import Rounded, total
 from autolip.roundoff import SMALLEST, UNIT, gamma
 
 LARGEST_MATRIX = 2**27
 """Chosen: greatest number of entries of one matrix held in memory (1 GiB)."""
+
+LONG = 6
+"""Tuned: factors from which on a product is made by halves."""
+
+NARROW = 512
+"""Chosen: greatest side of factors for that."""
 
 CHUNK = 2**24
 """Chosen: entries of a batch of vectors that are held at once."""
@@ -106,7 +114,11 @@ def _moves(operator: Operator) -> bool:
 
 def rounded_rows(operator: Operator) -> Iterator[Rounded | Refusal]:
     """The matrix's columns (as flat rows), in batches, each with its error: A applied to the unit
-    vectors."""
+    vectors, or the product of halves."""
+    if is_long(operator):
+        found = by_halves(operator)
+        yield found if isinstance(found, Refusal) else found.H
+        return
     size = operator.in_size
     width = max(operator.in_size, operator.out_size)
     rows = CHUNK // max(width, 1)
@@ -137,6 +149,34 @@ def rounded_matrix(operator: Operator) -> Rounded | Refusal:
     value = torch.cat([part.value for part in parts])
     error = torch.cat([part.error for part in parts])
     return Rounded(*(part if wide else part.T.contiguous() for part in (value, error)))
+
+
+def is_long(operator: Operator) -> bool:
+    """Whether it is a product of many small factors, not all of which only move entries."""
+    parts = factors(operator)
+    sides = [part.out_size for part in parts]
+    largest = max(operator.in_size, *sides)
+    count = sum(not part.is_wiring for part in parts)
+    return count >= LONG and largest <= NARROW
+
+
+def by_halves(operator: Operator) -> Rounded | Refusal:
+    """The matrix of a product of many factors, as that of its halves, each made so.
+
+    Errors of one factor after another grow as | |A_n| ... |A_1| |, those of halves as the moduli of
+    products of 2, 4, 8, ... factors, which cancellation has made small.
+    """
+    parts = factors(operator)
+    if len(parts) == 1:
+        return rounded_matrix(operator)
+    middle = len(parts) // 2
+    left = by_halves(compose(*parts[:middle]))
+    right = by_halves(compose(*parts[middle:]))
+    if isinstance(left, Refusal) or isinstance(right, Refusal):
+        return left if isinstance(left, Refusal) else right
+    columns = right.value.shape[1]
+    charge(3.0 * left.value.numel() * columns)
+    return left @ right
 
 
 def power_of_two(exponent: int) -> float:

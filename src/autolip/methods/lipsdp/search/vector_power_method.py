@@ -50,6 +50,14 @@ A_NUMBER = 8e-9
 """Seconds of reference that a step takes for each variable and column, beside its products: tuned
 (measured)."""
 
+LEAST_ENERGY = 1e-10
+"""Chosen: share of |y|^2 below which the energy of a neuron does not matter: multipliers are no
+larger than that asks for."""
+
+FADING, FAINTEST = 1e-2, 1e-60
+"""Chosen: how much less a neuron that no output hears weighs than one a layer before it, and at
+least."""
+
 WIDENED = 0.05
 """Chosen: size of new columns, in terms of the mean entry of those that are there."""
 
@@ -112,6 +120,8 @@ class Ascent:
     _neurons: dict[str, _Neurons] = field(init=False, repr=False)
     _inputs: Tensor = field(init=False, repr=False)
     _outputs: Tensor = field(init=False, repr=False)
+    _signal: float = field(init=False, default=0.0, repr=False)
+    """|y|^2, in terms of its own exponent."""
 
     def __post_init__(self) -> None:
         self._passes = Passes(self._graph, self.dtype, normalise=True, device=self.device)
@@ -142,6 +152,7 @@ class Ascent:
         y = self._passes.forward(self.x, self._to_result)
         scale = power_of_two(self._passes.exponents[self._passes.output])
         rows = _rows(y)
+        self._signal = float(rows.square().sum())
         total = rows.sum() if self.relaxation.q is Norm.L1 else rows.norm()
         self.pace = self.pace + 1 if float(total) * scale >= self.primal else 0
         self.primal = float(total) * scale
@@ -220,7 +231,8 @@ class Ascent:
         multipliers = {}
         for name, layer in self._neurons.items():
             if layer.size.numel():
-                lam = _multipliers(layer) / self._widening
+                depth = self.relaxation.depths[name]
+                lam = _multipliers(layer, self._signal, depth) / self._widening
                 multipliers[name] = lam * (power_of_two(2 * layer.shift) / (1 - self.margin))
         inputs = (
             _positive(self._inputs.to(CPU, DTYPE)) * power_of_two(2 * exponent)
@@ -240,23 +252,37 @@ def _positive(inputs: Tensor) -> Tensor:
     return torch.where(inputs > 0, inputs, inputs.mean() * FLOOR**2)
 
 
-def _multipliers(layer: _Neurons) -> Tensor:
+def _multipliers(layer: _Neurons, signal: float, depth: int) -> Tensor:
     """|q| / (rho |v|); where there is no signal, the ratio of what a random pass showed, in terms
     of the layer's mean.
 
     A multiplier weighs lam (rho |v|)^2: that energy must stay small for a neuron that inputs reach
-    and no output hears.  Of a layer that no output hears it is small against the output's 1.
+    and no output hears, and the smaller the deeper it is, for it may hear another such neuron.  Of
+    a layer that no output hears it is small against the output's 1.  A neuron that reads nothing
+    but roundings would weigh without bound: at the greatest lam, what q^2 / lam leaves is a
+    negligible share of the signal.
     """
     pull, size, radius = (x.to(CPU, DTYPE) for x in (layer.pull, layer.size, layer.radius))
-    reach, heard = layer.reach.to(CPU, DTYPE), layer.heard.to(CPU, DTYPE)
-    into, out = pull.mean() ** 2, size.mean() ** 2
-    lam = (
-        (pull**2 + FLOOR * into * heard) / _nonzero(size**2 + FLOOR * out * reach)
-    ).sqrt() / radius
-    energy = (pull * radius * size).mean() * FLOOR
+    reach = layer.reach.to(CPU, DTYPE)
+    heard = layer.heard.to(CPU, DTYPE)
+    into = pull.mean() ** 2
+    out = size.mean() ** 2
+    faded = max(FADING**depth, FAINTEST)
+    share = FLOOR * faded
     if not bool(pull.any()):
-        return FLOOR / _nonzero(radius * radius * torch.maximum(size**2, out))
-    return lam + energy / _nonzero(radius * radius * (size**2 + out * reach))
+        largest = torch.maximum(size**2, out)
+        return share / _nonzero(radius * radius * largest)
+    least = torch.tensor(LEAST_ENERGY * signal)
+    energies = pull * radius * size
+    energy = share * torch.maximum(energies.mean(), least)
+    pulls = pull**2 + FLOOR * into * heard
+    sizes = size**2 + FLOOR * out * reach
+    lam = (pulls / sizes).sqrt() / radius
+    reached = size**2 + out * reach
+    lam = lam + energy / _nonzero(radius * radius * reached)
+    left = pull**2 + FLOOR * into
+    greatest = left / _nonzero(least)
+    return torch.minimum(lam, greatest)
 
 
 def _relative(length: Tensor) -> Tensor:

@@ -1,0 +1,84 @@
+"""What is said of a region is no more than what is said everywhere.
+
+Covers autolip.methods.method.
+"""
+
+import pytest
+
+from autolip import Ball, Norm, zoo
+from autolip.capture.torch.export import Capture, capture_model
+from autolip.estimate import bracket
+from autolip.methods import METHODS, Bound, Problem, method_named
+from autolip.norms import parse_norms
+from autolip.operators.norms import NormOptions
+from autolip.regions import Everywhere, Region
+from autolip.testing import Tight, tight_networks
+from autolip.values import Upper
+from tests.laws.test_methods import NETWORKS
+
+NEAR = 1.011
+"""What searches leave: LipSDP ends within a hundredth of its optimum."""
+
+LONG = "exact", "lipsdp-cvxpy", "seqlip-sdp"
+"""Methods that take seconds for each network."""
+
+QUICK = "autolip", "liplt", "rescaled"
+
+
+def bound(name: str, capture: Capture, region: Region, norm: str) -> float | None:
+    """A method's upper bound; None where it refuses or estimates."""
+    problem = Problem.pose(capture.graph, region, *parse_norms(norm), NormOptions(seed=0))
+    found = method_named(name).answer(problem)
+    is_bound = isinstance(found, Bound) and isinstance(found.value, Upper)
+    return found.value.value if is_bound else None  # type: ignore[union-attr]
+
+
+def default(capture: Capture, region: Region, norm: str) -> float:
+    """The default answer."""
+    upper = bracket(capture, model="", norm=norm, region=region, lower=None).upper
+    assert upper is not None
+    return upper.value
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow])
+        for name in METHODS
+        if name not in LONG
+    ],
+)
+def test_no_method_says_more_of_a_region(method: str, name: str) -> None:
+    capture = NETWORKS[name]
+    x = capture.example.double()
+    for norm in ("l2", "linf"):
+        anywhere = bound(method, capture, Everywhere(), norm)
+        for region in (Ball(x, 0.05), Ball(x, 0.7, Norm.LINF)):
+            local = bound(method, capture, region, norm)
+            if anywhere is not None and local is not None:
+                assert local <= anywhere * NEAR, (region, norm, local / anywhere)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", zoo.names())
+def test_no_more_is_said_of_a_region_of_a_shipped_network(name: str) -> None:
+    model, (x,) = zoo.load(name)
+    capture = capture_model(model, (x,))
+    for norm in ("l2", "linf:l2"):
+        anywhere = default(capture, Everywhere(), norm)
+        for region in (Ball(x.double(), 0.1), Ball(x.double(), 0.1, Norm.LINF)):
+            assert default(capture, region, norm) <= anywhere * NEAR, (region, norm)
+
+
+TIGHT = [network for network in tight_networks() if network.maps]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", TIGHT[::4])
+def test_no_more_is_said_of_a_region_of_a_network_of_known_constant(network: Tight) -> None:
+    capture = network.capture
+    x = capture.example.double()
+    anywhere = default(capture, Everywhere(), "l2")
+    for radius in (0.1, 2.0):
+        assert default(capture, Ball(x, radius), "l2") <= anywhere * NEAR, radius
