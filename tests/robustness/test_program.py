@@ -18,7 +18,8 @@ from autolip.operators import Dense
 from autolip.ranges.forward import known_of
 from autolip.regions import Ball
 from autolip.robustness.classifier import Classifier
-from autolip.robustness.program import Near, _pulled, program_error
+from autolip.robustness.program import Near, program_error
+from autolip.robustness.pulls import pulled
 from autolip.roundoff import Arithmetic
 from autolip.slopes import Between, Exact, Gain
 from autolip.values import Upper
@@ -169,7 +170,7 @@ def test_rows_are_pulled_back_outward() -> None:
             (gain, 2 * row),
         )
         for one, exact in members:
-            found = _pulled(one, pull)
+            found = pulled(one, pull)
             assert found is not None
             slack = 1e-14 if one is not gain else 0.0
             assert bool((found.lo - slack <= exact).all() and (exact <= found.hi + slack).all())
@@ -186,7 +187,9 @@ def test_a_ball_is_not_taken_for_its_box(norm: Norm) -> None:
     known = known_of(classifier.lowered, Ball(centre, 100.0, norm)).ranges
     rows = torch.eye(3, dtype=torch.float64)
     asked = (classifier.graph, known, torch.float32, rows)
-    box, ball = program_error(*asked), program_error(*asked, Near(centre, norm, 100.0))
+    reach = Ball(centre, 100.0, norm).spread(Norm.L2, centre.shape)
+    near = Near.of(classifier.graph, centre, reach, classifier.gains)
+    box, ball = program_error(*asked), program_error(*asked, near)
     assert isinstance(box, Tensor) and isinstance(ball, Tensor)
     assert bool((ball <= box).all())
     if norm is Norm.L2:
@@ -197,6 +200,42 @@ def test_a_ball_is_not_taken_for_its_box(norm: Norm) -> None:
     with torch.no_grad():
         off = (model(x).double() - model.double()(x.double())).abs()
     assert bool((off <= ball).all())
+
+
+def test_what_is_0_whatever_the_input_is_no_term_of_a_sum() -> None:
+    """Sums over neurons that stay off lose what those over the others lose."""
+    torch.manual_seed(0)
+    first, last = nn.Linear(3, 400), nn.Linear(400, 2)
+    first.bias.data[4:] = -100.0
+    few, rest = nn.Linear(3, 4), nn.Linear(4, 2)
+    few.weight.data, few.bias.data = first.weight.data[:4], first.bias.data[:4]
+    rest.weight.data, rest.bias.data = last.weight.data[:, :4], last.bias.data
+    x = torch.zeros(1, 3).double()
+    wide = bound(nn.Sequential(first, nn.ReLU(), last), x, 0.1)
+    narrow = bound(nn.Sequential(few, nn.ReLU(), rest), x, 0.1)
+    assert isinstance(wide, Tensor) and isinstance(narrow, Tensor)
+    assert torch.allclose(wide, narrow, rtol=1e-6, atol=0.0)
+
+
+def test_errors_are_near_what_they_are_on_a_ball_through_layers() -> None:
+    """Lengths and distances in l2 bound a deep network's errors far below entries alone."""
+    torch.manual_seed(0)
+    layers = [part for _ in range(5) for part in (nn.Linear(60, 60), nn.ReLU())]
+    model = nn.Sequential(*layers[:-1]).eval()
+    centre = torch.randn(1, 60).double()
+    classifier = Classifier.of(capture_model(model, (centre.float(),)), "a network")
+    region = Ball(centre, 0.5, "l2")
+    known = known_of(classifier.lowered, region).ranges
+    asked = (classifier.graph, known, torch.float32, torch.eye(60).double())
+    near = Near.of(classifier.graph, centre, region.spread(Norm.L2, centre.shape), classifier.gains)
+    alone, both = program_error(*asked), program_error(*asked, near)
+    assert isinstance(alone, Tensor) and isinstance(both, Tensor)
+    assert float((both / alone).max()) < 0.3
+    noise = torch.randn(300, 60).double()
+    x = (centre + 0.499 * noise / noise.norm(dim=1, keepdim=True)).float()
+    with torch.no_grad():
+        off = (model(x).double() - model.double()(x.double())).abs()
+    assert bool((off <= both).all())
 
 
 def test_what_overflows_is_not_bounded() -> None:

@@ -17,6 +17,7 @@ from autolip.graph.evaluate import evaluate_batch
 from autolip.graph.graph import Graph, Node, Ref
 from autolip.intervals import Interval
 from autolip.regions import Box
+from autolip.robustness.pulls import Gains
 from autolip.rules import range_of
 from autolip.rules.lowering import lowered
 
@@ -73,6 +74,11 @@ class Classifier:
     def lowered(self) -> Graph:
         """The same function with maxima in pieces."""
         return lowered(self.graph)
+
+    @cached_property
+    def gains(self) -> Gains:
+        """Of every operation, in l2, wherever the input is."""
+        return Gains.of(self.graph)
 
     @cached_property
     def _program(self) -> Graph:

@@ -12,8 +12,7 @@ Algorithms, 2002, chapter 3), u being the unit roundoff of the program's type:
     softmax of n numbers              (n + 2 width + `ELEMENTARY`) u
 
 An output is off by sum_k J_k e_k, e_k being what operation k loses itself and J_k a product of
-such M, summed over paths: the rows of J_k are bounded backwards, in interval arithmetic, so that
-slopes that are settled cancel as they do in the network.
+such M, summed over paths: the rows of J_k are bounded backwards (`autolip.robustness.pulls`).
 
 Assumed, since no standard says it: that the program makes the captured calls in its type, products
 and sums in some order (no Winograd or Fourier convolutions, no TF32), and elementary functions as
@@ -21,7 +20,7 @@ exactly as the table has it.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -32,18 +31,16 @@ from torch.utils import _pytree as pytree
 
 from autolip.errors import Refusal
 from autolip.graph.graph import Graph, Node
-from autolip.intervals import Interval, centre_and_radius
-from autolip.norms import Norm
-from autolip.operators.algebra import compose
-from autolip.operators.diagonal import Identity
-from autolip.operators.norms.rounding import rounded_product, upper_product, upper_sum
+from autolip.intervals import Interval
+from autolip.operators.norms.rounding import upper_product, upper_sum
 from autolip.operators.operator import Operator
 from autolip.ranges import Ranges
-from autolip.rounded import Rounded
+from autolip.robustness.pulls import Gains, Pull, pulled
 from autolip.roundoff import Arithmetic, raised
-from autolip.rules.propagate import checked_action, outcome_of
+from autolip.rules.propagate import checked_action, outcome_of, values_at
 from autolip.rules.rule import Action, Operand
 from autolip.slopes import Between, Exact, Gain, Slope
+from autolip.values import INFINITE, ZERO, Upper
 
 aten = torch.ops.aten
 
@@ -53,9 +50,6 @@ sum of products."""
 
 ELEMENTARY = 16.0
 """Assumed: units that elementary functions and activations made of a few of them lose."""
-
-WRITTEN = 2**22
-"""Chosen: entries of an affine map up to which its rows are written out."""
 
 FIRST_ORDER = 0.01
 """Proved: relative error up to which terms of second order are less than those of first order."""
@@ -108,23 +102,38 @@ FUNCTIONS = frozenset(
 
 @dataclass(frozen=True)
 class Near:
-    """The inputs within a distance of a centre: sum_i |w_i| |x_i| is at most <|w|, |c|> and the
-    dual norm of w times the distance, where entry by entry all of it would count for each."""
+    """Inputs within an l2 distance of a centre c: row by row |A| |v| is at most |A| |v(c)| and
+    |A|_2 |v - v(c)|_2, where entry by entry all of the distance would count for each."""
 
-    centre: Float[Tensor, "*shape"]
-    norm: Norm
-    reach: float
+    there: Mapping[str, Tensor]
+    """At least |v(c)|, of every value."""
+    moved: Mapping[str, Upper]
+    """At least |v(x) - v(c)|_2."""
+    gains: Gains
 
-    def sizes(self, operator: Operator) -> Tensor | None:
-        """At least |A| |x|; None where A is large, or its entries are not known."""
-        majorant = operator.majorant()
-        if majorant is None or operator.in_size * operator.out_size > WRITTEN:
-            return None
-        there = upper_product(majorant, self.centre.abs().unsqueeze(0))[0]
-        lengths = Rounded.exact(majorant.matrix()).lengths(1, self.norm.dual)
-        inexact = 1 + 2 * operator.relative_error
-        moved = raised(lengths * (self.reach * inexact), 4).reshape(there.shape)
-        return upper_sum([there, moved])
+    @classmethod
+    def of(
+        cls, graph: Graph, centre: Float[Tensor, "*shape"], reach: Upper, gains: Gains
+    ) -> "Near":
+        """From the distance of the input, operation by operation."""
+        there = {name: value.magnitude() for name, value in values_at(graph, centre).items()}
+        moved = {graph.input: reach}
+        for node in graph:
+            parts = [gains.towards(node.name, name) * moved[name] for name in node.operands()]
+            moved[node.name] = sum(parts, ZERO)
+        return cls(there, moved, gains)
+
+    def sizes(self, node: Node, operand: str, majorant: Operator, error: Tensor) -> Tensor:
+        """At least |A| |v'|, A being what the node makes of an operand v' that is off by an
+        error."""
+        around = upper_sum([self.there[operand], error])
+        moved = self.gains.towards(node.name, operand) * self.moved[operand]
+        there = upper_product(majorant, around.contiguous().unsqueeze(0))[0]
+        return upper_sum([there, torch.full_like(there, moved.value)])
+
+
+Errors = Mapping[str, Tensor]
+"""At least what every value of the program is off by."""
 
 
 @dataclass(frozen=True)
@@ -147,25 +156,32 @@ def program_error(
     """At least |<row, f'(x) - f(x)>| for every row and every x of the region on which these ranges
     hold.
 
-    x is a number of the program's type.  Refused where an operation's rounding is not known.
+    x is a number of the program's type, and `near` what is known of such x.  Refused where an
+    operation's rounding is not known.
     """
     executed = _executed(graph, ranges, dtype, near)
     if isinstance(executed, Refusal):
         return executed
     exact = rows.reshape(len(rows), *graph.output_shape)
-    pulls = {graph.output: Interval(exact, exact)}
-    losses = [torch.zeros(len(rows), dtype=torch.float64)]
+    entries = {graph.output: Interval(exact, exact)}
+    none = torch.zeros(len(rows), dtype=torch.float64)
+    lengths = {graph.output: torch.full_like(none, math.inf)}
+    losses = [none]
     for one in reversed(executed):
-        pull = pulls.pop(one.node.name, None)
-        if pull is None:
+        name = one.node.name
+        if name not in entries:
             continue
-        losses.append(_worth(pull, one.own))
+        pull = Pull.of(entries.pop(name), lengths.pop(name))
+        losses.append(pull.worth(one.own))
         for operand, slope in one.slopes:
-            part = _pulled(slope, pull)
+            part = pulled(slope, pull.entries)
             if part is None:
                 return _unknown(one.node)
-            known = pulls.get(operand.name)
-            pulls[operand.name] = part if known is None else known + part
+            known = entries.get(operand.name)
+            entries[operand.name] = part if known is None else known + part
+        for source in {operand.name for operand, _ in one.slopes}:
+            gain = INFINITE if near is None else near.gains.towards(name, source)
+            lengths[source] = upper_sum([lengths.get(source, none), pull.lengthened(gain)])
     return upper_sum(losses).nan_to_num(math.inf, math.inf)
 
 
@@ -176,7 +192,6 @@ def _executed(
     arithmetic = Arithmetic.of(dtype)
     errors = {graph.input: torch.zeros(graph.input_shape, dtype=torch.float64)}
     found = list[Executed]()
-    moved: dict[str, Operator] = {graph.input: Identity(graph.input_shape)}
     for node in graph:
         if not _is_stored(node, dtype):
             return Refusal(
@@ -186,10 +201,7 @@ def _executed(
         operands = {name: _computed(name, ranges[name], errors[name]) for name in node.operands()}
         action = checked_action(node, outcome_of(node, operands))
         passed = [_moved(slope, errors[operand.name]) for operand, slope in action.slopes]
-        own = _own_rounding(node, action, arithmetic)
-        nearer = None if near is None else _near_rounding(node, action, arithmetic, near, moved)
-        if own is not None and nearer is not None:
-            own = torch.minimum(own, nearer)
+        own = _own_rounding(node, action, arithmetic, near, errors)
         if own is None or any(part is None for part in passed):
             return _unknown(node)
         parts = [own, *(part for part in passed if part is not None)]
@@ -202,48 +214,12 @@ def _unknown(node: Node) -> Refusal:
     return Refusal(f"the rounding of {node.target} at {node.place} is not known")
 
 
-def _worth(pull: Interval, own: Tensor) -> Float[Tensor, " k"]:
-    """At least |<q, e>| for every q of an interval and |e| <= own."""
-    sizes = pull.magnitude().flatten(1)
-    products = torch.where(sizes == 0, 0.0, sizes * own.reshape(1, -1))
-    return raised(products.sum(1), products.shape[1] + 1)
-
-
-def _pulled(slope: Slope, pull: Interval) -> Interval | None:
-    """An interval that contains M^T q for every M of a slope set and every q of an interval; None
-    where none is known."""
-    match slope:
-        case Exact():
-            centre, radius = centre_and_radius(pull.lo, pull.hi)
-            found = rounded_product(slope.operator.T, Rounded(centre, radius))
-            return None if isinstance(found, Refusal) else found.interval()
-        case Between():
-            return pull * Interval(slope.lo.expand_as(pull.lo), slope.hi.expand_as(pull.hi))
-        case Gain():
-            return _pulled_through_gain(slope, pull)
-        case _:
-            assert_never(slope)
-
-
-def _pulled_through_gain(slope: Gain, pull: Interval) -> Interval:
-    """M^T has the gain of M in the dual norm, of which no entry is larger."""
-    sizes = pull.magnitude()
-    count = sizes[0].numel()
-    bounds = [
-        gain.value * raised(norm.dual.of_rows(sizes), count + 1)
-        for norm, gain in slope.norms.items()
-    ]
-    least = raised(torch.stack(bounds).amin(0), 1).nan_to_num(math.inf)
-    column = least.reshape(-1, *[1] * len(slope.in_shape))
-    wide = column.expand(len(least), *slope.in_shape)
-    return Interval(-wide, wide)
-
-
 def _computed(name: str, known: Interval, error: Tensor) -> Operand:
-    """What the program may have for a value."""
+    """What the program may have for a value: what is off by 0 is what it is."""
     off = torch.where(error.isfinite(), error, math.inf)
     wide = Interval(known.lo - off, known.hi + off).widen()
-    return Operand(name, known.shape, wide)
+    ends = (torch.where(off == 0, x, y) for x, y in ((known.lo, wide.lo), (known.hi, wide.hi)))
+    return Operand(name, known.shape, Interval(*ends))
 
 
 def _is_stored(node: Node, dtype: torch.dtype) -> bool:
@@ -286,7 +262,9 @@ def _gained(slope: Gain, error: Tensor) -> Tensor:
 # What an operation itself loses
 
 
-def _own_rounding(node: Node, action: Action, arithmetic: Arithmetic) -> Tensor | None:
+def _own_rounding(
+    node: Node, action: Action, arithmetic: Arithmetic, near: Near | None, errors: Errors
+) -> Tensor | None:
     """At least what the operation loses, on the operands that the program has."""
     kind = getattr(node.target, "overloadpacket", node.target)
     if kind in MODELS:
@@ -295,7 +273,7 @@ def _own_rounding(node: Node, action: Action, arithmetic: Arithmetic) -> Tensor 
     if kind in CHOOSING or (parts is not None and _only_moves(parts, action.image)):
         return torch.zeros(node.shape, dtype=torch.float64)
     if parts is not None:
-        return _of_sums(node, parts, arithmetic) if kind in SUMS else None
+        return _of_sums(node, parts, arithmetic, near, errors) if kind in SUMS else None
     if kind in PRODUCTS:
         return _of_products(node, action, arithmetic)
     size = action.image.magnitude()
@@ -339,8 +317,11 @@ def _only_moves(parts: Parts, image: Interval) -> bool:
     return bool((counts <= 1).all()) and torch.equal(lo, image.lo) and torch.equal(hi, image.hi)
 
 
-def _of_sums(node: Node, parts: Parts, arithmetic: Arithmetic) -> Tensor | None:
-    """gamma_n (|A| |v| + |b|), b being the value at 0."""
+def _of_sums(
+    node: Node, parts: Parts, arithmetic: Arithmetic, near: Near | None, errors: Errors
+) -> Tensor | None:
+    """gamma_n (|A| |v| + |b|), b being the value at 0; n counts no operands that are 0 whatever the
+    input: their products are 0, and to add 0 is exact."""
     zeros = {operand.name: _zero(operand) for operand, _ in parts}
     offset = checked_action(node, outcome_of(node, zeros)).image.magnitude()
     sizes, terms = [offset.expand(node.shape)], CONSTANTS
@@ -349,8 +330,12 @@ def _of_sums(node: Node, parts: Parts, arithmetic: Arithmetic) -> Tensor | None:
         if majorant is None:
             return None
         magnitude = operand.range.magnitude().contiguous()
-        sizes.append(upper_product(majorant, magnitude.unsqueeze(0))[0])
-        terms += operator.terms
+        size = upper_product(majorant, magnitude.unsqueeze(0))[0]
+        if near is not None:
+            nearer = near.sizes(node, operand.name, majorant, errors[operand.name])
+            size = torch.fmin(size, nearer)
+        sizes.append(size)
+        terms += min(operator.terms, int((magnitude > 0).sum()))
     return arithmetic.sums(terms, upper_sum(sizes))
 
 
@@ -360,32 +345,6 @@ def _of_products(node: Node, action: Action, arithmetic: Arithmetic) -> Tensor:
     terms = action.slopes[0][0].shape[-1]
     products = raised(node.call(sizes.__getitem__), terms + 1)
     return arithmetic.sums(terms, products)
-
-
-def _near_rounding(
-    node: Node,
-    action: Action,
-    arithmetic: Arithmetic,
-    near: Near,
-    moved: dict[str, Operator],
-) -> Tensor | None:
-    """gamma_n (|A| |x| + |b|) of a sum that reads the input itself, in whatever order; None where
-    it does not.  What only reorders the input is entered into `moved`."""
-    parts = _linear_parts(action)
-    if parts is None or len(parts) != 1 or parts[0][0].name not in moved:
-        return None
-    operand, operator = parts[0]
-    whole = compose(operator, moved[operand.name])
-    if operator.is_isometry and _only_moves(parts, action.image):
-        moved[node.name] = whole
-        return None
-    kind = getattr(node.target, "overloadpacket", node.target)
-    sizes = near.sizes(whole) if kind in SUMS else None
-    if sizes is None:
-        return None
-    offset = checked_action(node, outcome_of(node, {operand.name: _zero(operand)})).image
-    total = upper_sum([sizes, offset.magnitude().expand(node.shape)])
-    return arithmetic.sums(operator.terms + CONSTANTS, total)
 
 
 def _zero(operand: Operand) -> Operand:

@@ -80,8 +80,9 @@ class Trial:
             return torch.zeros(len(self.rivals), dtype=torch.float64)
         classifier = self.classifier
         ranges = self.prefix.ranges
-        centre = self.region.origin(classifier.shape)
-        near = Near(centre, self.norm, self.reach.value)
+        centre, shape = self.region.origin(classifier.shape), classifier.shape
+        reach = self.region.spread(Norm.L2, shape)
+        near = Near.of(classifier.graph, centre, reach, classifier.gains)
         found = program_error(classifier.graph, ranges, classifier.dtype, self.rows, near)
         if isinstance(found, Refusal):
             self.reason = str(found)

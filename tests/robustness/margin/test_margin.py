@@ -37,7 +37,7 @@ def network(seed: int, sizes: tuple[int, ...] = (4, 6, 5, 3), gain: float = 1.5)
 def trial_of(model: nn.Module, radius: float, rounding: bool = False) -> Trial:
     size = next(model.parameters()).shape[1]
     classifier = Classifier.of(capture_model(model, (torch.zeros(1, size).double(),)), "a network")
-    centre = torch.linspace(-1, 1, size).double().unsqueeze(0)
+    centre = torch.linspace(-1, 1, size, dtype=torch.float64).unsqueeze(0)
     label = int(classifier.values(centre.unsqueeze(0))[0].argmax())
     rivals = tuple(j for j in range(classifier.classes) if j != label)
     region = Ball(centre, radius, Norm.L2)

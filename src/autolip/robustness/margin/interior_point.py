@@ -148,6 +148,12 @@ class Ascent:
         """Those of a place."""
         return Multipliers(place.point[:-1] * self.form.units, float(place.point[-1]))
 
+    def bound(self, multipliers: Multipliers) -> float:
+        """The best g of these multipliers, not proved; -inf where they prove none."""
+        ball = torch.tensor([multipliers.ball], dtype=torch.float64)
+        point = torch.cat([multipliers.hinges / self.form.units, ball])
+        return self._followed(self.base + self.moved(point), point[self.signed :])[0]
+
     def places(self) -> Iterator[Place]:
         """Better and better ones, until steps or digits end."""
         form, start = self.form, START * self.scale

@@ -7,15 +7,14 @@ two pieces (`autolip.robustness.margin.form`), and no Lipschitz constant is in b
 import torch
 
 from autolip.norms import Norm
-from autolip.robustness.margin.branching import least_margin
+from autolip.robustness.margin.branching import MANY, least_margin
 from autolip.robustness.margin.form import Form
 from autolip.robustness.margin.hinges import hinges_of
 from autolip.robustness.rungs.rung import rung
 from autolip.robustness.trial import Trial
 
-MOST = 600
-"""Tuned: relus that may switch, beyond which a search would take minutes."""
-
+MOST = 2000
+"""Chosen: relus that may switch, beyond which matrices would take gigabytes."""
 
 CASES = 64
 """Chosen: cases at most."""
@@ -28,24 +27,24 @@ def margin(trial: Trial) -> None:
     Nothing on balls in another norm than l2, where another operation bends, or where too many
     relus do.
     """
-    _raised(trial, cases=1)
+    _raised(trial, MOST, cases=1)
 
 
 @rung("margin form by cases", place=60)
 def cases(trial: Trial) -> None:
     """The same, relus fixed to one of their pieces case by case, where a time is given."""
     if trial.budget.limited:
-        _raised(trial, CASES)
+        _raised(trial, MANY, CASES)
 
 
-def _raised(trial: Trial, cases: int) -> None:
+def _raised(trial: Trial, most: int, cases: int) -> None:
     """Of the rivals that may still win, nearest first, up to one that is not excluded."""
     if trial.norm is not Norm.L2:
         return
     chosen = trial.open
     places = [trial.rivals.index(rival) for rival in chosen]
     graph = trial.classifier.lowered
-    hinges = hinges_of(graph, trial.prefix, trial.rows[places], MOST)
+    hinges = hinges_of(graph, trial.prefix, trial.rows[places], most)
     if hinges is None:
         return
     for number, place in enumerate(places):
