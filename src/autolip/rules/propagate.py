@@ -13,6 +13,7 @@ from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.intervals import Interval
 from autolip.regions import Region
 from autolip.rules.derive import action_of
+from autolip.rules.radial import with_radial
 from autolip.rules.roots import with_roots
 from autolip.rules.rule import RULES, Action, Operand, Outcome
 from autolip.rules.scalars import with_scalars
@@ -26,7 +27,8 @@ def slopes_on(
     centre: Float[Tensor, "*shape"] | None = None,
 ) -> SlopeGraph:
     """The slope sets of the network, for inputs in the region: of every operation, but of roots of
-    sums of squares and functions of one variable as a whole, where that is less.
+    sums of squares, functions of one variable and vectors times functions of their lengths as a
+    whole, where that is less.
 
     `known` holds intervals that are already known to contain the values of some nodes.  With a
     `centre`, a point of the region, slopes are those between it and any other point.
@@ -34,7 +36,8 @@ def slopes_on(
     parts = parts_on(graph, region, known, centre)
     if centre is not None and all(edge.slope.is_finite for v in parts for edge in v.edges):
         return parts  # which know the centre
-    return with_scalars(graph, with_roots(graph, parts, affine_image), action_on)
+    vectors = with_radial(graph, parts, action_on)
+    return with_scalars(graph, with_roots(graph, vectors, affine_image), action_on)
 
 
 def parts_on(

@@ -99,7 +99,7 @@ def _is_power(node: Node, exponent: float, own: Any) -> bool:
     return node.target is aten.pow.Tensor_Scalar and float(node.args[1]) == exponent
 
 
-def _is_square(node: Node) -> bool:
+def is_square(node: Node) -> bool:
     if node.target is aten.mul.Tensor:
         return node.args[0] == node.args[1] and isinstance(node.args[0], Ref)
     return _is_power(node, 2.0, aten.square.default)
@@ -118,7 +118,7 @@ def _summed(
         node = nodes.get(vertex.name)
         if node is None:
             return None
-        if _is_square(node):
+        if is_square(node):
             squares.append(node.name)
         elif vertex.is_affine:
             between.append(node.name)

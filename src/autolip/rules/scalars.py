@@ -5,13 +5,12 @@ variable's range they hardly do: the range is cut into pieces, on each of which 
 (interval differentiation), and the secants of the whole are means of those of its pieces (R. E.
 Moore, Interval Analysis, 1966).  That takes a continuous function: where a comparison of the
 variable with a number chooses between branches, a piece ends, and both branches must have the same
-value there, exactly.
+value there, exactly (`branches`).  Far out, slopes are those of `tails`.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,7 +19,9 @@ from torch import Tensor
 from autolip.graph.graph import Graph, Node, Ref
 from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.intervals import Interval
+from autolip.rules.branches import CHOICES, COMPARISONS, EXACT, UPWARD, Scalar, as_number, meets
 from autolip.rules.rule import Action, Operand
+from autolip.rules.tails import ActionOf, slope_beyond
 from autolip.slopes import Between
 
 aten = torch.ops.aten
@@ -29,79 +30,13 @@ GRID, LEAST = 2048, 32
 """Chosen: pieces of a range, and how many there are at least where there are many entries."""
 
 FAR = 8.0
-"""Chosen: where the unbounded pieces of an unbounded range begin."""
+"""Chosen: where pieces begin to grow with what they are apart from 0."""
+
+STARTS = (4096.0, 512.0, 64.0, 8.0)
+"""Chosen: from where on slopes are those of tails, at most."""
 
 MOST = 2**21
 """Chosen: entries times pieces, at most."""
-
-ActionOf = Callable[[Node, Mapping[str, Operand]], Action]
-"""What an operation does, given its operands."""
-
-COMPARISONS: dict[Any, Callable[[Tensor, float], Tensor]] = {
-    aten.gt.Scalar: torch.gt,
-    aten.ge.Scalar: torch.ge,
-    aten.lt.Scalar: torch.lt,
-    aten.le.Scalar: torch.le,
-    aten.gt.Tensor: torch.gt,
-    aten.ge.Tensor: torch.ge,
-    aten.lt.Tensor: torch.lt,
-    aten.le.Tensor: torch.le,
-}
-
-
-UPWARD = {aten.gt.Scalar, aten.ge.Scalar, aten.gt.Tensor, aten.ge.Tensor}
-"""Those that hold above the number that the variable is compared with."""
-
-
-def _only(at: int, value: Fraction | int) -> Callable[[Fraction], Fraction]:
-    """A function that is rational at one point: refused anywhere else."""
-
-    def exact(x: Fraction) -> Fraction:
-        if x != at:
-            raise ValueError(f"no exact value is known at {x}")
-        return Fraction(value)
-
-    return exact
-
-
-def _power(x: Fraction, exponent: Fraction) -> Fraction:
-    if exponent.denominator != 1 or exponent < 0:
-        raise ValueError(f"no exact value is known of the power {exponent}")
-    return x**exponent.numerator
-
-
-def _choice(mask: Fraction, yes: Fraction, no: Fraction) -> Fraction:
-    return yes if mask else no
-
-
-EXACT: dict[Any, Callable[..., Fraction]] = {
-    aten.add.Tensor: lambda a, b: a + b,
-    aten.sub.Tensor: lambda a, b: a - b,
-    aten.mul.Tensor: lambda a, b: a * b,
-    aten.div.Tensor: lambda a, b: a / b,
-    aten.rsub.Scalar: lambda a, b, alpha=1: b - alpha * a,
-    aten.neg.default: lambda a: -a,
-    aten.abs.default: abs,
-    aten.square.default: lambda a: a * a,
-    aten.pow.Tensor_Scalar: _power,
-    aten.relu.default: lambda a: max(a, Fraction(0)),
-    aten.maximum.default: max,
-    aten.minimum.default: min,
-    aten._to_copy.default: lambda a: a,
-    aten.where.self: _choice,
-    aten.where.ScalarOther: _choice,
-    aten.where.ScalarSelf: _choice,
-    aten.exp.default: _only(0, 1),
-    aten.expm1.default: _only(0, 0),
-    aten.log.default: _only(1, 0),
-    aten.log1p.default: _only(0, 0),
-    aten.tanh.default: _only(0, 0),
-    aten.erf.default: _only(0, 0),
-    aten.sin.default: _only(0, 0),
-    aten.cos.default: _only(0, 1),
-    aten.sigmoid.default: _only(0, Fraction(1, 2)),
-}
-"""Operations entry by entry, and their values in exact arithmetic where these are rational."""
 
 STRAIGHT = (
     aten.add.Tensor,
@@ -110,7 +45,6 @@ STRAIGHT = (
     aten.neg.default,
     aten._to_copy.default,
 )
-CHOICES = (aten.where.self, aten.where.ScalarOther, aten.where.ScalarSelf)
 OTHERS = (
     aten.sqrt.default,
     aten.rsqrt.default,
@@ -118,60 +52,16 @@ OTHERS = (
     aten.softplus.default,
     aten.silu.default,
     aten.gelu.default,
+    aten.atan.default,
+    aten.cosh.default,
+    aten.sinh.default,
+    aten.relu6.default,
+    aten.hardtanh.default,
+    aten.clamp.default,
+    aten.clamp_min.default,
+    aten.leaky_relu.default,
 )
 ENTRYWISE = {*EXACT, *COMPARISONS, *OTHERS}
-
-
-@dataclass(frozen=True)
-class Scalar:
-    """A function of the entries of a value x: the operations that it is written in, in order."""
-
-    x: str
-    nodes: tuple[Node, ...]
-
-    @property
-    def has_entries(self) -> bool:
-        """Whether constants differ between entries."""
-        leaves = (arg for node in self.nodes for arg in node.args)
-        return any(isinstance(leaf, Tensor) and leaf.dim() > 0 for leaf in leaves)
-
-    @property
-    def thresholds(self) -> tuple[float, ...] | None:
-        """With what x is compared; None where something else is compared."""
-        same, moduli = self.repeated
-        found = set[float]()
-        for node in self.nodes:
-            if node.target not in COMPARISONS:
-                continue
-            operand, level = node.args
-            if not isinstance(operand, Ref) or isinstance(level, Ref):
-                return None
-            if operand.name not in same | moduli or not _is_one_number(level):
-                return None
-            level = float(_number(level))
-            found |= {level, -level} if operand.name in moduli else {level}
-        return tuple(sorted(found))
-
-    @property
-    def repeated(self) -> tuple[set[str], set[str]]:
-        """The names of the variable itself, and of its modulus."""
-        same, moduli = {self.x}, set[str]()
-        for node in self.nodes:
-            first = node.operands()[0]
-            rest = [arg for arg in node.args[1:] if isinstance(arg, Tensor | int | float)]
-            shifted = node.target in (aten.add.Tensor, aten.sub.Tensor) and len(rest) == 1
-            if first in same and node.args[0] == Ref(first):
-                if shifted and not bool(torch.as_tensor(rest[0]).any()):
-                    same.add(node.name)
-                elif node.target is aten.abs.default:
-                    moduli.add(node.name)
-        return same, moduli
-
-
-def _is_one_number(value: Any) -> bool:
-    """Whether it is a finite number, or a tensor of nothing else."""
-    entries = torch.as_tensor(value, dtype=torch.float64).flatten()
-    return bool(len(entries)) and bool((entries == entries[0]).all() & entries[0].isfinite())
 
 
 def with_scalars(graph: Graph, slopes: SlopeGraph, action_of: ActionOf) -> SlopeGraph:
@@ -250,29 +140,48 @@ def _whole(vertex: Vertex, scalar: Scalar, source: Vertex, action_of: ActionOf) 
     lo, hi = source.range.ends()
     if scalar.has_entries:
         lo, hi = source.range.lo, source.range.hi
-    thresholds = scalar.thresholds
-    if thresholds is None:
+    found = slopes_of(scalar, Interval(lo, hi), action_of)
+    if found is None:
         return None
-    inside = [t for t in thresholds if bool(((lo <= t) & (t <= hi)).any())]
-    breaks = _breaks(lo, hi, inside)
-    if breaks.numel() > MOST or not all(_meets(scalar, level) for level in inside):
-        return None
-    p, q = breaks[:-1], breaks[1:]
-    pieces = _slopes(scalar, Interval(p, q), action_of)
-    if pieces is None:
-        return None
-    empty = (p == q) & (lo < hi)
-    least = torch.where(empty, math.inf, pieces.lo).amin(0)
-    most = torch.where(empty, -math.inf, pieces.hi).amax(0)
-    whole = Interval(least.expand(vertex.shape), most.expand(vertex.shape))
+    whole = Interval(found.lo.expand(vertex.shape), found.hi.expand(vertex.shape))
     edge = vertex.only_edge
     if edge is not None and edge.source == scalar.x and edge.slope.entries is not None:
         whole = whole.meet(edge.slope.entries)
     slope = Between(_away(whole.lo, -1), _away(whole.hi, 1))
-    apart = None if inside else _slopes(scalar, Interval(lo, hi), action_of)
-    if not slope.is_finite or (apart is not None and _is_no_less(slope, apart)):
+    one = Interval(lo, hi)
+    apart = None if _inside(scalar, one) else on_piece(scalar, one, action_of)
+    if not slope.is_finite or (apart is not None and _is_no_less(slope, apart[1])):
         return None
     return replace(vertex, edges=(Edge(scalar.x, slope),))
+
+
+def slopes_of(
+    scalar: Scalar, ends: Interval, action_of: ActionOf, at: Sequence[float] = ()
+) -> Interval | None:
+    """Where the slopes between any two points of an interval lie, entry by entry; None where that
+    is not known.  Pieces end at some more points, if they are given."""
+    lo, hi = ends.lo, ends.hi
+    thresholds = scalar.thresholds
+    if thresholds is None:
+        return None
+    inside = _inside(scalar, ends)
+    breaks = _breaks(lo, hi, [*inside, *at])
+    if breaks.numel() > MOST or not all(meets(scalar, level) for level in inside):
+        return None
+    pieces = Interval(breaks[:-1], breaks[1:])
+    found = on_piece(scalar, pieces, action_of)
+    if found is None:
+        return None
+    slopes = _far_out(scalar, found[1], pieces, thresholds, action_of)
+    empty = (pieces.lo == pieces.hi) & (lo < hi)
+    least = torch.where(empty, math.inf, slopes.lo).amin(0)
+    return Interval(least, torch.where(empty, -math.inf, slopes.hi).amax(0))
+
+
+def _inside(scalar: Scalar, ends: Interval) -> list[float]:
+    """The thresholds that lie between the ends of an entry."""
+    levels = scalar.thresholds or ()
+    return [level for level in levels if bool(((ends.lo <= level) & (level <= ends.hi)).any())]
 
 
 def _away(end: Tensor, side: int) -> Tensor:
@@ -303,15 +212,58 @@ def _breaks(lo: Tensor, hi: Tensor, thresholds: Sequence[float]) -> Tensor:
     low = torch.where(bounded, lo, lo.clamp(min=-FAR))
     high = torch.where(bounded, hi, hi.clamp(max=FAR))
     grid = low + shares * (high - low)
-    levels = torch.tensor(thresholds, dtype=lo.dtype).reshape(-1, *[1] * lo.dim())
+    levels = torch.tensor(thresholds, dtype=lo.dtype)
+    if bool((torch.maximum(lo.abs(), hi.abs()) > FAR).any()):
+        levels = torch.cat([levels, _spread(count).to(lo.dtype)])
+    levels = levels.reshape(-1, *[1] * lo.dim())
     inner = torch.cat([grid, levels.expand(-1, *lo.shape)])
     every = torch.cat([lo[None], torch.minimum(torch.maximum(inner, lo), hi), hi[None]])
     return every.sort(0).values
 
 
-def _slopes(scalar: Scalar, piece: Interval, action_of: ActionOf) -> Interval | None:
-    """Slopes of the whole on a piece, in which no threshold lies but at its ends; None where those
-    of an operation are not known entry by entry."""
+def _spread(count: int) -> Tensor:
+    """Points that lie evenly about 0, and further apart the further out."""
+    octaves = int(math.log2(STARTS[0] / FAR))
+    count_out = octaves * OCTAVE + 1
+    doublings = torch.linspace(0, octaves, count_out, dtype=torch.float64)
+    outward = FAR * 2**doublings
+    return torch.cat([-outward, torch.linspace(-FAR, FAR, count // 4), outward])
+
+
+OCTAVE = 16
+"""Chosen: pieces between a number and its double."""
+
+
+def _far_out(
+    scalar: Scalar,
+    slopes: Interval,
+    pieces: Interval,
+    thresholds: Sequence[float],
+    action_of: ActionOf,
+) -> Interval:
+    """Slopes on pieces, those above all that are nearer met with what holds beyond a start."""
+    nearest = max(map(abs, thresholds), default=0.0)
+    inside = (pieces.lo > -FAR) & (pieces.hi < FAR)
+    size = torch.where(inside, slopes.magnitude(), 0.0).amax()
+    for side, begins in ((1, pieces.lo), (-1, -pieces.hi)):
+        for start in (s for s in STARTS if s >= nearest):
+            beyond = begins >= start
+            if bool((slopes.magnitude()[beyond] <= size).all()):
+                continue
+            found = slope_beyond(scalar.nodes, scalar.x, start, side, scalar.masks(side), action_of)
+            if found is not None:
+                met = slopes.meet(found)
+                lo = torch.where(beyond, met.lo, slopes.lo)
+                hi = torch.where(beyond, met.hi, slopes.hi)
+                slopes = Interval(lo, hi)
+    return slopes
+
+
+def on_piece(
+    scalar: Scalar, piece: Interval, action_of: ActionOf
+) -> tuple[Interval, Interval] | None:
+    """Values and slopes of the whole on a piece, in which no threshold lies but at its ends; None
+    where those of an operation are not known entry by entry."""
     shape = piece.shape
     one = torch.ones(shape, dtype=torch.float64)
     values = {scalar.x: piece}
@@ -319,7 +271,7 @@ def _slopes(scalar: Scalar, piece: Interval, action_of: ActionOf) -> Interval | 
     _, moduli = scalar.repeated
     for node in scalar.nodes:
         if node.target in COMPARISONS:
-            level = float(_number(node.args[1]))
+            level = float(as_number(node.args[1]))
             above = piece.lo >= level
             if node.args[0].name in moduli:
                 above = above | (piece.hi <= -level)
@@ -336,7 +288,9 @@ def _slopes(scalar: Scalar, piece: Interval, action_of: ActionOf) -> Interval | 
         if composed is None:
             return None
         values[node.name], slopes[node.name] = action.image, composed
-    return slopes[scalar.nodes[-1].name]
+    last = scalar.nodes[-1].name
+    known = Between(slopes[last].lo, slopes[last].hi)  # not NaN
+    return values[last], Interval(known.lo, known.hi)
 
 
 def _of_branch(
@@ -380,70 +334,3 @@ def _composed(action: Action, slopes: Mapping[str, Interval]) -> Interval | None
         )
         total = total + part
     return total
-
-
-# Branches
-# --------------------------------------------------------------------------------------------------
-
-
-def _meets(scalar: Scalar, level: float) -> bool:
-    """Whether the branches beside a threshold and that at it have one value there; False where that
-    is not known.
-
-    It is enough that every choice has one, which what follows makes something continuous of.
-    """
-    choices = [number for number, node in enumerate(scalar.nodes) if node.target in CHOICES]
-    masks = {node.name for node in scalar.nodes if node.target in COMPARISONS}
-    only_choose = all(masks.isdisjoint(_computed_with(node)) for node in scalar.nodes)
-    each = [Scalar(scalar.x, scalar.nodes[: number + 1]) for number in choices]
-    return _has_one_value(scalar, level) or (
-        bool(each) and only_choose and all(_has_one_value(part, level) for part in each)
-    )
-
-
-def _computed_with(node: Node) -> list[str]:
-    """The names of its operands, but for the mask of a choice."""
-    args = node.args[1:] if node.target in CHOICES else node.args
-    return [arg.name for arg in args if isinstance(arg, Ref)]
-
-
-def _has_one_value(scalar: Scalar, level: float) -> bool:
-    """Whether it is the same below, at and above a threshold, in exact arithmetic; False where that
-    is not known."""
-    try:
-        below, there, above = (_exact(scalar, level, side) for side in (-1, 0, 1))
-    except (ArithmeticError, KeyError, TypeError, ValueError):
-        return False
-    return bool(below == there == above)
-
-
-def _exact(scalar: Scalar, at: float, side: int) -> Fraction:
-    """The value at a point, comparisons decided as below (-1) it, there (0) or above."""
-    values = {scalar.x: Fraction(at)}
-    _, moduli = scalar.repeated
-    outward = side if at > 0 else -side if at < 0 else abs(side)
-    for node in scalar.nodes:
-        args = [values[a.name] if isinstance(a, Ref) else _number(a) for a in node.args]
-        if node.target in COMPARISONS:
-            beside = outward if node.args[0].name in moduli else side
-            values[node.name] = _compared(node, args[0] - args[1], beside)
-        else:
-            values[node.name] = EXACT[node.target](*args)
-    return values[scalar.nodes[-1].name]
-
-
-def _compared(node: Node, apart: Fraction, side: int) -> Fraction:
-    """A comparison of two numbers that are so far apart, or, where they are equal, beside it."""
-    sign = torch.tensor(float(side) if apart == 0 else math.copysign(1.0, apart))
-    return Fraction(int(COMPARISONS[node.target](sign, 0.0)))
-
-
-def _number(value: Any) -> Fraction:
-    """A number of Python's, or a tensor of one, exactly."""
-    if isinstance(value, Tensor):
-        if value.numel() == 0 or not bool((value == value.flatten()[0]).all()):
-            raise ValueError("numbers differ between entries")
-        value = value.flatten()[0].item()
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value} is no number")
-    return Fraction(value)

@@ -53,6 +53,7 @@ CALLS: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {
     "cholesky_solve, upper": (aten.cholesky_solve.default, (X, SQUARE.triu(), True), {}),
     "lu_solve": (aten.linalg_lu_solve.default, (*torch.linalg.lu_factor(SQUARE), X), {}),
     "fmax": (aten.fmax.default, (X, Y), {}),
+    "logaddexp": (aten.logaddexp.default, (X, Y), {}),
     "fmin": (aten.fmin.default, (X, Y), {}),
     "scatter": (aten.scatter.reduce, (X, 1, INDEX, Y), {"reduce": "add"}),
     "index_reduce": (

@@ -257,6 +257,16 @@ def scaled(x: Tensor, exponent: Tensor) -> Tensor:
     return x * torch.pow(2.0, exponent)
 
 
+@written(aten.logaddexp.default)
+def soft_maximum(x: Tensor, other: Tensor) -> Tensor:
+    """log(e^x + e^y) = y + log(1 + e^(x - y))."""
+    return other + F.softplus(x - other, threshold=LARGEST)
+
+
+LARGEST = 700.0
+"""Chosen: up to where exponentials are finite."""
+
+
 # Quantisers
 # -----------------------------------------------------------------------------------------------
 
