@@ -36,6 +36,10 @@ EVERYWHERE: dict[str, tuple[Function, float]] = {
     "with another axis": (lambda x: x / (0.5 + x.norm(dim=0)[None]), 2),
     "of all": (lambda x: x / (2 + torch.linalg.vector_norm(x)), 0.5),
     "by exps": (lambda x: x * torch.exp(-x.norm(dim=-1, keepdim=True)), 1),
+    "with weights that are equal": (
+        lambda x: torch.full((3,), 2.0) * x / (torch.full((3, 1), 2.0) + x.norm(dim=1)[:, None]),
+        1,
+    ),
     "turned back": (lambda x: x * torch.cos(x.norm(dim=-1, keepdim=True)) / (1 + x.norm()), INF),
 }
 

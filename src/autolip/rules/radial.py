@@ -20,7 +20,7 @@ from autolip.graph.graph import Graph, Node, Ref
 from autolip.graph.views import Edge, SlopeGraph
 from autolip.intervals import Interval
 from autolip.norms import Norm
-from autolip.rules.branches import Scalar, is_one_number
+from autolip.rules.branches import Scalar, as_number, is_one_number
 from autolip.rules.roots import is_square
 from autolip.rules.rule import Operand
 from autolip.rules.scalars import ENTRYWISE, on_piece, slopes_of
@@ -147,8 +147,14 @@ class _Writing:
     products: set[str] = field(default_factory=set)
 
     def add_scalar(self, name: str, *nodes: Node) -> None:
-        self.written += nodes
+        self._write(*nodes)
         self.scalars.add(name)
+
+    def _write(self, *nodes: Node) -> None:
+        """Tensors of one number as that: nothing here has entries."""
+        for node in nodes:
+            args = tuple(_number(arg) if isinstance(arg, Tensor) else arg for arg in node.args)
+            self.written.append(replace(node, args=args))
 
     def is_scalar(self, node: Node) -> bool:
         """Whether it is a function of the length: of such functions, of one shape, and numbers; or
@@ -183,13 +189,13 @@ class _Writing:
             if not isinstance(vector, Ref) or not self._is_factor(factor, vector):
                 continue
             if not isinstance(factor, Ref) and vector.name == self.length.x:
-                self.written += _number(node, factor)
+                self._write(*_scaled(node, factor))
             elif vector.name in self.products:
-                self.written.append(_called(node.name, node.target, vector, factor))
+                self._write(_called(node.name, node.target, vector, factor))
             elif node.target is aten.div.Tensor:
-                self.written.append(_called(node.name, aten.reciprocal.default, factor))
+                self._write(_called(node.name, aten.reciprocal.default, factor))
             else:
-                self.written.append(_called(node.name, aten.mul.Tensor, factor, 1))
+                self._write(_called(node.name, aten.mul.Tensor, factor, 1))
             self.products.add(node.name)
             return
 
@@ -214,7 +220,11 @@ class _Writing:
         return Scalar(self.length.name, tuple(nodes[::-1]))
 
 
-def _number(node: Node, factor: Any) -> tuple[Node, ...]:
+def _number(value: Tensor) -> float:
+    return float(as_number(value))
+
+
+def _scaled(node: Node, factor: Any) -> tuple[Node, ...]:
     """A number, or 1 over it, as a function of the length."""
     nothing, one = (f"{node.name}:{part}" for part in ("nothing", "one"))
     return (
