@@ -14,6 +14,7 @@ from autolip.operators import Diagonal
 from autolip.rules import RULES
 from autolip.rules.derive import action_of
 from autolip.rules.linear import reciprocal
+from autolip.rules.lines import lines
 from autolip.rules.normalisation import _quotient_above
 from autolip.rules.ordering import _equivalence
 from autolip.rules.products import _middle, _product_range, _square
@@ -40,6 +41,17 @@ def test_squares_and_reciprocals() -> None:
     square = action_of(_square(Operand("x", x.shape, point(x))), x.shape)
     assert inside(square.image, each(lambda v: v * v, x))
     assert inside(inverted(point(x)), each(lambda v: 1 / v, x))
+
+
+def test_lines_around_squares() -> None:
+    """The chord meets the square at both ends of the range, where rounding may put it below."""
+    lo, hi = -rand(0, 2000), rand(1, 2000)
+    square = _square(Operand("x", lo.shape, Interval(lo, hi)))
+    rows = zip(lo.tolist(), hi.tolist(), *(part.tolist() for part in lines(square)), strict=True)
+    for row in rows:
+        p, q, low, below, high, above = map(Fraction, row)
+        for t in (p, q, (p + q) / 2, low / 2):
+            assert not p <= t <= q or low * t + below <= t * t <= high * t + above
 
 
 def test_products_of_matrices() -> None:
