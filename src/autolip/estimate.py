@@ -1,9 +1,7 @@
 """The one verb: `lipschitz(model, inputs)` brackets a Lipschitz constant."""
 
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from autolip.capture.replay import replay
 from autolip.capture.torch.export import Capture, capture_model
 from autolip.capture.torch.unwrapping import unwrapped
 from autolip.errors import InputError
-from autolip.findings import CONSTANT, Row, smallest_upper
+from autolip.findings import CONSTANT, Row, smallest_upper, versions
 from autolip.lower import LowerProblem
 from autolip.methods import METHODS, Method, Problem, method_named
 from autolip.operators.diagonal import Diagonal
@@ -300,16 +298,10 @@ def _frame(
         lower=None,
         assumptions=_assumptions(capture),
         options=options,
-        provenance=_versions(),
+        provenance=versions(),
         capture_seconds=seconds,
         graph=capture.graph,
     )
-
-
-def _versions() -> dict[str, Any]:
-    """Of what computed the result."""
-    packages = {name: version(name) for name in ("autolip", "torch", "numpy", "scipy")}
-    return packages | {"python": platform.python_version()}
 
 
 def _constant(frame: Result, upper: Row) -> Result:

@@ -1,6 +1,7 @@
 """What is known of a Lipschitz constant: every bound with its direction, certainty and cost."""
 
 import math
+import platform
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -25,6 +26,12 @@ CONSTANT = "the output does not depend on the input"
 
 SCHEMA = 1
 """Defined: version of the dictionary and JSON form."""
+
+
+def versions() -> dict[str, Any]:
+    """Of what computes a result."""
+    packages = {name: version(name) for name in ("autolip", "torch", "numpy", "scipy")}
+    return packages | {"python": platform.python_version()}
 
 
 def unproved() -> None:

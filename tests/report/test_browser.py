@@ -1,4 +1,4 @@
-"""The report in headless Chromium: autolip.report.page at two widths, in light and dark, sorted,
+"""The reports in headless Chromium, each kind of page at two widths, in light and dark, sorted,
 printed.  Skipped where there is no Chromium."""
 
 import base64
@@ -14,6 +14,8 @@ from torch import nn
 from autolip import Ball, lipschitz, zoo
 from autolip.lower import Random
 from autolip.result import Result
+from tests.robustness.test_page import certified
+from tests.sweeping.test_page import swept
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
@@ -46,7 +48,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def results() -> dict[str, Result]:
+def results() -> dict[str, Any]:
     """One result for each kind of page."""
     torch.manual_seed(0)
     dense = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3)).eval()
@@ -59,12 +61,16 @@ def results() -> dict[str, Result]:
         "pairs": lipschitz(dense, point, output="pairs", norm="linf:l2", **quick),
         "constant": lipschitz(lambda x: torch.ones(2), point),
     }
-    return found | {"loaded": Result.from_dict(found["vector"].to_dict())}
+    return found | {
+        "loaded": Result.from_dict(found["vector"].to_dict()),
+        "samples": certified(),
+        "sweep": swept(),
+    }
 
 
-@pytest.fixture(params=["vector", "image", "pairs", "constant", "loaded"])
+@pytest.fixture(params=["vector", "image", "pairs", "constant", "loaded", "samples", "sweep"])
 def opened(
-    request: pytest.FixtureRequest, browser: Any, results: dict[str, Result], tmp_path: Path
+    request: pytest.FixtureRequest, browser: Any, results: dict[str, Any], tmp_path: Path
 ) -> Callable[[int, str], Any]:
     """A function that opens one kind of page at a width, in a colour scheme."""
     results[request.param].save(tmp_path / "report.html")

@@ -16,7 +16,7 @@ from autolip.lower import Random
 from autolip.lower.witness import Witness
 from autolip.norms import Norm
 from autolip.report import page as module
-from autolip.report.page import along, bounds_chart, page, ticks
+from autolip.report.page import bounds_chart, page
 from autolip.result import Result
 from tests.report.conftest import row
 
@@ -112,14 +112,6 @@ def test_bars_end_where_their_values_are(bracket: Result) -> None:
     assert [bar.name for bar in chart.bars] == ["ascent", "power", "autolip", "lanczos"]
     assert chart.mark == pytest.approx(chart.bars[0].end)
     assert [bar.end for bar in chart.bars] == sorted(bar.end for bar in chart.bars)
-    assert (along(1, 1, 100), along(10, 1, 100), along(100, 1, 100)) == (0, 50, 100)
-
-
-@pytest.mark.parametrize("ends", [(0.9, 1.4), (3, 90), (1e-3, 1e22)])
-def test_an_axis_has_a_few_round_labels(ends: tuple[float, float]) -> None:
-    found = ticks(*ends)
-    assert 1 <= len(found) <= 9
-    assert all(0 < place < 100 for _, place in found)
 
 
 def test_the_command_and_the_hash_of_the_file_are_told(

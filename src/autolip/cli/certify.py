@@ -3,6 +3,7 @@ holds."""
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +101,7 @@ class NumbersType(click.ParamType):
     "file",
     type=OutFile(*FILES),
     metavar="FILE",
-    help="Write all rows: .csv, .json, .txt, .html or .parquet.",
+    help="Write all rows: a report (.html), .csv, .json, .txt or .parquet.",
 )
 def certify(**options: Any) -> int:
     """Count the samples whose class is proved to hold within a radius.
@@ -147,7 +148,8 @@ def _certified(
     found = network.load()
     classifier = Classifier.of(found.capture, found.name, options["mean"], options["std"])
     folder = options["certificates"]
-    return certified(found.capture, classifier, samples, labels, request, keeping, say, folder)
+    judged = certified(found.capture, classifier, samples, labels, request, keeping, say, folder)
+    return replace(judged, provenance={**judged.provenance, **network.origin()})
 
 
 def _request(options: dict[str, Any]) -> "Request":

@@ -1,5 +1,6 @@
 """`autolip sweep`: many questions about one network, with one capture."""
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -29,7 +30,11 @@ ENDED_EARLY = 3
 @click.option("--store", type=NameType(), metavar="FILE", help="Keep what is finished here.")
 @click.option("--resume", is_flag=True, help="Go on with what the store holds.")
 @click.option(
-    "-o", "file", type=OutFile(".csv", ".json"), metavar="FILE", help="Write all rows: .csv, .json."
+    "-o",
+    "file",
+    type=OutFile(".csv", ".json", ".html"),
+    metavar="FILE",
+    help="Write all rows: .csv, .json, or a report (.html).",
 )
 def sweep(**options: Any) -> int:
     """Bracket the Lipschitz constants that QUESTIONS asks for, a line of a CSV file each.
@@ -52,6 +57,7 @@ def sweep(**options: Any) -> int:
         say(f"capturing {network.model}")
         loaded = network.load()
         found = swept(loaded, questions, pool, options["store"], options["resume"], say)
+        found = replace(found, provenance={**found.provenance, **network.origin()})
     try:
         if options["file"] is not None:
             found.save(options["file"])

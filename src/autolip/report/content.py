@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 HEADINGS = ("method", "kind", "value", "certainty", "ratio", "seconds", "passes")
 
+WORDS = ("certainty", "method", "outcome")
+"""Defined: headings of words, wherever their column stands."""
+
 LARGEST_MATRIX = 12
 """Chosen: outputs up to which all pairs are shown as a matrix; beyond, only the pairs with the
 largest bounds."""
@@ -45,7 +48,7 @@ class Sheet:
 
     def is_text(self, column: int) -> bool:
         """Whether a column holds words, which are flush left."""
-        return column < self.left or self.headings[column] == "certainty"
+        return column < self.left or self.headings[column] in WORDS
 
 
 def headline(result: "Findings") -> str:

@@ -1,22 +1,21 @@
-"""A result as one page of HTML: no file beside it and no network is needed to read it."""
+"""A result as one page of HTML."""
 
-import base64
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from autolip.errors import InputError, printable
 from autolip.graph.fingerprint import size_of
-from autolip.report.bars import drawable, ends, round_numbers
+from autolip.report.bars import drawable, ends
+from autolip.report.chart import Bar, Chart, along, ticks
 from autolip.report.content import Sheet, headline, place, remarks, sheets
 from autolip.report.digits import digits_near, digits_of
 from autolip.report.layers import explained, layer_sheet, what
 from autolip.report.picture import is_image, png
 from autolip.report.style import MEANING
+from autolip.report.template import data, filled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from autolip.findings import Row
     from autolip.layers import Layer
     from autolip.result import Result
-
-TEMPLATE = "page.html.jinja"
 
 LARGEST_EMBEDDED = 2_000_000
 """Chosen: weights of a network up to which its certificate is in the page: 16 MB of doubles."""
@@ -37,42 +34,9 @@ DIGITS = 4
 """Chosen: significant digits of an entry."""
 
 
-@dataclass(frozen=True)
-class Bar:
-    """A bar from `start` to `end`, in hundredths of the axis; what is written beside it."""
-
-    name: str
-    text: str
-    kind: str
-    start: float
-    end: float
-    title: str = ""
-
-
-@dataclass(frozen=True)
-class Chart:
-    """Bars over one axis, the ticks of which are labels and places in hundredths."""
-
-    label: str
-    bars: tuple[Bar, ...]
-    ticks: tuple[tuple[str, float], ...]
-    mark: float | None = None
-
-    @property
-    def height(self) -> int:
-        """In pixels: a line of text and a bar for each, and the axis."""
-        return 40 * len(self.bars) + (24 if self.ticks else 0)
-
-
 def page(result: "Result") -> str:
     """The page: the bracket in words, bars, layers, the pair of inputs, assumptions, how to repeat
     it, the certificate."""
-    from jinja2 import Environment, StrictUndefined
-
-    source = files("autolip.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     layers, why = _layers(result)
     content: dict[str, Any] = {
         "model": printable(result.model),
@@ -93,7 +57,7 @@ def page(result: "Result") -> str:
         "options": result.options,
         "certificate": _certificate(result),
     }
-    return environment.from_string(source).render(content)
+    return filled("page.html.jinja", content)
 
 
 def _layers(result: "Result") -> "tuple[tuple[Layer, ...], str]":
@@ -138,17 +102,6 @@ def _bar(row: "Row", low: float, high: float) -> Bar:
     text = digits_of(row.answer)
     said = f"{row.method}: {MEANING[row.kind]}, {text}"
     return Bar(row.method, text, row.kind, 0.0, along(row.value or low, low, high), said)
-
-
-def along(value: float, low: float, high: float) -> float:
-    """Where a value stands on a logarithmic axis, in hundredths."""
-    return 100 * math.log(value / low) / math.log(high / low)
-
-
-def ticks(low: float, high: float) -> tuple[tuple[str, float], ...]:
-    """Round numbers between the ends, with their places."""
-    numbers = round_numbers(low, high)
-    return tuple((digits_near(number), along(number, low, high)) for number in numbers)
 
 
 def layers_chart(layers: "Sequence[Layer]") -> Chart | None:
@@ -203,10 +156,10 @@ def _images(x: "Tensor", y: "Tensor") -> "Iterator[tuple[str, str]]":
     low, high = both.min().item(), both.max().item()
     most = (y - x).abs().max().item()
     scale = f"black {digits_near(low, DIGITS)}, white {digits_near(high, DIGITS)}"
-    yield f"the first input ({scale})", _data(png(x, low, high), "image/png")
-    yield f"the second input ({scale})", _data(png(y, low, high), "image/png")
+    yield f"the first input ({scale})", data(png(x, low, high), "image/png")
+    yield f"the second input ({scale})", data(png(y, low, high), "image/png")
     scale = f"black -{digits_near(most, DIGITS)}, white {digits_near(most, DIGITS)}"
-    yield f"the second less the first ({scale})", _data(png(y - x, -most, most), "image/png")
+    yield f"the second less the first ({scale})", data(png(y - x, -most, most), "image/png")
 
 
 def _entries(x: "Tensor", y: "Tensor") -> Sheet:
@@ -221,10 +174,6 @@ def _entries(x: "Tensor", y: "Tensor") -> Sheet:
     return Sheet(caption, ("entry", "first input", "second input", "apart"), rows, left=0)
 
 
-def _data(content: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
 def _certificate(result: "Result") -> dict[str, str]:
     """The certificate as a link, or why it is not here."""
     size = 0 if result.graph is None else size_of(result.graph)
@@ -235,4 +184,4 @@ def _certificate(result: "Result") -> dict[str, str]:
     except InputError as error:
         return {"why": str(error)}
     kind = "application/octet-stream"
-    return {"link": _data(certificate.content(), kind), "method": certificate.method}
+    return {"link": data(certificate.content(), kind), "method": certificate.method}

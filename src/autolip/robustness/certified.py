@@ -13,6 +13,7 @@ import numpy as np
 
 from autolip.errors import InputError
 from autolip.files import write
+from autolip.findings import versions
 from autolip.report.content import Sheet
 from autolip.report.digits import digits_down, digits_up
 from autolip.report.formats import suffix_of
@@ -34,6 +35,9 @@ COLUMNS = (
 )  # fmt: skip
 
 
+HEADINGS = ("sample", "label", "class", "outcome", "radius", "attacked", "method", "seconds")
+
+
 @dataclass(frozen=True, repr=False)
 class Certified:
     """Which samples are certified, each up to which radius, and how.
@@ -50,6 +54,8 @@ class Certified:
     seconds_in_all: float = 0.0
     shape: tuple[int, ...] = field(default=())
     """Of one input."""
+    provenance: dict[str, Any] = field(default_factory=versions)
+    """What computed it, of which files: versions, hashes, the command."""
 
     def _column(self, of: Callable[[Verdict], Any], dtype: Any) -> np.ndarray[Any, Any]:
         return np.array([of(row) for row in self.rows], dtype=dtype)
@@ -147,9 +153,8 @@ class Certified:
 
     def __repr__(self) -> str:
         asked = self.request["radius"]
-        rows = tuple(_cells(row, asked) for row in self.rows[:SHOWN])
-        head = ("sample", "label", "class", "outcome", "radius", "attacked", "method", "seconds")
-        sheet = aligned(Sheet("", head, rows, left=0)) if rows else ""
+        rows = tuple(cells(row, asked) for row in self.rows[:SHOWN])
+        sheet = aligned(Sheet("", HEADINGS, rows, left=0)) if rows else ""
         more = len(self.rows) - SHOWN
         rest = [f"and {more} more: write them to a file, or ask `rows`"] if more > 0 else []
         return "\n".join([self.model, sheet, *rest, *self.notes, self.headline])
@@ -175,6 +180,7 @@ class Certified:
             "certified_accuracy": float(self.certified.mean()),
             "notes": list(self.notes),
             "seconds": self.seconds_in_all,
+            "provenance": self.provenance,
             "samples": [row.to_dict() for row in self.rows],
         }
 
@@ -191,7 +197,7 @@ class Certified:
         write(path, FORMATS[suffix](self))
 
 
-def _cells(row: Verdict, asked: float | None) -> tuple[str, ...]:
+def cells(row: Verdict, asked: float | None) -> tuple[str, ...]:
     """A line of the table: radii that were found and hold are rounded down, those of attacks up."""
 
     def shown(radius: float | None, rounded: Callable[[float, int], str]) -> str:
@@ -229,9 +235,9 @@ def _text(found: Certified) -> str:
 
 
 def _html(found: Certified) -> str:
-    from autolip.robustness.curve import page
+    from autolip.robustness.page import page
 
-    return page(found, [_plain(row) for row in found.rows])
+    return page(found)
 
 
 def _parquet(found: Certified) -> bytes:

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from autolip.capture.torch.unwrapping import unwrapped
 from autolip.errors import InputError
 from autolip.estimate import answered
 from autolip.files import write
-from autolip.findings import Row
+from autolip.findings import Row, versions
 from autolip.graph.evaluate import evaluate
 from autolip.graph.fingerprint import fingerprint
 from autolip.question import Question, example_tensors
@@ -36,6 +36,9 @@ from autolip.report.table import aligned
 from autolip.workers import Failed, Pool, Store
 
 Progress = Callable[[str], None]
+
+FORMATS = (".csv", ".json", ".html")
+"""Of files, by the suffix of the name."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class Sweep:
     model: str
     rows: tuple[Answer, ...]
     seconds: float = 0.0
+    provenance: dict[str, Any] = field(default_factory=versions)
+    """What computed it, of which files: versions, hashes, the command."""
 
     @property
     def complete(self) -> bool:
@@ -70,19 +75,35 @@ class Sweep:
         return all(row.complete and not row.reason for row in self.rows)
 
     def __repr__(self) -> str:
+        return "\n".join([self.model, aligned(self.sheet), *self.reasons, self.headline])
+
+    @property
+    def sheet(self) -> Sheet:
+        """A line for every question."""
         heads = ("question", "norm", "output", "region", "lower", "upper", "method", "seconds")
-        sheet = Sheet("", heads, tuple(map(_cells, self.rows)), left=4)
-        failed = [f"{row.name}: {row.reason}" for row in self.rows if row.reason]
-        last = f"{len(self.rows)} questions, {self.seconds:.2f} s"
-        return "\n".join([self.model, aligned(sheet), *failed, last])
+        return Sheet("", heads, tuple(map(_cells, self.rows)), left=4)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Of questions without an answer."""
+        return [f"{row.name}: {row.reason}" for row in self.rows if row.reason]
+
+    @property
+    def headline(self) -> str:
+        """How many questions there were, and how long they took."""
+        return f"{len(self.rows)} questions, {self.seconds:.2f} s"
 
     def save(self, path: str | Path) -> None:
-        """Write .csv or .json, as the name ends; numbers with all their digits."""
-        suffix = suffix_of(Path(path), (".csv", ".json"))
-        write(path, self._json() if suffix == ".json" else self._csv())
+        """Write .csv, .json (numbers with all their digits) or .html, a report, as the name
+        ends."""
+        from autolip.sweeping.page import page
+
+        made = {".csv": self._csv, ".json": self._json, ".html": lambda: page(self)}
+        write(path, made[suffix_of(Path(path), FORMATS)]())
 
     def _json(self) -> str:
-        plain = {"model": self.model, "questions": [asdict(row) for row in self.rows]}
+        questions = [asdict(row) for row in self.rows]
+        plain = {"model": self.model, "provenance": self.provenance, "questions": questions}
         return json.dumps(plain, indent=2) + "\n"
 
     def _csv(self) -> str:
