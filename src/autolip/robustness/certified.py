@@ -151,10 +151,14 @@ class Certified:
         pace = f"{self.seconds_in_all / max(1, total):.2g} s a sample"
         return f"{what}; {rest + '; ' if rest else ''}{accuracy}; {pace}"
 
-    def __repr__(self) -> str:
+    def sheet(self, most: int) -> Sheet:
+        """A line for each of the first samples."""
         asked = self.request["radius"]
-        rows = tuple(cells(row, asked) for row in self.rows[:SHOWN])
-        sheet = aligned(Sheet("", HEADINGS, rows, left=0)) if rows else ""
+        rows = tuple(_cells(row, asked) for row in self.rows[:most])
+        return Sheet("", HEADINGS, rows, left=0)
+
+    def __repr__(self) -> str:
+        sheet = aligned(self.sheet(SHOWN)) if self.rows else ""
         more = len(self.rows) - SHOWN
         rest = [f"and {more} more: write them to a file, or ask `rows`"] if more > 0 else []
         return "\n".join([self.model, sheet, *rest, *self.notes, self.headline])
@@ -197,7 +201,7 @@ class Certified:
         write(path, FORMATS[suffix](self))
 
 
-def cells(row: Verdict, asked: float | None) -> tuple[str, ...]:
+def _cells(row: Verdict, asked: float | None) -> tuple[str, ...]:
     """A line of the table: radii that were found and hold are rounded down, those of attacks up."""
 
     def shown(radius: float | None, rounded: Callable[[float, int], str]) -> str:

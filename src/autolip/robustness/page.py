@@ -2,17 +2,16 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from autolip.errors import printable
 from autolip.report.chart import Bar, Chart, Line, Plot
-from autolip.report.content import Sheet
 from autolip.report.digits import digits_near, digits_up
 from autolip.report.picture import is_image, png
 from autolip.report.template import data, filled
-from autolip.robustness.certified import HEADINGS, cells
 from autolip.robustness.curve import steps
 from autolip.robustness.verdict import Outcome
 
@@ -40,10 +39,8 @@ MEANING = {
 def page(found: "Certified") -> str:
     """The page: what the rows come to, outcomes, accuracy against the radius, inputs with another
     class, the rows, how to repeat it."""
-    asked = found.request["radius"]
-    rows = tuple(cells(row, asked) for row in found.rows[:LISTED])
-    more = len(found.rows) - len(rows)
-    caption = f"the first {LISTED} of {len(found.rows)} samples" if more else ""
+    count = len(found.rows)
+    caption = f"the first {LISTED} of {count} samples" if count > LISTED else ""
     content = {
         "model": printable(found.model),
         "headline": found.headline,
@@ -51,7 +48,7 @@ def page(found: "Certified") -> str:
         "outcomes": outcomes(found),
         "plot": plot(found),
         "images": tuple(_images(found)),
-        "sheet": Sheet(caption, HEADINGS, rows, left=0),
+        "sheet": replace(found.sheet(LISTED), caption=caption),
         "notes": found.notes,
         "provenance": found.provenance,
         "options": {name: value for name, value in found.request.items() if value is not None},
