@@ -173,6 +173,7 @@ def test_a_figure(digits: Certified) -> None:
         ({"targets": [11]}, "no class 11"),
         ({"targets": [0.5]}, "number of a class"),
         ({"time_budget": 0}, "seconds > 0"),
+        ({"device": "nowhere"}, "cannot be computed with"),
         ({"labels": [1, 2]}, "2 labels for 1 samples"),
         ({"labels": [10]}, "the classes are 0 to 9"),
     ],

@@ -20,6 +20,8 @@ import pytest
 import autolip
 from autolip import Certified, InputError, zoo
 from autolip.robustness import judge as judging
+from autolip.robustness import keeping
+from autolip.robustness.rungs import ladder
 from autolip.robustness.verdict import Outcome
 from autolip.workers import Store
 
@@ -64,6 +66,22 @@ def test_what_is_stored_is_not_judged_again(
     assert judged == [0], "another question is another row"
     with Store.reading(path) as store:
         assert len(store) == 7
+
+
+def test_rows_of_another_ladder_are_judged_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rung that is missing, or another version: new rows; the old ones stay."""
+    path = tmp_path / "rows.sqlite"
+    certify(1, store=path)
+    monkeypatch.setattr(keeping, "version", lambda name: "of tomorrow")
+    certify(1, store=path, resume=True)
+    rungs = ladder()
+    monkeypatch.setattr(keeping, "ladder", lambda: rungs[:-1])
+    certify(1, store=path, resume=True)
+    certify(1, store=path, resume=True)
+    with Store.reading(path) as store:
+        assert len(store) == 3
 
 
 def test_a_sample_that_fails_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autolip.cli.network import AskedNetwork
-from autolip.cli.options import InFile, NameType, OutFile, SecondsType, network_options
+from autolip.cli.options import (
+    InFile,
+    NameType,
+    OutFile,
+    SecondsType,
+    device_option,
+    network_options,
+)
 from autolip.cli.progress import progress
 from autolip.errors import InputError
 
@@ -73,6 +80,7 @@ class NumbersType(click.ParamType):
 @click.option(
     "--each", type=SecondsType(), help="Stop a sample after so long, with what is known: 10, 10s."
 )
+@device_option
 @click.option(
     "--ignore-rounding",
     is_flag=True,
@@ -163,6 +171,7 @@ def _request(options: dict[str, Any]) -> "Request":
         rounding=not options["ignore_rounding"],
         attack=options["attack"],
         time_budget=options["each"],
+        device=options["device"],
     )
 
 

@@ -44,6 +44,7 @@ def certify(
     rounding: bool = True,
     attack: bool = False,
     time_budget: float | None = None,
+    device: Any = None,
     workers: int = 1,
     scheduler: str | None = None,
     store: str | Path | None = None,
@@ -54,20 +55,19 @@ def certify(
     """Which inputs keep their class within a radius, and up to which radius each does: proved.
 
     `model` is an `nn.Module` in eval mode or a function of one tensor whose largest output is the
-    class, or what `load` returns; `inputs` holds samples (n, ...), a tensor, an array or a list,
-    each taken as a batch of one; `labels` (n,) are their
-    classes (None: those that the model gives).  Without a `radius`, or with `largest`, the largest
-    certified radius of each is found, to 1%.  `norm` is "l2", "linf" or "l1"; `targets` are the
-    classes that must not win (None: all others); `clip` the least and largest value of an entry;
-    `mean` and `std` (a number, or one a channel) make (x - mean) / std a part of the network.
+    class, or what `load` returns; `inputs` holds samples (n, ...), each taken as a batch of one;
+    `labels` (n,) are their classes (None: those that the model gives).  Without a `radius`, or with
+    `largest`, the largest certified radius of each is found, to 1%.  `norm` is "l2", "linf" or
+    "l1"; `targets` are the classes that must not win (None: all others); `clip` the least and
+    largest value of an entry; `mean` and `std` (one, or one a channel) make the network normalise.
 
     With `rounding` the program in the model's type keeps the class (`autolip.robustness.program`
     says what is assumed); without, the real function of the stored weights.  `attack` searches with
-    20 restarts in place of 2.  `time_budget` is in seconds for each sample.  `workers` are
-    processes of this machine, `scheduler` the address of a Dask cluster's; `store` is a file that
-    keeps what is finished, and with `resume` may be there: samples that it holds are not judged
-    again.  `certificates` is a folder: of every certified sample a file for each rival, which
-    `autolip check` accepts, where LipSDP of the single margins is enough.
+    20 restarts in place of 2.  `time_budget` is in seconds for each sample.  Searches pass through
+    the network on a `device`, such as "cuda".  `workers` are processes of this machine, `scheduler`
+    the address of a Dask cluster's; `store` is a file that keeps what is finished, and with
+    `resume` may be there: what the same ladder has judged stays.  `certificates` is a folder: of
+    certified samples a file for each rival, where LipSDP of the single margins is enough.
 
     Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
 
@@ -80,7 +80,7 @@ def certify(
     """
     request = Request.asked(
         radius=radius, norm=norm, largest=largest, clip=clip, targets=targets, rounding=rounding,
-        attack=attack, time_budget=time_budget,
+        attack=attack, time_budget=time_budget, device=device,
     )  # fmt: skip
     samples = _samples(inputs)
     network = model if isinstance(model, Network) else _network(model, samples)

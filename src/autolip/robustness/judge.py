@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from autolip.budget import Budget, stopwatch
+from autolip.operators.operator import CPU
 from autolip.robustness.attack import Witness, attacked
 from autolip.robustness.classifier import Classifier
 from autolip.robustness.request import Request
@@ -94,6 +95,7 @@ class Judge:
             request.rounding,
             budget,
             self.constants,
+            request.device or CPU,
         )
         rungs = ladder()
         cheap = [one for one in rungs if one.place <= DEAR]

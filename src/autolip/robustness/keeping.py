@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from autolip.graph.fingerprint import fingerprint
 from autolip.robustness.classifier import Classifier
 from autolip.robustness.judge import Judge
 from autolip.robustness.request import Request, sample_digest
+from autolip.robustness.rungs import ladder
 from autolip.robustness.rungs.pairs import constants
 from autolip.robustness.verdict import Outcome, Verdict
 from autolip.values import Upper
@@ -103,8 +105,11 @@ def _row(sample: Sample, found: Any) -> Verdict:
 
 
 def _keys(classifier: Classifier, request: Request, samples: Sequence[Sample]) -> dict[int, str]:
-    """What a store knows each row by: the network, its type, the request, and the sample."""
-    about = f"{fingerprint(classifier.graph)} {classifier.dtype} {request.digest}"
+    """What a store knows each row by: the network, its type, the request, the ladder of this
+    version, and the sample."""
+    network = f"{fingerprint(classifier.graph)} {classifier.dtype}"
+    rungs = ", ".join(f"{one.name} at {one.place:g}" for one in ladder())
+    about = f"{network} {request.digest} {version('autolip')}: {rungs}"
     named = {one.index: f"{about} {sample_digest(one.x, one.label)}" for one in samples}
     return {index: hashlib.sha256(name.encode()).hexdigest() for index, name in named.items()}
 
@@ -130,4 +135,5 @@ def _constants(
     each = A_SAMPLE if request.time_budget is None else min(A_SAMPLE, request.time_budget)
     seconds = min(MOST, each * len(samples))
     say("global constants")
-    return constants(classifier, request.norm, [one.label for one in samples], seconds, say)
+    labels = [one.label for one in samples]
+    return constants(classifier, request.norm, labels, seconds, say, request.device)

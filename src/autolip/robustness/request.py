@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autolip.arguments import number, positive, shown
+from autolip.arguments import computing, number, positive, shown
 from autolip.errors import InputError
 from autolip.norms import Norm, one_norm
 from autolip.regions import Ball, Region
@@ -40,6 +40,8 @@ class Request:
     restarts: int = QUICK
     time_budget: float | None = None
     """Seconds for each sample."""
+    device: torch.device | None = None
+    """Where searches pass through the network; proofs are made on the processor."""
 
     @classmethod
     def asked(
@@ -53,6 +55,7 @@ class Request:
         rounding: bool = True,
         attack: bool = False,
         time_budget: float | None = None,
+        device: Any = None,
     ) -> "Request":
         """The request that a person means; InputError, in one sentence, where nothing can be
         meant."""
@@ -68,6 +71,7 @@ class Request:
             rounding,
             THOROUGH if attack else QUICK,
             None if time_budget is None else positive(time_budget, "time_budget"),
+            computing(device),
         )
 
     def region(self, x: Tensor, radius: float) -> Region:

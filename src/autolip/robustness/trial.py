@@ -18,6 +18,7 @@ from autolip.budget import UNLIMITED, Budget
 from autolip.errors import Refusal
 from autolip.intervals import Interval
 from autolip.norms import Norm
+from autolip.operators.operator import CPU
 from autolip.ranges import Allowance
 from autolip.ranges.forward import known_of
 from autolip.ranges.prefix import Prefix
@@ -40,6 +41,8 @@ class Trial:
     budget: Budget = UNLIMITED
     constants: Mapping[tuple[int, int], Upper] = field(default_factory=dict)
     """Global Lipschitz constants of differences f_i - f_j, i < j."""
+    device: torch.device = CPU
+    """Where searches pass through the network."""
     least: Float[Tensor, " rivals"] = field(init=False)
     """Proved: on the region no margin is below."""
     reason: str = ""

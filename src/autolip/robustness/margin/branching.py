@@ -11,6 +11,7 @@ from dataclasses import replace
 import torch
 
 from autolip.budget import Budget
+from autolip.operators.operator import CPU
 from autolip.robustness.margin.form import OFF, ON, Form
 from autolip.robustness.margin.interior_point import Ascent, Place
 from autolip.robustness.margin.low_rank import Descent, is_finite
@@ -32,13 +33,15 @@ HOPELESS = 1.5
 """Chosen: gaps above its bound that a case may still reach."""
 
 
-def least_margin(form: Form, needed: float, budget: Budget, cases: int) -> float:
+def least_margin(
+    form: Form, needed: float, budget: Budget, cases: int, device: torch.device = CPU
+) -> float:
     """A proved lower bound above `needed` of the margin; -inf where none was found."""
     pending, proved, tried = [form], math.inf, 0
     while pending:
         case = pending.pop()
         tried += 1
-        bound, last = _proved(case, needed, budget)
+        bound, last = _proved(case, needed, budget, device)
         if bound > -math.inf:
             proved = min(proved, bound)
             continue
@@ -50,12 +53,14 @@ def least_margin(form: Form, needed: float, budget: Budget, cases: int) -> float
     return proved
 
 
-def _proved(form: Form, needed: float, budget: Budget) -> tuple[float, Place | None]:
+def _proved(
+    form: Form, needed: float, budget: Budget, device: torch.device
+) -> tuple[float, Place | None]:
     """A bound above the number, proved in one case, or -inf; and the last place of the search."""
     ascent, last = Ascent(form), None
     count = len(form.lo)
     if count > FEW and len(form.open) == count:
-        bound = _by_low_rank(form, ascent, needed, budget)
+        bound = _by_low_rank(form, ascent, needed, budget, device)
         if bound > -math.inf or count > MANY:
             return bound, None
     for last in ascent.places():
@@ -68,9 +73,11 @@ def _proved(form: Form, needed: float, budget: Budget) -> tuple[float, Place | N
     return -math.inf, last
 
 
-def _by_low_rank(form: Form, ascent: Ascent, needed: float, budget: Budget) -> float:
+def _by_low_rank(
+    form: Form, ascent: Ascent, needed: float, budget: Budget, device: torch.device
+) -> float:
     """A bound above the number, proved from low-rank steps, or -inf."""
-    descent, before = Descent(form), -math.inf
+    descent, before = Descent(form, device=device), -math.inf
     for steps, eta in LOOKS:
         *_, last = descent.passes(steps, eta)
         found = descent.multipliers(last)

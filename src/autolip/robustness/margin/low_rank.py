@@ -36,6 +36,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.budget import charge
+from autolip.operators.operator import CPU
 from autolip.robustness.margin.form import Form, Multipliers
 
 RANK = 8
@@ -67,12 +68,12 @@ class Pass:
 class Descent:
     """The steps on one form."""
 
-    def __init__(self, form: Form, seed: int = 0) -> None:
+    def __init__(self, form: Form, seed: int = 0, device: torch.device = CPU) -> None:
         """Raises ValueError where a sign is fixed."""
         if len(form.open) < len(form.lo):
             raise ValueError("a low-rank relaxation takes forms whose signs are all open")
         self.form = form
-        rows = form.rows.value.to(torch.float32)
+        rows = form.rows.value.to(device, torch.float32)
         sizes = [1, form.free, len(form.lo)]
         columns = rows.split(sizes, 1)
         constants, slopes, links = columns
@@ -84,8 +85,9 @@ class Descent:
         self.link = links[-1]
         self.layers = _layers(self.links)
         generator = torch.Generator().manual_seed(seed)
-        self.x = torch.randn(form.free, RANK, generator=generator)
-        self.u = 0.3 * torch.randn(len(form.lo), RANK, generator=generator)
+        x, u = (torch.randn(size, RANK, generator=generator) for size in sizes[1:])
+        self.x = x.to(device)
+        self.u = 0.3 * u.to(device)
         self.u[:, 0] += 1
 
     def passes(self, steps: int, eta: float) -> Iterator[Pass]:
@@ -108,7 +110,9 @@ class Descent:
         self.x = _between(self.x, against)
         size = float(gradient.norm())
         ball = size / (2 * form.reach)
-        return Pass(float(value), alpha.double(), tau.double(), (v[:, 0] > 0).double(), ball)
+        parts = alpha, tau, v[:, 0] > 0
+        alpha, tau, upper = (part.to(CPU, torch.float64) for part in parts)
+        return Pass(float(value), alpha, tau, upper, ball)
 
     def _stretched(self, x: Float[Tensor, "f r"]) -> Float[Tensor, "f r"]:
         """Of length R."""

@@ -12,7 +12,7 @@ from autolip.errors import Refusal
 from autolip.graph.views import SlopeGraph, separated
 from autolip.intervals import Interval
 from autolip.methods.lipsdp.batch.questions import Questions
-from autolip.methods.lipsdp.batch.solve import Batch
+from autolip.methods.lipsdp.batch.solve import Batch, Care
 from autolip.norms import Norm
 from autolip.regions import Box, Everywhere
 from autolip.robustness.trial import Trial
@@ -84,7 +84,8 @@ class Calm:
             batch, slopes = own, {}
         samples = torch.zeros(len(rows), dtype=torch.long)
         questions = Questions(slopes, rows.unsqueeze(1), samples)
-        found = batch.solve(questions, wanted=wanted, budget=self.trial.budget)
+        care = Care(device=self.trial.device)
+        found = batch.solve(questions, wanted=wanted, care=care, budget=self.trial.budget)
         return found if isinstance(found, Refusal) else found.value
 
     def narrow(self, name: str, entries: Int[Tensor, " k"], constants: Float[Tensor, " k"]) -> None:

@@ -49,7 +49,7 @@ def _raised(trial: Trial, most: int, cases: int) -> None:
         return
     for number, place in enumerate(places):
         needed = float(trial.needed[place])
-        bound = least_margin(Form.of(hinges, number), needed, trial.budget, cases)
+        bound = least_margin(Form.of(hinges, number), needed, trial.budget, cases, trial.device)
         if not bound > needed:
             return
         raised = torch.full_like(trial.least, -torch.inf)

@@ -17,9 +17,10 @@ from autolip.errors import Refusal
 from autolip.methods import Problem
 from autolip.methods.differences import differences
 from autolip.methods.lipsdp.batch.questions import Questions
-from autolip.methods.lipsdp.batch.solve import Batch
+from autolip.methods.lipsdp.batch.solve import Batch, Care
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
+from autolip.operators.operator import CPU
 from autolip.regions import Everywhere
 from autolip.robustness.classifier import Classifier
 from autolip.robustness.rungs.rung import rung
@@ -47,6 +48,7 @@ def constants(
     labels: Iterable[int],
     seconds: float,
     say: Callable[[str], None],
+    device: torch.device | None = None,
 ) -> Constants:
     """Proved constants of the pairs with one of these labels: AutoLip's, from one walk, and
     LipSDP's, all in one batch, where there is time for it."""
@@ -62,20 +64,22 @@ def constants(
     rows = torch.zeros(len(pairs), 1, classifier.classes, dtype=torch.float64)
     for row, (i, j) in zip(rows, pairs, strict=True):
         row[0, i], row[0, j] = 1.0, -1.0
-    values = _together(problem, rows, Budget.of(seconds))
+    values = _together(problem, rows, Budget.of(seconds), Care(device=device or CPU))
     for pair, value in zip(pairs, values, strict=True):
         found[pair] = Upper.least([Upper.at_most(value), found.get(pair, INFINITE)])
     return found
 
 
-def _together(problem: Problem, rows: Float[Tensor, "k 1 classes"], budget: Budget) -> list[float]:
+def _together(
+    problem: Problem, rows: Float[Tensor, "k 1 classes"], budget: Budget, care: Care
+) -> list[float]:
     """LipSDP's constants of linear functions of the output, infinite where there is none."""
     batch = Batch.of(problem.lowered, problem.p)
     samples = torch.zeros(len(rows), dtype=torch.long)
     found = (
         batch
         if isinstance(batch, Refusal)
-        else batch.solve(Questions({}, rows, samples), budget=budget)
+        else batch.solve(Questions({}, rows, samples), care=care, budget=budget)
     )
     return [math.inf] * len(rows) if isinstance(found, Refusal) else found.value.tolist()
 
