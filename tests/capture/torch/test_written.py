@@ -53,6 +53,8 @@ CALLS: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {
     "cholesky_solve, upper": (aten.cholesky_solve.default, (X, SQUARE.triu(), True), {}),
     "lu_solve": (aten.linalg_lu_solve.default, (*torch.linalg.lu_factor(SQUARE), X), {}),
     "fmax": (aten.fmax.default, (X, Y), {}),
+    "a quantile": (aten.quantile.scalar, (X, 0.3), {}),
+    "quantiles": (aten.quantile.default, (X, torch.tensor([0.1, 1.0]).to(X.dtype), 0, True), {}),
     "logaddexp": (aten.logaddexp.default, (X, Y), {}),
     "fmin": (aten.fmin.default, (X, Y), {}),
     "scatter": (aten.scatter.reduce, (X, 1, INDEX, Y), {"reduce": "add"}),

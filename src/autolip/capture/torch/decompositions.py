@@ -29,7 +29,8 @@ def taken_apart(program: ExportedProgram) -> ExportedProgram:
     with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
         warnings.simplefilter("ignore")
         if not _is_whole(program):
-            program = program.run_decompositions({})
+            targets = _targets(program)
+            program = program.run_decompositions({t: WRITTEN[t] for t in targets if t in WRITTEN})
         for _ in range(ROUNDS):
             unknown = {target: known[target] for target in _targets(program) if target in known}
             if not unknown:

@@ -257,6 +257,34 @@ def scaled(x: Tensor, exponent: Tensor) -> Tensor:
     return x * torch.pow(2.0, exponent)
 
 
+@written(aten.quantile.scalar, aten.quantile.default)
+def quantile(
+    x: Tensor,
+    q: float | Tensor,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+) -> Tensor:
+    """Between the two order statistics beside q (n - 1), in proportion; that of every q, first."""
+    if interpolation != "linear":
+        return NotImplemented
+    levels = torch.as_tensor(q, dtype=x.dtype, device=x.device)
+    axis = 0 if dim is None else dim % x.dim()
+    values = x.flatten() if dim is None else x
+    ordered = values.sort(axis).values
+    last = ordered.shape[axis] - 1
+    place = levels.reshape(-1) * last
+    below = place.floor()
+    share = (place - below).reshape([-1 if i == axis else 1 for i in range(ordered.dim())])
+    low = ordered.index_select(axis, below.long())
+    high = ordered.index_select(axis, (below + 1).clamp(max=last).long())
+    found = (low + share * (high - low)).movedim(axis, 0)
+    if keepdim:
+        found = found.reshape(-1, *([1] * x.dim())) if dim is None else found.unsqueeze(axis + 1)
+    return found if levels.dim() else found.squeeze(0)
+
+
 @written(aten.logaddexp.default)
 def soft_maximum(x: Tensor, other: Tensor) -> Tensor:
     """log(e^x + e^y) = y + log(1 + e^(x - y))."""
