@@ -115,6 +115,17 @@ class LinearCall:
         self.shapes = shapes
         self.replaced = dict(WITHOUT_BIAS.get(node.target, {}))
         self.offset = not self.replaced and self._has_offset()
+        read = [place for place, new in self.replaced.items() if new is None]
+        kept = [None if place in read else given for place, given in enumerate(node.args)]
+        names = [other.name for other in _nodes_in((kept, node.kwargs))]
+        self.weights = tuple(dict.fromkeys(n for n in names if n not in self.operands))
+        self.is_unary = (
+            pick is None
+            and [name for name in names if name in self.operands] == list(operands)
+            and isinstance(node.args[0], torch.fx.Node)
+            and node.args[0].name in self.operands
+        )
+        """Whether its only operand is its first argument."""
 
     def _has_offset(self) -> bool:
         """Whether zero operands give something else than zero, whatever the constants: seen with
@@ -169,13 +180,45 @@ class LinearCall:
         return argument
 
 
-def inserted(node: Node, batched: bool) -> Callable[[Mapping[str, Tensor], Weights], Tensor]:
-    """Wiring that is not among the exported calls (a broadcast, parts of a maximum): column by
-    column."""
+def _nodes_in(given: Any) -> list[torch.fx.Node]:
+    """The nodes among arguments, in order."""
+    found: list[torch.fx.Node] = []
+    torch.fx.node.map_arg(given, found.append)
+    return found
+
+
+def inserted(
+    node: Node, shapes: Mapping[str, torch.Size], batched: bool
+) -> Callable[[Mapping[str, Tensor], Weights], Tensor]:
+    """Wiring that is not among the exported calls (a broadcast, parts of a maximum): of a whole
+    batch where that is the same, else column by column."""
+
+    def whole(values: Mapping[str, Tensor]) -> Tensor:
+        found: Tensor = node.call(values.__getitem__)
+        return found
 
     def column(values: Mapping[str, Tensor]) -> Tensor:
-        inputs = {name: value[None] if batched else value for name, value in values.items()}
-        result: Tensor = node.call(inputs.__getitem__)
-        return result[0] if batched else result
+        return whole({name: value[None] for name, value in values.items()})[0]
 
-    return lambda values, weights: torch.vmap(column)(values) if batched else column(values)
+    def apart(values: Mapping[str, Tensor]) -> Tensor:
+        return torch.vmap(column)(values)
+
+    call = whole if not batched or _same(whole, apart, node, shapes) else apart
+    return lambda values, weights: call(values)
+
+
+def _same(
+    first: Callable[[Mapping[str, Tensor]], Tensor],
+    second: Callable[[Mapping[str, Tensor]], Tensor],
+    node: Node,
+    shapes: Mapping[str, torch.Size],
+) -> bool:
+    """Whether two ways to call a node give the same for two random columns."""
+    generator = torch.Generator().manual_seed(0)
+    drawn = {
+        name: torch.randn(2, *shapes[name][1:], generator=generator) for name in node.operands()
+    }
+    try:
+        return torch.equal(first(drawn), second(drawn))
+    except RuntimeError:  # it takes no other batch size
+        return False

@@ -2,7 +2,6 @@
 one pass a call."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,6 +11,16 @@ from autolip.errors import InputError
 from autolip.norms import Norm
 from autolip.training.calls import Weights
 from autolip.training.live import LiveNetwork, Part
+from autolip.training.passes import Adjoint, Sweep, add, by_column, learns
+
+LEAST = 1e-15
+"""Chosen: the least length, so that one can divide by it, and its square is a float32."""
+
+STIRRED = 1e-6
+"""Chosen: how much of fixed random columns is added to every improved vector.  Columns that a
+maximum of lower rank does not need would fade to denormal numbers, which are a hundred times as
+slow, and where nothing comes back (a last layer of zeros) they are the next vector; the estimate
+loses the square of it."""
 
 
 class Estimator(nn.Module):
@@ -27,6 +36,7 @@ class Estimator(nn.Module):
         self.q = q
         self.rank = rank
         self.questions = 1 if readouts is None else len(readouts)
+        self.readouts: Tensor | None
         self.register_buffer(
             "readouts", None if readouts is None else readouts.float(), persistent=False
         )
@@ -35,11 +45,14 @@ class Estimator(nn.Module):
     def forward(self) -> Tensor:
         """The estimates, shape (questions,), differentiable in the weights; the state is one step
         further."""
-        weights, parameters = self.live.weights()
-        self._follow(parameters)
-        with torch.enable_grad(), torch.autocast(self._state().device.type, enabled=False):
-            values, start = self._values(weights)
-            return self._stepped(values, start, [p for p in parameters if p.requires_grad])
+        with torch.autocast(self._state().device.type, enabled=False):
+            weights, parameters = self.live.weights()
+            self._follow(parameters)
+            with torch.no_grad():
+                sizes, sweeps = self._step(weights)
+            names = [name for name in self.live.learnable if learns(weights[name])]
+            learned = (weights[name] for name in names)
+            return self._combined(_Envelope.apply(sizes, sweeps, names, *learned))
 
     def _follow(self, parameters: list[Tensor]) -> None:
         """The state moves to where the weights are, and is as precise (float32 at least)."""
@@ -54,30 +67,14 @@ class Estimator(nn.Module):
         """One tensor of the state."""
         raise NotImplementedError
 
-    def _values(self, weights: Weights) -> tuple[Tensor, list[Tensor]]:
-        """The estimates at the present state, and the tensors whose gradients are the next one."""
+    def _step(self, weights: Weights) -> tuple[Tensor, list[Sweep]]:
+        """|v| of every sweep and question, (sweeps x questions,), each sweep gone back from
+        v / |v|; the next state."""
         raise NotImplementedError
 
-    def _advance(self, gradients: list[Tensor]) -> None:
-        """The next state."""
+    def _combined(self, sizes: Tensor) -> Tensor:
+        """The estimates that these sizes give, (questions,)."""
         raise NotImplementedError
-
-    def _stepped(self, values: Tensor, start: list[Tensor], parameters: list[Tensor]) -> Tensor:
-        """The values with their gradient in the weights; of a single one it comes with the same
-        backward pass."""
-        total = values.sum()
-        if self.questions > 1:
-            self._advance(list(torch.autograd.grad(total, start, retain_graph=True)))
-            return values
-        gradients = torch.autograd.grad(total, [*start, *parameters], allow_unused=True)
-        self._advance([_or_zero(g, x) for g, x in zip(gradients, start, strict=False)])
-        used = [
-            (p, g)
-            for p, g in zip(parameters, gradients[len(start) :], strict=True)
-            if g is not None
-        ]
-        tensors = [tensor for pair in used for tensor in pair]
-        return _Envelope.apply(values.detach(), *tensors)
 
     def _random(self, *shape: int) -> Tensor:
         return torch.randn(shape, generator=self._generator)
@@ -86,30 +83,71 @@ class Estimator(nn.Module):
         """Columns (questions * rank, ...) as (questions, rank, ...)."""
         return x.unflatten(0, (self.questions, self.rank))
 
-    def _reads(self, y: Tensor) -> Tensor:
-        """The output's columns, (questions, rank, outputs), or (questions, rank, 1) of a read-out
-        each."""
-        flat = y.reshape(self.questions, self.rank, -1)
+    def _start(self, name: str, shape: Sequence[int]) -> None:
+        """The vectors of this name: random, and the fixed ones that stir them."""
+        self.register_buffer(name, self._unit(self._random(self.live.columns, *shape)))
+        drawn = torch.randn(self.live.columns, *shape, generator=torch.Generator().manual_seed(0))
+        self.register_buffer(f"{name}_stirring", STIRRED * self._unit(drawn), persistent=False)
+
+    def _improved(self, name: str, x: Tensor, size: Tensor) -> None:
+        """The vectors of this name become x, of about this length by question, and a little of the
+        fixed ones."""
+        mixed = torch.addcmul(x, by_column(size, x), self._buffers[f"{name}_stirring"])  # type: ignore[arg-type]
+        self._buffers[name] = self._unit(mixed)  # assigned past nn.Module, which takes longer
+
+    def _unit(self, x: Tensor) -> Tensor:
+        """x on the sphere, for each question."""
+        return self._length(x)[1]
+
+    def _read(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The length of the output's columns, or of their read-outs, by question, and its
+        derivative in them."""
         if self.readouts is None:
-            return flat
-        return torch.einsum("qrn,qn->qr", flat, self.readouts.to(flat)).unsqueeze(-1)
+            return self._length(y)
+        flat = y.reshape(self.questions, self.rank, -1)
+        rows = torch.einsum("qrn,qn->qr", flat, self.readouts)
+        size = _length(rows, (1,))
+        unit = rows / size
+        return size[:, 0], (unit[:, :, None] * self.readouts[:, None]).view_as(y)
+
+    def _length(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """|v| by question, and its derivative."""
+        if self.questions == 1:
+            size = torch.linalg.vector_norm(v).clamp_min(LEAST).view(1)
+        else:
+            size = _length(v.reshape(self.questions, -1), (1,))[:, 0]
+        return size, v / by_column(size, v)
 
 
 class _Envelope(torch.autograd.Function):
-    """A value whose gradient in some parameters is known: `apply(value, p_1, g_1, p_2, g_2,
-    ...)`."""
+    """Sizes whose derivative in some weights is that of the sweeps that found them, columns held
+    fixed."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, *tensors: Tensor) -> Tensor:
-        ctx.save_for_backward(*tensors[1::2])
-        return value
+    def forward(
+        ctx: Any, sizes: Tensor, sweeps: list[Sweep], names: list[str], *weights: Tensor
+    ) -> Tensor:
+        ctx.sweeps = sweeps
+        ctx.names = names
+        return sizes
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> Any:
-        found: list[Tensor | None] = [None]
-        for gradient in ctx.saved_tensors:
-            found += [outer[0] * gradient, None]
-        return tuple(found)
+        """Once: what refuses a second derivative takes longer than all the rest, and is asked for
+        where a graph is made alone."""
+        return (_once if torch.is_grad_enabled() else _derivatives)(ctx, *outer)
+
+
+def _derivatives(ctx: Any, *outer: Tensor) -> Any:
+    """Of the sizes, in the weights: each sweep's own."""
+    found: dict[str, Tensor] = {}
+    for sweep, scale in zip(ctx.sweeps, outer[0].chunk(len(ctx.sweeps)), strict=True):
+        for name, gradient in sweep.weights(scale).items():
+            add(found, name, gradient)
+    return (None, None, None, *map(found.get, ctx.names))
+
+
+_once = torch.autograd.function.once_differentiable(_derivatives)
 
 
 # LipSDP
@@ -128,123 +166,98 @@ class Relaxation(Estimator):
             given = f"the LipSDP penalty does not take {p.value}:{q.value}"
             raise InputError(f"{given}: l2 or linf inputs, and l2 outputs or one read-out")
         self.x: Tensor
-        self.register_buffer("x", self._unit(self._random(live.columns, *live.shape)))
-        self._ear = _Ear()
-        self.neurons = nn.ModuleList(
-            _Neurons(part, self, live, self._ear) for part in live.parts.values()
-        )
-        self._by_name = dict(zip(live.parts, self.neurons, strict=True))
+        self._start("x", live.shape)
+        self._by_name = {name: _Neurons(part, self, live) for name, part in live.parts.items()}
+        self.neurons = nn.ModuleList(self._by_name.values())
 
     def _unit(self, x: Tensor) -> Tensor:
         """x on the sphere, for each question; or every one of its rows on its own, for linf."""
+        if self.p is not Norm.LINF:
+            return self._length(x)[1]
         columns = self._apart(x)
-        axes = [1] if self.p is Norm.LINF else list(range(1, columns.dim()))
-        return (columns / _nonzero(_length(columns, axes))).flatten(0, 1)
+        return (columns / _length(columns, (1,))).flatten(0, 1)
 
-    def _values(self, weights: Weights) -> tuple[Tensor, list[Tensor]]:
-        x = self.x.detach().requires_grad_()
-        self._ear.listens = True
+    def _step(self, weights: Weights) -> tuple[Tensor, list[Sweep]]:
         live = self.live
-        y = live.push({live.input: x}, live.output, self._through, weights)
-        return self._reads(y).square().sum((1, 2)).clamp(min=1e-30).sqrt(), [x]
+        sweep = live.sweep({live.input: self.x}, live.output, self._bend, weights)
+        size, unit = self._read(sweep.result)
+        self._improved("x", sweep.back(unit)[live.input], size)
+        return size, [sweep]
 
-    def _through(self, name: str, v: Tensor) -> Tensor:
-        return _Bend.apply(v, self._by_name[name])
+    def _bend(self, name: str, v: Tensor) -> tuple[Tensor, Adjoint]:
+        return self._by_name[name].bend(v)
 
-    def _advance(self, gradients: list[Tensor]) -> None:
-        self._buffers["x"] = self._unit(
-            gradients[0].detach()
-        )  # assigned past nn.Module, which takes longer
-        self._ear.listens = False
+    def _combined(self, sizes: Tensor) -> Tensor:
+        return sizes
 
     def _state(self) -> Tensor:
         return self.x
-
-
-@dataclass
-class _Ear:
-    """Whether the backward pass under way is the one that improves the state."""
-
-    listens: bool = False
 
 
 class _Neurons(nn.Module):
     """The vectors u of one nonlinear operand, and its slopes: centre and radius by entry, or a gain
     by block."""
 
-    def __init__(self, part: Part, estimator: Estimator, live: LiveNetwork, ear: _Ear) -> None:
+    def __init__(self, part: Part, estimator: Estimator, live: LiveNetwork) -> None:
         super().__init__()
         item = part.constraint
         shape = item.out_shape[1:] if live.is_batched else item.out_shape
         self.questions = estimator.questions
         self.rank = estimator.rank
-        self.blocks = tuple(item.blocks[1:] if live.is_batched else item.blocks)
-        self.centre: Tensor
-        self.radius: Tensor
+        blocks = tuple(item.blocks[1:] if live.is_batched else item.blocks)
+        self.whole = len(blocks) != len(shape)
+        reach = [i for i, n in enumerate(shape) if self.whole or (blocks[i] == 1 and n > 1)]
+        self.axes = (0, *(axis + 1 for axis in reach))
+        """The axis of the columns, and those along which a block reaches."""
+        self.centre: float | Tensor = (
+            0.0 if item.gain is not None else self._fitted("centre", item.centre, live)
+        )
+        self.radius: float | Tensor = self._fitted("radius", item.radius, live)
         self.u: Tensor
-        self.has_centre = item.gain is None and bool((item.centre != 0).any())
-        self.register_buffer("centre", self._fitted(item.centre, live), persistent=False)
-        self.register_buffer("radius", self._fitted(item.radius, live), persistent=False)
         u = estimator._random(live.columns, *shape)
-        self.register_buffer("u", u / _nonzero(self.length(u)))
-        self.ear = ear
+        self.register_buffer("u", u / self.length(u))
 
-    def _fitted(self, x: Tensor, live: LiveNetwork) -> Tensor:
-        """Without the axis of the batch; a single number where all entries are equal."""
-        x = x.float()
+    def _fitted(self, name: str, x: Tensor, live: LiveNetwork) -> float | Tensor:
+        """A number where all entries are equal; else without the axis of the batch, as a buffer."""
         if x.numel() and bool((x == x.reshape(-1)[0]).all()):
-            return x.reshape(-1)[0].clone()
-        return x[0] if live.is_batched and x.dim() else x
+            return float(x.reshape(-1)[0])
+        x = x[0] if live.is_batched and x.dim() else x
+        self.register_buffer(name, x.float(), persistent=False)
+        return getattr(self, name)
 
-    def bent(self, x: Tensor, size: Tensor, direction: Tensor) -> Tensor:
+    def bend(self, v: Tensor) -> tuple[Tensor, Adjoint]:
+        """z = c v + rho |v| u; its adjoint takes u <- q / |q| first, which is the u that the
+        relaxation wants for q."""
+        size = self.length(v)
+
+        def adjoint(q: Tensor) -> Tensor:
+            pull = self.length(q)
+            self._buffers["u"] = q / pull
+            return self._between(q, pull / _matched(size, pull), v)
+
+        return self._between(v, size, self._buffers["u"]), adjoint
+
+    def _between(self, x: Tensor, size: Tensor, direction: Any) -> Tensor:
         """centre x + radius size direction."""
-        scale = self.radius * _matched(size, direction)
-        if not self.has_centre:
-            return scale * direction
-        return torch.addcmul(self.centre * x, scale, direction)
+        centre = self.centre
+        radius = self.radius
+        if size.dim() != direction.dim():
+            size = _matched(size, direction)
+        if isinstance(centre, float) and not centre:
+            return radius * size * direction
+        if isinstance(radius, float):
+            return torch.addcmul(centre * x, size, direction, value=radius)
+        return torch.addcmul(centre * x, radius * size, direction)
 
     def length(self, x: Tensor) -> Tensor:
-        """|x_i| over the columns of a question, of every neuron or block; broadcasts with x."""
-        return self.inner(x, x).sqrt()
-
-    def inner(self, x: Tensor, y: Tensor) -> Tensor:
-        """<x_i, y_i> likewise."""
-        products = x * y
-        if len(self.blocks) != x.dim() - 1:
-            axes = list(range(1, x.dim()))
-        else:
-            axes = [i + 1 for i, n in enumerate(self.blocks) if n == 1 and x.shape[i + 1] > 1]
+        """|x_i| over the columns of a question, of every neuron or block; broadcasts with x, and is
+        not 0."""
+        axes = tuple(range(x.dim())) if self.whole else self.axes
         if self.questions == 1:
-            return products.sum([0, *axes], keepdim=True)
-        apart = products.unflatten(0, (self.questions, self.rank))
-        summed = [1, *(axis + 1 for axis in axes)]
-        found = apart.sum(summed, keepdim=True)
+            return _length(x, axes)
+        apart = x.unflatten(0, (self.questions, self.rank))
+        found = _length(apart, tuple(axis + 1 for axis in axes))
         return found.expand(-1, self.rank, *found.shape[2:]).flatten(0, 1)
-
-
-class _Bend(torch.autograd.Function):
-    """z = c v + rho |v| u; its adjoint takes u <- q / |q| first, which is the u that the relaxation
-    wants for q."""
-
-    @staticmethod
-    def forward(ctx: Any, v: Tensor, layer: _Neurons) -> Tensor:
-        size = layer.length(v)
-        ctx.save_for_backward(v, size)
-        ctx.layer = layer
-        return layer.bent(v, size, layer.u)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        v, size = ctx.saved_tensors
-        layer = ctx.layer
-        q = gradients[0]
-        if layer.ear.listens:
-            pull = layer.length(q)
-            layer._buffers["u"] = q / _nonzero(pull)
-        else:
-            pull = layer.inner(q, layer.u)
-        ratio = pull / _matched(_nonzero(size), pull)
-        return layer.bent(q, ratio, v), None
 
 
 def _matched(x: Tensor, like: Tensor) -> Tensor:
@@ -271,46 +284,44 @@ class Norms(Estimator):
         self.x0: Tensor
         self.maps = self._maps()
         for number, (source, _) in enumerate(self.maps):
-            x = self._random(live.columns, *self._shape(source))
-            self.register_buffer(f"x{number}", x / _nonzero(_length(x, range(1, x.dim()))))
+            self._start(f"x{number}", self._shape(source))
 
     def _maps(self) -> list[tuple[str, str]]:
         """Where each map starts and ends."""
         raise NotImplementedError
 
-    def _image(self, source: str, sink: str, x: Tensor, weights: Weights) -> Tensor:
+    def _sweep(self, source: str, sink: str, x: Tensor, weights: Weights) -> Sweep:
         """The map, applied to columns."""
         raise NotImplementedError
 
-    def _combined(self, norms: dict[tuple[str, str], Tensor]) -> Tensor:
-        """The bound that they give."""
-        raise NotImplementedError
+    def _back(self, source: str, sweep: Sweep, q: Tensor) -> Tensor:
+        """Its transpose."""
+        return sweep.back(q)[source]
 
     def _shape(self, source: str) -> tuple[int, ...]:
         return self.live.shape_of(source)
 
-    def _values(self, weights: Weights) -> tuple[Tensor, list[Tensor]]:
-        kept = [getattr(self, f"x{n}") for n in range(len(self.maps))]
-        starts = [x.detach().requires_grad_() for x in kept]
-        norms = {
-            ends: self._norm(ends[1], self._image(*ends, x, weights))
-            for ends, x in zip(self.maps, starts, strict=True)
-        }
-        return self._combined(norms), starts
+    def _step(self, weights: Weights) -> tuple[Tensor, list[Sweep]]:
+        """A power step each."""
+        sizes = []
+        sweeps = []
+        for number, (source, sink) in enumerate(self.maps):
+            x = self.get_buffer(f"x{number}")
+            sweep = self._sweep(source, sink, x, weights)
+            size, unit = (
+                self._read(sweep.result) if sink == self.live.output else self._length(sweep.result)
+            )
+            sizes.append(size)
+            sweeps.append(sweep)
+            self._improved(f"x{number}", self._back(source, sweep, unit), size)
+        return torch.cat(sizes), sweeps
 
-    def _norm(self, sink: str, y: Tensor) -> Tensor:
-        """|y| by question."""
-        rows = self._reads(y) if sink == self.live.output else self._apart(y).flatten(2)
-        return rows.square().sum((1, 2)).clamp(min=1e-30).sqrt()
+    def _combined(self, sizes: Tensor) -> Tensor:
+        return self._along_paths(dict(zip(self.maps, sizes.split(self.questions), strict=True)))
 
-    def _advance(self, gradients: list[Tensor]) -> None:
-        """A power step each: a vector's gradient is that of its own norm, times that norm's weight
-        in the sum."""
-        for number, gradient in enumerate(gradients):
-            length = _length(gradient, range(1, gradient.dim()))
-            kept = getattr(self, f"x{number}")
-            fresh = torch.where(length > 0, gradient / _nonzero(length), kept)
-            self._buffers[f"x{number}"] = fresh.detach()
+    def _along_paths(self, norms: dict[tuple[str, str], Tensor]) -> Tensor:
+        """The bound that they give."""
+        raise NotImplementedError
 
     def _state(self) -> Tensor:
         return self.x0
@@ -324,10 +335,10 @@ class Product(Norms):
         live = self.live
         return [(z, v) for v in live.sinks() for z in live.reaching(v, bends=False) if z != v]
 
-    def _image(self, source: str, sink: str, x: Tensor, weights: Weights) -> Tensor:
-        return self.live.push({source: x}, sink, None, weights)
+    def _sweep(self, source: str, sink: str, x: Tensor, weights: Weights) -> Sweep:
+        return self.live.sweep({source: x}, sink, None, weights)
 
-    def _combined(self, norms: dict[tuple[str, str], Tensor]) -> Tensor:
+    def _along_paths(self, norms: dict[tuple[str, str], Tensor]) -> Tensor:
         live = self.live
         one = next(iter(norms.values())).new_ones(self.questions)
         levels: dict[str, Tensor] = {live.input: one}
@@ -358,27 +369,36 @@ class Looped(Norms):
     def _shape(self, source: str) -> tuple[int, ...]:
         if source not in self.live.parts:
             return self.live.shape_of(source)
-        return self.live.shape_of(self._step(source))
+        return self.live.shape_of(self._step_of(source))
 
-    def _step(self, part: str) -> str:
+    def _step_of(self, part: str) -> str:
         """The operation that a part belongs to."""
         return part.rsplit(":", 1)[0]
 
-    def _image(self, source: str, sink: str, x: Tensor, weights: Weights) -> Tensor:
-        start, columns = source, x
-        if source in self.live.parts:
-            start = self._step(source)
-            radius = self.live.parts[source].constraint.radius.to(x)
-            columns = radius * x
-        return self.live.push({start: columns}, sink, self._centre, weights)
+    def _sweep(self, source: str, sink: str, x: Tensor, weights: Weights) -> Sweep:
+        start, radius = self._from(source)
+        return self.live.sweep({start: radius * x}, sink, self._centre, weights)
 
-    def _centre(self, name: str, v: Tensor) -> Tensor:
+    def _back(self, source: str, sweep: Sweep, q: Tensor) -> Tensor:
+        start, radius = self._from(source)
+        return radius * sweep.back(q)[start]
+
+    def _from(self, source: str) -> tuple[str, Tensor | float]:
+        """Where a map starts: at the input, or at an operation whose remainder has this radius."""
+        if source not in self.live.parts:
+            return source, 1.0
+        radius = self.live.parts[source].constraint.radius
+        return self._step_of(source), radius.to(self.x0)
+
+    def _centre(self, name: str, v: Tensor) -> tuple[Tensor, Adjoint]:
+        """The part through the centres of the slopes: a diagonal map, or nothing of a gain."""
         item = self.live.parts[name].constraint
         if item.gain is None:
-            return item.centre.to(v) * v
-        return v.new_zeros(len(v), *self._shape(name))
+            centre = item.centre.to(v)
+            return centre * v, lambda q: centre * q
+        return v.new_zeros(len(v), *self._shape(name)), lambda q: torch.zeros_like(v)
 
-    def _combined(self, norms: dict[tuple[str, str], Tensor]) -> Tensor:
+    def _along_paths(self, norms: dict[tuple[str, str], Tensor]) -> Tensor:
         live = self.live
         one = next(iter(norms.values())).new_ones(self.questions)
         levels: dict[str, Tensor] = {live.input: one}
@@ -402,19 +422,10 @@ def _modulus(part: Part) -> float:
     return float(torch.maximum(item.lo.abs(), item.hi.abs()).max()) if item.lo.numel() else 0.0
 
 
-def _length(x: Tensor, axes: Sequence[int]) -> Tensor:
-    """l2 lengths along some axes, which are kept."""
-    return (x * x).sum(list(axes), keepdim=True).sqrt()
-
-
-def _nonzero(x: Tensor) -> Tensor:
-    """A length to divide by: 1e-30 for 0."""
-    return x.clamp_min(1e-30)
-
-
-def _or_zero(gradient: Tensor | None, x: Tensor) -> Tensor:
-    """The gradient of what may not matter."""
-    return torch.zeros_like(x) if gradient is None else gradient
+def _length(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """l2 lengths along some axes, which are kept, `LEAST` for 0; four times as fast as
+    `vector_norm` along the first."""
+    return (x * x).sum(axes, keepdim=True).clamp_min_(LEAST**2).sqrt_()
 
 
 ESTIMATES: dict[str, Callable[..., Estimator]] = {

@@ -4,7 +4,7 @@ differentiates.
 With the slope set of every operation known, differences travel through the network as
 
     v = sum_i A_i z_i     through affine operations, A_i made of the live parameters (no biases),
-    z = through(v)        through the others, in whatever way the caller's method asks for,
+    z = bend(v)           through the others, in whatever way the caller's method asks for,
 
 for a batch of columns at once.  The operations are exported once, from a copy in evaluation mode;
 parameters and buffers are looked up in the module at every pass, so that optimisers,
@@ -14,7 +14,7 @@ parametrisations and running statistics need no new export.  Nothing here is a b
 import contextlib
 import copy
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -26,7 +26,7 @@ from autolip.capture.torch.export import capture_program, export
 from autolip.capture.torch.scripted import SCRIPTED
 from autolip.capture.torch.unwrapping import unwrapped
 from autolip.errors import InputError, UnsupportedOperation
-from autolip.graph.graph import Graph
+from autolip.graph.graph import Graph, Ref
 from autolip.graph.views import Vertex
 from autolip.methods.lipsdp.relaxation.constraint import Constraint, constraint
 from autolip.operators.operator import Operator
@@ -35,9 +35,23 @@ from autolip.rules import slopes_on
 from autolip.rules.lowering import lowered
 from autolip.training.batching import batched_program, first_sample
 from autolip.training.calls import Constants, LinearCall, Weights, inserted
+from autolip.training.passes import (
+    Adjoint,
+    Bend,
+    Bent,
+    Linear,
+    Step,
+    Sweep,
+    Transpose,
+    step_of,
+    summed,
+    traced,
+)
 
-Through = Callable[[str, Tensor], Tensor]
-"""From the name of a nonlinear part and the columns of its operand to those of its result."""
+aten = torch.ops.aten
+
+SIGNS: Mapping[object, int] = {aten.add.Tensor: 1, aten.sub.Tensor: -1}
+"""The sign of the second operand of a sum."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +72,8 @@ class _Step:
     operands: tuple[str, ...]
     parts: tuple[Part, ...]
     exact: tuple[tuple[str, Operator], ...]
-    linear: Callable[[Mapping[str, Tensor], Weights], Tensor] | None
+    linear: Step | None
+    weights: tuple[str, ...]
     shape: tuple[int, ...]
 
 
@@ -113,6 +128,9 @@ class LiveNetwork:
             builder.step(vertex, self.graph) for vertex in slopes if vertex.name != self.input
         )
         self._by_name = {step.name: step for step in self._steps}
+        self._ways: dict[tuple[tuple[str, ...], str, bool], list[_Step]] = {}
+        self.learnable = tuple(dict.fromkeys(name for step in self._steps for name in step.weights))
+        """The names of what linear steps are made of."""
         self.parts = {part.name: part for step in self._steps for part in step.parts}
 
     def weights(self) -> tuple[Weights, list[Tensor]]:
@@ -128,39 +146,40 @@ class LiveNetwork:
         """The shape of one column of a value."""
         return self.shape if name == self.input else self._by_name[name].shape
 
-    def push(
-        self, columns: Mapping[str, Tensor], wanted: str, through: Through | None, weights: Weights
-    ) -> Tensor:
+    def sweep(
+        self, columns: Mapping[str, Tensor], wanted: str, bend: Bend | None, weights: Weights
+    ) -> Sweep:
         """The columns of the value `wanted`, given those of some earlier values; whatever else it
         needs is 0.
 
-        Without `through`, along affine operations only.
+        Without `bend`, along affine operations only.
         """
         values = dict(columns)
-        for step in self._steps:
-            reached = step.name not in values and any(name in values for name in step.operands)
-            if reached and (through is not None or step.linear is not None):
-                values[step.name] = self._value(step, values, through, weights)
-            if step.name == wanted:
-                break
-        return values[wanted]
+        taken = list[tuple[str, Transpose]]()
+        for step in self._steps_from(tuple(columns), wanted, bend is not None):
+            if step.linear is not None:
+                values[step.name], transpose = step.linear(values, weights)
+            else:
+                assert bend is not None
+                values[step.name], transpose = _bent(step, values, bend)
+            taken.append((step.name, transpose))
+        return Sweep(wanted, values[wanted], taken)
 
-    def _value(
-        self, step: _Step, values: dict[str, Tensor], through: Through | None, weights: Weights
-    ) -> Tensor:
-        if step.linear is not None:
-            known = {name: values[name] for name in step.operands if name in values}
-            if self.is_batched:
-                return step.linear(known, weights)
-            return torch.vmap(step.linear, in_dims=(0, None))(known, weights)
-        assert through is not None
-        terms = [
-            through(part.name, values[part.source]) for part in step.parts if part.source in values
-        ]
-        terms += [
-            operator.mv(values[source]) for source, operator in step.exact if source in values
-        ]
-        return sum(terms[1:], terms[0])
+    def _steps_from(self, given: tuple[str, ...], wanted: str, bends: bool) -> list["_Step"]:
+        """The steps that some values reach on the way to another: the same at every call."""
+        key = given, wanted, bends
+        if key not in self._ways:
+            reached = set(given)
+            found = list[_Step]()
+            for step in self._steps:
+                can = step.name not in reached and not reached.isdisjoint(step.operands)
+                if can and (bends or step.linear is not None):
+                    reached.add(step.name)
+                    found.append(step)
+                if step.name == wanted:
+                    break
+            self._ways[key] = found
+        return self._ways[key]
 
     def sources(self) -> list[str]:
         """The input and the results of the nonlinear operations, in order."""
@@ -214,6 +233,38 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             child.training = mode
 
 
+def _shapes(graph: Graph) -> dict[str, torch.Size]:
+    return {graph.input: graph.input_shape} | {node.name: node.shape for node in graph.nodes}
+
+
+def _signs(vertex: Vertex, graph: Graph) -> list[tuple[str, int]]:
+    """The operands of a sum or difference of two values of one shape, with their signs; none of
+    others."""
+    node = next(item for item in graph.nodes if item.name == vertex.name)
+    sign = SIGNS.get(node.target)
+    names = [ref.name for ref in node.args if isinstance(ref, Ref)]
+    shapes = {_shapes(graph)[name] for name in names}
+    if sign is None or node.kwargs or len(node.args) != 2 or len(names) != 2 or len(shapes) != 1:
+        return []
+    return [(names[0], 1), (names[1], sign)]
+
+
+def _bent(step: _Step, values: Mapping[str, Tensor], bend: Bend) -> tuple[Tensor, Transpose]:
+    """A nonlinear step on the operands that are known, and its transpose."""
+    terms = list[Tensor]()
+    adjoints = list[tuple[str, Adjoint]]()
+    for part in step.parts:
+        if part.source in values:
+            term, adjoint = bend(part.name, values[part.source])
+            terms.append(term)
+            adjoints.append((part.source, adjoint))
+    for source, exact in step.exact:
+        if source in values:
+            terms.append(exact.mv(values[source]))
+            adjoints.append((source, exact.rmv))
+    return sum(terms[1:], terms[0]), Bent(adjoints)
+
+
 class _Builder:
     """Turns the vertices of a slope graph into steps on live weights."""
 
@@ -226,16 +277,23 @@ class _Builder:
         operands = tuple(dict.fromkeys(sources))
         shape = tuple(vertex.shape[1:] if self.batched else vertex.shape)
         if vertex.is_affine:
-            return _Step(
-                vertex.name, operands, (), (), self._linear(vertex, graph, operands), shape
-            )
+            linear = self._linear(vertex, graph, operands)
+            names = linear.weights if isinstance(linear, LinearCall) else ()
+            signs = _signs(vertex, graph)
+            if not self.batched:
+                step = traced(torch.vmap(linear, in_dims=(0, None)), operands, names)
+            elif signs:
+                step = summed(signs)
+            else:
+                step = step_of(linear, operands)
+            return _Step(vertex.name, operands, (), (), step, names, shape)
         parts = tuple(self._parts(vertex))
         exact = tuple((link.source, link.operator.cast(torch.float32)) for link in vertex.links)
         if exact and self.batched:  # an operator knows one input, not a batch of columns
             raise UnsupportedOperation(
                 f"{vertex.operation} at {vertex.place} is partly affine: it has no penalty"
             )
-        return _Step(vertex.name, operands, parts, exact, None, shape)
+        return _Step(vertex.name, operands, parts, exact, None, (), shape)
 
     def _parts(self, vertex: Vertex) -> list[Part]:
         parts = []
@@ -249,16 +307,14 @@ class _Builder:
             parts.append(Part(name, edge.source, found))
         return parts
 
-    def _linear(
-        self, vertex: Vertex, graph: Graph, operands: tuple[str, ...]
-    ) -> Callable[[Mapping[str, Tensor], Weights], Tensor]:
+    def _linear(self, vertex: Vertex, graph: Graph, operands: tuple[str, ...]) -> Linear:
         node = self.nodes.get(vertex.name)
         pick = None
         if node is not None and node.target is operator.getitem:
             node, pick = node.args[0], int(node.args[1])
         captured = next(item for item in graph.nodes if item.name == vertex.name)
         if node is None or node.target != captured.target:
-            return inserted(captured, self.batched)
+            return inserted(captured, _shapes(graph), self.batched)
         shapes = {
             name: tuple(self.nodes[name].meta["val"].shape)
             for name in operands

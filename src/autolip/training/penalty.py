@@ -111,7 +111,8 @@ class Penalty(nn.Module):
 
     def forward(self) -> Tensor:
         """K, or max(0, log(K / target)); the state is improved by one step."""
-        largest = self.constants().max()
+        each = self.constants()
+        largest = each.view(()) if len(each) == 1 else each.max()
         if self.target is None:
             return largest
         return (largest.clamp(min=torch.finfo(largest.dtype).tiny) / self.target).log().clamp(min=0)
