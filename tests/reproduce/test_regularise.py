@@ -20,7 +20,7 @@ from autolip.reproduce.regularise import (
 )
 from autolip.reproduce.steps import Steps
 
-TINY = RegulariseExperiment(widths=(12,), weights=(0.3,), epochs=2, batch=10, seeds=2)
+TINY = RegulariseExperiment(widths=(12,), weights=(0.3,), epochs=2, batch=10, floor=1e-3, seeds=2)
 
 
 @pytest.fixture

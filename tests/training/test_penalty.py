@@ -1,7 +1,7 @@
 """A penalty is an estimate of what its method proves, its gradient that of the converged value.
 
-Covers autolip.training.estimates, autolip.training.live, autolip.training.calls and
-autolip.training.batching.
+Covers autolip.training.estimates, autolip.training.live, autolip.training.calls,
+autolip.training.passes and autolip.training.batching.
 """
 
 import copy
