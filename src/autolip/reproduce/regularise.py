@@ -109,8 +109,8 @@ class RegulariseExperiment:
             ]
             above = sum(tight > loose for tight, loose in pairs)
             said.append(
-                f"at {radius:g} LipSDP's penalty certifies more than the product's in {above} of "
-                f"{len(pairs)} pairs of one weight and seed"
+                f"at {radius:g}: LipSDP's penalty is above the product's in {above} of {len(pairs)}"
+                " weights and seeds"
             )
         return tuple(said)
 
