@@ -14,7 +14,7 @@ from autolip import InputError, UnsupportedOperation, lipschitz
 from autolip.regions import Ball
 from autolip.training import Penalty, spectral_cap_
 
-from .networks import Residual, conv, mlp
+from .networks import Attention, Residual, conv, mlp
 
 NETWORKS = {
     "mlp": (mlp, (1, 8)),
@@ -246,6 +246,48 @@ def test_wrapped_models(tmp_path: object) -> None:
         torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["lipsdp", "liplt"])
+def test_around_samples_it_is_what_is_proved_of_secants_from_each(method: str) -> None:
+    model = mlp(activation=nn.Tanh)
+    x = 2 * torch.randn(2, 8)
+    penalty = Penalty(model, x[:1], method=method, columns=6, samples=x, radius=0.5)
+    penalty.settle(400, 1e-7)
+    for point, estimate in zip(x, penalty.constants().tolist(), strict=True):
+        where = {"region": Ball(point[None], 0.5), "secants": "centre"}
+        assert estimate == pytest.approx(proved(model, point[None], method, **where), rel=0.01)
+
+
+@pytest.mark.slow
+def test_attention_has_a_penalty_around_samples_that_follows_the_weights() -> None:
+    model = Attention()
+    x = torch.randn(2, 3, 4)
+    with pytest.raises(UnsupportedOperation, match="region"):
+        Penalty(model, x[:1])
+    penalty = Penalty(model, x[:1], samples=x, radius=0.1)
+    penalty.settle()
+    for point, estimate in zip(x, penalty.constants().tolist(), strict=True):
+        jacobian = torch.autograd.functional.jacobian(lambda z: model(z[None])[0], point)
+        assert estimate >= 0.99 * float(torch.linalg.matrix_norm(jacobian.reshape(3, -1), 2))
+    penalty().backward()
+    for layer in (model.query, model.key, model.value, model.last):
+        assert layer.weight.grad is not None and bool((layer.weight.grad != 0).any())
+    before = penalty.settle()
+    with torch.no_grad():
+        model.query.weight.zero_(), model.query.bias.zero_()
+    penalty.around(x)
+    assert penalty.settle() < before
+
+
+def test_a_last_layer_of_zeros_does_not_stop_it() -> None:
+    model = mlp()
+    nn.init.zeros_(model[4].weight)
+    penalty = Penalty(model, torch.zeros(1, 8))
+    assert penalty.settle(20) < 1e-6
+    nn.init.orthogonal_(model[4].weight)
+    assert penalty.settle() == pytest.approx(proved(model, torch.zeros(1, 8), "lipsdp"), rel=0.02)
+
+
 def test_infinite_slopes_are_refused_with_their_place_and_finite_on_a_region() -> None:
     class Square(nn.Module):
         def __init__(self) -> None:
@@ -271,6 +313,8 @@ def test_infinite_slopes_are_refused_with_their_place_and_finite_on_a_region() -
         ({"norm": "l1"}, "does not take l1:l1"),
         ({"norm": "linf:l2", "method": "autolip"}, "does not take linf:l2"),
         ({"output": "7"}, "output 7 does not exist"),
+        ({"samples": torch.zeros(2, 8)}, "samples need a radius"),
+        ({"radius": 0.1}, "no samples"),
     ],
 )
 def test_what_is_refused(options: dict[str, object], message: str) -> None:

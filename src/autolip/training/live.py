@@ -30,6 +30,7 @@ from autolip.graph.graph import Graph, Ref
 from autolip.graph.views import Vertex
 from autolip.methods.lipsdp.relaxation.constraint import Constraint, constraint
 from autolip.operators.operator import Operator
+from autolip.ranges import ranges
 from autolip.regions import Everywhere, Region
 from autolip.rules import slopes_on
 from autolip.rules.lowering import lowered
@@ -54,6 +55,17 @@ SIGNS: Mapping[object, int] = {aten.add.Tensor: 1, aten.sub.Tensor: -1}
 """The sign of the second operand of a sum."""
 
 
+PRODUCTS = {
+    aten.mul.Tensor,
+    aten.div.Tensor,
+    aten.matmul.default,
+    aten.mm.default,
+    aten.bmm.default,
+    aten.einsum.default,
+}
+"""Calls that are not linear in several operands together."""
+
+
 @dataclass(frozen=True)
 class Part:
     """One nonlinear operand of an operation: its slopes as a quadratic constraint (centre, radius,
@@ -71,7 +83,7 @@ class _Step:
     name: str
     operands: tuple[str, ...]
     parts: tuple[Part, ...]
-    exact: tuple[tuple[str, Operator], ...]
+    exact: tuple[tuple[str, Adjoint, Adjoint], ...]
     linear: Step | None
     weights: tuple[str, ...]
     shape: tuple[int, ...]
@@ -85,7 +97,8 @@ class LiveNetwork:
     (`torch.vmap`).  With `lower`, maxima are written with relu.
 
     Raises InputError where the module cannot be captured, UnsupportedOperation where an operation
-    has no finite l2 slopes on the region.
+    has no finite l2 slopes on the region.  With `around`, slopes are those between that point of
+    the region and any other.
     """
 
     def __init__(
@@ -95,37 +108,49 @@ class LiveNetwork:
         columns: int,
         region: Region | None = None,
         lower: bool = False,
+        around: Tensor | None = None,
     ) -> None:
         self.module = own_module(module)
         example = inputs[0].detach()
-        frozen = copy.deepcopy(self.module).cpu().eval()
+        self._frozen = copy.deepcopy(self.module).cpu().eval()
         fixed = tuple(value.detach().cpu() for value in inputs[1:])
-        one = first_sample(example.cpu(), frozen, fixed)
-        exported = export(frozen, (one, *fixed), (0,))
-        single = taken_apart(exported)
-        capture = capture_program(single, (one, *fixed), 0, frozen)
-        self.graph: Graph = capture.graph
-        if self.graph.constant is not None:
+        one = first_sample(example.cpu(), self._frozen, fixed)
+        self._inputs = (one, *fixed)
+        self._single = taken_apart(export(self._frozen, self._inputs, (0,)))
+        batch = batched_program(self._frozen, one, fixed, columns, self._single)
+        self.is_batched = batch is not None
+        self.columns = columns
+        self.lower = lower
+        self._program = batch or self._single
+        self.shape = tuple(one.shape[1:] if self.is_batched else one.shape)
+        self._constants = Constants(self._program, fixed, self.module)
+        self._set_slopes(region or Everywhere(), around)
+
+    def around(self, region: Region, point: Tensor | None) -> "LiveNetwork":
+        """The same passes, with the slopes between a point of a region and any other that the
+        weights have now."""
+        refresh(self._frozen, self._single, self.module)
+        other = copy.copy(self)
+        other._set_slopes(region, point)
+        return other
+
+    def _set_slopes(self, region: Region, around: Tensor | None) -> None:
+        graph = capture_program(self._single, self._inputs, 0, self._frozen).graph
+        if graph.constant is not None:
             raise InputError(
                 "the output does not depend on the input: there is nothing to penalise"
             )
-        slopes = slopes_on(self.graph, region or Everywhere())
-        if lower:
-            self.graph = lowered(self.graph)
-            slopes = slopes_on(
-                self.graph, region or Everywhere(), {v.name: v.range for v in slopes}
-            )
-        batch = batched_program(frozen, one, fixed, columns, single)
-        self.is_batched = batch is not None
-        self.columns = columns
-        program = batch or single
-        self.shape = tuple(one.shape[1:] if self.is_batched else one.shape)
-        self.input = self.graph.input
-        self.output = self.graph.output
-        self._constants = Constants(program, fixed, self.module)
-        builder = _Builder(program, self.is_batched)
+        known = ranges(graph, region)
+        if self.lower:
+            known = {v.name: v.range for v in slopes_on(graph, region, known, around)} | known
+            graph = lowered(graph)
+        slopes = slopes_on(graph, region, known, around)
+        self.graph: Graph = graph
+        self.input = graph.input
+        self.output = graph.output
+        builder = _Builder(self._program, self.is_batched)
         self._steps = tuple(
-            builder.step(vertex, self.graph) for vertex in slopes if vertex.name != self.input
+            builder.step(vertex, graph) for vertex in slopes if vertex.name != self.input
         )
         self._by_name = {step.name: step for step in self._steps}
         self._ways: dict[tuple[tuple[str, ...], str, bool], list[_Step]] = {}
@@ -221,6 +246,17 @@ def own_module(model: nn.Module) -> nn.Module:
     return inner
 
 
+def refresh(frozen: nn.Module, program: ExportedProgram, module: nn.Module) -> None:
+    """A copy of a module and the program exported from it take the weights of this moment."""
+    live = module.state_dict()
+    frozen.load_state_dict(live)
+    own = frozen.state_dict()
+    with torch.no_grad():
+        for name, held in program.state_dict.items():
+            if name in live and held.data_ptr() != own[name].data_ptr():
+                held.copy_(live[name])
+
+
 @contextlib.contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Evaluation mode for a while; afterwards every submodule is in the mode that it was in."""
@@ -249,6 +285,21 @@ def _signs(vertex: Vertex, graph: Graph) -> list[tuple[str, int]]:
     return [(names[0], 1), (names[1], sign)]
 
 
+def _both_ways(operator: Operator, batched: bool) -> tuple[Adjoint, Adjoint]:
+    """A linear map of constants, which knows one input with its batch axis, on columns; and its
+    transpose."""
+
+    def on_columns(product: Adjoint) -> Adjoint:
+        def applied(x: Tensor) -> Tensor:
+            given = x[:, None] if batched else x
+            found = product(given.to("cpu", torch.float64)).to(x)
+            return found[:, 0] if batched else found
+
+        return applied
+
+    return on_columns(operator.mv), on_columns(operator.rmv)
+
+
 def _bent(step: _Step, values: Mapping[str, Tensor], bend: Bend) -> tuple[Tensor, Transpose]:
     """A nonlinear step on the operands that are known, and its transpose."""
     terms = list[Tensor]()
@@ -258,10 +309,10 @@ def _bent(step: _Step, values: Mapping[str, Tensor], bend: Bend) -> tuple[Tensor
             term, adjoint = bend(part.name, values[part.source])
             terms.append(term)
             adjoints.append((part.source, adjoint))
-    for source, exact in step.exact:
+    for source, forwards, back in step.exact:
         if source in values:
-            terms.append(exact.mv(values[source]))
-            adjoints.append((source, exact.rmv))
+            terms.append(forwards(values[source]))
+            adjoints.append((source, back))
     return sum(terms[1:], terms[0]), Bent(adjoints)
 
 
@@ -276,7 +327,7 @@ class _Builder:
         sources = [edge.source for edge in vertex.edges]
         operands = tuple(dict.fromkeys(sources))
         shape = tuple(vertex.shape[1:] if self.batched else vertex.shape)
-        if vertex.is_affine:
+        if vertex.is_affine and self._is_linear(vertex):
             linear = self._linear(vertex, graph, operands)
             names = linear.weights if isinstance(linear, LinearCall) else ()
             signs = _signs(vertex, graph)
@@ -288,12 +339,17 @@ class _Builder:
                 step = step_of(linear, operands)
             return _Step(vertex.name, operands, (), (), step, names, shape)
         parts = tuple(self._parts(vertex))
-        exact = tuple((link.source, link.operator.cast(torch.float32)) for link in vertex.links)
-        if exact and self.batched:  # an operator knows one input, not a batch of columns
-            raise UnsupportedOperation(
-                f"{vertex.operation} at {vertex.place} is partly affine: it has no penalty"
-            )
+        exact = tuple(
+            (link.source, *_both_ways(link.operator, self.batched)) for link in vertex.links
+        )
         return _Step(vertex.name, operands, parts, exact, None, (), shape)
+
+    def _is_linear(self, vertex: Vertex) -> bool:
+        """Whether the call is as linear as its slopes: a product with a factor that does not move
+        on the region is not."""
+        node = self.nodes.get(vertex.name)
+        names = {edge.source for edge in vertex.edges}
+        return node is None or node.target not in PRODUCTS or len(names) == 1 == len(vertex.edges)
 
     def _parts(self, vertex: Vertex) -> list[Part]:
         parts = []

@@ -18,7 +18,7 @@ from autolip.norms import Norm
 from autolip.outputs import All
 from autolip.question import Question, example_tensors
 from autolip.result import Result
-from autolip.training.live import own_module
+from autolip.training.live import own_module, refresh
 
 LABELLED = {Norm.L1: 1.0, Norm.L2: math.sqrt(2), Norm.LINF: 2.0}
 """|e_i - e_j| in the dual of the output norm: how far a margin moves where the output moves by
@@ -122,7 +122,7 @@ class Monitor:
         return record
 
     def _found(self, epoch: int, elapsed: Callable[[], float]) -> Record:
-        self._refresh()
+        refresh(self._frozen, self._program, self._model)
         check_module(self._frozen)
         capture = capture_program(self._program, self._inputs, 0, self._frozen)
         name = type(self._model).__name__
@@ -132,15 +132,6 @@ class Monitor:
         accuracy, certified = self._certified(upper)
         seconds = elapsed()
         return Record(epoch, upper, lower, accuracy, certified, seconds, result=result)
-
-    def _refresh(self) -> None:
-        """The frozen copy and the exported program take the weights of this moment."""
-        live = self._model.state_dict()
-        self._frozen.load_state_dict(live)
-        with torch.no_grad():
-            for name, held in self._program.state_dict.items():
-                if name in live and held.data_ptr() != self._frozen.state_dict()[name].data_ptr():
-                    held.copy_(live[name])
 
     def _certified(self, upper: float | None) -> tuple[float | None, dict[float, float]]:
         """Accuracy, and the share of samples whose margin no change of a radius can use up."""

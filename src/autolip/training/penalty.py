@@ -11,16 +11,17 @@ improved by one step of the vector power method a call, whose backward pass give
 well.  AutoLip and LipLT are sums of products of norms, each norm a maximum of the same kind.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from autolip.errors import InputError
-from autolip.norms import parse_norms
+from autolip.norms import Norm, parse_norms
 from autolip.outputs import Output, parse_output
-from autolip.regions import Region
+from autolip.regions import Ball, Everywhere, Region
 from autolip.training.estimates import ESTIMATES, Estimator
 from autolip.training.live import LiveNetwork, evaluating
 
@@ -43,6 +44,11 @@ class Penalty(nn.Module):
     "3-5" or "pairs", for which the result is the largest of all differences.  `columns` is the rank
     of LipSDP's relaxation.  `region` holds the inputs that matter, for operations without finite
     slopes everywhere.
+
+    With `samples` (n, ...) and a `radius`, K is the largest of |f(x) - f(s)| / |x - s| over samples
+    s and x within the radius of s: what attention has, which no constant bounds everywhere.  The
+    slopes are those of the weights when `around` was last called (at first, here): once an epoch,
+    say, with other samples perhaps.  It costs one pass for each sample.
 
     With `every` = n only each n-th call takes a step, its gradient n times as large; the others
     return the last value without a gradient (lazy regularisation: Karras et al., CVPR 2020), which
@@ -77,6 +83,8 @@ class Penalty(nn.Module):
         output: Any = "all",
         columns: int = 4,
         region: Region | None = None,
+        samples: Tensor | None = None,
+        radius: float | None = None,
         target: float | None = None,
         every: int = 1,
         seed: int = 0,
@@ -99,15 +107,28 @@ class Penalty(nn.Module):
         readouts = _readouts(asked, shape)
         count = 1 if readouts is None else len(readouts)
         rank = columns if method == "lipsdp" else 1
-        live = LiveNetwork(model, inputs, count * rank, region, lower=method == "lipsdp")
+        balls = _balls(samples, radius, region, inputs[0].dim(), p)
+        where, point = balls[0]
+        live = LiveNetwork(model, inputs, count * rank, where, method == "lipsdp", point)
         self.target = target
         self.method = method
         self.output = asked
         self.every = every
+        self.radius = radius
+        self._dim = inputs[0].dim()
+        self._norm = p
         self._calls = 0
-        self._last = torch.zeros(count)
+        self._last = torch.zeros(count * len(balls))
         self.pairs = [(pair.plus, pair.minus) for pair in asked.differences(shape)]
-        self.estimator: Estimator = ESTIMATES[method](live, p, q, readouts, rank, seed)
+        self._live = live
+        self._make: Callable[[LiveNetwork], Estimator] = partial(
+            ESTIMATES[method], p=p, q=q, readouts=readouts, rank=rank, seed=seed
+        )
+        self.estimators = nn.ModuleList([self._make(live)])
+        if samples is not None:
+            if self.pairs:
+                raise InputError("samples are given, and output 'pairs': ask for one at a time")
+            self.around(samples)
 
     def forward(self) -> Tensor:
         """K, or max(0, log(K / target)); the state is improved by one step."""
@@ -118,14 +139,33 @@ class Penalty(nn.Module):
         return (largest.clamp(min=torch.finfo(largest.dtype).tiny) / self.target).log().clamp(min=0)
 
     def constants(self) -> Tensor:
-        """The estimate of each read-out, shape (questions,): one, or one for each of `pairs`; one
-        step further."""
+        """The estimate of each read-out, shape (questions,): one, one for each of `pairs`, or one
+        for each sample; one step further."""
         self._calls += 1
         if (self._calls - 1) % self.every:
             return self._last
-        fresh: Tensor = self.estimator()
+        fresh = self._estimated()
         self._last = fresh.detach()
         return fresh if self.every == 1 else self._last + self.every * (fresh - self._last)
+
+    def _estimated(self) -> Tensor:
+        found = [estimator() for estimator in self.estimators]
+        return found[0] if len(found) == 1 else torch.cat(found)
+
+    def around(self, samples: Tensor) -> None:
+        """Slopes from these samples (n, ...) to what lies within the radius of each, by the weights
+        of this moment; the vectors stay where there are as many samples as before.
+
+        Raises InputError for a penalty that was made without samples.
+        """
+        if self.radius is None:
+            raise InputError("the penalty was made without samples: give them, and a radius")
+        balls = _balls(samples, self.radius, None, self._dim, self._norm)
+        fresh = nn.ModuleList(self._make(self._live.around(*ball)) for ball in balls)
+        kept = zip(fresh, self.estimators, strict=False)
+        for estimator, before in kept:
+            estimator.load_state_dict(before.state_dict(), strict=False)
+        self.estimators = fresh
 
     def settle(self, steps: int = 200, tolerance: float = 1e-5) -> float:
         """The largest estimate after further steps with the weights as they are: until it hardly
@@ -136,12 +176,29 @@ class Penalty(nn.Module):
         before, calm = 0.0, 0
         for _ in range(steps):
             with torch.no_grad():
-                value = float(self.estimator().detach().max())
+                value = float(self._estimated().max())
             calm = calm + 1 if abs(value - before) <= tolerance * value else 0
             if calm == 5:
                 break
             before = value
         return value
+
+
+def _balls(
+    samples: Tensor | None, radius: float | None, region: Region | None, dim: int, p: Norm
+) -> list[tuple[Region, Tensor | None]]:
+    """Around each sample a ball and its centre; without samples, the region alone."""
+    if samples is None:
+        if radius is not None:
+            raise InputError("a radius is given, but no samples: give them, or a region")
+        return [(region or Everywhere(), None)]
+    if region is not None or radius is None or not 0 < radius < float("inf"):
+        raise InputError("samples need a radius, finite and > 0, and no region")
+    if samples.dim() < 1 or not len(samples) or not bool(samples.isfinite().all()):
+        raise InputError("samples are a tensor (n, ...) of n >= 1 finite inputs")
+    points = samples.detach().cpu().double()
+    points = points[:, None] if points.dim() == dim else points
+    return [(Ball(point, radius, p), point.contiguous()) for point in points]
 
 
 def _output_shape(model: nn.Module, inputs: Sequence[Tensor]) -> torch.Size:
