@@ -12,12 +12,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from autolip import InputError, Lower, Refusal, Upper, lipschitz, load
+from autolip.budget import Budget
 from autolip.capture.torch.export import capture_model
 from autolip.errors import Contradiction, attempted
-from autolip.estimate import bracket
+from autolip.estimate import _posed, bracket
 from autolip.findings import Pair, Row
 from autolip.lower import LowerMethod, LowerProblem
 from autolip.methods import Bound, Method, Problem
+from autolip.question import Question
 from autolip.result import Result
 from autolip.values import Event
 
@@ -225,3 +227,13 @@ def test_what_cannot_be_loaded_is_said(spec: str) -> None:
         load(spec)
     with pytest.raises(InputError, match="is not the shape"):
         load("digits-mlp", input_shape="wide")
+
+
+def test_the_probability_of_failure_is_shared_out() -> None:
+    """Each norm is asked for from two sides, by at most two methods."""
+    layers = [nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2)]
+    capture = capture_model(nn.Sequential(*layers), (torch.zeros(1, 3),))
+    question = Question.asked(delta=1e-3).about(capture)
+    problem, _ = _posed(capture, question, None, Budget.of(None), lambda text: None)
+    assert problem.maps == 3
+    assert 0 < problem.options.delta * 4 * problem.maps <= 1e-3

@@ -4,9 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from autolip import Everywhere, Norm
 from autolip.capture.torch.export import capture_model
 from autolip.graph.evaluate import evaluate
+from autolip.lower import LowerProblem
 from autolip.lower.gradients import differentiable, tamed
+from autolip.lower.pairs import pulled_back
 
 
 class Attention(nn.Module):
@@ -102,3 +105,34 @@ def test_a_gradient_without_a_branch_that_is_not_taken() -> None:
     )
     assert bool(spoilt[0].isnan().any())
     torch.testing.assert_close(whole, weight * torch.tensor([[1.0], [0.0]]))
+
+
+PLACES = torch.tensor([[0, 1, 2], [2, 0, 1]])
+WITHOUT = {
+    "heaviside": (lambda x: torch.heaviside(x, torch.tensor([0.5])) + x, 1.0),
+    "floor_divide": (lambda x: x // 2 + x, 1.0),
+    "number of entries that are not 0": (lambda x: x.norm(p=0, dim=0, keepdim=True) + x, 1.0),
+    "scatter": (lambda x: x.reshape(3, 4).relu().scatter(0, PLACES, x.reshape(3, 4)), None),
+    "scatter_add": (lambda x: torch.zeros(3, 4).scatter_add(0, PLACES, x.reshape(3, 4)), None),
+    "scatter_reduce": (
+        lambda x: torch.ones(3, 4).scatter_reduce(0, PLACES, x.reshape(3, 4), "sum"),
+        None,
+    ),
+}
+"""Functions with an operation of which PyTorch has no derivative; steps have the derivative 0."""
+
+
+@pytest.mark.parametrize("case", WITHOUT)
+def test_where_pytorch_has_no_derivative(case: str) -> None:
+    function, slope = WITHOUT[case]
+    problem = LowerProblem.of(
+        capture_model(function, (torch.ones(12),)), Everywhere(), Norm.L2, Norm.L2
+    )
+    x = torch.linspace(0.2, 1.7, 12, dtype=torch.float64)[None]
+    u = torch.randn(problem.values(x).shape, dtype=torch.float64)
+    found = pulled_back(problem, x, u).flatten()
+    if slope is not None:
+        torch.testing.assert_close(found, slope * u.flatten())
+        return
+    moved = problem.values(x + torch.eye(12, dtype=torch.float64)) - problem.values(x)
+    torch.testing.assert_close(found, moved.flatten(1) @ u.flatten())

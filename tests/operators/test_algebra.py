@@ -179,3 +179,8 @@ def test_an_entry_that_is_read_twice_makes_no_isometry() -> None:
     assert torch.linalg.matrix_norm(kept.matrix(), 2) == pytest.approx(
         2**0.5 * random(2, 2)[0].norm().item()
     )
+
+
+def test_without_links_a_value_is_itself_and_others_are_0() -> None:
+    assert isinstance(Block.of([], "x", "x", (3,), (3,)), Identity)
+    assert isinstance(Block.of([], "x", "y", (3,), (2,)), Zero)

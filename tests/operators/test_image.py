@@ -122,3 +122,11 @@ def test_a_sum_that_loses_small_terms_stays_inside() -> None:
     found = image(Incidence(lambda t: t.sum()[None], (256,)), Interval(x, x))
     exact = sum(map(Fraction, x.tolist()))
     assert Fraction(found.lo.item()) <= exact <= Fraction(found.hi.item())
+
+
+def test_one_side_may_be_unbounded_everywhere_and_the_other_not() -> None:
+    """x <= 1 beside any y."""
+    box = Interval(numbers(-INF, -INF), numbers(1.0, INF))
+    found = image(Dense(torch.eye(2, dtype=torch.float64)), box)
+    assert found.lo.tolist() == [-INF, -INF]
+    assert 1 <= found.hi[0] < 1.001 and found.hi[1] == INF

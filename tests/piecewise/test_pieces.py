@@ -1,6 +1,7 @@
 """Pieces: the function itself, piece by piece."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -57,6 +58,12 @@ def test_smooth_or_rounded_slopes_have_no_pieces(target: object) -> None:
 
 def test_a_jump_has_no_pieces() -> None:
     assert pieces_of(curve(aten.threshold.default, (0.5, 2.0))) is None
+
+
+def test_values_that_are_rounded_have_no_pieces() -> None:
+    """Slopes are exact, but offsets are taken of values at knots."""
+    leaky = curve(aten.leaky_relu.default, (-0.3,))
+    assert pieces_of(replace(leaky, value=lambda x: leaky.value(x) + 0.1)) is None
 
 
 def test_pieces_within_a_range() -> None:

@@ -1,6 +1,7 @@
 """The captured graph, rewritten so that automatic differentiation and `torch.vmap` see all of
 it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -44,6 +45,13 @@ STEEP = frozenset(
 taken."""
 
 
+STEPS = frozenset({aten.floor_divide, aten.heaviside})
+"""Operations that are constant between jumps, of which PyTorch has no derivative."""
+
+SCATTERED = frozenset({aten.scatter, aten.scatter_add, aten.scatter_reduce})
+"""Operations whose derivative PyTorch has only where all of what is put in place is used."""
+
+
 class Tame(torch.autograd.Function):
     """x, whose gradient is 0 where it is not finite: one such entry spoils no other."""
 
@@ -70,7 +78,9 @@ def differentiable(graph: Graph) -> Graph:
     `torch.vmap` runs the fused operations one sample at a time; these lay out their results in
     memory differently, hence no views.
     """
-    return replace(graph, nodes=tuple(new for node in graph for new in _rewritten(node)))
+    shapes = {graph.input: graph.input_shape} | {node.name: node.shape for node in graph}
+    rewritten = (new for node in graph for new in _rewritten(node, shapes))
+    return replace(graph, nodes=tuple(rewritten))
 
 
 def tamed(graph: Graph) -> Graph:
@@ -92,14 +102,45 @@ def _tame(node: Node) -> list[Node]:
     return [*before, replace(node, args=args, kwargs=kwargs)]
 
 
-def _rewritten(node: Node) -> list[Node]:
+def _rewritten(node: Node, shapes: Mapping[str, torch.Size]) -> list[Node]:
+    packet = getattr(node.target, "overloadpacket", None)
     if node.target in RENAMED:
         return [replace(node, target=RENAMED[node.target])]
+    if packet in STEPS or (packet is aten.linalg_vector_norm and node.args[1:2] == (0,)):
+        return _without_derivative(node, shapes)
+    if packet in SCATTERED and len(node.args) > 3 and isinstance(node.args[3], Ref):
+        return _all_used(node, shapes)
     if node.target is aten._scaled_dot_product_flash_attention_for_cpu.default and node.pick == 0:
         return [_attention(node)]
     if node.target is aten._native_batch_norm_legit_no_training.default and node.pick == 0:
         return _batch_norm(node)
     return [node]
+
+
+def _without_derivative(node: Node, shapes: Mapping[str, torch.Size]) -> list[Node]:
+    """The same operation of operands that are no function of the input, as far as derivatives are
+    concerned."""
+    before = [
+        Node(f"{name}_at_{node.name}", aten.detach.default, (Ref(name),), shapes[name])
+        for name in dict.fromkeys(node.operands())
+    ]
+    args, kwargs = node.bind(lambda name: Ref(f"{name}_at_{node.name}"))
+    return [*before, replace(node, args=args, kwargs=kwargs)]
+
+
+def _all_used(node: Node, shapes: Mapping[str, torch.Size]) -> list[Node]:
+    """The same operation of the corner of what is put in place that has the size of the index."""
+    x, axis, index, source, *rest = node.args
+    corners: list[Node] = []
+    shape = list(shapes[source.name])
+    for number, size in enumerate(index.shape):
+        if shape[number] > size:
+            shape[number] = size
+            name = f"{node.name}_corner{number}"
+            cut = (source, number, 0, size)
+            corners.append(Node(name, aten.slice.Tensor, cut, torch.Size(shape), place=node.place))
+            source = Ref(name)
+    return [*corners, replace(node, args=(x, axis, index, source, *rest))]
 
 
 def _batch_norm(node: Node) -> list[Node]:

@@ -2,11 +2,13 @@
 
 from functools import cache
 
+import numpy as np
 import torch
+from scipy import sparse
 from torch import Tensor, nn
 
 from autolip.methods.lipsdp.proof.quadratic_form import Form, form_of
-from autolip.methods.lipsdp.relaxation.elimination import LARGEST_GROUP
+from autolip.methods.lipsdp.relaxation.elimination import LARGEST_GROUP, Blocks
 from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
 from autolip.methods.lipsdp.statement import Statement
 from tests.methods.lipsdp.conftest import mlp, pose, relaxed
@@ -86,3 +88,17 @@ def test_a_layer_that_is_coupled_is_not_eliminated_blindly() -> None:
     kept = form.blocks.kept[form.blocks.kept != first[0]]
     split = type(form.blocks)((first[:1], first[1:], kept[:1]), kept[1:])
     assert split.complement(form.matrix, form.diagonal.numpy() + 10) is None
+
+
+def test_a_block_that_is_not_definite_has_no_complement() -> None:
+    matrix = sparse.csr_array([[0.0, 2.0], [2.0, 0.0]])
+    blocks = Blocks((np.array([0]),), np.array([1]))
+    definite = blocks.complement(matrix, np.array([4.0, 3.0]))
+    assert definite is not None and definite.tolist() == [[2.0]]
+    assert blocks.complement(matrix, np.array([-4.0, 3.0])) is None
+
+
+def test_blocks_that_are_coupled_have_no_complement() -> None:
+    matrix = sparse.csr_array([[0.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+    blocks = Blocks((np.array([0]), np.array([1])), np.array([2]))
+    assert blocks.complement(matrix, np.full(3, 4.0)) is None
