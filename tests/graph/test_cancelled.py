@@ -5,8 +5,9 @@ Covers autolip.graph.cancelled.
 
 import torch
 
-from autolip import Ball, Norm
+from autolip import Ball, Everywhere, Norm
 from autolip.capture.torch.export import Capture, capture_model
+from autolip.graph.cancelled import cancelled
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph
 from autolip.methods import Problem
@@ -56,3 +57,15 @@ def test_what_differs_by_a_rounding_of_a_weight_bends() -> None:
 
 def test_nothing_cancels_where_the_winner_is_open() -> None:
     assert bent(lowered(Shared(), 10.0)) == 3
+
+
+def test_what_arrives_at_the_input_or_at_a_neuron_is_no_constant() -> None:
+    def differences(x: torch.Tensor) -> torch.Tensor:
+        h = torch.relu(x)
+        return torch.cat([x[:, :2] - x[:, 1:3], h[:, :1] - x[:, :1] + x[:, :1], x - x], 1)
+
+    capture = capture_model(differences, (CENTRE,))
+    graph = Problem.pose(capture.graph, Everywhere(), Norm.L2, Norm.L2, NormOptions()).slopes
+    suspects = torch.ones(graph[graph.output].shape, dtype=torch.bool)
+    nil = cancelled(graph.vertices, graph.output, suspects)
+    assert nil.tolist() == [[False, False, False, True, True, True, True]]
