@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from autolip.capture.torch.export import capture_model
-from autolip.graph.fixed import known_as_diagonals, without_fixed
+from autolip.graph.fixed import FAINT, known_as_diagonals, without_fixed
 from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.intervals import Interval
 from autolip.operators.diagonal import Diagonal
@@ -84,3 +84,15 @@ def test_one_slope_that_is_open_leaves_the_operation_as_it_is() -> None:
     lo, hi = torch.tensor([0.0, 1.0]).double(), torch.tensor([1e-30, 1.0]).double()
     for graph in (pointwise(lo, hi), pointwise(lo, torch.full_like(hi, torch.inf))):
         assert diagonal(known_as_diagonals(graph)) is None
+
+
+def test_slopes_next_to_0_are_moved_outward() -> None:
+    """Products of two ends stay within floating point, and no slope is lost."""
+    lo = torch.tensor([-1e-300, 1e-300, -1.0, -1.0, -1e-320, 0.0], dtype=torch.float64)
+    hi = torch.tensor([1.0, 1.0, 1e-310, -1e-310, 1e-300, 1.0], dtype=torch.float64)
+    (slope,) = nonlinear(without_fixed(pointwise(lo, hi)))
+    assert (slope.lo <= lo).all() and (slope.hi >= hi).all()
+    assert (slope.lo - lo).abs().max() <= FAINT and (slope.hi - hi).abs().max() <= FAINT
+    product = slope.lo * slope.hi
+    assert ((product == 0) == ((slope.lo == 0) | (slope.hi == 0))).all()
+    assert product[4] < 0 and slope.lo[1] == 0 and slope.hi[3] == 0

@@ -24,6 +24,10 @@ NARROW = 2.0**-10
 """Chosen: relative width of a slope's interval below which the slope is its centre and a small
 rest."""
 
+FAINT = 2.0**-200
+"""Chosen: slopes nearer to 0 than this are moved outward to it, or to 0: products of two keep
+their digits."""
+
 ROUNDED = 2.0**-44
 """Tuned: relative error of a slope up to which it counts as known."""
 
@@ -46,8 +50,13 @@ def without_fixed(graph: SlopeGraph) -> SlopeGraph:
             continue
         is_dead = ~(before[vertex.name] & after[vertex.name])
         slope = _cut(slope, is_dead | _cancelled(vertices, vertex))
+        slope, is_clear = _clear_of_zero(slope)
         narrow = _narrow(slope)
-        vertices += _split(vertex, slope, narrow) if bool(narrow.any()) else [vertex]
+        if bool(narrow.any()):
+            vertices += _split(vertex, slope, narrow)
+        else:
+            edge = replace(vertex.edges[0], slope=slope)
+            vertices.append(vertex if is_clear else replace(vertex, edges=(edge,)))
     return replace(graph, vertices=tuple(vertices))
 
 
@@ -79,6 +88,20 @@ def _known_as_diagonal(vertex: Vertex) -> Vertex:
         return vertex
     diagonal = Diagonal(centre, vertex.shape, math.nextafter(error, 1.0) if error else 0.0)
     return replace(vertex, edges=(replace(vertex.edges[0], slope=Exact(diagonal)),))
+
+
+def _clear_of_zero(slope: Between) -> tuple[Between, bool]:
+    """Slopes that hold the given ones, none of them nearer to 0 than FAINT but 0 itself; whether
+    they are the same."""
+    low = (slope.lo != 0) & (slope.lo.abs() < FAINT)
+    high = (slope.hi != 0) & (slope.hi.abs() < FAINT)
+    if not bool((low | high).any()):
+        return slope, True
+    below = slope.lo.sign().clamp(max=0.0) * FAINT
+    above = slope.hi.sign().clamp(min=0.0) * FAINT
+    lo = torch.where(low, below, slope.lo)
+    hi = torch.where(high, above, slope.hi)
+    return Between(lo, hi), False
 
 
 def _cut(slope: Between, dead: Tensor) -> Between:
