@@ -10,6 +10,7 @@ from torch import Tensor
 from autolip.graph.graph import Graph, Node
 from autolip.intervals import Interval
 from autolip.ranges.engine import ENGINES, Allowance, Asked
+from autolip.ranges.mixtures import mixed
 from autolip.ranges.prefix import Prefix
 from autolip.regions import Region
 from autolip.rules.entries import entrywise
@@ -53,6 +54,7 @@ def known_of(
     whole = whole or {}
     prefix = Prefix(region, graph.input, graph.input_shape)
     asked = dict[str, Tensor]()
+    known = dict[str, Node]()
     for node in graph:
         outcome = prefix.outcome(node)
         action = checked_action(node, outcome)
@@ -60,6 +62,10 @@ def known_of(
             outcome = prefix.outcome(node)
             action = checked_action(node, outcome)
         prefix.add(node, outcome, action)
+        mixture = mixed(node, known, prefix)
+        if mixture is not None:
+            prefix.narrow(node.name, mixture)
+        known[node.name] = node
         written = whole.get(node.name, node)
         if written is not node:
             prefix.narrow(node.name, checked_action(written, prefix.outcome(written)).image)
