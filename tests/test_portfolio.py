@@ -166,3 +166,28 @@ def test_what_the_clock_cut_short_is_not_complete(monkeypatch: pytest.MonkeyPatc
     cut = bracket(capture, model="net", method="autolip", lower=QUICK)
     assert not cut.complete and cut.upper is not None and not cut.upper.complete
     assert cut.lower is not None and cut.lower.complete
+
+
+def test_small_networks_have_their_constant_by_default_and_no_search_after_it() -> None:
+    x = torch.zeros(1, 3, dtype=torch.float64)
+    result = lipschitz(network(3, 8, 2).double(), x)
+    assert result.upper is not None and result.lower is not None
+    assert result.upper.method == "exact" and result.lower.method == "exact"
+    assert result.upper.value <= result.lower.value * (1 + 2e-6)
+    assert [row.method for row in result.bounds if row.kind == "lower"] == ["exact"]
+
+
+def test_a_search_knows_what_was_found_before_it() -> None:
+    x = torch.zeros(1, 6, dtype=torch.float64)
+    result = lipschitz(network(6, 40, 40, 1).double(), x, method="autolip", seed=0)
+    pattern, ascent = (row for row in result.bounds if row.kind == "lower")
+    assert (pattern.method, ascent.method) == ("pattern", "ascent")
+    assert pattern.value is not None and ascent.value is not None
+    assert ascent.value >= pattern.value * (1 - 1e-9)
+
+
+def test_where_a_member_has_nothing_to_do_nothing_is_said_of_it() -> None:
+    smooth = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)).double().eval()
+    result = lipschitz(smooth, torch.zeros(1, 3, dtype=torch.float64), seed=0)
+    assert not {"exact", "pattern"} & {row.method for row in result.bounds}
+    assert not any("exact" in note or "pattern" in note for note in result.notes)

@@ -12,7 +12,9 @@ from torch import nn
 from autolip import Ball, Box, lipschitz
 from autolip.errors import InputError, Refusal
 from autolip.lower import Ascent, Grid, LowerMethod, LowerProblem, Random
+from autolip.lower.pattern import Pattern
 from autolip.methods import AutoLip, LipSDP, Rescaled
+from autolip.methods.exact.method import Exact
 from autolip.norms import Norm
 from autolip.outputs import All, Component, Difference, Output, Pairs
 from autolip.question import Question, as_shape, example_tensors
@@ -107,6 +109,15 @@ def test_auto_adds_to_what_is_named() -> None:
 )
 def test_searches(lower: Any, found: tuple[object, ...]) -> None:
     assert Question.asked(lower=lower).lowers == found
+
+
+def test_searches_of_auto_are_brief_and_none_that_was_named() -> None:
+    names = [search.name for search in Question.asked().searches]
+    assert names == ["pattern", "ascent"] and Pattern().brief() in Question.asked().searches
+    both = Question.asked(lower=["auto", "pattern"])
+    assert both.lowers == (Pattern(),) and both.searches == (Ascent(),)
+    assert Question.asked(lower="random").searches == ()
+    assert Exact().brief() in Question.asked().automatic
 
 
 def test_everywhere_is_meant_by_none_and_by_the_class() -> None:

@@ -26,7 +26,7 @@ from autolip.pairwise import bracketed
 from autolip.portfolio import Found, Portfolio, Progress
 from autolip.quantisation import rounding_error, without_rounding
 from autolip.question import (
-    DEFAULT_LOWER,
+    AUTOMATIC,
     Choice,
     LowerChoice,
     Question,
@@ -52,7 +52,7 @@ def lipschitz(
     output_scale: Any = None,
     output: Any = "all",
     method: Choice = "auto",
-    lower: LowerChoice = DEFAULT_LOWER,
+    lower: LowerChoice = AUTOMATIC,
     varying: int | str | Sequence[int | str] = 0,
     outputs: int | str | None = None,
     time_budget: float | None = None,
@@ -207,7 +207,8 @@ def answered(
         return _constant(frame, Row("constant", ZERO))
     say("slopes of every operation")
     problem, search = _posed(capture, question, centre, budget, say)
-    portfolio = Portfolio(question.methods, question.automatic, question.lowers, say)
+    uppers = question.methods, question.automatic
+    portfolio = Portfolio(*uppers, question.lowers, question.searches, say)
     if pairs:
         frame = replace(frame, problem=problem)
         return bracketed(frame, problem, search, portfolio, pairs)
@@ -259,7 +260,7 @@ def compared(
     refusals last."""
 
     def alone(method: Method) -> Result:
-        asked = replace(question, methods=(method,), automatic=(), lowers=())
+        asked = replace(question, methods=(method,), automatic=(), lowers=(), searches=())
         return answered(capture, asked, model=model, progress=progress)
 
     runs = [alone(method_named(name)) for name in sorted(METHODS)]

@@ -59,7 +59,7 @@ def _walked(problem: Problem, portfolio: Portfolio, pairs: Sequence[Difference])
     """AutoLip's bound of every pair, where upper bounds are asked for."""
     if not (portfolio.named or portfolio.automatic):
         return {}
-    turns = Turns.of(problem.budget, 1.0, bool(portfolio.lowers))
+    turns = Turns.of(problem.budget, 1.0, portfolio.searches_below)
     bounds = differences(problem.with_budget(turns.cheap))
     if isinstance(bounds, Refusal):
         return {}
@@ -68,7 +68,7 @@ def _walked(problem: Problem, portfolio: Portfolio, pairs: Sequence[Difference])
 
 def _together(problem: Problem, portfolio: Portfolio, pairs: Sequence[Difference]) -> Known:
     """The least of the bounds of methods that have many at once."""
-    turns = Turns.of(problem.budget, 1.0, bool(portfolio.lowers))
+    turns = Turns.of(problem.budget, 1.0, portfolio.searches_below)
     found: dict[Difference, tuple[Row, ...]] = {}
     for method in (*portfolio.named, *portfolio.automatic):
         elapsed = stopwatch()
@@ -109,8 +109,11 @@ def _own_runs(
     count = len(order)
     shared = [method.shared(min(count, OWN_RUNS)) for method in portfolio.automatic]
     whole = replace(portfolio, automatic=shared)
-    lowers = [searcher.shared(min(count, OWN_RUNS)) for searcher in portfolio.lowers]
-    short = replace(portfolio, named=(), automatic=(), lowers=lowers)
+    lowers, searches = (
+        [searcher.shared(min(count, OWN_RUNS)) for searcher in searchers]
+        for searchers in (portfolio.lowers, portfolio.searches)
+    )
+    short = replace(portfolio, named=(), automatic=(), lowers=lowers, searches=searches)
     found: dict[Difference, Found] = {}
     largest = 0.0
     for number, pair in enumerate(order[:OWN_RUNS]):

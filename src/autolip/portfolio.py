@@ -23,6 +23,9 @@ class NotBegun(Refusal):
     """Why a method was not asked."""
 
 
+CLOSED = 2e-6
+"""Chosen: relative gap between the bounds up to which "auto" begins no search."""
+
 LATE = NotBegun("the time was spent before its turn came")
 
 
@@ -66,12 +69,20 @@ class Portfolio:
     automatic: Sequence[Method]
     """Methods that `auto` adds: those that refuse are left out, with a note."""
     lowers: Sequence[LowerMethod]
+    searches: Sequence[LowerMethod]
+    """Searches that `auto` adds, as long as the bounds do not meet: those that refuse are left
+    out, unless there is no other row."""
     say: Progress
+
+    @property
+    def searches_below(self) -> bool:
+        """Whether a lower bound is asked for."""
+        return bool(self.lowers or self.searches)
 
     def found(self, problem: Problem, search: LowerProblem, part: float = 1.0) -> Found:
         """All that was asked for, with a part of the time left for upper bounds; of those one is
         tried in any case."""
-        turns = Turns.of(problem.budget, part, bool(self.lowers))
+        turns = Turns.of(problem.budget, part, self.searches_below)
         answers = self._again(problem, turns, self._first(problem, turns))
         left_out = [
             f"{method.title} left out: {row.refusal}"
@@ -79,9 +90,7 @@ class Portfolio:
             if self._is_left_out(method, row) and not isinstance(row.answer, NothingThere)
         ]
         uppers = [row for method, row in answers.items() if not self._is_left_out(method, row)]
-        lowers = [self._searched(searcher, search) for searcher in self.lowers]
-        if self.lowers:
-            lowers += [self._evaluated(row, search) for row in uppers if row.steep is not None]
+        lowers = self._below(smallest_upper(uppers), uppers, search)
         complete = all(row.complete for row in answers.values()) and not search.expired
         notes = (*_explained(uppers if self.automatic else []), *left_out)
         return Found(
@@ -130,6 +139,20 @@ class Portfolio:
         price = attempted(lambda: method.accepts(problem) or method.price(problem))
         return None if isinstance(price, Refusal) else problem.budget.too_dear(price)
 
+    def _below(self, upper: Row | None, uppers: Sequence[Row], search: LowerProblem) -> list[Row]:
+        """The rows of lower bounds; every search knows what was found before it."""
+        if not self.searches_below:
+            return []
+        shown = [self._evaluated(row, search) for row in uppers if row.steep is not None]
+        named = [self._searched(searcher, search) for searcher in self.lowers]
+        others = list[Row]()
+        for searcher in self.searches:
+            if _closed(upper, largest_lower((*named, *others, *shown))):
+                break
+            others.append(self._searched(searcher, search))
+        attained = [row for row in others if not isinstance(row.answer, Refusal)]
+        return [*named, *(attained or others[-1:]), *shown]
+
     def _searched(self, searcher: LowerMethod, search: LowerProblem) -> Row:
         """A search's row, with what it cost."""
         title = f"lower bound: {searcher.name}"
@@ -139,6 +162,7 @@ class Portfolio:
         elapsed = stopwatch()
         before = search.passes
         found = attempted(lambda: searcher.search(search))
+        search.keep(found)
         cost: dict[str, Any] = {"seconds": elapsed(), "passes": search.passes - before}
         if not search.expired:
             return Row(searcher.name, found, **cost)
@@ -152,6 +176,7 @@ class Portfolio:
         x, y = map(search.from_user, row.steep)
         elapsed, before = stopwatch(), search.passes
         found = attempted(lambda: certified(search, measured(search, x, y)))
+        search.keep(found)
         return Row(row.method, found, seconds=elapsed(), passes=search.passes - before)
 
 
@@ -173,6 +198,13 @@ def upper_row(method: Method, problem: Problem) -> Row:
         steep=bound.steep,
         **cost,
     )
+
+
+def _closed(upper: Row | None, lower: Row | None) -> bool:
+    """Whether bounds meet: a search could add next to nothing."""
+    if upper is None or lower is None or lower.value is None:
+        return False
+    return lower.value >= above(upper) * (1 - CLOSED)
 
 
 def _promise(rows: Sequence[Row], seed: int | None) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from autolip.arguments import array, computing, number, plain, positive, probabi
 from autolip.arguments import seed as checked_seed
 from autolip.capture.torch.export import Capture
 from autolip.errors import InputError
-from autolip.lower import LowerMethod, lower_named
+from autolip.lower import LowerMethod, automatic_searches, lower_named
 from autolip.methods import Method, automatic, method_named
 from autolip.norms import Norm, parse_norms
 from autolip.outputs import All, Output, parse_output
@@ -34,7 +34,6 @@ LARGEST_INPUT = 2**26
 ONLY_BY_NAME = inspect.Parameter.KEYWORD_ONLY
 """The kind of an argument that has no place."""
 
-DEFAULT_LOWER = ("ascent",)
 AUTOMATIC = "auto"
 
 
@@ -43,8 +42,8 @@ class Question:
     """Bracket sup ||f(x) - f(y)||_q / ||x - y||_p over x, y in a region, of an output of f, by
     these methods, both lengths in `units`; over x alone, where `secants` fix y.
 
-    `methods` were named and give a row each; `automatic` are those that "auto" adds: one that
-    refuses is left out, with a note.
+    `methods` and `lowers` were named and give a row each; `automatic` and `searches` are those that
+    "auto" adds: a method that refuses is left out, with a note, a search without one.
     """
 
     p: Norm = Norm.L2
@@ -54,6 +53,7 @@ class Question:
     methods: tuple[Method, ...] = ()
     automatic: tuple[Method, ...] = ()
     lowers: tuple[LowerMethod, ...] = ()
+    searches: tuple[LowerMethod, ...] = ()
     time_budget: float | None = None
     """Seconds, from when the network is captured."""
     delta: float = 1e-9
@@ -73,7 +73,7 @@ class Question:
         point: Any = None,
         output: Any = "all",
         method: Choice = AUTOMATIC,
-        lower: LowerChoice = DEFAULT_LOWER,
+        lower: LowerChoice = AUTOMATIC,
         time_budget: float | None = None,
         delta: float = 1e-9,
         seed: int | None = None,
@@ -92,16 +92,18 @@ class Question:
                 "asked for: name one"
             )
         named = [_method(item) for item in upper if not _is_automatic(item)]
-        searches = [_search(item) for item in below]
+        lowers = [_search(item) for item in below if not _is_automatic(item)]
         wanted = automatic(p, q) if any(map(_is_automatic, upper)) else []
+        others = automatic_searches() if any(map(_is_automatic, below)) else []
         return cls(
             p,
             q,
             as_region(region),
             parse_output(output),
             tuple(named),
-            tuple(method for method in wanted if method not in named),
-            tuple(searches),
+            tuple(method.brief() for method in wanted if method not in named),
+            tuple(lowers),
+            tuple(search.brief() for search in others if search not in lowers),
             None if time_budget is None else positive(time_budget, "time_budget"),
             probability(delta, "delta"),
             None if seed is None else checked_seed(seed),

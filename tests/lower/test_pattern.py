@@ -9,7 +9,7 @@ from torch import nn
 
 from autolip.capture.torch.export import capture_model
 from autolip.errors import Refusal
-from autolip.lower import LowerProblem
+from autolip.lower import LowerProblem, Random
 from autolip.lower.pattern import Pattern
 from autolip.norms import parse_norms
 from autolip.regions import Ball, Box, Everywhere, Region
@@ -66,6 +66,22 @@ def test_other_norms_and_regions(region: Region) -> None:
     for asked in ("linf:l2", "l2:l1"):
         found = QUICK.search(problem(model, 3, asked, region))
         assert isinstance(found, Lower) and found.value > 0
+
+
+def test_it_begins_where_other_searches_ended_and_at_random_points() -> None:
+    model = relu_chain(3, 12, 12, 1, seed=5)
+    posed = problem(model, 3, region=Box(-1, 1))
+    first = Pattern(seconds=0.0, starts=1, points=2).search(posed)
+    better = QUICK.search(posed)
+    assert isinstance(first, Lower) and isinstance(better, Lower) and first.value < better.value
+    posed.keep(better)
+    again = Pattern(seconds=0.0, starts=1, points=2).search(posed)
+    assert isinstance(again, Lower) and again.value >= better.value * (1 - 1e-9)
+    met = Random(points=500).search(posed)
+    alone = problem(model, 3, region=Box(-1, 1))
+    found = Pattern(points=1000).search(alone)
+    assert isinstance(met, Lower) and isinstance(found, Lower)
+    assert found.value >= met.value * (1 - 1e-9)
 
 
 def test_what_is_no_piece_is_refused() -> None:

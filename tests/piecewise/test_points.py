@@ -5,6 +5,7 @@ Covers autolip.piecewise.walk too.
 
 import pytest
 import torch
+from torch import nn
 
 from autolip.norms import Norm
 from autolip.piecewise.points import Derivatives, pairs_at
@@ -43,3 +44,31 @@ def test_a_walk_climbs_from_region_to_region() -> None:
         assert torch.equal(again.pattern, found.pattern)
         slopes.append(float(again.slope[0]))
     assert len(slopes) > 2 and slopes == sorted(slopes)
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 5])
+@pytest.mark.parametrize("asked", [Norm.L2, Norm.L1, Norm.LINF])
+def test_norms_of_neighbours_are_those_of_their_derivatives(outputs: int, asked: Norm) -> None:
+    """Fewer outputs than inputs and more, functions of three pieces, a sum of two ways."""
+    torch.manual_seed(outputs)
+    first, second, last = nn.Linear(3, 6), nn.Linear(6, 6), nn.Linear(6, outputs)
+
+    class Sum(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = nn.ModuleList([first, second, last])
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = nn.functional.hardtanh(first(x), -0.3, 0.5)
+            return last(y + nn.functional.leaky_relu(second(y), -0.4))
+
+    model = Sum().double().eval()
+    derivatives = Derivatives(written(model, 3), asked, asked)
+    x = torch.randn(6, 3, dtype=torch.float64)
+    jacobian = torch.func.jacrev(lambda x: model(x.unsqueeze(0))[0])
+    points = derivatives.at(x)
+    own = torch.stack([jacobian(point) for point in x])
+    assert torch.allclose(derivatives.jacobians(points.pattern), own, rtol=0, atol=1e-12)
+    for pattern in points.pattern:
+        beside = derivatives.norms(derivatives.neighbours(pattern))
+        assert torch.allclose(derivatives.norms_beside(pattern), beside, rtol=1e-9, atol=1e-12)

@@ -113,7 +113,7 @@ def _certify(result: "Result", file: Path, model: Path | None) -> None:
     multiple=True,
     metavar="NAME",
     shell_complete=completion.searches,
-    help="Search for a lower bound; may be repeated. [ascent]",
+    help="Search for a lower bound; may be repeated. [auto]",
 )
 @click.option(
     "--data",
@@ -201,12 +201,13 @@ def _bracket(
 def _question(options: dict[str, Any]) -> "Question":
     """What is asked, everywhere for the time being."""
     from autolip.cli.arrays import read_point, take_arrays
-    from autolip.question import AUTOMATIC, DEFAULT_LOWER, Question
+    from autolip.question import AUTOMATIC, Question
 
     options["point"] = read_point(options["point"])
     take_arrays(options)
     method = options.pop("method") or AUTOMATIC
-    return Question.asked(method=method, lower=options.pop("lower") or DEFAULT_LOWER, **options)
+    lower = options.pop("lower") or AUTOMATIC
+    return Question.asked(method=method, lower=lower, **options)
 
 
 def _samples(file: Path) -> "Tensor":

@@ -28,7 +28,6 @@ def rules() -> None:
 @click.command()
 def methods() -> None:
     """List the methods for upper and lower bounds: claim, source, what they refuse."""
-    from autolip.estimate import DEFAULT_LOWER
     from autolip.lower import LOWER_METHODS
     from autolip.methods import AUTO, METHODS
     from autolip.methods.method import only
@@ -41,7 +40,7 @@ def methods() -> None:
         click.echo(_entry(name, make(), "_accepts", name in AUTO, bounds))
     click.echo("lower bounds, attained by a pair of inputs (--lower)\n")
     for name, search in sorted(LOWER_METHODS.items()):
-        click.echo(_entry(name, search(), "search", name in DEFAULT_LOWER, []))
+        click.echo(_entry(name, search(), "search", search().automatic is not None, []))
 
 
 def shipped_networks() -> str:

@@ -2,7 +2,13 @@
 
 from autolip.lower.annealing import Annealing
 from autolip.lower.ascent import Ascent
-from autolip.lower.method import LOWER_METHODS, LowerMethod, lower_method, lower_named
+from autolip.lower.method import (
+    LOWER_METHODS,
+    LowerMethod,
+    automatic_searches,
+    lower_method,
+    lower_named,
+)
 from autolip.lower.problem import LowerProblem
 from autolip.lower.sampling import Dataset, Grid, Random
 from autolip.lower.simplex import BasinHopping, NelderMead
@@ -23,6 +29,7 @@ __all__ = [
     "NelderMead",
     "Random",
     "Witness",
+    "automatic_searches",
     "lower_method",
     "lower_named",
 ]

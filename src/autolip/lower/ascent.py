@@ -17,6 +17,7 @@ from autolip.lower.pairs import (
     column,
     ends,
     maximiser,
+    measured,
     pull,
     random_directions,
     turned,
@@ -66,9 +67,9 @@ class Ascent(LowerMethod):
     The best pairs are polished by power steps at a fixed midpoint, and then by small steps of it.
 
     Rounds end when the last `patience` of them together raised the best slope by less than `gain`,
-    relatively. Their number and size are bounded from the number of operations in the graph, for at
-    most about `seconds` on two ordinary cores and `passes` passes; the clock has no say, so that a
-    seed determines the result.
+    relatively; what searches before this one found counts as a round.  Their number and size are
+    bounded from the number of operations in the graph, for at most about `seconds` on two ordinary
+    cores and `passes` passes; the clock has no say, so that a seed determines the result.
     """
 
     seconds: float = 3.0
@@ -79,6 +80,7 @@ class Ascent(LowerMethod):
     gain: float = 2e-3
 
     name: ClassVar[str] = "ascent"
+    automatic: ClassVar[float | None] = 1.0
     source: ClassVar[str] = (
         "power steps: Boyd, Linear Algebra Appl. 1974; moments: Kingma and Ba, ICLR 2015"
     )
@@ -98,7 +100,8 @@ class Ascent(LowerMethod):
         steps = counted(of_each, self.steps, least=3)
         generator = problem.generator()
         leaders = Pairs.at(problem.example[None][:0])
-        best: list[float] = []
+        known = _known(problem)
+        best = known.slope.tolist()[:1]
         kept = max(1, starts // 4)
         for _ in range(max(1, round(0.8 * passes / (2 * starts * steps)))):
             found = _Climb.starting(problem, starts, steps, generator, leaders).run()
@@ -113,12 +116,21 @@ class Ascent(LowerMethod):
             short = counted(of_last, steps // 2, least=3)
             found = _Climb.starting(problem, last, short, generator, scouts).run()
             leaders = leaders.joined(scouts).joined(found)
-        best_pairs = polished(problem, leaders, passes / 10)
+        best_pairs = polished(problem, known.joined(leaders), passes / 10)
         return certified(problem, uphill(problem, best_pairs, passes / 50))
 
     def _stands_still(self, best: list[float]) -> bool:
         """Whether the last `patience` rounds hardly raised the best slope so far."""
         return len(best) > self.patience and best[-1] <= (1 + self.gain) * best[-1 - self.patience]
+
+
+def _known(problem: LowerProblem) -> Pairs:
+    """The pairs that searches before this one found, the steepest first."""
+    none = Pairs.at(problem.example[None][:0])
+    if not problem.known:
+        return none
+    found = measured(problem, *map(torch.stack, zip(*problem.known, strict=True)))
+    return found.steepest(len(found.slope))
 
 
 @dataclass

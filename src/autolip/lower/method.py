@@ -17,6 +17,12 @@ class LowerMethod(ABC):
     name: ClassVar[str]
     source: ClassVar[str]
     """Authors, year, section."""
+    automatic: ClassVar[float | None] = None
+    """Where it comes among the searches of "auto"; None: not among them."""
+
+    def brief(self) -> "LowerMethod":
+        """The same search as one of "auto", which takes little time for all of them."""
+        return self
 
     def shared(self, count: int) -> "LowerMethod":
         """The same search for each of several problems, in the time that it would take by default
@@ -42,6 +48,14 @@ def lower_method(cls: type[LowerMethod]) -> type[LowerMethod]:
     require_options("lower-bound search", cls, {})
     LOWER_METHODS.enter(cls.name, cls, cls)
     return cls
+
+
+def automatic_searches() -> list[LowerMethod]:
+    """The searches of "auto", in their order."""
+    members = [make() for make in LOWER_METHODS.values()]
+    ranked = [(one.automatic, one) for one in members if one.automatic is not None]
+    ranked.sort(key=lambda entry: entry[0])
+    return [one for _, one in ranked]
 
 
 def lower_named(name: str) -> LowerMethod:

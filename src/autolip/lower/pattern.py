@@ -1,13 +1,13 @@
 """Linear regions of piecewise linear networks, one after another across their facets."""
 
-import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from autolip.budget import Budget, counting
+from autolip.budget import IN_DOUBLE, Budget, counting
 from autolip.errors import Refusal
 from autolip.lower.certify import certified
 from autolip.lower.method import LowerMethod, lower_method
@@ -29,6 +29,12 @@ MARGIN = 2e-3
 SHOWN = 8
 """Chosen: regions whose steepest pairs of points are evaluated."""
 
+AT_POINTS = 0.2
+"""Tuned: part of the time for derivatives at random points."""
+
+BRIEF = 0.1
+"""Tuned: seconds as one of "auto", on the shipped networks and on chains of 40 to 200 neurons."""
+
 
 @lower_method
 @dataclass(frozen=True)
@@ -36,23 +42,28 @@ class Pattern(LowerMethod):
     """Lower bound on the Lipschitz constant of a piecewise linear network: the largest norm of a
     derivative met on walks from one linear region to the next across a facet.
 
-    Walks start at the steepest of many random points, from near the middle of the region to its
-    corners or far away, and at patterns of LipSDP's relaxation at `ranks` 1 and more, rounded, and
-    made patterns of a region by linear programs: up to `starts` of both in turn.  Then the regions
-    about those met, the steepest first, whatever their slopes, up to so many `neighbours`.  All in
-    about `seconds` of counted work.
+    Walks start at the steepest of many random points, those of the search `random` and others from
+    near the middle of the region to its corners or far away, at patterns of LipSDP's relaxation at
+    `ranks` 1 and more, rounded, and made patterns of a region by linear programs: up to `starts` of
+    both in turn, and first where searches before it ended.  Then the regions about those met, the
+    steepest first, whatever their slopes, up to so many `neighbours`.  All in about `seconds` of
+    counted work.
     """
 
     seconds: float = 3.0
     starts: int = 24
-    points: int = 2000
+    points: int = 20_000
     neighbours: int = 500
     ranks: tuple[int, ...] = (1, 2, 6)
 
     name: ClassVar[str] = "pattern"
+    automatic: ClassVar[float | None] = 0.0
     source: ClassVar[str] = (
         "relaxation: Fazlyab, Robey, Hassani, Morari and Pappas, NeurIPS 2019; walks elementary"
     )
+
+    def brief(self) -> "Pattern":
+        return replace(self, seconds=BRIEF)
 
     def _search(self, problem: LowerProblem) -> Lower | Refusal:
         """Refuses operations that are not piecewise linear, slopes from one point, and networks
@@ -84,35 +95,57 @@ class Pattern(LowerMethod):
         )
         generator = problem.generator()
         walk = Walk.over(derivatives, lambda: budget.expired)
-        met = derivatives.at(drawn(network, self.points, generator))
-        scouts = met.steepest(self.starts)
+        met = [self._drawn(problem, derivatives, budget, generator)]
+        scouts = met[0].steepest(self.starts)
         patterns = self._relaxed(network, generator)
         for number in range(self.starts):
             start = scouts[torch.tensor([number % len(scouts)])]
-            if number % 2 and number // 2 < len(patterns):
-                wanted, weight = patterns[number // 2]
-                repaired = walk.down(wanted, weight, start.x[0])
+            wanted = next(patterns, None) if number % 2 else None
+            if wanted is not None:
+                repaired = walk.down(*wanted, start.x[0])
                 start = start if repaired is None else repaired
-            met = met.joined(start)
+            met.append(start)
             for found in walk.uphill(start):
-                met = met.joined(found)
+                met.append(found)
                 problem.met(found.slope)
             if budget.expired:
                 break
-        for found in walk.around(met.steepest(self.starts), self.neighbours):
-            met = met.joined(found)
+        starts = Points.all(met).steepest(self.starts)
+        for found in walk.around(starts, self.neighbours):
+            met.append(found)
             problem.met(found.slope)
-        return derivatives, met
+        return derivatives, Points.all(met)
 
-    def _relaxed(self, network: Network, generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
+    def _drawn(
+        self,
+        problem: LowerProblem,
+        derivatives: Derivatives,
+        budget: Budget,
+        generator: torch.Generator,
+    ) -> Points:
+        """Points that are known, and random ones: half of them those of the search `random`."""
+        network = derivatives.network
+        seconds = IN_DOUBLE * (derivatives.products + derivatives.entries)
+        count = max(2, min(self.points, int(AT_POINTS * budget.left / seconds)))
+        half = count // 2
+        start = problem.region.project(problem.example[None])
+        given = [start]
+        for x, y in problem.known:
+            given.append(torch.stack([x, (x + y) / 2, y]))
+        given.append(problem.region.sample(half, problem.example, generator))
+        points = torch.cat(given).flatten(1)
+        others = drawn(network, count - half, generator)
+        return derivatives.at(torch.cat([points, others]))
+
+    def _relaxed(
+        self, network: Network, generator: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Patterns of the relaxation, and what each neuron counts, of several starts at each
         rank."""
-        count = math.ceil(self.starts / 2 / len(self.ranks))
+        count = -(-self.starts // (2 * len(self.ranks)))
         ends = (end.expand(count, -1) for end in (network.first, network.last))
         slopes = network.centred(*ends)
-        found = list[tuple[Tensor, Tensor]]()
         for rank in self.ranks:
             start = Vectors.random(network, count, rank, generator)
             climb = climbed(network, *slopes, start, STEPS, MARGIN)
-            found += list(zip(network.rounded(climb.lean), climb.energy, strict=True))
-        return found
+            yield from zip(network.rounded(climb.lean), climb.energy, strict=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from autolip.budget import UNLIMITED, WALL, Budget
 from autolip.capture.torch.export import Capture
+from autolip.errors import Refusal
 from autolip.graph.evaluate import evaluate, evaluate_batch
 from autolip.graph.graph import Graph
 from autolip.lower.cost import numbers, seconds_per_pass
@@ -22,6 +23,7 @@ from autolip.operators.algebra import compose
 from autolip.operators.operator import CPU, DTYPE, Operator
 from autolip.regions import Box, Region
 from autolip.units import UNITS, Units
+from autolip.values import Lower
 
 CHUNK = 2**25
 """Tuned: numbers that one chunk of a batch may compute, in all operations together (256 MiB)."""
@@ -77,6 +79,8 @@ class LowerProblem:
     users: "LowerProblem | None" = field(default=None, repr=False)
     device: torch.device = CPU
     """Where the searches' passes are made; those of `own` are made on the processor."""
+    known: tuple[tuple[Tensor, Tensor], ...] = field(default=(), repr=False)
+    """Pairs that were found before: a search begins there too."""
 
     @staticmethod
     def of(
@@ -142,6 +146,13 @@ class LowerProblem:
         own = self.users
         x, z = own.region.inward(torch.stack([x, y]) * self.scale)
         return x, z if own.centre is None else own.centre
+
+    def keep(self, found: Lower | Refusal) -> None:
+        """Remember the pair that attains a bound."""
+        if isinstance(found, Lower) and found.witness is not None:
+            pair = torch.stack([found.witness.x, found.witness.y])
+            x, y = self.from_user(pair.reshape(2, *self.example.shape))
+            self.known = (*self.known, (x, y))
 
     def reading(self, operator: Operator) -> "LowerProblem":
         """The same network followed by a linear read-out; the passes made so far are kept."""

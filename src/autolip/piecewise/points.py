@@ -47,8 +47,13 @@ class Points:
 
     def joined(self, other: "Points") -> "Points":
         """Both."""
-        pairs = ((self.x, other.x), (self.pattern, other.pattern), (self.slope, other.slope))
-        return Points(*map(torch.cat, pairs))
+        return Points.all([self, other])
+
+    @staticmethod
+    def all(parts: "list[Points]") -> "Points":
+        """Those of all parts."""
+        found = ([getattr(part, name) for part in parts] for name in ("x", "pattern", "slope"))
+        return Points(*map(torch.cat, found))
 
     def steepest(self, count: int) -> "Points":
         """Those with the largest norms, in falling order, each pattern once."""
@@ -73,11 +78,15 @@ class Derivatives:
     q: Norm
 
     @property
+    def entries(self) -> int:
+        """Of all matrices together."""
+        layers = self.network.difference_layers
+        return sum(matrix.value.numel() for layer in layers for matrix in layer.values())
+
+    @property
     def products(self) -> int:
         """Multiply-adds of one derivative."""
-        layers = self.network.difference_layers
-        entries = sum(matrix.value.numel() for layer in layers for matrix in layer.values())
-        return int(self.network.moving.sum()) * entries
+        return min(int(self.network.moving.sum()), len(self.network.output)) * self.entries
 
     def at(self, x: Float[Tensor, "k n0"]) -> Points:
         """Patterns and norms at some points."""
@@ -103,23 +112,50 @@ class Derivatives:
 
     def jacobians(self, pattern: Int64[Tensor, "k n"]) -> Float[Tensor, "k m n0"]:
         """The derivative on the pieces of each pattern."""
-        network = self.network
-        every = torch.arange(network.neurons)
-        slopes = network.pieces.slopes[every, pattern].unsqueeze(-1)
-        size = int(network.moving.sum())
-        values = [torch.eye(size, dtype=torch.float64).expand(len(pattern), size, size)]
-        *layers, output = network.difference_layers
-        for layer, place in zip(layers, network.places, strict=True):
-            terms = [matrix.value @ values[j] for j, matrix in layer.items()]
-            values.append(slopes[:, place] * sum(terms[1:], terms[0]))
-        terms = [matrix.value @ values[j] for j, matrix in output.items()]
+        slopes = self._slopes(pattern)
+        backwards = len(self.network.output) < int(self.network.moving.sum())
+        maps = self._pulled(slopes)[0] if backwards else self._pushed(slopes)[-1]
         charge(len(pattern) * self.products, 1e-4 + IN_DOUBLE * len(pattern) * self.products)
-        whole: Tensor = sum(terms[1:], terms[0])
-        return whole.nan_to_num(0.0, 0.0, 0.0)  # what overflowed is not followed
+        return maps.nan_to_num(0.0, 0.0, 0.0)  # what overflowed is not followed
+
+    def _slopes(self, pattern: Int64[Tensor, "k n"]) -> Float[Tensor, "k n"]:
+        every = torch.arange(self.network.neurons)
+        return self.network.pieces.slopes[every, pattern]
+
+    def _pushed(self, slopes: Float[Tensor, "k n"]) -> list[Tensor]:
+        """The derivatives of the operands of all layers, and of the output, in the input."""
+        network = self.network
+        size = int(network.moving.sum())
+        values = [torch.eye(size, dtype=torch.float64).expand(len(slopes), size, size)]
+        found = list[Tensor]()
+        places = [*network.places, None]
+        for layer, place in zip(network.difference_layers, places, strict=True):
+            terms = [matrix.value @ values[j] for j, matrix in layer.items()]
+            found.append(sum(terms[1:], terms[0]))
+            if place is not None:
+                values.append(slopes[:, place, None] * found[-1])
+        return found
+
+    def _pulled(self, slopes: Float[Tensor, "k n"]) -> list[Tensor]:
+        """The derivatives of the output in the input, and in the results of all layers."""
+        network = self.network
+        count = len(network.output)
+        start = torch.eye(count, dtype=torch.float64).expand(len(slopes), count, count)
+        sizes = [int(network.moving.sum()), *map(len, network.layers)]
+        found = [start.new_zeros(len(slopes), count, size) for size in sizes]
+        *layers, output = network.difference_layers
+        for j, matrix in output.items():
+            found[j] = found[j] + start @ matrix.value
+        for k in reversed(range(len(layers))):
+            scaled = found[k + 1] * slopes[:, None, network.places[k]]
+            for j, matrix in layers[k].items():
+                found[j] = found[j] + scaled @ matrix.value
+        return found
 
     def norms(self, pattern: Int64[Tensor, "k n"]) -> Float[Tensor, " k"]:
         """The norms of those derivatives, as many at a time as memory allows."""
-        rows = max(1, 2**22 // (int(self.network.moving.sum()) * (self.network.neurons + 1)))
+        width = min(int(self.network.moving.sum()), len(self.network.output))
+        rows = max(1, 2**22 // (width * (self.network.neurons + self.network.inputs + 1)))
         parts = [self._norms(self.jacobians(part)) for part in pattern.split(rows)]
         return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
 
@@ -151,13 +187,43 @@ class Derivatives:
 
     def neighbours(self, pattern: Int64[Tensor, " n"]) -> Int64[Tensor, "k n"]:
         """The patterns with one neuron on the next piece, or on the one before."""
-        network = self.network
-        up = (pattern < network.last).nonzero().reshape(-1)
-        down = (pattern > network.first).nonzero().reshape(-1)
-        turned = pattern.repeat(len(up) + len(down), 1)
-        turned[torch.arange(len(up)), up] += 1
-        turned[len(up) + torch.arange(len(down)), down] -= 1
+        neurons, steps = self._turns(pattern)
+        turned = pattern.repeat(len(neurons), 1)
+        turned[torch.arange(len(neurons)), neurons] += steps
         return turned
+
+    def _turns(self, pattern: Int64[Tensor, " n"]) -> tuple[Int64[Tensor, " k"], Tensor]:
+        """Which neuron each neighbour turns, and whether up or down."""
+        up = (pattern < self.network.last).nonzero().reshape(-1)
+        down = (pattern > self.network.first).nonzero().reshape(-1)
+        return torch.cat([up, down]), torch.cat([torch.ones_like(up), -torch.ones_like(down)])
+
+    def norms_beside(self, pattern: Int64[Tensor, " n"]) -> Float[Tensor, " k"]:
+        """The norms of the derivatives on the neighbours of a pattern.
+
+        With the derivatives v' of a neuron's operand in the input and y' of the output in its
+        result, the derivative of the output changes by y' v' times the change of the slope.
+        """
+        neurons, steps = self._turns(pattern)
+        slopes = self._slopes(pattern.unsqueeze(0))
+        pushed = self._pushed(slopes)
+        pulled = self._pulled(slopes)
+        whole = pushed[-1]
+        rows = torch.cat(pushed[:-1], 1)
+        columns = torch.cat(pulled[1:], 2)
+        v = rows[0, neurons]
+        y = columns[0].T[neurons]
+        pieces = pattern[neurons] + steps
+        after = self.network.pieces.slopes[neurons, pieces]
+        before = slopes[0, neurons]
+        change = (after - before).unsqueeze(1)
+        charge(sum(whole.shape) * self.entries)
+        most = max(1, 2**22 // whole.numel())
+        norms = [slopes.new_zeros(0)]
+        for a, b in zip((change * y).split(most), v.split(most), strict=True):
+            turned = whole + a.unsqueeze(2) * b.unsqueeze(1)
+            norms.append(self._norms(turned.nan_to_num(0.0, 0.0, 0.0)))
+        return torch.cat(norms)
 
 
 def drawn(network: Network, count: int, generator: torch.Generator) -> Float[Tensor, "k n0"]:

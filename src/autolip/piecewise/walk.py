@@ -57,7 +57,7 @@ class Walk:
 
     def _steeper(self, here: Points) -> Points | None:
         turned = self.derivatives.neighbours(here.pattern[0])
-        norms = self.derivatives.norms(turned)
+        norms = self.derivatives.norms_beside(here.pattern[0])
         for number in norms.argsort(descending=True)[:TRIED].tolist():
             if norms[number] <= here.slope[0] * (1 + 1e-12):
                 return None

@@ -213,7 +213,7 @@ def _key(capture: Capture, name: str, question: Question) -> str:
         "region": question.region.describe(),
         "output": str(question.output),
         "methods": [repr(method) for method in (*question.methods, *question.automatic)],
-        "lowers": [repr(search) for search in question.lowers],
+        "lowers": [repr(search) for search in (*question.lowers, *question.searches)],
         "units": question.units.to_dict(),
         "secants": [question.secants.kind, repr(question.secants.point)],
         "rest": [question.time_budget, question.delta, question.seed],

@@ -156,3 +156,40 @@ def test_neurons_that_are_always_zero_do_not_empty_everything() -> None:
         case[0][0] = case[1][0] = first
         found = cells.of_case(*case)
         assert found is not None and not has_no_interior(cells, case, found, ones(len(found)))
+
+
+@pytest.mark.parametrize(("second", "empty"), [(1.0, True), (4.0, False)])
+def test_parallel_rows_behind_a_layer_of_which_one_neuron_is_on(second: float, empty: bool) -> None:
+    """v > 3 and v < 1, or v < 4, of the one number v that the next layer reads: its rows are known
+    up to rounding alone, and parallel."""
+    model = relu_chain(2, 2, 2, 1, seed=0)
+    rows = [[0.1, 0.3], [-0.3, -0.1]], [[0.3, 0.2], [-0.7, 0.1]]
+    offsets = [0.1, -2.0], [-0.9, 0.7 * second]
+    for number, (row, offset) in enumerate(zip(rows, offsets, strict=True)):
+        layer = model[2 * number]
+        assert isinstance(layer, nn.Linear)
+        with torch.no_grad():
+            layer.weight.copy_(torch.tensor(row))
+            layer.bias.copy_(torch.tensor(offset))
+    cells = Cells(written(model, 2))
+    case = torch.tensor([1, 0, 1, 1]), torch.tensor([1, 0, 1, 1])
+    part = cells.of_case(*case)
+    assert part is not None and not part.rows.is_exact
+    weights = torch.tensor([0.0, 0.0, 0.7, 0.3], dtype=torch.float64)
+    assert has_no_interior(cells, case, part, weights) == empty
+
+
+def test_an_operand_that_is_constant_on_the_wrong_side() -> None:
+    """Behind a layer that is off 0 x - 0.5 >= 0: the program has weights for it."""
+    model = relu_chain(2, 2, 1, 1, seed=0)
+    second = model[2]
+    assert isinstance(second, nn.Linear)
+    with torch.no_grad():
+        second.bias.fill_(-0.5)
+    cells = Cells(written(model, 2))
+    case = torch.tensor([0, 0, 1]), torch.tensor([0, 0, 1])
+    part = cells.of_case(*case)
+    assert part is not None
+    solved = Programs(cells.network).deepest(part)
+    assert solved is not None and solved.depth < 0
+    assert has_no_interior(cells, case, part, solved.weights)

@@ -72,7 +72,11 @@ def has_no_interior(
     cut: tuple[Tensor, Tensor] | None = None,
 ) -> bool:
     """Whether the half-spaces of a case are proved to have no interior, by weights that show it but
-    for rounding; those of the pieces in `cut`, where the others follow."""
+    for rounding; those of the pieces in `cut`, where the others follow.
+
+    As functions of the input, or of the operands of some layer before them: where few of its
+    neurons are on, what follows reads so few numbers that a combination of few rows is 0.
+    """
     network = cells.network
     support = (weights > 0).nonzero().reshape(-1)
     part, guess = cell[support], weights[support]
@@ -84,12 +88,14 @@ def has_no_interior(
     is_flat = bool((part.rows.value.abs() > part.rows.error).any())
     if is_contradictory(part, guess, is_flat):
         return True
-    base = int(part.layers.min()) + 1
-    lifted = cells.of_case(*case, base, cut)
-    if lifted is None:
-        return False
-    numbers = (cell.layers >= base - 1).cumsum(0) - 1
-    return is_contradictory(lifted[numbers[support]], guess, is_flat)
+    for base in range(int(part.layers.min()) + 1, 0, -1):
+        lifted = cells.of_case(*case, base, cut)
+        if lifted is None:
+            continue
+        numbers = (cell.layers >= base - 1).cumsum(0) - 1
+        if is_contradictory(lifted[numbers[support]], guess, is_flat):
+            return True
+    return False
 
 
 def is_contradictory(part: HalfSpaces, guess: Float[Tensor, " s"], is_flat: bool) -> bool:

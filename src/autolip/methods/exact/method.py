@@ -3,13 +3,14 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from torch import Tensor
 
 from autolip.budget import Budget, counting
-from autolip.errors import Refusal
+from autolip.errors import NothingThere, Refusal
+from autolip.graph.views import SlopeGraph
 from autolip.methods.exact.certificate import certified, written
 from autolip.methods.exact.proved import price
 from autolip.methods.exact.tree import Pace, Tree
@@ -22,10 +23,25 @@ SHOWN = 8
 """Chosen: linear regions whose steepest pairs of points are handed on."""
 
 
+FEW = 32
+"""Tuned: neurons with several slopes up to which it is one of "auto", on random chains."""
+
+BRIEF = 3.0
+"""Chosen: seconds that it takes there at most, without a time budget."""
+
+SEVERAL = 100
+"""Chosen: cases that have to be possible in that time."""
+
+MODEST = 2**20
+"""Chosen: entries of the matrices of a network up to which it is one of "auto"."""
+
+
 @method("exact")
 @dataclass(frozen=True)
 class Exact(Method):
-    """Upper bound: the constant of a piecewise linear network, to a relative `tolerance`.
+    """Upper bound: the constant of a piecewise linear network, to a relative `tolerance`; by
+    default for about 3 s where at most 32 neurons have several slopes in the region, 16 where
+    several outputs are measured otherwise than from l2 to l2.
 
     Cases fix the linear pieces of some neurons.  Each has LipSDP's bound, or one by the entries of
     the Jacobian, proved; those that cannot be the largest, or whose half-spaces have no interior
@@ -33,19 +49,29 @@ class Exact(Method):
     first layer that has free ones, the largest bound first.  Where all pieces are known the map is
     linear.  A budget ends the work with the largest bound of what is open; without one it ends
     after the work of about `seconds`, which is counted.  The steepest pairs of points that were met
-    are evaluated as lower bounds are.
+    are evaluated as lower bounds are.  With `most`, networks where more neurons have several
+    slopes are left to others.
     """
 
     tolerance: float = 1e-6
     seconds: float = 60.0
+    most: int | None = None
 
     name: ClassVar[str] = "exact"
     norms: ClassVar[frozenset[Pair]] = EVERY_PAIR
+    automatic: ClassVar[float | None] = 80
     lasting: ClassVar[bool] = True
     source: ClassVar[str] = (
         "branching on pieces: Bhowmick, D'Souza and Raghavan, LipBaB, ICANN 2021; bounds: Fazlyab, "
         "Robey, Hassani, Morari and Pappas, NeurIPS 2019; empty cells: Farkas 1902"
     )
+
+    def brief(self) -> "Exact":
+        return replace(self, seconds=BRIEF, most=FEW)
+
+    def shared(self, count: int) -> "Exact":
+        """In a part of the time."""
+        return replace(self, seconds=self.seconds / count) if self.most is not None else self
 
     def _accepts(self, problem: Problem) -> Refusal | None:
         """Refuses operations that are not piecewise linear, several outputs in norms that no row or
@@ -58,16 +84,34 @@ class Exact(Method):
         plain = p is Norm.L1 or q is Norm.LINF or (p, q) == (Norm.L2, Norm.L2)
         if several and not plain:
             return Refusal(f"bounds the {p.value} -> {q.value} constant of one output only")
+        if self.most is None:
+            return None
+        spectral = (p, q) == (Norm.L2, Norm.L2)
+        most = self.most // 2 if several and not spectral else self.most
+        return self._is_large(problem, most)
+
+    def _is_large(self, problem: Problem, most: int) -> Refusal | None:
+        """Refuses more neurons with several slopes, and large matrices."""
+        free = several_slopes(problem.slopes)
+        if free > most:
+            return NothingThere(f"{free} neurons have several slopes")
+        entries = 0
+        for link in problem.fused.links:
+            entries += link.operator.in_size * link.operator.out_size
+        if entries > MODEST:
+            return NothingThere(f"its matrices have {entries} entries")
         return None
 
     def bound(self, problem: Problem) -> Bound | Refusal:
         network = written(problem)
         if isinstance(network, Refusal):
-            return network
+            return network if self.most is None else NothingThere(str(network))
         if not bool(network.moving.any()):
             return Refusal("no entry of the input moves in the region")
         with self._clocked(problem) as budget:
             seconds = price(network)
+            if self.most is not None and not budget.affords(SEVERAL * seconds):
+                return NothingThere(f"the bound of one case takes about {seconds:.2g} s")
             if not budget.affords(seconds):
                 needed = budget.remedy(seconds)
                 return Refusal(f"the bound of one case takes about {seconds:.2g} s: {needed}")
@@ -110,6 +154,18 @@ class Exact(Method):
                 raise
             return "interrupted"
         return "" if tree.finished else "ended by its time"
+
+
+def several_slopes(slopes: SlopeGraph) -> int:
+    """How many entries have several slopes, those of operations of which only a gain is known
+    among them."""
+    count = 0
+    for vertex in slopes:
+        for edge in vertex.edges:
+            if edge.operator is None:
+                known = edge.slope.known_entries or 0
+                count += edge.slope.in_shape.numel() - known
+    return count
 
 
 def _steep(tree: Tree) -> tuple[Tensor, Tensor] | None:

@@ -45,6 +45,8 @@ class Node:
     fact: Fact | None = None
     split: tuple[int, int, int, int] | None = None
     """Neuron, last piece of the lower half, lower half, upper half."""
+    share: float = 1.0
+    """Part of the whole tree that it is, each half being half of it."""
 
 
 @dataclass
@@ -56,7 +58,8 @@ class Record:
     def halved(self, node: int, neuron: int, piece: int) -> tuple[int, int]:
         """The numbers of the halves of a case that is split behind a piece of a neuron."""
         low = len(self.nodes)
-        self.nodes += [Node(), Node()]
+        share = self.nodes[node].share / 2
+        self.nodes += [Node(share=share), Node(share=share)]
         self.nodes[node].split = (neuron, piece, low, low + 1)
         return low, low + 1
 

@@ -8,16 +8,16 @@ import heapq
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
 from torch import Tensor
 
-from autolip.budget import IN_DOUBLE, WALL, Budget
+from autolip.budget import IN_DOUBLE, WALL, Budget, charge
 from autolip.intervals import Interval
+from autolip.methods.exact.cases import Case, Effort
 from autolip.methods.exact.emptiness import has_no_interior, highest
 from autolip.methods.exact.narrowed import narrowed
 from autolip.methods.exact.proved import entry_bounds, jacobians, norms_of, quadratic_bounds
@@ -48,48 +48,13 @@ WALKS = 4
 SCOUTS, SCOUTING = 512, 0.1
 """Chosen: random points at which derivatives are taken first, and the part of the time for them."""
 
+A_CELL, A_BOX = 1.5e-3, 6e-3
+"""Measured: seconds of reference for the half-spaces of a case and a proof that it is empty, and
+for the box about it."""
+
 NEGLIGIBLE = 2.0**-500
 """Chosen: bound up to which no case is split: squares of smaller numbers underflow, so that no
 proved bound becomes smaller and every case would stay open."""
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How cases are bounded: columns of the vectors, steps for the first case and for each later
-    one, the margin, and cases that are split at once."""
-
-    rank: int = 6
-    first_steps: int = 200
-    steps: int = 24
-    margin: float = 2e-3
-    batch: int = 64
-
-
-@dataclass(frozen=True)
-class Case:
-    """The pieces left to every neuron, a proved bound, what each neuron contributes to it, and the
-    vectors of the relaxation to go on from.
-
-    `cut` are the pieces left by splits alone: their half-spaces are the case's cell, from which,
-    and from the region, the others follow.
-    """
-
-    first: Int64[Tensor, " n"]
-    last: Int64[Tensor, " n"]
-    cut: tuple[Int64[Tensor, " n"], Int64[Tensor, " n"]]
-    node: int = 0
-    """Its number in the record."""
-    bound: float = math.inf
-    fact: Fact = ENTRIES
-    energy: Float[Tensor, " n"] = field(default_factory=lambda: torch.zeros(0))
-    vectors: Vectors | None = None
-
-    def left(self, neuron: int, first: int, last: int, node: int) -> "Case":
-        """The same with these pieces of one neuron, under another number."""
-        ends = [end.clone() for end in (self.first, self.last, *self.cut)]
-        for end, piece in zip(ends, (first, last) * 2, strict=True):
-            end[neuron] = piece
-        return replace(self, first=ends[0], last=ends[1], cut=(ends[2], ends[3]), node=node)
 
 
 @dataclass
@@ -118,6 +83,7 @@ class Tree:
         self.walk = Walk.over(self.derivatives, lambda: self.budget.expired)
         self.cells, self.programs = self.walk.cells, self.walk.programs
         self.serial = itertools.count()
+        self.began = WALL.now()
         seconds = IN_DOUBLE * self.derivatives.products
         affordable = min(SCOUTS * seconds, SCOUTING * self.budget.left) / seconds
         count = max(1, int(affordable))
@@ -155,8 +121,18 @@ class Tree:
         gap = self.upper / self.lower - 1 if self.lower else math.inf
         return (
             f"{len(self.open)} open of {self.nodes} cases: upper {self.upper:.9g}, "
-            f"lower {self.lower:.9g}, gap {100 * gap:.2g}%"
+            f"lower {self.lower:.9g}, gap {100 * gap:.2g}%{self._rest}"
         )
+
+    @property
+    def _rest(self) -> str:
+        """About the seconds to come, were the halves of every case as much work as each other
+        (Knuth, Estimating the efficiency of backtrack programs, 1975)."""
+        left = sum(self.record.nodes[case.node].share for _, _, case in self.open)
+        if not 0 < left < 1:
+            return ""
+        seconds = (WALL.now() - self.began) * left / (1 - left)
+        return f", about {seconds:.2g} s to go"
 
     def start(self) -> None:
         """The first case, and walks from the steepest of the points."""
@@ -244,6 +220,7 @@ class Tree:
 
     def _is_kept(self, half: Case, inside: list[Tensor]) -> bool:
         """False where the half is proved to have no interior; else a point inside is listed."""
+        charge(0.0, A_CELL)
         cell = self.cells.of_case(half.first, half.last, cut=half.cut)
         solved = self.programs.deepest(cell) if cell is not None and len(cell) else None
         if cell is None or solved is None:
@@ -327,6 +304,7 @@ class Tree:
         cell = self.cells.of_case(case.first, case.last, cut=case.cut)
         if cell is None or not len(cell):
             return self.whole
+        charge(0.0, A_BOX)
         lo, hi = self.whole.lo.clone(), self.whole.hi.clone()
         shown: list[Weighed] = [NOTHING] * (2 * network.inputs)
         for form, weights in self.programs.extremes(cell):
