@@ -122,10 +122,10 @@ def _weighed(
     cut_off = sizes < free
     j = torch.where(cut_off, sizes, free)
     rest = torch.where(cut_off, used - sizes / (2 * t), used / 2)
-    terms = raised(j * rest, 6) + SMALLEST
+    terms = j * rest + SMALLEST
     first = length * (length / (2 * t))
     total = first + terms.sum(1, keepdim=True)
-    found = raised(total[:, 0], len(terms[0]) + 8)
+    found = raised(total[:, 0], len(terms[0]) + 8)  # a term's own are seven
     return shifted(found, exponents).nan_to_num(math.inf, math.inf) + SMALLEST
 
 
