@@ -53,6 +53,9 @@ JUMPS: dict[str, Function] = {
     "a step": lambda x: torch.where(x > 0, x + 1, x),
     "a step, weighted by entries": lambda x: HALF * torch.where(x > 0, x + 1, x),
     "a step beside a choice": lambda x: HALF * torch.where(x > 0, x, 0 * x) * (x > 0.5),
+    "a step where the modulus is 1, below 0 alone": lambda x: torch.where(
+        x.abs() < 1, 0 * x, torch.relu(x) - 1
+    ),
     "a step beside 0": lambda x: x * (x > 0.5),
     "branches a little apart": lambda x: torch.where(x > 0, x, torch.exp(x) - (1 + 2**-50)),
     "one value apart": lambda x: torch.where(x > 0, x, torch.where(x < 0, x, x + 1)),
