@@ -77,8 +77,9 @@ def test_no_chord_is_steeper(name: str, centre: float, radius: float) -> None:
 
 
 def test_directions_are_kept_where_the_whole_has_no_less() -> None:
-    region = Ball(torch.full((3, 3), 5.0, dtype=torch.float64), 0.01)
-    assert set(_gain(EVERYWHERE["softsign"][0], region).values()) == {INF}
+    at = torch.full((3, 3), 5.0, dtype=torch.float64)
+    assert set(_gain(EVERYWHERE["softsign"][0], Ball(at, 0.01)).values()) == {INF}
+    assert set(_gain(_root_mean_square, Ball(at, 0.5, Norm.LINF)).values()) == {INF}
 
 
 def test_lengths_along_other_axes_are_not_mistaken() -> None:

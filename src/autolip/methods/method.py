@@ -195,7 +195,7 @@ class Problem:
             written = entrywise(pieces, whole)
             if written is pieces:
                 return None
-            slopes = slopes_on(written, self.region, known, self.centre)
+            slopes = slopes_on(written, self.region, known, self.centre, lengths=False)
             new = [node.name for node in written if before.get(node.name) is not node]
             parts = [slopes[name] for name in new if name in slopes.by_name]
             steep = [part.name for part in parts if _is_steep(part)]

@@ -25,18 +25,21 @@ def slopes_on(
     region: Region,
     known: Mapping[str, Interval] | None = None,
     centre: Float[Tensor, "*shape"] | None = None,
+    *,
+    lengths: bool = True,
 ) -> SlopeGraph:
     """The slope sets of the network, for inputs in the region: of every operation, but of roots of
     sums of squares, functions of one variable and vectors times functions of their lengths as a
     whole, where that is less.
 
     `known` holds intervals that are already known to contain the values of some nodes.  With a
-    `centre`, a point of the region, slopes are those between it and any other point.
+    `centre`, a point of the region, slopes are those between it and any other point.  Without
+    `lengths` vectors times functions of their lengths stay in parts.
     """
     parts = parts_on(graph, region, known, centre)
     if centre is not None and all(edge.slope.is_finite for v in parts for edge in v.edges):
         return parts  # which know the centre
-    vectors = with_radial(graph, parts, action_on)
+    vectors = with_radial(graph, parts, action_on) if lengths else parts
     return with_scalars(graph, with_roots(graph, vectors, affine_image), action_on)
 
 
