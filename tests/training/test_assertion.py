@@ -71,6 +71,7 @@ def test_pairs_between_orthogonal_layers_are_one_lipschitz() -> None:
     torch.manual_seed(0)
     layers = [nn.utils.parametrizations.orthogonal(nn.Linear(6, 6)) for _ in range(3)]
     model = nn.Sequential(layers[0], MaxMin(), layers[1], MaxMin(), layers[2]).eval()
-    result = assert_lipschitz(model, 1.0, torch.zeros(1, 6), tol=1e-5, lower=())
+    x = torch.zeros(1, 6)
+    result = assert_lipschitz(model, 1.0, x, tol=1e-5, method="residual", lower=())
     assert result.upper is not None
     assert result.upper.method == "residual"

@@ -10,7 +10,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from autolip.capture.torch.written import WRITTEN
+from autolip.capture.torch.written import FINITE, WRITTEN
 from autolip.rules import RULES
 
 ROUNDS = 4
@@ -24,13 +24,15 @@ def taken_apart(program: ExportedProgram) -> ExportedProgram:
     Attention is decomposed by its formula, not into a fused kernel.  What depends on no input stays
     as it is: it will be evaluated.
     """
+    masked = FINITE & _targets(program, beside_constants=True)
+    written = {target: made for target, made in WRITTEN.items() if target not in masked}
     known = torch.export.default_decompositions()
-    known.update(WRITTEN)
+    known.update(written)
     with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
         warnings.simplefilter("ignore")
         if not _is_whole(program):
             targets = _targets(program)
-            program = program.run_decompositions({t: WRITTEN[t] for t in targets if t in WRITTEN})
+            program = program.run_decompositions({t: written[t] for t in targets if t in written})
         for _ in range(ROUNDS):
             unknown = {target: known[target] for target in _targets(program) if target in known}
             if not unknown:
@@ -58,8 +60,9 @@ def _changes(target: Any) -> bool:
     return isinstance(target, torch._ops.OpOverload) and target._schema.is_mutable
 
 
-def _targets(program: ExportedProgram) -> set[Any]:
-    """The operations on the program's inputs that have no rule."""
+def _targets(program: ExportedProgram, beside_constants: bool = False) -> set[Any]:
+    """The operations on the program's inputs that have no rule; or those of them with an operand
+    that depends on no input."""
     reached = {
         spec.arg.name
         for spec in program.graph_signature.input_specs
@@ -67,11 +70,11 @@ def _targets(program: ExportedProgram) -> set[Any]:
     }
     targets = set()
     for node in program.graph.nodes:
-        if node.op == "call_function" and any(
-            operand.name in reached for operand in node.all_input_nodes
-        ):
+        vary = [operand.name in reached for operand in node.all_input_nodes]
+        if node.op == "call_function" and any(vary):
             reached.add(node.name)
-            targets.add(node.target)
+            if not (beside_constants and all(vary)):
+                targets.add(node.target)
     return {
         target
         for target in targets

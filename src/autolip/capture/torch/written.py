@@ -287,8 +287,12 @@ def quantile(
 
 @written(aten.logaddexp.default)
 def soft_maximum(x: Tensor, other: Tensor) -> Tensor:
-    """log(e^x + e^y) = y + log(1 + e^(x - y))."""
+    """log(e^x + e^y) = y + log(1 + e^(x - y)), both finite."""
     return other + F.softplus(x - other, threshold=LARGEST)
+
+
+FINITE = {aten.logaddexp.default}
+"""What is written for finite operands only: constants may be masks, -inf."""
 
 
 LARGEST = 700.0
