@@ -1,6 +1,7 @@
 """What a method is: a frozen dataclass of its options that bounds a problem, or says why it
 refuses."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -323,10 +324,13 @@ class Method(ABC):
     def answer(self, problem: Problem) -> Bound | Refusal:
         """The bound, or why there is none: the method refuses, or it fails.
 
-        Never above that with the slopes that hold everywhere: those are asked for where the
-        region's give no bound, or one that a search did not bring near.
+        Never above that with the slopes that hold everywhere: those are asked for where a question
+        that is accepted has no bound with the region's, or one that a search did not bring near.
         """
-        found = self._asked(problem)
+        refused = attempted(lambda: self.accepts(problem))
+        if refused is not None:
+            return refused
+        found = attempted(lambda: self.bound(problem))
         enough = self._is_enough(found) or problem.budget.expired
         if enough or problem.anywhere is None:
             return found
@@ -344,6 +348,8 @@ class Method(ABC):
 def _met(found: Bound | Refusal, anywhere: Bound | Refusal) -> Bound | Refusal:
     """The smaller one of a bound in the region and one everywhere."""
     if isinstance(anywhere, Refusal) or isinstance(anywhere.value, Estimate):
+        return found
+    if math.isinf(anywhere.value.value):
         return found
     if isinstance(found, Refusal):
         return replace(anywhere, notes=(*anywhere.notes, f"with slopes everywhere: {found}"))
