@@ -71,11 +71,11 @@ def test_other_norms_and_regions(region: Region) -> None:
 def test_it_begins_where_other_searches_ended_and_at_random_points() -> None:
     model = relu_chain(3, 12, 12, 1, seed=5)
     posed = problem(model, 3, region=Box(-1, 1))
-    first = Pattern(seconds=0.0, starts=1, points=2).search(posed)
+    first = Pattern(seconds=1e-3, starts=1, points=2).search(posed)
     better = QUICK.search(posed)
     assert isinstance(first, Lower) and isinstance(better, Lower) and first.value < better.value
     posed.keep(better)
-    again = Pattern(seconds=0.0, starts=1, points=2).search(posed)
+    again = Pattern(seconds=1e-3, starts=1, points=2).search(posed)
     assert isinstance(again, Lower) and again.value >= better.value * (1 - 1e-9)
     met = Random(points=500).search(posed)
     alone = problem(model, 3, region=Box(-1, 1))
@@ -88,3 +88,10 @@ def test_what_is_no_piece_is_refused() -> None:
     smooth = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)).double().eval()
     found = QUICK.search(problem(smooth, 2))
     assert isinstance(found, Refusal) and "piecewise linear" in found.reason
+
+
+def test_a_network_of_which_one_region_takes_too_long_is_refused() -> None:
+    """Its work comes in one piece, whatever the time: a convolutional network took minutes."""
+    asked = problem(relu_chain(3, 6, 4, 2, seed=1), 3)
+    found = Pattern(seconds=1e-12).search(asked)
+    assert isinstance(found, Refusal) and "one region" in found.reason

@@ -67,7 +67,7 @@ class Pattern(LowerMethod):
 
     def _search(self, problem: LowerProblem) -> Lower | Refusal:
         """Refuses operations that are not piecewise linear, slopes from one point, and networks
-        beyond matrices."""
+        beyond matrices or of which one region takes more than the time."""
         if problem.centre is not None:
             return Refusal("takes linear pieces of any two points, not slopes from one point")
         readouts = () if problem.readout is None else (problem.readout,)
@@ -78,21 +78,25 @@ class Pattern(LowerMethod):
             budget = Budget.of(min(self.seconds, problem.budget.left), clock)
             if problem.budget.limited:
                 budget = problem.budget.at_most(self.seconds)
-            found = self._walked(problem, network, budget)
-        ends = pairs_at(found[0], found[1].steepest(SHOWN))
+            derivatives = self._derivatives(problem, network)
+            seconds = IN_DOUBLE * derivatives.products_beside
+            if not budget.affords(seconds):
+                return Refusal(f"one region and those about it take about {seconds:.2g} s")
+            found = self._walked(problem, derivatives, budget)
+        ends = pairs_at(derivatives, found.steepest(SHOWN))
         shape = problem.example.shape
         x, y = (side.reshape(-1, *shape) for side in ends)
         return certified(problem, measured(problem, x, y))
 
-    def _walked(
-        self, problem: LowerProblem, network: Network, budget: Budget
-    ) -> tuple[Derivatives, Points]:
-        """All points met; by their own norms, or those from l2 to l2 where these take a search."""
+    def _derivatives(self, problem: LowerProblem, network: Network) -> Derivatives:
+        """With their own norms, or those from l2 to l2 where these take a search."""
         p, q = problem.p, problem.q
         plain = p is Norm.L1 or q is Norm.LINF or len(network.output) == 1
-        derivatives = (
-            Derivatives(network, p, q) if plain else Derivatives(network, Norm.L2, Norm.L2)
-        )
+        return Derivatives(network, p, q) if plain else Derivatives(network, Norm.L2, Norm.L2)
+
+    def _walked(self, problem: LowerProblem, derivatives: Derivatives, budget: Budget) -> Points:
+        """All points met."""
+        network = derivatives.network
         generator = problem.generator()
         walk = Walk.over(derivatives, lambda: budget.expired)
         met = [self._drawn(problem, derivatives, budget, generator)]
@@ -114,7 +118,7 @@ class Pattern(LowerMethod):
         for found in walk.around(starts, self.neighbours):
             met.append(found)
             problem.met(found.slope)
-        return derivatives, Points.all(met)
+        return Points.all(met)
 
     def _drawn(
         self,

@@ -88,6 +88,11 @@ class Derivatives:
         """Multiply-adds of one derivative."""
         return min(int(self.network.moving.sum()), len(self.network.output)) * self.entries
 
+    @property
+    def products_beside(self) -> int:
+        """Multiply-adds of the derivatives beside one: a pass forwards and one backwards."""
+        return (int(self.network.moving.sum()) + len(self.network.output)) * self.entries
+
     def at(self, x: Float[Tensor, "k n0"]) -> Points:
         """Patterns and norms at some points."""
         pattern = self.pattern(x)
@@ -217,7 +222,7 @@ class Derivatives:
         after = self.network.pieces.slopes[neurons, pieces]
         before = slopes[0, neurons]
         change = (after - before).unsqueeze(1)
-        charge(sum(whole.shape) * self.entries)
+        charge(self.products_beside)
         most = max(1, 2**22 // whole.numel())
         norms = [slopes.new_zeros(0)]
         for a, b in zip((change * y).split(most), v.split(most), strict=True):
