@@ -50,7 +50,7 @@ A_NUMBER = 8e-9
 """Seconds of reference that a step takes for each variable and column, beside its products: tuned
 (measured)."""
 
-LEAST_ENERGY = 1e-10
+LEAST_ENERGY = 1e-15
 """Chosen: share of |y|^2 below which the energy of a neuron does not matter: multipliers are no
 larger than that asks for."""
 
