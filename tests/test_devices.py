@@ -116,3 +116,12 @@ def test_searches_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(iterate, "SMALL_PASS", 0.0)
     here, there = summary(found("cpu")), summary(found("cuda"))
     assert there == [*(pytest.approx(value, rel=0.1) for value in here[:2]), *here[2:]]
+
+
+def test_the_question_everywhere_keeps_the_device() -> None:
+    """A bound on a region may be that with the slopes everywhere, searched for there."""
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).eval()
+    x = torch.zeros(1, 3)
+    problem = lipschitz(model, x, region=Ball(x, 0.1), lower=None, device="cpu").problem
+    assert problem is not None and problem.anywhere is not None
+    assert problem.anywhere.device == problem.device == torch.device("cpu")

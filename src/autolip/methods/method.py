@@ -146,7 +146,7 @@ class Problem:
         )
         for operator in self.readouts:
             posed = posed.reading(operator)
-        return replace(posed, say=self.say)
+        return replace(posed, say=self.say, device=self.device)
 
     @property
     def settled(self) -> Bool[Tensor, "*shape"]:
