@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autolip.errors import InputError
+from autolip.errors import InputError, first_line
 
 LARGEST_WHOLE = 2**53
 """Defined: whole numbers up to here are doubles."""
@@ -62,7 +62,7 @@ def computing(value: Any) -> torch.device | None:
             raise RuntimeError("it holds no values")
         torch.ones(1, dtype=torch.float64, device=device).add(1).item()
     except (RuntimeError, AssertionError, TypeError, NotImplementedError, ValueError) as error:
-        why = " ".join(str(error).split("\n")[0].split())
+        why = first_line(error)
         raise InputError(
             f"device {shown(value)} cannot be computed with here ({why}): leave it out, or give "
             "'cpu'"

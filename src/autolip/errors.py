@@ -70,6 +70,11 @@ def printable(text: str) -> str:
     )
 
 
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, without runs of blanks."""
+    return " ".join(str(error).split("\n")[0].split())
+
+
 def attempted(call: Callable[[], T]) -> T | Refusal:
     """What a call returns; a refusal with the reason where it fails, so that what others found
     stays.

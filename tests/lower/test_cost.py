@@ -5,7 +5,7 @@ from torch import nn
 
 from autolip.capture.torch.export import capture_model
 from autolip.graph.graph import Graph
-from autolip.lower.cost import multiply_adds, numbers, shapes_of, terms
+from autolip.lower.cost import multiply_adds, numbers, terms
 
 
 def graph_of(model: nn.Module, *shape: int) -> Graph:
@@ -13,7 +13,7 @@ def graph_of(model: nn.Module, *shape: int) -> Graph:
 
 
 def most_terms(graph: Graph) -> int:
-    return max(terms(node, shapes_of(graph)) for node in graph)
+    return max(terms(node, graph.shapes) for node in graph)
 
 
 def test_dense() -> None:
@@ -39,4 +39,4 @@ def test_transposed_convolution_adds_no_more_terms_than_said() -> None:
 
 def test_matrix_products_and_sums() -> None:
     graph = capture_model(lambda x: (x @ x.T).sum(), (torch.randn(3, 11),)).graph
-    assert sorted(terms(node, shapes_of(graph)) for node in graph)[-2:] == [9, 12]
+    assert sorted(terms(node, graph.shapes) for node in graph)[-2:] == [9, 12]

@@ -43,16 +43,17 @@ def cancelled(before: Sequence[Vertex], name: str, suspects: Tensor) -> Tensor:
     return nil.reshape(suspects.shape)
 
 
-def narrow(values: Interval, around: Sequence[Vertex]) -> Tensor:
-    """The entries whose range is hardly wider than roundings."""
-    largest = 0.0
-    for vertex in around:
-        size = vertex.range.magnitude()
-        finite = size.isfinite()
-        if bool(finite.any()):
-            largest = max(largest, size[finite].max().item())
+def narrow(values: Interval, largest: float) -> Tensor:
+    """The entries whose range is hardly wider than roundings of the largest value around."""
     width = values.hi - values.lo
     return width <= NARROW * largest
+
+
+def largest_of(values: Interval) -> float:
+    """The largest modulus that is finite; 0 where none is."""
+    size = values.magnitude()
+    finite = size.isfinite()
+    return size[finite].max().item() if bool(finite.any()) else 0.0
 
 
 def _arriving(before: Sequence[Vertex], start: Vertex, rows: Tensor) -> Tensor:

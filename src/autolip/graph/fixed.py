@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from autolip.graph.cancelled import cancelled, narrow
+from autolip.graph.cancelled import cancelled, largest_of, narrow
 from autolip.graph.connected import heard, reached
 from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.intervals import Interval
@@ -43,28 +43,34 @@ def without_fixed(graph: SlopeGraph) -> SlopeGraph:
     vertices: list[Vertex] = []
     before = reached(graph)
     after = heard(graph)
+    largest = 0.0
     for vertex in graph:
+        parts = [vertex]
         slope = vertex.only_edge.slope if vertex.only_edge else None
-        if not isinstance(slope, Between):
-            vertices.append(vertex)
-            continue
-        is_dead = ~(before[vertex.name] & after[vertex.name])
-        slope = _cut(slope, is_dead | _cancelled(vertices, vertex))
-        slope, is_clear = _clear_of_zero(slope)
-        narrow = _narrow(slope)
-        if bool(narrow.any()):
-            vertices += _split(vertex, slope, narrow)
-        else:
-            edge = replace(vertex.edges[0], slope=slope)
-            vertices.append(vertex if is_clear else replace(vertex, edges=(edge,)))
+        if isinstance(slope, Between):
+            is_dead = ~(before[vertex.name] & after[vertex.name])
+            is_nil = _cancelled(vertices, vertex, largest)
+            slope = _clear_of_zero(_cut(slope, is_dead | is_nil))
+            parts = _parts(vertex, slope)
+        vertices += parts
+        largest = max(largest, *(largest_of(part.range) for part in parts))
     return replace(graph, vertices=tuple(vertices))
 
 
-def _cancelled(before: Sequence[Vertex], vertex: Vertex) -> Tensor:
+def _parts(vertex: Vertex, slope: Between) -> list[Vertex]:
+    """The vertex with these slopes, those that are narrow apart."""
+    narrow = _narrow(slope)
+    if bool(narrow.any()):
+        return _split(vertex, slope, narrow)
+    (edge,) = vertex.edges
+    return [vertex if slope is edge.slope else replace(vertex, edges=(replace(edge, slope=slope),))]
+
+
+def _cancelled(before: Sequence[Vertex], vertex: Vertex, largest: float) -> Tensor:
     """The entries whose operand is constant, though its range does not tell."""
     (edge,) = vertex.edges
     source = next(one for one in before if one.name == edge.source)
-    suspects = narrow(source.range, before)
+    suspects = narrow(source.range, largest)
     if not source.is_affine or not bool(suspects.any()):
         return torch.zeros(vertex.shape, dtype=torch.bool)
     return cancelled(before, source.name, suspects)
@@ -90,18 +96,17 @@ def _known_as_diagonal(vertex: Vertex) -> Vertex:
     return replace(vertex, edges=(replace(vertex.edges[0], slope=Exact(diagonal)),))
 
 
-def _clear_of_zero(slope: Between) -> tuple[Between, bool]:
-    """Slopes that hold the given ones, none of them nearer to 0 than FAINT but 0 itself; whether
-    they are the same."""
+def _clear_of_zero(slope: Between) -> Between:
+    """Slopes that hold the given ones, none of them nearer to 0 than FAINT but 0 itself."""
     low = (slope.lo != 0) & (slope.lo.abs() < FAINT)
     high = (slope.hi != 0) & (slope.hi.abs() < FAINT)
     if not bool((low | high).any()):
-        return slope, True
+        return slope
     below = slope.lo.sign().clamp(max=0.0) * FAINT
     above = slope.hi.sign().clamp(min=0.0) * FAINT
     lo = torch.where(low, below, slope.lo)
     hi = torch.where(high, above, slope.hi)
-    return Between(lo, hi), False
+    return Between(lo, hi)
 
 
 def _cut(slope: Between, dead: Tensor) -> Between:

@@ -137,6 +137,11 @@ class Graph:
         first = Node(self.input, target, (Ref(name), factors), self.input_shape)
         return replace(self, input=name, nodes=(first, *self.nodes))
 
+    @property
+    def shapes(self) -> dict[str, torch.Size]:
+        """Of the input and of every operation's value, by name."""
+        return {self.input: self.input_shape} | {node.name: node.shape for node in self.nodes}
+
     def on(self, device: torch.device) -> "Graph":
         """The same, whose constants are on a device."""
 

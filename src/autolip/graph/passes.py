@@ -30,8 +30,7 @@ BROADCASTING = frozenset(
 
 def explicit_broadcasts(graph: Graph) -> Graph:
     """Every implicit broadcast of a varying operand of these operations as a node of its own."""
-    of_nodes = {node.name: node.shape for node in graph.nodes}
-    shapes = {graph.input: graph.input_shape} | of_nodes
+    shapes = graph.shapes
     nodes: list[Node] = []
     for node in graph.nodes:
         if node.target in BROADCASTING and len(node.operands()) > 1:

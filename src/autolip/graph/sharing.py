@@ -74,7 +74,7 @@ def with_shared_kinks(graph: Graph) -> Graph:
     """The same function, with all that has a kink where one value is zero written with its relu:
     relu(-x) = relu(x) - x, |x| = 2 relu(x) - x; the same graph where a kink is used once."""
     nodes = {node.name: node for node in graph}
-    shapes = {graph.input: graph.input_shape} | {node.name: node.shape for node in graph}
+    shapes = graph.shapes
     groups = defaultdict[Hashable, list[_Kinked]](list)
     for node in graph:
         kinked = _kinked(node, nodes, shapes)

@@ -58,7 +58,7 @@ def terms(node: Node, shapes: dict[str, torch.Size]) -> int:
 
 def multiply_adds(graph: Graph) -> float:
     """Multiply-adds of one forward pass."""
-    shapes = shapes_of(graph)
+    shapes = graph.shapes
     return float(
         sum(
             node.shape.numel() * terms(node, shapes)
@@ -77,11 +77,6 @@ def seconds_per_pass(graph: Graph) -> float:
     """A forecast of the seconds of a pass in a batch: the same on every machine."""
     calls = AN_OPERATION * len(graph.nodes)
     return A_MULTIPLY_ADD * multiply_adds(graph) + A_NUMBER * numbers(graph) + calls
-
-
-def shapes_of(graph: Graph) -> dict[str, torch.Size]:
-    """The shape of every value."""
-    return {graph.input: graph.input_shape} | {node.name: node.shape for node in graph}
 
 
 def _operands(node: Node, shapes: dict[str, torch.Size]) -> list[torch.Size]:

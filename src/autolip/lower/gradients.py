@@ -78,7 +78,7 @@ def differentiable(graph: Graph) -> Graph:
     `torch.vmap` runs the fused operations one sample at a time; these lay out their results in
     memory differently, hence no views.
     """
-    shapes = {graph.input: graph.input_shape} | {node.name: node.shape for node in graph}
+    shapes = graph.shapes
     rewritten = (new for node in graph for new in _rewritten(node, shapes))
     return replace(graph, nodes=tuple(rewritten))
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from autolip.budget import UNLIMITED, WALL, Budget
 from autolip.capture.torch.export import Capture
-from autolip.errors import Refusal
+from autolip.errors import Refusal, first_line
 from autolip.graph.evaluate import evaluate, evaluate_batch
 from autolip.graph.graph import Graph
 from autolip.lower.cost import numbers, seconds_per_pass
@@ -238,7 +238,7 @@ class LowerProblem:
                 if output.requires_grad:
                     torch.autograd.grad(output.sum(), one)
         except RuntimeError as error:
-            why = " ".join(str(error).split("\n")[0].split())
+            why = first_line(error)
             self.say(f"on the processor, for {self.device} cannot: {why}")
             return False
         return True

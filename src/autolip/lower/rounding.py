@@ -40,7 +40,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from autolip.graph.graph import Graph, Node
-from autolip.lower.cost import MULTIPLYING, SUMMING, packet_of, shapes_of, terms
+from autolip.lower.cost import MULTIPLYING, SUMMING, packet_of, terms
 from autolip.lower.problem import LowerProblem
 from autolip.operators.operator import DTYPE
 from autolip.roundoff import dot_error, units
@@ -166,7 +166,7 @@ class _Tally:
 
     def __init__(self, graph: Graph, generator: torch.Generator) -> None:
         self.graph = graph
-        self.shapes = shapes_of(graph)
+        self.shapes = graph.shapes
         self.generator = generator
         self.probes: list[dict[str, Any]] = [{} for _ in range(PROBES)]
         self.turned: list[dict[str, tuple[Any, Any]]] = [{} for _ in range(PROBES)]

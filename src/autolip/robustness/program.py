@@ -218,8 +218,10 @@ def _computed(name: str, known: Interval, error: Tensor) -> Operand:
     """What the program may have for a value: what is off by 0 is what it is."""
     off = torch.where(error.isfinite(), error, math.inf)
     wide = Interval(known.lo - off, known.hi + off).widen()
-    ends = (torch.where(off == 0, x, y) for x, y in ((known.lo, wide.lo), (known.hi, wide.hi)))
-    return Operand(name, known.shape, Interval(*ends))
+    is_exact = off == 0
+    lo = torch.where(is_exact, known.lo, wide.lo)
+    hi = torch.where(is_exact, known.hi, wide.hi)
+    return Operand(name, known.shape, Interval(lo, hi))
 
 
 def _is_stored(node: Node, dtype: torch.dtype) -> bool:

@@ -42,7 +42,7 @@ def lowered(graph: Graph) -> Graph:
 def rewritten(graph: Graph, table: "Lowerings", whole: Container[str] = ()) -> Graph:
     """The same function, the operations of a table written with others, but for the nodes that are
     to stay `whole`; where none is, the same graph."""
-    shapes = {graph.input: graph.input_shape} | {node.name: node.shape for node in graph.nodes}
+    shapes = graph.shapes
     known = {node.name: node for node in graph.nodes}
     nodes: list[Node] = []
     for node in graph.nodes:

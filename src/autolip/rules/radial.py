@@ -75,7 +75,7 @@ def with_radial(graph: Graph, slopes: SlopeGraph, action_of: ActionOf) -> SlopeG
 def _measured(graph: Graph) -> Iterator[tuple[str, Length, list[Node]]]:
     """The name of every norm, sum or mean of squares along axes, of what, and how it is written."""
     nodes = {node.name: node for node in graph}
-    shapes = {graph.input: graph.input_shape} | {node.name: node.shape for node in graph}
+    shapes = graph.shapes
     for node in graph:
         if node.kwargs or not node.args or not isinstance(node.args[0], Ref):
             continue
@@ -116,7 +116,7 @@ def _products(graph: Graph, length: Length) -> dict[str, Scalar]:
     """Every value that is x times a function of its length, and that something else uses; with
     that function."""
     starts = {name: nodes for name, of, nodes in _measured(graph) if of == length}
-    shapes = {graph.input: graph.input_shape} | {node.name: node.shape for node in graph}
+    shapes = graph.shapes
     writing = _Writing(length, shapes[length.x], shapes)
     for node in graph:
         if node.name in starts:

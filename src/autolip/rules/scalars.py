@@ -85,7 +85,7 @@ def with_scalars(graph: Graph, slopes: SlopeGraph, action_of: ActionOf) -> Slope
 def _scalars(graph: Graph) -> dict[str, Scalar]:
     """For every value that something else than a function of the same variable uses, what it is a
     function of, where it uses that variable more than once."""
-    shapes = {graph.input: graph.input_shape} | {node.name: node.shape for node in graph}
+    shapes = graph.shapes
     roots = dict[str, str]()
     parts = dict[str, tuple[str, ...]]()
     nodes = {node.name: node for node in graph}

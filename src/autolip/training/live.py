@@ -269,17 +269,13 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             child.training = mode
 
 
-def _shapes(graph: Graph) -> dict[str, torch.Size]:
-    return {graph.input: graph.input_shape} | {node.name: node.shape for node in graph.nodes}
-
-
 def _signs(vertex: Vertex, graph: Graph) -> list[tuple[str, int]]:
     """The operands of a sum or difference of two values of one shape, with their signs; none of
     others."""
     node = next(item for item in graph.nodes if item.name == vertex.name)
     sign = SIGNS.get(node.target)
     names = [ref.name for ref in node.args if isinstance(ref, Ref)]
-    shapes = {_shapes(graph)[name] for name in names}
+    shapes = {graph.shapes[name] for name in names}
     if sign is None or node.kwargs or len(node.args) != 2 or len(names) != 2 or len(shapes) != 1:
         return []
     return [(names[0], 1), (names[1], sign)]
@@ -370,7 +366,7 @@ class _Builder:
             node, pick = node.args[0], int(node.args[1])
         captured = next(item for item in graph.nodes if item.name == vertex.name)
         if node is None or node.target != captured.target:
-            return inserted(captured, _shapes(graph), self.batched)
+            return inserted(captured, graph.shapes, self.batched)
         shapes = {
             name: tuple(self.nodes[name].meta["val"].shape)
             for name in operands

@@ -179,6 +179,11 @@ def by_halves(operator: Operator) -> Rounded | Refusal:
     return left @ right
 
 
+def nonzero(x: Tensor) -> Tensor:
+    """x, with 1 for 0: for searches that divide by it."""
+    return torch.where(x == 0, 1.0, x)
+
+
 def power_of_two(exponent: int) -> float:
     """2^exponent, for searches: 0 or inf where it leaves the range of doubles."""
     return math.ldexp(1.0, exponent) if exponent < 1024 else math.inf

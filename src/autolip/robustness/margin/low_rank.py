@@ -36,6 +36,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.budget import charge
+from autolip.operators.norms.rounding import nonzero
 from autolip.operators.operator import CPU
 from autolip.robustness.margin.form import Form, Multipliers
 
@@ -116,7 +117,7 @@ class Descent:
 
     def _stretched(self, x: Float[Tensor, "f r"]) -> Float[Tensor, "f r"]:
         """Of length R."""
-        factor = self.form.reach / _nonzero(x.norm())
+        factor = self.form.reach / nonzero(x.norm())
         return x * factor
 
     def _forwards(self, wider: float) -> tuple[Float[Tensor, "k r"], Float[Tensor, "k r"]]:
@@ -190,12 +191,12 @@ def _answered(q: Tensor, v: Tensor, wider: float) -> tuple[Tensor, Tensor, Tenso
     force[:, :1] += tau
     size = _length(force)
     length = wider * _length(v)
-    alpha = size / _nonzero(length)
+    alpha = size / nonzero(length)
     w = q - alpha * wider**2 * v
     above = v[:, :1] > 0
     w[:, :1] += torch.where(above, tau, -tau)
     w = w / 2
-    return w, alpha[:, 0], tau[:, 0], force / _nonzero(size)
+    return w, alpha[:, 0], tau[:, 0], force / nonzero(size)
 
 
 def _capped(u: Float[Tensor, "k r"], k: Float[Tensor, "k 1"]) -> Float[Tensor, "k r"]:
@@ -211,7 +212,7 @@ def _capped(u: Float[Tensor, "k r"], k: Float[Tensor, "k 1"]) -> Float[Tensor, "
 
 def _least_cosine(v: Float[Tensor, "k r"], wider: float) -> Float[Tensor, "k 1"]:
     """What (1) makes of e.u."""
-    return (v[:, :1].abs() / _nonzero(wider * _length(v))).clamp(max=NEAR_ONE)
+    return (v[:, :1].abs() / nonzero(wider * _length(v))).clamp(max=NEAR_ONE)
 
 
 def _between(last: Tensor, found: Tensor) -> Tensor:
@@ -231,12 +232,7 @@ def _length(v: Float[Tensor, "k r"]) -> Float[Tensor, "k 1"]:
 
 
 def _unit(v: Float[Tensor, "k r"]) -> Float[Tensor, "k r"]:
-    return v / _nonzero(_length(v))
-
-
-def _nonzero(x: Tensor) -> Tensor:
-    """x, with 1 for 0."""
-    return torch.where(x == 0, 1.0, x)
+    return v / nonzero(_length(v))
 
 
 def is_finite(found: Multipliers) -> bool:

@@ -19,7 +19,7 @@ from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
 from autolip.methods.lipsdp.search.network_passes import Passes
 from autolip.methods.lipsdp.search.vector_power_method import A_NUMBER, FLOOR
 from autolip.norms import Norm
-from autolip.operators.norms.rounding import power_of_two
+from autolip.operators.norms.rounding import nonzero, power_of_two
 from autolip.operators.operator import CPU, DTYPE
 
 
@@ -118,7 +118,7 @@ class Ascents:
 
     def _unit(self, x: Tensor) -> Tensor:
         """x on the sphere, or every row of it on its own."""
-        return x / _nonzero(self._norm(x))
+        return x / nonzero(self._norm(x))
 
     def _norm(self, x: Tensor) -> Tensor:
         if self.p is Norm.LINF:
@@ -198,7 +198,7 @@ class Ascents:
         bend = self._bends[name]
         v = v.reshape(len(self), self.rank, *v.shape[1:])
         bend.v, bend.size = v, bend.length(v)
-        push = self._widening * bend.radius * bend.size / _nonzero(bend.length(bend.ahead))
+        push = self._widening * bend.radius * bend.size / nonzero(bend.length(bend.ahead))
         z = bend.spread(push, bend.ahead) * bend.ahead
         if v.shape == z.shape:
             z = torch.addcmul(z, bend.centre, v)
@@ -210,11 +210,11 @@ class Ascents:
         q = q.reshape(len(self), self.rank, *q.shape[1:])
         bend.shift = exponents[self._passes.output] - exponents[self._passes.source(name)]
         bend.pull = bend.length(q)
-        u = q / bend.spread(_nonzero(bend.pull), q)
+        u = q / bend.spread(nonzero(bend.pull), q)
         bend.ahead, bend.u = self._beyond(u, bend.u if bend.heard is not None else None), u
         if bend.heard is None:
             bend.reach, bend.heard = _relative(bend.size), _relative(bend.pull)
-        push = self._widening * bend.radius * bend.pull / _nonzero(bend.size)
+        push = self._widening * bend.radius * bend.pull / nonzero(bend.size)
         w = bend.spread(push, bend.v) * bend.v
         if q.shape == w.shape:
             w = torch.addcmul(w, bend.centre, q)
@@ -230,11 +230,11 @@ class Ascents:
         pull, size = bend.pull.to(CPU, DTYPE), bend.size.to(CPU, DTYPE)
         assert bend.reach is not None and bend.heard is not None
         reach, heard = (x.to(CPU, DTYPE) + FLOOR for x in (bend.reach, bend.heard))
-        radius = _nonzero(bend.radius.to(CPU, DTYPE))
+        radius = nonzero(bend.radius.to(CPU, DTYPE))
         into, out = _mean(pull) ** 2, _mean(size) ** 2
-        ratio = (pull**2 + FLOOR * into * heard) / _nonzero(size**2 + FLOOR * out * reach)
+        ratio = (pull**2 + FLOOR * into * heard) / nonzero(size**2 + FLOOR * out * reach)
         energy = _mean(pull * radius * size) * FLOOR
-        lam = ratio.sqrt() / radius + energy / _nonzero(radius**2 * (size**2 + out * reach))
+        lam = ratio.sqrt() / radius + energy / nonzero(radius**2 * (size**2 + out * reach))
         lam = lam * (power_of_two(2 * bend.shift) / self._widening / (1 - self.margin))
         return lam / self._square(lam).to(CPU)
 
@@ -303,9 +303,4 @@ def _mean(x: Tensor) -> Tensor:
 def _relative(length: Tensor) -> Tensor:
     """Squares, in terms of their mean over the layer."""
     square = length * length
-    return square / _nonzero(_mean(square))
-
-
-def _nonzero(x: Tensor) -> Tensor:
-    """x, with 1 for 0."""
-    return torch.where(x == 0, 1.0, x)
+    return square / nonzero(_mean(square))

@@ -39,7 +39,7 @@ from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
 from autolip.methods.lipsdp.search.network_passes import Passes
 from autolip.methods.lipsdp.statement import Statement
 from autolip.norms import Norm
-from autolip.operators.norms.rounding import power_of_two
+from autolip.operators.norms.rounding import nonzero, power_of_two
 from autolip.operators.operator import CPU, DTYPE
 
 FLOOR = 1e-6
@@ -145,7 +145,7 @@ class Ascent:
 
     def _unit(self, x: Tensor) -> Tensor:
         """x on the sphere, or every row of it on its own."""
-        return x / _nonzero(_rows(x) if self.relaxation.p is Norm.LINF else x.norm())
+        return x / nonzero(_rows(x) if self.relaxation.p is Norm.LINF else x.norm())
 
     def step(self) -> None:
         """One forward and one backward pass."""
@@ -156,9 +156,9 @@ class Ascent:
         total = rows.sum() if self.relaxation.q is Norm.L1 else rows.norm()
         self.pace = self.pace + 1 if float(total) * scale >= self.primal else 0
         self.primal = float(total) * scale
-        self._outputs = rows / _nonzero(total)
+        self._outputs = rows / nonzero(total)
         w = self._passes.adjoint(
-            y / _nonzero(rows) * total if self.relaxation.q is Norm.L1 else y, self._to_operand
+            y / nonzero(rows) * total if self.relaxation.q is Norm.L1 else y, self._to_operand
         )
         self._inputs = _rows(w) if self.relaxation.p is Norm.LINF else w.norm()
         self.dual = math.sqrt(float(self._inputs.sum())) * scale
@@ -187,7 +187,7 @@ class Ascent:
         layer.v, layer.size = v, layer.length(v)
         if self.steps == 0:
             layer.reach = _relative(layer.size) + FLOOR
-        push = self._widening * layer.radius * layer.size / _nonzero(layer.length(layer.ahead))
+        push = self._widening * layer.radius * layer.size / nonzero(layer.length(layer.ahead))
         z = push * layer.ahead
         if v.shape[1:] == layer.out_shape:
             z = z + layer.centre * v
@@ -199,11 +199,11 @@ class Ascent:
         shift = exponents[self._passes.output] - exponents[self._passes.source(name)]
         length, radius = layer.length(q), self._widening * layer.radius
         layer.pull, layer.shift = length, shift
-        u = q / _nonzero(length)
+        u = q / nonzero(length)
         layer.ahead, layer.u = self._beyond(u, layer.u), u
         if self.steps == 0:
             layer.heard = _relative(length)
-        w = radius * length / _nonzero(layer.size) * layer.v
+        w = radius * length / nonzero(layer.size) * layer.v
         return w + layer.centre * q if q.shape == w.shape else w
 
     def widened(self, rank: int) -> "Ascent":
@@ -271,7 +271,7 @@ def _multipliers(layer: _Neurons, signal: float, depth: int) -> Tensor:
     share = FLOOR * faded
     if not bool(pull.any()):
         largest = torch.maximum(size**2, out)
-        return share / _nonzero(radius * radius * largest)
+        return share / nonzero(radius * radius * largest)
     least = torch.tensor(LEAST_ENERGY * signal)
     energies = pull * radius * size
     energy = share * torch.maximum(energies.mean(), least)
@@ -279,9 +279,9 @@ def _multipliers(layer: _Neurons, signal: float, depth: int) -> Tensor:
     sizes = size**2 + FLOOR * out * reach
     lam = (pulls / sizes).sqrt() / radius
     reached = size**2 + out * reach
-    lam = lam + energy / _nonzero(radius * radius * reached)
+    lam = lam + energy / nonzero(radius * radius * reached)
     left = pull**2 + FLOOR * into
-    greatest = left / _nonzero(least)
+    greatest = left / nonzero(least)
     return torch.minimum(lam, greatest)
 
 
@@ -295,8 +295,3 @@ def _relative(length: Tensor) -> Tensor:
 def _rows(x: Tensor) -> Tensor:
     """The length of every row, over the batch."""
     return (x * x).sum(0).sqrt()
-
-
-def _nonzero(x: Tensor) -> Tensor:
-    """x, with 1 for 0."""
-    return torch.where(x == 0, 1.0, x)
