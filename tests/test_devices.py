@@ -19,7 +19,7 @@ from autolip.arguments import computing
 from autolip.cli.main import main
 from autolip.lower import problem as lower_problem
 from autolip.methods import LipSDP
-from autolip.methods.lipsdp.search import iterate
+from autolip.methods.lipsdp.search import iterate, rounds
 from autolip.result import Result
 
 POINT = torch.zeros(1, 6)
@@ -125,3 +125,27 @@ def test_the_question_everywhere_keeps_the_device() -> None:
     problem = lipschitz(model, x, region=Ball(x, 0.1), lower=None, device="cpu").problem
     assert problem is not None and problem.anywhere is not None
     assert problem.anywhere.device == problem.device == torch.device("cpu")
+
+
+def test_a_device_that_fails_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's device without values fails in the first pass, or in a later one."""
+    meta = torch.device("meta")
+    monkeypatch.setattr(iterate, "SMALL_PASS", 0.0)
+    monkeypatch.setattr(iterate, "place_of", lambda asked: meta)
+    monkeypatch.setattr(rounds, "place_of", lambda asked: meta)
+    result = found(None, method=[LipSDP(seconds=60.0), "liplt"], lower=None)
+    (lipsdp,) = [row for row in result.bounds if row.method == "lipsdp"]
+    said = " ".join(lipsdp.notes) or str(lipsdp.answer)
+    assert "passes on meta failed (" in said and "give device='cpu'" in said
+    assert "please report" not in said
+
+    def late(self: rounds.Search) -> None:
+        self._climb(0.0)
+        self._round()
+        raise RuntimeError("out of memory\nand more")
+
+    monkeypatch.setattr(iterate, "place_of", lambda asked: torch.device("cpu"))
+    monkeypatch.setattr(rounds.Search, "_rounds", late)
+    kept = found(None, lower=None)
+    assert kept.upper is not None and "lipsdp" in kept.upper.method
+    assert any("passes on meta failed (out of memory): give" in note for note in kept.upper.notes)

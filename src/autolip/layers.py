@@ -36,9 +36,9 @@ class Layer:
     `bound` is the method's on the network up to here, `gain` what it is of the bound before; None
     where that is 0 or infinite.  `attained` is how far two inputs are apart here, against how far
     they are apart as inputs, in ordinary arithmetic: no bound.  `loss` is what the layer's gain is
-    of theirs.  `share` is that of the logarithm of the bound, of all gains above 1 together (None
-    beside the path).  Of `neurons` entries of an operation that acts entry by entry, `stable` have
-    one slope alone on the region.
+    of theirs.  `share` is that of its logarithm among those of all gains above 1 (0 where it is not
+    above 1, None beside the path).  Of `neurons` entries of an operation that acts entry by entry,
+    `stable` have one slope alone on the region.
     """
 
     module: str
@@ -129,7 +129,7 @@ class _Told:
         gain = self.main.get(vertex.name)
         if gain is None:
             return None
-        return math.log(gain) / self._grown if self._grown else 0.0
+        return math.log(gain) / self._grown if gain > 1 else 0.0
 
     @cached_property
     def main(self) -> dict[str, float | None]:

@@ -42,10 +42,21 @@ def test_what_is_given_counts_more(run, file) -> None:
     assert '"input": "l2"' in ran.out
 
 
+def options_of(command: str, file: str) -> dict[str, object]:
+    """What a command is given, with options from a file."""
+    parent = app.make_context("autolip", [command])
+    return app.commands[command].make_context(command, ["--config", file], parent).params
+
+
 def test_options_of_several_numbers_are_lists(file) -> None:
     name = file("model = 'digits-mlp'\nclip = [0, 1]\nfirst = 3\n")
-    context = app.commands["certify"].make_context("certify", ["--config", name], parent=None)
-    assert (context.params["clip"], context.params["first"]) == ((0.0, 1.0), 3)
+    taken = options_of("certify", name)
+    assert (taken["clip"], taken["first"]) == ((0.0, 1.0), 3)
+
+
+def test_an_option_may_be_named_as_a_command(file) -> None:
+    """norm is an option of some, and a command with a table of its own."""
+    assert options_of("norm", file(QUICK))["norm"] == "linf:l2"
 
 
 def test_every_command_takes_the_common_options() -> None:

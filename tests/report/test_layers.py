@@ -37,7 +37,15 @@ def test_sentences_name_the_layers_biggest_first(bracket: Result) -> None:
     assert "(gain 12, 70%), affine at last" in said[1]
     assert said[2].startswith("What limits the bound: ")
     assert "mostly at affine at last (net.py:5) by 2.1, relu at act (net.py:4) by 1.5" in said[2]
+    assert "by 1.0" not in said[2]
     assert said[3].startswith("On the region 3 of 8 neurons have one slope alone")
+
+
+def test_what_stands_in_no_module_is_named_once(bracket: Result) -> None:
+    inline = replace(LAYERS[2], module="", loss=1.0004)
+    (*_, said, _) = explained(bracket, (inline, LAYERS[1]))
+    assert "What limits the bound" in said and "net.py:5" not in said
+    assert "most comes from affine at net.py:5 (gain 5" in explained(bracket, (inline,))[1]
 
 
 def test_an_infinite_bound_names_its_culprit(bracket: Result) -> None:
@@ -46,7 +54,7 @@ def test_an_infinite_bound_names_its_culprit(bracket: Result) -> None:
     (said,) = explained(replace(bracket, bounds=(culprit,), upper=culprit, lower=None), ())
     assert (
         said
-        == "Infinite through aten.mul.tensor at net (net.py:9): a region often makes it finite."
+        == "Infinite through aten.mul.Tensor at net (net.py:9): a region often makes it finite."
     )
 
 

@@ -125,6 +125,20 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert out.read_text(encoding="utf-8").count("\n") == 3
 
 
+def test_what_a_line_leaves_out_is_as_the_options_say(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "questions.csv"
+    path.write_text("name,lower,output,lo,hi\na,random,,,\nb,random,3,0.4,0.6\n", "utf-8")
+    options = ["--norm", "linf", "--output", "0-1", "--box", "0:1", "--method", "autolip"]
+    assert main(["sweep", "digits-mlp", str(path), *options]) == 0
+    first, second = capsys.readouterr().out.splitlines()[2:4]
+    assert first.split()[:4] == ["a", "linf:linf", "0-1", "box"] and " autolip " in first
+    assert second.split()[:4] == ["b", "linf:linf", "3", "box"]
+    bounds = [line.split()[-3] for line in (first, second)]
+    assert len(set(bounds)) == 2
+
+
 @pytest.mark.slow
 def test_two_workers() -> None:
     pytest.importorskip("distributed")

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from autolip.arguments import nearest
 from autolip.capture.guarded import users_code
 from autolip.errors import InputError
 
@@ -56,7 +57,10 @@ def _attribute(module: Any, attribute: str, spec: str) -> Any:
     value = module
     for part in attribute.split("."):
         if not hasattr(value, part):
-            raise InputError(f"{spec}: module {module.__name__} has no {attribute!r}")
+            meant = nearest(part, dir(value)) or "give the name of a function of it"
+            raise InputError(
+                f"{spec}: module {module.__name__} has no {attribute!r}: {meant.strip()}"
+            )
         value = getattr(value, part)
     return value
 

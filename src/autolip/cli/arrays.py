@@ -62,8 +62,12 @@ def take_arrays(options: dict[str, Any]) -> None:
     """Read the units, and the matrix of an output, among a command's options."""
     for name in ("input_scale", "output_scale"):
         options[name] = scale_of(options[name])
-    if isinstance(options["output"], Path):
-        options["output"] = read_array(options["output"])
+    options["output"] = output_of(options["output"])
+
+
+def output_of(given: str | Path) -> Any:
+    """What is measured: words, or the matrix of a file."""
+    return read_array(given) if isinstance(given, Path) else given
 
 
 def _archived(path: Path) -> Any:

@@ -132,7 +132,7 @@ def _answer(error: Exception) -> int:
             error.show()
             return BAD_INPUT
         case click.ClickException():
-            return _told(error.format_message(), code=BAD_INPUT)
+            return _told(" ".join(error.format_message().split()), code=BAD_INPUT)
         case click.Abort():
             return _told("interrupted", code=INTERRUPTED)
         case _Closed() | BrokenPipeError():

@@ -6,14 +6,16 @@ import click
 
 from autolip.cli import completion
 from autolip.cli.network import AskedNetwork
-from autolip.cli.options import network_options, norm_option, random_options
+from autolip.cli.options import network_options, norm_option, output_option, random_options
 from autolip.cli.progress import progress
 from autolip.cli.tables import show_table
 from autolip.errors import InputError
 
 if TYPE_CHECKING:
+    from autolip.methods import Problem
     from autolip.methods.blocks import BlockNorms
-    from autolip.operators.norms import Candidate
+    from autolip.norms import Norm
+    from autolip.operators.norms import Candidate, NormOptions
     from autolip.report.content import Sheet
 
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 )
 @network_options
 @norm_option
+@output_option
 @click.option(
     "--tolerance",
     type=float,
@@ -35,7 +38,13 @@ if TYPE_CHECKING:
 )
 @random_options
 def norm(
-    module: str | None, norm: str, tolerance: float, seed: int | None, delta: float, **options: Any
+    module: str | None,
+    norm: str,
+    output: Any,
+    tolerance: float,
+    seed: int | None,
+    delta: float,
+    **options: Any,
 ) -> int:
     """Bound the operator norm of every affine block of MODEL, by every engine that takes it.
 
@@ -47,11 +56,9 @@ def norm(
     with progress() as say:
         from autolip.arguments import probability
         from autolip.arguments import seed as checked_seed
-        from autolip.methods import Problem
         from autolip.methods.blocks import block_norms
         from autolip.norms import parse_norms
         from autolip.operators.norms import NormOptions
-        from autolip.regions import Everywhere
 
         p, q = parse_norms(norm)
         if not 0 < tolerance < 1:
@@ -59,14 +66,38 @@ def norm(
         drawn = None if seed is None else checked_seed(seed)
         wanted = NormOptions(delta=probability(delta, "delta"), tolerance=tolerance, seed=drawn)
         say(f"capturing {network.model}")
-        problem = Problem.pose(network.load().capture.graph, Everywhere(), p, q, wanted)
+        problem = _posed(network, output, p, q, wanted)
+        sheets = []
         for block in block_norms(problem, module):
-            show_table(sheet(block))
+            say(block.place)
+            sheets.append(sheet(block))
+    for one in sheets:
+        show_table(one)
     if seed is not None:
         click.echo(
             f"seed {seed}: what is confident is so for networks made without knowledge of it"
         )
     return 0
+
+
+def _posed(
+    network: AskedNetwork, asked: Any, p: "Norm", q: "Norm", options: "NormOptions"
+) -> "Problem":
+    """The network everywhere, read at the output that was asked for."""
+    from autolip.cli.arrays import output_of
+    from autolip.methods import Problem
+    from autolip.outputs import parse_output
+    from autolip.regions import Everywhere
+
+    output = parse_output(output_of(asked))
+    graph = network.load(output.layer).capture.graph
+    if output.differences(graph.output_shape):
+        raise InputError(
+            f"norms are those of one output, not of {output}: give all, I, I-J or rows"
+        )
+    problem = Problem.pose(graph, Everywhere(), p, q, options)
+    readout = output.readout(graph.output_shape)
+    return problem if readout is None else problem.reading(readout)
 
 
 def sheet(block: "BlockNorms") -> "Sheet":

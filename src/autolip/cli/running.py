@@ -83,7 +83,8 @@ def _from_file(context: click.Context, parameter: click.Parameter, file: Path | 
         raise InputError(f"{printable(str(file))} is no TOML: {error}") from error
     command = context.command
     shared = {name: value for name, value in found.items() if not isinstance(value, dict)}
-    own = found.get(str(command.name), {})
+    table = found.get(str(command.name))
+    own = table if isinstance(table, dict) else {}  # norm = "l2" at the top is an option
     known = _by_name(command)
     for name in own:
         if name not in known:

@@ -19,6 +19,9 @@ NAMED = 3
 DIGITS = 4
 """Chosen: significant digits of a layer's numbers."""
 
+LOSSY = 1.001
+"""Chosen: losses above it are said; smaller ones hardly show in so many digits."""
+
 
 def layer_sheet(result: "Findings", layers: "Sequence[Layer]") -> Sheet:
     """A line for each layer, in order; a column for stable neurons where a region tells of them."""
@@ -125,7 +128,7 @@ def _largest(result: "Findings", layers: "Sequence[Layer]") -> Iterator[str]:
 
 def _lost(layers: "Sequence[Layer]") -> Iterator[str]:
     """Where the bound grows by more than the pair's distance does."""
-    lossy = [layer for layer in layers if layer.loss is not None and layer.loss > 1]
+    lossy = [layer for layer in layers if layer.loss is not None and layer.loss > LOSSY]
     lossy = [layer for layer in lossy if layer.share is not None]
     worst = sorted(lossy, key=lambda layer: -(layer.loss or 0))[:NAMED]
     if worst:
@@ -137,7 +140,8 @@ def _lost(layers: "Sequence[Layer]") -> Iterator[str]:
 
 
 def _named(layer: "Layer") -> str:
-    return printable(f"{what(layer)} at {layer.place}")
+    place = layer.place if layer.module else layer.source
+    return printable(f"{what(layer)} at {place}" if place else what(layer))
 
 
 def _neurons(layers: "Sequence[Layer]") -> Iterator[str]:
@@ -154,7 +158,7 @@ def _infinite(result: "Findings") -> Iterator[str]:
     """Each operation that makes a bound infinite, once."""
     notes = [note for row in result.bounds for note in row.notes]
     yield from dict.fromkeys(
-        f"{printable(note).capitalize()}: a region often makes it finite."
+        f"{printable(note[:1].upper() + note[1:])}: a region often makes it finite."
         for note in notes
         if note.startswith("infinite through")
     )

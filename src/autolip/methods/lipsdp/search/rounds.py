@@ -11,16 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from autolip.errors import Refusal, TooLate
+from autolip.errors import Refusal, TooLate, first_line
 from autolip.methods.lipsdp.proof.prove import LARGEST_FORM, by_recursion, prove
 from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
 from autolip.methods.lipsdp.search.chain_dual_ascent import polished
 from autolip.methods.lipsdp.search.effort import Effort
-from autolip.methods.lipsdp.search.iterate import FEWEST, Iterate
+from autolip.methods.lipsdp.search.iterate import FEWEST, Iterate, place_of
 from autolip.methods.lipsdp.search.pricing import SHORTEST, Pricing
 from autolip.methods.lipsdp.search.schedule import CLIMB, ROUNDS, Move, Schedule
 from autolip.methods.lipsdp.statement import Proved, Statement
 from autolip.operators.norms import NormOptions
+from autolip.operators.operator import CPU
 from autolip.values import Event, Upper
 
 POLISHED = 2e8
@@ -44,6 +45,8 @@ class Search:
     """Why what was tried proved nothing."""
     wanted: float = 0.0
     """About the seconds that would have been enough, where there were too few to begin."""
+    failure: str = ""
+    """What a device other than the processor could not do, and the remedy."""
 
     @cached_property
     def pricing(self) -> Pricing:
@@ -59,8 +62,20 @@ class Search:
         return Schedule.of(self.pricing)
 
     def run(self) -> "Search":
-        """Rounds until the tolerance is met, the steps are used up or time is; none where a step is
-        too dear."""
+        """Rounds until the tolerance is met, the steps are used up or time is, or until a device
+        fails (out of memory, an operation that it lacks): what was proved before stays."""
+        place = place_of(self.effort.device)
+        try:
+            self._rounds()
+        except RuntimeError as error:
+            if place == CPU:
+                raise
+            self.failure = f"passes on {place} failed ({first_line(error)}): give device='cpu'"
+            self.reasons.append(self.failure)
+        return self
+
+    def _rounds(self) -> None:
+        """None where a step is too dear."""
         rank = self.iterate.rank
         step = self.pricing.step(self.iterate.rank)
         if not self.effort.overtime.affords(SHORTEST * step):
@@ -68,12 +83,11 @@ class Search:
             self.reasons.append(
                 f"no time left: a pass with {rank} columns takes about {step:.1g} s"
             )
-            return self
+            return
         if not self.pricing.by_norm:
             self._climb(0.0)
         while not self.finished and self._round():
             pass
-        return self
 
     def _round(self) -> bool:
         """A climb, the proof of what it claims, and the next move; False where none is left."""
@@ -172,6 +186,8 @@ class Search:
         budget = self.effort.budget
         steps = f"an estimate, after {iterate.steps} steps at rank {iterate.rank}"
         attained = f"the relaxation attains {iterate.primal:.6g} ({steps})"
+        if self.failure:
+            return f"{attained}; {self.failure}"
         if self.near or not budget.expired:
             return attained if budget.clock.repeats else f"{attained}; steps paced by the clock"
         if budget.clock.repeats:
