@@ -113,7 +113,7 @@ class Estimator(nn.Module):
     def _length(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """|v| by question, and its derivative."""
         if self.questions == 1:
-            size = torch.linalg.vector_norm(v).clamp_min(LEAST).view(1)
+            size = torch.linalg.vector_norm(v).view(1).clamp_min(LEAST)
         else:
             size = _length(v.reshape(self.questions, -1), (1,))[:, 0]
         return size, v / by_column(size, v)

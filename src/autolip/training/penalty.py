@@ -54,8 +54,10 @@ class Penalty(nn.Module):
     return the last value without a gradient (lazy regularisation: Karras et al., CVPR 2020), which
     costs an n-th.
 
-    The state (one vector a neuron and column) is a buffer of this module: `state_dict`,
-    `load_state_dict` and `to` work as usual; the model itself is not part of it.
+    The state (one vector a neuron and column, and the number of calls) is in this module's
+    `state_dict`, so that a training that was interrupted goes on with the same bits; `to` works as
+    usual.  The model itself is not part of it, nor are slopes around samples: `around` takes them
+    anew.
 
     Raises InputError or UnsupportedOperation, each in one sentence, where the model cannot be
     penalised.
@@ -118,7 +120,8 @@ class Penalty(nn.Module):
         self._dim = inputs[0].dim()
         self._norm = p
         self._calls = 0
-        self._last = torch.zeros(count * len(balls))
+        self._last: Tensor
+        self.register_buffer("_last", torch.zeros(count * len(balls)))
         self.pairs = [(pair.plus, pair.minus) for pair in asked.differences(shape)]
         self._live = live
         self._make: Callable[[LiveNetwork], Estimator] = partial(
@@ -136,17 +139,27 @@ class Penalty(nn.Module):
         largest = each.view(()) if len(each) == 1 else each.max()
         if self.target is None:
             return largest
-        return (largest.clamp(min=torch.finfo(largest.dtype).tiny) / self.target).log().clamp(min=0)
+        return (largest.clamp(min=self.target) / self.target).log()
 
     def constants(self) -> Tensor:
         """The estimate of each read-out, shape (questions,): one, one for each of `pairs`, or one
         for each sample; one step further."""
+        if self.every == 1:
+            return self._estimated()
         self._calls += 1
         if (self._calls - 1) % self.every:
             return self._last
         fresh = self._estimated()
         self._last = fresh.detach()
-        return fresh if self.every == 1 else self._last + self.every * (fresh - self._last)
+        return self._last + self.every * (fresh - self._last)
+
+    def get_extra_state(self) -> Tensor:
+        """How many calls there were: which of the next ones take a step, with `every`."""
+        return torch.tensor(self._calls)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """That of a training that goes on."""
+        self._calls = int(state)
 
     def _estimated(self) -> Tensor:
         found = [estimator() for estimator in self.estimators]
@@ -166,6 +179,7 @@ class Penalty(nn.Module):
         for estimator, before in kept:
             estimator.load_state_dict(before.state_dict(), strict=False)
         self.estimators = fresh
+        self._calls = 0
 
     def settle(self, steps: int = 200, tolerance: float = 1e-5) -> float:
         """The largest estimate after further steps with the weights as they are: until it hardly
