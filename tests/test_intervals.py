@@ -19,15 +19,18 @@ def interval(a: float, b: float) -> Interval:
 
 @settings(max_examples=200)
 @given(ends, ends, ends, ends, st.floats(0, 1), st.floats(0, 1))
-def test_products_and_sums_contain_every_value(
+def test_products_sums_and_differences_contain_every_value(
     a: float, b: float, c: float, d: float, s: float, t: float
 ) -> None:
     x, y = interval(a, b), interval(c, d)
     u = min(max(x.lo.item() + s * (x.hi.item() - x.lo.item()), x.lo.item()), x.hi.item())
     v = min(max(y.lo.item() + t * (y.hi.item() - y.lo.item()), y.lo.item()), y.hi.item())
-    product, total = Fraction(u) * Fraction(v), Fraction(u) + Fraction(v)
-    assert Fraction((x * y).lo.item()) <= product <= Fraction((x * y).hi.item())
-    assert Fraction((x + y).lo.item()) <= total <= Fraction((x + y).hi.item())
+    for found, meant in (
+        (x * y, Fraction(u) * Fraction(v)),
+        (x + y, Fraction(u) + Fraction(v)),
+        (x - y, Fraction(u) - Fraction(v)),
+    ):
+        assert Fraction(found.lo.item()) <= meant <= Fraction(found.hi.item())
 
 
 def test_ends_are_rounded_outward() -> None:

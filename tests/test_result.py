@@ -43,6 +43,7 @@ def test_a_result_comes_back_from_its_file(output: str, tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("{", "is no JSON"),
+        ("[" * 10**5, "is no JSON"),
         ("[]", "holds no result"),
         ("{}", "no result of schema 1"),
         ('{"schema": 1}', "damaged: KeyError"),
@@ -53,6 +54,16 @@ def test_what_is_no_result_is_refused(text: str, said: str, tmp_path: Path) -> N
     (tmp_path / "r.json").write_text(text)
     with pytest.raises(InputError, match=said):
         Result.load(tmp_path / "r.json")
+
+
+def test_without_an_upper_bound_layers_are_those_of_a_product() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).eval()
+    asked = {"lower": "random", "seed": 0}
+    bounded = lipschitz(model, torch.zeros(1, 3), method="autolip", **asked)
+    found = lipschitz(model, torch.zeros(1, 3), method=[], **asked)
+    assert found.upper is None and len(found.layer_list) == 3
+    assert found.layer_list[-1].bound == pytest.approx(bounded.upper.value)
+    assert found.layer_list[-1].attained == pytest.approx(found.lower.value, rel=1e-6)
 
 
 def test_the_name_says_the_format(tmp_path: Path) -> None:

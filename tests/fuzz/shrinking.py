@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from autolip.errors import AutolipError
 from autolip.outputs import parse_output
 from tests.fuzz.attained import Attained
 from tests.fuzz.networks import Network, Step
@@ -51,10 +52,10 @@ def shrunk(failure: Failure, seed: int, patience: float = PATIENCE) -> Failure:
 
 def _same(failure: Failure, case: Case, seed: int) -> Failure | None:
     """The failure of a case where it is of the same kind; steps that do not fit each other are no
-    case."""
+    case, nor is an output that is not there any more."""
     try:
         found = failure_of(case, seed)
-    except (RuntimeError, ValueError, IndexError, TypeError):
+    except (AutolipError, RuntimeError, ValueError, IndexError, TypeError):
         return None
     return found if found is not None and found.kind == failure.kind else None
 

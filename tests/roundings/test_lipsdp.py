@@ -94,6 +94,17 @@ def test_squares_that_cancel() -> None:
         assert covers(form, exact_form(rational(a), rational(b), lo, hi, lam))
 
 
+def test_one_square_alone() -> None:
+    """No sum: the roundings of the factor and of both products are all there is."""
+    a = torch.ones(1, 1, dtype=torch.float64)
+    for seed in range(60):
+        b, lam = randn(seed, 1, 1) * 2.0**30, rand(seed + 20, 1) + 0.6
+        lo, hi = -rand(seed + 50, 1) - 0.5, rand(seed + 70, 1) + 0.5
+        form = form_of(stated(Dense(b), Between(lo, hi), Dense(a), lam))
+        assert isinstance(form, Form)
+        assert covers(form, exact_form(rational(a), rational(b), lo, hi, lam))
+
+
 @pytest.mark.parametrize("lowest", [-1.0, 0.0])
 def test_a_form_whose_entries_are_known_up_to_an_error(lowest: float) -> None:
     """With slopes in [-1, 1] only the operand's square is there, with [0, 1] only its product."""

@@ -342,6 +342,27 @@ def test_a_graph_that_does_not_hold_together(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize("nodes", ["twice", "stored", "given", "body"])
+def test_a_value_that_is_given_twice_is_refused(nodes: str, tmp_path: Path) -> None:
+    """By two nodes, or by one and the file, or the input, also in the body of a loop."""
+    made = {
+        "twice": [node("Relu", "x", "y"), node("Abs", "x", "y")],
+        "stored": [node("Relu", "x", "w"), node("Add", "x w", "y")],
+        "given": [node("Relu", "x", "x"), node("Abs", "x", "y")],
+    }
+    network = looped("three", "", [*STEP, node("Abs", "h", "h1"), node("Identity", "go", "on")])
+    if nodes in made:
+        network = Network(made[nodes], {"x": (1, 3)}, {"w": normal(1, 3)}, ["y"])
+    with pytest.raises(InputError, match="gives its value '[xywh]1?' twice: export it again"):
+        loaded(network, tmp_path)
+
+
+def test_an_unknown_element_type_is_named(tmp_path: Path) -> None:
+    cast = node("Cast", "x", "y", to=999)
+    with pytest.raises(UnsupportedOperation, match=r"'Cast_y' \(Cast\): the element type 999"):
+        loaded(Network([cast], {"x": (3,)}, {}, ["y"]), tmp_path)
+
+
 def test_a_stored_tensor_with_too_few_numbers(tmp_path: Path) -> None:
     proto = Network([node("Add", "x w", "y")], {"x": (3,)}, {"w": normal(3)}, ["y"]).proto()
     proto.graph.initializer[0].raw_data = b"\0" * 5

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -83,6 +84,7 @@ def load_onnx(
         _end_at(model, layer)
     opset = _opset(path, model)
     graph = _inlined(model).graph
+    _check_given_once(graph)
     floating = widest_float(graph)
     given = _inputs(graph)
     shapes = _shapes(given, input_shapes or {})
@@ -218,6 +220,23 @@ def _check_not_recursive(model: "ModelProto") -> None:
             f"the function '{min(calls)[1]}' of the ONNX file calls itself: export it "
             "without recursion"
         )
+
+
+def _check_given_once(graph: "GraphProto") -> None:
+    """InputError where a graph, or the body of one of its nodes, gives a value twice: the format
+    does not say which of them is meant."""
+    from onnx import AttributeProto
+
+    stored = {initializer.name for initializer in graph.initializer}
+    names = [value.name for value in graph.input if value.name not in stored]
+    names += [initializer.name for initializer in graph.initializer]
+    names += [name for node in graph.node for name in node.output if name]
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise InputError(f"the ONNX file gives its value '{twice}' twice: export it again")
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        if attribute.type == AttributeProto.GRAPH:
+            _check_given_once(attribute.g)
 
 
 def _inputs(graph: "GraphProto") -> list["ValueInfoProto"]:

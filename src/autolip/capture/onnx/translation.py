@@ -62,7 +62,8 @@ def torch_dtype(code: int, floating: torch.dtype) -> torch.dtype:
         return floating
     if code in INTEGERS:
         return INTEGERS[code]
-    raise UnsupportedOperation(f"the element type {TensorProto.DataType.Name(code)}")
+    names = {number: name for name, number in TensorProto.DataType.items()}
+    raise UnsupportedOperation(f"the element type {names.get(code, code)}")
 
 
 def widest_float(graph: GraphProto) -> torch.dtype:
