@@ -71,6 +71,23 @@ def test_bad_input_is_one_sentence(run: Run, arguments: tuple[str, ...], said: s
     assert ran.code == 2 and said in ran.err and ran.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("samples", "labels", "said"),
+    [
+        (1.0, 1, r"have shape (): give samples along the first axis"),
+        (np.zeros((0, 64)), np.zeros(0), r"have shape (0, 64): give samples"),
+        (np.zeros((3, 64)), np.zeros(2), "there are 2 labels for 3 samples"),
+        (np.zeros((3, 64)), 1, "there are 1 labels for 3 samples"),
+        (np.full((3, 64), np.nan), np.zeros(3), "sample 0 has NaN or infinite entries"),
+    ],
+)
+def test_odd_data(samples: object, labels: object, said: str, run: Run, tmp_path: Path) -> None:
+    """All of it is looked at, whatever of it is asked for."""
+    np.savez(tmp_path / "x.npz", x=samples, y=labels)
+    ran = run("certify", "digits-mlp", "--data", tmp_path / "x.npz", "--radius", 1, "--first", 1)
+    assert ran.code == 2 and said in ran.err and ran.err.count("\n") == 1
+
+
 def test_data_that_is_none(run: Run, tmp_path: Path) -> None:
     (tmp_path / "x.npz").write_bytes(b"no archive")
     ran = run("certify", "digits-mlp", "--data", tmp_path / "x.npz", "--radius", 1)

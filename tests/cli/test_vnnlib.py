@@ -81,6 +81,7 @@ def test_disjunctions_of_outputs_are_ignored() -> None:
         (FIRST + "(assert (not (<= X_0 1)))", "is not a bound on one input"),
         (FIRST + "(assert (<= X_0 Y_0))", "is not a bound on one input"),
         ("(assert (>= X_1 0)) (assert (<= X_1 1))", "without gaps"),
+        (FIRST + f"(assert (<= X_{'9' * 20} 1))", "is not a bound on one input"),
         ("", "no bound on an input"),
         (FIRST + "(assert (<= X_0 1)", "never closed"),
         (FIRST + ")", "without an opening"),

@@ -133,7 +133,7 @@ def _number(expression: Expression) -> Decimal | None:
 
 def _speaks_of_inputs(expression: Expression) -> bool:
     if isinstance(expression, str):
-        return INPUT.fullmatch(expression) is not None
+        return expression.startswith("X_")
     return any(map(_speaks_of_inputs, expression))
 
 

@@ -176,9 +176,7 @@ def _labels(labels: Any, count: int, classes: int) -> list[int] | None:
     """The classes as numbers; None where none are given."""
     if labels is None:
         return None
-    given = array(labels, "the labels").reshape(-1)
-    if len(given) != count:
-        raise InputError(f"there are {len(given)} labels for {count} samples: give one for each")
+    given = _listed(labels, count)
     wrong = (given != given.round()) | (given < 0) | (given >= classes)
     if bool(wrong.any()):
         first = int(wrong.nonzero()[0])
@@ -186,6 +184,14 @@ def _labels(labels: Any, count: int, classes: int) -> list[int] | None:
             f"label {first} is {given[first].item():g}: the classes are 0 to {classes - 1}"
         )
     return [int(label) for label in given]
+
+
+def _listed(labels: Any, count: int) -> Tensor:
+    """One label for each sample."""
+    given = array(labels, "the labels").reshape(-1)
+    if len(given) != count:
+        raise InputError(f"there are {len(given)} labels for {count} samples: give one for each")
+    return given
 
 
 def _check_finite(samples: Tensor) -> None:
@@ -243,5 +249,5 @@ def read_data(arrays: Any) -> tuple[Tensor, Any]:
     """Samples `x` and labels `y` (None where there are none) of an opened .npz file."""
     if "x" not in arrays:
         raise InputError(f"the data holds {', '.join(arrays) or 'nothing'}: name the samples x")
-    samples = array(np.asarray(arrays["x"]), "x")
-    return samples, arrays.get("y")
+    samples = _samples(np.asarray(arrays["x"]))
+    return samples, _listed(arrays["y"], len(samples)) if "y" in arrays else None

@@ -249,17 +249,43 @@ def test_all_that_is_unsupported_is_named_at_once(tmp_path: Path) -> None:
     assert "'shape' depends on the values" in lines[2] and "attribute 'beta'" in lines[3]
 
 
-def test_functions_of_the_file_are_inlined(tmp_path: Path) -> None:
-    body = [node("Relu", "a", "r"), node("Neg", "r", "b")]
-    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("local", 1)]
-    function = helper.make_function("local", "NegRelu", ["a"], ["b"], body, opsets[:1])
-    call = helper.make_node("NegRelu", ["x"], ["y"], domain="local")
+LOCAL = [helper.make_opsetid("", 21), helper.make_opsetid("local", 1)]
+
+
+def local(name: str, inputs: str, outputs: str) -> onnx.NodeProto:
+    return helper.make_node(name, inputs.split(), outputs.split(), domain="local")
+
+
+def function(name: str, *body: onnx.NodeProto) -> onnx.FunctionProto:
+    """A function of the file, from a to b."""
+    return helper.make_function("local", name, ["a"], ["b"], body, LOCAL)
+
+
+def calling(folder: Path, *functions: onnx.FunctionProto) -> Path:
+    """A network that is a call of the first of these."""
+    call = local(functions[0].name, "x", "y")
     proto = Network([call], {"x": (3,)}, {}, ["y"]).proto()
-    model = helper.make_model(
-        proto.graph, opset_imports=opsets, functions=[function], ir_version=10
-    )
-    onnx.save(model, str(tmp_path / "network.onnx"))
-    check(load_onnx(tmp_path / "network.onnx"))
+    model = helper.make_model(proto.graph, opset_imports=LOCAL, functions=functions, ir_version=10)
+    onnx.save(model, str(folder / "network.onnx"))
+    return folder / "network.onnx"
+
+
+def test_functions_of_the_file_are_inlined(tmp_path: Path) -> None:
+    inner = function("Inner", node("Neg", "a", "b"))
+    outer = function("Outer", node("Relu", "a", "r"), local("Inner", "r", "b"))
+    check(load_onnx(calling(tmp_path, outer, inner)))
+
+
+def test_functions_that_call_themselves_or_double_without_end_are_refused(tmp_path: Path) -> None:
+    recursive = function("F", local("G", "a", "b")), function("G", local("F", "a", "b"))
+    with pytest.raises(InputError, match="function 'F' of the ONNX file calls itself"):
+        load_onnx(calling(tmp_path, *recursive))
+    twice = [
+        function(f"F{k}", local(f"F{k + 1}", "a", "c"), local(f"F{k + 1}", "c", "b"))
+        for k in range(40)
+    ]
+    with pytest.raises(InputError, match="stand for more than 131072 nodes: export it without"):
+        load_onnx(calling(tmp_path, *twice, function("F40", node("Relu", "a", "b"))))
 
 
 def test_integer_inputs_look_up_an_embedding(tmp_path: Path) -> None:
@@ -353,7 +379,7 @@ def test_a_value_that_is_given_twice_is_refused(nodes: str, tmp_path: Path) -> N
     network = looped("three", "", [*STEP, node("Abs", "h", "h1"), node("Identity", "go", "on")])
     if nodes in made:
         network = Network(made[nodes], {"x": (1, 3)}, {"w": normal(1, 3)}, ["y"])
-    with pytest.raises(InputError, match="gives its value '[xywh]1?' twice: export it again"):
+    with pytest.raises(InputError, match=r"gives its value '[xywh]1?' twice: export it again"):
         loaded(network, tmp_path)
 
 

@@ -18,13 +18,16 @@ from autolip.capture.checks import LARGEST
 from autolip.errors import InputError
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, ValueInfoProto
+    from onnx import FunctionProto, GraphProto, ModelProto, ValueInfoProto
 
 OLDEST_OPSET = 6
 """Chosen: the oldest version of the operators that the translations follow."""
 
 NEWEST_OPSET = 24
 """Chosen: the newest one."""
+
+MOST_NODES = 2**17
+"""Chosen: nodes that functions of the file may stand for; of networks in use, under 10^4 do."""
 
 RUNTIME, ONNX = "onnxruntime", "the reference evaluator of the package onnx"
 
@@ -194,31 +197,36 @@ def _inlined(model: "ModelProto") -> "ModelProto":
 
     if not model.functions:
         return model
-    _check_not_recursive(model)
+    _check_functions(model)
     return inline_local_functions(model)
 
 
-def _check_not_recursive(model: "ModelProto") -> None:
-    """InputError where a function of the file calls itself, directly or through others."""
+def _check_functions(model: "ModelProto") -> None:
+    """InputError where a function of the file calls itself, directly or through others, or where
+    all that stands for them is too much to be written out."""
     from autolip.capture.onnx.translation import nodes_of
 
-    names = {(function.domain, function.name) for function in model.functions}
-    calls = {
-        (function.domain, function.name): {
-            (node.domain, node.op_type) for node in nodes_of(function)
-        }
-        & names
-        for function in model.functions
-    }
-    while True:
-        leaves = {name for name, called in calls.items() if not called}
-        if not leaves:
-            break
-        calls = {name: called - leaves for name, called in calls.items() if name not in leaves}
-    if calls:
+    def called(body: "GraphProto | FunctionProto") -> Counter[tuple[str, str]]:
+        return Counter((node.domain, node.op_type) for node in nodes_of(body))
+
+    sizes = dict[tuple[str, str], int]()
+
+    def size(calls: Counter[tuple[str, str]]) -> int:
+        return sum(count * sizes.get(name, 1) for name, count in calls.items())
+
+    waiting = {(body.domain, body.name): called(body) for body in model.functions}
+    while waiting:
+        known = {name for name, calls in waiting.items() if not calls.keys() & waiting.keys()}
+        if not known:
+            raise InputError(
+                f"the function '{min(waiting)[1]}' of the ONNX file calls itself: export it "
+                "without recursion"
+            )
+        sizes |= {name: size(waiting.pop(name)) for name in known}
+    if size(called(model.graph)) > MOST_NODES:
         raise InputError(
-            f"the function '{min(calls)[1]}' of the ONNX file calls itself: export it "
-            "without recursion"
+            f"the functions of the ONNX file stand for more than {MOST_NODES} nodes: export it "
+            "without functions"
         )
 
 
