@@ -269,3 +269,20 @@ def test_a_limit_is_compared_as_it_is_written() -> None:
     nearest = upper.answer.value
     assert command._within(result, Decimal("0.1")) == 1  # type: ignore[arg-type]
     assert command._within(result, Decimal(nearest)) == 0  # type: ignore[arg-type]
+
+
+def test_a_search_is_kept_beside_its_result(run, nets) -> None:
+    """Gone where nothing is left to do; else the next run is to go on with it, or is refused."""
+    folder = nets(
+        "def net():\n    return nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))"
+    )
+    asked = ["estimate", "nets:net", "--input-shape", "1,2", "--method", "exact"]
+    assert run(*asked, "-o", "x.json").code == 0 and not (folder / "x.json.tree").exists()
+    assert run(*asked, "--output", "pairs", "-o", "x.txt").code == 0
+    (folder / "x.json.tree").write_bytes(b"another file")
+    again = run(*asked, "-o", "x.json")
+    assert again.code == 2 and "x.json.tree is there already: resume to go on" in again.err
+    damaged = run(*asked, "--resume", "x.json.tree")
+    assert damaged.code == 2 and "damaged, or no tree of a search" in damaged.err
+    wrong = run("estimate", "nets:net", "--input-shape", "1,2", "--resume", "x.json.tree")
+    assert wrong.code == 2 and "--method exact" in wrong.err

@@ -142,6 +142,13 @@ def _certify(result: "Result", file: Path, model: Path | None) -> None:
     "(.svg, .pdf, .png), or the upper bound's certificate (.cert).",
 )
 @click.option(
+    "--resume",
+    type=InFile(),
+    metavar="FILE.tree",
+    help="Go on with a search of --method exact that was ended: its tree is in FILE.tree, beside "
+    "the FILE of -o.",
+)
+@click.option(
     "--refer", is_flag=True, help="In a .cert, leave out the weights that the .onnx file holds."
 )
 def estimate(**options: Any) -> int:
@@ -165,8 +172,11 @@ def estimate(**options: Any) -> int:
 
         region = AskedRegion.taken(options)
         delivery.check(network.model)
+        store = _stored(options, delivery.file)
         result = _bracket(network, region, options, say)
     delivery.give(result, Path(network.model))
+    if store is not None:
+        _forgotten(store)
     return exit_code(result) if limit is None else _within(result, limit)
 
 
@@ -196,6 +206,34 @@ def _bracket(
         assumptions={**result.assumptions, "fixed": found.fixed},
         provenance={**result.provenance, **network.origin()},
     )
+
+
+def _stored(options: dict[str, Any], file: Path | None) -> Path | None:
+    """The file in which the method exact keeps its tree, which it is told: that of --resume, or one
+    beside the file of -o."""
+    resumed = options.pop("resume")
+    keeps = "exact" in options["method"] and options["output"] != "pairs"
+    if resumed is not None and not keeps:
+        raise InputError(
+            "--resume goes on with the search of --method exact for one output, or one map of them"
+        )
+    if not keeps or (resumed is None and file is None):
+        return None
+    from autolip.methods.exact.kept import ENDING, check_free
+    from autolip.methods.exact.method import Exact
+
+    store = resumed or Path(f"{file}{ENDING}")
+    check_free(store, resumed is not None)
+    kept = Exact(store=store, resume=resumed is not None)
+    options["method"] = [kept if name == "exact" else name for name in options["method"]]
+    return store
+
+
+def _forgotten(store: Path) -> None:
+    """Of a search that is finished nothing is left to go on with."""
+    from autolip.methods.exact.kept import forget
+
+    forget(store)
 
 
 def _question(options: dict[str, Any]) -> "Question":

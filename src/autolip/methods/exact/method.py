@@ -4,14 +4,16 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 from torch import Tensor
 
 from autolip.budget import Budget, counting
-from autolip.errors import NothingThere, Refusal
+from autolip.errors import InputError, NothingThere, Refusal
 from autolip.graph.views import SlopeGraph
 from autolip.methods.exact.certificate import certified, written
+from autolip.methods.exact.kept import Kept
 from autolip.methods.exact.proved import price
 from autolip.methods.exact.tree import Pace, Tree
 from autolip.methods.method import Bound, Method, Problem, method
@@ -21,7 +23,6 @@ from autolip.values import Upper
 
 SHOWN = 8
 """Chosen: linear regions whose steepest pairs of points are handed on."""
-
 
 FEW = 32
 """Tuned: neurons with several slopes up to which it is one of "auto", on random chains."""
@@ -34,6 +35,10 @@ SEVERAL = 100
 
 MODEST = 2**20
 """Chosen: entries of the matrices of a network up to which it is one of "auto"."""
+
+
+INTERRUPTED = "interrupted"
+"""Defined: how a search ended that the user ended."""
 
 
 @method("exact")
@@ -51,11 +56,17 @@ class Exact(Method):
     after the work of about `seconds`, which is counted.  The steepest pairs of points that were met
     are evaluated as lower bounds are.  With `most`, networks where more neurons have several
     slopes are left to others.
+
+    `store` names a file in which the tree is kept, written now and then and at the end; with
+    `resume` it may be there already, and the search goes on with it.  InputError where it is about
+    another network, another question or was written by another version.
     """
 
     tolerance: float = 1e-6
     seconds: float = 60.0
     most: int | None = None
+    store: str | Path | None = None
+    resume: bool = False
 
     name: ClassVar[str] = "exact"
     norms: ClassVar[frozenset[Pair]] = EVERY_PAIR
@@ -65,6 +76,10 @@ class Exact(Method):
         "branching on pieces: Bhowmick, D'Souza and Raghavan, LipBaB, ICANN 2021; bounds: Fazlyab, "
         "Robey, Hassani, Morari and Pappas, NeurIPS 2019; empty cells: Farkas 1902"
     )
+
+    def __post_init__(self) -> None:
+        if self.resume and self.store is None:
+            raise InputError("to resume there must be a store: name its file")
 
     def brief(self) -> "Exact":
         return replace(self, seconds=BRIEF, most=FEW)
@@ -108,6 +123,7 @@ class Exact(Method):
             return network if self.most is None else NothingThere(str(network))
         if not bool(network.moving.any()):
             return Refusal("no entry of the input moves in the region")
+        kept = self._kept(problem)
         with self._clocked(problem) as budget:
             seconds = price(network)
             if self.most is not None and not budget.affords(SEVERAL * seconds):
@@ -116,10 +132,10 @@ class Exact(Method):
                 needed = budget.remedy(seconds)
                 return Refusal(f"the bound of one case takes about {seconds:.2g} s: {needed}")
             tree = Tree(network, problem.p, problem.q, self.tolerance, budget)
-            ended = self._searched(tree, problem)
+            ended = self._searched(tree, problem, kept)
         value = Upper.at_most(tree.upper)
-        complete = tree.finished or not problem.budget.limited
-        notes = (_note(tree, ended),)
+        complete = tree.finished or not (problem.budget.limited or ended == INTERRUPTED)
+        notes = (_note(tree, ended), *([kept.note] if kept and not tree.finished else []))
         steep = _steep(tree)
         return Bound(
             value,
@@ -138,22 +154,37 @@ class Exact(Method):
             with counting() as clock:
                 yield Budget.of(self.seconds, clock)
 
-    def _searched(self, tree: Tree, problem: Problem) -> str:
+    def _kept(self, problem: Problem) -> Kept | None:
+        """Where the tree is kept."""
+        if self.store is None:
+            return None
+        return Kept.opened(self.store, self.resume, problem, self.tolerance)
+
+    def _searched(self, tree: Tree, problem: Problem, kept: Kept | None) -> str:
         """What ended the search."""
         pace = Pace()
         try:
-            tree.start()
+            if kept is not None and kept.is_there:
+                kept.restore(tree)
+            else:
+                tree.start()
             if math.isinf(tree.upper):
                 return "left by values that overflow"
             while not tree.finished and not tree.budget.expired:
+                if kept is not None:
+                    kept.save_now_and_then(tree)
                 tree.step()
                 if pace.is_due():
                     problem.say(f"{self.title}, {tree.said}")
         except KeyboardInterrupt:
-            if tree.nodes == 0:
+            if math.isinf(tree.upper):
                 raise
-            return "interrupted"
-        return "" if tree.finished else "ended by its time"
+            ended = INTERRUPTED
+        else:
+            ended = "" if tree.finished else "ended by its time"
+        if kept is not None:
+            kept.save(tree)
+        return ended
 
 
 def several_slopes(slopes: SlopeGraph) -> int:

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from autolip.certificates import CaseTree
+from autolip.errors import InputError
 
 Weighed = tuple[Int64[Tensor, " s"], Float[Tensor, " s"]]
 """Half-spaces by their numbers, and weights > 0."""
@@ -71,19 +72,47 @@ class Record:
         """Halves are known: what was known of the whole is not needed any more."""
         self.nodes[node].fact = None
 
-    def _in_order(self) -> Iterator[Node]:
+    def _in_order(self) -> Iterator[int]:
         waiting = [0]
         while waiting:
-            node = self.nodes[waiting.pop()]
-            yield node
-            if node.split is not None:
-                waiting += [node.split[3], node.split[2]]
+            number = waiting.pop()
+            yield number
+            split = self.nodes[number].split
+            if split is not None:
+                waiting += [split[3], split[2]]
+
+    def ends(self) -> Iterator[int]:
+        """The numbers of the cases that are not split, in preorder."""
+        return (number for number in self._in_order() if self.nodes[number].split is None)
+
+    @staticmethod
+    def of(tree: CaseTree, inputs: int) -> "Record":
+        """The record of a tree in preorder, of pieces that all count; of a network with so many
+        inputs."""
+        record, waiting = Record(), [0]
+        rows = iter(tree.multipliers)
+        sizes = tree.counts.tolist()
+        groups = zip(tree.sides.split(sizes), tree.weights.split(sizes), strict=True)
+        for at, piece in zip(tree.at.tolist(), tree.piece.tolist(), strict=True):
+            if at == CaseTree.BOX:
+                record.nodes[waiting[-1]].box = [next(groups) for _ in range(2 * inputs)]
+                continue
+            number = waiting.pop()
+            if at >= 0:
+                low, high = record.halved(number, at, piece)
+                waiting += [high, low]
+            elif at == CaseTree.EMPTY:
+                record.nodes[number].fact = Fact.empty(next(groups))
+            else:
+                row = next(rows) if at == CaseTree.QUADRATIC else None
+                record.nodes[number].fact = Fact(at, row)
+        return record
 
     def tree(self, shift: Int64[Tensor, " n"]) -> CaseTree:
         """In preorder; of each neuron so many pieces do not count."""
         at, piece, rows = list[int](), list[int](), list[Tensor]()
         groups = list[Weighed]()
-        for node in self._in_order():
+        for node in map(self.nodes.__getitem__, self._in_order()):
             if node.box is not None:
                 at.append(CaseTree.BOX)
                 piece.append(0)
@@ -94,7 +123,8 @@ class Record:
                 piece.append(cut - int(shift[neuron]))
                 continue
             fact = node.fact
-            assert fact is not None
+            if fact is None:
+                raise InputError("the search was broken off within a step: its tree is not whole")
             at.append(fact.kind)
             piece.append(0)
             if fact.multipliers is not None:

@@ -70,6 +70,8 @@ class Tree:
     generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
     open: list[tuple[float, int, Case]] = field(default_factory=list)
     settled: float = 0.0
+    held: float = math.inf
+    """Until a step is seen through, the upper bound before it."""
     nodes: int = 0
     leaves: int = 0
     empty: int = 0
@@ -98,7 +100,7 @@ class Tree:
     @property
     def upper(self) -> float:
         """At least the constant."""
-        return max(self.settled, -self.open[0][0] if self.open else 0.0)
+        return max(self.settled, self.held, -self.open[0][0] if self.open else 0.0)
 
     @property
     def goal(self) -> float:
@@ -113,7 +115,7 @@ class Tree:
     @property
     def finished(self) -> bool:
         """Whether nothing that is open lies above the goal."""
-        return not self.open or -self.open[0][0] <= self.goal
+        return not self.held and (not self.open or -self.open[0][0] <= self.goal)
 
     @property
     def said(self) -> str:
@@ -140,6 +142,7 @@ class Tree:
         ends = network.first, network.last
         root = self._bounded([Case(*ends, ends)])
         self._admit(root)
+        self.held = 0.0
         scouts = self.points.steepest(WALKS)
         for number in range(len(scouts)):
             self._walked(scouts[torch.tensor([number])])
@@ -165,6 +168,7 @@ class Tree:
 
     def step(self) -> None:
         """Split the cases with the largest bounds."""
+        self.held = self.upper
         taken = list[Case]()
         while self.open and len(taken) < self.effort.batch and -self.open[0][0] > self.goal:
             taken.append(heapq.heappop(self.open)[2])
@@ -174,8 +178,10 @@ class Tree:
         except BaseException:
             for case in taken:  # what was not seen through stays open
                 self.record.rejoined(case.node)
-                self._push(case)
+                self.push(case)
+            self.held = 0.0
             raise
+        self.held = 0.0
         for case in taken:
             self.record.done(case.node)
 
@@ -392,11 +398,12 @@ class Tree:
         slopes = [self.network.slopes(case.first, case.last) for case in cases]
         for case, (low, high) in zip(cases, slopes, strict=True):
             if case.bound > self.goal and bool((low < high).any()):
-                self._push(case)
+                self.push(case)
             else:
                 self.settled = max(self.settled, case.bound)
 
-    def _push(self, case: Case) -> None:
+    def push(self, case: Case) -> None:
+        """Leave a case open."""
         heapq.heappush(self.open, (-case.bound, next(self.serial), case))
 
 
