@@ -153,7 +153,13 @@ def test_python_runs_and_prints_what_the_page_shows(
 @pytest.mark.parametrize(
     "example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem
 )
-def test_examples_run(example: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_examples_run(
+    example: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", [str(example)])
     with chdir(tmp_path):
         runpy.run_path(str(example), run_name="__main__")
     assert " <= Lipschitz constant" in capsys.readouterr().out

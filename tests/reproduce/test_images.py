@@ -1,5 +1,7 @@
 """Images: the user's files, or the digits; what is missing is named, with where to get it."""
 
+import runpy
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,3 +62,16 @@ def test_without_scikit_learn_the_remedy_is_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(images, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'autolip\[report\]', or give --data"):
         load_images(None)
+
+
+@pytest.mark.slow
+def test_the_example_of_certified_training_reads_the_files(
+    mnist: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = Path(__file__).parents[2] / "examples" / "certified.py"
+    asked = ["--widths", "8", "--epochs", "2", "--batch", "7", "--first", "3", "--radius", "0.1"]
+    monkeypatch.setattr(sys, "argv", [str(example), "--data", str(mnist()), *asked])
+    runpy.run_path(str(example), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert printed.startswith("20 images from tiny:") and "% of 20 held-out images right" in printed
+    assert " of 3 certified at l2 radius 0.1 " in printed
