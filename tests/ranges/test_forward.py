@@ -116,7 +116,8 @@ def test_no_value_lies_outside_whatever_the_operation(rule: Rule) -> None:
     for number, example in enumerate(rule.examples):
         generator = torch.Generator().manual_seed(number)
         graph = around(rule, example, generator)
-        for region in regions(graph.input_shape, number, 0.3)[number % 2 :: 2]:
+        first = (number + len(rule.name)) % 3
+        for region in regions(graph.input_shape, number, 0.3)[first::3]:
             check_ranges(graph, region, points=5, seed=number)
 
 

@@ -1,6 +1,6 @@
 """The captured network: a list of ATen calls on one varying input, constants folded."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -52,16 +52,21 @@ class Node:
 
     def operands(self) -> tuple[str, ...]:
         """Names of the nodes whose values this one uses, each once, in order."""
-        leaves = pytree.tree_leaves((self.args, self.kwargs), is_leaf=_is_ref)
-        return tuple(dict.fromkeys(leaf.name for leaf in leaves if _is_ref(leaf)))
+        refs = _refs([*self.args, *self.kwargs.values()])
+        return tuple(dict.fromkeys(ref.name for ref in refs))
 
     def bind(self, value_of: Callable[[str], Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments with every reference replaced."""
-        return pytree.tree_map(
-            lambda leaf: value_of(leaf.name) if _is_ref(leaf) else leaf,
-            (self.args, self.kwargs),
-            is_leaf=_is_ref,
-        )
+
+        def bound(argument: Any) -> Any:
+            if isinstance(argument, Ref):
+                return value_of(argument.name)
+            if isinstance(argument, list | tuple):
+                return type(argument)(map(bound, argument))
+            return argument
+
+        args = tuple(map(bound, self.args))
+        return args, {key: bound(argument) for key, argument in self.kwargs.items()}
 
     def call(self, value_of: Callable[[str], Any]) -> Any:
         """The node's value, given its operands' values."""
@@ -84,6 +89,15 @@ def _called(target: Any) -> Callable[..., Any]:
         found = getattr(found, part)
     assert callable(found)
     return found
+
+
+def _refs(arguments: Iterable[Any]) -> Iterator[Ref]:
+    """The references among arguments, those in lists too."""
+    for argument in arguments:
+        if isinstance(argument, Ref):
+            yield argument
+        elif isinstance(argument, list | tuple):
+            yield from _refs(argument)
 
 
 def _is_ref(leaf: object) -> bool:

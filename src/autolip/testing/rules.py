@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, assert_never
 
 import torch
@@ -74,10 +75,11 @@ def _check_on(
     ]
     from_there = call.outcome(fixed)
     try:
-        _Trial(outcome, operands, xs, values).check()
-        _Trial(from_there, fixed, xs, values, number).check()
-        shape = values.shape[1:]
-        _check_within(action_of(from_there, shape), action_of(outcome, shape))
+        of_any_two = _Trial(outcome, operands, xs, values)
+        of_one = _Trial(from_there, fixed, xs, values, number)
+        of_any_two.check()
+        of_one.check()
+        _check_within(of_one.action, of_any_two.action)
     except LawViolation as violation:
         raise LawViolation(
             f"{rule.name}, example {example}, region {kind} {boxes}: {violation}"
@@ -151,8 +153,12 @@ class _Trial:
     values: Tensor
     number: int | None = None
 
+    @cached_property
+    def action(self) -> Action:
+        return action_of(self.outcome, self.values.shape[1:])
+
     def check(self) -> None:
-        action = action_of(self.outcome, self.values.shape[1:])
+        action = self.action
         self._check_shapes(action)
         tolerance = self._tolerance()
         self._check_image(action.image, tolerance)
