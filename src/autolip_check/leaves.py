@@ -20,6 +20,11 @@ from autolip_check.forms import definite, scale_of
 from autolip_check.layers import Layers
 from autolip_check.maps import TINY, UNIT, gamma
 
+DUAL = {"l1": "linf", "l2": "l2", "linf": "l1"}
+
+MOST = 16
+"""Defined here: signs of which all combinations are looked at, at most."""
+
 
 @dataclass(frozen=True)
 class Slopes:
@@ -61,12 +66,14 @@ class Slopes:
         """At least the p to q norm of every derivative."""
         sizes = self.jacobian.size
         columns = _lengths(sizes.T, q)
-        rows = _lengths(sizes, {"l1": "linf", "l2": "l2", "linf": "l1"}[p])
+        rows = _lengths(sizes, DUAL[p])
         if p == "l1":
             return float(columns.max(initial=0.0))
         if q == "linf" or len(sizes) == 1:
             return float(rows.max(initial=0.0))
-        require(p == q == "l2", f"entries show no {p} to {q} norm of several outputs")
+        axis = axis_of_signs(p, q, *sizes.shape)
+        if axis is not None:
+            return _at_corners(*((self.jacobian.T, q) if axis else (self.jacobian, DUAL[p])))
         across = _lengths(sizes.T, "l1").max(initial=0.0)
         along = _lengths(sizes, "l1").max(initial=0.0)
         # the product of both may underflow
@@ -108,6 +115,28 @@ def _added(maps: dict[int, Enclosed], values: list[Enclosed]) -> Enclosed:
     for term in terms[1:]:
         total = total + term
     return total
+
+
+def axis_of_signs(p: str, q: str, outputs: int, inputs: int) -> int | None:
+    """Where all combinations of signs decide the norm of a matrix: 0 for those of its rows, 1 for
+    those of its columns; None where a row, a column or a singular value does."""
+    if p == "l1" or q == "linf" or outputs == 1 or p == q == "l2":
+        return None
+    return 0 if q == "l1" and (p != "linf" or outputs <= inputs) else 1
+
+
+def _at_corners(matrix: Enclosed, norm: str) -> float:
+    """At least the length of s A for every s in [-1, 1]^m: it is convex in s, so that it is largest
+    at a corner, and the same at s and -s."""
+    count = len(matrix.value)
+    require(count <= MOST, f"a norm that {count} signs decide is not looked at")
+    found = 0.0
+    for start in range(0, 2 ** (count - 1), 1024):
+        numbers = np.arange(start, min(start + 1024, 2 ** (count - 1)))
+        bits = (2 * numbers[:, None]) >> np.arange(count) & 1
+        combined = Enclosed.exact(1 - 2 * bits.astype(np.float64)) @ matrix
+        found = max(found, float(_lengths(combined.size, norm).max(initial=0.0)))
+    return found
 
 
 def _lengths(sizes: Array, norm: str) -> Array:

@@ -17,7 +17,7 @@ from autolip_check.container import Array, require
 from autolip_check.dyadic import Dyadic
 from autolip_check.effort import Effort
 from autolip_check.layers import Layers
-from autolip_check.leaves import Slopes
+from autolip_check.leaves import MOST, Slopes, axis_of_signs
 from autolip_check.maps import Tensors, indices, tensor
 from autolip_check.reach import Place, narrowed
 
@@ -169,4 +169,7 @@ class Walk:
         order = free + self.layers.inputs
         parts = [matrix for part in self.layers.whole for matrix in part.values()]
         entries = sum(matrix.value.size for matrix in parts)
-        return 8 * order * entries + 2 * order**3
+        sides = parts[-1].value.shape[0], int(self.layers.moving.sum())
+        axis = axis_of_signs(self.p, self.q, *sides)
+        corners = 0.0 if axis is None else 2.0 ** min(sides[axis], MOST)
+        return 8 * order * entries + 2 * order**3 + corners * sides[0] * sides[1]

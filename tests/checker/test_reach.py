@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from autolip_check import leaves
 from autolip_check.cells import Bounds, Case
 from autolip_check.container import Rejected
 from autolip_check.dyadic import Dyadic
@@ -127,7 +128,7 @@ def test_functions_lie_within_their_lines(pieces: Pieces) -> None:
         assert bool((np.abs(value - slope * v - middle) <= reach + 1e-14).all())
 
 
-PAIRS = [("l1", "l1"), ("l1", "l2"), ("l1", "linf"), ("l2", "linf"), ("linf", "linf"), ("l2", "l2")]
+PAIRS = list(itertools.product(("l1", "l2", "linf"), repeat=2))
 
 
 def norm(matrix: np.ndarray, p: str, q: str) -> float:
@@ -137,7 +138,12 @@ def norm(matrix: np.ndarray, p: str, q: str) -> float:
     if q == "linf":
         dual = {"l2": 2, "linf": 1}[p]
         return float(np.linalg.norm(matrix, dual, axis=1).max())
-    return float(np.linalg.norm(matrix, 2))
+    if p == q == "l2":
+        return float(np.linalg.norm(matrix, 2))
+    corners = itertools.product((-1.0, 1.0), repeat=matrix.shape[p == "linf"])
+    if p == "linf":
+        return max(float(np.linalg.norm(matrix @ corner, order[q])) for corner in corners)
+    return max(float(np.linalg.norm(corner @ matrix)) for corner in corners)
 
 
 def test_smaller_boxes_leave_less() -> None:
@@ -188,5 +194,12 @@ def test_known_slopes_have_the_norm_itself() -> None:
         slopes.quadratic(np.zeros(9), (known * (1 - 1e-9)) ** 2)
     rows = float(np.abs(jacobian).sum(1).max())
     assert rows <= slopes.by_entries("linf", "linf") <= rows * (1 + 1e-12)
-    with pytest.raises(Rejected, match="several outputs"):
-        slopes.by_entries("linf", "l1")
+    for p, q in (("l2", "l1"), ("linf", "l1"), ("linf", "l2")):
+        known = norm(jacobian, p, q)
+        assert known <= slopes.by_entries(p, q) <= known * (1 + 1e-12)
+
+
+def test_more_signs_than_are_looked_at_are_refused() -> None:
+    matrix = Enclosed.exact(np.ones((leaves.MOST + 1, 2)))
+    with pytest.raises(Rejected, match="17 signs"):
+        leaves._at_corners(matrix, "l2")

@@ -12,12 +12,16 @@ from autolip.piecewise.points import Derivatives, pairs_at
 from autolip.piecewise.walk import Walk
 from autolip.regions import Ball
 from tests.piecewise.drawn import relu_chain, written
+from tests.piecewise.test_signs import SIGNED
 
 
 @pytest.mark.parametrize(
     ("p", "q"),
-    [(Norm.L2, Norm.L2), (Norm.L1, Norm.L1), (Norm.LINF, Norm.LINF), (Norm.L2, Norm.LINF)],
-)
+    [
+        (Norm.L2, Norm.L2), (Norm.L1, Norm.L1), (Norm.LINF, Norm.LINF), (Norm.L2, Norm.LINF),
+        *SIGNED,
+    ],
+)  # fmt: skip
 def test_segments_attain_the_norms(p: Norm, q: Norm) -> None:
     model = relu_chain(3, 6, 4, 2, seed=1)
     region = Ball([[0.2, 0.0, -0.3]], 1.5)

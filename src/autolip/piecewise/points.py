@@ -3,6 +3,7 @@
 Estimates: what comes of it is evaluated afresh as every lower bound is.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from autolip.budget import IN_DOUBLE, charge
 from autolip.norms import Norm, maximiser
+from autolip.piecewise import signs
 from autolip.piecewise.network import Network
 
 INWARDS = (0.0, 1e-6, 1e-4, 1e-2, 0.5)
@@ -85,8 +87,10 @@ class Derivatives:
 
     @property
     def products(self) -> int:
-        """Multiply-adds of one derivative."""
-        return min(int(self.network.moving.sum()), len(self.network.output)) * self.entries
+        """Multiply-adds of one derivative and its norm."""
+        sides = len(self.network.output), int(self.network.moving.sum())
+        corners = signs.count_of(self.p, self.q, *sides)
+        return min(sides) * self.entries + corners * math.prod(sides)
 
     @property
     def products_beside(self) -> int:
@@ -166,6 +170,8 @@ class Derivatives:
 
     def _norms(self, maps: Float[Tensor, "k m n0"]) -> Float[Tensor, " k"]:
         order = torch.linalg.vector_norm
+        if signs.axis_of(self.p, self.q, *maps.shape[-2:]) is not None:
+            return self._by_signs(maps)[0]
         if self.p is Norm.L1:
             return order(maps, self.q.p, dim=-2).amax(-1)
         if self.q is Norm.LINF or maps.shape[-2] == 1:
@@ -173,11 +179,33 @@ class Derivatives:
         small = maps if maps.shape[-2] <= maps.shape[-1] else maps.mT
         return torch.linalg.eigvalsh(small @ small.mT)[:, -1].clamp_min(0).sqrt()
 
+    def _by_signs(
+        self, maps: Float[Tensor, "k m n0"]
+    ) -> tuple[Float[Tensor, " k"], Float[Tensor, "k c"]]:
+        """The norms, and the signs of rows or columns that show each."""
+        of_rows = signs.axis_of(self.p, self.q, *maps.shape[-2:]) == signs.ROWS
+        across = maps if of_rows else maps.mT
+        norm = self.p.dual if of_rows else self.q
+        batch, count, width = across.shape
+        best = maps.new_full((batch,), -1.0)
+        shown = maps.new_zeros(batch, count)
+        for part in signs.combinations(count, batch * width):
+            lengths = torch.linalg.vector_norm(part @ across, norm.p, dim=-1)
+            found, place = lengths.max(-1)
+            shown = torch.where((found > best).unsqueeze(1), part[place], shown)
+            best = torch.maximum(best, found)
+        return best, shown
+
     def direction(self, pattern: Int64[Tensor, " n"]) -> Float[Tensor, " n0"]:
         """Of length 1 in its units, the direction along which the derivative on these pieces is
         steepest."""
         (matrix,) = self.jacobians(pattern.unsqueeze(0))
-        if self.p is Norm.L1:
+        axis = signs.axis_of(self.p, self.q, *matrix.shape)
+        if axis is not None:
+            (shown,) = self._by_signs(matrix.unsqueeze(0))[1]
+            of_rows = axis == signs.ROWS
+            moved = maximiser((shown @ matrix).unsqueeze(0), self.p)[0] if of_rows else shown
+        elif self.p is Norm.L1:
             columns = torch.linalg.vector_norm(matrix, self.q.p, dim=0)
             moved = torch.zeros_like(columns)
             moved[columns.argmax()] = 1.0

@@ -27,6 +27,7 @@ from autolip.regions import Everywhere, Region
 from autolip.values import Upper
 from autolip_check.check import check
 from tests.methods.exact.enumerated import constant, jacobians, norm
+from tests.piecewise.test_signs import SIGNED, largest
 
 
 def chain(*widths: int, seed: int, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
@@ -119,6 +120,20 @@ def test_norms_that_rows_and_columns_show(asked: str) -> None:
     known = max(norm(matrix, p.p, q.p) for matrix in jacobians(model))
     low, high = bracket(model, (1, 3), norm=asked)
     assert known * (1 - 1e-12) <= high <= known * (1 + 1e-6) and low >= known * (1 - 1e-6)
+
+
+@pytest.mark.parametrize(("p", "q"), SIGNED)
+@pytest.mark.parametrize("outputs", [2, 3])
+def test_norms_that_signs_show(p: Norm, q: Norm, outputs: int, tmp_path: Path) -> None:
+    """More inputs than outputs and as many; with a certificate that is accepted."""
+    model = chain(3, 5, outputs, seed=5)
+    known = max(largest(matrix, p, q) for matrix in jacobians(model))
+    low, high = bracket(model, (1, 3), norm=(p, q))
+    assert known * (1 - 1e-12) <= high <= known * (1 + 1e-6) and low >= known * (1 - 1e-6)
+    x = torch.zeros(1, 3, dtype=torch.float64)
+    certificate = lipschitz(model, x, norm=(p, q), method=Exact(), lower=None).certificate()
+    certificate.save(tmp_path / "x.cert")
+    assert check(tmp_path / "x.cert").claim and certificate.value <= high * (1 + 2e-9)
 
 
 def test_regions_of_a_box() -> None:
@@ -260,8 +275,13 @@ def test_what_is_no_piece_is_refused() -> None:
     smooth = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)).double().eval()
     refused = Exact().answer(problem(smooth, (1, 2)))
     assert isinstance(refused, Refusal) and "piecewise linear" in refused.reason
-    several = Exact().answer(problem(chain(2, 3, 2, seed=0), (1, 2), "linf:l1"))
-    assert isinstance(several, Refusal) and "one output only" in several.reason
+    for asked, widths, which in (
+        ("l2:l1", (2, 3, 17), "16 outputs"),
+        ("linf:l2", (17, 3, 2), "16 entries of the input"),
+        ("linf:l1", (17, 3, 18), "16 entries of the input"),
+    ):
+        several = Exact().answer(problem(chain(*widths, seed=0), (1, widths[0]), asked))
+        assert isinstance(several, Refusal) and which in several.reason and "17" in several.reason
 
 
 def test_a_region_of_one_point() -> None:

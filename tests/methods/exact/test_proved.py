@@ -12,9 +12,13 @@ from torch import Tensor
 from autolip.methods.exact import proved
 from autolip.methods.exact.proved import entry_bounds, jacobians, norms_of, quadratic_bounds
 from autolip.norms import Norm
+from autolip.piecewise import signs
 from autolip.piecewise.network import Network
 from autolip.piecewise.relaxed import Vectors, climbed
+from autolip.rounded import Rounded
 from tests.piecewise.drawn import relu_chain, written
+from tests.piecewise.test_signs import SIGNED
+from tests.piecewise.test_signs import largest as at_corners
 
 
 def network() -> Network:
@@ -117,3 +121,24 @@ def test_bounds_by_entries_hold_and_are_norms_where_slopes_are_known(p: Norm, q:
     assert bool((found >= known * (1 - 1e-12)).all())
     assert bool((found <= known * (1 + 1e-9)).all())
     assert bool(exact.error.amax() < 1e-14)
+
+
+@pytest.mark.parametrize(("p", "q"), SIGNED)
+@pytest.mark.parametrize("shape", [(3, 5), (5, 3)])
+def test_norms_that_signs_decide(
+    p: Norm, q: Norm, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every matrix within the error, and hardly more than the largest of these; in parts."""
+    monkeypatch.setattr(signs, "AT_ONCE", 4 * max(shape))
+    torch.manual_seed(0)
+    value = torch.randn(4, *shape, dtype=torch.float64)
+    error = 0.1 * torch.rand(4, *shape, dtype=torch.float64)
+    found = norms_of(Rounded.exact(value), p, q)
+    known = torch.tensor([at_corners(matrix, p, q) for matrix in value], dtype=torch.float64)
+    assert bool((found >= known).all()) and bool((found <= known * (1 + 1e-12)).all())
+    around = norms_of(Rounded(value, error), p, q)
+    for corner in torch.randint(2, (100, 4, *shape)):
+        moved = value + (2 * corner - 1) * error
+        for matrix, bound in zip(moved, around.tolist(), strict=True):
+            assert at_corners(matrix, p, q) <= bound * (1 + 1e-15)
+    assert bool((around > found).all())

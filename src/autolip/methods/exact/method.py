@@ -18,6 +18,7 @@ from autolip.methods.exact.proved import price
 from autolip.methods.exact.tree import Pace, Tree
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.norms import EVERY_PAIR, Norm, Pair
+from autolip.piecewise import signs
 from autolip.piecewise.points import pairs_at
 from autolip.values import Upper
 
@@ -89,16 +90,22 @@ class Exact(Method):
         return replace(self, seconds=self.seconds / count) if self.most is not None else self
 
     def _accepts(self, problem: Problem) -> Refusal | None:
-        """Refuses operations that are not piecewise linear, several outputs in norms that no row or
-        column shows (l2 -> l1, linf -> l1, linf -> l2), secants from one point, and networks beyond
-        matrices."""
+        """Refuses operations that are not piecewise linear, more than 16 outputs or inputs of which
+        signs decide the norm (l2 -> l1, linf -> l1, linf -> l2), secants from one point, and
+        networks beyond matrices."""
         if problem.centre is not None:
             return Refusal("takes linear pieces of any two points, not slopes from one point")
         p, q = problem.p, problem.q
-        several = problem.slopes.output_shape.numel() != 1
-        plain = p is Norm.L1 or q is Norm.LINF or (p, q) == (Norm.L2, Norm.L2)
-        if several and not plain:
-            return Refusal(f"bounds the {p.value} -> {q.value} constant of one output only")
+        outputs = problem.slopes.output_shape.numel()
+        several = outputs != 1
+        axis = signs.axis_of(p, q, outputs, problem.moving)
+        count = outputs if axis == signs.ROWS else problem.moving
+        if axis is not None and count > signs.MOST:
+            of = "outputs" if axis == signs.ROWS else "entries of the input"
+            return Refusal(
+                f"bounds the {p.value} -> {q.value} constant of at most {signs.MOST} {of} only, by "
+                f"all combinations of signs: here are {count}"
+            )
         if self.most is None:
             return None
         spectral = (p, q) == (Norm.L2, Norm.L2)
@@ -125,7 +132,7 @@ class Exact(Method):
             return Refusal("no entry of the input moves in the region")
         kept = self._kept(problem)
         with self._clocked(problem) as budget:
-            seconds = price(network)
+            seconds = price(network, problem.p, problem.q)
             if self.most is not None and not budget.affords(SEVERAL * seconds):
                 return NothingThere(f"the bound of one case takes about {seconds:.2g} s")
             if not budget.affords(seconds):

@@ -20,6 +20,7 @@ from autolip.norms import Norm
 from autolip.operators.norms.dense import rounded_norms
 from autolip.operators.norms.semidefinite import are_semidefinite
 from autolip.operators.operator import DTYPE
+from autolip.piecewise import signs
 from autolip.piecewise.network import Network
 from autolip.rounded import Rounded, total
 from autolip.roundoff import lowered
@@ -31,7 +32,7 @@ EXCESSES = (1e-9, 1e-7, 1e-5)
 """Chosen: by how much of itself a value is raised before it is proved, one after another."""
 
 
-def price(network: Network) -> float:
+def price(network: Network, p: Norm, q: Norm) -> float:
     """About the seconds of reference that the bounds of one case take, all slopes being free."""
     inputs = int(network.moving.sum())
     free = int((network.first < network.last).sum())
@@ -40,7 +41,9 @@ def price(network: Network) -> float:
     order, rows = inputs + free, free + len(network.output)
     maps = ROUNDED * inputs * entries
     gram = ROUNDED * order * (entries + order * rows)
-    return IN_DOUBLE * (maps + gram + len(EXCESSES) * order**3)
+    outputs = len(network.output)
+    corners = ROUNDED * signs.count_of(p, q, outputs, inputs) * outputs * inputs
+    return IN_DOUBLE * (maps + gram + corners + len(EXCESSES) * order**3)
 
 
 def jacobians(
@@ -62,20 +65,29 @@ def jacobians(
 
 
 def norms_of(maps: Rounded, p: Norm, q: Norm) -> Float[Tensor, " k"]:
-    """At least ||A||_{p -> q} for every A within the error of a batch, for the pairs that
-    `is_plain`."""
+    """At least ||A||_{p -> q} for every A within the error of a batch."""
+    axis = signs.axis_of(p, q, *maps.value.shape[-2:])
+    if axis is not None:
+        return _by_signs(maps, p, q, axis)
     if p is Norm.L1:
         return maps.lengths(-2, q).amax(-1)
     if q is Norm.LINF or maps.value.shape[-2] == 1:
         return maps.lengths(-1, p.dual).amax(-1)
-    assert (p, q) == (Norm.L2, Norm.L2)
     bounds = rounded_norms(list(map(maps.__getitem__, range(len(maps.value)))))
     return torch.tensor([bound.value for bound in bounds], dtype=DTYPE)
 
 
-def is_plain(p: Norm, q: Norm, outputs: int) -> bool:
-    """Whether ||A||_{p -> q} is a length of a column or of a row, or a spectral norm."""
-    return p is Norm.L1 or q is Norm.LINF or outputs == 1 or (p, q) == (Norm.L2, Norm.L2)
+def _by_signs(maps: Rounded, p: Norm, q: Norm, axis: int) -> Float[Tensor, " k"]:
+    """The largest length of a combination of rows, or of columns, with signs."""
+    across = maps if axis == signs.ROWS else maps.H
+    norm = p.dual if axis == signs.ROWS else q
+    batch, count, width = across.value.shape
+    found = torch.zeros(batch, dtype=DTYPE)
+    charge(ROUNDED * batch * 2 ** (count - 1) * count * width)
+    for part in signs.combinations(count, batch * width):
+        lengths = (Rounded.exact(part) @ across).lengths(-1, norm)
+        found = torch.maximum(found, lengths.amax(-1))
+    return found
 
 
 def entry_bounds(
