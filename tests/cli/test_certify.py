@@ -50,6 +50,17 @@ def test_no_labels_and_no_rounding(run: Run, tmp_path: Path) -> None:
     assert "is left out" in ran.out
 
 
+def test_boxes(run: Run, tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x=zoo.held_out()[0][1:3])
+    asked = "certify", "digits-mlp", "--data", tmp_path / "x.npz", "--box"
+    ran = run(*asked, 0.02)
+    assert ran.code == 0 and "2 of 2 certified on their regions (100%)" in ran.out
+    ran = run(*asked, "0.02,0.1")
+    assert ran.code == 2 and "the box has 2 entries" in ran.err
+    ran = run(*asked, 0.02, "--radius", 1)
+    assert ran.code == 2 and "leave radius, largest and clip out" in ran.err
+
+
 def test_the_time_of_each(run: Run) -> None:
     ran = run("certify", "digits-conv", "--radius", 0.4, "--first", 1, "--each", "0.0001s")
     assert ran.code == 3 and "1 open" in ran.out

@@ -45,9 +45,9 @@ def test_what_is_stored_is_not_judged_again(
     judged = list[int]()
     original = judging.Judge.verdict
 
-    def verdict(self: judging.Judge, index: int, x: Any, label: int) -> Any:
+    def verdict(self: judging.Judge, index: int, *rest: Any) -> Any:
         judged.append(index)
-        return original(self, index, x, label)
+        return original(self, index, *rest)
 
     monkeypatch.setattr(judging.Judge, "verdict", verdict)
     rest = certify(6, store=path, resume=True)
@@ -87,10 +87,10 @@ def test_rows_of_another_ladder_are_judged_again(
 def test_a_sample_that_fails_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = judging.Judge.verdict
 
-    def verdict(self: judging.Judge, index: int, x: Any, label: int) -> Any:
+    def verdict(self: judging.Judge, index: int, *rest: Any) -> Any:
         if index == 1:
             raise RuntimeError("out of luck")
-        return original(self, index, x, label)
+        return original(self, index, *rest)
 
     monkeypatch.setattr(judging.Judge, "verdict", verdict)
     found = certify(3, store=tmp_path / "rows.sqlite")

@@ -6,7 +6,7 @@ from autolip.robustness.certified import Certified
 from autolip.robustness.page import _marks, outcomes, page, plot
 from autolip.robustness.verdict import Outcome, Verdict
 
-REQUEST = {"radius": 0.3, "norm": "l2", "largest": False, "clip": None}
+REQUEST = {"radius": 0.3, "norm": "l2", "largest": False, "regions": False, "clip": None}
 
 
 def certified() -> Certified:

@@ -60,9 +60,12 @@ class NumbersType(click.ParamType):
 @click.option(
     "--norm",
     type=click.Choice(["l1", "l2", "linf"]),
-    default="l2",
-    show_default=True,
-    help="Norm of the radius.",
+    help="Norm of the radius; for boxes, of what proofs measure. [l2; for boxes linf]",
+)
+@click.option(
+    "--box",
+    type=NumbersType(),
+    help="Certify on boxes, no radius: how far each entry goes, one number or one for each.",
 )
 @click.option("--largest", is_flag=True, help="Find the largest radius of each sample, to 1%.")
 @click.option("--first", type=click.IntRange(1), metavar="N", help="Only the first N samples.")
@@ -146,6 +149,7 @@ def _certified(
     from autolip.robustness.certify import certified
     from autolip.robustness.classifier import Classifier
     from autolip.robustness.keeping import Keeping
+    from autolip.robustness.surroundings import boxes
     from autolip.workers import Pool
 
     request = _request(options)
@@ -155,8 +159,11 @@ def _certified(
     say(f"capturing {network.model}")
     found = network.load()
     classifier = Classifier.of(found.capture, found.name, options["mean"], options["std"])
-    folder = options["certificates"]
-    judged = certified(found.capture, classifier, samples, labels, request, keeping, say, folder)
+    folder, box = options["certificates"], options["box"]
+    around = None if box is None else boxes(box)
+    judged = certified(
+        found.capture, classifier, samples, labels, request, keeping, say, folder, around
+    )
     return replace(judged, provenance={**judged.provenance, **network.origin()})
 
 
@@ -166,6 +173,7 @@ def _request(options: dict[str, Any]) -> "Request":
     return Request.asked(
         radius=options["radius"],
         norm=options["norm"],
+        regions=options["box"] is not None,
         largest=options["largest"],
         clip=options["clip"],
         rounding=not options["ignore_rounding"],

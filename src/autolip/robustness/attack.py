@@ -55,7 +55,8 @@ def attacked(
     shape = classifier.shape
     centre = region.origin(shape)
     starts = torch.cat([centre.unsqueeze(0), region.sample(restarts, centre, generator)])
-    reach = float(region.spread(norm, shape).value)
+    reach = region.spread(norm, shape).value
+    lengths = region.reach(shape) if norm is Norm.LINF else torch.full(shape, reach).double()
     x = starts
     for number in range(STEPS + 1):
         margins, gradient = _margins(classifier, x, label, rivals)
@@ -65,7 +66,7 @@ def attacked(
         if found is not None:
             return found
         if number < STEPS:
-            step = _steepest(gradient, norm) * (LENGTH * reach / STEPS)
+            step = _steepest(gradient, norm) * (LENGTH / STEPS * lengths)
             x = region.project(x - step)
     return None
 

@@ -35,8 +35,10 @@ class Folder:
     @classmethod
     def made(cls, path: str | Path, classifier: Classifier, request: Request) -> "Folder":
         """The folder, which is made where it is missing; InputError where there are certificates
-        already, or no LipSDP for the norm."""
+        already, no LipSDP for the norm, or no radii."""
         path = Path(path)
+        if request.regions:
+            raise InputError("certificates say how far a class holds: give a radius, no region")
         if request.norm is Norm.L1:
             raise InputError("certificates of l1 balls cannot be had: LipSDP bounds nothing there")
         try:

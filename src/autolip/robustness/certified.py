@@ -132,18 +132,25 @@ class Certified:
         return float(((self.attacked > radius) & self._right).mean())
 
     @property
+    def measure(self) -> str:
+        """What radii are."""
+        return "part of the region" if self.request["regions"] else f"{self.request['norm']} radius"
+
+    @property
     def headline(self) -> str:
         """What the rows come to, in a line."""
         total = len(self.rows)
         counts = {outcome: sum(row.outcome is outcome for row in self.rows) for outcome in Outcome}
-        norm = self.request["norm"]
-        if self.request["largest"]:
+        certified = counts[Outcome.CERTIFIED]
+        share = f"({100 * float(self.certified.mean()):.4g}%)"
+        if self.request["regions"]:
+            what = f"{certified} of {total} certified on their regions {share}"
+        elif self.request["largest"]:
             mean = digits_down(float(self.radius.mean()), 4)
-            what = f"mean certified {norm} radius {mean}"
+            what = f"mean certified {self.measure} {mean}"
         else:
-            share = 100 * float(self.certified.mean())
-            radius = f"{norm} radius {self.request['radius']:g}"
-            what = f"{counts[Outcome.CERTIFIED]} of {total} certified at {radius} ({share:.4g}%)"
+            radius = f"{self.measure} {self.request['radius']:g}"
+            what = f"{certified} of {total} certified at {radius} {share}"
         rest = ", ".join(
             f"{counts[outcome]} {outcome.value}" for outcome in list(Outcome)[1:] if counts[outcome]
         )

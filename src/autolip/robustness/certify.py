@@ -17,11 +17,13 @@ from autolip.capture.torch.export import Capture, capture_model
 from autolip.capture.torch.unwrapping import unwrapped
 from autolip.errors import InputError
 from autolip.question import example_tensors
+from autolip.regions import Region
 from autolip.robustness.certificates import Folder, said
 from autolip.robustness.certified import Certified
 from autolip.robustness.classifier import Classifier, Numbers
 from autolip.robustness.keeping import ALONE, Keeping, Sample
 from autolip.robustness.request import Request
+from autolip.robustness.surroundings import Surroundings, regions_of
 from autolip.robustness.verdict import Verdict
 from autolip.workers import Pool
 
@@ -35,7 +37,8 @@ def certify(
     labels: Any = None,
     *,
     radius: float | None = None,
-    norm: Any = "l2",
+    norm: Any = None,
+    region: Surroundings | None = None,
     targets: Sequence[int] | None = None,
     largest: bool = False,
     clip: tuple[float, float] | None = None,
@@ -57,37 +60,36 @@ def certify(
     `model` is an `nn.Module` in eval mode or a function of one tensor whose largest output is the
     class, or what `load` returns; `inputs` holds samples (n, ...), each taken as a batch of one;
     `labels` (n,) are their classes (None: those that the model gives).  Without a `radius`, or with
-    `largest`, the largest certified radius of each is found, to 1%.  `norm` is "l2", "linf" or
-    "l1"; `targets` are the classes that must not win (None: all others); `clip` the least and
-    largest value of an entry; `mean` and `std` (one, or one a channel) make the network normalise.
+    `largest`, the largest certified radius of each is found, to 1%.  `norm` is "l2" (the default),
+    "linf" or "l1"; `targets` are the classes that must not win (None: all others); `clip` the ends
+    of entries; `mean` and `std` (one, or one a channel) make the network normalise.  In place of a
+    radius a `region` holds all samples, or is a function of a sample, as the network takes it in
+    float64, such as `lambda x: autolip.Box(x - w, x + w)`: the class is constant there.
 
     With `rounding` the program in the model's type keeps the class (`autolip.robustness.program`
     says what is assumed); without, the real function of the stored weights.  `attack` searches with
-    20 restarts in place of 2.  `time_budget` is in seconds for each sample.  Searches pass through
-    the network on a `device`, such as "cuda".  `workers` are processes of this machine, `scheduler`
-    the address of a Dask cluster's; `store` is a file that keeps what is finished, and with
-    `resume` may be there: what the same ladder has judged stays.  `certificates` is a folder: of
-    certified samples a file for each rival, where LipSDP of the single margins is enough.
+    20 restarts in place of 2.  `time_budget` is in seconds for each sample, `device` where searches
+    pass through the network, such as "cuda".  `workers` are processes of this machine, `scheduler`
+    the address of a Dask cluster's; `store` is a file that keeps what is finished, with `resume`
+    one that may be there; `certificates` a folder for files of certified samples, one a rival.
 
     Raises InputError, UnsupportedOperation or CaptureMismatch, each in one sentence.
 
-        >>> import autolip
-        >>> from autolip import zoo
-        >>> model, _ = zoo.load("digits-mlp")
+        >>> from autolip import certify, load, zoo
         >>> images, labels = zoo.held_out()
-        >>> autolip.certify(model, images[1:4], labels[1:4], radius=0.05).certified.tolist()
+        >>> certify(load("digits-mlp"), images[1:4], labels[1:4], radius=0.05).certified.tolist()
         [True, True, True]
     """
     request = Request.asked(
-        radius=radius, norm=norm, largest=largest, clip=clip, targets=targets, rounding=rounding,
-        attack=attack, time_budget=time_budget, device=device,
+        radius=radius, norm=norm, largest=largest, regions=region is not None, clip=clip,
+        targets=targets, rounding=rounding, attack=attack, time_budget=time_budget, device=device,
     )  # fmt: skip
     samples = _samples(inputs)
     network = model if isinstance(model, Network) else _network(model, samples)
-    capture = network.capture
-    classifier = Classifier.of(capture, network.name, mean, std)
+    classifier = Classifier.of(network.capture, network.name, mean, std)
     keeping = Keeping(Pool(workers, scheduler), store, resume)
-    return certified(capture, classifier, samples, labels, request, keeping, progress, certificates)
+    asked = labels, request, keeping, progress, certificates, region
+    return certified(network.capture, classifier, samples, *asked)
 
 
 def _network(model: Any, samples: Tensor) -> Network:
@@ -116,6 +118,7 @@ def certified(
     keeping: Keeping = ALONE,
     progress: Progress | None = None,
     certificates: str | Path | None = None,
+    region: Surroundings | None = None,
 ) -> Certified:
     """`certify` for a network that is captured already."""
     say = progress or (lambda text: None)
@@ -124,11 +127,15 @@ def certified(
     points = fitted(samples, classifier.shape)
     classes = _labels(labels, len(points), classifier.classes)
     _check(points, request, classifier.classes)
+    regions = None if region is None else regions_of(region, points)
+    request = request.measuring(regions or ())
     folder = None if certificates is None else Folder.made(certificates, classifier, request)
     say("replaying the captured graph against the model")
     replay(capture)
     given = _predicted(classifier, points) if classes is None else classes
-    listed = [Sample(*one) for one in zip(range(len(points)), points, given, strict=True)]
+    numbers = range(len(points))
+    around: Sequence[Region | None] = regions or [None] * len(points)
+    listed = [Sample(*one) for one in zip(numbers, points, given, around, strict=True)]
     rows = keeping.judged(classifier, request, listed, say)
     seconds = elapsed()
     notes = _notes(classifier, request, classes is None)

@@ -32,7 +32,7 @@ def curve(found: "Certified") -> "Figure":
     above = [100 * found.attack_ceiling(radius) for radius in radii]
     axes.step(radii, above, where="pre", color=PAPER, label="not attacked")
     axes.step(radii, below, where="pre", color=COLOURS["upper"], label="certified")
-    axes.set_xlabel(f"{found.request['norm']} radius")
+    axes.set_xlabel(found.measure)
     axes.set_ylabel("% of the samples")
     axes.set_xlim(0, radii[-1])
     axes.set_ylim(0, 101)

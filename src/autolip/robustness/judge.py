@@ -9,11 +9,13 @@ from torch import Tensor
 
 from autolip.budget import Budget, stopwatch
 from autolip.operators.operator import CPU
+from autolip.regions import Region
 from autolip.robustness.attack import Witness, attacked
 from autolip.robustness.classifier import Classifier
 from autolip.robustness.request import Request
 from autolip.robustness.rungs import ladder
 from autolip.robustness.rungs.rung import Rung
+from autolip.robustness.surroundings import WHOLE
 from autolip.robustness.trial import Trial, margins_at
 from autolip.robustness.verdict import Outcome, Verdict
 from autolip.values import Upper
@@ -54,14 +56,16 @@ class Judge:
     request: Request
     constants: Mapping[tuple[int, int], Upper] = field(default_factory=dict)
 
-    def verdict(self, index: int, x: Tensor, label: int) -> Verdict:
-        """The row of one sample."""
+    def verdict(self, index: int, x: Tensor, label: int, region: Region | None = None) -> Verdict:
+        """The row of one sample, about its own region where it has one."""
         elapsed = stopwatch()
         budget = Budget.of(self.request.time_budget)
-        found = self._judged(index, x.to(torch.float64), label, budget)
+        found = self._judged(index, x.to(torch.float64), label, region, budget)
         return replace(found, seconds=elapsed())
 
-    def _judged(self, index: int, x: Tensor, label: int, budget: Budget) -> Verdict:
+    def _judged(
+        self, index: int, x: Tensor, label: int, region: Region | None, budget: Budget
+    ) -> Verdict:
         classifier = self.classifier
         predicted = int(classifier.values(x.unsqueeze(0))[0].argmax())
         rivals = tuple(self.request.rivals(label, classifier.classes))
@@ -70,25 +74,27 @@ class Judge:
         row = Verdict(index, label, predicted, Outcome.OPEN, margin=margin)
         if rivals and bool((margins.hi <= 0).any()):
             return replace(row, outcome=Outcome.MISCLASSIFIED, attacked=0.0)
+        if region is not None:
+            return _row_of(row, self.judged(region, label, rivals, budget), WHOLE)
         if self.request.largest:
             return self._largest(row, x, rivals, budget)
         radius = self.request.radius or 0.0
-        return _row_of(row, self.judged(x, label, rivals, radius, budget), radius)
+        around = self.request.region(x, radius)
+        return _row_of(row, self.judged(around, label, rivals, budget), radius)
 
     def judged(
         self,
-        x: Tensor,
+        region: Region,
         label: int,
         rivals: tuple[int, ...],
-        radius: float,
         budget: Budget,
         dear: bool = True,
     ) -> Judged:
-        """The ladder at one radius, the dear rungs after an attack, or not at all."""
+        """The ladder on one region, the dear rungs after an attack, or not at all."""
         request = self.request
         trial = Trial(
             self.classifier,
-            request.region(x, radius),
+            region,
             label,
             rivals,
             request.norm,
@@ -123,7 +129,8 @@ class Judge:
         for dear in (False, True):
             search = search.reopened()
             while search.goes_on and not budget.expired:
-                found = self.judged(x, row.label, rivals, search.radius, budget, dear)
+                around = self.request.region(x, search.radius)
+                found = self.judged(around, row.label, rivals, budget, dear)
                 search = search.after(found)
         return replace(search.row, complete=not search.goes_on)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from autolip.budget import stopwatch
 from autolip.errors import InputError
 from autolip.graph.fingerprint import fingerprint
+from autolip.regions import Region
 from autolip.robustness.classifier import Classifier
 from autolip.robustness.judge import Judge
 from autolip.robustness.request import Request, sample_digest
@@ -39,6 +40,14 @@ class Sample:
     index: int
     x: Float[Tensor, "*shape"]
     label: int
+    region: Region | None = None
+    """Where the class must hold; None: within the radius that is asked about."""
+
+    @property
+    def digest(self) -> str:
+        """A name for it that no other one has, whatever its number."""
+        about = None if self.region is None else self.region.describe()
+        return sample_digest(self.x, self.label, about)
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,7 @@ ALONE = Keeping()
 
 
 def _verdict(judge: Judge, sample: Sample) -> Verdict:
-    return judge.verdict(sample.index, sample.x, sample.label)
+    return judge.verdict(sample.index, sample.x, sample.label, sample.region)
 
 
 def _row(sample: Sample, found: Any) -> Verdict:
@@ -110,7 +119,7 @@ def _keys(classifier: Classifier, request: Request, samples: Sequence[Sample]) -
     network = f"{fingerprint(classifier.graph)} {classifier.dtype}"
     rungs = ", ".join(f"{one.name} at {one.place:g}" for one in ladder())
     about = f"{network} {request.digest} {version('autolip')}: {rungs}"
-    named = {one.index: f"{about} {sample_digest(one.x, one.label)}" for one in samples}
+    named = {one.index: f"{about} {one.digest}" for one in samples}
     return {index: hashlib.sha256(name.encode()).hexdigest() for index, name in named.items()}
 
 

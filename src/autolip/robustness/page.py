@@ -58,10 +58,8 @@ def page(found: "Certified") -> str:
 
 def sentences(found: "Certified") -> Iterator[str]:
     """What is claimed, for a reader who has never seen one."""
-    norm, radius = found.request["norm"], found.request["radius"]
-    within = "its certified radius" if radius is None else f"{norm} distance {radius:g}"
     yield (
-        f"A certified sample keeps its class for every input within {within}: proved, not tried. "
+        f"A certified sample keeps its class for every input {_reach(found)}: proved, not tried. "
         f"An attacked one does not, and the input that shows it was found. "
         f"{100 * found.accuracy:.4g}% of the samples are given their label."
     )
@@ -71,6 +69,14 @@ def sentences(found: "Certified") -> Iterator[str]:
         if outcome not in (Outcome.CERTIFIED, Outcome.ATTACKED)
         and any(row.outcome is outcome for row in found.rows)
     )
+
+
+def _reach(found: "Certified") -> str:
+    """Where the class of a certified sample holds."""
+    norm, radius = found.request["norm"], found.request["radius"]
+    if found.request["regions"]:
+        return "of its region"
+    return "within its certified radius" if radius is None else f"within {norm} distance {radius:g}"
 
 
 def outcomes(found: "Certified") -> Chart:
@@ -99,7 +105,7 @@ def plot(found: "Certified") -> Plot:
         if (stairs := tuple(_stairs(places, shares)))
     )
     labels = tuple((digits_near(mark, 2), 100 * mark / end) for mark in _marks(end))
-    return Plot(f"share of the samples against the {found.request['norm']} radius", lines, labels)
+    return Plot(f"share of the samples against the {found.measure}", lines, labels)
 
 
 def _marks(end: float) -> list[float]:

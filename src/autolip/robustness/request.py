@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from autolip.errors import InputError
 from autolip.norms import Norm, one_norm
 from autolip.regions import Ball, Region
 from autolip.regions.clipped import Clipped
+from autolip.robustness.surroundings import norm_of
 
 THOROUGH = 20
 """Chosen: restarts of an attack that was asked for."""
@@ -28,7 +29,8 @@ class Request:
     """Is the class the label for every input within a radius; or, `largest`, up to which radius?
 
     `clip` are the least and the largest value that an entry may have; `targets` the classes that
-    must not win (None: all others).  With `rounding` the program in floating point must answer so.
+    must not win (None: all others).  Of samples with `regions` a radius of 1 is the whole region.
+    With `rounding` the program in floating point must answer so.
     """
 
     norm: Norm = Norm.L2
@@ -40,6 +42,10 @@ class Request:
     restarts: int = QUICK
     time_budget: float | None = None
     """Seconds for each sample."""
+    regions: bool = False
+    """Whether samples have regions of their own in place of the radius."""
+    measured: bool = True
+    """Whether the norm was asked for; where not, lengths are measured as suits the regions."""
     device: torch.device | None = None
     """Where searches pass through the network; proofs are made on the processor."""
 
@@ -48,8 +54,9 @@ class Request:
         cls,
         *,
         radius: Any = None,
-        norm: Any = "l2",
+        norm: Any = None,
         largest: bool = False,
+        regions: bool = False,
         clip: Any = None,
         targets: Sequence[int] | None = None,
         rounding: bool = True,
@@ -62,17 +69,25 @@ class Request:
         reach = None if radius is None else number(radius, "the radius")
         if reach is not None and not 0 <= reach < math.inf:
             raise InputError(f"the radius is {reach}: give a finite number >= 0")
+        if regions and (reach is not None or largest or clip is not None):
+            raise InputError("a region says how far inputs go: leave radius, largest and clip out")
         return cls(
-            one_norm(norm, "norm"),
+            Norm.L2 if norm is None else one_norm(norm, "norm"),
             reach,
-            largest or reach is None,
+            largest or (reach is None and not regions),
             None if clip is None else _ends(clip),
             None if targets is None else tuple(map(_class, targets)),
             rounding,
             THOROUGH if attack else QUICK,
             None if time_budget is None else positive(time_budget, "time_budget"),
+            regions,
+            norm is not None or not regions,
             computing(device),
         )
+
+    def measuring(self, regions: Sequence[Region]) -> "Request":
+        """The same, in the norm of the regions' balls where no other was asked for, else linf."""
+        return self if self.measured else replace(self, norm=norm_of(regions), measured=True)
 
     def region(self, x: Tensor, radius: float) -> Region:
         """The inputs within a radius of a sample."""
@@ -90,6 +105,7 @@ class Request:
             "norm": self.norm.value,
             "radius": self.radius,
             "largest": self.largest,
+            "regions": self.regions,
             "clip": None if self.clip is None else list(self.clip),
             "targets": None if self.targets is None else list(self.targets),
             "rounding": self.rounding,
@@ -121,7 +137,8 @@ def _class(value: Any) -> int:
     return int(found)
 
 
-def sample_digest(x: Tensor, label: int) -> str:
-    """A name for a sample that no other one has."""
+def sample_digest(x: Tensor, label: int, region: dict[str, object] | None = None) -> str:
+    """A name for a sample, and its region where it has one, that no other one has."""
     data = x.detach().to(torch.float64).contiguous().numpy().tobytes()
-    return hashlib.sha256(data + str((tuple(x.shape), label)).encode()).hexdigest()
+    about = (tuple(x.shape), label) if region is None else (tuple(x.shape), label, region)
+    return hashlib.sha256(data + str(about).encode()).hexdigest()
