@@ -8,7 +8,7 @@ from torch import nn
 
 from autolip import Box, lipschitz
 from autolip.capture.torch.export import Capture, capture_model
-from autolip.graph.moving_inputs import moving_inputs
+from autolip.graph.moving_inputs import moved, moving_inputs
 from autolip.methods import METHODS, Problem
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
@@ -83,6 +83,15 @@ def test_convolutions_keep_their_chains() -> None:
     capture = captured(model, torch.zeros(1, 1, 6))
     problem = Problem.pose(capture.graph, BOX, Norm.L2, Norm.L2, NormOptions())
     assert problem.slopes.input + ":moves" not in problem.slopes.by_name
+
+
+def test_a_convolution_behind_another_layer_does_not_count() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Linear(6, 6), nn.Unflatten(1, (1, 6)), nn.Conv1d(1, 2, 3), nn.Flatten(), nn.ReLU()
+    ).eval()
+    slopes = posed(model, BOX, Norm.L2, Norm.L2).slopes
+    assert moved(slopes.input) in slopes.by_name
 
 
 def test_a_region_of_one_point_and_one_that_moves_everywhere_stay() -> None:

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from autolip.capture.torch.export import capture_model
-from autolip.graph.signs import consistent_signs
+from autolip.graph.signs import _mapped, consistent_signs
 from autolip.graph.views import SlopeGraph, fused
+from autolip.operators import Dense, add, compose
 from autolip.regions import Everywhere
 from autolip.rules import slopes_on
 
@@ -59,3 +60,17 @@ def test_what_is_found_fits() -> None:
     (relu,) = [vertex.name for vertex in graph if vertex.operation == "aten.relu.default"]
     x, z, y = (signs[name].flatten() for name in (graph.input, relu, graph.output))
     assert bool((z[:, None] * a * x >= 0).all()) and bool((y[:, None] * b * z >= 0).all())
+
+
+def test_sums_of_operators_keep_positive_and_negative_apart() -> None:
+    """Of sums, and of what goes through one operator after another, the entries are both parts'."""
+    generator = torch.Generator().manual_seed(0)
+    a, b, c = (Dense(torch.randn(3, 3, generator=generator).double()) for _ in range(3))
+    operator = add(compose(a, b), c)
+    x = torch.randn(3, generator=generator).double()
+    found = _mapped(operator, x)
+    assert found is not None
+    positive, negative = found
+    torch.testing.assert_close(positive - negative, operator.mv(x[None])[0])
+    sizes = abs(a.matrix()) @ abs(b.matrix()) + abs(c.matrix())
+    torch.testing.assert_close(positive + negative, sizes @ x.abs())

@@ -14,6 +14,7 @@ import torch
 import autolip
 from autolip import InputError, zoo
 from autolip.capture.torch.export import capture_model
+from autolip.robustness.certificates import said
 from autolip.robustness.classifier import Classifier
 from autolip_check.check import check
 from autolip_check.container import Rejected, canonical, read
@@ -81,8 +82,8 @@ def test_what_does_not_follow_is_rejected(folder: Path, tmp_path: Path) -> None:
         ({"norms": ["linf", "l2"]}, "facts show|norm is not"),
         ({"margin": "much"}, "number|finite"),
     ]
-    for number, (change, said) in enumerate(changes):
-        with pytest.raises(Rejected, match=said):
+    for number, (change, reason) in enumerate(changes):
+        with pytest.raises(Rejected, match=reason):
             check(changed(file, tmp_path / f"{number}.cert", **change))
 
 
@@ -98,6 +99,11 @@ def test_a_margin_that_is_used_up_has_no_certificate(folder: Path) -> None:
     assert certificate.of_margin(float(change) * 1.001).document["claim"]["margin"] > change
     with pytest.raises(InputError, match="may be used up"):
         certificate.of_margin(float(change) * 0.999)
+
+
+def test_what_has_no_certificate_is_counted() -> None:
+    assert said(Path("all"), 3, 3) == "all holds certificates of 3 samples"
+    assert "certificates of 1 samples; 2 rest on more than LipSDP" in said(Path("few"), 1, 3)
 
 
 def test_what_cannot_be_written_is_said_before_anything_is_judged(

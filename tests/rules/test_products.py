@@ -63,3 +63,14 @@ def test_the_gain_of_a_matrix_product_is_the_norm_of_the_other_factor() -> None:
     assert isinstance(slope, Gain)
     exact = torch.linalg.matrix_norm(r, 2).item()
     assert exact <= slope.norms[Norm.L2].value <= exact * (1 + 1e-3)
+
+
+def test_a_matrix_product_with_an_unbounded_factor_may_be_anything() -> None:
+    """Also where zeros meet what is not bounded."""
+    known, unknown = (
+        Interval.uniform(0.0, 0.0, (2, 2)),
+        Interval.uniform(-1.0, float("inf"), (2, 2)),
+    )
+    for ranges in ((known, unknown), (unknown, known)):
+        left, right = (Operand(n, x.shape, x) for n, x in zip("lr", ranges, strict=True))
+        assert matrix_product(left, right, torch.Size([2, 2])).image.is_everywhere

@@ -59,7 +59,8 @@ def test_questions_differ_in_everything(tmp_path: Path) -> None:
     found = autolip.sweep(model, x, questions, store=path)
     assert [row.norm for row in found.rows] == ["linf:l2", "l2:l2", "l2:l2"]
     assert [row.region for row in found.rows] == ["everywhere", "ball", "everywhere"]
-    assert found.rows[2].lower is None and found.rows[0].lower <= found.rows[0].upper
+    assert found.rows[2].lower is None and found.rows[2].method == "autolip"
+    assert found.rows[0].lower <= found.rows[0].upper
     again = autolip.sweep(model, x, [*questions, {"method": "autolip"}], store=path, resume=True)
     assert again.rows[:3] == found.rows
     with Store.reading(path) as store:
@@ -104,7 +105,12 @@ def test_questions_of_a_file(tmp_path: Path) -> None:
         ("name,lo\na,0\n", "line 2: a region is lo and hi"),
         ("name,seed\na,x\n", "line 2"),
         ("name\na,b\n", "more cells than headings"),
-        ("", "the columns nothing"),
+        ("", "has no columns"),
+        ("name,norm\n", "asks nothing"),
+        ("name,norm,name\na,l2,b\n", "has the column name twice"),
+        ('name,norm\n"a,l2\n', r"line \d: no CSV"),
+        (f"name\n{'a' * 10**6}\n", r"line \d: no CSV"),
+        (",".join(f"c{k}" for k in range(10**4)), "the columns c0, c1, c2, c3, c4: choose"),
     ],
 )
 def test_files_of_questions_that_cannot_be_read(tmp_path: Path, text: str, said: str) -> None:
@@ -137,6 +143,26 @@ def test_what_a_line_leaves_out_is_as_the_options_say(
     assert second.split()[:4] == ["b", "linf:linf", "3", "box"]
     bounds = [line.split()[-3] for line in (first, second)]
     assert len(set(bounds)) == 2
+
+
+def test_rows_hold_both_sides_and_print_in_one_line() -> None:
+    question = {"method": "autolip", "lower": "random", "seed": 0, "name": "a\x1b[31m"}
+    model = controller()
+    found = autolip.sweep(model, torch.zeros(1, 2), [question])
+    alone = autolip.lipschitz(model, torch.zeros(1, 2), method="autolip", lower="random", seed=0)
+    (row,) = found.rows
+    assert (row.upper, row.method, row.delta) == (alone.upper.value, "autolip", 0.0)
+    assert 0 < row.lower <= row.upper and not row.reason
+    assert "a\\x1b[31m" in repr(found) and "\x1b" not in repr(found)
+
+
+def test_a_row_without_a_bound_says_so() -> None:
+    found = autolip.sweep(
+        controller(), torch.zeros(1, 2), [{"method": "seqlip", "norm": "l1", "lower": None}]
+    )
+    (row,) = found.rows
+    assert (row.upper, row.lower, row.method) == (None, None, "")
+    assert row.reason == "no bound on either side" and not found.complete
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from autolip.capture.load import Network
 from autolip.capture.replay import replay
 from autolip.capture.torch.export import Capture, capture_model
 from autolip.capture.torch.unwrapping import unwrapped
-from autolip.errors import InputError
+from autolip.errors import InputError, printable
 from autolip.estimate import answered
 from autolip.files import write
 from autolip.findings import Row, versions
@@ -86,7 +86,7 @@ class Sweep:
     @property
     def reasons(self) -> list[str]:
         """Of questions without an answer."""
-        return [f"{row.name}: {row.reason}" for row in self.rows if row.reason]
+        return [printable(f"{row.name}: {row.reason}") for row in self.rows if row.reason]
 
     @property
     def headline(self) -> str:
@@ -279,5 +279,5 @@ def _cells(row: Answer) -> tuple[str, ...]:
     lower = "-" if row.lower is None else digits_down(row.lower)
     upper = "-" if row.upper is None else digits_up(row.upper)
     upper = "inf" if row.upper is not None and math.isinf(row.upper) else upper
-    about = (row.name, row.norm, row.output, row.region)
+    about = map(printable, (row.name, row.norm, row.output, row.region))
     return *about, lower, upper, row.method or "-", f"{row.seconds:.2f}"

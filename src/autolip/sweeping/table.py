@@ -1,6 +1,7 @@
 """Questions in a CSV file: a line each."""
 
 import csv
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,14 +37,29 @@ def questions_of(path: Path) -> list[dict[str, Any]]:
 
     InputError, with the line, where something else is there.
     """
-    lines = read_text(path, "questions, a CSV file", LARGEST).splitlines()
-    reader = csv.DictReader(lines)
+    reader = csv.DictReader(
+        read_text(path, "questions, a CSV file", LARGEST).splitlines(), strict=True
+    )
+    try:
+        _check_columns(path, list(reader.fieldnames or ()))
+        questions = [_question(path, number, row) for number, row in enumerate(reader, 2)]
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num}: no CSV ({error})") from error
+    if not questions:
+        raise InputError(f"{path} asks nothing: write a line for every question")
+    return questions
+
+
+def _check_columns(path: Path, names: list[str]) -> None:
+    """InputError where a column is not known, or there twice."""
     known = {*PLAIN, *REGIONS}
-    unknown = [name for name in reader.fieldnames or () if name not in known]
-    if unknown or not reader.fieldnames:
-        said = ", ".join(map(str, unknown)) or "nothing"
-        raise InputError(f"{path} has the columns {said}: choose from {', '.join(sorted(known))}")
-    return [_question(path, number, row) for number, row in enumerate(reader, 2)]
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        said = f"the columns {', '.join(unknown[:5])}" if unknown else "no columns"
+        raise InputError(f"{path} has {said}: choose from {', '.join(sorted(known))}")
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise InputError(f"{path} has the column {twice} twice: give it once")
 
 
 def _question(path: Path, line: int, row: dict[Any, Any]) -> dict[str, Any]:

@@ -70,6 +70,17 @@ def test_the_proved_bound_is_one_for_any_pair(inner):
     assert theorem3_bound(*inner.parts()).value >= reference.value * (1 - 1e-15)
 
 
+@pytest.mark.parametrize("exponents", [(5, 0, 0), (0, 5, 0), (0, 0, 5), (300, -200, -99)])
+def test_the_proved_bound_scales_with_weights_and_slopes(pair_of, exponents):
+    """Slopes of both signs, each in its own units: by a power of two nothing rounds."""
+    a, b, lo, hi = pair_of(6, 8, 6, 2).parts()
+    lo = lo - 0.3
+    bound = theorem3_bound(a, b, lo, hi).value
+    of_a, of_b, of_slopes = (2.0**k for k in exponents)
+    scaled = theorem3_bound(a * of_a, b * of_b, lo * of_slopes, hi * of_slopes).value
+    assert scaled == pytest.approx(bound * 2.0 ** sum(exponents), rel=1e-14)
+
+
 def test_the_proved_bound_is_the_sharper_formula():
     below, above = ideal_network(2, 12, 0.1, seed=3)
     zero, one = torch.zeros(12).double(), torch.ones(12).double()

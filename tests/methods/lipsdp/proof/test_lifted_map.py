@@ -16,6 +16,7 @@ from autolip.methods.lipsdp.statement import Proved, Statement
 from autolip.norms import Norm
 from autolip.operators.block import Block
 from autolip.operators.dense import Dense
+from autolip.operators.diagonal import Diagonal
 from autolip.operators.norms import NormOptions
 from autolip.operators.norms.entry_sums import schur
 from autolip.operators.norms.lanczos import lanczos
@@ -125,6 +126,22 @@ def test_errors_of_weights_move_it_by_at_most_its_deviation(
         meant = with_weights(stored, error, lambda w, signs=signs: 1 + error * signs(w)).matrix()  # type: ignore[misc]
         moved = max(moved, torch.linalg.matrix_norm(meant - matrix, 2).item())
     assert moved <= found.value <= 200 * moved
+
+
+def test_slopes_of_the_other_sign_move_it_as_much() -> None:
+    drawn_map = drawn(mlp(4, 9, 8, 3), 4).operator
+    assert isinstance(drawn_map, _Map)
+    stored = with_weights(drawn_map, 1e-6, torch.ones_like)
+    turned = []
+    for link in stored._inner:
+        centre = link.operator.diagonal
+        operator = link.operator if centre is None else Diagonal(-centre, link.operator.in_shape)
+        turned.append(replace(link, operator=operator))
+    found, same = (
+        _Map(stored._reads, links, stored._writes).deviation(3.0)
+        for links in (stored._inner, turned)
+    )
+    assert found is not None and turned != stored._inner and found == same
 
 
 def test_the_deviation_of_a_deep_map_does_not_multiply_up() -> None:
