@@ -50,6 +50,15 @@ def test_ranges_that_touch_decide_only_the_weak_inequality(act: Act) -> None:
     assert open_one.image.lo.tolist() == [0, 0] and open_one.image.hi.tolist() == [1, 1]
 
 
+def test_a_number_is_a_double(act: Act) -> None:
+    """In single precision 0.001 is larger, and the end of a range below it."""
+    level = torch.full((2,), 0.001, dtype=torch.float64)
+    below, above = Interval(level - 1, level), Interval(level, level + 1)
+    assert is_infinite(act(aten.lt.Scalar, below, 0.001))
+    assert is_infinite(act(aten.gt.Scalar, above, 0.001))
+    assert is_infinite(act(aten.eq.Scalar, below, 0.001))
+
+
 def test_an_entry_that_is_decided_does_not_hide_one_that_is_not(act: Act) -> None:
     mixed = Interval(torch.tensor([0.0, 0.0]).double(), torch.tensor([0.5, 2.0]).double())
     action = act(aten.lt.Scalar, mixed, 1.0)

@@ -64,6 +64,7 @@ JUMPS: dict[str, Function] = {
     ),
     "another modulus": lambda x: torch.where((x - 1).abs() > 1, x, 0 * x + 1),
     "no value below": lambda x: torch.sqrt(x) * (x > 0),
+    "a step 1e-50 beside 0": lambda x: torch.where(x + 1e-50 > 0, x + 1, x),
     "level by entry": lambda x: torch.where(x > HALF, x, HALF),
     "rounded": lambda x: x.to(torch.int64).to(x.dtype) + x,
 }
@@ -130,6 +131,14 @@ def test_a_threshold_beside_an_end_of_the_range() -> None:
     region = Box(torch.zeros(2, 4), torch.full((2, 4), tiny, dtype=torch.float64))
     lo, hi = _slopes(lambda x: torch.where(x > 0, 3 * x, x), region)
     assert lo <= 3 <= hi
+
+
+def test_a_branch_that_is_one_number_far_out() -> None:
+    """Nothing that is added has a slope."""
+    region = Box(torch.full((2, 4), -90.0), torch.zeros(2, 4))
+    capture = capture_model(lambda x: 2 * torch.where(x > 3, x, -1.0), (torch.zeros(2, 4),))
+    slopes = slopes_on(capture.graph, region)
+    assert all(edge.slope.is_finite for vertex in slopes for edge in vertex.edges)
 
 
 def test_a_network_of_such_activations() -> None:

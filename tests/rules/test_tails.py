@@ -43,6 +43,7 @@ LIMITS: dict[str, tuple[Function, float, float]] = {
     "a bell of a root": (lambda x: torch.exp(-torch.sqrt(x * x + 1)) * x, 0, 0),
     "a bell of exps": (lambda x: torch.exp(-torch.exp(x)) * torch.exp(x), 0, 0),
     "rational": (lambda x: x**3 / (1 + x * x), 1, 1),
+    "the larger of two": (lambda x: torch.maximum(x * torch.ones(4), -x) * torch.sigmoid(x), 0, 1),
     "by a mask": (lambda x: torch.where(x > 3, 2 * x - 3, x), 1, 2),
     "by a modulus": (lambda x: torch.where(x.abs() > 3, 2 * x, x * x.abs() / 3 + x), 2, 2),
     "x tanh x": (lambda x: x * torch.tanh(x), -1, 1),
@@ -60,6 +61,9 @@ UNKNOWN: dict[str, Function] = {
     "rounded": lambda x: x * torch.tanh(x).to(torch.int64).to(x.dtype),
     "a pole": lambda x: 1 / (x - 100),
     "a jump of softplus": lambda x: F.softplus(x - 200, 1.0, 1.0) * torch.sigmoid(x),
+    "a choice of choices": lambda x: torch.where(
+        torch.where(x > 0, x > 1, x < -1), x * torch.tanh(x), x.abs()
+    ),
     "a rising power": lambda x: torch.exp(x * x) * torch.exp(-x),
 }
 

@@ -125,7 +125,7 @@ class Scalar:
             rest = [arg for arg in node.args[1:] if isinstance(arg, Tensor | int | float)]
             shifted = node.target in (aten.add.Tensor, aten.sub.Tensor) and len(rest) == 1
             if first in same and node.args[0] == Ref(first):
-                if shifted and not bool(torch.as_tensor(rest[0]).any()):
+                if shifted and not bool(torch.as_tensor(rest[0], dtype=torch.float64).any()):
                     same.add(node.name)
                 elif node.target is aten.abs.default:
                     moduli.add(node.name)

@@ -34,7 +34,7 @@ Argument = Operand | Tensor | float
 def _interval(argument: Argument) -> Interval:
     if isinstance(argument, Operand):
         return Interval(*argument.range.ends())
-    value = torch.as_tensor(argument).double()
+    value = torch.as_tensor(argument, dtype=torch.float64)
     return Interval(value, value)
 
 

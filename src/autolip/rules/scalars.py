@@ -319,7 +319,7 @@ def _composed(action: Action, slopes: Mapping[str, Interval]) -> Interval | None
     An operand that is constant adds nothing; one of unknown slope, which may have no value at all,
     makes the sum unknown even where the factor is 0.
     """
-    zero = torch.zeros((), dtype=torch.float64)
+    zero = torch.zeros(action.image.shape, dtype=torch.float64)
     total = Interval(zero, zero)
     for operand, slope in action.slopes:
         towards, inner = slope.entries, slopes[operand.name]

@@ -100,6 +100,8 @@ def _jet(
     some = next(iter(jets.values()))
     args: list[Any] = [_argument(arg, jets, some) for arg in node.args]
     if node.target in CHOICES:
+        if node.args[0].name not in masks:
+            raise UnknownOrder  # what is no comparison decides
         return args[1] if masks[node.args[0].name] else args[2]
     if node.target is aten._to_copy.default:
         return _converted(node, *args)
@@ -230,7 +232,7 @@ class Rules:
         """f(s x) = s f(x) for s >= 0: of the shares on one scale."""
         jets = [arg for arg in args if isinstance(arg, Jet)]
         rate, power = max(jet.value.order for jet in jets)
-        shares = [arg.value.on(power, rate).share if arg in jets else arg for arg in args]
+        shares = [arg.value.on(power, rate).share if isinstance(arg, Jet) else arg for arg in args]
         image, slopes = self.said(target, shares)
         return _chained(Scaled(_start(args), power, rate, image), args, slopes)
 
