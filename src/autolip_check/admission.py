@@ -27,6 +27,9 @@ MOST = float(np.finfo(np.float64).max)
 LARGEST_TENSOR = 2**28
 """Tuned: entries of a computed tensor, and of all values of the network together (2 GiB)."""
 
+AT_ONCE = 2**16
+"""Chosen: entries of an array that are looked at together, half a megabyte."""
+
 LONGEST_TEXT = 100
 """Tuned: characters of a name that are repeated in a sentence."""
 
@@ -53,12 +56,13 @@ def _exactly(value: float) -> float:
 
 
 def admitted(numbers: Array) -> Array:
-    """The same array, every entry of it admitted."""
-    sizes = np.abs(numbers)
-    require(bool((sizes <= LARGEST).all()), "a number is too large, or not a number")
-    require(
-        bool(((sizes >= LEAST) | (sizes == 0)).all()), "a number is too small: it is below 2^-250"
-    )
+    """The same array, every entry of it admitted; looked at in parts, without a copy of all."""
+    flat = np.asarray(numbers).reshape(-1)
+    for start in range(0, len(flat), AT_ONCE):
+        sizes = np.abs(flat[start : start + AT_ONCE])
+        known = (sizes >= LEAST) | (sizes == 0)
+        require(bool((sizes <= LARGEST).all()), "a number is too large, or not a number")
+        require(bool(known.all()), "a number is too small: it is below 2^-250")
     return numbers
 
 

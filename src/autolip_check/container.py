@@ -183,5 +183,6 @@ def _is_shape(value: Any) -> bool:
 
 def content(tensor: NDArray[Any]) -> str:
     """The name of a tensor: a hash of its type, shape and bytes."""
-    head = f"{tensor.dtype.str} {list(tensor.shape)} ".encode()
-    return hashlib.sha256(head + tensor.tobytes()).hexdigest()[:40]
+    whole = hashlib.sha256(f"{tensor.dtype.str} {list(tensor.shape)} ".encode())
+    whole.update(np.ascontiguousarray(tensor).data)
+    return whole.hexdigest()[:40]

@@ -403,7 +403,7 @@ def tensor(value: Any, tensors: Tensors) -> Array:
     require(value in tensors, absent)
     stored = tensors[value]
     require(stored.dtype.kind == "f", f"the tensor {quoted(value)} does not hold reals")
-    return admitted(stored.astype(np.float64))
+    return admitted(stored.astype(np.float64, copy=False))
 
 
 def indices(name: Any, tensors: Tensors) -> NDArray[Any]:

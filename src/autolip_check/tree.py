@@ -5,13 +5,14 @@ first; or one of the facts below.  What a fact needs comes in the same order in 
 Ranges and half-spaces are derived here, from the splits and the region alone.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autolip_check.admission import admitted, fields_of, positive
+from autolip_check.admission import AT_ONCE, admitted, fields_of, positive
 from autolip_check.cells import Bounds, Case, Cell
 from autolip_check.container import Array, require
 from autolip_check.dyadic import Dyadic
@@ -55,6 +56,13 @@ class Tree:
         require(len(weights) == len(sides), "half-spaces and weights do not match")
         return Tree(at, piece, admitted(rows), counts, sides, weights)
 
+    def nodes(self) -> Iterator[tuple[int, int]]:
+        """What each node says, in preorder; read in parts, so that a long tree takes no more memory
+        than it has in the file."""
+        for start in range(0, len(self.at), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            yield from zip(self.at[part].tolist(), self.piece[part].tolist(), strict=True)
+
 
 @dataclass(frozen=True)
 class Node:
@@ -82,7 +90,7 @@ class Walk:
     def run(self, effort: Effort) -> None:
         """Rejected unless every case is closed, and all of the tree is used."""
         waiting = [self._root()]
-        for at, piece in zip(self.tree.at.tolist(), self.tree.piece.tolist(), strict=True):
+        for at, piece in self.tree.nodes():
             require(waiting, "a tree has nodes left over")
             node = self._narrowed(waiting.pop())
             effort.spend(self._work(node))

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from autolip_check.admission import (
+    AT_ONCE,
     LARGEST,
     LEAST,
     admitted,
@@ -46,6 +48,23 @@ def test_one_entry_outside_the_range_is_enough(value: float, place: int) -> None
         admitted(numbers)
     with pytest.raises(Rejected):
         positive(numbers, "it")
+
+
+@pytest.mark.parametrize("place", [0, AT_ONCE - 1, AT_ONCE, 2 * AT_ONCE])
+def test_long_arrays_are_looked_at_to_their_end(place: int) -> None:
+    """In parts: what is needed beside them does not grow with them."""
+    numbers = np.ones(2 * AT_ONCE + 1)
+    assert admitted(numbers) is numbers
+    numbers[place] = math.nan
+    with pytest.raises(Rejected):
+        admitted(numbers)
+    whole = np.ones(2**21)
+    tracemalloc.start()
+    admitted(whole)
+    content(whole)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < whole.nbytes / 4
 
 
 def test_what_is_inside_the_range_is_taken_as_it_is() -> None:

@@ -4,6 +4,7 @@ Covers autolip_check.tree, autolip_check.layers and autolip.methods.exact.record
 """
 
 import copy
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import autolip
 from autolip.methods.exact.method import Exact
 from autolip_check.check import check
 from autolip_check.container import NotACertificate, Rejected
+from autolip_check.tree import Tree
 from tests.checker.conftest import Forgery
 from tests.methods.exact.enumerated import constant
 
@@ -49,6 +51,20 @@ def forged(genuine: Path, change: Change) -> Forgery:
         forgery.tensors[f"new {name}"] = array
         tree[name] = f"new {name}"
     return forgery
+
+
+def test_nodes_are_read_in_parts() -> None:
+    """As many as there are, in their order, in less memory than a list of them takes."""
+    at = np.arange(2**19 + 3)
+    none = np.zeros(0)
+    tree = Tree(at, at + 1, none.reshape(0, 1), none, none, none)
+    tracemalloc.start()
+    count = 0
+    for number, (node, piece) in enumerate(tree.nodes()):
+        count += node == number and piece == number + 1
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == len(at) and peak < 2**24
 
 
 def test_the_constant_is_certified(genuine: Path, verdict: Judge) -> None:
