@@ -29,6 +29,7 @@ def test_every_part_is_there_and_names_are_text() -> None:
     heads = ("Outcomes", "Accuracy against the radius", "Samples", "How to repeat it")
     assert all(f"<h2>{head}</h2>" in text for head in heads)
     assert "<dt>torch</dt>" in text and "<dt>clip</dt>" not in text
+    assert "<dt>largest</dt><dd><code>no</code></dd>" in text
 
 
 def test_bars_and_steps_are_shares_of_the_samples() -> None:
@@ -38,6 +39,9 @@ def test_bars_and_steps_are_shares_of_the_samples() -> None:
     ]  # fmt: skip
     above, below = (dict(reversed(line.points)) for line in plot(found).lines)
     assert below[0.0] == 75.0 and below[100 * 0.3 / 0.315] == 25.0
+    attack = 100 * 0.25 / 0.315
+    assert list(plot(found).lines[0].points)[:2] == [(0.0, 75.0), (100 * 0.1 / 0.315, 75.0)]
+    assert max(place for place, share in plot(found).lines[0].points if share == 75.0) == attack
     assert above[0.0] == 75.0 and above[100.0] == 50.0
 
 

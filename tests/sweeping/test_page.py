@@ -29,4 +29,7 @@ def test_a_bar_reaches_from_the_lower_to_the_upper_end() -> None:
     small, above = chart(swept()).bars
     assert 0 < small.start < above.end < small.end < 100 and above.start == 0.0
     assert small.text == "1 to 4"
+    closed = Answer("closed", "l2:l2", "all", "box", upper=3.0, lower=3.0)
+    (seen,) = chart(Sweep("one", (closed,))).bars
+    assert seen.end > seen.start
     assert chart(Sweep("empty", ())).bars == ()

@@ -116,13 +116,13 @@ def _largest(result: "Findings", layers: "Sequence[Layer]") -> Iterator[str]:
     shared = [layer for layer in layers if layer.share is not None and layer.share > 0]
     worst = sorted(shared, key=lambda layer: -(layer.share or 0))[:NAMED]
     if worst:
-        named = [
-            f"{_named(layer)} (gain {_number(layer.gain)}, {100 * (layer.share or 0):.0f}%)"
+        listed = [
+            f"{named(layer)} (gain {_number(layer.gain)}, {100 * (layer.share or 0):.0f}%)"
             for layer in worst
         ]
         yield (
             f"Along the main path the layers' gains multiply to the bound of {_method(result)}; "
-            f"most comes from {', '.join(named)}: shares of its logarithm."
+            f"most comes from {', '.join(listed)}: shares of its logarithm."
         )
 
 
@@ -132,14 +132,15 @@ def _lost(layers: "Sequence[Layer]") -> Iterator[str]:
     lossy = [layer for layer in lossy if layer.share is not None]
     worst = sorted(lossy, key=lambda layer: -(layer.loss or 0))[:NAMED]
     if worst:
-        named = [f"{_named(layer)} by {_number(layer.loss)}" for layer in worst]
+        listed = [f"{named(layer)} by {_number(layer.loss)}" for layer in worst]
         yield (
             "What limits the bound: it grows by more than what the pair of inputs attains mostly "
-            f"at {', '.join(named)}, where the layer's gain is for other differences than theirs."
+            f"at {', '.join(listed)}, where the layer's gain is for other differences than theirs."
         )
 
 
-def _named(layer: "Layer") -> str:
+def named(layer: "Layer") -> str:
+    """The layer in a sentence: relu at act (net.py:4)."""
     place = layer.place if layer.module else layer.source
     return printable(f"{what(layer)} at {place}" if place else what(layer))
 

@@ -12,7 +12,7 @@ from autolip.report.bars import drawable, ends
 from autolip.report.chart import Bar, Chart, along, ticks
 from autolip.report.content import Sheet, headline, place, remarks, sheets
 from autolip.report.digits import digits_near, digits_of
-from autolip.report.layers import explained, layer_sheet, what
+from autolip.report.layers import explained, layer_sheet, named
 from autolip.report.picture import is_image, png
 from autolip.report.style import MEANING
 from autolip.report.template import data, filled
@@ -111,7 +111,7 @@ def layers_chart(layers: "Sequence[Layer]") -> Chart | None:
     first = sorted(shared, key=lambda layer: -(layer.share or 0))[:LISTED]
     bars = tuple(
         Bar(
-            f"{what(layer)} at {layer.place}",
+            named(layer),
             f"{digits_near(layer.gain or 0, DIGITS)} ({100 * (layer.share or 0):.0f}%)",
             "upper",
             0.0,
@@ -126,7 +126,7 @@ def stable_chart(layers: "Sequence[Layer]") -> Chart | None:
     """How many neurons of each layer have one slope alone on the region."""
     bars = tuple(
         Bar(
-            f"{what(layer)} at {layer.place}",
+            named(layer),
             f"{layer.stable} of {layer.neurons} stable",
             "lower",
             0.0,

@@ -30,7 +30,7 @@ def curve(found: "Certified") -> "Figure":
     axes = figure.subplots()
     below = [100 * found.certified_accuracy(radius) for radius in radii]
     above = [100 * found.attack_ceiling(radius) for radius in radii]
-    axes.step(radii, above, where="pre", color=PAPER, label="not attacked")
+    axes.step(radii, above, where="post", color=PAPER, label="not attacked")
     axes.step(radii, below, where="pre", color=COLOURS["upper"], label="certified")
     axes.set_xlabel(found.measure)
     axes.set_ylabel("% of the samples")

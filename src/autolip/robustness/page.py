@@ -100,9 +100,11 @@ def plot(found: "Certified") -> Plot:
     above = [100 * found.attack_ceiling(radius) for radius in radii]
     places = [100 * float(radius) / end for radius in radii]
     lines = tuple(
-        Line(name, f"{shares[0]:.4g}% at 0, {shares[-1]:.4g}% at the end", kind, stairs)
-        for name, kind, shares in (("not attacked", "faint", above), ("certified", "upper", below))
-        if (stairs := tuple(_stairs(places, shares)))
+        Line(name, f"{shares[0]:.4g}% at 0, {shares[-1]:.4g}% at the end", kind, tuple(stairs))
+        for name, kind, shares, stairs in (
+            ("not attacked", "faint", above, _stairs_from(places, above)),
+            ("certified", "upper", below, _stairs_to(places, below)),
+        )
     )
     labels = tuple((digits_near(mark, 2), 100 * mark / end) for mark in _marks(end))
     return Plot(f"share of the samples against the {found.measure}", lines, labels)
@@ -115,13 +117,22 @@ def _marks(end: float) -> list[float]:
     return [step * number for number in range(1, int(end / step) + 1)]
 
 
-def _stairs(places: list[float], shares: list[float]) -> Iterator[tuple[float, float]]:
-    """Corners of steps whose height holds from the place before up to its own."""
+def _stairs_to(places: list[float], shares: list[float]) -> Iterator[tuple[float, float]]:
+    """Corners of steps whose height holds from the place before up to its own: a sample is
+    certified at its radius too."""
     before = places[0]
     for place, share in zip(places, shares, strict=True):
         yield before, share
         yield place, share
         before = place
+
+
+def _stairs_from(places: list[float], shares: list[float]) -> Iterator[tuple[float, float]]:
+    """The same whose height holds from its own place up to the next: an attack counts from its
+    distance on."""
+    for place, after, share in zip(places, [*places[1:], places[-1]], shares, strict=True):
+        yield place, share
+        yield after, share
 
 
 def _images(found: "Certified") -> Iterator[tuple[str, str]]:

@@ -12,6 +12,9 @@ from autolip.report.template import filled
 if TYPE_CHECKING:
     from autolip.sweeping.answers import Answer, Sweep
 
+THINNEST = 0.8
+"""Chosen: hundredths of the axis that a bar has at least: a bracket that is closed is seen."""
+
 DRAWN = 60
 """Chosen: brackets that are drawn, the first ones; the table has all."""
 
@@ -44,5 +47,6 @@ def _bar(row: "Answer", low: float, high: float) -> Bar:
     upper = row.upper or 0.0
     text = digits_up(upper) if not row.lower else f"{digits_down(row.lower)} to {digits_up(upper)}"
     start = along(row.lower, low, high) if row.lower else 0.0
+    end = max(along(upper, low, high), start + THINNEST)
     about = printable(f"{row.name}, {row.region}, output {row.output}")
-    return Bar(about, text, "upper", start, along(upper, low, high), f"{about}: {text}")
+    return Bar(about, text, "upper", start, end, f"{about}: {text}")
