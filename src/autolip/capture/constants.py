@@ -9,6 +9,7 @@ from torch.utils import _pytree as pytree
 from autolip.capture.checks import LARGEST
 from autolip.errors import InputError
 from autolip.graph.graph import Place, Ref
+from autolip.graph.schema import named
 from autolip.operators.operator import DTYPE
 
 MASKS = frozenset(
@@ -73,7 +74,7 @@ def check_arguments(target: Any, args: Any, kwargs: Any, place: Place) -> bool:
     packet = getattr(target, "_overloadpacket", target)
     operation = str(packet).removeprefix("aten.")
     masked = False
-    for name, value in _named(target, args, kwargs):
+    for name, value in named(target, args, kwargs).items():
         worst = _worst(value)
         if worst is None or (math.isinf(worst) and name in ORDERS):
             continue
@@ -85,14 +86,6 @@ def check_arguments(target: Any, args: Any, kwargs: Any, place: Place) -> bool:
             )
         masked = True
     return masked
-
-
-def _named(target: Any, args: Any, kwargs: Any) -> list[tuple[str, Any]]:
-    """Every argument with the name it has in the operation's schema."""
-    schema = getattr(target, "_schema", None)
-    names = [argument.name for argument in schema.arguments] if schema is not None else []
-    given = [names[i] if i < len(names) else str(i) for i in range(len(args))]
-    return [*zip(given, args, strict=True), *kwargs.items()]
 
 
 def _worst(value: Any) -> float | None:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from autolip.errors import InputError
 from autolip.graph.graph import Graph
+from autolip.graph.schema import named
 from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.operators.block import Block
 from autolip.operators.convolution import Convolution
@@ -303,11 +304,8 @@ def _numbers(graph: Graph) -> dict[str, Document]:
     """The numeric arguments of every operation, by name."""
     found: dict[str, Document] = {}
     for node in graph:
-        names = (argument.name for argument in node.target._schema.arguments)  # type: ignore[attr-defined]
-        given = dict(zip(names, node.args, strict=False)) | node.kwargs
-        found[node.name] = {
-            k: _plain(v) for k, v in given.items() if isinstance(v, int | float | str)
-        }
+        given = named(node.target, node.args, node.kwargs).items()
+        found[node.name] = {k: _plain(v) for k, v in given if isinstance(v, int | float | str)}
     return found
 
 

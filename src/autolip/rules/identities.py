@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from autolip.errors import InputError, UnsupportedOperation
+from autolip.graph.schema import parameters
 from autolip.intervals import Interval
 from autolip.operators.diagonal import Identity
 from autolip.rules.derive import entrywise
@@ -28,7 +29,7 @@ def unchanged(x: Operand) -> Action:
 
 def identity(target: Callable[..., Any], *examples: Example) -> None:
     """Enter an operation that returns its first argument into the table."""
-    first = target._schema.arguments[0].name  # type: ignore[attr-defined]
+    first = parameters(target)[0].name
 
     def function(**arguments: Any) -> Action:
         """Exact: the identity."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from autolip.graph.graph import Graph, Node, Ref
+from autolip.graph.schema import completed
 from autolip.graph.sharing import merged, with_shared_kinks
 from autolip.rules.convolution import sizes
 from autolip.rules.pooling import Windows, adaptive, sliding
@@ -48,18 +49,12 @@ def rewritten(graph: Graph, table: "Lowerings", whole: Container[str] = ()) -> G
     for node in graph.nodes:
         writer = Writer(node, shapes, known)
         lower = None if node.name in whole else table.get(node.target)
-        last = lower(writer, **_arguments(node)) if lower is not None and not node.pick else None
+        last = None
+        if lower is not None and not node.pick:
+            last = lower(writer, **completed(node.target, node.args, node.kwargs))
         nodes += [node] if last is None else writer.finished(last)
     kept = len(nodes) == len(graph.nodes) and all(map(operator.is_, nodes, graph.nodes))
     return graph if kept else replace(graph, nodes=tuple(nodes))
-
-
-def _arguments(node: Node) -> dict[str, Any]:
-    schema = node.target._schema.arguments  # type: ignore[attr-defined]
-    names = (argument.name for argument in schema)
-    named = dict(zip(names, node.args, strict=False))
-    given = named | node.kwargs
-    return {a.name: given.get(a.name, a.default_value) for a in schema}
 
 
 @dataclass

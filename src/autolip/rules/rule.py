@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from autolip.errors import AutolipError, UnsupportedOperation
+from autolip.graph.schema import completed, parameters
 from autolip.intervals import Interval, mean
 from autolip.operators.operator import Operator
 from autolip.registry import Registry, require_docstring
@@ -215,13 +216,8 @@ class Rule:
         return first_paragraph(self.function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> tuple[Outcome, ...]:
-        schema = self.target._schema.arguments  # type: ignore[attr-defined]
-        names = (argument.name for argument in schema)
-        bound = dict(zip(names, args, strict=False)) | kwargs
-        defaults = {a.name: a.default_value for a in schema if a.name not in bound}
-        outcome = self.function(
-            **{_parameter(name): value for name, value in (defaults | bound).items()}
-        )
+        given = completed(self.target, args, kwargs)
+        outcome = self.function(**{_parameter(name): value for name, value in given.items()})
         return tuple(outcome) if isinstance(outcome, Sequence) else (outcome,)
 
 
@@ -267,7 +263,7 @@ def _parameter(name: str) -> str:
 
 
 def _check_signature(target: Callable[..., Any], function: RuleFunction) -> None:
-    wanted = [_parameter(a.name) for a in target._schema.arguments]  # type: ignore[attr-defined]
+    wanted = [_parameter(a.name) for a in parameters(target)]
     given = list(inspect.signature(function).parameters)
     if wanted != given:
         raise AutolipError(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from autolip.graph.schema import parameters
 from autolip.intervals import Interval
 from autolip.norms import Norm
 from autolip.operators.algebra import Zero
@@ -62,7 +63,7 @@ class Call:
 
     def results(self, substitute: Substitution) -> tuple[Tensor, ...]:
         """All results, with every numerical argument replaced."""
-        schema = [a for a in self.target._schema.arguments if a.name not in STORAGE]  # type: ignore[attr-defined]
+        schema = [a for a in parameters(self.target) if a.name not in STORAGE]
         positional = [self._replaced(a.name, substitute) for a in schema if not a.kwarg_only]
         named = {a.name: self._replaced(a.name, substitute) for a in schema if a.kwarg_only}
         result = self.by(*positional, **named)

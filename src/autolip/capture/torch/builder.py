@@ -23,6 +23,7 @@ from autolip.capture.varying import Varying
 from autolip.errors import InputError, UnsupportedOperation
 from autolip.graph.evaluate import evaluate
 from autolip.graph.graph import Graph, Node, Place, Ref
+from autolip.graph.schema import named
 from autolip.operators.operator import DTYPE
 
 aten = torch.ops.aten
@@ -355,9 +356,7 @@ def _draws(target: Any, args: Any, kwargs: Any) -> bool:
 
 
 def _switched_off(target: Any, args: Any, kwargs: Any) -> bool:
-    schema = getattr(target, "_schema", None)
-    names = [argument.name for argument in schema.arguments] if schema is not None else []
-    given = dict(zip(names, args, strict=False)) | dict(kwargs)
+    given = named(target, args, kwargs)
     return given.get("train", given.get("training", True)) is False or given.get("p") == 0
 
 
