@@ -6,7 +6,7 @@ autolip.robustness.classifier.
 """
 
 import math
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import pytest
 import torch
@@ -24,6 +24,7 @@ from autolip.robustness.rungs import LADDER, ladder
 from autolip.robustness.rungs.pairs import constants
 from autolip.robustness.rungs.rung import rung
 from autolip.robustness.trial import Trial, margins_at
+from autolip.training import Penalty
 
 RUNGS = list(LADDER)
 NORMS = list(Norm)
@@ -211,6 +212,22 @@ def test_constants_are_those_of_pairs_with_a_label() -> None:
     for (i, j), bound in found.items():
         exact = float((weight[:, i] - weight[:, j]).norm())
         assert exact * (1 - 1e-9) <= bound.value <= exact * 1.001
+
+
+def test_constants_of_a_deep_network_are_what_the_relaxation_attains() -> None:
+    """At few columns multipliers of eight layers are no proof as they are: 2% above."""
+    torch.manual_seed(0)
+    layers = list[nn.Module]()
+    for before, after in pairwise([8, *[32] * 8, 4]):
+        linear = nn.Linear(before, after)
+        nn.init.orthogonal_(linear.weight)
+        layers += [linear, nn.ReLU()]
+    model = nn.Sequential(*layers[:-1]).eval()
+    found = constants(classifier_of(model, (1, 8)), Norm.L2, range(4), 100.0, silent)
+    penalty = Penalty(model, torch.zeros(1, 8), output="pairs", columns=8)
+    penalty.settle(800, 1e-8)
+    for pair, estimate in zip(penalty.pairs, penalty.constants().tolist(), strict=True):
+        assert estimate * (1 - 1e-5) <= found[pair].value <= estimate * 1.004
 
 
 def test_attacks_find_what_is_beyond_the_boundary_and_nothing_else() -> None:
