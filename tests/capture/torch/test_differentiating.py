@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -193,6 +194,23 @@ def test_the_arguments_keep_their_names() -> None:
 
     assert capture_model(slope, (torch.ones(1), POINT), "place").input_name == "place"
     assert capture_model(jacrev(model), (POINT,)).input_name != "kwargs"
+
+
+def test_steps_of_a_derivative_stand_at_the_line_that_asks_for_it() -> None:
+    """The energy at its own lines, what is pulled back at the line of the derivative."""
+
+    def value(x: Tensor) -> Tensor:
+        return x.sin().sum()
+
+    def force(x: Tensor) -> Tensor:
+        return grad(value)(x)
+
+    found = {str(n.target): n.place.source for n in capture_model(force, (torch.ones(1, 3),)).graph}
+    file, line = Path(__file__).name, force.__code__.co_firstlineno + 1
+    assert found["aten.cos.default"] == f"{file}:{line}"
+    jumps = lipschitz(lambda x: hessian(value)(x) / x.sum(), (1, 3), method="autolip", lower=())
+    (note, *_) = jumps.upper.notes
+    assert f"({file}:" in note
 
 
 def test_a_branch_on_the_data_inside_is_refused() -> None:

@@ -10,10 +10,13 @@ import re
 from typing import Any
 
 import torch
+import torch.fx.traceback
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
+
+from autolip.capture.places import kept_lines
 
 SYMPTOM = (
     "functorch tensor|GradTrackingTensor|BatchedTensorImpl|doesn't have storage"
@@ -48,17 +51,20 @@ def check_closed(program: ExportedProgram) -> None:
 
 
 def traced(module: nn.Module, inputs: tuple[Any, ...]) -> nn.Module:
-    """The operations of `module(*inputs)`, none of which is a derivative: with the same names of
-    arguments."""
+    """The operations of `module(*inputs)`, none of which is a derivative, at the lines of the
+    user's code that asked for them: with the same names of arguments."""
     given = pytree.tree_map(_without_history, inputs)
-    with torch.enable_grad():
-        program = make_fx(module, tracing_mode="fake", _allow_non_fake_inputs=True)(*given)
+    tracer = make_fx(
+        module, tracing_mode="fake", _allow_non_fake_inputs=True, record_stack_traces=True
+    )
+    with torch.enable_grad(), kept_lines():
+        program = tracer(*given)
     _without_zeros(program)
-    run = program.forward
 
     @functools.wraps(module.forward)
     def forward(*given: Any) -> Any:
-        return run(*given)
+        with fx.traceback.preserve_node_meta():
+            return fx.Interpreter(program).run(*given)
 
     program.forward = forward
     return program
