@@ -290,3 +290,13 @@ def test_a_region_of_one_point() -> None:
     capture = capture_model(nn.ReLU(), (torch.zeros(1, 3),))
     posed = Problem.pose(capture.graph, point, Norm.L2, Norm.L2, NormOptions(seed=0))
     assert "moves" in str(Exact().bound(posed))
+
+
+def test_by_default_many_neurons_are_taken_where_two_inputs_move() -> None:
+    """48 free neurons: too many everywhere, and where three inputs move."""
+    brief = Exact().brief()
+    flat, solid = chain(2, 48, 1, seed=0), chain(3, 48, 1, seed=0)
+    around = Ball(torch.zeros(1, 2), 1.0), Ball(torch.zeros(1, 3), 1.0)
+    assert brief.accepts(problem(flat, (1, 2), region=around[0])) is None
+    assert isinstance(brief.accepts(problem(flat, (1, 2))), Refusal)
+    assert isinstance(brief.accepts(problem(solid, (1, 3), region=around[1])), Refusal)
