@@ -17,21 +17,34 @@ WORK = 2e10
 PART = 0.2
 """Tuned: the part of a time budget that ranges may take."""
 
+SEARCHED = 0.1
+"""Tuned: the part of it that engines may take which search."""
+
 
 @dataclass
 class Allowance:
-    """How many multiply-adds may still be spent: counted, so that ranges repeat."""
+    """How many multiply-adds may still be spent: counted, so that ranges repeat.
+
+    Of these engines that search may spend `searches`: none, where ranges are asked for often.
+    """
 
     work: float = WORK
+    searches: float = 0.0
 
     @staticmethod
     def within(seconds: float) -> "Allowance":
         """As much of it as a part of these seconds allows."""
-        return Allowance(min(WORK, PART * max(seconds, 0.0) / IN_DOUBLE))
+        work = min(WORK, PART * max(seconds, 0.0) / IN_DOUBLE)
+        return Allowance(work, SEARCHED * work)
 
     def spend(self, work: float) -> None:
         """What was done."""
         self.work -= work
+
+    def search(self, work: float) -> None:
+        """What was done in a search."""
+        self.searches -= work
+        self.spend(work)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 for its operands."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import assert_never
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from autolip.graph.graph import Graph, Node
 from autolip.intervals import Interval
-from autolip.ranges.engine import ENGINES, Allowance, Asked
+from autolip.ranges.engine import ENGINES, Allowance, Asked, Engine
 from autolip.ranges.mixtures import mixed
 from autolip.ranges.prefix import Prefix
 from autolip.regions import Region
@@ -53,14 +54,15 @@ def known_of(
     allowance = allowance or Allowance()
     whole = whole or {}
     prefix = Prefix(region, graph.input, graph.input_shape)
-    asked = dict[str, Tensor]()
+    refining = [_Refining(prefix, engine, allowance) for engine in ENGINES.values()]
     known = dict[str, Node]()
     for node in graph:
         outcome = prefix.outcome(node)
         action = checked_action(node, outcome)
-        if _refined(prefix, action, asked, allowance):
-            outcome = prefix.outcome(node)
-            action = checked_action(node, outcome)
+        for one in refining:
+            if one.refined(action):
+                outcome = prefix.outcome(node)
+                action = checked_action(node, outcome)
         prefix.add(node, outcome, action)
         mixture = mixed(node, known, prefix)
         if mixture is not None:
@@ -72,26 +74,33 @@ def known_of(
     return prefix
 
 
-def _refined(
-    prefix: Prefix, action: Action, asked: dict[str, Tensor], allowance: Allowance
-) -> bool:
-    """Ask for the operands' entries that are not settled and were not asked for; whether there were
-    any."""
-    changed = False
-    for operand, wanted in _unsettled(action).items():
-        copies, name, entries = _copied(prefix, operand, wanted)
-        new = entries & ~asked.get(name, torch.zeros_like(entries))
-        if name == prefix.input or not bool(new.any()):
-            continue
-        for engine in ENGINES.values():
-            found = engine(Asked(prefix, name, new), allowance)
+@dataclass
+class _Refining:
+    """One engine, and the entries that it was asked for."""
+
+    prefix: Prefix
+    engine: Engine
+    allowance: Allowance
+    asked: dict[str, Tensor] = field(default_factory=dict)
+
+    def refined(self, action: Action) -> bool:
+        """Ask for the operands' entries that are not settled and were not asked for; whether there
+        were any."""
+        changed = False
+        for operand, wanted in _unsettled(action).items():
+            copies, name, entries = _copied(self.prefix, operand, wanted)
+            before = self.asked.get(name, torch.zeros_like(entries))
+            new = entries & ~before
+            if name == self.prefix.input or not bool(new.any()):
+                continue
+            found = self.engine(Asked(self.prefix, name, new), self.allowance)
             if found is not None:
-                prefix.narrow(name, found)
-        for copy in reversed(copies):
-            prefix.follow(copy)
-        asked[name] = asked.get(name, torch.zeros_like(entries)) | entries
-        changed = True
-    return changed
+                self.prefix.narrow(name, found)
+            for copy in reversed(copies):
+                self.prefix.follow(copy)
+            self.asked[name] = before | entries
+            changed = True
+        return changed
 
 
 def _copied(prefix: Prefix, name: str, entries: Tensor) -> tuple[list[str], str, Tensor]:

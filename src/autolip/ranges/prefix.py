@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from autolip.graph.graph import Node
+from autolip.graph.graph import Graph, Node
 from autolip.intervals import Interval
 from autolip.operators.image import image
 from autolip.operators.operator import flat
@@ -43,6 +43,7 @@ class Prefix:
     values: dict[str, Tensor] = field(default_factory=dict)
     deviations: dict[str, Interval] = field(default_factory=dict)
     bounds: dict[str, LinearBounds] = field(default_factory=dict)
+    nodes: list[Node] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.values[self.input] = self.region.origin(self.shape)
@@ -54,6 +55,10 @@ class Prefix:
         met = interval if known is None else known.meet(interval)
         self.ranges[name] = met
         self.deviations[name] = met - Interval(self.values[name], self.values[name])
+
+    def graph(self, name: str) -> Graph:
+        """The network up to the value of that name."""
+        return Graph(self.input, self.shape, tuple(self.nodes), name).pruned()
 
     def copied(self, name: str) -> Straight | None:
         """How a value copies entries of another one, each but for a shift; None where it does
@@ -83,6 +88,7 @@ class Prefix:
 
     def add(self, node: Node, outcome: Outcome, action: Action) -> None:
         """The next operation, with what its rule says on the ranges."""
+        self.nodes.append(node)
         points = {name: self._point(name) for name in node.operands()}
         there = checked_action(node, outcome_of(node, points)).image
         value = _middle(there)
@@ -158,15 +164,17 @@ class Prefix:
                 total += sum(edge.operator.work for edge in edges if isinstance(edge, Straight))
         return total
 
-    def is_affine(self, name: str) -> bool:
-        """Whether the value is an affine function of the input."""
-        wanted = {name}
+    def bends(self, name: str) -> int:
+        """How many entries before the value have another line above than below; 0 where it is an
+        affine function of the input."""
+        wanted, count = {name}, 0
         for step in self.backwards_from(name):
             edges = self.bounds[step].edges if step in wanted else ()
-            if any(isinstance(edge, Slanted) for edge in edges):
-                return False
             wanted.update(edge.source for edge in edges)
-        return True
+            for edge in edges:
+                if isinstance(edge, Slanted):
+                    count += int((edge.lo != edge.hi).sum())
+        return count
 
 
 def worth(c: Float[Tensor, "k *shape"], weight: Float[Tensor, "*shape"]) -> Float[Tensor, " k"]:

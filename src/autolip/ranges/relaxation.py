@@ -29,7 +29,7 @@ def relaxation(asked: Asked, allowance: Allowance) -> Interval | None:
     shape = asked.entries.shape
     lo, hi = (torch.full((shape.numel(),), end, dtype=DTYPE) for end in (-math.inf, math.inf))
     price = 2 * prefix.work(name)
-    places = _in_order(asked)[: max(0, int(allowance.work / price))]
+    places = in_order(asked)[: max(0, int(allowance.work / price))]
     if not len(places):
         return None
     largest = max(value.numel() for value in prefix.values.values())
@@ -39,7 +39,7 @@ def relaxation(asked: Asked, allowance: Allowance) -> Interval | None:
     return Interval(lo.reshape(shape), hi.reshape(shape))
 
 
-def _in_order(asked: Asked) -> Tensor:
+def in_order(asked: Asked) -> Tensor:
     """The entries that are wanted, those whose range reaches least beyond 0 on one side first."""
     known = asked.prefix.ranges[asked.name]
     beyond = torch.minimum(known.hi, -known.lo).reshape(-1)
