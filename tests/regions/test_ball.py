@@ -182,6 +182,27 @@ def test_the_stride_is_half_a_side_of_the_cube_inside(norm: Norm) -> None:
     assert norm.of_rows(stride[None]).item() == pytest.approx(3.0)
 
 
+@pytest.mark.parametrize("norm", list(Norm))
+def test_projections_are_about_the_centre(norm: Norm) -> None:
+    """Points inside stay where they are; on a line through the centre the border is met."""
+    ball = Ball(doubles(10.0, -20.0), 2.0, norm)
+    inside = torch.stack([doubles(10.5, -20.5), doubles(9.0, -19.5)])
+    assert torch.allclose(ball.project(inside), inside, rtol=1e-15)
+    beyond = torch.stack([doubles(15.0, -20.0), doubles(10.0, -27.0)])
+    met = torch.stack([doubles(12.0, -20.0), doubles(10.0, -22.0)])
+    assert torch.allclose(ball.project(beyond), met, rtol=1e-15)
+
+
+def test_its_interval_holds_all_of_it() -> None:
+    """Sums and differences that round inwards are stepped outwards."""
+    centre = torch.randn(50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for radius in (0.1, 1 / 3, 1e-9, 1e5):
+        found = Ball(centre, radius).interval(centre.shape)
+        for lo, c, hi in zip(*(x.tolist() for x in (found.lo, centre, found.hi)), strict=True):
+            assert Fraction(lo) <= Fraction(c) - Fraction(radius)
+            assert Fraction(c) + Fraction(radius) <= Fraction(hi)
+
+
 def test_a_ball_of_radius_0_is_settled() -> None:
     assert Ball(0, 0).settled(SHAPE).all() and not Ball(0, 1e-300).settled(SHAPE).any()
 

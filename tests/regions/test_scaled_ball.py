@@ -31,6 +31,20 @@ def test_its_reach_is_rounded_up() -> None:
         assert reach <= radius * scale * (1 + 1e-15)
 
 
+def test_its_interval_holds_all_of_it() -> None:
+    """Sums and differences that round inwards are stepped outwards."""
+    generator = torch.Generator().manual_seed(0)
+    for seed in range(40):
+        centre = torch.randn(SHAPE, generator=generator, dtype=torch.float64)
+        radius, units = 0.1 * (seed + 1), UNITS / (seed + 3)
+        found = ScaledBall(centre, radius, "linf", units).interval(SHAPE)
+        for lo, c, s, hi in zip(
+            *(x.flatten().tolist() for x in (found.lo, centre, units, found.hi)), strict=True
+        ):
+            reach = Fraction(radius) * Fraction(s)
+            assert Fraction(lo) <= Fraction(c) - reach and Fraction(c) + reach <= Fraction(hi)
+
+
 @pytest.mark.parametrize("norm", list(Norm))
 def test_in_equal_units_it_is_a_ball_of_another_radius(norm: Norm) -> None:
     scaled, plain = ScaledBall(0.5, 3, norm, 0.25), Ball(0.5, 0.75, norm)

@@ -212,7 +212,7 @@ def test_another_norm_is_stated_by_its_weights() -> None:
 
 @pytest.mark.parametrize("norm", ["l2", "linf:l1"])
 def test_a_repair_counts_once_for_every_depth(norm: str) -> None:
-    """|y| <= N g^K value |x|, and N is that of the map."""
+    """|y| <= N g^K value |x|, and N is that of the map; multipliers grow by g^2 a depth."""
     made = statement(norm)
     fewer = {name: 0.25 * value for name, value in made.multipliers.items()}
     low = replace(made, multipliers=fewer, value=made.value / 2)
@@ -223,5 +223,7 @@ def test_a_repair_counts_once_for_every_depth(norm: str) -> None:
     growth = of_map * map_.reach
     assert max(found.depths.values()) == 2 and growth > 1.01
     assert found.growth >= growth * (1 - 1e-12)
+    factors = sorted(map(found.factor, made.multipliers))
+    assert factors == pytest.approx([found.growth**2, found.growth**4])
     least = of_map * scales[0] * scales[1] * growth**2
     assert least * (1 - 1e-12) <= found.bound.value <= least * 1.01
