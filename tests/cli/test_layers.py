@@ -1,6 +1,10 @@
 """`autolip layers`: with autolip.cli.tables."""
 
+import sys
+
 import pytest
+
+from autolip.cli.tables import show_text
 
 
 def test_layers_are_listed_and_explained(run) -> None:
@@ -17,3 +21,17 @@ def test_layers_are_listed_and_explained(run) -> None:
 def test_bad_options_are_said_before_the_work(option: str, run) -> None:
     ran = run("layers", "digits-mlp", option)
     assert ran.code == 2 and ran.err.startswith("autolip: ")
+
+
+def test_sentences_are_wrapped_between_words_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm")
+    text = "The bound grows [mostly] at a layer of the network, a long one.\n\nThe end."
+    show_text(text)
+    assert capsys.readouterr().out == f"{text}\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    show_text(text)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 40 and " ".join(lines).split() == text.split()

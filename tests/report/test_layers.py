@@ -43,6 +43,9 @@ def test_sentences_name_the_layers_biggest_first(bracket: Result) -> None:
 
 def test_what_stands_in_no_module_is_named_once(bracket: Result) -> None:
     inline = replace(LAYERS[2], module="", loss=1.0004)
+    act = replace(LAYERS[1], module="")
+    places = [row[0] for row in layer_sheet(bracket, (inline, act, replace(act, source=""))).rows]
+    assert places == ["affine (net.py:5)", "relu (net.py:4)", "relu"]
     (*_, said, _) = explained(bracket, (inline, LAYERS[1]))
     assert "What limits the bound" in said and "net.py:5" not in said
     assert "most comes from affine at net.py:5 (gain 5" in explained(bracket, (inline,))[1]

@@ -18,7 +18,7 @@ from autolip.cli.options import (
     units_options,
 )
 from autolip.cli.progress import progress
-from autolip.cli.tables import show_table
+from autolip.cli.tables import show_table, show_text
 from autolip.errors import printable
 
 
@@ -63,7 +63,7 @@ def layers(**options: Any) -> int:
     from autolip.report.content import headline
     from autolip.report.layers import layer_sheet
 
-    click.echo(f"{printable(found.name)}\n{headline(result)}\n")
+    show_text(f"{printable(found.name)}\n{headline(result)}\n")
     show_table(layer_sheet(result, result.layer_list))
-    click.echo(told)
+    show_text(told)
     return 0

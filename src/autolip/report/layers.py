@@ -41,7 +41,7 @@ def _method(result: "Findings") -> str:
 def _cells(layer: "Layer") -> tuple[str, ...]:
     share = "-" if layer.share is None else f"{100 * layer.share:.0f}%"
     return (
-        printable(layer.place),
+        _place(layer),
         what(layer),
         "x".join(map(str, layer.shape)) or "1",
         str(layer.weights) if layer.weights else "-",
@@ -137,6 +137,12 @@ def _lost(layers: "Sequence[Layer]") -> Iterator[str]:
             "What limits the bound: it grows by more than what the pair of inputs attains mostly "
             f"at {', '.join(listed)}, where the layer's gain is for other differences than theirs."
         )
+
+
+def _place(layer: "Layer") -> str:
+    """By its module; what stands in none, by what it does."""
+    source = f" ({layer.source})" if layer.source else ""
+    return printable(layer.place if layer.module else f"{what(layer)}{source}")
 
 
 def named(layer: "Layer") -> str:
