@@ -54,6 +54,7 @@ NOT_THEM: dict[str, Callable[[Tensor], Tensor]] = {
     "a step": lambda x: torch.sub(x, torch.tanh(x), alpha=2),
     "two gates": lambda x: x * torch.sigmoid(2 * x),
     "a hard softplus": lambda x: x * torch.tanh(nn.functional.softplus(x, beta=2.0)),
+    "a level below 0": lambda x: torch.where(x.abs() > -1, x - torch.sign(x) * -1, x * 0),
     "two levels": lambda x: torch.where(x.abs() > 0.5, x - torch.sign(x) * 0.25, x * 0),
 }
 

@@ -1,6 +1,7 @@
 """The backward pass of linear bounds: never below what rational arithmetic makes of the same
 bounds."""
 
+import itertools
 from fractions import Fraction
 
 import pytest
@@ -13,6 +14,7 @@ from autolip.ranges.forward import known_of
 from autolip.ranges.linear_bounds import Straight
 from autolip.ranges.prefix import Prefix
 from autolip.regions import Ball, Box, Region, as_region
+from autolip.rules.propagate import checked_action
 
 aten = torch.ops.aten
 
@@ -183,3 +185,27 @@ def test_a_square_is_above_its_tangent() -> None:
     moved = 2 * middle.abs() * reach
     assert torch.allclose(above, moved + reach**2, rtol=1e-10)
     assert torch.allclose(below, moved, rtol=1e-10)
+
+
+def test_a_selection_that_the_range_settles_but_not_with_the_point_of_reference() -> None:
+    """The larger one is the first in the range; at a point beside it, it is the second."""
+    box = Box(torch.tensor([1.0, 0.0]), torch.tensor([2.0, 0.5]))
+    prefix = Prefix(box, "x", torch.Size([2]))
+    prefix.values["x"] = torch.tensor([0.0, 0.4], dtype=torch.float64)
+    prefix.narrow("x", box.interval(torch.Size([2])))
+    node = Node("y", aten.max.dim, (Ref("x"), 0), torch.Size([]), pick=0)
+    outcome = prefix.outcome(node)
+    prefix.add(node, outcome, checked_action(node, outcome))
+    bounds, value, start = prefix.bounds["y"], prefix.values["y"], prefix.values["x"]
+    for x in itertools.product((1.0, 2.0), (0.0, 0.5)):
+        moved = torch.tensor(x, dtype=torch.float64) - start
+        straight = sum(
+            (
+                edge.operator.mv(moved[None])[0]
+                for edge in bounds.edges
+                if isinstance(edge, Straight)
+            ),
+            torch.zeros((), dtype=torch.float64),
+        )
+        assert bool(straight + bounds.lo <= x[0] - value)
+        assert bool(x[0] - value <= straight + bounds.hi)

@@ -56,7 +56,7 @@ rounds_within_half = Composite("rounds_within_half", torch.clone)
 
 @dataclass(frozen=True)
 class Hole:
-    """Any varying value, or any number (`varies` None: or any constant); the same one at every
+    """Any varying value, or any number >= 0 (`varies` None: or any constant); the same one at every
     place of the same name."""
 
     name: str
@@ -66,7 +66,9 @@ class Hole:
         """Whether it may stand for the value."""
         if self.varies is None:
             return isinstance(value, Ref | Tensor | int | float)
-        return isinstance(value, Ref if self.varies else int | float)
+        if self.varies:
+            return isinstance(value, Ref)
+        return isinstance(value, int | float) and value >= 0
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from autolip.ranges.linear_bounds import (
 from autolip.regions import Region
 from autolip.roundoff import dot_error, raised
 from autolip.rules.propagate import checked_action, outcome_of
-from autolip.rules.rule import Action, Operand, Outcome, Pointwise
+from autolip.rules.rule import Action, Operand, Outcome
 from autolip.slopes import Between
 
 INF = math.inf
@@ -94,21 +94,34 @@ class Prefix:
         value = _middle(there)
         around = Surroundings(self.values, self.deviations, there)
         self.values[node.name] = value
-        if not isinstance(outcome, Pointwise):
+        if isinstance(outcome, Action):
             action = self._from_there(node, action, around)
         self.bounds[node.name] = linear_bounds(outcome, action, action.image, value, around)
         self.narrow(node.name, action.image)
 
     def _from_there(self, node: Node, action: Action, around: Surroundings) -> Action:
-        """The slopes between the point of reference, where the ranges hold it, and any other: of a
-        product half as wide as those between any two."""
+        """The slopes between the point of reference and any other: of a product half as wide as
+        those between any two.
+
+        Where the ranges do not hold it, those on ranges that do: what a range settles, a selection
+        perhaps, need not be so there.
+        """
         names = node.operands()
-        narrower = any(isinstance(slope, Between) for _, slope in action.slopes)
-        if not (narrower and around.holds_reference(names)):
+        if not around.holds_reference(names):
+            wide = {name: self._with_reference(name) for name in names}
+            return replace(checked_action(node, outcome_of(node, wide)), image=action.image)
+        if not any(isinstance(slope, Between) for _, slope in action.slopes):
             return action
         points = {name: self._point(name).range for name in names}
         operands = {name: replace(self.operand(name), centre=points[name]) for name in names}
         return checked_action(node, outcome_of(node, operands))
+
+    def _with_reference(self, name: str) -> Operand:
+        """The value as the argument of a rule, its range widened to the value of reference."""
+        value, known = self.values[name], self.ranges[name]
+        lo = torch.minimum(known.lo, value)
+        hi = torch.maximum(known.hi, value)
+        return Operand(name, value.shape, Interval(lo, hi))
 
     def _point(self, name: str) -> Operand:
         value = self.values[name]
