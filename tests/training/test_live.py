@@ -67,7 +67,7 @@ def test_two_processes_train_as_one_with_both_batches(tmp_path: Path) -> None:
     """DistributedDataParallel: gradients are the mean, and every process has the same state."""
     command = [sys.executable, "-c", TWO_PROCESSES]
     started = [subprocess.Popen([*command, str(rank), str(tmp_path)]) for rank in (0, 1)]
-    assert [process.wait(timeout=120) for process in started] == [0, 0]
+    assert [process.wait(timeout=600) for process in started] == [0, 0]
     (first, state), (second, other) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     model = mlp()
     penalty = Penalty(model, torch.zeros(1, 8))
@@ -96,7 +96,7 @@ def test_a_compiled_model_is_its_module() -> None:
 def test_the_state_follows_the_model_to_another_device() -> None:
     """PyTorch's lazy device stands for a GPU, see tests/test_devices.py."""
     command = [sys.executable, "-c", ON_THE_LAZY_DEVICE]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    found = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert found.returncode == 0, found.stderr
     (here, on_the_processor), (there, elsewhere) = json.loads(found.stdout)
     assert there == pytest.approx(here, rel=1e-5)
