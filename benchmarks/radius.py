@@ -107,10 +107,10 @@ def measured() -> Iterator[Row]:
 
 
 def draw(rows: list[Row]) -> "Figure":
-    """Bound against radius, one panel a network; broken where ranges are those of intervals."""
+    """Bound against radius, one panel a network; broken where not every engine is asked."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 3.6), layout="constrained")
+    figure = Figure(figsize=(12.5, 3.6), layout="constrained")
     panels = figure.subplots(1, len(NETWORKS))
     styles = dict(zip(knowledge(), ("-", "--", ":", "-."), strict=False))
     for axes, name in zip(panels, NETWORKS, strict=True):
@@ -130,7 +130,7 @@ def draw(rows: list[Row]) -> "Figure":
         most = max(bound(row, method) for row in chosen for method in METHODS)
         axes.set_ylim(0.8 * least, min(1e3 * least, 1.5 * most))
     panels[0].set_ylabel("bound on the l2 constant")
-    panels[-1].legend(fontsize=7)
+    figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside right center", fontsize=7)
     return figure
 
 
