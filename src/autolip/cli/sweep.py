@@ -46,6 +46,13 @@ ENDED_EARLY = 3
 @click.option(
     "--scheduler", metavar="ADDRESS", help="Workers of a Dask cluster instead: tcp://HOST:PORT."
 )
+@click.option(
+    "--width",
+    type=float,
+    default=0.03,
+    show_default=True,
+    help="How wide, relatively, brackets of regions answered together may stay; 0: none is.",
+)
 @click.option("--store", type=NameType(), metavar="FILE", help="Keep what is finished here.")
 @click.option("--resume", is_flag=True, help="Go on with what the store holds.")
 @click.option(

@@ -2,6 +2,7 @@
 shrinks."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -104,7 +105,7 @@ class Ascent(LowerMethod):
         best = known.slope.tolist()[:1]
         kept = max(1, starts // 4)
         for _ in range(max(1, round(0.8 * passes / (2 * starts * steps)))):
-            found = _Climb.starting(problem, starts, steps, generator, leaders).run()
+            found = Climb.starting(problem, starts, steps, generator, leaders).run()
             leaders = leaders.joined(found).steepest(kept)
             best.append(float(leaders.slope[0]))
             if problem.expired or self._stands_still(best):
@@ -114,7 +115,7 @@ class Ascent(LowerMethod):
             last = max(1, starts // 2)
             of_last = LAST * passes / (2 * last)
             short = counted(of_last, steps // 2, least=3)
-            found = _Climb.starting(problem, last, short, generator, scouts).run()
+            found = Climb.starting(problem, last, short, generator, scouts).run()
             leaders = leaders.joined(scouts).joined(found)
         best_pairs = polished(problem, known.joined(leaders), passes / 10)
         return certified(problem, uphill(problem, best_pairs, passes / 50))
@@ -134,10 +135,12 @@ def _known(problem: LowerProblem) -> Pairs:
 
 
 @dataclass
-class _Climb:
+class Climb:
     """One round: midpoints, directions, distances and gradient means of all chains."""
 
     problem: LowerProblem
+    reach: float | Tensor
+    """How far the region extends, of each chain where it differs."""
     centre: Tensor
     direction: Tensor
     longest: Tensor
@@ -149,7 +152,7 @@ class _Climb:
     @staticmethod
     def starting(
         problem: LowerProblem, starts: int, steps: int, generator: torch.Generator, leaders: Pairs
-    ) -> "_Climb":
+    ) -> "Climb":
         """Half of the chains from the leaders if there are any, the others from fresh points."""
         centre = scattered(problem, starts, generator)
         direction = random_directions(problem, starts, generator)
@@ -171,8 +174,9 @@ class _Climb:
             order = torch.randperm(starts, generator=generator)
             factor = factor[order]
         zeros = torch.zeros_like(centre)
-        return _Climb(
+        return Climb(
             problem,
+            problem.reach,
             centre,
             direction,
             factor * _scale(problem, centre),
@@ -182,13 +186,32 @@ class _Climb:
             zeros,
         )
 
+    def beside(self, problem: LowerProblem, others: Sequence["Climb"]) -> "Climb":
+        """The chains of this round and of others, in a problem whose domain holds all of them, row
+        by row."""
+        climbs = (self, *others)
+        reaches = [torch.full_like(one.longest, one.problem.reach) for one in climbs]
+
+        def joined(name: str) -> Tensor:
+            return torch.cat([getattr(one, name) for one in climbs])
+
+        return Climb(
+            problem,
+            torch.cat(reaches),
+            joined("centre"),
+            joined("direction"),
+            joined("longest"),
+            joined("liveliness"),
+            self.steps,
+            joined("mean"),
+            joined("square"),
+        )
+
     def run(self) -> Pairs:
         """The steepest pair that each chain met."""
         best = Pairs.at(self.centre)
         for number in range(self.steps):
-            shrink = (self.problem.reach * 10**SHORTEST / self.longest) ** (
-                number / max(1, self.steps - 1)
-            )
+            shrink = (self.reach * 10**SHORTEST / self.longest) ** (number / max(1, self.steps - 1))
             step = self.longest * shrink
             x, y = ends(self.problem, self.centre, self.direction, step)
             pulled = pull(self.problem, x, y)

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from autolip.arguments import shown
+from autolip.arguments import number, shown
 from autolip.budget import stopwatch
 from autolip.capture.guarded import unended
 from autolip.capture.load import Network
@@ -33,9 +34,14 @@ from autolip.report.content import Sheet
 from autolip.report.digits import digits_down, digits_up
 from autolip.report.formats import suffix_of
 from autolip.report.table import aligned
+from autolip.sweeping.together import Bracket, brackets
 from autolip.workers import Failed, Pool, Store
+from autolip.workers.pool import attempted
 
 Progress = Callable[[str], None]
+
+WIDTH = 0.03
+"""Chosen: brackets of questions that are answered together are left so wide, relatively."""
 
 FORMATS = (".csv", ".json", ".html")
 """Of files, by the suffix of the name."""
@@ -124,6 +130,7 @@ def sweep(
     scheduler: str | None = None,
     store: str | Path | None = None,
     resume: bool = False,
+    width: float = WIDTH,
     progress: Progress | None = None,
     **defaults: Any,
 ) -> Sweep:
@@ -133,6 +140,10 @@ def sweep(
     `time_budget`, ...) and perhaps a `name`; `defaults` are those of all questions.  `model` may be
     what `autolip.load` returned (then without example inputs).  `workers`, `scheduler`, `store` and
     `resume` are as for `certify`.  A question that fails is a row with its reason.
+
+    Questions that leave the methods to "auto" and differ in their regions alone are bounded
+    together, by LipSDP and pairs that climb at once; those whose bracket is wider than a relative
+    `width` have calls of their own where these narrow it.  With a width of 0 all have.
 
     Raises InputError where a question cannot be meant, before any is answered.
 
@@ -145,7 +156,8 @@ def sweep(
         [True, True]
     """
     network = model if isinstance(model, Network) else _network(model, example_inputs)
-    return swept(network, questions, Pool(workers, scheduler), store, resume, progress, **defaults)
+    pool = Pool(workers, scheduler)
+    return swept(network, questions, pool, store, resume, progress, width=width, **defaults)
 
 
 def _network(model: Any, example_inputs: Any) -> Network:
@@ -163,25 +175,31 @@ def swept(
     store: str | Path | None = None,
     resume: bool = False,
     progress: Progress | None = None,
+    width: float = WIDTH,
     **defaults: Any,
 ) -> Sweep:
     """`sweep` for a network that is captured already."""
     say = progress or (lambda text: None)
     elapsed = stopwatch()
-    asked = [_asked(number, one, defaults, network) for number, one in enumerate(questions, 1)]
+    if not 0 <= number(width, "width") < 1:
+        raise InputError(f"width is {width}: give a number >= 0 and below 1, or 0 for none")
+    asked = [_asked(place, one, defaults, network) for place, one in enumerate(questions, 1)]
     replay(network.capture)
-    alone = pool.workers == 1 and pool.scheduler is None
-    shared = (network.capture if alone else portable(network.capture), network.name)
+    here = pool.workers == 1 and pool.scheduler is None
+    shared = (network.capture if here else portable(network.capture), network.name)
     with _opened(store, resume) as kept:
-        keys = [_key(network.capture, *one) for one in asked]
-        rows = {n: kept.get(key) for n, key in enumerate(keys)} if kept is not None else {}
-        found = {n: Answer(**row) for n, row in rows.items() if row is not None}
+        keys = [_key(network.capture, *one, width) for one in asked]
+        known = {n: kept.get(key) for n, key in enumerate(keys)} if kept is not None else {}
+        found = {n: Answer(**row) for n, row in known.items() if row is not None}
         missing = [n for n in range(len(asked)) if n not in found]
-        for done, result in pool.results(_answer, shared, [asked[n] for n in missing]):
-            number = missing[done]
-            found[number] = _row(asked[number], result)
-            if kept is not None and not found[number].reason:
-                kept.put(keys[number], asdict(found[number]))
+        together = _together(shared, {n: asked[n] for n in missing}, width)
+        left = [n for n in missing if n not in together]
+        alone = pool.results(_answer, shared, [asked[n] for n in left])
+        rows = chain(together.items(), ((left[done], result) for done, result in alone))
+        for n, result in rows:
+            found[n] = _row(asked[n], result)
+            if kept is not None and not found[n].reason:
+                kept.put(keys[n], asdict(found[n]))
             say(f"{len(found)} of {len(asked)} questions")
     return Sweep(network.name, tuple(found[n] for n in range(len(asked))), elapsed())
 
@@ -190,13 +208,13 @@ Named = tuple[str, Question]
 
 
 def _asked(
-    number: int, given: Mapping[str, Any], defaults: Mapping[str, Any], network: Network
+    place: int, given: Mapping[str, Any], defaults: Mapping[str, Any], network: Network
 ) -> Named:
     """The question that a dictionary means, its region in the network's shape."""
     if not isinstance(given, Mapping):
-        raise InputError(f"question {number} is {shown(given)}: give a dictionary of options")
+        raise InputError(f"question {place} is {shown(given)}: give a dictionary of options")
     options = {**defaults, **given}
-    name = str(options.pop("name", number))
+    name = str(options.pop("name", place))
     try:
         question = Question.asked(**options)
         return name, question.about(network.capture)
@@ -206,7 +224,35 @@ def _asked(
         raise InputError(f"question {name}: {error}") from error
 
 
-def _key(capture: Capture, name: str, question: Question) -> str:
+def _together(
+    shared: tuple[Capture, str], asked: Mapping[int, Named], width: float
+) -> dict[int, Answer]:
+    """The rows of questions that are answered together, and of those that were asked alone to see
+    what that gives."""
+    elapsed = stopwatch()
+    alone: dict[int, Answer] = {}
+
+    def single(number: int) -> Bracket | None:
+        found = attempted(_answer, shared, asked[number])
+        if isinstance(found, Failed) or found.upper is None or found.lower is None:
+            return None
+        alone[number] = found
+        return Bracket(found.lower, found.upper)
+
+    questions = {number: question for number, (_, question) in asked.items()}
+    found = brackets(shared[0], questions, width, single)
+    each = elapsed() / max(1, len(found) + len(alone))
+    rows = {
+        number: replace(
+            _row(asked[number], None), lower=one.lower, upper=one.upper, method="lipsdp",
+            seconds=each,
+        )
+        for number, one in found.items()
+    }  # fmt: skip
+    return rows | alone
+
+
+def _key(capture: Capture, name: str, question: Question, width: float) -> str:
     """What a store knows an answer by: the network, the question's name and all of its options."""
     plain = {
         "norm": [question.p.value, question.q.value],
@@ -216,7 +262,7 @@ def _key(capture: Capture, name: str, question: Question) -> str:
         "lowers": [repr(search) for search in (*question.lowers, *question.searches)],
         "units": question.units.to_dict(),
         "secants": [question.secants.kind, repr(question.secants.point)],
-        "rest": [question.time_budget, question.delta, question.seed],
+        "rest": [question.time_budget, question.delta, question.seed, width],
     }
     about = json.dumps([fingerprint(capture.graph), name, plain], sort_keys=True)
     return hashlib.sha256(about.encode()).hexdigest()

@@ -12,17 +12,15 @@ from autolip.errors import Refusal
 from autolip.graph.views import SlopeGraph, separated
 from autolip.intervals import Interval
 from autolip.methods.lipsdp.batch.questions import Questions
+from autolip.methods.lipsdp.batch.sample import Slopes, bends_entrywise, entrywise
 from autolip.methods.lipsdp.batch.solve import Batch, Care
 from autolip.norms import Norm
 from autolip.regions import Box, Everywhere
 from autolip.robustness.trial import Trial
 from autolip.rules import slopes_on
-from autolip.slopes import Between
 
 CAREFUL = 1 - 1e-9
 """Chosen: how much less is wanted than what would be enough, so that rounding does not decide."""
-
-Slopes = dict[str, Between]
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Calm:
     @cached_property
     def bent(self) -> list[str]:
         """The vertices that act entry by entry, in order."""
-        return list(_entrywise(self.graph))
+        return list(entrywise(self.graph))
 
     def operand(self, name: str) -> str | None:
         """What a vertex reads, where that is one value."""
@@ -63,7 +61,7 @@ class Calm:
 
     def unsettled(self, name: str) -> Bool[Tensor, " n"]:
         """The entries whose slope is not known but for a range."""
-        slope = _entrywise(self.graph)[name]
+        slope = entrywise(self.graph)[name]
         return (slope.lo < slope.hi).reshape(-1)
 
     def constants(
@@ -75,7 +73,7 @@ class Calm:
         """Proved calmness moduli of linear functions of a value, infinite where nothing is proved;
         where some are wanted, those or nothing."""
         graph = _up_to(self.graph, output)
-        slopes = _entrywise(graph)
+        slopes = entrywise(graph)
         batch = self._shared(output, slopes)
         if batch is None:
             own = Batch.of(graph, self.trial.norm)
@@ -117,8 +115,7 @@ class Calm:
         if key not in classifier.kept:
             whole = separated(slopes_on(classifier.lowered, Everywhere()))
             graph = _up_to(whole, output)
-            bends = {vertex.name for vertex in graph if not vertex.is_affine}
-            found = Batch.of(graph, norm) if bends == set(_entrywise(graph)) else None
+            found = Batch.of(graph, norm) if bends_entrywise(graph) else None
             classifier.kept[key] = None if isinstance(found, Refusal) else found
         batch: Batch | None = classifier.kept[key]
         if batch is None or set(batch.relaxation.constraints) != set(slopes):
@@ -144,13 +141,3 @@ def _up_to(graph: SlopeGraph, output: str) -> SlopeGraph:
             needed.update(edge.source for edge in vertex.edges)
     kept = tuple(vertex for vertex in vertices if vertex.name in needed)
     return SlopeGraph(graph.input, kept, output)
-
-
-def _entrywise(graph: SlopeGraph) -> Slopes:
-    """The slopes of every vertex that acts entry by entry, of one sample."""
-    found: Slopes = {}
-    for vertex in graph:
-        edge = vertex.only_edge
-        if edge is not None and isinstance(edge.slope, Between):
-            found[vertex.name] = Between(edge.slope.lo.unsqueeze(0), edge.slope.hi.unsqueeze(0))
-    return found
