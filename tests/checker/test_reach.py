@@ -199,6 +199,13 @@ def test_known_slopes_have_the_norm_itself() -> None:
         assert known <= slopes.by_entries(p, q) <= known * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_every_corner_is_looked_at(seed: int) -> None:
+    matrix = np.random.default_rng(seed).standard_normal((3, 4))
+    known = norm(matrix, "l2", "l1")
+    assert known <= leaves._at_corners(Enclosed.exact(matrix), "l2") <= known * (1 + 1e-12)
+
+
 def test_more_signs_than_are_looked_at_are_refused() -> None:
     matrix = Enclosed.exact(np.ones((leaves.MOST + 1, 2)))
     with pytest.raises(Rejected, match="17 signs"):

@@ -21,9 +21,10 @@ from autolip.errors import InputError
 from autolip.methods import Bound
 from autolip.methods.exact import kept, method
 from autolip.methods.exact.cases import Effort
-from autolip.methods.exact.kept import forget
+from autolip.methods.exact.kept import about, forget
 from autolip.methods.exact.method import Exact
 from autolip.methods.exact.tree import Tree
+from autolip.outputs import Component
 from autolip.regions import Everywhere, Region
 from autolip_check.check import check
 from tests.methods.exact.test_method import chain, problem
@@ -125,6 +126,8 @@ def test_steps_that_are_broken_off_lose_nothing(
     assert isinstance(known, Bound)
     assert twice.value.value >= known.value.value and "interrupted" in twice.notes[0]
     assert trees[-1].held >= known.value.value and not trees[-1].finished
+    with np.load(file) as stored:
+        assert stored["bound"].max() >= trees[-1].held, "the file is that of a whole step"
     resumed = Exact(store=file, resume=True).bound(posed)
     assert isinstance(resumed, Bound)
     assert resumed.value.value == pytest.approx(known.value.value, rel=1e-6)
@@ -134,7 +137,8 @@ def test_what_is_about_something_else_is_refused(
     tmp_path: Path, stopped: Callable[..., Bound], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, file = chain(3, 7, 6, 2, seed=4), tmp_path / "x.tree"
-    stopped(Exact(store=file), problem(model, (1, 3)), 2)
+    posed = problem(model, (1, 3))
+    stopped(Exact(store=file), posed, 2)
     on = {"method": Exact(store=file, resume=True), "lower": None}
     for others in (
         {"norm": "linf"},
@@ -146,6 +150,8 @@ def test_what_is_about_something_else_is_refused(
     ):
         with pytest.raises(InputError, match="another question"):
             lipschitz(model, X, **{**on, **others})  # type: ignore[arg-type]
+    reads = [posed.reading(Component(index).readout(posed.slopes.output_shape)) for index in (0, 1)]
+    assert about(reads[0], 1e-6) != about(reads[1], 1e-6)
     with pytest.raises(InputError, match="another network, or other weights"):
         lipschitz(chain(3, 7, 6, 2, seed=5), X, **on)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="is there already"):
