@@ -21,6 +21,7 @@ from .networks import Attention, Residual, conv, mlp
 NETWORKS = {
     "mlp": (mlp, (1, 8)),
     "leaky": (lambda: mlp(activation=lambda: nn.LeakyReLU(-0.5)), (1, 8)),
+    "sigmoid": (lambda: mlp((8, 16, 3), activation=nn.Sigmoid), (1, 8)),
     "residual": (Residual, (1, 8)),
     "conv": (conv, (1, 1, 8, 8)),
 }
