@@ -153,27 +153,42 @@ def test_a_linear_map_is_bracketed_to_the_last_digits() -> None:
 
 @pytest.mark.parametrize("scale", [1, 2.0, 0.125])
 def test_powers_of_two_change_nothing_but_the_units(scale: float) -> None:
-    below, above = Units.asked(None, scale).over({}, EXAMPLE.shape, EXAMPLE.shape).shares() or ()
-    assert below[0, 0] == above[0, 0] == 1 / scale
+    share, error = Units.asked(None, scale).over({}, EXAMPLE.shape, EXAMPLE.shape).shares() or ()
+    assert share[0, 0] == 1 / scale
+    assert error == 0.0
 
 
 @pytest.mark.parametrize("scale", [0.3, 7.0, 255.0, 1e-20])
-def test_the_shares_of_an_output_are_on_either_side(scale: float) -> None:
-    below, above = Units.asked(None, scale).over({}, EXAMPLE.shape, EXAMPLE.shape).shares() or ()
-    exact = 1 / Fraction(scale)
-    assert Fraction(below[0, 0].item()) < exact < Fraction(above[0, 0].item())
-    assert above[0, 0] <= below[0, 0] * (1 + 2**-51)
+def test_the_share_of_an_output_is_known_up_to_its_error(scale: float) -> None:
+    share, error = Units.asked(None, scale).over({}, EXAMPLE.shape, EXAMPLE.shape).shares() or ()
+    known = Fraction(share[0, 0].item())
+    assert 0 < abs(known - 1 / Fraction(scale)) <= Fraction(error) * known
+    assert error <= 2.0**-52
 
 
-def test_upper_bounds_divide_by_too_little_and_lower_ones_by_too_much() -> None:
+def test_bounds_count_what_a_share_is_off_by() -> None:
     capture = capture_model(chain(nn.ReLU()), (EXAMPLE,))
     question = Question.asked(output_scale=AFTER).about(capture)
     problem, search = _posed(capture, question, None, Budget.of(None), print)
-    (above,), below = problem.readouts, search.readout
-    assert above.diagonal is not None and below is not None and below.diagonal is not None
-    ends = (above.diagonal.flatten().tolist(), below.diagonal.flatten().tolist())
-    for over, under, scale in zip(*ends, AFTER.tolist(), strict=True):
-        assert Fraction(under) <= 1 / Fraction(scale) <= Fraction(over)
+    (divided,), read = problem.readouts, search.readout
+    assert read is not None and divided.relative_error == read.relative_error > 0
+
+
+@pytest.mark.parametrize("around", [1e3, 1e6, 1e8])
+@pytest.mark.parametrize("asked", ["output_scale", "a matrix"])
+def test_differences_of_large_outputs_lose_what_reading_them_does(
+    around: float, asked: str
+) -> None:
+    """(x2 - x1) / 7 far from 0: entries are rounded on their own before they cancel."""
+    x = torch.tensor([[around, around + 0.37]], dtype=torch.float64)
+    given: dict[str, Any] = {"output": "0-1", "output_scale": 7.0}
+    if asked == "a matrix":
+        given = {"output": torch.tensor([[1.0, -1.0]], dtype=torch.float64) / 7}
+    found = lipschitz(lambda v: v.flip(-1), x, region=Ball(x, 1e-3), seed=0, **given)
+    assert found.lower is not None and found.upper is not None
+    exact = math.sqrt(2) / 7
+    assert 0.9 * exact < found.lower.value <= exact * (1 + 1e-15)
+    assert exact * (1 - 1e-15) <= found.upper.value < exact * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("norm", list(Norm))

@@ -248,8 +248,8 @@ def _posed(
     )  # fmt: skip
     shares = units.shares()
     if shares is not None:
-        below, above = map(Diagonal.folded, shares)
-        problem, search = problem.reading(above), search.reading(below)
+        share = Diagonal.folded(*shares)
+        problem, search = problem.reading(share), search.reading(share)
     return replace(problem, options=each, say=say), search
 
 

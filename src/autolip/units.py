@@ -2,11 +2,11 @@
 
 An input in other units, u = x / s, is the same network before which entries are multiplied by s;
 an output y / t the same network after which they are divided by t.  So a weighted norm is the plain
-one of another network: the slope graph begins with diag(s) and ends with at least diag(1 / t).
+one of another network: the slope graph begins with diag(s) and ends with diag(1 / t), of entries
+that are known up to a rounding.
 Regions, ranges, centres and witnesses stay in the user's own numbers.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,7 @@ from torch import Tensor
 from autolip.arguments import array, shown
 from autolip.errors import InputError
 from autolip.norms import Norm
+from autolip.roundoff import relative_error
 
 LEAST, LARGEST = 1e-30, 1e30
 """Chosen: units between these leave floating point alone."""
@@ -62,14 +63,13 @@ class Units:
         assert not isinstance(self.input, Mapping)
         return self.input
 
-    def shares(self) -> tuple[Tensor, Tensor] | None:
-        """1 / output from below and from above: what an output is multiplied by; None for 1."""
+    def shares(self) -> tuple[Tensor, float] | None:
+        """1 / output, which an output is multiplied by, and at least its relative error; None for
+        1."""
         if self.output is None:
             return None
-        near = 1 / self.output
-        exact = torch.frexp(self.output).mantissa == 0.5
-        below, above = (near.nextafter(torch.full_like(near, end)) for end in (0.0, math.inf))
-        return torch.where(exact, near, below), torch.where(exact, near, above)
+        is_exact = bool((torch.frexp(self.output).mantissa == 0.5).all())
+        return 1 / self.output, 0.0 if is_exact else relative_error(1)
 
     def named(self, p: Norm, q: Norm) -> tuple[str, str]:
         """The norms in words."""

@@ -57,7 +57,7 @@ def compared(document: Document, tensors: Arrays, asked: AskedNetwork) -> list[s
     problem = Problem.pose(network.capture.graph, region, p, q, NormOptions(), centre, scale)
     shares = units.shares()
     if shares is not None:
-        problem = problem.reading(Diagonal.folded(shares[1]))
+        problem = problem.reading(Diagonal.folded(*shares))
     readout = output.readout(problem.slopes.output_shape)
     if readout is not None:
         problem = problem.reading(readout)

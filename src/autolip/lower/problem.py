@@ -1,6 +1,7 @@
 """What a search for a lower bound works on: the network as a batched function, and the original to
 check it."""
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -20,8 +21,10 @@ from autolip.lower.gradients import differentiable, tamed
 from autolip.lower.in_units import InUnits
 from autolip.norms import Norm
 from autolip.operators.algebra import compose
+from autolip.operators.norms.rounding import rounded_product
 from autolip.operators.operator import CPU, DTYPE, Operator
 from autolip.regions import Box, Region
+from autolip.rounded import Rounded
 from autolip.units import UNITS, Units
 from autolip.values import Lower
 
@@ -204,6 +207,17 @@ class LowerProblem:
         """The read-out of a batch of network outputs; numbers as vectors of one entry."""
         read = output if self.readout is None else self.readout.mv(output)
         return read if read.dim() > 1 else read[:, None]
+
+    def reading_error(self, output: Float[Tensor, "*full"]) -> Float[Tensor, "*out"]:
+        """What the entries of `read` of one network output may be off by; infinite where nothing
+        is known of the read-out's entries."""
+        (read,) = self.read(output[None])
+        if self.readout is None:
+            return torch.zeros_like(read)
+        known = rounded_product(self.readout, Rounded.exact(output[None]))
+        if isinstance(known, Refusal):
+            return torch.full_like(read, math.inf)
+        return known.error.reshape(read.shape)
 
     def generator(self) -> torch.Generator:
         """A fresh generator with the problem's seed."""

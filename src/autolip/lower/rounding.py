@@ -152,12 +152,14 @@ def rounding_error(
     """
     tally = _Tally(problem.graph, problem.generator())
     point = x.detach().to(DTYPE).reshape(problem.graph.input_shape).requires_grad_()
-    value = problem.read(tally.evaluate(point)[None])[0]
+    output = tally.evaluate(point)
+    value = problem.read(output[None])[0]
     problem.passes += 2 + PROBES / 2
     size = value.detach().abs()
     if value.requires_grad:
         torch.autograd.grad(value, point, u, allow_unused=True)
-    return SAFETY * (tally.total + units(8, float((u.abs() * size.max()).sum())))
+    of_reading = float((u.abs() * problem.reading_error(output.detach())).sum())
+    return SAFETY * (tally.total + of_reading + units(8, float((u.abs() * size.max()).sum())))
 
 
 class _Tally:

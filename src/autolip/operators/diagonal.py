@@ -22,22 +22,22 @@ class Diagonal(Operator):
         self.relative_error = relative_error
 
     @staticmethod
-    def compact(scale: Tensor, shape: tuple[int, ...]) -> "Diagonal":
+    def compact(scale: Tensor, shape: tuple[int, ...], relative_error: float = 0.0) -> "Diagonal":
         """The same with one number in place of equal ones: operators next to it can then absorb
         it."""
         first = scale.flatten()[:1]
         equal = bool(len(first)) and bool((scale == first).all())
-        return Diagonal(first[0] if equal else scale, shape)
+        return Diagonal(first[0] if equal else scale, shape, relative_error)
 
     @staticmethod
-    def folded(scale: Tensor) -> "Diagonal":
+    def folded(scale: Tensor, relative_error: float = 0.0) -> "Diagonal":
         """That of a tensor, with one number in place of equal ones along each axis: a convolution
         absorbs a scale of its channels."""
         kept = scale
         for axis in range(scale.dim()):
             first = kept.narrow(axis, 0, 1)
             kept = first if bool((kept == first).all()) else kept
-        return Diagonal.compact(kept, scale.shape)
+        return Diagonal.compact(kept, scale.shape, relative_error)
 
     def _mv(self, x: Tensor) -> Tensor:
         return x * self.scale
