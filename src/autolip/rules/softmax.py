@@ -8,7 +8,7 @@ from torch import Tensor
 from autolip.intervals import Interval
 from autolip.norms import Norm
 from autolip.rules.ordering import prefix_gains
-from autolip.rules.rule import Action, Example, Operand, Variable, rule
+from autolip.rules.rule import Action, Affine, Example, Operand, Variable, rule
 from autolip.slopes import Gain
 from autolip.values import Upper, round_up
 
@@ -22,28 +22,31 @@ ulps each)."""
     aten.softmax.int,
     Example(Variable(2, 5), -1),
     Example(Variable(3, 2, lo=-9.0, hi=9.0), 0),
+    Example(Variable(3, 1), 1),
 )
-def softmax(self: Operand, dim: int, dtype: torch.dtype | None) -> Action:
+def softmax(self: Operand, dim: int, dtype: torch.dtype | None) -> Action | Affine:
     """Gain(1/2) in l1, l2, linf; on a region max 2 p (1 - p)."""
     return _softmax(self, dim)
 
 
 @rule(aten._softmax.default, Example(Variable(2, 5), 1, False))
-def _softmax_default(self: Operand, dim: int, half_to_float: bool) -> Action:
+def _softmax_default(self: Operand, dim: int, half_to_float: bool) -> Action | Affine:
     """Gain(1/2) in l1, l2, linf; on a region max 2 p (1 - p)."""
     return _softmax(self, dim)
 
 
 @rule(aten._safe_softmax.default, Example(Variable(2, 5), 1))
-def _safe_softmax(self: Operand, dim: int, dtype: torch.dtype | None) -> Action:
+def _safe_softmax(self: Operand, dim: int, dtype: torch.dtype | None) -> Action | Affine:
     """Gain(1/2) in l1, l2, linf; on a region max 2 p (1 - p)."""
     return _softmax(self, dim)
 
 
-def _softmax(x: Operand, dim: int) -> Action:
+def _softmax(x: Operand, dim: int) -> Action | Affine:
     """J = diag(p) - p p^T is symmetric with absolute row sums 2 p_i (1 - p_i), so every p -> p norm
     is at most the largest of these (Schur for l2); p (1 - p) is largest at the point of its range
-    nearest to 1/2."""
+    nearest to 1/2.  Of one entry it is 1, unless that is minus infinity."""
+    if _count(x, dim) == 1 and bool((x.range.hi > -math.inf).all()):
+        return Affine((), 1.0)
     image = softmax_range(x.range, dim)
     nearest = image.hi.clamp(max=0.5).maximum(image.lo)
     largest = (2 * nearest * (1 - nearest)).max().item() if x.shape.numel() else 0.0
@@ -74,22 +77,35 @@ def _others(x: Tensor, dim: int, direction: int) -> Tensor:
     return (total - weights + direction * SLACK * total).clamp(min=0.0)
 
 
-@rule(aten.log_softmax.int, Example(Variable(2, 5), -1), Example(Variable(4, 2), 0))
-def log_softmax(self: Operand, dim: int, dtype: torch.dtype | None) -> Action:
+def _count(x: Operand, dim: int) -> int:
+    """How many entries compete."""
+    return x.shape[dim] if x.dim else 1
+
+
+@rule(
+    aten.log_softmax.int,
+    Example(Variable(2, 5), -1),
+    Example(Variable(4, 2), 0),
+    Example(Variable(3, 1), 1),
+)
+def log_softmax(self: Operand, dim: int, dtype: torch.dtype | None) -> Action | Affine:
     """Gain(l1: n - 1 (at least 1), l2: sqrt(n), linf: 2)."""
     return _log_softmax(self, dim)
 
 
 @rule(aten._log_softmax.default, Example(Variable(2, 5), 1, False))
-def _log_softmax_default(self: Operand, dim: int, half_to_float: bool) -> Action:
+def _log_softmax_default(self: Operand, dim: int, half_to_float: bool) -> Action | Affine:
     """Gain(l1: n - 1 (at least 1), l2: sqrt(n), linf: 2)."""
     return _log_softmax(self, dim)
 
 
-def _log_softmax(x: Operand, dim: int) -> Action:
+def _log_softmax(x: Operand, dim: int) -> Action | Affine:
     """J = I - 1 p^T: column sums 1 + (n - 2) p_j, row sums 2 (1 - p_i); an oblique projection, so
-    its l2 norm is that of 1 p^T, sqrt(n) ||p||_2 (n > 1)."""
-    n = x.shape[dim] if x.dim else 1
+    its l2 norm is that of 1 p^T, sqrt(n) ||p||_2 (n > 1).  Of one entry it is 0, unless that is
+    minus infinity."""
+    n = _count(x, dim)
+    if n == 1 and bool((x.range.hi > -math.inf).all()):
+        return Affine((), 0.0)
     p = softmax_range(x.range, dim)
     largest = (
         min(1.0, torch.linalg.vector_norm(p.hi, dim=dim).max().item() * (1 + SLACK))
