@@ -1,5 +1,7 @@
 """The law of a method: its upper bound is at least every slope that a network attains."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -26,16 +28,20 @@ def check_method(
     seconds: float | None = None,
     attained: float | None = None,
     centre: Tensor | None = None,
+    posed: Problem | None = None,
 ) -> None:
     """A method's upper bound is at least every slope that a captured network attains in the region,
     from the `centre` alone where there is one.
 
-    `attained`: a slope that is known (see `attained_slope`, which finds one otherwise).  A refusal
-    passes. `seconds`: the time budget of the method.  Raises LawViolation.
+    `attained`: a slope that is known (see `attained_slope`, which finds one otherwise); `posed`:
+    the problem on this region and from this centre, in whatever norms, where it is known.  A
+    refusal passes. `seconds`: the time budget of the method.  Raises LawViolation.
     """
     p, q = parse_norms(norm)
     options = NormOptions(seed=seed, budget=Budget.of(seconds))
-    problem = Problem.pose(capture.graph, region, p, q, options, centre)
+    if posed is None:
+        posed = Problem.pose(capture.graph, region, p, q, options, centre)
+    problem = replace(posed, p=p, q=q, options=options).with_own_norms()
     bound = method.accepts(problem) or method.bound(problem)
     if isinstance(bound, Refusal) or not isinstance(bound.value, Upper):
         return
