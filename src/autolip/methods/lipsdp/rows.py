@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from autolip.budget import A_CALL, IN_DOUBLE
 from autolip.errors import Refusal
 from autolip.graph.fixed import known_as_diagonals, without_fixed
 from autolip.graph.moving_inputs import moving_inputs
@@ -34,6 +35,10 @@ QUICK = Care(rank=4, rounds=((60, 1e-2), (60, 3e-3)), tolerance=0.03)
 PROOFS = 8
 """Measured: factorisations of one row's form, about."""
 
+CALLS = 560
+"""Measured: products, by the time that passes beside their multiply-adds, that an operation before
+a value costs: about three in each step, 200 until its slopes are there."""
+
 
 @range_engine("rows")
 def rows(asked: Asked, allowance: Allowance) -> Interval | None:
@@ -43,7 +48,8 @@ def rows(asked: Asked, allowance: Allowance) -> Interval | None:
     Of entries for which there is not enough work left, those closest to being settled come first.
     """
     prefix, name = asked.prefix, asked.name
-    if allowance.searches <= 0 or not 0 < prefix.bends(name) <= MOST:
+    beside = CALLS * A_CALL / IN_DOUBLE * len(prefix.graph(name).nodes)
+    if allowance.searches <= beside or not 0 < prefix.bends(name) <= MOST:
         return None
     around = _Around(prefix)
     if not around.holds_origin:
@@ -54,10 +60,10 @@ def rows(asked: Asked, allowance: Allowance) -> Interval | None:
         return None
     steps = sum(count for count, _ in QUICK.rounds)
     price = QUICK.rank * steps * graph.work + PROOFS * batch.order**3 / 3
-    places = in_order(asked)[: int(allowance.searches / price)]
+    places = in_order(asked)[: int((allowance.searches - beside) / price)]
     if not len(places):
         return None
-    allowance.search(price * len(places))
+    allowance.search(beside + price * len(places))
     gains = _gains(batch, graph.output_shape.numel(), places)
     proved = gains.isfinite()
     return around.reached(name, places[proved], gains[proved]) if bool(proved.any()) else None
