@@ -4,7 +4,9 @@ the derivative's norm in the limit, no larger on a smaller region.
 Covers autolip.testing.methods and autolip.rules.secants.
 """
 
+import functools
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -22,7 +24,7 @@ from autolip.operators.norms import NormOptions
 from autolip.regions import Region
 from autolip.rules import slopes_on
 from autolip.slopes import Between
-from autolip.testing import LawViolation, Tight, check_method, tight_networks
+from autolip.testing import LawViolation, Tight, attained_slope, check_method, tight_networks
 from autolip.values import Lower, Upper
 from tests.laws.test_methods import NETWORKS
 
@@ -62,8 +64,11 @@ def bound(
 ) -> float | None:
     """A method's upper bound; None where it refuses or estimates."""
     options = NormOptions(seed=0)
-    problem = Problem.pose(capture.graph, region, *parse_norms(norm), options, centre)
-    found = method_named(name).answer(problem)
+    return answer(name, Problem.pose(capture.graph, region, *parse_norms(norm), options, centre))
+
+
+def answer(method: str, problem: Problem) -> float | None:
+    found = method_named(method).answer(problem)
     is_bound = isinstance(found, Bound) and isinstance(found.value, Upper)
     return found.value.value if is_bound else None  # type: ignore[union-attr]
 
@@ -75,30 +80,67 @@ def points_of(region: Region, capture: Capture) -> list[Tensor]:
     return [point for point in (middle, other) if point is not None]
 
 
+def places(name: str) -> list[tuple[int, int]]:
+    """Which region, and which of its points."""
+    capture = NETWORKS[name]
+    many = enumerate(regions(capture.example))
+    return [(k, point) for k, one in many for point in range(len(points_of(one, capture)))]
+
+
+def about(name: str, place: tuple[int, int]) -> tuple[Region, Tensor]:
+    capture = NETWORKS[name]
+    region = regions(capture.example)[place[0]]
+    return region, points_of(region, capture)[place[1]]
+
+
+@functools.cache
+def posed(name: str, place: tuple[int, int], fixed: bool) -> Problem:
+    """The problem on a region, from one of its points or of any two, for all methods and norms."""
+    region, point = about(name, place)
+    centre = point if fixed else None
+    options = NormOptions(seed=0)
+    return Problem.pose(NETWORKS[name].graph, region, Norm.L2, Norm.L2, options, centre)
+
+
+def in_norm(problem: Problem, norm: Norm) -> Problem:
+    return replace(problem, p=norm, q=norm).with_own_norms()
+
+
+@functools.cache
+def attained(name: str, place: tuple[int, int], norm: str) -> float:
+    """What every method has to respect from there."""
+    region, centre = about(name, place)
+    return attained_slope(NETWORKS[name], region, norm=norm, centre=centre)
+
+
 @pytest.mark.parametrize(("method", "name"), cases([m for m in METHODS if m != "lipsdp-cvxpy"]))
 def test_never_below_what_is_attained_from_the_centre(method: str, name: str) -> None:
-    capture = NETWORKS[name]
-    for region in regions(capture.example):
-        for centre in points_of(region, capture):
-            for norm in ("l2", "linf"):
-                check_method(
-                    method_named(method), capture, region, norm=norm, centre=centre, seconds=1.0
-                )
+    for place in places(name):
+        region, centre = about(name, place)
+        for norm in ("l2", "linf"):
+            check_method(
+                method_named(method),
+                NETWORKS[name],
+                region,
+                norm=norm,
+                centre=centre,
+                seconds=1.0,
+                attained=attained(name, place, norm),
+                posed=posed(name, place, True),
+            )
 
 
 @pytest.mark.parametrize(("method", "name"), cases(PLAIN))
 def test_the_centre_is_at_most_any_two_points(method: str, name: str) -> None:
     """Slopes are parts of those of any two points; what is searched may end a little higher."""
-    capture = NETWORKS[name]
     room = 1.03 if method in SEARCHED else 1 + 1e-9
-    for region in regions(capture.example):
-        (centre, *_) = points_of(region, capture)
-        for norm in ("l2", "linf"):
-            from_there = bound(method, capture, region, norm, centre)
+    for place in [place for place in places(name) if place[1] == 0]:
+        for norm in (Norm.L2, Norm.LINF):
+            from_there = answer(method, in_norm(posed(name, place, True), norm))
             if from_there is None:
                 continue
-            of_any = bound(method, capture, region, norm, None)
-            assert of_any is None or from_there <= of_any * room, (region, norm)
+            of_any = answer(method, in_norm(posed(name, place, False), norm))
+            assert of_any is None or from_there <= of_any * room, (place, norm)
 
 
 TIGHT = [network for network in tight_networks() if network.maps]
