@@ -83,7 +83,7 @@ def bounds_of(name: str) -> dict[str, float]:
         timed = (
             name not in PRODUCTS and (name, member) not in AT_MOST and not name.startswith("cnn")
         )
-        timed |= (name.startswith("cnn") and member == "rescaled") or member == "lipsdp"
+        timed |= (name.startswith("cnn") and member == "rescaled") or member in ("lipsdp", "exact")
         posed = problem.with_budget(Budget.of(SECONDS if timed else None))
         method = method_named(member)
         bound = method.accepts(posed) or method.bound(posed)
