@@ -48,8 +48,10 @@ def rows(asked: Asked, allowance: Allowance) -> Interval | None:
     Of entries for which there is not enough work left, those closest to being settled come first.
     """
     prefix, name = asked.prefix, asked.name
+    if allowance.searches <= 0 or not 0 < prefix.bends(name) <= MOST:
+        return None
     beside = CALLS * A_CALL / IN_DOUBLE * len(prefix.graph(name).nodes)
-    if allowance.searches <= beside or not 0 < prefix.bends(name) <= MOST:
+    if allowance.searches <= beside:
         return None
     around = _Around(prefix)
     if not around.holds_origin:
