@@ -2,12 +2,14 @@
 
 import argparse
 import gc
+import importlib
 import random
 import sys
 import time
+from pathlib import Path
 
 from tests.mutants.listed import mutants
-from tests.mutants.running import run
+from tests.mutants.running import Trial, run
 
 
 def main() -> int:
@@ -21,35 +23,64 @@ def main() -> int:
         "--match", default="", help="those with this in their file, old or new text"
     )
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--log", type=Path, help="a line here for each; what stands in it as well is left out"
+    )
     asked = parser.parse_args()
     chosen = [mutant for mutant in mutants() if asked.match in str(mutant)]
     if asked.few is not None:
         seed = random.SystemRandom().randrange(10**6) if asked.seed is None else asked.seed
         print(f"mutants: {asked.few} of {len(chosen)}, seed {seed}", flush=True)
         chosen = random.Random(seed).sample(chosen, min(asked.few, len(chosen)))
-    started, problems = time.monotonic(), 0
-    for trial in run(chosen, asked.workers):
+    started, tried, problems = time.monotonic(), 0, 0
+    for trial in run(chosen, asked.workers, _well(asked.log)):
+        _note(trial, asked.log)
+        tried += trial.mutant is not None
         if trial.problem:
             problems += 1
             print(trial.problem, flush=True)
     print(
-        f"mutants: {len(chosen)} tried in {time.monotonic() - started:.0f} s, {problems} problems",
+        f"mutants: {len(chosen)} chosen, {tried} tried in {time.monotonic() - started:.0f} s, "
+        f"{problems} problems",
         flush=True,
     )
     return 1 if problems else 0
 
 
+def _well(log: Path | None) -> set[str]:
+    """The trials in the log that were well."""
+    if log is None or not log.exists():
+        return set()
+    lines = [line.split("\t") for line in log.read_text(encoding="utf-8").splitlines()]
+    return {name for state, name, *_ in lines if state == "well"}
+
+
+def _note(trial: Trial, log: Path | None) -> None:
+    if log is not None:
+        state = trial.verdict if trial.problem else "well"
+        words = (state, trial.name, f"{trial.seconds:.1f} s", trial.failed)
+        with log.open("a", encoding="utf-8") as file:
+            print(*words, sep="\t", file=file)
+
+
+LIBRARIES = (
+    *("click.testing", "highspy", "jaxtyping", "jinja2", "mpmath", "onnx.reference"),
+    *("onnxruntime", "pytest", "rich.console", "rich.progress", "rich.table", "safetensors.torch"),
+    *("scipy.linalg", "scipy.optimize", "scipy.sparse.linalg", "scipy.stats"),
+)
+
+
 def warm() -> None:
-    """Load the libraries before the forks: that takes longer than most of the tests."""
-    import hypothesis  # noqa: F401
-    import jaxtyping  # noqa: F401
-    import onnx  # noqa: F401
-    import safetensors.torch  # noqa: F401
-    import scipy.linalg
-    import scipy.optimize
-    import scipy.sparse  # noqa: F401
+    """Load the libraries before the forks: that takes longer than most of the tests. Examples that
+    fail are not made smaller: that they fail is all that is asked."""
+    import hypothesis
     import torch
 
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+    hypothesis.settings.register_profile("mutants", phases=phases, database=None)
+    hypothesis.settings.load_profile("mutants")
     torch.set_num_threads(1)
     torch.export.export(torch.nn.Linear(1, 1), (torch.zeros(1, 1),))
     gc.freeze()
