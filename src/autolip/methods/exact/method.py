@@ -9,13 +9,13 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from autolip.budget import Budget, counting
+from autolip.budget import WALL, Budget, counting
 from autolip.errors import InputError, NothingThere, Refusal
 from autolip.graph.views import SlopeGraph
 from autolip.methods.exact.certificate import certified, written
 from autolip.methods.exact.kept import Kept
 from autolip.methods.exact.proved import price
-from autolip.methods.exact.tree import Pace, Tree
+from autolip.methods.exact.tree import Tree
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.norms import EVERY_PAIR, Norm, Pair
 from autolip.piecewise import signs
@@ -41,6 +41,9 @@ SEVERAL = 100
 MODEST = 2**20
 """Chosen: entries of the matrices of a network up to which it is one of "auto"."""
 
+
+PAUSE = 0.2
+"""Chosen: seconds between two reports."""
 
 INTERRUPTED = "interrupted"
 """Defined: how a search ended that the user ended."""
@@ -231,3 +234,18 @@ def _note(tree: Tree, ended: str) -> str:
     return (
         f"{ended}, {100 * gap:.2g}% above the steepest region met: {counts}, {len(tree.open)} open"
     )
+
+
+class Pace:
+    """Says from time to time how far a search is."""
+
+    def __init__(self) -> None:
+        self.said = WALL.now()
+
+    def is_due(self) -> bool:
+        """Whether some time has passed since this was last so."""
+        now = WALL.now()
+        if now < self.said + PAUSE:
+            return False
+        self.said = now
+        return True

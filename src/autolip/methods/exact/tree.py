@@ -20,6 +20,7 @@ from autolip.intervals import Interval
 from autolip.methods.exact.cases import Case, Effort
 from autolip.methods.exact.emptiness import has_no_interior, highest
 from autolip.methods.exact.narrowed import narrowed
+from autolip.methods.exact.products import Products, rescued
 from autolip.methods.exact.proved import entry_bounds, jacobians, norms_of, quadratic_bounds
 from autolip.methods.exact.record import ENTRIES, NOTHING, Fact, Record, Weighed
 from autolip.norms import Norm
@@ -29,9 +30,6 @@ from autolip.piecewise.network import Network
 from autolip.piecewise.points import Derivatives, Points, drawn
 from autolip.piecewise.relaxed import Climbed, Vectors, climbed
 from autolip.piecewise.walk import Walk
-
-PAUSE = 0.2
-"""Chosen: seconds between two reports."""
 
 SHALLOW = 1e-6
 """Chosen: depth up to which a cell is tried to be proved empty; the proof decides."""
@@ -84,6 +82,7 @@ class Tree:
         self.derivatives = Derivatives(network, self.p, self.q)
         self.walk = Walk.over(self.derivatives, lambda: self.budget.expired)
         self.cells, self.programs = self.walk.cells, self.walk.programs
+        self.products = Products(network)
         self.serial = itertools.count()
         self.began = WALL.now()
         seconds = IN_DOUBLE * self.derivatives.products
@@ -256,17 +255,22 @@ class Tree:
         energy = radius.clone()
         found: list[Vectors | None] = [None] * len(first)
         is_open = ((proved > self.goal) & (radius > 0).any(1)).nonzero().reshape(-1)
-        if len(is_open) and self.is_quadratic:
+        if len(is_open):
             numbers = is_open.tolist()
             slopes = centre[is_open], radius[is_open]
-            start = self._start([vectors[number] for number in numbers])
-            relaxed, rows, climb = self._relaxed(slopes, start, vectors[numbers[0]] is None)
+            if self.is_quadratic:
+                start = self._start([vectors[number] for number in numbers])
+                relaxed, rows, climb = self._relaxed(slopes, start, vectors[numbers[0]] is None)
+                energy[is_open] = climb.energy
+                for place, number in enumerate(numbers):
+                    found[number] = climb.vectors[place]
+            else:
+                relaxed, rows = proved[is_open], torch.zeros_like(slopes[0])
+            relaxed, rows = self._rescued(slopes, relaxed, rows)
             for place, number in enumerate(numbers):
-                found[number] = climb.vectors[place]
                 if relaxed[place] < proved[number]:
                     facts[number] = Fact.quadratic(rows[place])
             proved[is_open] = torch.minimum(proved[is_open], _or_infinite(relaxed))
-            energy[is_open] = climb.energy
         values = proved.tolist()
         told = zip(cases, first, last, values, facts, energy, found, strict=True)
         return [self._known(*one) for one in told]
@@ -367,27 +371,38 @@ class Tree:
         effort = self.effort
         steps = effort.first_steps if is_first else effort.steps
         climb = climbed(self.network, *slopes, start, steps, effort.margin)
-        bounds, rows = self._proved(slopes, climb), climb.multipliers
+        bounds, rows = self._by_multipliers(slopes, climb.multipliers), climb.multipliers
         self.lean = climb.lean if is_first else self.lean
         near = (bounds > self.goal) & (climb.attained * self.exchange < self.near)
         if bool(near.any()):
             close = near.nonzero().reshape(-1)
             part = slopes[0][close], slopes[1][close]
             again = climbed(self.network, *part, climb.vectors[close], steps, effort.margin / 32)
-            narrow = self._proved(part, again)
+            narrow = self._by_multipliers(part, again.multipliers)
             less = close[narrow < bounds[close]]
             bounds[close] = torch.minimum(bounds[close], narrow)
             rows = rows.index_copy(0, less, again.multipliers[torch.isin(close, less)])
         return bounds, rows, climb
+
+    def _rescued(
+        self, slopes: tuple[Tensor, Tensor], bounds: Tensor, rows: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Bounds and multipliers, none above the product of norms."""
+        safe, product = self.products.of(*slopes)
+
+        def prove(which: Tensor, multipliers: Tensor) -> Tensor:
+            return self._by_multipliers((slopes[0][which], slopes[1][which]), multipliers)
+
+        return rescued(bounds, rows, (safe, product * self.exchange), prove)
 
     @property
     def near(self) -> float:
         """A case whose relaxation attains no more than this is tried with a smaller margin."""
         return self.lower * (1 + self.effort.margin)
 
-    def _proved(self, slopes: tuple[Tensor, Tensor], climb: Climbed) -> Tensor:
+    def _by_multipliers(self, slopes: tuple[Tensor, Tensor], multipliers: Tensor) -> Tensor:
         wanted = self.wanted / self.exchange
-        bounds = quadratic_bounds(self.network, *slopes, climb.multipliers, wanted)
+        bounds = quadratic_bounds(self.network, *slopes, multipliers, wanted)
         factor = self.exchange
         if factor == 1:
             return bounds
@@ -416,18 +431,3 @@ def _weighed(cell: HalfSpaces, weights: Tensor) -> Weighed:
 def _or_infinite(bounds: Tensor) -> Tensor:
     """Bounds, infinite where something overflowed on the way."""
     return bounds.nan_to_num(math.inf, math.inf)
-
-
-class Pace:
-    """Says from time to time how far a search is."""
-
-    def __init__(self) -> None:
-        self.said = WALL.now()
-
-    def is_due(self) -> bool:
-        """Whether some time has passed since this was last so."""
-        now = WALL.now()
-        if now < self.said + PAUSE:
-            return False
-        self.said = now
-        return True
