@@ -113,21 +113,26 @@ def attained(name: str, place: tuple[int, int], norm: str) -> float:
     return attained_slope(NETWORKS[name], region, norm=norm, centre=centre)
 
 
+def turn(method: str, place: tuple[int, int]) -> Norm:
+    """Norms in turn, over methods and places."""
+    return (Norm.L2, Norm.LINF)[(list(METHODS).index(method) + sum(place)) % 2]
+
+
 @pytest.mark.parametrize(("method", "name"), cases([m for m in METHODS if m != "lipsdp-cvxpy"]))
 def test_never_below_what_is_attained_from_the_centre(method: str, name: str) -> None:
     for place in places(name):
         region, centre = about(name, place)
-        for norm in ("l2", "linf"):
-            check_method(
-                method_named(method),
-                NETWORKS[name],
-                region,
-                norm=norm,
-                centre=centre,
-                seconds=1.0,
-                attained=attained(name, place, norm),
-                posed=posed(name, place, True),
-            )
+        norm = turn(method, place).value
+        check_method(
+            method_named(method),
+            NETWORKS[name],
+            region,
+            norm=norm,
+            centre=centre,
+            seconds=1.0,
+            attained=attained(name, place, norm),
+            posed=posed(name, place, True),
+        )
 
 
 @pytest.mark.parametrize(("method", "name"), cases(PLAIN))
@@ -135,10 +140,9 @@ def test_the_centre_is_at_most_any_two_points(method: str, name: str) -> None:
     """Slopes are parts of those of any two points; what is searched may end a little higher."""
     room = 1.03 if method in SEARCHED else 1 + 1e-9
     for place in [place for place in places(name) if place[1] == 0]:
-        for norm in (Norm.L2, Norm.LINF):
-            from_there = answer(method, in_norm(posed(name, place, True), norm))
-            if from_there is None:
-                continue
+        norm = turn(method, place)
+        from_there = answer(method, in_norm(posed(name, place, True), norm))
+        if from_there is not None:
             of_any = answer(method, in_norm(posed(name, place, False), norm))
             assert of_any is None or from_there <= of_any * room, (place, norm)
 
@@ -174,18 +178,15 @@ def test_the_limit_is_the_norm_of_the_derivative(method: str, name: str) -> None
     x = capture.example.double()
     for norm in ("l2", "linf"):
         exact = derivative(capture, x, norm)
-        values = [bound(method, capture, Ball(x, r), norm, x) for r in (1e-3, 1e-5, 1e-7)]
-        least = [value / exact - 1 for value in values if value is not None]
-        if least:
-            assert least[-1] <= 1e-3, (norm, least)
-            assert least[-1] >= -1e-9
+        value = bound(method, capture, Ball(x, 1e-7), norm, x)
+        assert value is None or -1e-9 <= value / exact - 1 <= 1e-3, (norm, value, exact)
 
 
 @pytest.mark.parametrize(("method", "name"), cases(["autolip", "lipsdp"]))
 def test_a_smaller_region_has_no_larger_bound(method: str, name: str) -> None:
     capture = NETWORKS[name]
     x = capture.example.double()
-    values = [bound(method, capture, Ball(x, r), "l2", x) for r in (0.01, 0.05, 0.2, 1.0, 5.0)]
+    values = [bound(method, capture, Ball(x, r), "l2", x) for r in (0.01, 0.2, 5.0)]
     known = [value for value in values if value is not None]
     assert all(a <= b * 1.01 for a, b in itertools.pairwise(known)), known
 
@@ -205,16 +206,16 @@ def test_searches_find_a_point_against_the_centre(search: str) -> None:
     """The witness is the centre and another point of the region, its slope below every bound."""
     capture = NETWORKS["chain-ReLU"]
     x = capture.example.double()
-    for region in (Ball(x, 0.5), Box(x - 0.3, x + 0.2)):
-        for centre in points_of(region, capture):
-            problem = LowerProblem.of(capture, region, Norm.L2, Norm.L2, centre=centre)
-            found = lower_named(search).search(problem)
-            assert isinstance(found, Lower) and found.witness is not None
-            assert torch.equal(found.witness.y, centre)
-            assert region.contains(found.witness.x)
-            upper = bound("lipsdp", capture, region, "l2", centre)
-            assert upper is not None and found.value <= upper
-            assert found.value >= derivative(capture, centre, "l2") * (1 - 1e-3)
+    for number, region in enumerate((Ball(x, 0.5), Box(x - 0.3, x + 0.2))):
+        centre = points_of(region, capture)[number]
+        problem = LowerProblem.of(capture, region, Norm.L2, Norm.L2, centre=centre)
+        found = lower_named(search).search(problem)
+        assert isinstance(found, Lower) and found.witness is not None
+        assert torch.equal(found.witness.y, centre)
+        assert region.contains(found.witness.x)
+        upper = bound("lipsdp", capture, region, "l2", centre)
+        assert upper is not None and found.value <= upper
+        assert found.value >= derivative(capture, centre, "l2") * (1 - 1e-3)
 
 
 @pytest.mark.parametrize("name", FEW)

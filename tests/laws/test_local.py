@@ -75,8 +75,17 @@ def test_no_method_says_more_of_a_region(method: str, name: str) -> None:
                 assert local <= anywhere * NEAR, (number, norm, local / anywhere)
 
 
+SHIPPED = [
+    pytest.param(
+        name, marks=pytest.mark.long if name in ("digits-attention", "digits-resnet") else ()
+    )
+    for name in zoo.names()
+]
+"""Half a minute each for those two."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", SHIPPED)
 def test_no_more_is_said_of_a_region_of_a_shipped_network(name: str) -> None:
     """On a ball wide enough that slopes in it help little."""
     model, (x,) = zoo.load(name)
