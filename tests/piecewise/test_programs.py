@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import highspy
 import pytest
 import torch
 
@@ -10,7 +11,7 @@ from autolip.norms import Norm
 from autolip.piecewise.cells import Cells
 from autolip.piecewise.points import Derivatives
 from autolip.piecewise.programs import Programs, nearest
-from autolip.regions import Ball
+from autolip.regions import Ball, Everywhere
 from tests.piecewise.drawn import relu_chain, written
 
 
@@ -55,3 +56,18 @@ def test_points_of_cells_lie_in_the_ball(kind: Norm) -> None:
                 assert bool((cell.rows.value @ solved.point + cell.offsets > 0).all())
                 cells += 1
     assert cells > 10
+
+
+def test_threads_that_another_solver_has_started() -> None:
+    """HiGHS keeps one number of threads for a process, and refuses to solve with another one."""
+    other = (highspy.Highs.__base__ or highspy.Highs)()
+    highspy.Highs.resetGlobalScheduler(True)
+    try:
+        other.setOptionValue("output_flag", False)
+        other.setOptionValue("threads", 2)
+        assert other.run() == highspy.HighsStatus.kOk
+        network = written(relu_chain(2, 3, 1), 2, Everywhere())
+        cell = Cells(network).of_case(network.last, network.last)
+        assert cell is not None and Programs(network).deepest(cell) is not None
+    finally:
+        highspy.Highs.resetGlobalScheduler(True)

@@ -153,7 +153,10 @@ class Programs:
     def _run(self) -> Solved | None:
         self.count += 1
         charge(0.0, A_PROGRAM)
-        self._solver.run()
+        if self._solver.run() == highspy.HighsStatus.kError:
+            # another solver of this process has set how many threads there are: that is kept
+            self._solver.setOptionValue("threads", 0)
+            self._solver.run()
         if self._solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             return None
         solution = self._solver.getSolution()

@@ -26,7 +26,7 @@ from autolip.piecewise.network import Network, network_of
 from autolip.regions import Everywhere, Region
 from autolip.values import Upper
 from autolip_check.check import check
-from tests.methods.exact.enumerated import constant, jacobians, norm
+from tests.methods.exact.enumerated import MaxMin, constant, jacobians, norm
 from tests.piecewise.test_signs import SIGNED, largest
 
 
@@ -84,7 +84,7 @@ def test_random_networks_against_all_their_regions(seed: int, tmp_path: Path) ->
         .double()
         .eval()
     )
-    maps = list(jacobians(model, slope))
+    maps = list(jacobians(model))
     for p, q, asked in ((2.0, 2.0, "l2"), (1.0, 1.0, "l1"), (math.inf, math.inf, "linf")):
         known = max(norm(matrix, p, q) for matrix in maps)
         tight = Exact(tolerance=1e-9)
@@ -96,6 +96,65 @@ def test_random_networks_against_all_their_regions(seed: int, tmp_path: Path) ->
     certificate.save(tmp_path / "x.cert")
     assert check(tmp_path / "x.cert").claim
     assert known * (1 - 1e-12) <= certificate.value <= known * (1 + 4e-9)
+
+
+MOST = {2: 60, 3: 30, 4: 18, 5: 15, 6: 13, 7: 12, 8: 11}
+"""By inputs, so many neurons that there are at most some thousand regions."""
+
+
+def drawn(seed: int) -> nn.Sequential:
+    """A network of one to three layers, with relu, leaky relu or sorted pairs."""
+    draw = torch.Generator().manual_seed(seed)
+
+    def number(low: int, high: int) -> int:
+        return int(torch.randint(low, high + 1, (), generator=draw))
+
+    inputs, depth = 2 + seed % 7, 1 + seed // 7 % 3
+    neurons = number(MOST[inputs] // 2, MOST[inputs])
+    even = 2 * max(1, neurons // (2 * depth))
+    kind = [nn.ReLU(), nn.LeakyReLU(0.2), MaxMin(), nn.LeakyReLU(-0.5)][number(0, 3)]
+    torch.manual_seed(seed)
+    layers, before = list[nn.Module](), inputs
+    for _ in range(depth):
+        layers += [nn.Linear(before, even), kind]
+        before = even
+    return nn.Sequential(*layers, nn.Linear(before, number(1, 3))).double().eval()
+
+
+def is_largest(model: nn.Sequential, shape: tuple[int, ...]) -> float:
+    """How far a bound lies above the largest norm of all regions, at most; and not below it."""
+    maps, worst = list(jacobians(model, shape=torch.Size(shape[1:]))), 0.0
+    for p, q, asked in ((2.0, 2.0, "l2"), (math.inf, math.inf, "linf")):
+        known = max(norm(matrix, p, q) for matrix in maps)
+        found = Exact(tolerance=1e-10, seconds=600).answer(problem(model, shape, asked))
+        assert isinstance(found, Bound) and isinstance(found.value, Upper)
+        assert known * (1 - 1e-12) <= found.value.value <= known * (1 + 1e-9), (asked, known)
+        worst = max(worst, found.value.value / known - 1)
+    return worst
+
+
+LARGE = [pytest.param(seed, marks=[pytest.mark.long, pytest.mark.slow]) for seed in range(100)]
+
+
+@pytest.mark.parametrize("seed", LARGE)
+def test_larger_networks_against_all_their_regions(seed: int) -> None:
+    """Up to 60 neurons, 2 to 8 inputs, up to three layers: equal to 1e-9."""
+    model = drawn(seed)
+    is_largest(model, (1, model[0].in_features))
+
+
+@pytest.mark.parametrize("kind", [MaxMin(), nn.LeakyReLU(-0.5)], ids=str)
+def test_sorted_pairs_and_slopes_below_zero(kind: nn.Module) -> None:
+    torch.manual_seed(5)
+    model = nn.Sequential(nn.Linear(2, 6), kind, nn.Linear(6, 4), kind, nn.Linear(4, 2))
+    is_largest(model.double().eval(), (1, 2))
+
+
+def test_a_small_convolutional_network() -> None:
+    torch.manual_seed(6)
+    layers = nn.Conv1d(1, 2, 3), nn.ReLU(), nn.Conv1d(2, 2, 2), nn.ReLU(), nn.Flatten()
+    model = nn.Sequential(*layers, nn.Linear(2, 2)).double().eval()
+    is_largest(model, (1, 1, 4))
 
 
 def test_a_network_without_biases_has_cones_for_regions() -> None:
