@@ -39,6 +39,17 @@ class InternalError(AutolipError):
 class Contradiction(InternalError):
     """An upper bound below an attained one: one of the two is false, so that neither is given."""
 
+    @classmethod
+    def between(
+        cls, what: str, upper: tuple[str, float], lower: tuple[str, float]
+    ) -> "Contradiction":
+        """That of two rows about the same thing, a name and a number each."""
+        return cls(
+            f"{upper[0]} bounds {what} by {upper[1]!r}, and {lower[0]} attains {lower[1]!r}: one "
+            "of the two is false, so neither is given; this is a defect of autolip, please report "
+            "this network"
+        )
+
 
 @dataclass(frozen=True)
 class Refusal:

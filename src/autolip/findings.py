@@ -411,11 +411,8 @@ def _agree(output: str, rows: tuple[Row, ...]) -> None:
     least = min(rows, key=above, default=None)
     best = max(rows, key=below, default=None)
     if least is not None and best is not None and below(best) > above(least):
-        raise Contradiction(
-            f"{least.method} bounds output {output} by {above(least)!r}, and {best.method} "
-            f"attains {below(best)!r}: one of the two is false, so neither is given; this is a "
-            "defect of autolip, please report this network"
-        )
+        upper, lower = (least.method, above(least)), (best.method, below(best))
+        raise Contradiction.between(f"output {output}", upper, lower)
 
 
 def _error(error: Upper | None) -> dict[str, Any] | None:

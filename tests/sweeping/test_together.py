@@ -3,6 +3,8 @@
 Covers autolip.methods.lipsdp.batch.sample too.
 """
 
+import math
+import re
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from torch import nn
 import autolip
 from autolip import Box
 from autolip.capture.torch.export import Capture, capture_model
+from autolip.errors import Contradiction
 from autolip.question import Question
 from autolip.regions import Region
 from autolip.sweeping import together
@@ -80,12 +83,28 @@ def test_wide_brackets_are_left_to_single_calls_that_narrow_them() -> None:
     assert brackets(capture, questions, limit, lambda number: None) == found
 
 
-def test_contradictions_and_nothing_attained_are_for_single_calls(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_where_nothing_is_attained_single_calls_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
     capture = captured(network(nn.ReLU()))
-    monkeypatch.setattr(together, "_lowers", lambda *_: [1e9, 0.0, 1e9])
+    monkeypatch.setattr(together, "_lowers", lambda *_: [0.0, 0.0, 0.0])
     assert brackets(capture, asked(capture), 0.5, nobody) == {}
+
+
+def test_a_bracket_that_contradicts_itself_is_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By however little; a closed one is none."""
+    capture = captured(network(nn.ReLU()))
+    questions = asked(capture)
+    uppers = [one.upper for one in brackets(capture, questions, 0.999, nobody).values()]
+    monkeypatch.setattr(together, "_uppers", lambda *_: uppers)
+    monkeypatch.setattr(together, "_lowers", lambda *_: uppers)
+    assert [one.width for one in brackets(capture, questions, 0.5, nobody).values()] == [0.0] * 3
+    beyond = [uppers[0], math.nextafter(uppers[1], math.inf), 0.0]
+    monkeypatch.setattr(together, "_lowers", lambda *_: beyond)
+    said = f"lipsdp bounds output all of question 4 by {uppers[1]!r}, and climbing pairs attains"
+    with pytest.raises(Contradiction, match=re.escape(f"{said} {beyond[1]!r}")):
+        brackets(capture, questions, 0.5, nobody)
+    boxes = [{"region": region, "name": str(n)} for n, region in enumerate(REGIONS)]
+    with pytest.raises(Contradiction, match="please report this network"):
+        autolip.sweep(network(nn.ReLU()), EXAMPLE, boxes)
 
 
 OTHERS: dict[str, dict[str, Any]] = {

@@ -1,7 +1,6 @@
 """Questions that differ in their region alone, answered together: LipSDP in one batch, and pairs of
 points of all regions that climb at once."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -11,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from autolip.capture.torch.export import Capture
-from autolip.errors import Refusal
+from autolip.errors import Contradiction, Refusal
 from autolip.graph.graph import Graph
 from autolip.graph.views import SlopeGraph, separated
 from autolip.intervals import Interval
@@ -57,9 +56,15 @@ class Bracket:
 
     @property
     def width(self) -> float:
-        """How far they are apart, relative to the upper one; negative where they contradict each
-        other, which is for others to say."""
-        return 1 - self.lower / self.upper if self.upper else -math.inf
+        """How far they are apart, relative to the upper one; 1 where nothing is attained."""
+        return 1 - self.lower / self.upper if self.lower else 1.0
+
+    def agreed(self, what: str) -> "Bracket":
+        """The same; Contradiction where the lower one is above."""
+        if self.lower > self.upper:
+            upper, lower = ("lipsdp", self.upper), ("climbing pairs", self.lower)
+            raise Contradiction.between(what, upper, lower)
+        return self
 
 
 Single = Callable[[int], Bracket | None]
@@ -73,6 +78,8 @@ def brackets(
 
     Brackets wider than a relative `width` are left out, for single calls, where one narrows the
     widest of them.
+
+    Raises Contradiction where a bracket's lower bound is above its upper one.
     """
     graph = capture.graph
     if not width or graph.constant is not None:
@@ -82,7 +89,9 @@ def brackets(
     for numbers in _groups(graph, chosen):
         bounds = attempted(_bounds, capture, [chosen[number] for number in numbers])
         if not isinstance(bounds, Refusal | Failed):
-            found |= _kept(dict(zip(numbers, bounds, strict=True)), width, single)
+            about = (f"output {chosen[n].output} of question {n + 1}" for n in numbers)
+            sound = map(Bracket.agreed, bounds, about)
+            found |= _kept(dict(zip(numbers, sound, strict=True)), width, single)
     return found
 
 
@@ -97,8 +106,8 @@ def _bounds(capture: Capture, questions: Sequence[Question]) -> list[Bracket] | 
 
 
 def _kept(found: dict[int, Bracket], width: float, single: Single) -> dict[int, Bracket]:
-    """Without wide ones, where single calls find narrower ones; nor with what is false."""
-    sound = {n: one for n, one in found.items() if 0 <= one.width < 1}
+    """Without wide ones, where single calls find narrower ones; nor where nothing is attained."""
+    sound = {n: one for n, one in found.items() if one.width < 1}
     wide = [number for number, one in sound.items() if one.width > width]
     if not wide:
         return sound
