@@ -26,13 +26,15 @@ from autolip.values import Upper
 
 
 class Attention(nn.Module):
-    """One head of softmax attention over four tokens."""
+    """One head of softmax attention over four tokens and one that is learned."""
 
     def __init__(self) -> None:
         super().__init__()
         self.q, self.k, self.v = (nn.Linear(4, 4) for _ in range(3))
+        self.token = nn.Parameter(torch.randn(1, 1, 4))
 
     def forward(self, x: Tensor) -> Tensor:
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], 1)
         weights = torch.softmax(self.q(x) @ self.k(x).transpose(1, 2) / 2, -1)
         return (weights @ self.v(x)).mean(1)
 
@@ -127,6 +129,19 @@ def test_moving_numbers_loses_nothing() -> None:
     )
     error = bound(model, torch.randn(1, 2, 3).double(), 0.5)
     assert isinstance(error, Tensor) and not bool(error.any())
+    error = bound(Joined(), torch.randn(1, 3).double(), 0.5)
+    assert isinstance(error, Tensor) and not bool(error.any())
+
+
+class Joined(nn.Module):
+    """Numbers that vary beside one that is learned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.randn(1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.token, x.relu()], 1)
 
 
 def test_what_is_not_known_is_refused() -> None:

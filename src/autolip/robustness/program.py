@@ -79,6 +79,9 @@ CHOOSING = frozenset(
 """Operations that are not affine, each of whose results is, up to its sign, a number that was there
 before."""
 
+JOINING = frozenset({aten.cat, aten.concat, aten.stack})
+"""Operations that copy their operands, numbers that vary and stored ones."""
+
 PRODUCTS = frozenset({aten.matmul, aten.mm, aten.bmm})
 """Matrix products, where both factors vary."""
 
@@ -272,7 +275,7 @@ def _own_rounding(
     if kind in MODELS:
         return MODELS[kind](node, action, arithmetic)
     parts = _linear_parts(action)
-    if kind in CHOOSING or (parts is not None and _only_moves(parts, action.image)):
+    if kind in CHOOSING | JOINING or (parts is not None and _only_moves(parts, action.image)):
         return torch.zeros(node.shape, dtype=torch.float64)
     if parts is not None:
         return _of_sums(node, parts, arithmetic, near, errors) if kind in SUMS else None
