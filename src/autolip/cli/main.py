@@ -54,6 +54,14 @@ class _App(click.Group):
                 "the model's own code ended the program (sys.exit): there is no result"
             ) from error
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """What each command does as a whole sentence, wrapped: click would cut it to one line."""
+        whole = [
+            (name, self.commands[name].get_short_help_str(1000)) for name in sorted(self.commands)
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(whole)
+
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Every command takes --config, -v and -q."""
         cmd.params += common_options()
