@@ -33,6 +33,13 @@ EVERYWHERE: dict[str, tuple[Function, float, float]] = {
     "relu by a float mask": (lambda x: x * (x >= 0).to(x.dtype), 0, 1),
     "three pieces": (lambda x: torch.where(x < -1, -1.0, torch.where(x > 1, 1.0, x)), 0, 1),
     "weighted by entries": (lambda x: HALF / 16 * torch.where(x > 0, x, x.expm1()), 0, 3 / 16),
+    "symlog": (lambda x: torch.sign(x) * torch.log1p(x.abs()), 0, 1),
+    "shrunk by signs": (
+        lambda x: torch.where(x.abs() > 0.5, x - torch.sign(x) * 0.5, 0 * x),
+        0,
+        1,
+    ),
+    "a smooth modulus": (lambda x: (torch.sqrt(1 + (x / 0.25) ** 2) - 1) / 4, -1, 1),
     "tanh above 0": (lambda x: torch.where(x > 0, torch.tanh(x), 0 * x), 0, 1),
 }
 ON_THREE: dict[str, tuple[Function, float, float]] = {
@@ -56,6 +63,8 @@ JUMPS: dict[str, Function] = {
     "a step where the modulus is 1, below 0 alone": lambda x: torch.where(
         x.abs() < 1, 0 * x, torch.relu(x) - 1
     ),
+    "a step by signs": lambda x: torch.sign(x) * (1 + x.abs()),
+    "a step of signs that 0 hides": lambda x: torch.sign(x) * torch.where(x == 0, x, 1 + x.abs()),
     "a step beside 0": lambda x: x * (x > 0.5),
     "branches a little apart": lambda x: torch.where(x > 0, x, torch.exp(x) - (1 + 2**-50)),
     "one value apart": lambda x: torch.where(x > 0, x, torch.where(x < 0, x, x + 1)),

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
@@ -11,6 +12,8 @@ from autolip.errors import InputError
 from autolip.graph.graph import Place, Ref
 from autolip.graph.schema import named
 from autolip.operators.operator import DTYPE
+
+aten = torch.ops.aten
 
 MASKS = frozenset(
     {
@@ -48,6 +51,15 @@ ORDERS = frozenset({"ord", "p"})
 """Arguments of a norm, for which infinity is the maximum norm."""
 
 
+SINGLE = frozenset(
+    {
+        aten.fake_quantize_per_channel_affine.default,
+        aten.fake_quantize_per_channel_affine_cachemask.default,
+    }
+)
+"""They take scales in float32 alone; what they round is what the model rounds in its own type."""
+
+
 def constant(value: Any) -> Any:
     """A value held fixed: floating types of every width become float64 on the CPU, the others
     stay."""
@@ -55,6 +67,21 @@ def constant(value: Any) -> Any:
         return value
     value = value.detach().cpu()
     return value.to(DTYPE) if value.is_floating_point() else value
+
+
+def of_constants(target: Any, args: Any, kwargs: Any) -> Any:
+    """The value of a call on constants alone."""
+    if target in SINGLE:
+        args = pytree.tree_map(_single, args)
+    return pytree.tree_map(constant, target(*args, **kwargs))
+
+
+def _single(argument: Any) -> Any:
+    """A tensor in float32, if that holds its numbers."""
+    real = isinstance(argument, Tensor) and argument.is_floating_point()
+    return (
+        argument.float() if real and torch.equal(argument.float().to(DTYPE), argument) else argument
+    )
 
 
 def check_stored(name: str, value: Tensor) -> None:

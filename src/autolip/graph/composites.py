@@ -142,14 +142,33 @@ PATTERNS: tuple[tuple[Part, Any, tuple[Hole, ...]], ...] = (
 )
 """Pattern, the operation it is, and that operation's arguments."""
 
+WITH_NUMBERS: dict[Any, Any] = {
+    aten.gt.Tensor: aten.gt.Scalar,
+    aten.ge.Tensor: aten.ge.Scalar,
+    aten.lt.Tensor: aten.lt.Scalar,
+    aten.le.Tensor: aten.le.Scalar,
+}
+"""Comparisons with tensors, and those with numbers."""
+
 _COMMUTATIVE = {aten.add.Tensor, aten.mul.Tensor}
 
 
 def recognised(graph: Graph) -> Graph:
     """The same function, with every activation of `PATTERNS` that stands in pieces as one node."""
+    graph = replace(graph, nodes=tuple(map(_with_number, graph.nodes)))
     nodes = {node.name: node for node in graph.nodes}
     whole = tuple(_recognised(node, nodes) for node in graph.nodes)
     return replace(graph, nodes=whole).pruned()
+
+
+def _with_number(node: Node) -> Node:
+    """A comparison with a tensor of one number as one with that number."""
+    if node.target not in WITH_NUMBERS:
+        return node
+    x, level = node.args
+    if not isinstance(level, Tensor) or level.dim() or not level.is_floating_point():
+        return node
+    return replace(node, target=WITH_NUMBERS[node.target], args=(x, level.item()))
 
 
 def _recognised(node: Node, nodes: dict[str, Node]) -> Node:

@@ -19,10 +19,14 @@ from torch import Tensor
 from autolip.graph.graph import Graph, Node, Ref
 from autolip.graph.views import Edge, SlopeGraph, Vertex
 from autolip.intervals import Interval
+from autolip.norms import Norm
+from autolip.operators.norms import operator_norm
 from autolip.rules.branches import CHOICES, COMPARISONS, EXACT, UPWARD, Scalar, as_number, meets
+from autolip.rules.lowering import Lowerings, Writer, rewritten
 from autolip.rules.rule import Action, Operand
 from autolip.rules.tails import ActionOf, slope_beyond
 from autolip.slopes import Between
+from autolip.values import INFINITE, ONE, Upper
 
 aten = torch.ops.aten
 
@@ -67,19 +71,47 @@ ENTRYWISE = {*EXACT, *COMPARISONS, *OTHERS}
 def with_scalars(graph: Graph, slopes: SlopeGraph, action_of: ActionOf) -> SlopeGraph:
     """The same slope sets, those of functions of one variable towards it where that is less; the
     same graph where there are none."""
-    scalars = _scalars(graph)
+    scalars = _scalars(rewritten(graph, WITHOUT_SIGNS))
     if not scalars:
         return slopes
     found = dict[str, Vertex]()
     for name, scalar in scalars.items():
         if not {name, scalar.x} <= slopes.by_name.keys():
             continue
-        better = _whole(slopes[name], scalar, slopes[scalar.x], action_of)
+        better = _whole(slopes[name], scalar, slopes, action_of)
         if better is not None:
             found[name] = better
     if not found:
         return slopes
     return replace(slopes, vertices=tuple(found.get(v.name, v) for v in slopes)).pruned()
+
+
+def _signed(writer: Writer, self: Any, other: Any) -> Ref | None:
+    """sign(x) y as a choice, whose branches may meet where sign(x) alone jumps."""
+    for sign, value in ((self, other), (other, self)):
+        made = writer.known.get(sign.name) if isinstance(sign, Ref) else None
+        if made is None or made.target is not aten.sign.default or not isinstance(value, Ref):
+            continue
+        [x], shape = made.operands(), writer.node.shape
+        above = writer.call(aten.gt.Scalar, Ref(x), 0, shape=shape)
+        below = writer.call(aten.lt.Scalar, Ref(x), 0, shape=shape)
+        down = writer.call(aten.neg.default, value, shape=writer.shapes[value.name])
+        beside = writer.call(aten.where.ScalarOther, below, down, 0, shape=shape)
+        return writer.call(aten.where.self, above, value, beside, shape=shape)
+    return None
+
+
+def _sign(writer: Writer, self: Ref) -> Ref:
+    """1 above 0, -1 below."""
+    shape = writer.node.shape
+    up, zero, down = torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64)
+    above = writer.call(aten.gt.Scalar, self, 0, shape=shape)
+    below = writer.call(aten.lt.Scalar, self, 0, shape=shape)
+    beside = writer.call(aten.where.self, below, down, zero, shape=shape)
+    return writer.call(aten.where.self, above, up, beside, shape=shape)
+
+
+WITHOUT_SIGNS: Lowerings = {aten.mul.Tensor: _signed, aten.sign.default: _sign}
 
 
 def _scalars(graph: Graph) -> dict[str, Scalar]:
@@ -135,8 +167,11 @@ def _is_loose(root: str, nodes: Sequence[Node]) -> bool:
 # --------------------------------------------------------------------------------------------------
 
 
-def _whole(vertex: Vertex, scalar: Scalar, source: Vertex, action_of: ActionOf) -> Vertex | None:
+def _whole(
+    vertex: Vertex, scalar: Scalar, before: SlopeGraph, action_of: ActionOf
+) -> Vertex | None:
     """The vertex with slopes towards the variable; None where they are no smaller, or unknown."""
+    source = before[scalar.x]
     lo, hi = source.range.ends()
     if scalar.has_entries:
         lo, hi = source.range.lo, source.range.hi
@@ -147,12 +182,26 @@ def _whole(vertex: Vertex, scalar: Scalar, source: Vertex, action_of: ActionOf) 
     edge = vertex.only_edge
     if edge is not None and edge.source == scalar.x and edge.slope.entries is not None:
         whole = whole.meet(edge.slope.entries)
+    whole = whole.meet(_composed_gains(vertex, scalar.x, before))
     slope = Between(_away(whole.lo, -1), _away(whole.hi, 1))
     one = Interval(lo, hi)
     apart = None if _inside(scalar, one) else on_piece(scalar, one, action_of)
     if not slope.is_finite or (apart is not None and _is_no_less(slope, apart[1])):
         return None
     return replace(vertex, edges=(Edge(scalar.x, slope),))
+
+
+def _composed_gains(vertex: Vertex, x: str, graph: SlopeGraph) -> Interval:
+    """The slopes that the gains from x to the vertex leave, where there is one way: moved alone, an
+    entry of x moves its own entry no further than all entries together may move."""
+    total = ONE
+    while vertex.name != x and vertex.only_edge is not None:
+        gain = vertex.only_edge.slope.gain(Norm.L2, Norm.L2, operator_norm)
+        total = total * gain if isinstance(gain, Upper) else INFINITE
+        vertex = graph[vertex.only_edge.source]
+    most = total.value if vertex.name == x else math.inf
+    end = torch.tensor(most, dtype=torch.float64)
+    return Interval(-end, end)
 
 
 def slopes_of(

@@ -13,12 +13,14 @@ from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
 
 from autolip.capture.checks import LARGEST
-from autolip.capture.constants import check_arguments, check_stored, constant
+from autolip.capture.constants import check_arguments, check_stored, constant, of_constants
 from autolip.capture.guarded import users_code
 from autolip.capture.places import CAPTURE, TRACING
 from autolip.capture.results import Choice, Returned, chosen, names_of
+from autolip.capture.torch.differentiating import PRODUCTS
 from autolip.capture.torch.layer import WHOLE
 from autolip.capture.torch.parts import Pair, PartWriter, is_complex
+from autolip.capture.torch.reflections import bends
 from autolip.capture.varying import Varying
 from autolip.errors import InputError, UnsupportedOperation
 from autolip.graph.evaluate import evaluate
@@ -71,6 +73,7 @@ class Builder:
         self.nodes: list[Node] = []
         self.types: dict[str, torch.dtype] = {}
         self.masks: dict[str, Place] = {}
+        self.bends = bends(program)
         self.input = ""
         self.moving: dict[int, Ref] = {}
 
@@ -158,6 +161,11 @@ class Builder:
             self._record(self.pending[several.name], node, pick=int(node.args[1]))  # type: ignore[arg-type]
             return
         _check_call(node)
+        if node in self.bends:
+            self.nodes += self.bends[node].nodes(node, self.values, _place(node))
+            self.values[node.name] = Ref(node.name)
+            self.types[node.name] = node.meta["val"].dtype
+            return
         args, kwargs = self._arguments(node)
         if node.target in SHAPED:
             args = (_zeros(node.args[0]), *args[1:])
@@ -166,6 +174,8 @@ class Builder:
             self.values[node.name] = self._in_parts(node, args, kwargs)
         elif not varies and not _is_random(node):
             self.values[node.name] = self._evaluated(node, args, kwargs)
+        elif node.target in PRODUCTS and any(map(_is_zero, args)):
+            self.values[node.name] = _zeros(node)  # derivatives along what does not move
         elif isinstance(node.meta.get("val"), (tuple, list)):
             self.pending[node.name] = node
         else:
@@ -188,7 +198,7 @@ class Builder:
                 f"a constant of {node.target} at {place} is NaN: repair the number it comes from"
             )
         with users_code(f"{node.target} at {place}, on constants,"):
-            return pytree.tree_map(constant, node.target(*args, **kwargs))  # type: ignore[operator]
+            return of_constants(node.target, args, kwargs)
 
     def _record(self, node: torch.fx.Node, result: torch.fx.Node, pick: int | None = None) -> None:
         """A call on the varying input becomes a node; of several results the one picked."""
@@ -403,6 +413,10 @@ def _zeros(node: Any) -> Tensor:
     """A tensor as a call that looks at its shape alone may see it."""
     seen = node.meta["val"]
     return torch.zeros(seen.shape, dtype=DTYPE if seen.is_floating_point() else seen.dtype)
+
+
+def _is_zero(argument: Any) -> bool:
+    return isinstance(argument, Tensor) and not bool(argument.any())
 
 
 def _leaves(tree: Any) -> list[Any]:
