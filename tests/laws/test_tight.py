@@ -105,8 +105,9 @@ def test_the_default_search_finds_the_constant(network: Tight) -> None:
 @pytest.mark.parametrize("network", EVERYTHING, ids=lambda network: network.name)
 def test_the_default_search_on_everything(network: Tight) -> None:
     ratio = network.within.get("lower", 1.01)
-    for norm in network.norms:
-        check_tight_search(Ascent(passes=20_000), network, norm, ratio=ratio)
+    for norm in ("l2", *other_norms(network)):
+        if norm in network.norms:
+            check_tight_search(Ascent(passes=10_000), network, norm, ratio=ratio)
 
 
 @slow
