@@ -112,3 +112,14 @@ def test_the_state_is_as_precise_as_the_weights() -> None:
     value.backward()
     assert value.dtype == torch.float64 == model[0].weight.grad.dtype
     assert value.item() == pytest.approx(single, rel=1e-4)
+
+
+def test_weights_that_do_not_learn_are_left_alone() -> None:
+    """A frozen layer has no gradient; with all of them frozen there is none to ask for."""
+    model = mlp()
+    penalty = Penalty(model, torch.zeros(1, 8))
+    model[0].requires_grad_(False)
+    penalty().backward()
+    assert model[0].weight.grad is None and model[2].weight.grad is not None
+    model.requires_grad_(False)
+    assert not penalty().requires_grad

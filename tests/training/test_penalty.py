@@ -1,7 +1,7 @@
 """A penalty is an estimate of what its method proves, its gradient that of the converged value.
 
-Covers autolip.training.estimates, autolip.training.calls, autolip.training.passes and
-autolip.training.batching.
+Covers autolip.training.estimates, autolip.training.envelope, autolip.training.calls,
+autolip.training.passes and autolip.training.batching.
 """
 
 import copy
@@ -221,6 +221,20 @@ def test_a_target_is_zero_below_it() -> None:
     above = Penalty(model, torch.zeros(1, 8), target=constant / 2)
     above.settle()
     assert above().item() == pytest.approx(torch.log(torch.tensor(2.0)).item(), rel=1e-2)
+
+
+@pytest.mark.parametrize("output", ["all", "pairs"])
+def test_the_gradient_above_a_target_is_that_of_the_logarithm_of_the_largest(output: str) -> None:
+    """0 below it; the same state improves by the same step for each of the four."""
+    model = mlp()
+    plain = Penalty(model, torch.zeros(1, 8), output=output)
+    constant = plain.settle()
+    (wanted,) = torch.autograd.grad(plain.constants().max().log(), [model[0].weight])
+    for target, factor in ((constant / 2, 1), (constant * 2, 0)):
+        other = Penalty(model, torch.zeros(1, 8), output=output, target=target)
+        other.settle()
+        (found,) = torch.autograd.grad(other(), [model[0].weight])
+        assert torch.allclose(found, factor * wanted, rtol=1e-5, atol=1e-7)
 
 
 def test_lazy_calls_have_the_same_gradient_on_average() -> None:

@@ -33,6 +33,9 @@ WITHOUT_BIAS: Mapping[Any, Mapping[int, Any]] = {
 }
 """Affine operations whose linear part is the same call with other arguments, by position."""
 
+HALVES = (torch.float16, torch.bfloat16)
+"""Types whose numbers are too short to improve vectors with."""
+
 
 class Constants:
     """What does not depend on the input: parameters, buffers, and what is computed from them."""
@@ -43,6 +46,7 @@ class Constants:
         self._live: list[tuple[str, nn.Module, str]] = []
         self._held: Weights = {}
         self._nodes: list[torch.fx.Node] = []
+        self._device = torch.device("cpu")
         rest = iter(fixed)
         varying = set[str]()
         for spec in program.graph_signature.input_specs:
@@ -73,23 +77,31 @@ class Constants:
                 self._held[node.name] = _called(node, self._held)
         self.varying = varying
 
+    @property
+    def device(self) -> torch.device:
+        """Where the module's tensors are."""
+        for _, owner, attribute in self._live:
+            tensor: Tensor = getattr(owner, attribute)
+            return tensor.device
+        return self._device
+
     def now(self) -> tuple[Weights, list[Tensor]]:
         """All of it, floats at least float32, and the module's tensors that it is made of."""
+        live = [getattr(owner, attribute) for _, owner, attribute in self._live]
+        self._follow(live)
         values = dict(self._held)
-        live = list[Tensor]()
-        for name, owner, attribute in self._live:
-            value = getattr(owner, attribute)
-            live.append(value)
-            values[name] = (
-                value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
-            )
+        for (name, _, _), value in zip(self._live, live, strict=True):
+            values[name] = value.float() if value.dtype in HALVES else value
         for node in self._nodes:
             values[node.name] = _called(node, values)
         return values, live
 
-    def to(self, device: torch.device) -> None:
-        """Moves what is not of the module."""
-        self._held = pytree.tree_map_only(Tensor, lambda held: held.to(device), self._held)
+    def _follow(self, live: list[Tensor]) -> None:
+        """What is not of the module moves to where the module is."""
+        device = live[0].device if live else self._device
+        if device != self._device:
+            self._held = pytree.tree_map_only(Tensor, lambda held: held.to(device), self._held)
+            self._device = device
 
 
 def _called(node: torch.fx.Node, values: Weights) -> Any:

@@ -1,11 +1,16 @@
 """Weights scaled down until every linear layer has at most a given operator norm."""
 
+import copy
+import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from autolip.errors import InputError
+from autolip.estimate import lipschitz
+from autolip.findings import above
 from autolip.norms import Norm
 from autolip.operators.convolution import Convolution
 from autolip.operators.dense import Dense
@@ -38,9 +43,9 @@ def spectral_cap_(
 
     To be called after an optimiser's step.  A convolution counts as the linear map that it is, with
     its stride, padding and dilation, not as its reshaped kernel; with `example_inputs` on the image
-    that it sees there, else on images of any size.  The norms are proved upper bounds, so that the
-    layers, as stored, obey the cap.  Layers whose weight is computed by a parametrisation are
-    measured, and refused above the cap.
+    that it sees there, else on images of any size (circular and reflected padding need them).  The
+    norms are proved upper bounds, so that the layers, as stored, obey the cap.  Layers whose weight
+    is computed by a parametrisation are measured, and refused above the cap.
 
     Returns the proved norm of each layer before the cap, by its module path.  Raises InputError for
     a cap that is not a finite number > 0, a weight that is not finite, and a parametrised layer
@@ -80,6 +85,8 @@ def _norm(name: str, layer: nn.Module, shape: torch.Size | None) -> float:
         raise InputError(
             f"the weight of {name or 'the model'} is not finite: training has diverged"
         )
+    if isinstance(layer, CONVOLUTIONS) and layer.padding_mode != "zeros":
+        return _captured(name, layer, shape)
     operator = _operator(layer, weight, shape)
     found = operator_norm(operator, Norm.L2, Norm.L2, NormOptions())
     if not isinstance(found, Upper):
@@ -87,25 +94,43 @@ def _norm(name: str, layer: nn.Module, shape: torch.Size | None) -> float:
     return found.value
 
 
+def _captured(name: str, layer: nn.Module, shape: torch.Size | None) -> float:
+    """The norm of a layer that pads by a mode: of the map that it is on the image that it sees."""
+    what = f"{name or 'the model'} pads by {layer.padding_mode!r}"
+    if shape is None:
+        raise InputError(f"{what}, and its norm depends on the image's size: give example_inputs")
+    alone = copy.deepcopy(layer).cpu().eval()
+    dtype = next(alone.parameters()).dtype
+    bound = above(lipschitz(alone, torch.zeros(1, *shape[1:], dtype=dtype), lower=None).upper)
+    if not math.isfinite(bound):
+        raise InputError(f"{what}, and its norm is not known: pad with zeros")
+    return bound
+
+
 def _operator(layer: nn.Module, weight: Tensor, shape: torch.Size | None) -> Operator:
-    """The layer's linear map."""
+    """The layer's linear map, its images padded with zeros."""
     weight = weight.detach().cpu()
     if isinstance(layer, nn.Linear):
         return Dense(weight.double())
     assert isinstance(layer, CONVOLUTIONS)
     dims = weight.dim() - 2
-    padding = layer.padding
-    mode = layer.padding_mode
-    if mode != "zeros" or isinstance(padding, str):
-        raise InputError(
-            "a convolution pads by a mode or a name: its norm is not known; pad with "
-            "zeros, by numbers"
-        )
+    padding = _padding(layer)
     transposed = bool(layer.transposed)
     given = (layer.stride, padding, layer.dilation, transposed, layer.output_padding, layer.groups)
     channels = weight.shape[0] if transposed else weight.shape[1] * layer.groups
     space = shape[-dims:] if shape is not None else (IMAGE,) * dims
     return Convolution(weight, (channels, *space), Geometry(*given))
+
+
+def _padding(layer: Any) -> tuple[int, ...]:
+    """How many zeros are on either side; "same" may put one less in front, which leaves out some
+    rows of the map and makes no norm larger."""
+    if not isinstance(layer.padding, str):
+        return tuple(layer.padding)
+    if layer.padding == "valid":
+        return (0,) * len(layer.kernel_size)
+    sides = zip(layer.dilation, layer.kernel_size, strict=True)
+    return tuple(-(-dilation * (size - 1) // 2) for dilation, size in sides)
 
 
 def _scale(

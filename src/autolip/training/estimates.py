@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from autolip.errors import InputError
 from autolip.norms import Norm
 from autolip.training.calls import Weights
+from autolip.training.envelope import Found
 from autolip.training.live import LiveNetwork, Part
-from autolip.training.passes import Adjoint, Sweep, add, by_column, learns
+from autolip.training.passes import Adjoint, Sweep, by_column
 
 LEAST = 1e-15
 """Chosen: the least length, so that one can divide by it, and its square is a float32."""
@@ -42,17 +43,12 @@ class Estimator(nn.Module):
         )
         self._generator = torch.Generator().manual_seed(seed)
 
-    def forward(self) -> Tensor:
-        """The estimates, shape (questions,), differentiable in the weights; the state is one step
+    def improved(self, weights: Weights, parameters: list[Tensor]) -> Found:
+        """The estimates that these weights give, and their derivatives; the state is one step
         further."""
-        with torch.autocast(self._state().device.type, enabled=False):
-            weights, parameters = self.live.weights()
-            self._follow(parameters)
-            with torch.no_grad():
-                sizes, sweeps = self._step(weights)
-            names = [name for name in self.live.learnable if learns(weights[name])]
-            learned = (weights[name] for name in names)
-            return self._combined(_Envelope.apply(sizes, sweeps, names, *learned))
+        self._follow(parameters)
+        sizes, sweeps = self._step(weights)
+        return self._combined(sizes, sweeps)
 
     def _follow(self, parameters: list[Tensor]) -> None:
         """The state moves to where the weights are, and is as precise (float32 at least)."""
@@ -61,7 +57,6 @@ class Estimator(nn.Module):
         dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
         if (state.device, state.dtype) != (like.device, dtype):
             self.to(device=like.device, dtype=dtype)
-            self.live.to(like.device)
 
     def _state(self) -> Tensor:
         """One tensor of the state."""
@@ -72,7 +67,7 @@ class Estimator(nn.Module):
         v / |v|; the next state."""
         raise NotImplementedError
 
-    def _combined(self, sizes: Tensor) -> Tensor:
+    def _combined(self, sizes: Tensor, sweeps: list[Sweep]) -> Found:
         """The estimates that these sizes give, (questions,)."""
         raise NotImplementedError
 
@@ -119,37 +114,6 @@ class Estimator(nn.Module):
         return size, v / by_column(size, v)
 
 
-class _Envelope(torch.autograd.Function):
-    """Sizes whose derivative in some weights is that of the sweeps that found them, columns held
-    fixed."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, sizes: Tensor, sweeps: list[Sweep], names: list[str], *weights: Tensor
-    ) -> Tensor:
-        ctx.sweeps = sweeps
-        ctx.names = names
-        return sizes
-
-    @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> Any:
-        """Once: what refuses a second derivative takes longer than all the rest, and is asked for
-        where a graph is made alone."""
-        return (_once if torch.is_grad_enabled() else _derivatives)(ctx, *outer)
-
-
-def _derivatives(ctx: Any, *outer: Tensor) -> Any:
-    """Of the sizes, in the weights: each sweep's own."""
-    found: dict[str, Tensor] = {}
-    for sweep, scale in zip(ctx.sweeps, outer[0].chunk(len(ctx.sweeps)), strict=True):
-        for name, gradient in sweep.weights(scale).items():
-            add(found, name, gradient)
-    return (None, None, None, *map(found.get, ctx.names))
-
-
-_once = torch.autograd.function.once_differentiable(_derivatives)
-
-
 # LipSDP
 # --------------------------------------------------------------------------------------------------
 
@@ -187,8 +151,8 @@ class Relaxation(Estimator):
     def _bend(self, name: str, v: Tensor) -> tuple[Tensor, Adjoint]:
         return self._by_name[name].bend(v)
 
-    def _combined(self, sizes: Tensor) -> Tensor:
-        return sizes
+    def _combined(self, sizes: Tensor, sweeps: list[Sweep]) -> Found:
+        return Found(sizes, [(sweeps[0], None)])
 
     def _state(self) -> Tensor:
         return self.x
@@ -320,8 +284,12 @@ class Norms(Estimator):
             self._improved(f"x{number}", self._back(source, sweep, unit), size)
         return torch.cat(sizes), sweeps
 
-    def _combined(self, sizes: Tensor) -> Tensor:
-        return self._along_paths(dict(zip(self.maps, sizes.split(self.questions), strict=True)))
+    def _combined(self, sizes: Tensor, sweeps: list[Sweep]) -> Found:
+        with torch.enable_grad():
+            parts = [size.requires_grad_() for size in sizes.split(self.questions)]
+            values = self._along_paths(dict(zip(self.maps, parts, strict=True)))
+            slopes = torch.autograd.grad(values.sum(), parts)
+        return Found(values.detach(), list(zip(sweeps, slopes, strict=True)))
 
     def _along_paths(self, norms: dict[tuple[str, str], Tensor]) -> Tensor:
         """The bound that they give."""

@@ -16,6 +16,7 @@ import copy
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -87,6 +88,11 @@ class _Step:
     linear: Step | None
     weights: tuple[str, ...]
     shape: tuple[int, ...]
+
+    @cached_property
+    def alone(self) -> Part | None:
+        """The part that is all of it."""
+        return self.parts[0] if len(self.parts) == 1 and not self.exact else None
 
 
 class LiveNetwork:
@@ -163,9 +169,10 @@ class LiveNetwork:
         they are now."""
         return self._constants.now()
 
-    def to(self, device: torch.device) -> None:
-        """Moves what is not of the module."""
-        self._constants.to(device)
+    @property
+    def device(self) -> torch.device:
+        """Where the module's tensors are."""
+        return self._constants.device
 
     def shape_of(self, name: str) -> tuple[int, ...]:
         """The shape of one column of a value."""
@@ -298,6 +305,9 @@ def _both_ways(operator: Operator, batched: bool) -> tuple[Adjoint, Adjoint]:
 
 def _bent(step: _Step, values: Mapping[str, Tensor], bend: Bend) -> tuple[Tensor, Transpose]:
     """A nonlinear step on the operands that are known, and its transpose."""
+    if step.alone is not None:
+        term, adjoint = bend(step.alone.name, values[step.alone.source])
+        return term, Bent([(step.alone.source, adjoint)])
     terms = list[Tensor]()
     adjoints = list[tuple[str, Adjoint]]()
     for part in step.parts:

@@ -251,7 +251,7 @@ class Sweep:
 
     def weights(self, scale: Tensor) -> dict[str, Tensor]:
         """The derivatives in the weights of the sum over questions of scale x <q, v>, by name;
-        scale is of shape (questions,), the columns of a question beside each other."""
+        scale is of shape (questions,), or () for one; a question's columns are side by side."""
         found: dict[str, Tensor] = {}
         for transpose, q in self._returned:
             if transpose.learned:
@@ -262,7 +262,7 @@ class Sweep:
 
 def by_column(each: Tensor, columns: Tensor) -> Tensor:
     """A number for each question, as a factor of its columns."""
-    if len(each) == 1:
+    if each.numel() == 1:
         return each
     rank = len(columns) // len(each)
     return each.repeat_interleave(rank).view(-1, *[1] * (columns.dim() - 1))

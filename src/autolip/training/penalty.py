@@ -11,6 +11,7 @@ improved by one step of the vector power method a call, whose backward pass give
 well.  AutoLip and LipLT are sums of products of norms, each norm a maximum of the same kind.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -22,8 +23,12 @@ from autolip.errors import InputError
 from autolip.norms import Norm, parse_norms
 from autolip.outputs import Output, parse_output
 from autolip.regions import Ball, Everywhere, Region
+from autolip.training.envelope import envelope
 from autolip.training.estimates import ESTIMATES, Estimator
 from autolip.training.live import LiveNetwork, evaluating
+
+Read = Callable[[Tensor], tuple[Tensor, Tensor | float]]
+"""From all estimates to a value and its derivative in each of them."""
 
 
 class Penalty(nn.Module):
@@ -127,7 +132,7 @@ class Penalty(nn.Module):
         self._make: Callable[[LiveNetwork], Estimator] = partial(
             ESTIMATES[method], p=p, q=q, readouts=readouts, rank=rank, seed=seed
         )
-        self.estimators = nn.ModuleList([self._make(live)])
+        self._asks([live])
         if samples is not None:
             if self.pairs:
                 raise InputError("samples are given, and output 'pairs': ask for one at a time")
@@ -135,23 +140,49 @@ class Penalty(nn.Module):
 
     def forward(self) -> Tensor:
         """K, or max(0, log(K / target)); the state is improved by one step."""
-        each = self.constants()
-        largest = each.view(()) if len(each) == 1 else each.max()
-        if self.target is None:
-            return largest
-        return (largest.clamp(min=self.target) / self.target).log()
+        return self._called(self._largest)
 
     def constants(self) -> Tensor:
         """The estimate of each read-out, shape (questions,): one, one for each of `pairs`, or one
         for each sample; one step further."""
-        if self.every == 1:
-            return self._estimated()
-        self._calls += 1
-        if (self._calls - 1) % self.every:
-            return self._last
-        fresh = self._estimated()
-        self._last = fresh.detach()
-        return self._last + self.every * (fresh - self._last)
+        return self._called(_each)
+
+    def _called(self, read: Read) -> Tensor:
+        """What is read off the estimates, where a step is due; else off the last ones, without a
+        gradient."""
+        if self.every > 1:
+            self._calls += 1
+            if (self._calls - 1) % self.every:
+                return read(self._last)[0]
+        return self._stepped(read)
+
+    def _stepped(self, read: Read) -> Tensor:
+        """What is read off estimates that are one step further."""
+        with _without_autocast(self._live.device.type):
+            weights, parameters = self._live.weights()
+            with torch.no_grad():
+                found = [estimator.improved(weights, parameters) for estimator in self._each]
+                each = found[0].values if len(found) == 1 else torch.cat([f.values for f in found])
+                value, slope = read(each)
+            if self.every > 1:
+                self._last, slope = each, self.every * slope
+            return envelope(value, slope, found, self._names, weights)
+
+    def _largest(self, each: Tensor) -> tuple[Tensor, Tensor | float]:
+        """The largest estimate, or how far its logarithm is above the target's; its derivative in
+        each of them."""
+        if len(each) == 1:
+            return self._above(each.view(()))
+        largest, at = each.max(0)
+        value, slope = self._above(largest)
+        return value, slope * nn.functional.one_hot(at, len(each)).to(each)
+
+    def _above(self, constant: Tensor) -> tuple[Tensor, Tensor | float]:
+        """The constant, or how far its logarithm is above the target's; its derivative in it."""
+        if self.target is None:
+            return constant, 1.0
+        least = constant.clamp_min(self.target)
+        return (least / self.target).log_(), (constant > self.target) / least
 
     def get_extra_state(self) -> Tensor:
         """How many calls there were: which of the next ones take a step, with `every`."""
@@ -160,10 +191,6 @@ class Penalty(nn.Module):
     def set_extra_state(self, state: Tensor) -> None:
         """That of a training that goes on."""
         self._calls = int(state)
-
-    def _estimated(self) -> Tensor:
-        found = [estimator() for estimator in self.estimators]
-        return found[0] if len(found) == 1 else torch.cat(found)
 
     def around(self, samples: Tensor) -> None:
         """Slopes from these samples (n, ...) to what lies within the radius of each, by the weights
@@ -174,12 +201,17 @@ class Penalty(nn.Module):
         if self.radius is None:
             raise InputError("the penalty was made without samples: give them, and a radius")
         balls = _balls(samples, self.radius, None, self._dim, self._norm)
-        fresh = nn.ModuleList(self._make(self._live.around(*ball)) for ball in balls)
-        kept = zip(fresh, self.estimators, strict=False)
-        for estimator, before in kept:
-            estimator.load_state_dict(before.state_dict(), strict=False)
-        self.estimators = fresh
+        before = self.estimators
+        self._asks([self._live.around(*ball) for ball in balls])
+        for estimator, known in zip(self.estimators, before, strict=False):
+            estimator.load_state_dict(known.state_dict(), strict=False)
         self._calls = 0
+
+    def _asks(self, networks: Sequence[LiveNetwork]) -> None:
+        """One estimator for each of some slopes."""
+        self._each = tuple(map(self._make, networks))
+        self.estimators = nn.ModuleList(self._each)
+        self._names = tuple(dict.fromkeys(n for live in networks for n in live.learnable))
 
     def settle(self, steps: int = 200, tolerance: float = 1e-5) -> float:
         """The largest estimate after further steps with the weights as they are: until it hardly
@@ -190,12 +222,24 @@ class Penalty(nn.Module):
         before, calm = 0.0, 0
         for _ in range(steps):
             with torch.no_grad():
-                value = float(self._estimated().max())
+                value = float(self._stepped(_each).max())
             calm = calm + 1 if abs(value - before) <= tolerance * value else 0
             if calm == 5:
                 break
             before = value
         return value
+
+
+def _each(each: Tensor) -> tuple[Tensor, Tensor | float]:
+    """All estimates."""
+    return each, 1.0
+
+
+def _without_autocast(device: str) -> contextlib.AbstractContextManager[Any]:
+    """Tensors as precise as they are, for a while."""
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return contextlib.nullcontext()
 
 
 def _balls(
