@@ -115,7 +115,7 @@ def test_the_default_search_on_everything(network: Tight) -> None:
 def test_every_search_stays_below(name: str) -> None:
     search = lower_named(name)
     quick = replace(search, seconds=0.05) if hasattr(search, "seconds") else search  # type: ignore[type-var]
-    for network in EVERYTHING:
+    for network in EVERYTHING[list(LOWER_METHODS).index(name) % 3 :: 3]:
         check_tight_search(quick, network)
 
 

@@ -64,7 +64,11 @@ def test_the_largest_norm_of_all_linear_regions(widths: tuple[int, ...]) -> None
     assert known * (1 - 1e-6) <= low <= known * (1 + 1e-12)
 
 
-SEEDS = [pytest.param(seed, marks=[pytest.mark.slow] * (seed > 2)) for seed in range(100)]
+def _marks(seed: int) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.slow] * (seed > 2) + [pytest.mark.long] * (seed >= 30)
+
+
+SEEDS = [pytest.param(seed, marks=_marks(seed)) for seed in range(100)]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
