@@ -86,6 +86,39 @@ def test_other_norms_of_a_scalar(norm: str, tmp_path: Path) -> None:
     certified(result, tmp_path)
 
 
+class Cancelling(nn.Module):
+    """Of what moves little, v is added and taken away: at the end, or before a tanh."""
+
+    def __init__(self, scale: float, within: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b, self.c = nn.Linear(3, 4), nn.Linear(4, 2), nn.Linear(3, 2)
+        self.scale, self.within = scale, within
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.within:
+            v = self.a(x)
+            return self.b(torch.tanh(self.scale * v + v - v))
+        v = self.c(x)
+        return self.scale * self.b(torch.tanh(self.a(x))) + v - v
+
+
+@pytest.mark.parametrize("within", [False, True])
+@pytest.mark.parametrize(("scale", "most"), [(1e-6, 1.0001), (1e-9, 1.1), (1e-12, 10)])
+def test_terms_that_cancel_cost_their_rounding(
+    scale: float, most: float, within: bool, tmp_path: Path
+) -> None:
+    """About 1e-13 of v, which the check does not see to cancel."""
+    model = Cancelling(scale, within).double()
+    example = torch.zeros(1, 3, dtype=torch.float64)
+    result = autolip.lipschitz(model, example, norm="l2:linf", method=LipSDP(), lower=[])
+    certificate = result.certificate()
+    assert result.upper is not None and result.upper.value is not None
+    assert result.upper.value <= certificate.value <= most * result.upper.value
+    certificate.save(tmp_path / "x.cert")
+    check(tmp_path / "x.cert")
+
+
 def test_on_a_box(tmp_path: Path) -> None:
     """Narrower slopes, and operations that do not bend, are listed as taken from the
     certificate."""

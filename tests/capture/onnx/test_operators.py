@@ -8,7 +8,7 @@ autolip.capture.onnx.reductions, autolip.capture.onnx.resize and autolip.capture
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ from autolip.capture.onnx.operators import (  # noqa: E402
 )
 from autolip.capture.onnx.reading import load_onnx  # noqa: E402
 from autolip.capture.onnx.translation import translate  # noqa: E402, F401 - it fills the table
-from autolip.errors import AutolipError, UnsupportedOperation  # noqa: E402
+from autolip.errors import AutolipError, InputError, UnsupportedOperation  # noqa: E402
 
 Array = np.ndarray
 ORT = "onnxruntime"
@@ -696,6 +696,30 @@ REFUSED = [
 @pytest.mark.parametrize("case", REFUSED, ids=str)
 def test_an_option_without_a_rule_is_refused(case: Case, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedOperation, match=f"'node' \\({case.op}\\): "):
+        load_onnx(case.save(tmp_path))
+
+
+def without(case: Case, place: int, array: np.ndarray, **attributes: object) -> Case:
+    """The case with another array as one of its inputs."""
+    inputs = [array if k == place else given for k, given in enumerate(case.inputs)]
+    return replace(case, inputs=inputs, attributes={**case.attributes, **attributes})
+
+
+CONTRADICTIONS = {
+    "hidden_size": without(LSTM, 99, scalar(0), hidden_size=5),
+    "recurrence": without(LSTM, 2, normal(1, 16, 1)),
+    "weight": without(LSTM, 1, normal(1, 12, 3)),
+    "bias": without(LSTM, 3, normal(1, 2)),
+    "states": without(LSTM, 5, normal(1, 1, 4)),
+    "peepholes": Case("LSTM", [*LSTM.inputs, normal(1, 3)], LSTM.attributes, outputs=3),
+    "rows": without(recurrent("GRU", 3, 1), 1, normal(1, 4, 3)),
+    "unit": without(recurrent("RNN", 1, 1), 99, scalar(0), hidden_size=1),
+}
+
+
+@pytest.mark.parametrize("case", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+def test_parameters_that_contradict_each_other_are_refused(case: Case, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot be evaluated .*: its (\w+) (is|has|do)"):
         load_onnx(case.save(tmp_path))
 
 

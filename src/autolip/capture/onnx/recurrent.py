@@ -127,6 +127,29 @@ class LstmCell:
         return self.f(o) * self.h(c), c
 
 
+def _check_shapes(
+    gates: int, hidden_size: int | None, weight: Tensor, recurrence: Tensor, **others: Tensor | None
+) -> None:
+    """ValueError where the parameters do not have the shapes that so many gates ask for: sizes of
+    1 would be broadcast in silence."""
+    count, _, features = weight.shape
+    hidden = recurrence.shape[2]
+    if hidden_size not in (None, hidden):
+        raise ValueError(f"its hidden_size is {hidden_size}, its states have {hidden} entries")
+    wanted = {
+        "weight": (gates * hidden, features),
+        "recurrence": (gates * hidden, hidden),
+        "bias": (2 * gates * hidden,),
+        "peepholes": (3 * hidden,),
+    }
+    given = {"weight": weight, "recurrence": recurrence, **others}
+    for name, value in given.items():
+        if value is not None and tuple(value.shape) != (count, *wanted[name]):
+            raise ValueError(
+                f"its {name} has shape {tuple(value.shape)}, not {(count, *wanted[name])}"
+            )
+
+
 def _directions(weight: Tensor, recurrence: Tensor, bias: Tensor | None) -> list[Weights]:
     """The parameters of every direction; `bias` holds those of the input, then those of the
     state."""
@@ -176,6 +199,8 @@ def _run(
     zeros = torch.zeros(len(cells), x.shape[1], hidden, dtype=x.dtype, device=x.device)
     turned = [s.transpose(0, 1) if s is not None and layout else s for s in given]
     starts = [zeros if s is None else s for s in turned]
+    if any(start.shape != zeros.shape for start in starts):
+        raise ValueError(f"its states do not start in the shape {tuple(zeros.shape)}")
     of_directions = [start.unbind(0) for start in starts]
     states = zip(*of_directions, strict=True)
     orders = {"forward": [1], "reverse": [-1], "bidirectional": [1, -1]}[direction]
@@ -210,6 +235,7 @@ def rnn(
     hidden_size: int | None = None,
     layout: int = 0,
 ) -> tuple[Tensor, ...]:
+    _check_shapes(1, hidden_size, weight, recurrence, bias=bias)
     functions = _activations(activations, ["Tanh"], weight.shape[0])
     directions = _directions(weight, recurrence, bias)
     cells: list[Cell] = [RnnCell(w, f) for w, (f,) in zip(directions, functions, strict=True)]
@@ -231,6 +257,7 @@ def gru(
     layout: int = 0,
     linear_before_reset: int = 0,
 ) -> tuple[Tensor, ...]:
+    _check_shapes(3, hidden_size, weight, recurrence, bias=bias)
     functions = _activations(activations, ["Sigmoid", "Tanh"], weight.shape[0])
     of_weights = _directions(weight, recurrence, bias)
     directions = zip(of_weights, functions, strict=True)
@@ -255,6 +282,7 @@ def lstm(
     input_forget: int = 0,
     layout: int = 0,
 ) -> tuple[Tensor, ...]:
+    _check_shapes(4, hidden_size, weight, recurrence, bias=bias, peepholes=peepholes)
     functions = _activations(activations, ["Sigmoid", "Tanh", "Tanh"], weight.shape[0])
     seen = (
         [None] * weight.shape[0] if peepholes is None else [p.chunk(3) for p in peepholes.unbind(0)]

@@ -29,6 +29,7 @@ from autolip.capture.onnx.control import CONTROL
 from autolip.capture.onnx.graph import PLACE, OnnxGraph, OnnxNode, Step, Value
 from autolip.capture.onnx.missing import reason
 from autolip.capture.onnx.operators import Kind, OnnxOperator, find_operator
+from autolip.capture.onnx.sizes import Sizes, foretold, shapes_of
 from autolip.errors import InputError, UnsupportedOperation
 from autolip.registry import discover
 
@@ -175,6 +176,7 @@ class Walk:
         self.opset = opset
         self.steps: list[Step] = []
         self.problems: list[str] = []
+        self._sizes = Sizes()
         self._like = Value("like", torch.zeros((), dtype=floating), known=True)
         self._skipped: set[str] = set()  # names that a problem left without a value
         self._unfilled: set[str] = set()  # optional outputs that no function here computes
@@ -255,9 +257,9 @@ class Walk:
         self, node: NodeProto, arguments: Arguments, operator: OnnxOperator, scope: dict[str, Value]
     ) -> None:
         module = OnnxNode(operator.function, arguments.positional, arguments.keyword)
-        results = _evaluate(node, module, arguments.tensors)
         shape_only = node.op_type in SHAPE_ONLY
         known = shape_only or all(value.known for value in arguments.tensors)
+        results = self._results(node, module, arguments.tensors, known)
         operands = [value.tensor for value in arguments.tensors if value is not self._like]
         if (
             known
@@ -276,6 +278,18 @@ class Walk:
             outputs.append(None if folded else value)
         self._unfilled.update(node.output[len(results) :])
         self.steps.append(Step(_name(node), module, arguments.tensors, outputs))
+
+    def _results(
+        self, node: NodeProto, module: OnnxNode, operands: Sequence[Value], known: bool
+    ) -> tuple[Tensor, ...]:
+        """What the node makes of the example, which is not too much."""
+        shapes = foretold(module, [value.tensor for value in operands])
+        if shapes is not None:
+            self._sizes.add(_label(node), shapes, known)
+        results = _evaluate(node, module, operands)
+        if shapes is None:
+            self._sizes.add(_label(node), shapes_of(results), known)
+        return results
 
     def _attribute(self, attribute: AttributeProto) -> object:
         if attribute.type == AttributeProto.TENSOR:
@@ -296,7 +310,8 @@ class Walk:
             raise UnsupportedOperation(
                 f"the stored tensor '{stored.name}' has {error}, which is not supported"
             ) from error
-        if math.prod(stored.dims) > LARGEST:
+        size = math.prod(stored.dims)
+        if size > LARGEST:
             shape = tuple(stored.dims)
             raise InputError(
                 f"the tensor '{stored.name}' of the ONNX file has shape {shape}: at most "
@@ -310,6 +325,7 @@ class Walk:
             ) from error
         if dtype.is_floating_point:
             array = array.astype(np.float64 if dtype is torch.float64 else np.float32)
+        self._sizes.stored += size
         return torch.from_numpy(np.array(array))
 
 
@@ -325,7 +341,6 @@ def _evaluate(node: NodeProto, module: OnnxNode, operands: Sequence[Value]) -> t
     tensors = [value.tensor for value in operands]
     try:
         with torch.no_grad():
-            _check_sizes(node, module, tensors)
             results = module(*tensors)
     except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError) as error:
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
@@ -333,19 +348,3 @@ def _evaluate(node: NodeProto, module: OnnxNode, operands: Sequence[Value]) -> t
             f"{_label(node)} cannot be evaluated on inputs of shape {shapes}: {error}"
         ) from error
     return results if isinstance(results, tuple) else (results,)
-
-
-def _check_sizes(node: NodeProto, module: OnnxNode, tensors: Sequence[Tensor]) -> None:
-    """InputError for results beyond `LARGEST`, by their shapes alone: a run without data tells
-    them."""
-    try:
-        with torch.device("meta"):
-            results = module(*(tensor.to("meta") for tensor in tensors))
-    except (RuntimeError, NotImplementedError, ValueError, TypeError, LookupError, ArithmeticError):
-        return  # it reads its operands, or fails: the run with data will tell
-    for result in results if isinstance(results, tuple) else (results,):
-        if result.numel() > LARGEST:
-            shape = tuple(result.shape)
-            raise InputError(
-                f"{_label(node)} makes a tensor of shape {shape}: at most {LARGEST:.3g} entries"
-            )

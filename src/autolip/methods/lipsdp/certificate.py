@@ -13,6 +13,7 @@ from autolip.methods.lipsdp.relaxation.operands import READ
 from autolip.methods.lipsdp.relaxation.relaxation import Relaxation
 from autolip.methods.lipsdp.statement import Statement
 from autolip.norms import Norm
+from autolip.operators.operator import Operator
 
 LARGEST_FACTORISED = 20_000
 """Chosen: order of what the check factorises, at most (3 GiB, three times; minutes at the top)."""
@@ -24,6 +25,10 @@ top)."""
 SEEN, SEEN_AMONG_MANY = 2e-3, 5e-3
 """Chosen: by how much a value is raised so that the check sees it by Lanczos; its steps go like the
 inverse root."""
+
+ROOM = 16
+"""Tuned: by how many times what rounding does to H a value is raised, on networks with x + v - v of
+1 to 1e-18 of v."""
 
 MANY = 2**22
 """Chosen: variables from which a step of the check takes seconds."""
@@ -50,7 +55,7 @@ def fact_of(statement: Statement, q: Norm, largest: int) -> QuadraticFact:
 
     The value is raised a little, half of it at the input and half at the output, so that H is
     positive by more than what the check needs: rounding for a factorisation, a margin that Lanczos
-    can see for a confident bound.
+    can see for a confident bound.  Where terms cancel, by what is lost of them.
     """
     relaxation = statement.relaxation
     graph = relaxation.graph
@@ -58,7 +63,8 @@ def fact_of(statement: Statement, q: Norm, largest: int) -> QuadraticFact:
     confident = order > largest
     seen = SEEN if relaxation.variables < MANY else SEEN_AMONG_MANY
     excess = seen if confident else 1e-7 + 2.0**-46 * order**2
-    raised = 1 + excess
+    lost = ROOM * rounding(statement)
+    raised = 1 + excess + lost
     return QuadraticFact(
         graph.input,
         graph.output,
@@ -70,6 +76,48 @@ def fact_of(statement: Statement, q: Norm, largest: int) -> QuadraticFact:
         _inputs(statement, raised),
         torch.ones(()) if statement.outputs is None else statement.outputs,
     )
+
+
+def rounding(statement: Statement) -> float:
+    """About what rounding does to H with its diagonal scaled to 1: unit roundoff times the norm of
+    the rest, paths added without regard to signs.
+
+    Where they cancel, that is more than any excess: of x + v - v the roundings of v remain.
+    """
+    relaxation = statement.relaxation
+    graph, diagonals = relaxation.fused, _diagonals(statement)
+    total = terms = 0.0
+    for name, item in (*relaxation.constraints.items(), (READ, None)):
+        at = graph[name].edges[0].source if item else graph.output
+        steepest = torch.maximum(item.lo.abs(), item.hi.abs()) if item else torch.ones(())
+        weights = diagonals[name] * steepest**2
+        for link in graph[at].links if at not in diagonals else ():
+            size = _scaled(link.operator, diagonals[link.source], weights)
+            total += size if item is None or _is_bent(item) else size + size**2
+            terms += link.operator.terms
+    return 2.0**-53 * (4 * terms + 64) * total
+
+
+def _diagonals(statement: Statement) -> dict[str, Tensor]:
+    """About the diagonal of H, that of t once it is eliminated; none of it 0."""
+    relaxation = statement.relaxation
+    outputs = torch.ones(()) if statement.outputs is None else statement.outputs
+    inputs = _inputs(statement, 1.0).clamp(min=2.0**-900)
+    multipliers = {name: _positive(lam) for name, lam in statement.multipliers.items()}
+    return {relaxation.graph.input: inputs, **multipliers, READ: 1 / outputs}
+
+
+def _scaled(operator: Operator, before: Tensor, after: Tensor) -> float:
+    """At least ||diag(after)^(1/2)  |A|  diag(before)^(-1/2)||_2 by Schur's test, but for rounding;
+    0 where |A| is not known."""
+    majorant = operator.majorant()
+    if majorant is None:
+        return 0.0
+    inputs = before.rsqrt().broadcast_to(operator.in_shape)[None].to(torch.float64)
+    outputs = after.sqrt().broadcast_to(operator.out_shape)[None].to(torch.float64)
+    rows = (majorant.mv(inputs) * outputs).amax().item()
+    columns = (majorant.rmv(outputs) * inputs).amax().item()
+    return math.sqrt(rows) * math.sqrt(columns)
 
 
 def order_of(relaxation: Relaxation) -> int:
