@@ -220,7 +220,7 @@ def test_nothing_certified_falls(name: str, norm: str) -> None:
     model, _ = zoo.load(name)
     images, labels = zoo.held_out()
     radius = 0.2 if norm == "l2" else 0.03
-    found = autolip.certify(model, images[:6], labels[:6], norm=norm, radius=radius, time_budget=10)
+    found = autolip.certify(model, images[:3], labels[:3], norm=norm, radius=radius, time_budget=10)
     classifier = Classifier.of(capture_model(model, (images[:1],)), name)
     for row in found.rows:
         if row.outcome is Outcome.CERTIFIED:
