@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from autolip.training.calls import Weights
-from autolip.training.passes import Sweep, add, learns
+from autolip.training.passes import Sweep, add
 
 
 @dataclass
@@ -28,20 +28,19 @@ def envelope(
     names: Sequence[str],
     weights: Weights,
 ) -> Tensor:
-    """`value` as a function of the weights of these names that learn.
+    """`value` as a function of the weights of these names, of which some may not learn.
 
     It is a function of all the estimates found, and `slope` its derivative in each of them: one
     for each estimate, or a number for all.  Where `value` has as many entries as there are
     estimates, each is a function of its own estimate alone.
     """
-    names = [name for name in names if learns(weights[name])]
     return _Envelope.apply(value, slope, found, names, *(weights[name] for name in names))
 
 
 class _Envelope(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, value: Tensor, slope: Any, found: Any, names: list[str], *weights: Tensor
+        ctx: Any, value: Tensor, slope: Any, found: Any, names: Sequence[str], *weights: Tensor
     ) -> Tensor:
         ctx.given = slope, found, names
         return value
