@@ -254,11 +254,12 @@ def test_an_overflow_is_no_mask(pose) -> None:
     assert not error < 1e-12
 
 
-def test_what_a_mask_puts_to_minus_infinity_has_no_error(pose) -> None:
+def test_what_a_mask_puts_next_to_minus_infinity_has_no_error(pose) -> None:
     mask = torch.tensor([0.0, -math.inf, 0.0], dtype=torch.float64)
     for function in (
         lambda x: (100 * x + mask).softmax(-1),
         lambda x: (100 * x).masked_fill(mask < 0, -math.inf).softmax(-1),
+        lambda x: (100 * x + mask.clamp(min=-3.4e38)).softmax(-1),
     ):
         x = torch.tensor([0.31, 0.2, 0.32], dtype=torch.float64)
         powers = [exponential(100 * Fraction(value)) for value in x.tolist()]

@@ -139,6 +139,8 @@ LIBRARY = frozenset(
 KNOWN = WIRING | CHOOSING | MULTIPLYING | SUMMING | ROUNDED | LIBRARY
 """Operations that do not lose anything of what they read."""
 
+SOFTMAX = frozenset({aten.softmax, aten._softmax, aten._safe_softmax})
+
 MASKING = WIRING | {aten.add, aten.sub, aten.where, aten.masked_fill}
 """Operations that an infinite constant goes through: what is infinite for zeros is so for all."""
 
@@ -204,7 +206,7 @@ class _Tally:
             result = node.call(read.__getitem__)
             error = units(8, self._finite(result).abs())
         else:
-            result = node.call(lambda name: self._operand(read[name]))
+            result = node.call(lambda name: self._operand(node, read[name]))
             real = result.is_floating_point()
             error = units(8, _largest(self._finite(result))) if real else None
         if packet not in WIRING and self._reads_overflow(node, values, result.detach()):
@@ -321,12 +323,20 @@ class _Tally:
         """The value, with zeros where it is not finite."""
         return value.detach().nan_to_num(0.0, 0.0, 0.0)
 
-    def _operand(self, value: Tensor) -> Tensor:
+    def _operand(self, node: Node, value: Tensor) -> Tensor:
         """What is read by an operation of which nothing is known: stable in the sense of mixed
         forward and backward errors."""
         if not value.is_floating_point():
             return value
-        return self._moved(value.view_as(value), units(8, _largest(self._finite(value))))
+        return self._moved(value.view_as(value), self._misread(node, value))
+
+    def _misread(self, node: Node, value: Tensor) -> Tensor:
+        """How far off an operand is read: softmax reads each entry's distance to the largest of its
+        line, so that a mask of -3e38 says nothing of the others."""
+        finite = self._finite(value)
+        if packet_of(node) not in SOFTMAX or not value.dim():
+            return units(8, _largest(finite))
+        return units(8, finite.abs() + finite.amax(node.args[1], keepdim=True).abs())
 
     def _probe(self, node: Node, error: Tensor | None, values: dict[str, Any]) -> None:
         """The node's value where all results before it are displaced, and itself displaced."""
@@ -334,15 +344,15 @@ class _Tally:
             for probe in self.probes:
                 operands = {name: probe[name] for name in node.operands()}
                 if packet_of(node) not in KNOWN:
-                    operands = {name: self._as_read(x) for name, x in operands.items()}
+                    operands = {name: self._as_read(node, x) for name, x in operands.items()}
                 result = node.call(operands.__getitem__)
                 probe[node.name] = result if error is None else self._displaced(result, error)
 
-    def _as_read(self, value: Tensor) -> Tensor:
+    def _as_read(self, node: Node, value: Tensor) -> Tensor:
         """What an operation of which nothing is known may read."""
         if not value.is_floating_point():
             return value
-        return self._displaced(value, units(8, _largest(self._finite(value))))
+        return self._displaced(value, self._misread(node, value))
 
     def _displaced(self, value: Tensor, error: Tensor) -> Tensor:
         """The value with an error of random signs, and of sizes that do not cancel exactly."""
