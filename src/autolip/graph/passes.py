@@ -1,8 +1,10 @@
 """Rewrites of a captured graph that leave its function as it is."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from autolip.graph.composites import silu_backward
@@ -26,6 +28,65 @@ BROADCASTING = frozenset(
     }
 )
 """Operations on two varying tensors whose rules want them in one shape."""
+
+
+def with_mixtures(graph: Graph) -> Graph:
+    """Mixtures (1 - z) b + z a as b + z (a - b), which read z once: their ranges lie between those
+    of a and b, whatever z is (`ranges.mixtures`)."""
+    known = {node.name: node for node in graph.nodes}
+    shapes = graph.shapes
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        found = _mixture(node, known)
+        if found is None or any(shapes[part.name] != node.shape for part in found):
+            nodes.append(node)
+            continue
+        z, a, b = found
+        apart, moved = Ref(f"{node.name}.apart"), Ref(f"{node.name}.moved")
+        for name, target, args in (
+            (apart.name, aten.sub.Tensor, (a, b)),
+            (moved.name, aten.mul.Tensor, (z, apart)),
+            (node.name, aten.add.Tensor, (b, moved)),
+        ):
+            nodes.append(Node(name, target, args, node.shape, place=node.place))
+    return replace(graph, nodes=tuple(nodes)).pruned()
+
+
+def _mixture(node: Node, known: dict[str, Node]) -> tuple[Ref, Ref, Ref] | None:
+    """z, a and b of a mixture (1 - z) b + z a, in any order."""
+    for left, right in _orders(node, aten.add.Tensor):
+        for share, b in _orders(known.get(left.name), aten.mul.Tensor):
+            z = _complement(known.get(share.name))
+            for same, a in _orders(known.get(right.name), aten.mul.Tensor):
+                if z is not None and same == z:
+                    return z, a, b
+    return None
+
+
+def _orders(node: Node | None, target: Any) -> list[tuple[Ref, Ref]]:
+    """Both operands of such an operation on two values, in either order."""
+    if node is None or node.target is not target or node.kwargs:
+        return []
+    match node.args:
+        case (Ref() as one, Ref() as two):
+            return [(one, two), (two, one)]
+    return []
+
+
+def _complement(node: Node | None) -> Ref | None:
+    """z, where the operation is 1 - z."""
+    if node is None or node.kwargs:
+        return None
+    match node.target, node.args:
+        case (aten.rsub.Scalar, (Ref() as z, one)) | (aten.sub.Tensor, (one, Ref() as z)):
+            return z if _is_one(one) else None
+    return None
+
+
+def _is_one(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return bool((value == 1).all())
+    return isinstance(value, int | float) and value == 1
 
 
 def explicit_broadcasts(graph: Graph) -> Graph:

@@ -37,7 +37,7 @@ from autolip.capture.varying import Varying, Which, listed
 from autolip.errors import AutolipError, InputError
 from autolip.graph.composites import recognised
 from autolip.graph.graph import Graph
-from autolip.graph.passes import explicit_broadcasts
+from autolip.graph.passes import explicit_broadcasts, with_mixtures
 
 SYMPTOMS = {
     "SparseTensorImpl|SparseCsrTensorImpl": "it holds sparse tensors: make them dense, .to_dense()",
@@ -286,7 +286,7 @@ def capture_program(
     names = _input_names(program, module, inputs)
     moving = Varying.among(leaves, names, _indices(varying, names, inputs))
     graph, wanted, count = Builder(program, leaves, moving, outputs, output_names).build()
-    graph = explicit_broadcasts(recognised(graph))
+    graph = explicit_broadcasts(recognised(with_mixtures(graph)))
     cpu = [leaf.detach().cpu() if isinstance(leaf, Tensor) else leaf for leaf in leaves]
     original = Original(
         module if module is not None else program.module(), cpu, structure, moving, wanted
