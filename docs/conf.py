@@ -26,7 +26,8 @@ myst_links_external_new_tab = False
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"autolip {version}"
-html_static_path: list[str] = []
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 
 nb_execution_mode = "force"
 nb_execution_in_temp = True
