@@ -24,6 +24,10 @@ def test_a_bar_for_every_finite_number_smallest_first(bracket: Result) -> None:
     assert axes.get_xscale() == "log"
 
 
+def test_a_notebook_shows_the_figure(bracket: Result) -> None:
+    assert bars(bracket)._repr_png_().startswith(STARTS[".png"])  # type: ignore[attr-defined]
+
+
 def test_infinite_bounds_and_zeros_have_no_bar(bracket: Result) -> None:
     none = replace(bracket, bounds=(row("a", "upper", float("inf")), row("b", "lower", 0.0)))
     assert drawable(none) == [] and ends([]) == pytest.approx((1 / 1.3, 1.3))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from autolip.report.content import headline
 from autolip.report.digits import digits_near, digits_of
-from autolip.report.style import COLOURS, MEANING
+from autolip.report.style import COLOURS, MEANING, figure_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,11 +49,9 @@ def bars(result: "Findings") -> "Figure":
 
     Raises ImportError where matplotlib (extra: report) is not installed.
     """
-    from matplotlib.figure import Figure
-
     rows = drawable(result)
     low, high = ends(rows)
-    figure = Figure(figsize=(7.5, 1.3 + 0.34 * len(rows)), layout="constrained")
+    figure = figure_of(7.5, 1.3 + 0.34 * len(rows))
     axes = figure.subplots()
     axes.set_xscale("log")
     axes.set_xlim(low, high)

@@ -1,5 +1,6 @@
 """How figures look: colours by kind of bound, and their files."""
 
+import functools
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,25 @@ STYLE: Any = {
     "svg.fonttype": "none",
     "savefig.dpi": 130,
 }
+
+
+def figure_of(width: float, height: float) -> "Figure":
+    """An empty Figure of so many inches that a notebook shows: one that is made without pyplot is
+    no picture to it, only a name."""
+    return _shown()(figsize=(width, height), layout="constrained")
+
+
+@functools.cache
+def _shown() -> type["Figure"]:
+    from matplotlib.figure import Figure
+
+    class Shown(Figure):
+        def _repr_png_(self) -> bytes:
+            file = io.BytesIO()
+            self.savefig(file, format="png")
+            return file.getvalue()
+
+    return Shown
 
 
 def rendered(draw: "Callable[[], Figure]", *kinds: str) -> dict[str, bytes]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autolip.errors import InputError, printable
-from autolip.report.style import COLOURS, PAPER
+from autolip.report.style import COLOURS, PAPER, figure_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,11 +22,10 @@ def curve(found: "Certified") -> "Figure":
     """The share of samples certified at least at a radius, and the share without a known attack
     within it."""
     try:
-        from matplotlib.figure import Figure
+        figure = figure_of(6, 3.6)
     except ImportError as error:
         raise InputError("plot needs matplotlib: pip install 'autolip[report]'") from error
     radii = steps(found)
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
     below = [100 * found.certified_accuracy(radius) for radius in radii]
     above = [100 * found.attack_ceiling(radius) for radius in radii]
