@@ -42,7 +42,8 @@ def with_mixtures(graph: Graph) -> Graph:
             nodes.append(node)
             continue
         z, a, b = found
-        apart, moved = Ref(f"{node.name}.apart"), Ref(f"{node.name}.moved")
+        apart = Ref(f"{node.name}.apart")
+        moved = Ref(f"{node.name}.moved")
         for name, target, args in (
             (apart.name, aten.sub.Tensor, (a, b)),
             (moved.name, aten.mul.Tensor, (z, apart)),

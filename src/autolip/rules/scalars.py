@@ -92,10 +92,13 @@ def _signed(writer: Writer, self: Any, other: Any) -> Ref | None:
         made = writer.known.get(sign.name) if isinstance(sign, Ref) else None
         if made is None or made.target is not aten.sign.default or not isinstance(value, Ref):
             continue
-        [x], shape = made.operands(), writer.node.shape
-        above = writer.call(aten.gt.Scalar, Ref(x), 0, shape=shape)
-        below = writer.call(aten.lt.Scalar, Ref(x), 0, shape=shape)
-        down = writer.call(aten.neg.default, value, shape=writer.shapes[value.name])
+        [x] = made.operands()
+        if not writer.shapes[x] == writer.shapes[value.name] == writer.node.shape:
+            continue
+        above = _compared(writer, aten.gt.Scalar, Ref(x))
+        below = _compared(writer, aten.lt.Scalar, Ref(x))
+        shape = writer.node.shape
+        down = writer.call(aten.neg.default, value, shape=shape)
         beside = writer.call(aten.where.ScalarOther, below, down, 0, shape=shape)
         return writer.call(aten.where.self, above, value, beside, shape=shape)
     return None
@@ -103,12 +106,17 @@ def _signed(writer: Writer, self: Any, other: Any) -> Ref | None:
 
 def _sign(writer: Writer, self: Ref) -> Ref:
     """1 above 0, -1 below."""
-    shape = writer.node.shape
     up, zero, down = torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64)
-    above = writer.call(aten.gt.Scalar, self, 0, shape=shape)
-    below = writer.call(aten.lt.Scalar, self, 0, shape=shape)
+    above = _compared(writer, aten.gt.Scalar, self)
+    below = _compared(writer, aten.lt.Scalar, self)
+    shape = writer.node.shape
     beside = writer.call(aten.where.self, below, down, zero, shape=shape)
     return writer.call(aten.where.self, above, up, beside, shape=shape)
+
+
+def _compared(writer: Writer, comparison: Any, x: Ref) -> Ref:
+    """Where x is above 0, or below."""
+    return writer.call(comparison, x, 0, shape=writer.node.shape)
 
 
 WITHOUT_SIGNS: Lowerings = {aten.mul.Tensor: _signed, aten.sign.default: _sign}

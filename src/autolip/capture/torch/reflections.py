@@ -47,8 +47,9 @@ class Side:
 
     def completes(self, other: "Side") -> bool:
         """Whether every s is on exactly one of the two."""
-        apart = self.above != other.above and self.with_zero != other.with_zero
-        return self.s is other.s and apart
+        apart = self.above != other.above
+        once = self.with_zero != other.with_zero
+        return self.s is other.s and apart and once
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,10 @@ def _product(a: Term, b: Term) -> Coefficient:
     """By the product formulas, for instance 2 sin a cos b = sin(a + b) + sin(a - b)."""
     names = tuple(sorted(a[0] + b[0]))
     odd = a[1] != b[1]
-    one, two = (b[2], a[2]) if b[1] and odd else (a[2], b[2])
+    one = a[2]
+    two = b[2]
+    if odd and b[1]:
+        one, two = two, one  # the sine's first
     apart = turned(one, two, -1)
     together = turned(one, two)
     if odd:
