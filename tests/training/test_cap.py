@@ -1,5 +1,7 @@
 """The cap holds for the operator that a layer is: its dense matrix on the image it sees."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -46,6 +48,13 @@ def test_the_true_norm_obeys_the_cap(name: str, known: bool) -> None:
     after = dense_norm(layer, shape)
     assert after <= cap
     assert after >= cap * (0.98 if known else 0.5)
+
+
+def test_the_longer_side_of_same_padding_counts() -> None:
+    """(x0 + x1, x1): one zero behind and none in front; without it the first row alone is left."""
+    layer = nn.Conv1d(1, 1, 2, padding="same", bias=False)
+    nn.init.ones_(layer.weight)
+    assert spectral_cap_(layer, 10.0, torch.zeros(1, 1, 2))[""] >= (1 + math.sqrt(5)) / 2
 
 
 @pytest.mark.parametrize("mode", ["circular", "reflect"])
