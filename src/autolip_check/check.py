@@ -9,16 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from autolip_check.admission import fields_of, finite, printable
+from autolip_check.admission import fields_of, finite, list_of, printable
 from autolip_check.conclusion import concluded
 from autolip_check.container import Array, Document, Rejected, canonical, read, require
 from autolip_check.effort import UNLIMITED, Effort
+from autolip_check.forms import prove, work_of
 from autolip_check.graph import Network, read_network
+from autolip_check.margins import margin_of
 from autolip_check.onnx import Stored, initializers, numbers_of
 from autolip_check.proof import Foreseen, Prover, checked, norms_of
 from autolip_check.regions import ball_of, point_of
 from autolip_check.statement import assumptions
 from autolip_check.units import in_units, words
+
+CAPTURED = "f is the network of this graph: its capture from the model was not repeated"
+"""Taken from the certificate; `Verdict.captured` says otherwise."""
 
 DIVIDED = "f is the graph before its last operation divides by the output scale"
 """Taken from the certificate: that division is one with the last linear map."""
@@ -82,6 +87,8 @@ def _verdict(
     )
     require(isinstance(document["provenance"], dict), "the provenance is not understood")
     claim = _claim(document["claim"])
+    if "least" in claim:
+        return _of_output(document, claim, tensors, stored, budget)
     value = finite(claim["value"])
     delta = finite(claim["delta"])
     p, q = norms_of(claim["norms"])
@@ -89,10 +96,7 @@ def _verdict(
         claim["certainty"] == ("confident" if delta else "proved"),
         "certainty and delta contradict each other",
     )
-    graph = canonical(document["graph"]).encode()
-    digest = hashlib.sha256(graph).hexdigest()
-    require(claim["network"] == digest, "the claim is about another network")
-    network = read_network(document["graph"], tensors)
+    network, digest = _network(document, claim, tensors)
     if "input_scale" in claim:
         network = in_units(network, claim["input_scale"])
     if budget is not None:
@@ -101,7 +105,7 @@ def _verdict(
     facts = checked(document["proof"], network, tensors, delta, Prover(effort))
     total = concluded(facts, network, p, q)
     require(total <= value, f"the facts show {_shown(total)}, not {value!r}")
-    sentences = ["f is the network of this graph: its capture from the model was not repeated"]
+    sentences = [CAPTURED]
     pairs = f"x, y {network.region.words}"
     if "centre" in claim:
         centre = point_of(claim["centre"], document["graph"]["region"], network.size(network.input))
@@ -127,6 +131,40 @@ def _verdict(
     if "margin" in claim:
         statement, given = _margin(claim, document["graph"]["region"], network, statement)
         sentences.insert(1, given)
+    said = f"{digest[:16]}, {_size(network)}"
+    assumed = tuple(map(printable, sentences))
+    return Verdict(printable(statement), printable(said), assumed, document["graph"]["region"])
+
+
+def _network(document: Document, claim: Document, tensors: dict[str, Array]) -> tuple[Network, str]:
+    """The network of the document, which the claim must be about, and its digest."""
+    graph = canonical(document["graph"]).encode()
+    digest = hashlib.sha256(graph).hexdigest()
+    require(claim["network"] == digest, "the claim is about another network")
+    return read_network(document["graph"], tensors), digest
+
+
+def _of_output(
+    document: Document,
+    claim: Document,
+    tensors: dict[str, Array],
+    stored: dict[str, Stored] | None,
+    budget: float | None,
+) -> Verdict:
+    """f stays above a number on the region, by one form, which evaluates f."""
+    least = finite(claim["least"])
+    require(claim["certainty"] == "proved" and claim["delta"] == 0, "a margin is proved or is not")
+    network, digest = _network(document, claim, tensors)
+    steps = list_of(document["proof"], "the proof of a margin")
+    require(len(steps) == 1, "a margin is proved by one step")
+    form = margin_of(steps[0], network, tensors, least)
+    if budget is not None:
+        Effort.of_seconds(budget).spend(work_of(form))
+    prove(form)
+    sentences = [CAPTURED, *assumptions(network)]
+    if stored is not None:
+        sentences += numbers_of(document["graph"], stored)
+    statement = f"f(x) >= {least!r} for all x {network.region.words}, deterministically"
     said = f"{digest[:16]}, {_size(network)}"
     assumed = tuple(map(printable, sentences))
     return Verdict(printable(statement), printable(said), assumed, document["graph"]["region"])
@@ -159,7 +197,9 @@ def _margin(claim: Document, region: Document, network: Network, bound: str) -> 
 
 def _claim(entry: Any) -> Document:
     """What is claimed; between any two points, or from a centre; of lengths in units,
-    or not; of a margin there, or not."""
+    or not; of a margin there, or not; or that the output stays above a number."""
+    if isinstance(entry, dict) and "least" in entry:
+        return fields_of(entry, {"least", "certainty", "delta", "network"}, "the claim")
     fields = {"value", "norms", "certainty", "delta", "network"}
     if isinstance(entry, dict):
         fields |= entry.keys() & {"centre", "margin", "input_scale", "output_scale"}

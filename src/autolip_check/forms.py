@@ -22,6 +22,7 @@ all products that underflow have lost.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,7 +34,7 @@ from numpy.typing import NDArray
 from autolip_check.admission import quoted
 from autolip_check.container import Array, Rejected, require
 from autolip_check.graph import Gain, Network, Section, Slopes, Vertex
-from autolip_check.maps import TINY, gamma
+from autolip_check.maps import TINY, Shape, gamma
 
 LARGEST_MATRIX = 20_000
 """Tuned: the largest order that is factorised (3.2 GB for one matrix, minutes of a processor)."""
@@ -55,8 +56,95 @@ Product = Callable[[Array, bool], Array]
 """M x for the rows of x, or with `absolute` at least |M| x for x >= 0."""
 
 
+class Quadratic(ABC):
+    """H on variables by their names, in order; it is diagonal in those that are not kept."""
+
+    @property
+    @abstractmethod
+    def section(self) -> Section:
+        """The maps that H is made of."""
+
+    @property
+    @abstractmethod
+    def shapes(self) -> dict[str, Shape]:
+        """Of the variables."""
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many numbers each of them is."""
+        return {name: math.prod(shape) for name, shape in self.shapes.items()}
+
+    @property
+    @abstractmethod
+    def kept(self) -> NDArray[np.bool_]:
+        """Which variables are not eliminated."""
+
+    @property
+    @abstractmethod
+    def weights(self) -> Array:
+        """About the diagonal of H, and that of what is eliminated."""
+
+    @property
+    @abstractmethod
+    def terms(self) -> float:
+        """Roundings, in the sense of gamma, of one product with S."""
+
+    @abstractmethod
+    def whole(self, x: Array, absolute: bool) -> Array:
+        """H x for the rows of x; with `absolute` at least |H| x, for x >= 0, but for rounding."""
+
+    def product(self, x: Array, absolute: bool) -> Array:
+        """S x for the rows of x, S = H_kk - H_ke H_ee^-1 H_ek; with `absolute` at least
+        (|H_kk| + |H_ke| H_ee^-1 |H_ek|) x, for x >= 0.
+
+        H [x, e] with e = -H_ee^-1 H_ek x is [S x, 0]: two products with H.
+        """
+        gone = ~self.kept
+        h_ee = self.weights[gone]
+        n = len(self.kept)
+        full = np.zeros((len(x), n))
+        full[:, self.kept] = x
+        image = self.whole(full, absolute)
+        read = image[:, gone]
+        full[:, gone] = (read + TINY) / h_ee + TINY if absolute else -read / h_ee
+        return self.whole(full, absolute)[:, self.kept]
+
+    def noise(self, product: Product, scale: Array) -> float:
+        """At least the norm of what rounding does to D M D, M given by its product, D =
+        diag(scale): gamma || D |M| D ||_2.
+
+        ||A||_2 <= max_i (A w)_i / w_i for symmetric A >= 0 and every w > 0 (Collatz 1942); w near
+        the leading eigenvector, by power steps, makes that tight.
+        """
+        none = np.zeros((1, len(scale)))
+        w = none + 1
+        norm = math.inf
+        for _ in range(POWER_STEPS):
+            scaled = w * scale
+            image = product(scaled, True) * scale
+            require(bool(np.isfinite(image).all()), "H overflows")
+            ratio = float((image / w).max())
+            raised = 1 + 4 * gamma(self.terms)
+            norm = min(norm, ratio * raised)
+            w = image / image.max() + 1e-3  # positive where the eigenvector is not
+        underflow = product(none, True) * scale
+        length = float(np.linalg.norm(underflow))
+        tiny = len(scale) * length
+        return gamma(self.terms) * (norm + tiny) * (1 + 1e-9)
+
+    def parts(self, x: Array) -> dict[str, Array]:
+        """The variables of H, each in its shape, from the rows of x."""
+        sizes = list(self.sizes.values())
+        ends = np.cumsum(sizes)
+        pieces = np.split(x, ends[:-1], axis=1)
+        return {
+            name: part.reshape(-1, *shape)
+            for (name, shape), part in zip(self.shapes.items(), pieces, strict=True)
+        }
+
+
 @dataclass(frozen=True)
-class Form:
+class Form(Quadratic):
     """H on `source`, the keys of `multipliers`, and t under the name of `sink`, the value of which
     is y."""
 
@@ -72,8 +160,8 @@ class Form:
         return Section(self.network, (self.source, *self.multipliers))
 
     @cached_property
-    def sizes(self) -> dict[str, int]:
-        return {name: self.network.size(name) for name in (*self.section.free, self.sink)}
+    def shapes(self) -> dict[str, Shape]:
+        return {name: self.network[name].shape for name in (*self.section.free, self.sink)}
 
     @cached_property
     def kept(self) -> NDArray[np.bool_]:
@@ -118,47 +206,10 @@ class Form:
             full.append(entries.reshape(-1))
         return np.concatenate(full)
 
-    def product(self, x: Array, absolute: bool) -> Array:
-        """S x for the rows of x, S = H_kk - H_ke H_ee^-1 H_ek; with `absolute` at least
-        (|H_kk| + |H_ke| H_ee^-1 |H_ek|) x, for x >= 0.
-
-        H [x, e] with e = -H_ee^-1 H_ek x is [S x, 0]: two products with H.
-        """
-        gone = ~self.kept
-        h_ee = self.weights[gone]
-        n = len(self.kept)
-        full = np.zeros((len(x), n))
-        full[:, self.kept] = x
-        image = self.whole(full, absolute)
-        read = image[:, gone]
-        full[:, gone] = (read + TINY) / h_ee + TINY if absolute else -read / h_ee
-        return self.whole(full, absolute)[:, self.kept]
-
-    def noise(self, product: Product, scale: Array) -> float:
-        """At least the norm of what rounding does to D M D, M given by its product, D =
-        diag(scale): gamma || D |M| D ||_2.
-
-        ||A||_2 <= max_i (A w)_i / w_i for symmetric A >= 0 and every w > 0 (Collatz 1942); w near
-        the leading eigenvector, by power steps, makes that tight.
-        """
-        # S x is four passes through the section, between them a sum over the multipliers
-        passes = 4 * self.section.terms()
-        terms = passes + 32 + 4 * len(self.multipliers)
-        none = np.zeros((1, len(scale)))
-        w = none + 1
-        norm = math.inf
-        for _ in range(POWER_STEPS):
-            scaled = w * scale
-            image = product(scaled, True) * scale
-            require(bool(np.isfinite(image).all()), "H overflows")
-            ratio = float((image / w).max())
-            raised = 1 + 4 * gamma(terms)
-            norm = min(norm, ratio * raised)
-            w = image / image.max() + 1e-3  # positive where the eigenvector is not
-        underflow = product(none, True) * scale
-        length = float(np.linalg.norm(underflow))
-        tiny = len(scale) * length
-        return gamma(terms) * (norm + tiny) * (1 + 1e-9)
+    @cached_property
+    def terms(self) -> float:
+        """S x is four passes through the section, between them a sum over the multipliers."""
+        return 4 * self.section.terms() + 32 + 4 * len(self.multipliers)
 
     def whole(self, x: Array, absolute: bool) -> Array:
         """H x for the rows of x; with `absolute` at least |H| x, for x >= 0, but for rounding.
@@ -166,7 +217,7 @@ class Form:
         Half the gradient of H, in its own variables (`total`) and through the operands v and the
         output y, which are affine in them (`forces`, pulled back through the section).
         """
-        free = self._parts(x)
+        free = self.parts(x)
         t = free.pop(self.sink)
         sign = 1.0 if absolute else -1.0
         values = self.section.act(free, False, absolute)
@@ -193,16 +244,6 @@ class Form:
             rows.append(part.reshape(len(x), -1))
         image = np.concatenate(rows, axis=1)
         return image + (TINY if absolute else 0.0)
-
-    def _parts(self, x: Array) -> dict[str, Array]:
-        """The variables of H, each in its shape, from the rows of x."""
-        sizes = list(self.sizes.values())
-        ends = np.cumsum(sizes)
-        parts = np.split(x, ends[:-1], axis=1)
-        return {
-            name: part.reshape(-1, *self.network[name].shape)
-            for name, part in zip(self.sizes, parts, strict=True)
-        }
 
 
 def _is_bent(slope: Any) -> bool:
@@ -235,7 +276,7 @@ def _constraint(
     return lam * z - centre * v, square * v - centre * z
 
 
-def work_of(form: Form) -> float:
+def work_of(form: Quadratic) -> float:
     """Multiply-adds of `prove`, but for a second try: products with the unit vectors, a
     factorisation, and the product of its factors."""
     n = float(form.kept.sum())
@@ -253,7 +294,7 @@ def scale_of(diagonal: Array, exact: bool = True) -> Array:
     return np.exp2(exponents)
 
 
-def prove(form: Form) -> None:
+def prove(form: Quadratic) -> None:
     """H >= 0, deterministically, by S; where what is eliminated cancels but for its rounding, by H
     itself."""
     n = len(form.weights)
@@ -265,7 +306,7 @@ def prove(form: Form) -> None:
         factorise(form.whole, form, n)
 
 
-def factorise(product: Product, form: Form, n: int) -> None:
+def factorise(product: Product, form: Quadratic, n: int) -> None:
     """M >= 0 for a matrix M of order n, given by its product; else Rejected."""
     require(0 < n <= LARGEST_MATRIX, f"a matrix of order {n} is too large to factorise")
     longest = len(form.weights)

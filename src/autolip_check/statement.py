@@ -65,9 +65,10 @@ def _constants(network: Network) -> list[str]:
     if not network.constants:
         return []
     count = sum(constant.value.size for constant in network.constants.values())
+    also = ", and the output," if network.output in network.constants else ""
     return [
         "where the input is 0, and the results of all that is not affine, the operands of these "
-        f"operations are {count} numbers of the file"
+        f"operations{also} are {count} numbers of the file"
     ]
 
 

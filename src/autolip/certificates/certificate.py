@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +21,7 @@ from autolip.certificates.proof import (
     Fact,
     Fork,
     Leaf,
+    MarginFact,
     NormFact,
     PiecesFact,
     Proof,
@@ -29,8 +30,10 @@ from autolip.certificates.proof import (
 from autolip.errors import InputError
 from autolip.files import write
 from autolip.graph.graph import Graph
+from autolip.graph.views import SlopeGraph
 from autolip.norms import Norm
 from autolip.regions import read
+from autolip.rounded import Rounded
 from autolip.units import UNITS, Units
 
 FORMAT = "autolip certificate"
@@ -120,6 +123,43 @@ class Certificate:
             )
         claim = self.document["claim"] | {"margin": margin}
         return replace(self, document=self.document | {"claim": claim})
+
+    @staticmethod
+    def of_output(
+        fact: MarginFact,
+        graph: SlopeGraph,
+        constants: Mapping[str, Rounded],
+        region: Document,
+        captured: Graph,
+        provenance: Document,
+    ) -> "Certificate":
+        """The claim that the single output is at least so much on the region; `constants` are those
+        before every relu, and of the output.
+
+        Raises InputError where the format cannot say it.
+        """
+        tensors = Tensors()
+        encoded = encode_graph(graph, region, captured, tensors, constants)
+        multipliers = {
+            name: [_weights(one, tensors) for one in each]
+            for name, each in fact.multipliers.items()
+        }
+        inputs = _weights(fact.inputs, tensors)
+        claim = {
+            "least": fact.least,
+            "certainty": "proved",
+            "delta": 0.0,
+            "network": hashlib.sha256(canonical(encoded).encode()).hexdigest(),
+        }
+        document = {
+            "format": FORMAT,
+            "version": VERSION,
+            "claim": claim,
+            "graph": encoded,
+            "proof": [{"step": "margin", "multipliers": multipliers, "inputs": inputs}],
+            "provenance": provenance,
+        }
+        return Certificate(document, tensors)
 
     @property
     def value(self) -> float:

@@ -196,6 +196,20 @@ class PiecesFact:
     by: str = "tree"
 
 
+@dataclass(frozen=True)
+class MarginFact:
+    """The single output is at least `least` on the region, as a quadratic form is not negative.
+
+    Its variables are the input, counted from the region's centre, and the results z = max(v, 0) of
+    relus; z (v - z) = 0, z - v >= 0 and z >= 0 have the `multipliers` of their relu, in that order,
+    and squares of the input's entries `inputs`.
+    """
+
+    least: float
+    multipliers: dict[str, tuple[Tensor, ...]] = field(repr=False)
+    inputs: Tensor = field(repr=False)
+
+
 Fact = NormFact | QuadraticFact | EntriesFact | CasesFact | PiecesFact
 
 

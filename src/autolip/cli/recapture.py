@@ -16,7 +16,7 @@ from autolip.errors import InputError
 from autolip.graph.fixed import without_fixed
 from autolip.graph.views import SlopeGraph
 from autolip.methods import Problem
-from autolip.methods.exact.certificate import constants, everywhere
+from autolip.methods.exact.certificate import constants, everywhere, with_output
 from autolip.methods.seqlip.certificate import Cut, with_cuts
 from autolip.norms import Norm
 from autolip.operators.diagonal import Diagonal
@@ -48,7 +48,7 @@ def compared(document: Document, tensors: Arrays, asked: AskedNetwork) -> list[s
             f"{list(network.capture.graph.input_shape)}"
         ]
     region = region_of(graph["region"], shape)
-    p, q = (Norm(name) for name in claim["norms"])
+    p, q = (Norm(name) for name in claim.get("norms", ("l2", "l2")))
     given = claim.get("centre")
     secants = Secants.asked("any" if given is None else "centre", given)
     centre = secants.centre(region, torch.Size(shape))
@@ -63,7 +63,7 @@ def compared(document: Document, tensors: Arrays, asked: AskedNetwork) -> list[s
         problem = problem.reading(readout)
     claimed = Written(graph, tensors)
     found = list[list[str]]()
-    for view, values in _views(problem, claimed):
+    for view, values in _views(problem, claimed, claim):
         again = Tensors()
         encoded = encode_graph(view, graph["region"], problem.graph, again, values)
         found.append(differences(claimed, Written(encoded, again.arrays)))
@@ -109,12 +109,15 @@ def region_of(entry: Document, shape: list[int]) -> Region:
     return read(entry).shaped(torch.Size(shape))
 
 
-def _views(problem: Problem, claimed: Written) -> Iterator[tuple[SlopeGraph, Constants]]:
+def _views(
+    problem: Problem, claimed: Written, claim: Document
+) -> Iterator[tuple[SlopeGraph, Constants]]:
     """The graphs that methods certify: operation by operation, lowered, with the layers of a chain
     cut; everywhere, with the constants on which pieces depend."""
     network = everywhere(problem) if "constants" in claimed.graph else None
     if isinstance(network, Network):
-        yield problem.everywhere, constants(problem, network)
+        told = with_output if "least" in claim else constants
+        yield problem.everywhere, told(problem, network)
     vertices = claimed.vertices()
     names = problem.slopes.by_name
     cuts = {

@@ -18,7 +18,7 @@ from autolip.graph.graph import Graph
 from autolip.graph.views import SlopeGraph, Vertex, fused
 from autolip.intervals import Interval, centre_and_radius
 from autolip.operators.diagonal import Identity
-from autolip.operators.norms.rounding import rounded_matrix
+from autolip.operators.norms.rounding import rounded_matrix, rounded_product
 from autolip.operators.operator import Operator, largest
 from autolip.piecewise.pieces import Pieces, pieces_of
 from autolip.regions import Region
@@ -169,9 +169,26 @@ def network_of(
         return offsets
     writer = _Writer(joined, offsets, {joined.input: 0})
     found = writer.network(region, curves)
-    if isinstance(found, Refusal) or scale is None:
+    if isinstance(found, Refusal):
         return found
-    return replace(found, scale=scale.reshape(-1))
+    there = _read(offsets[simple.output], readouts)
+    if isinstance(there, Refusal):
+        return there
+    found = replace(found, output=replace(found.output, offset=there))
+    return found if scale is None else replace(found, scale=scale.reshape(-1))
+
+
+def _read(offset: Interval, readouts: tuple[Operator, ...]) -> Rounded | Refusal:
+    """What the output is at 0, after what is read of it."""
+    found: Rounded | Refusal = Rounded(*centre_and_radius(offset.lo, offset.hi))
+    for operator in readouts:
+        if isinstance(found, Rounded):
+            batch = Rounded(found.value.unsqueeze(0), found.error.unsqueeze(0))
+            found = rounded_product(operator, batch)
+            found = found if isinstance(found, Refusal) else found[0]
+    if isinstance(found, Refusal):
+        return found
+    return Rounded(found.value.reshape(-1), found.error.reshape(-1))
 
 
 def _curves(graph: Graph, slopes: SlopeGraph) -> dict[str, Pieces] | Refusal:
@@ -236,7 +253,7 @@ class _Writer:
             ranges.append(_flat(operand.range))
             self.numbers[name] = len(layers)
         last = self.joined[self.joined.output]
-        output = self.affine(last, _zero(last.shape))  # its own offset is of no interest
+        output = self.affine(last, _zero(last.shape))
         if isinstance(output, Refusal):
             return output
         if not layers:

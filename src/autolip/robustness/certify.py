@@ -140,7 +140,7 @@ def certified(
     seconds = elapsed()
     notes = _notes(classifier, request, classes is None)
     if folder is not None:
-        notes += (_written(folder, rows, points, say),)
+        notes += (_written(folder, rows, listed, say),)
     return Certified(
         classifier.name,
         request.to_dict(),
@@ -151,13 +151,15 @@ def certified(
     )
 
 
-def _written(folder: Folder, rows: Sequence[Verdict], points: Tensor, say: Progress) -> str:
+def _written(
+    folder: Folder, rows: Sequence[Verdict], samples: Sequence[Sample], say: Progress
+) -> str:
     """Certificates of the certified samples, and a sentence on them."""
-    chosen = [row for row in rows if row.radius > 0]
+    chosen = [(row, one) for row, one in zip(rows, samples, strict=True) if row.radius > 0]
     written = 0
-    for done, row in enumerate(chosen):
+    for done, (row, one) in enumerate(chosen):
         say(f"certificates of {done} of {len(chosen)} samples")
-        written += folder.write(row, points[row.index].double())
+        written += folder.write(row, one.x.double(), one.region)
     return said(folder.path, written, len(chosen))
 
 

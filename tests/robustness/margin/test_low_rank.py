@@ -12,7 +12,7 @@ from autolip.robustness.margin.branching import least_margin
 from autolip.robustness.margin.form import ON, Form
 from autolip.robustness.margin.hinges import hinges_of
 from autolip.robustness.margin.interior_point import Ascent
-from autolip.robustness.margin.low_rank import Descent, _layers
+from autolip.robustness.margin.low_rank import Descent, _layers, multipliers
 
 from .test_margin import last_bound, least_nearby, network, trial_of
 
@@ -28,14 +28,14 @@ def form_of(seed: int, sizes: tuple[int, ...], radius: float) -> tuple[Form, flo
 @pytest.mark.parametrize("seed", range(4))
 def test_multipliers_prove_nearly_what_an_interior_point_method_does(seed: int) -> None:
     form, near = form_of(seed, (16, 30, 20, 3), 0.5)
-    ascent, descent = Ascent(form), Descent(form)
+    ascent, descent = Ascent(form), Descent.of(form)
     for steps, eta in branching.LOOKS:
         *_, last = descent.passes(steps, eta)
-    bound = ascent.bound(descent.multipliers(last))
+    bound = ascent.bound(multipliers(form, last))
     best = last_bound(form)
     assert best - 0.05 * ascent.scale < bound <= best + 1e-3 * ascent.scale
     below = bound - 1e-6 * (1 + abs(bound))
-    assert form.proves(descent.multipliers(last), below) and below <= near
+    assert form.proves(multipliers(form, last), below) and below <= near
 
 
 def test_half_spaces_follow_from_ranges() -> None:
@@ -77,4 +77,4 @@ def test_layers_are_found_from_links() -> None:
 def test_fixed_signs_are_refused() -> None:
     form, _ = form_of(0, (6, 12, 10, 3), 0.6)
     with pytest.raises(ValueError, match="all open"):
-        Descent(form.fixed(0, ON))
+        Descent.of(form.fixed(0, ON))

@@ -18,7 +18,7 @@ from autolip.regions import Ball
 from autolip.robustness.classifier import Classifier
 from autolip.robustness.margin.branching import least_margin
 from autolip.robustness.margin.form import OFF, ON, OPEN, Form, Multipliers
-from autolip.robustness.margin.hinges import Walk, _bends, _units, hinges_of
+from autolip.robustness.margin.hinges import Walk, _units, bends_of, hinges_of
 from autolip.robustness.margin.interior_point import Ascent
 from autolip.robustness.rungs import LADDER
 from autolip.robustness.trial import Trial
@@ -69,7 +69,7 @@ def test_rows_hold_in_rational_arithmetic_and_not_without_their_errors(offset: f
     second.bias.data -= offset * second.weight.data.sum(1)
     trial = trial_of(model, 0.75)
     prefix, graph = trial.prefix, trial.classifier.lowered
-    bends = tuple(_bends(graph, prefix))
+    bends = tuple(bends_of(graph, prefix))
     walk = Walk(prefix, bends, bends[-1].places.stop)
     generator = torch.Generator().manual_seed(0)
     centre = trial.region.origin(trial.classifier.shape)
@@ -237,7 +237,7 @@ def test_what_bends_otherwise_is_left_alone() -> None:
     for other in (nn.LeakyReLU(0.25), nn.Softshrink(0.5), nn.Hardtanh()):
         model = nn.Sequential(nn.Linear(3, 4), other, nn.Linear(4, 2)).double().eval()
         alike = trial_of(model, 0.5)
-        assert not list(_bends(alike.classifier.lowered, alike.prefix))
+        assert not list(bends_of(alike.classifier.lowered, alike.prefix))
     many = trial_of(network(5), 1.0)
     assert hinges_of(many.classifier.lowered, many.prefix, many.rows, 3) is None
 

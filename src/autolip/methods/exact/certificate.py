@@ -58,6 +58,14 @@ def constants(problem: Problem, network: Network) -> dict[str, Rounded]:
     return found
 
 
+def with_output(problem: Problem, network: Network) -> dict[str, Rounded]:
+    """The same, and what the output is there."""
+    offset = network.output.offset
+    shape = problem.everywhere.output_shape
+    own = Rounded(offset.value.reshape(shape), offset.error.reshape(shape))
+    return constants(problem, network) | {problem.everywhere.output: own}
+
+
 def certified(problem: Problem, network: Network, record: Record, value: Upper) -> Proof:
     """The proof of a bound by the tree that showed it.
 

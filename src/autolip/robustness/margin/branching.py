@@ -14,7 +14,7 @@ from autolip.budget import Budget
 from autolip.operators.operator import CPU
 from autolip.robustness.margin.form import OFF, ON, Form
 from autolip.robustness.margin.interior_point import Ascent, Place
-from autolip.robustness.margin.low_rank import Descent, is_finite
+from autolip.robustness.margin.low_rank import Descent, is_finite, multipliers
 
 FEW, MANY = 200, 600
 """Tuned on zoo/robustness: up to so few hinges an interior point method is as quick as low-rank
@@ -77,10 +77,10 @@ def _by_low_rank(
     form: Form, ascent: Ascent, needed: float, budget: Budget, device: torch.device
 ) -> float:
     """A bound above the number, proved from low-rank steps, or -inf."""
-    descent, before = Descent(form, device=device), -math.inf
+    descent, before = Descent.of(form, device=device), -math.inf
     for steps, eta in LOOKS:
         *_, last = descent.passes(steps, eta)
-        found = descent.multipliers(last)
+        found = multipliers(form, last)
         if not is_finite(found):
             return -math.inf
         for times in BALLS:

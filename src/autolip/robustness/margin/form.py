@@ -103,7 +103,7 @@ class Form:
         open_, off, on = (self.signs == OPEN, self.signs != ON, self.signs != OFF)
         first = [z[open_], above[off], z[on]]
         second = [(v - z)[open_], (z - v)[off], below[on]]
-        return _stacked(first), _stacked(second)
+        return stacked(first), stacked(second)
 
     @cached_property
     def units(self) -> Float[Tensor, " q"]:
@@ -130,19 +130,33 @@ class Form:
     def proves(self, multipliers: Multipliers, bound: float) -> bool:
         """Whether these multipliers prove that the margin is at least `bound`, every rounding
         counted, for every network within the errors of the rows."""
+        ball, reach = (
+            torch.tensor([number], dtype=torch.float64) for number in (multipliers.ball, self.reach)
+        )
+        return self.shown(multipliers.hinges, ball, reach, bound)
+
+    def shown(
+        self,
+        weights: Float[Tensor, " q"],
+        ball: Float[Tensor, " s"],
+        reach: Float[Tensor, " s"],
+        bound: float,
+    ) -> bool:
+        """The same for multipliers of |x|^2 <= R^2, or of x_k^2 <= R_k^2 for every k."""
         p, q = self.constraints
-        weights = multipliers.hinges
-        if bool((weights[len(self.open) :] < 0).any()) or not multipliers.ball >= 0:
+        if bool((weights[len(self.open) :] < 0).any()) or not bool((ball >= 0).all()):
             return False
         charge(4 * len(weights) * self.size**2)
         half = p.scale(rows=weights / 2).H @ q
         ends = torch.zeros(self.size, self.size, dtype=torch.float64)
-        ends[range(1, 1 + self.free), range(1, 1 + self.free)] = multipliers.ball
-        ball = Rounded.exact(torch.tensor(multipliers.ball, dtype=torch.float64))
-        reach = Rounded.exact(torch.tensor(self.reach, dtype=torch.float64))
-        given = ball * reach * reach + Rounded.exact(torch.tensor(bound, dtype=torch.float64))
+        ends.diagonal()[1 : 1 + self.free] = ball
+        each = Rounded.exact(reach.unsqueeze(1))
+        row = Rounded.exact(ball.unsqueeze(0))
+        given = row @ (each * each)
+        number = torch.tensor([[bound]], dtype=torch.float64)
+        least = Rounded.exact(number)
         both = half + half.H  # exactly symmetric, as the others are
-        statement = self._margin() + Rounded.exact(ends) - both - self._corner(given)
+        statement = self._margin() + Rounded.exact(ends) - both - self._corner(given + least)
         return is_semidefinite(statement)
 
     def _margin(self) -> Rounded:
@@ -157,9 +171,9 @@ class Form:
     def _corner(self, number: Rounded) -> Rounded:
         """number y_0^2."""
         value, error = (torch.zeros(self.size, self.size, dtype=torch.float64) for _ in range(2))
-        value[0, 0], error[0, 0] = number.value, number.error
+        value[:1, :1], error[:1, :1] = number.value, number.error
         return Rounded(value, error)
 
 
-def _stacked(parts: list[Rounded]) -> Rounded:
+def stacked(parts: list[Rounded]) -> Rounded:
     return Rounded(*(torch.cat([getattr(p, name) for p in parts]) for name in ("value", "error")))

@@ -64,20 +64,26 @@ def hinges_of(
 ) -> Hinges | None:
     """The hinges of a network on the region of its ranges, and linear functions of its output;
     None where there are more than so many, or where other operations leave too much open."""
-    bends = tuple(_bends(graph, prefix))
-    count = bends[-1].places.stop if bends else 0
-    if count > most:
+    bends = tuple(bends_of(graph, prefix))
+    if bends and bends[-1].places.stop > most:
         return None
-    walk = Walk(prefix, bends, count)
+    found = _reduced(prefix, bends, *rows_of(graph, prefix, bends, forms))
+    return found if _is_fine(found) else None
+
+
+def rows_of(
+    graph: Graph, prefix: Prefix, bends: tuple[Bend, ...], forms: Float[Tensor, "k classes"]
+) -> tuple[Rounded, Float[Tensor, "m d"], Float[Tensor, "m n"]]:
+    """Constants of the values v of all hinges and of linear functions of the output after them, and
+    their coefficients of the input's distance from the centre and of the hinges."""
+    walk = Walk(prefix, bends, bends[-1].places.stop if bends else 0)
     parts = [walk.rows(bend.operand, _units(prefix, bend)) for bend in bends]
     shape = prefix.values[graph.output].shape
     parts.append(walk.rows(graph.output, forms.reshape(-1, *shape)))
     values, errors = zip(*(part.constant for part in parts), strict=True)
-    constants = Rounded(torch.cat(values), torch.cat(errors))
     slopes = torch.cat([part.slopes for part in parts])
     links = torch.cat([part.links for part in parts])
-    found = _reduced(prefix, bends, constants, slopes, links)
-    return found if _is_fine(found) else None
+    return Rounded(torch.cat(values), torch.cat(errors)), slopes, links
 
 
 def _is_fine(found: Hinges) -> bool:
@@ -88,15 +94,16 @@ def _is_fine(found: Hinges) -> bool:
     return bool((error <= FINE * far).all())
 
 
-def _bends(graph: Graph, prefix: Prefix) -> Iterator[Bend]:
-    """The relus with entries that may switch."""
+def bends_of(graph: Graph, prefix: Prefix, every: bool = False) -> Iterator[Bend]:
+    """The relus with entries that may switch; with `every` entry, ranges or not."""
     count = 0
     for node in graph:
         if not _is_relu(node, prefix):
             continue
         operand = node.operands()[0]
         known = prefix.ranges[operand]
-        (entries,) = ((known.lo < 0) & (known.hi > 0)).reshape(-1).nonzero(as_tuple=True)
+        moving = (known.lo < 0) & (known.hi > 0) | every
+        (entries,) = moving.reshape(-1).nonzero(as_tuple=True)
         if len(entries):
             places = slice(count, count + len(entries))
             yield Bend(node.name, operand, entries, places)

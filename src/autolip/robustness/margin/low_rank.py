@@ -3,7 +3,7 @@
 
 Vectors of R^r take the place of numbers, and a unit vector e that of 1: what is lifted is a matrix
 of rank r (S. Burer and R. Monteiro, Mathematical Programming 95, 2003).  Minimise e.margin over X
-of Frobenius norm at most R, and over z with
+of Frobenius norm at most R (of rows of lengths at most R_k, on a box), and over z with
 
     |z_i - v_i / 2| <= (1 + eta) |v_i| / 2      e.z_i >= 0      e.z_i >= e.v_i                  (1)
 
@@ -15,8 +15,9 @@ q' its part across e, and k = |e.v_i| / ((1 + eta) |v_i|), a minimum has
     z_i = v_i / 2 + (1 + eta) |v_i| / 2 u                u = (tau e - q) / |tau e - q|
 
 and passes w = q / 2 -+ tau e / 2 - alpha (1 + eta)^2 v_i / 2 on to v_i (- for nu, + for mu).  X
-goes against the sum G of what reaches it, and |G| / 2 R is the multiplier m of |X| <= R.  A step is
-a pass forwards, a pass backwards, and half of the way to what they give.
+goes against the sum G of what reaches it, and |G| / 2 R is the multiplier m of |X| <= R (on a box
+|G_k| / 2 R_k that of each row).  A step is a pass forwards, a pass backwards, and half of the way
+to what they give.
 
 In `Form`, where a range stands for a half-space: with b = mu / -lo, c = nu / hi and a = alpha + b,
 
@@ -61,23 +62,39 @@ class Pass:
     """e.margin, of (1): about the least margin of the relaxation without ranges."""
     alpha: Float[Tensor, " k"]
     tau: Float[Tensor, " k"]
-    upper: Float[Tensor, " k"]
-    """1 where tau is mu, 0 where it is nu."""
-    ball: float
+    along: Float[Tensor, " k"]
+    """e.v: where it is above 0, tau is mu, elsewhere nu."""
+    ball: Float[Tensor, " s"]
+
+    @property
+    def mu(self) -> Float[Tensor, " k"]:
+        """Of z - v >= 0."""
+        return self.tau * (self.along > 0)
+
+    @property
+    def nu(self) -> Float[Tensor, " k"]:
+        """Of z >= 0."""
+        return self.tau - self.mu
 
 
 class Descent:
-    """The steps on one form."""
+    """The steps on one margin."""
 
-    def __init__(self, form: Form, seed: int = 0, device: torch.device = CPU) -> None:
-        """Raises ValueError where a sign is fixed."""
-        if len(form.open) < len(form.lo):
-            raise ValueError("a low-rank relaxation takes forms whose signs are all open")
-        self.form = form
-        rows = form.rows.value.to(device, torch.float32)
-        sizes = [1, form.free, len(form.lo)]
+    def __init__(
+        self,
+        rows: Float[Tensor, "n columns"],
+        reach: Float[Tensor, " s"],
+        free: int,
+        seed: int = 0,
+        device: torch.device = CPU,
+    ) -> None:
+        """v of all hinges, then the margin, over 1, x (`free` entries) and z; R, or all R_k."""
+        rows = rows.to(device, torch.float32)
+        count = len(rows) - 1
+        sizes = [1, free, count]
         columns = rows.split(sizes, 1)
         constants, slopes, links = columns
+        self.reach = reach.to(device, torch.float32)
         self.constants = constants[:-1, 0]
         self.slopes = slopes[:-1].contiguous()
         self.links = links[:-1].contiguous()
@@ -91,6 +108,14 @@ class Descent:
         self.u = 0.3 * u.to(device)
         self.u[:, 0] += 1
 
+    @classmethod
+    def of(cls, form: Form, seed: int = 0, device: torch.device = CPU) -> "Descent":
+        """Those of a form; raises ValueError where a sign is fixed."""
+        if len(form.open) < len(form.lo):
+            raise ValueError("a low-rank relaxation takes forms whose signs are all open")
+        reach = torch.tensor([form.reach], dtype=torch.float64)
+        return cls(form.rows.value, reach, form.free, seed, device)
+
     def passes(self, steps: int, eta: float) -> Iterator[Pass]:
         """What every step finds."""
         for _ in range(steps):
@@ -98,7 +123,6 @@ class Descent:
             yield self._step(1 + eta)
 
     def _step(self, wider: float) -> Pass:
-        form = self.form
         self.x = self._stretched(self.x)
         v, z = self._forwards(wider)
         x = self.x[:, 0]
@@ -109,16 +133,17 @@ class Descent:
         gradient[:, 0] += self.slope
         against = self._stretched(-gradient)
         self.x = _between(self.x, against)
-        size = float(gradient.norm())
-        ball = size / (2 * form.reach)
-        parts = alpha, tau, v[:, 0] > 0
-        alpha, tau, upper = (part.to(CPU, torch.float64) for part in parts)
-        return Pass(float(value), alpha, tau, upper, ball)
+        ball = self._lengths(gradient)[:, 0] / (2 * self.reach)
+        parts = alpha, tau, v[:, 0], ball
+        return Pass(float(value), *(part.to(CPU, torch.float64) for part in parts))
 
     def _stretched(self, x: Float[Tensor, "f r"]) -> Float[Tensor, "f r"]:
-        """Of length R."""
-        factor = self.form.reach / nonzero(x.norm())
-        return x * factor
+        """Of length R, or rows of lengths R_k."""
+        return x * (self.reach.unsqueeze(1) / nonzero(self._lengths(x)))
+
+    def _lengths(self, x: Float[Tensor, "f r"]) -> Float[Tensor, "s 1"]:
+        """Of all of x, or of its rows."""
+        return _length(x if len(self.reach) > 1 else x.reshape(1, -1))
 
     def _forwards(self, wider: float) -> tuple[Float[Tensor, "k r"], Float[Tensor, "k r"]]:
         """v and z, layer by layer."""
@@ -155,17 +180,16 @@ class Descent:
             q[before] += links.T @ w[layer]
         return w, alpha, tau
 
-    def multipliers(self, found: Pass) -> Multipliers:
-        """a, b and c of the form, and m."""
-        mu = found.tau * found.upper
-        nu = found.tau - mu
-        b = mu / -self.form.lo
-        c = nu / self.form.hi
-        both = torch.cat([found.alpha + b, b, c])
-        least = TINY * float(both.max())
-        count = len(b)
-        signed = both[count:].clamp(min=least)
-        return Multipliers(torch.cat([both[:count], signed]), found.ball)
+
+def multipliers(form: Form, found: Pass) -> Multipliers:
+    """a, b and c of the form, and m."""
+    b = found.mu / -form.lo
+    c = found.nu / form.hi
+    both = torch.cat([found.alpha + b, b, c])
+    least = TINY * float(both.max())
+    count = len(b)
+    signed = both[count:].clamp(min=least)
+    return Multipliers(torch.cat([both[:count], signed]), float(found.ball))
 
 
 def _layers(links: Float[Tensor, "k k"]) -> list[slice]:

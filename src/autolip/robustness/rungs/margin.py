@@ -10,6 +10,7 @@ from autolip.norms import Norm
 from autolip.robustness.margin.branching import MANY, least_margin
 from autolip.robustness.margin.form import Form
 from autolip.robustness.margin.hinges import hinges_of
+from autolip.robustness.margin.unranged import Unranged
 from autolip.robustness.rungs.rung import rung
 from autolip.robustness.trial import Trial
 
@@ -28,6 +29,27 @@ def margin(trial: Trial) -> None:
     relus do.
     """
     _raised(trial, MOST, cases=1)
+
+
+@rung("margin form without ranges", place=47)
+def unranged(trial: Trial) -> None:
+    """Least margins over linf and l1 balls and over boxes, a multiplier for each entry of a box.
+
+    Nothing on l2 balls, where ranges say more, where another operation bends, or where inputs and
+    relus together are too many.
+    """
+    if trial.norm is Norm.L2:
+        return
+    places = [trial.rivals.index(rival) for rival in trial.open]
+    graph = trial.classifier.lowered
+    forms = Unranged.all_of(graph, trial.prefix, trial.rows[places], MOST)
+    for place, form in zip(places, forms, strict=False):
+        found = form.searched(float(trial.needed[place]), trial.device)
+        if found is None or trial.budget.expired or not form.proved(*found):
+            return
+        raised = torch.full_like(trial.least, -torch.inf)
+        raised[place] = found[1]
+        trial.raise_to(raised)
 
 
 @rung("margin form by cases", place=60)
