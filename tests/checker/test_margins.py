@@ -2,6 +2,8 @@
 
 import copy
 import hashlib
+import math
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from autolip.robustness.certificates import of_margin
 from autolip_check.check import check
 from autolip_check.container import Rejected, canonical, content, read
 from autolip_check.graph import read_network
-from autolip_check.margins import margin_of
+from autolip_check.margins import Around, margin_of
 
 CENTRE = torch.linspace(-1, 1, 4, dtype=torch.float64).unsqueeze(0)
 
@@ -189,6 +191,32 @@ def test_forgeries_are_refused(name: str, written: Path, tmp_path: Path) -> None
     change, reason = FORGERIES[name]
     with pytest.raises(Rejected, match=reason):
         check(forged(written, tmp_path / "b.cert", change))
+
+
+def test_squares_are_bounded_on_every_region() -> None:
+    """At most: attained at a corner of a box, at an axis of a ball."""
+    weights = np.array([[0.5, 2.0, 4.0, 1.0]])
+    box = Around.of({"kind": "box", "lo": [0.0, 1.0, -1.0, 2.0], "hi": [4.0, 2.0, 5.0, 2.0]})
+    assert box.centre == [2.0, 1.5, 2.0, 2.0]
+    assert box.total(weights) == Fraction(0.5) * 4 + Fraction(2) / 4 + 4 * 9
+    ends = {"kind": "box", "lo": [0.0], "hi": [math.nextafter(0.0, 1.0)]}
+    assert Around.of(ends).reach[0] > 0
+    for norm, most in (("l1", 36), ("l2", 36), ("linf", 9 * 7.5)):
+        ball = {"kind": "ball", "norm": norm, "radius": 3.0, "center": [0.0] * 4}
+        assert Around.of(ball).total(weights) == Fraction(most)
+
+
+def leaky(document: Any, held: Any, put: Any) -> None:
+    for vertex in document["graph"]["vertices"]:
+        if "relu" in vertex["origin"].get("operation", ""):
+            vertex["origin"]["operation"] = "aten.leaky_relu.default"
+
+
+def test_functions_that_are_linear_in_other_pieces_are_refused(
+    written: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(Rejected, match="is no relu"):
+        check(forged(written, tmp_path / "b.cert", leaky))
 
 
 def test_certify_writes_them_on_boxes(tmp_path: Path) -> None:

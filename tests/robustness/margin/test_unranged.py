@@ -88,6 +88,16 @@ def test_constraints_hold_at_true_values() -> None:
         assert bool(((x - origin).reshape(-1).abs() <= form.each + 1e-15).all())
 
 
+def test_what_rounding_leaves_open_is_counted() -> None:
+    """With 2^40 added to a layer and taken away by the next one, rounding is large."""
+    model = network(1)
+    first, second = (part for part in list(model)[:3] if isinstance(part, nn.Linear))
+    first.bias.data += 2.0**40
+    second.bias.data -= 2.0**40 * second.weight.data.sum(1)
+    form = form_on(REGIONS["box"], classifier_of(model))
+    assert 1e-6 < float(form.rows.error[:, 0].max()) < 1.0
+
+
 def test_reach_is_that_of_the_region() -> None:
     shape = CENTRE.shape
     assert reach_of(REGIONS["l1"], shape).tolist() == reach_of(REGIONS["l2"], shape).tolist()
