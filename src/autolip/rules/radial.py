@@ -204,10 +204,7 @@ class _Writing:
             return False
         if not isinstance(factor, Ref):
             return is_one_number(factor)
-        if factor.name not in self.scalars:
-            return False
-        beside = self.shapes[factor.name]
-        return beside in self.aligned or self.aligned[0].numel() == 1
+        return factor.name in self.scalars  # of the shape of x: both are written out
 
     def factor(self, name: str) -> Scalar:
         """What x is multiplied with."""
