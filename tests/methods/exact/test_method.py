@@ -224,6 +224,8 @@ def test_a_small_ball_has_the_norm_of_one_region() -> None:
     low, high = bracket(model, (1, 3), region=Ball(x, 1e-6))
     known = norm(torch.func.jacrev(model)(x).reshape(2, 3).detach(), 2, 2)
     assert known * (1 - 1e-12) <= high <= known * (1 + 1e-9) and low >= known * (1 - 1e-6)
+    row = lipschitz(model, x, region=Ball(x, 1e-6), method=Exact(), lower=None).upper
+    assert row is not None and "1 cases, 0 of them empty, 1 linear" in row.notes[0]
 
 
 class Sorted(nn.Module):

@@ -3,7 +3,12 @@
 import pytest
 import torch
 
-from autolip.operators.norms.semidefinite import is_semidefinite, largest_eigenvalue
+from autolip.operators.norms.semidefinite import (
+    factorisation_share,
+    is_semidefinite,
+    largest_eigenvalue,
+    shift_of,
+)
 from autolip.rounded import Rounded
 
 
@@ -22,6 +27,14 @@ def with_smallest(eigenvalue: float, n: int, scale: float = 1.0) -> torch.Tensor
 def test_definite_matrices_are_accepted_and_others_not(n: int, scale: float) -> None:
     assert is_semidefinite(Rounded.exact(with_smallest(1e-9, n, scale)))
     assert not is_semidefinite(Rounded.exact(with_smallest(-1e-13, n, scale)))
+
+
+@pytest.mark.parametrize("size", [2.0**-20, 1.0, 2.0**20])
+def test_the_shift_is_relative_to_the_trace(size: float) -> None:
+    """Rump's c tr(S), and no more than the roundings beside it."""
+    diagonal = torch.full((40,), size, dtype=torch.float64)
+    lost = factorisation_share(40) * 40 * size
+    assert 1e-3 + lost <= shift_of(diagonal, 1e-3) <= 1e-3 + lost + 2.0**-50 * max(size, 1.0)
 
 
 def test_errors_of_the_entries_count() -> None:
