@@ -85,12 +85,14 @@ def rounding(statement: Statement) -> float:
     Where they cancel, that is more than any excess: of x + v - v the roundings of v remain.
     """
     relaxation = statement.relaxation
-    graph, diagonals = relaxation.fused, _diagonals(statement)
+    graph = relaxation.fused
+    diagonals = _diagonals(statement)
     total = terms = 0.0
     for name, item in (*relaxation.constraints.items(), (READ, None)):
         at = graph[name].edges[0].source if item else graph.output
         steepest = torch.maximum(item.lo.abs(), item.hi.abs()) if item else torch.ones(())
-        weights = diagonals[name] * steepest**2
+        square = steepest**2
+        weights = diagonals[name] * square
         for link in graph[at].links if at not in diagonals else ():
             size = _scaled(link.operator, diagonals[link.source], weights)
             total += size if item is None or _is_bent(item) else size + size**2
@@ -102,7 +104,8 @@ def _diagonals(statement: Statement) -> dict[str, Tensor]:
     """About the diagonal of H, that of t once it is eliminated; none of it 0."""
     relaxation = statement.relaxation
     outputs = torch.ones(()) if statement.outputs is None else statement.outputs
-    inputs = _inputs(statement, 1.0).clamp(min=2.0**-900)
+    given = _inputs(statement, 1.0)
+    inputs = given.clamp(min=2.0**-900)
     multipliers = {name: _positive(lam) for name, lam in statement.multipliers.items()}
     return {relaxation.graph.input: inputs, **multipliers, READ: 1 / outputs}
 
@@ -113,11 +116,13 @@ def _scaled(operator: Operator, before: Tensor, after: Tensor) -> float:
     majorant = operator.majorant()
     if majorant is None:
         return 0.0
-    inputs = before.rsqrt().broadcast_to(operator.in_shape)[None].to(torch.float64)
-    outputs = after.sqrt().broadcast_to(operator.out_shape)[None].to(torch.float64)
-    rows = (majorant.mv(inputs) * outputs).amax().item()
-    columns = (majorant.rmv(outputs) * inputs).amax().item()
-    return math.sqrt(rows) * math.sqrt(columns)
+    inputs = before.rsqrt().double()
+    outputs = after.sqrt().double()
+    wide = inputs.expand(operator.in_shape)[None]
+    tall = outputs.expand(operator.out_shape)[None]
+    rows = majorant.mv(wide) * tall
+    columns = majorant.rmv(tall) * wide
+    return math.sqrt(rows.amax().item()) * math.sqrt(columns.amax().item())
 
 
 def order_of(relaxation: Relaxation) -> int:
