@@ -13,7 +13,8 @@ from autolip.capture.torch.export import capture_model
 from autolip.errors import AutolipError
 from autolip.graph.graph import Graph, Node, Ref
 from autolip.norms import Norm
-from autolip.ranges import ranges
+from autolip.ranges import ENGINES, ranges
+from autolip.ranges.engine import Engine
 from autolip.regions import Ball, Box, Everywhere, Region
 from autolip.rules import RULES, Rule, slopes_on
 from autolip.rules.rule import Constant, Example, Variable
@@ -39,6 +40,12 @@ def regions(shape: torch.Size, seed: int, width: float) -> list[Region]:
         Ball(middle, width, Norm.LINF),
         Ball(middle, 0.0, Norm.L2),
     ]
+
+
+def engines(number: int) -> list[Engine] | None:
+    """All together mostly; in turn, as searches are dear, every engine alone."""
+    alone = [[engine] for engine in ENGINES.values()]
+    return None if number % 2 else alone[number // 2 % len(alone)]
 
 
 class Written:
@@ -118,7 +125,8 @@ def test_no_value_lies_outside_whatever_the_operation(rule: Rule) -> None:
         graph = around(rule, example, generator)
         kinds = regions(graph.input_shape, number, 0.3)
         region = kinds[(number + len(rule.name)) % len(kinds)]
-        check_ranges(graph, region, points=5, seed=number)
+        asked = engines(len(rule.name)) if number == 0 else None
+        check_ranges(graph, region, engines=asked, points=5, seed=number)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -128,8 +136,17 @@ def test_no_value_lies_outside_in_random_networks(seed: int) -> None:
     except AutolipError:
         pytest.skip("not captured")
     if capture.graph.constant is None:
-        for region in regions(capture.graph.input_shape, seed, 10.0 ** -(seed % 3)):
-            check_ranges(capture.graph, region, points=15, seed=seed)
+        kinds = regions(capture.graph.input_shape, seed, 10.0 ** -(seed % 3))
+        for number, region in enumerate(kinds):
+            asked = engines(seed) if number == seed % len(kinds) else None
+            check_ranges(capture.graph, region, engines=asked, points=15, seed=seed)
+
+
+def test_engines_of_methods_are_among_those_that_the_law_asks() -> None:
+    """`rows` searches, and lives beside its search."""
+    assert {"relaxation", "rows"} <= set(ENGINES)
+    alone = [asked for number in range(2 * len(ENGINES)) if (asked := engines(number))]
+    assert alone == [[engine] for engine in ENGINES.values()]
 
 
 def dense(seed: int, *sizes: int) -> Graph:

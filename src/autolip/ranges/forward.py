@@ -1,7 +1,7 @@
 """One pass forward through a network: before an operation that is not affine, every engine is asked
 for its operands."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -27,9 +27,14 @@ Ranges = dict[str, Interval]
 """For operations, by name, intervals that contain their values on the region."""
 
 
-def ranges(graph: Graph, region: Region, allowance: Allowance | None = None) -> Ranges:
+def ranges(
+    graph: Graph,
+    region: Region,
+    allowance: Allowance | None = None,
+    engines: Iterable[Engine] | None = None,
+) -> Ranges:
     """Where the values of a network lie on a region, those of its maxima in pieces and of what is
-    written entry by entry too.
+    written entry by entry too; by some `engines` beside interval arithmetic, None: by all.
 
     Nothing is returned for an unbounded region, for which interval arithmetic is all there is.
     """
@@ -38,7 +43,7 @@ def ranges(graph: Graph, region: Region, allowance: Allowance | None = None) -> 
         return {}
     pieces = lowered(graph)
     whole = {node.name: node for node in pieces}
-    return known_of(entrywise(pieces), region, allowance, whole).ranges
+    return known_of(entrywise(pieces), region, allowance, whole, engines).ranges
 
 
 def known_of(
@@ -46,6 +51,7 @@ def known_of(
     region: Region,
     allowance: Allowance | None = None,
     whole: Mapping[str, Node] | None = None,
+    engines: Iterable[Engine] | None = None,
 ) -> Prefix:
     """All operations of a network on a bounded region, with their ranges and linear bounds.
 
@@ -54,7 +60,8 @@ def known_of(
     allowance = allowance or Allowance()
     whole = whole or {}
     prefix = Prefix(region, graph.input, graph.input_shape)
-    refining = [_Refining(prefix, engine, allowance) for engine in ENGINES.values()]
+    asked = ENGINES.values() if engines is None else engines
+    refining = [_Refining(prefix, engine, allowance) for engine in asked]
     known = dict[str, Node]()
     for node in graph:
         outcome = prefix.outcome(node)

@@ -1,13 +1,14 @@
 """The law of ranges: no input of the region has a value outside of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
 
 from autolip.graph.graph import Graph
 from autolip.intervals import Interval
-from autolip.ranges import ranges
+from autolip.ranges import Allowance, ranges
+from autolip.ranges.engine import Engine
 from autolip.regions import Region
 from autolip.rules.entries import entrywise
 from autolip.rules.lowering import lowered
@@ -15,6 +16,9 @@ from autolip.testing.violation import LawViolation
 
 CLIMBS = 12
 """Chosen: operations an entry of which is climbed."""
+
+SEARCHES = 4e8
+"""Chosen: multiply-adds that engines may spend in searches, about a tenth of a second."""
 
 LOST = 1e-9
 """Chosen: what evaluating a whole network in floating point may be off by, relatively to its
@@ -26,15 +30,19 @@ def check_ranges(
     region: Region,
     *,
     known: Mapping[str, Interval] | None = None,
+    engines: Iterable[Engine] | None = None,
     seed: int = 0,
     points: int = 60,
 ) -> None:
     """Every value of the network lies in its range: at samples, ends and corners of the region, and
     where some entry of some operation, by its gradient, is largest or least.
 
-    `known` are ranges found otherwise. Raises LawViolation with operation, entry and input.
+    Ranges are those of some `engines`, which may search: what one of them says alone is not hidden
+    by what another one cuts off.  None: of all that do not search; `known`: found otherwise.
+    Raises LawViolation with operation, entry and input.
     """
-    found = ranges(graph, region) if known is None else known
+    allowance = None if engines is None else Allowance(searches=SEARCHES)
+    found = ranges(graph, region, allowance, engines) if known is None else known
     generator = torch.Generator().manual_seed(seed)
     example = torch.zeros(graph.input_shape, dtype=torch.float64)
     inputs = [*region.sample(points, example, generator), *_corners(region, graph, generator)]
