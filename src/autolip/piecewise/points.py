@@ -104,6 +104,15 @@ class Derivatives:
 
     def pattern(self, x: Float[Tensor, "k n0"]) -> Int64[Tensor, "k n"]:
         """The piece on which every neuron lies, of those that the region leaves it."""
+        return self._forward(x)[1]
+
+    def outputs(self, x: Float[Tensor, "k n0"]) -> Float[Tensor, "k m"]:
+        """What is measured at some points, up to a constant."""
+        values, _ = self._forward(x)
+        terms = [matrix.value @ values[j] for j, matrix in self.network.output.maps.items()]
+        return sum(terms[1:], terms[0]).T
+
+    def _forward(self, x: Float[Tensor, "k n0"]) -> tuple[list[Tensor], Int64[Tensor, "k n"]]:
         network, pieces = self.network, self.network.pieces
         values, found = [x.T], list[Tensor]()
         for layer, place in zip(network.layers, network.places, strict=True):
@@ -117,7 +126,7 @@ class Derivatives:
                 + pieces.offsets.value[place].gather(1, piece)
             )
             found.append(piece)
-        return torch.cat(found).T
+        return values, torch.cat(found).T
 
     def jacobians(self, pattern: Int64[Tensor, "k n"]) -> Float[Tensor, "k m n0"]:
         """The derivative on the pieces of each pattern."""

@@ -106,7 +106,7 @@ class Programs:
         weights, depth = found.weights, found.depth
         for share in PARTS if region.norm is Norm.L2 else ():
             step, held = nearest(normals, ends - share * depth)
-            if not share:
+            if not share and bool(held.any()):
                 weights = held / lengths
             if not float(step.norm()) <= region.radius:
                 break

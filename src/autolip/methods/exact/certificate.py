@@ -72,6 +72,8 @@ def certified(problem: Problem, network: Network, record: Record, value: Upper) 
     Raises InputError where the check would not follow it.
     """
     graph = problem.everywhere
+    if problem.centre is not None:
+        raise InputError("trees of chords from one point are not checked")
     if problem.scale is not None:
         raise InputError("a tree is checked in the units of the model")
     if problem.region.describe()["kind"] not in DERIVED:

@@ -125,7 +125,7 @@ def about(problem: Problem, tolerance: float) -> dict[str, str]:
         problem.q.value,
         problem.region.describe(),
         tolerance,
-        None if problem.scale is None else problem.scale.flatten().tolist(),
+        *(None if x is None else x.flatten().tolist() for x in (problem.scale, problem.centre)),
     ]
     question = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
     for operator in problem.readouts:

@@ -12,6 +12,7 @@ from torch import Tensor
 from autolip.budget import WALL, Budget, counting
 from autolip.errors import InputError, NothingThere, Refusal
 from autolip.graph.views import SlopeGraph
+from autolip.methods.exact.calm import Calm
 from autolip.methods.exact.certificate import certified, written
 from autolip.methods.exact.kept import Kept
 from autolip.methods.exact.proved import price
@@ -19,6 +20,7 @@ from autolip.methods.exact.tree import Tree
 from autolip.methods.method import Bound, Method, Problem, method
 from autolip.norms import EVERY_PAIR, Norm, Pair
 from autolip.piecewise import signs
+from autolip.piecewise.network import Network
 from autolip.piecewise.points import pairs_at
 from autolip.values import Upper
 
@@ -41,6 +43,8 @@ SEVERAL = 100
 MODEST = 2**20
 """Chosen: entries of the matrices of a network up to which it is one of "auto"."""
 
+SUMS = 8
+"""Chosen: outputs in l1 from one point, at most: 2^8 sums of them in every cell."""
 
 PAUSE = 0.2
 """Chosen: seconds between two reports."""
@@ -99,12 +103,12 @@ class Exact(Method):
 
     def _accepts(self, problem: Problem) -> Refusal | None:
         """Refuses operations that are not piecewise linear, more than 16 outputs or inputs of which
-        signs decide the norm (l2 -> l1, linf -> l1, linf -> l2), secants from one point, and
-        networks beyond matrices."""
-        if problem.centre is not None:
-            return Refusal("takes linear pieces of any two points, not slopes from one point")
+        signs decide the norm (l2 -> l1, linf -> l1, linf -> l2), networks beyond matrices; from one
+        point units of the input, and several outputs but in linf and l1."""
         p, q = problem.p, problem.q
         outputs = problem.slopes.output_shape.numel()
+        if problem.centre is not None:
+            return self._from_one_point(problem, outputs)
         several = outputs != 1
         axis = signs.axis_of(p, q, outputs, problem.moving)
         count = outputs if axis == signs.ROWS else problem.moving
@@ -121,6 +125,20 @@ class Exact(Method):
         shape = problem.graph.input_shape
         flat = problem.moving <= FLAT and problem.region.is_bounded(shape)
         return self._is_large(problem, MANY if flat else most)
+
+    def _from_one_point(self, problem: Problem, outputs: int) -> Refusal | None:
+        """Refuses several outputs of which a length is no largest of a few sums, units, and to be
+        one of "auto"."""
+        if self.most is not None:
+            return Refusal("is asked by its name for slopes from one point")
+        if problem.scale is not None:
+            return Refusal("takes slopes from one point in the units of the model alone")
+        if outputs == 1 or problem.q is Norm.LINF:
+            return None
+        if problem.q is Norm.L1 and outputs <= SUMS:
+            return None
+        most = f"or up to {SUMS} in l1" if problem.q is Norm.L1 else "or several in l1 or linf"
+        return Refusal(f"takes slopes from one point of one output, {most}: here are {outputs}")
 
     def _is_large(self, problem: Problem, most: int) -> Refusal | None:
         """Refuses more neurons with several slopes, and large matrices."""
@@ -148,7 +166,7 @@ class Exact(Method):
             if not budget.affords(seconds):
                 needed = budget.remedy(seconds)
                 return Refusal(f"the bound of one case takes about {seconds:.2g} s: {needed}")
-            tree = Tree(network, problem.p, problem.q, self.tolerance, budget)
+            tree = self._tree(problem, network, budget)
             ended = self._searched(tree, problem, kept)
         value = Upper.at_most(tree.upper)
         complete = tree.finished or not (problem.budget.limited or ended == INTERRUPTED)
@@ -161,6 +179,13 @@ class Exact(Method):
             steep=steep,
             proof=lambda: certified(problem, network, tree.record, value),
         )
+
+    def _tree(self, problem: Problem, network: Network, budget: Budget) -> Tree:
+        """The search, from one point or of any two."""
+        asked = network, problem.p, problem.q, self.tolerance, budget
+        if problem.centre is None:
+            return Tree(*asked)
+        return Calm(*asked, centre=problem.centre.reshape(-1))
 
     @contextmanager
     def _clocked(self, problem: Problem) -> Iterator[Budget]:
@@ -219,6 +244,9 @@ def several_slopes(slopes: SlopeGraph) -> int:
 def _steep(tree: Tree) -> tuple[Tensor, Tensor] | None:
     """Pairs of points in the steepest linear regions that were met."""
     shape = tree.network.input_shape
+    if isinstance(tree, Calm):
+        x = tree.points.joined(tree.best).steepest(SHOWN).x.reshape(-1, *shape)
+        return x, tree.centre.reshape(1, *shape).expand_as(x)
     x, y = pairs_at(tree.derivatives, tree.points.joined(tree.best).steepest(SHOWN))
     return (x.reshape(-1, *shape), y.reshape(-1, *shape)) if len(x) else None
 

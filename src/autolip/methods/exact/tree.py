@@ -79,7 +79,7 @@ class Tree:
 
     def __post_init__(self) -> None:
         network = self.network
-        self.derivatives = Derivatives(network, self.p, self.q)
+        self.derivatives = self._derivatives()
         self.walk = Walk.over(self.derivatives, lambda: self.budget.expired)
         self.cells, self.programs = self.walk.cells, self.walk.programs
         self.products = Products(network)
@@ -90,6 +90,19 @@ class Tree:
         count = max(1, int(affordable))
         self.points = self.derivatives.at(drawn(network, count, self.generator))
         self.best = self.points.steepest(1)
+
+    def _derivatives(self) -> Derivatives:
+        """How steep the network is at points."""
+        return Derivatives(self.network, self.p, self.q)
+
+    def _free(self, case: Case) -> Tensor:
+        """Which neurons a case can be split at."""
+        low, high = self.network.slopes(case.first, case.last)
+        return low < high
+
+    def _slopes(self, first: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+        """Centres and radii of what differences of two points are multiplied by."""
+        return self.network.centred(first, last)
 
     @property
     def lower(self) -> float:
@@ -186,8 +199,7 @@ class Tree:
 
     def _halves(self, case: Case) -> list[Case]:
         """The two halves of a case, at a neuron of the first layer that has free ones."""
-        slopes = self.network.slopes(case.first, case.last)
-        free = slopes[0] < slopes[1]
+        free = self._free(case)
         layer = next(place for place in self.network.places if bool(free[place].any()))
         energy = case.energy[layer].masked_fill(~free[layer], -1.0)
         neuron = layer.start + int(energy.argmax())
@@ -242,12 +254,11 @@ class Tree:
 
     def _bounded(self, cases: Sequence[Case]) -> list[Case]:
         """Cases with the least of what their parents and they themselves were proved to be."""
-        network = self.network
         first, last = self._reached(cases)
         bounds = [case.bound for case in cases]
         vectors = [case.vectors for case in cases]
         self.nodes += len(first)
-        centre, radius = network.centred(first, last)
+        centre, radius = self._slopes(first, last)
         known = torch.tensor(bounds, dtype=DTYPE)
         entries = _or_infinite(self._by_entries(centre, radius))
         proved = torch.minimum(entries, known)
@@ -410,9 +421,8 @@ class Tree:
 
     def _admit(self, cases: Sequence[Case]) -> None:
         """Open cases go on the heap; the bounds of others are settled."""
-        slopes = [self.network.slopes(case.first, case.last) for case in cases]
-        for case, (low, high) in zip(cases, slopes, strict=True):
-            if case.bound > self.goal and bool((low < high).any()):
+        for case in cases:
+            if case.bound > self.goal and bool(self._free(case).any()):
                 self.push(case)
             else:
                 self.settled = max(self.settled, case.bound)
