@@ -18,12 +18,20 @@ from autolip_check.graph import Network, read_network
 from autolip_check.margins import margin_of
 from autolip_check.onnx import Stored, initializers, numbers_of
 from autolip_check.proof import Foreseen, Prover, checked, norms_of
-from autolip_check.regions import ball_of, point_of
+from autolip_check.ranges import derived
+from autolip_check.regions import ball_of, point_of, shown
+from autolip_check.rows import rows_of
 from autolip_check.statement import assumptions
 from autolip_check.units import in_units, words
 
+FIELDS = {"format", "version", "claim", "graph", "proof", "provenance"}
+"""Defined by the format: those of a document."""
+
 CAPTURED = "f is the network of this graph: its capture from the model was not repeated"
-"""Taken from the certificate; `Verdict.captured` says otherwise."""
+"""Taken from the certificate, unless a model is given."""
+
+RANDOM = "over the checker's random vectors"
+"""What the probability of failure is over."""
 
 DIVIDED = "f is the graph before its last operation divides by the output scale"
 """Taken from the certificate: that division is one with the last linear map."""
@@ -82,9 +90,7 @@ def _verdict(
     stored: dict[str, Stored] | None,
     budget: float | None,
 ) -> Verdict:
-    fields_of(
-        document, {"format", "version", "claim", "graph", "proof", "provenance"}, "the document"
-    )
+    fields_of(document, FIELDS, "the document")
     require(isinstance(document["provenance"], dict), "the provenance is not understood")
     claim = _claim(document["claim"])
     if "least" in claim:
@@ -99,28 +105,29 @@ def _verdict(
     network, digest = _network(document, claim, tensors)
     if "input_scale" in claim:
         network = in_units(network, claim["input_scale"])
-    if budget is not None:
-        checked(document["proof"], network, tensors, delta, Foreseen(Effort.of_seconds(budget)))
+    region = document["graph"]["region"]
+    point = None
+    if "centre" in claim:
+        point = point_of(claim["centre"], region, network.size(network.input))
     effort = UNLIMITED if budget is None else Effort.of_seconds(budget)
-    facts = checked(document["proof"], network, tensors, delta, Prover(effort))
+    rows, steps = rows_of(document["proof"])
+    followed = derived(network, point, effort, rows, tensors)
+    network = followed.network
+    if budget is not None:
+        checked(steps, network, tensors, delta, Foreseen(Effort.of_seconds(budget)))
+    facts = checked(steps, network, tensors, delta, Prover(effort))
     total = concluded(facts, network, p, q)
     require(total <= value, f"the facts show {_shown(total)}, not {value!r}")
     sentences = [CAPTURED]
     pairs = f"x, y {network.region.words}"
-    if "centre" in claim:
-        centre = point_of(claim["centre"], document["graph"]["region"], network.size(network.input))
-        pairs = f"x {network.region.words} and y = {centre}"
+    if point is not None:
+        pairs = f"x {network.region.words} and y = {shown(point)}"
         sentences.append("slopes and gains below are those between any such x and this y alone")
-    sentences += assumptions(network)
-    if network.region.assumed:
-        sentences.append(network.region.assumed)
+    sentences += assumptions(network, followed)
+    sentences += [network.region.assumed] if network.region.assumed else []
     if stored is not None:
         sentences += numbers_of(document["graph"], stored)
-    sure = (
-        f"except with probability {delta!r} over the checker's random vectors"
-        if delta
-        else "deterministically"
-    )
+    sure = f"except with probability {delta!r} {RANDOM}" if delta else "deterministically"
     rise, run = "f(x) - f(y)", "x - y"
     if "input_scale" in claim:
         run = f"(x - y) / {words(claim['input_scale'], 'the input scale')}"
@@ -129,11 +136,11 @@ def _verdict(
         sentences.append(DIVIDED)
     statement = f"||{rise}||_{q} <= {value!r} ||{run}||_{p} for all {pairs}, {sure}"
     if "margin" in claim:
-        statement, given = _margin(claim, document["graph"]["region"], network, statement)
+        statement, given = _margin(claim, region, network, statement)
         sentences.insert(1, given)
     said = f"{digest[:16]}, {_size(network)}"
     assumed = tuple(map(printable, sentences))
-    return Verdict(printable(statement), printable(said), assumed, document["graph"]["region"])
+    return Verdict(printable(statement), printable(said), assumed, region)
 
 
 def _network(document: Document, claim: Document, tensors: dict[str, Array]) -> tuple[Network, str]:

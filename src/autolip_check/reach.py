@@ -16,6 +16,7 @@ from autolip_check.container import Array
 from autolip_check.dyadic import upwards
 from autolip_check.enclosed import Enclosed, above
 from autolip_check.layers import Layer, Layers
+from autolip_check.maps import UNIT
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,24 @@ class Place:
         assert bounds.lo is not None and bounds.hi is not None
         lo = Enclosed.of(bounds.lo).value
         return Place(lo, 0.0, "", lo, Enclosed.of(bounds.hi).value)
+
+    @property
+    def middle(self) -> Array:
+        """A point of it: the ball's centre, or the middle of the box."""
+        if self.norm:
+            return self.center
+        half = self.lo / 2
+        return np.where(self.lo == self.hi, self.lo, half + self.hi / 2)
+
+    @property
+    def far(self) -> Array:
+        """At least how far every entry may be from the middle: nothing where it cannot move."""
+        if self.norm:
+            return np.full(len(self.lo), self.radius)
+        above_it = self.hi - self.middle
+        below = self.middle - self.lo
+        reach = np.maximum(above_it, below)
+        return np.where(self.lo == self.hi, 0.0, reach * (1 + 4 * UNIT))
 
     def cut(self, tops: list[Fraction | None]) -> "Place":
         """The same in a smaller box: bounds on every entry, and then on every entry's negative."""

@@ -144,12 +144,11 @@ def ball_of(entry: Document) -> tuple[list[float], float, str] | None:
     return list(map(float, entry["center"])), float(entry["radius"]), str(entry["norm"])
 
 
-def point_of(values: Any, entry: Document, size: int) -> str:
-    """A point of the region of this entry, in words; of a kind that is not known it is taken for
-    one."""
+def point_of(values: Any, entry: Document, size: int) -> list[float]:
+    """A point of the region of this entry; of a kind that is not known it is taken for one."""
     point = _point(values, size)
     _require_inside(point, entry)
-    return shown(point)
+    return point
 
 
 def _require_inside(point: list[float], entry: Document) -> None:

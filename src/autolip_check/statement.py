@@ -6,13 +6,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autolip_check.activations import Slopes as Interval
 from autolip_check.activations import global_slopes, name_of
 from autolip_check.admission import quoted
-from autolip_check.graph import MOVES, Edge, Gain, Network, Origin, Slopes, Vertex
+from autolip_check.graph import Edge, Gain, Network, Origin, Slopes, Vertex
 from autolip_check.linear import ALWAYS, WITH_CONSTANTS
 from autolip_check.maps import Convolution, Dense, Diagonal, Map, Stored, Wiring
+from autolip_check.ranges import Derived, leaves_out_the_settled
 
 MOST_INTERVALS = 3
 """Tuned: different intervals that are listed one by one, so that a sentence is a line or two."""
@@ -23,6 +25,7 @@ class Taken:
     """Operations by what is known of them from their names, and sentences on all others."""
 
     by_name: Counter[str] = field(default_factory=Counter)
+    derived: Counter[str] = field(default_factory=Counter)
     linear: Counter[str] = field(default_factory=Counter)
     with_constants: Counter[str] = field(default_factory=Counter)
     sentences: list[str] = field(default_factory=list)
@@ -36,14 +39,20 @@ class Taken:
                 self.with_constants,
             ),
             ("with the slopes everywhere that their names give", self.by_name),
+            (
+                "with the slopes that their names give where this check finds their operands",
+                self.derived,
+            ),
         ]
         lines = [f"{head}: {_counted(names)}" for head, names in heads if names]
         return lines + self.sentences
 
 
-def assumptions(network: Network) -> list[str]:
+def assumptions(network: Network, followed: Derived | None = None) -> list[str]:
     """What is taken from the certificate about the operations of the network, and what from their
-    names."""
+    names, and from where their operands were found to be."""
+    rest = {} if followed is None else followed.rest
+    inner = set[str]() if followed is None else followed.steps
     taken = Taken()
     steps = list[Vertex]()
     for vertex in network:
@@ -53,8 +62,8 @@ def assumptions(network: Network) -> list[str]:
         for step in steps:
             _linear_part(step, vertex.origin, taken)
         steps = []
-        if not _leaves_out_the_settled(vertex, network):
-            _operation(vertex, taken)
+        if vertex.name not in inner and not leaves_out_the_settled(vertex, network):
+            _operation(vertex, taken, rest.get(vertex.name))
     for step in steps:
         _linear_part(step, Origin(), taken)
     return taken.sum_up() + _constants(network)
@@ -72,37 +81,41 @@ def _constants(network: Network) -> list[str]:
     ]
 
 
-def _leaves_out_the_settled(vertex: Vertex, network: Network) -> bool:
-    """Whether it is the input, out of its units, but for entries that are the same all over the
-    region, for which it has 0: its differences are the input's."""
-    size = network.size(network.input)
-    settled = np.array(network.region.settled or (False,) * size, dtype=bool)
-    edge = vertex.edges[0] if len(vertex.edges) == 1 else None
-    if edge is None or edge.source != network.input:
-        return False
-    slope = edge.slope
-    if not isinstance(slope, Diagonal) or slope.error or name_of(vertex.origin.operation) != MOVES:
-        return False
-    kept = np.broadcast_to(slope.entries, vertex.shape).reshape(-1)
-    return bool(((kept == network.units) | ((kept == 0) & settled)).all())
-
-
-def _operation(vertex: Vertex, taken: Taken) -> None:
-    """One operation of the model: its linear operands, and the others one by one."""
+def _operation(vertex: Vertex, taken: Taken, rest: NDArray[np.bool_] | None) -> None:
+    """One operation of the model: its linear operands, and the others one by one; `rest`: which of
+    its slopes do not follow from where its operand is."""
     origin = vertex.origin
     known = global_slopes(origin.operation, origin.parameters)
+    follows = rest is not None and not rest.any()
+    if follows and not _is_wide(vertex, known):
+        taken.derived[_call(origin)] += 1
+        return
     if any(isinstance(edge.slope, Map) for edge in vertex.edges):
         _linear_part(vertex, origin, taken)
-    _bends(vertex, known, taken)
+    _bends(vertex, known, taken, rest)
 
 
-def _bends(vertex: Vertex, known: Interval | None, taken: Taken) -> None:
+def _is_wide(vertex: Vertex, known: Interval | None) -> bool:
+    """Whether it has the slopes that its name gives everywhere."""
+    slopes = [edge.slope for edge in vertex.edges if isinstance(edge.slope, Slopes)]
+    if known is None or len(slopes) != len(vertex.edges):
+        return False
+    least, most = known
+    return all(bool(((s.lo <= least) & (most <= s.hi)).all()) for s in slopes)
+
+
+def _bends(
+    vertex: Vertex,
+    known: Interval | None,
+    taken: Taken,
+    rest: NDArray[np.bool_] | None = None,
+) -> None:
     """The operands on which it does not act linearly, one by one."""
     for edge in vertex.edges:
         if isinstance(edge.slope, Gain):
             taken.sentences.append(f"{_where(vertex)} has {_gain(edge.slope)}")
         elif isinstance(edge.slope, Slopes):
-            _slopes(vertex, edge.slope, known, taken)
+            _slopes(vertex, edge.slope, known, taken, rest)
 
 
 def _linear_part(vertex: Vertex, origin: Origin, taken: Taken) -> None:
@@ -158,7 +171,13 @@ def _scaling(vertex: Vertex, origin: Origin, edge: Edge, taken: Taken) -> None:
         )
 
 
-def _slopes(vertex: Vertex, slope: Slopes, known: Interval | None, taken: Taken) -> None:
+def _slopes(
+    vertex: Vertex,
+    slope: Slopes,
+    known: Interval | None,
+    taken: Taken,
+    rest: NDArray[np.bool_] | None,
+) -> None:
     """Slopes that a name gives, or else what is taken from the certificate, narrowest first, and
     how often."""
     if not slope.lo.size:
@@ -172,7 +191,7 @@ def _slopes(vertex: Vertex, slope: Slopes, known: Interval | None, taken: Taken)
         if bool(wide.all()):
             taken.by_name[_call(origin)] += 1
             return
-        narrow = ~wide
+        narrow = ~wide if rest is None else ~wide & rest
         count = int(narrow.sum())
         taken.sentences.append(
             f"{_where(vertex)} has {count} of {lo.size} slopes narrower than "

@@ -34,8 +34,8 @@ def code_lines(text: str) -> int:
 
 
 def test_it_can_be_read_in_an_evening() -> None:
-    """Some three thousand four hundred lines of code, a step of the argument each."""
-    assert sum(code_lines(file.read_text(encoding="utf-8")) for file in FOLDER.rglob("*.py")) < 3400
+    """Some four thousand three hundred lines of code, a step of the argument each."""
+    assert sum(code_lines(file.read_text(encoding="utf-8")) for file in FOLDER.rglob("*.py")) < 4300
 
 
 def test_running_it_loads_neither_torch_nor_autolip(tmp_path: Path) -> None:

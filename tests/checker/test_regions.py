@@ -82,7 +82,7 @@ def test_a_clipped_ball_is_settled_where_nothing_moves_and_holds_its_points() ->
     assert read_region(CLIPPED | {"radius": 0.0}, 2).settled == (True, True)
     point = CLIPPED | {"center": [1.0, 1.0], "lo": 1.0, "hi": 1.0}
     assert read_region(point, 2).settled == (True, True)
-    assert point_of([1.0, 2.0], CLIPPED, 2) == "[1.0, 2.0]"
+    assert point_of([1.0, 2.0], CLIPPED, 2) == [1.0, 2.0]
     for outside, said in (([1.0, 2.25], "two numbers"), ([0.0, 2.0], "not in the ball")):
         with pytest.raises(Rejected, match=said):
             point_of(outside, CLIPPED, 2)

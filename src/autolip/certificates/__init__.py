@@ -12,6 +12,7 @@ from autolip.certificates.proof import (
     PiecesFact,
     Proof,
     QuadraticFact,
+    RowFact,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "PiecesFact",
     "Proof",
     "QuadraticFact",
+    "RowFact",
 ]

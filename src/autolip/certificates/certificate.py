@@ -26,6 +26,7 @@ from autolip.certificates.proof import (
     PiecesFact,
     Proof,
     QuadraticFact,
+    RowFact,
 )
 from autolip.errors import InputError
 from autolip.files import write
@@ -105,7 +106,10 @@ class Certificate:
             "version": VERSION,
             "claim": claim,
             "graph": encoded,
-            "proof": [_step(fact, tensors) for fact in proof.facts],
+            "proof": [
+                *(_row(fact, tensors) for fact in proof.rows),
+                *(_step(fact, tensors) for fact in proof.facts),
+            ],
             "provenance": provenance,
         }
         return Certificate(document, tensors)
@@ -252,7 +256,12 @@ def _step(fact: Fact, tensors: Tensors) -> Document:
     )
 
 
-def _form(fact: QuadraticFact, tensors: Tensors) -> Document:
+def _row(fact: RowFact, tensors: Tensors) -> Document:
+    step = {"step": "row", "at": fact.at, "entry": fact.entry}
+    return step | _form(fact, tensors)
+
+
+def _form(fact: QuadraticFact | RowFact, tensors: Tensors) -> Document:
     return {
         "multipliers": _multipliers(fact.multipliers, tensors),
         "inputs": _weights(fact.inputs, tensors),

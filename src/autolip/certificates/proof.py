@@ -126,6 +126,22 @@ class EntriesFact:
 
 
 @dataclass(frozen=True)
+class RowFact:
+    """One entry of the value `at` goes no further from what it is at the region's origin o than the
+    root of sum inputs (x - o)^2 can be on the region, because a quadratic form is not negative.
+
+    The form is that of a QuadraticFact whose sink is the entry, on slopes between o and any other
+    point; of multipliers, by the operations whose results z are, those of known slopes count for
+    nothing.
+    """
+
+    at: str
+    entry: int
+    multipliers: dict[str, Tensor] = field(repr=False)
+    inputs: Tensor = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Leaf:
     """Multipliers that prove a case."""
 
@@ -222,6 +238,8 @@ class Proof:
     constants: Mapping[str, Rounded] = field(default_factory=dict, repr=False)
     """What the operands of operations that are not affine are where the input and the results of
     all such operations are 0: for facts on pieces."""
+    rows: tuple[RowFact, ...] = field(default=(), repr=False)
+    """Why ranges on which slopes of the graph rest are closer than linear relaxation's."""
 
     @property
     def is_random(self) -> bool:

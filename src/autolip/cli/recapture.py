@@ -22,6 +22,7 @@ from autolip.norms import Norm
 from autolip.operators.diagonal import Diagonal
 from autolip.operators.norms import NormOptions
 from autolip.outputs import parse_output
+from autolip.piecewise.at_zero import told_at_zero
 from autolip.piecewise.network import Network
 from autolip.question import as_shape
 from autolip.regions import Region, read
@@ -63,7 +64,11 @@ def compared(document: Document, tensors: Arrays, asked: AskedNetwork) -> list[s
         problem = problem.reading(readout)
     claimed = Written(graph, tensors)
     found = list[list[str]]()
-    for view, values in _views(problem, claimed, claim):
+    is_told = "constants" in graph
+    for view, known in _views(problem, claimed, claim):
+        values = known
+        if is_told and not known:
+            values = told_at_zero(problem.graph, view, region)
         again = Tensors()
         encoded = encode_graph(view, graph["region"], problem.graph, again, values)
         found.append(differences(claimed, Written(encoded, again.arrays)))

@@ -3,7 +3,7 @@ refuses."""
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from autolip.budget import Budget
-from autolip.certificates import Proof
+from autolip.certificates import Proof, RowFact
 from autolip.errors import AutolipError, NothingThere, Refusal, attempted
 from autolip.graph.fixed import known_as_diagonals
 from autolip.graph.graph import Graph, Place
@@ -25,7 +25,9 @@ from autolip.operators.norms import NormOptions, operator_norm
 from autolip.operators.norms.engine import is_read_off
 from autolip.operators.operator import Operator
 from autolip.outputs import Difference
+from autolip.piecewise.at_zero import operand_of, told_at_zero
 from autolip.ranges import Allowance, Ranges, ranges
+from autolip.ranges.prefix import Reason
 from autolip.regions import Everywhere, Region
 from autolip.registry import Registry, home_of, require_options
 from autolip.rules import slopes_on
@@ -91,7 +93,7 @@ class Problem:
     halves."""
     say: Callable[[str], None] = field(default=lambda text: None, repr=False)
     """Told how far a method is, while it works."""
-    ranges: Ranges = field(default_factory=dict, repr=False)
+    ranges: Ranges = field(default_factory=Ranges, repr=False)
     """Where the values of operations lie, those of maxima in pieces too."""
     centre: Float[Tensor, "*shape"] | None = field(default=None, repr=False)
     scale: Float[Tensor, "*shape"] | None = field(default=None, repr=False)
@@ -330,7 +332,7 @@ class Method(ABC):
         refused = attempted(lambda: self.accepts(problem))
         if refused is not None:
             return refused
-        found = attempted(lambda: self.bound(problem))
+        found = reasoned(attempted(lambda: self.bound(problem)), problem)
         enough = self._is_enough(found) or problem.budget.expired
         if enough or problem.anywhere is None:
             return found
@@ -343,6 +345,32 @@ class Method(ABC):
 
     def _asked(self, problem: Problem) -> Bound | Refusal:
         return attempted(lambda: self.accepts(problem) or self.bound(problem))
+
+
+def reasoned(found: Bound | Refusal, problem: Problem) -> Bound | Refusal:
+    """The same, its proof with what shows the ranges that its slopes rest on."""
+    if isinstance(found, Refusal) or not problem.ranges:
+        return found
+
+    def proof() -> Proof | None:
+        made = found.proof()
+        if made is None or made.constants:
+            return made
+        constants = told_at_zero(problem.graph, made.graph, problem.region)
+        operands = {operand_of(made.graph, name) for name in constants}
+        rows = tuple(_rows(problem.ranges.reasons, operands))
+        return replace(made, constants=constants, rows=rows)
+
+    return replace(found, proof=proof)
+
+
+def _rows(reasons: Iterable[Reason], operands: set[str]) -> Iterator[RowFact]:
+    """Facts about operands, up to the first that cannot be checked: others rest on it."""
+    for reason in reasons if operands else ():
+        facts = reason()
+        if facts is None or any(fact.at not in operands for fact in facts):
+            return
+        yield from facts
 
 
 def _met(found: Bound | Refusal, anywhere: Bound | Refusal) -> Bound | Refusal:

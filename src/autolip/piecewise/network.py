@@ -161,10 +161,10 @@ def network_of(
     for operator in readouts:
         read = read.then(operator)
     joined = fused(read)
-    curves = _curves(simple, slopes)
+    curves = curves_of(simple, slopes)
     if isinstance(curves, Refusal):
         return curves
-    offsets = _offsets(simple, curves)
+    offsets = offsets_of(simple, curves)
     if isinstance(offsets, Refusal):
         return offsets
     writer = _Writer(joined, offsets, {joined.input: 0})
@@ -191,7 +191,7 @@ def _read(offset: Interval, readouts: tuple[Operator, ...]) -> Rounded | Refusal
     return Rounded(found.value.reshape(-1), found.error.reshape(-1))
 
 
-def _curves(graph: Graph, slopes: SlopeGraph) -> dict[str, Pieces] | Refusal:
+def curves_of(graph: Graph, slopes: SlopeGraph) -> dict[str, Pieces] | Refusal:
     """The functions of all vertices that are not affine."""
     operands = {v.name: Operand(v.name, v.shape, v.range) for v in slopes}
     found: dict[str, Pieces] = {}
@@ -211,7 +211,7 @@ def _curves(graph: Graph, slopes: SlopeGraph) -> dict[str, Pieces] | Refusal:
     return found
 
 
-def _offsets(graph: Graph, curves: Mapping[str, Pieces]) -> dict[str, Interval] | Refusal:
+def offsets_of(graph: Graph, curves: Mapping[str, Pieces]) -> dict[str, Interval] | Refusal:
     """What every value is where the input, and what is not affine, is 0."""
     zero = _zero(graph.input_shape)
     operands = {graph.input: Operand(graph.input, graph.input_shape, zero)}

@@ -1,8 +1,9 @@
 """One pass forward through a network: before an operation that is not affine, every engine is asked
 for its operands."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import assert_never
 
 import torch
@@ -12,7 +13,7 @@ from autolip.graph.graph import Graph, Node
 from autolip.intervals import Interval
 from autolip.ranges.engine import ENGINES, Allowance, Asked, Engine
 from autolip.ranges.mixtures import mixed
-from autolip.ranges.prefix import Prefix
+from autolip.ranges.prefix import Prefix, Reason
 from autolip.regions import Region
 from autolip.rules.entries import entrywise
 from autolip.rules.lowering import lowered
@@ -23,8 +24,16 @@ from autolip.slopes import Between, Exact, Gain
 KNOWN = 2.0**-20
 """Tuned: relative width of a slope's interval below which a closer range would hardly help."""
 
-Ranges = dict[str, Interval]
-"""For operations, by name, intervals that contain their values on the region."""
+
+class Ranges(dict[str, Interval]):
+    """For operations, by name, intervals that contain their values on the region; and the `reasons`
+    for what a check does not find itself."""
+
+    def __init__(
+        self, known: Mapping[str, Interval] = MappingProxyType({}), reasons: Sequence[Reason] = ()
+    ) -> None:
+        super().__init__(known)
+        self.reasons = tuple(reasons)
 
 
 def ranges(
@@ -40,10 +49,11 @@ def ranges(
     """
     require_rules(graph)
     if not region.interval(graph.input_shape).is_bounded:
-        return {}
+        return Ranges()
     pieces = lowered(graph)
     whole = {node.name: node for node in pieces}
-    return known_of(entrywise(pieces), region, allowance, whole, engines).ranges
+    prefix = known_of(entrywise(pieces), region, allowance, whole, engines)
+    return Ranges(prefix.ranges, prefix.reasons)
 
 
 def known_of(

@@ -1,8 +1,9 @@
 """What is known of a network, operation by operation, on a region: ranges, and linear bounds."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -25,7 +26,13 @@ from autolip.rules.propagate import checked_action, outcome_of
 from autolip.rules.rule import Action, Operand, Outcome
 from autolip.slopes import Between
 
+if TYPE_CHECKING:
+    from autolip.certificates.proof import RowFact
+
 INF = math.inf
+
+Reason = Callable[[], Sequence["RowFact"] | None]
+"""Facts that are put down where they are asked for; None: they cannot be checked."""
 
 
 @dataclass
@@ -44,6 +51,8 @@ class Prefix:
     deviations: dict[str, Interval] = field(default_factory=dict)
     bounds: dict[str, LinearBounds] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
+    reasons: list[Reason] = field(default_factory=list)
+    """Why ranges hold that a check does not find itself."""
 
     def __post_init__(self) -> None:
         self.values[self.input] = self.region.origin(self.shape)

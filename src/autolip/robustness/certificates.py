@@ -19,6 +19,7 @@ from autolip.errors import InputError, OutputError, Refusal, printable
 from autolip.methods import Problem
 from autolip.methods.exact.certificate import everywhere, with_output
 from autolip.methods.lipsdp.method import LipSDP
+from autolip.methods.method import reasoned
 from autolip.norms import Norm
 from autolip.operators.norms import NormOptions
 from autolip.operators.operator import CPU
@@ -99,7 +100,7 @@ class Folder:
     ) -> Certificate | None:
         """By LipSDP; None where the modulus times the radius is not below the margin."""
         method, centre = LipSDP(), problem.region.origin(self.classifier.shape)
-        bound = method.bound(problem)
+        bound = reasoned(method.bound(problem), problem)
         proof = None if isinstance(bound, Refusal) else bound.proof()
         if isinstance(bound, Refusal) or proof is None:
             return None

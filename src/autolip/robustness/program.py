@@ -34,7 +34,6 @@ from autolip.graph.graph import Graph, Node
 from autolip.intervals import Interval
 from autolip.operators.norms.rounding import upper_product, upper_sum
 from autolip.operators.operator import Operator
-from autolip.ranges import Ranges
 from autolip.robustness.pulls import Gains, Pull, pulled
 from autolip.roundoff import Arithmetic, raised
 from autolip.rules.propagate import checked_action, outcome_of, values_at
@@ -151,7 +150,7 @@ class Executed:
 
 def program_error(
     graph: Graph,
-    ranges: Ranges,
+    ranges: Mapping[str, Interval],
     dtype: torch.dtype,
     rows: Float[Tensor, "k out"],
     near: Near | None = None,
@@ -189,7 +188,7 @@ def program_error(
 
 
 def _executed(
-    graph: Graph, ranges: Ranges, dtype: torch.dtype, near: Near | None
+    graph: Graph, ranges: Mapping[str, Interval], dtype: torch.dtype, near: Near | None
 ) -> list[Executed] | Refusal:
     """Every operation in turn, its operands' ranges widened by what they may be off by."""
     arithmetic = Arithmetic.of(dtype)

@@ -146,7 +146,7 @@ class LiveNetwork:
             raise InputError(
                 "the output does not depend on the input: there is nothing to penalise"
             )
-        known = ranges(graph, region)
+        known = dict(ranges(graph, region))
         if self.lower:
             known = {v.name: v.range for v in slopes_on(graph, region, known, around)} | known
             graph = lowered(graph)

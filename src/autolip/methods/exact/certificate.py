@@ -6,6 +6,7 @@ from autolip.certificates import PiecesFact, Proof
 from autolip.errors import InputError, Refusal
 from autolip.methods.exact.record import Record
 from autolip.methods.method import Problem
+from autolip.piecewise.at_zero import NAMED
 from autolip.piecewise.network import Network, network_of
 from autolip.regions import Everywhere
 from autolip.rounded import Rounded
@@ -19,15 +20,6 @@ WIDEST = 2048
 
 DERIVED = {"everywhere", "box", "ball"}
 """Kinds of regions that the check knows by numbers; on bounded ones it finds ranges itself."""
-
-NAMED = {
-    f"aten.{name}.default"
-    for name in (
-        "relu", "relu6", "abs", "absolute", "leaky_relu", "hardtanh", "clamp", "clamp_min",
-        "clamp_max", "softshrink",
-    )
-}  # fmt: skip
-"""Operations whose pieces the check knows by name and numbers."""
 
 
 def written(problem: Problem) -> Network | Refusal:

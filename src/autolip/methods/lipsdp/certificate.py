@@ -62,9 +62,8 @@ def fact_of(statement: Statement, q: Norm, largest: int) -> QuadraticFact:
     order = order_of(relaxation)
     confident = order > largest
     seen = SEEN if relaxation.variables < MANY else SEEN_AMONG_MANY
-    excess = seen if confident else 1e-7 + 2.0**-46 * order**2
     lost = ROOM * rounding(statement)
-    raised = 1 + excess + lost
+    raised = 1 + (seen if confident else excess(order)) + lost
     return QuadraticFact(
         graph.input,
         graph.output,
@@ -72,7 +71,7 @@ def fact_of(statement: Statement, q: Norm, largest: int) -> QuadraticFact:
         q if graph.output_shape.numel() == 1 else relaxation.q,
         statement.value * raised,
         "lanczos" if confident else "cholesky",
-        {name: _positive(lam) * raised for name, lam in statement.multipliers.items()},
+        {name: positive(lam) * raised for name, lam in statement.multipliers.items()},
         _inputs(statement, raised),
         torch.ones(()) if statement.outputs is None else statement.outputs,
     )
@@ -106,7 +105,7 @@ def _diagonals(statement: Statement) -> dict[str, Tensor]:
     outputs = torch.ones(()) if statement.outputs is None else statement.outputs
     given = _inputs(statement, 1.0)
     inputs = given.clamp(min=2.0**-900)
-    multipliers = {name: _positive(lam) for name, lam in statement.multipliers.items()}
+    multipliers = {name: positive(lam) for name, lam in statement.multipliers.items()}
     return {relaxation.graph.input: inputs, **multipliers, READ: 1 / outputs}
 
 
@@ -123,6 +122,11 @@ def _scaled(operator: Operator, before: Tensor, after: Tensor) -> float:
     rows = majorant.mv(wide) * tall
     columns = majorant.rmv(tall) * wide
     return math.sqrt(rows.amax().item()) * math.sqrt(columns.amax().item())
+
+
+def excess(order: int) -> float:
+    """How far a value is raised, so that a factorisation of that order has room for rounding."""
+    return 1e-7 + 2.0**-46 * order**2
 
 
 def order_of(relaxation: Relaxation) -> int:
@@ -168,7 +172,7 @@ def _inputs(statement: Statement, raised: float) -> Tensor:
     )
 
 
-def _positive(multipliers: Tensor) -> Tensor:
+def positive(multipliers: Tensor) -> Tensor:
     """Multipliers with zeros replaced by small numbers: in a certificate every neuron carries
     one."""
     used = multipliers[multipliers > 0]

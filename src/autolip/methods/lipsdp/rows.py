@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 
 from autolip.budget import A_CALL, IN_DOUBLE
+from autolip.certificates import RowFact
 from autolip.errors import Refusal
 from autolip.graph.fixed import known_as_diagonals, without_fixed
 from autolip.graph.moving_inputs import moving_inputs
 from autolip.graph.views import SlopeGraph, separated
 from autolip.intervals import Interval
-from autolip.methods.lipsdp.batch.questions import Questions
+from autolip.methods.lipsdp.batch.questions import Answers, Questions
 from autolip.methods.lipsdp.batch.solve import Batch, Care
+from autolip.methods.lipsdp.certificate import ROOM, excess, positive, rounding
 from autolip.norms import Norm
 from autolip.operators.operator import DTYPE
 from autolip.ranges.engine import Allowance, Asked, range_engine
@@ -66,18 +68,95 @@ def rows(asked: Asked, allowance: Allowance) -> Interval | None:
     if not len(places):
         return None
     allowance.search(beside + price * len(places))
-    gains = _gains(batch, graph.output_shape.numel(), places)
-    proved = gains.isfinite()
-    return around.reached(name, places[proved], gains[proved]) if bool(proved.any()) else None
+    questions = _questions(graph.output_shape.numel(), places)
+    found = batch.solve(questions, care=QUICK)
+    if isinstance(found, Refusal):
+        return None
+    raised = 1 + excess(batch.order + prefix.shape.numel())
+    is_finite = found.value.isfinite()
+    (proved,) = is_finite.nonzero(as_tuple=True)
+    if not len(proved):
+        return None
+    gains = found.value * raised
+    entries = places[proved]
+    reached = around.reached(name, entries, gains[proved])
+    before = prefix.ranges[name]
+    is_closer = _is_closer(reached, before)
+    closer = proved[is_closer[entries]]
+    known = _Rows(name, batch, around.scale, places[closer], gains[closer], raised)
+    prefix.reasons.append(lambda: known.facts(questions, found, closer.tolist()))
+    return reached
 
 
-def _gains(batch: Batch, size: int, places: Tensor) -> Tensor:
-    """K_i of every place, infinite where nothing was proved."""
+def _is_closer(found: Interval, known: Interval) -> Tensor:
+    """Which entries are known better than before."""
+    return ((found.lo > known.lo) | (found.hi < known.hi)).reshape(-1)
+
+
+def _questions(size: int, places: Tensor) -> Questions:
+    """Every place alone."""
     units = torch.zeros(len(places), 1, size, dtype=DTYPE)
     units[torch.arange(len(places)), 0, places] = 1.0
-    questions = Questions({}, units, torch.zeros(len(places), dtype=torch.int64))
-    found = batch.solve(questions, care=QUICK)
-    return torch.full((len(places),), math.inf) if isinstance(found, Refusal) else found.value
+    return Questions({}, units, torch.zeros(len(places), dtype=torch.int64))
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What was proved of some entries of a value, as facts that can be checked: gains raised so
+    that a factorisation has room."""
+
+    name: str
+    batch: Batch
+    scale: Tensor | None
+    places: Tensor
+    gains: Tensor
+    raised: float
+
+    def facts(
+        self, questions: Questions, found: Answers, numbers: list[int]
+    ) -> list[RowFact] | None:
+        """Those of the answers of these numbers, which are about the places in their order; None
+        where rounding of what cancels takes more room than there is."""
+        made = []
+        for number, place, gain in zip(
+            numbers, self.places.tolist(), self.gains.tolist(), strict=True
+        ):
+            statement = self.batch.statement(questions, found, number)
+            if isinstance(statement, Refusal) or 1 + ROOM * rounding(statement) > self.raised:
+                return None
+            multipliers = dict(
+                self._whole(name, positive(lam[number]) * self.raised)
+                for name, lam in found.multipliers.items()
+            )
+            weights = None if found.inputs is None else found.inputs[number]
+            made.append(RowFact(self.name, place, multipliers, self._inputs(gain, weights)))
+        return made
+
+    def _whole(self, name: str, multipliers: Tensor) -> tuple[str, Tensor]:
+        """Those of an operation, 1 for entries of known slopes, which are apart (see fixed)."""
+        whole = name.removesuffix(":bent")
+        graph = self.batch.graph
+        picked = graph[f"{whole}:read"].edges[0].operator if whole != name else None
+        if picked is None:
+            return name, multipliers.reshape(graph[name].shape)
+        row = multipliers.reshape(1, -1)
+        back = picked.rmv(row)[0]
+        return whole, torch.where(back > 0, back, 1.0)
+
+    def _inputs(self, gain: float, weights: Tensor | None) -> Tensor:
+        """mu with at most the square of the gain in all, of the input as it is; any number where it
+        does not move."""
+        room = 1 - 2.0**-50
+        square = gain**2 * room
+        if weights is None:
+            mu = torch.tensor(square, dtype=DTYPE)
+        else:
+            listed = weights.flatten().tolist()
+            total = math.fsum(listed)
+            mu = weights * (square / total)
+        if self.scale is None:
+            return mu
+        return torch.where(self.scale > 0, mu / self.scale**2, 1.0)
 
 
 @dataclass(frozen=True)
