@@ -161,8 +161,8 @@ def test_a_form_on_many_variables_is_raised_by_more(
     few = certificate(dense, statement, 0)
     monkeypatch.setattr(lipsdp_certificate, "MANY", 1)
     many = certificate(dense, statement, 0)
-    assert few.value == pytest.approx(statement.value * 1.002, rel=1e-12)
-    assert many.value == pytest.approx(statement.value * 1.005, rel=1e-12)
+    assert few.value == pytest.approx(statement.value * 1.002, rel=1e-10)
+    assert many.value == pytest.approx(statement.value * 1.005, rel=1e-10)
 
 
 @pytest.mark.parametrize("long", [0, 2**19])
