@@ -3,6 +3,8 @@
 Covers autolip.methods.exact.calm too.
 """
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -11,11 +13,15 @@ import autolip
 from autolip import Ball, Box
 from autolip.errors import InputError
 from autolip.lower import Random
+from autolip.methods.exact.certificate import written
+from autolip.methods.exact.chords import Chords
 from autolip.methods.exact.method import Exact
 from autolip.norms import Norm, parse_norms
+from autolip.piecewise.network import Network
 from autolip.regions import Everywhere, Region
 from autolip.result import Result
-from tests.methods.exact.test_method import chain
+from autolip.rounded import Rounded, number
+from tests.methods.exact.test_method import chain, problem
 
 
 def asked(model: nn.Module, c: Tensor, norm: str, region: Region, **more: object) -> Result:
@@ -102,6 +108,42 @@ def test_a_bend_that_lies_away(norm: Norm, reach: float, known: float) -> None:
         assert known <= value <= known * (1 + 1e-9)
     value, _ = from_centre(model, c, norm.value, Everywhere())
     assert 1 <= value <= 1 + 1e-9
+
+
+def bent(slope: float, weight: float = 1.0) -> Chords:
+    """Chords from 1, where a leaky relu of w (x - 1) bends."""
+    model = nn.Sequential(nn.Linear(1, 1), nn.LeakyReLU(slope), nn.Linear(1, 1)).double()
+    with torch.no_grad():
+        for weights, value in zip(model.parameters(), (weight, -weight, 1.0, 0.0), strict=True):
+            weights.fill_(value)
+    network = written(problem(model, (1, 1)))
+    assert isinstance(network, Network)
+    return Chords(network, torch.ones(1, dtype=torch.float64), Norm.L2, Norm.L2)
+
+
+def test_weights_that_show_nothing() -> None:
+    """With d + y o above 0 there is no bound, however far the region reaches."""
+    one = Rounded.exact(torch.ones(1, 1, dtype=torch.float64))
+    chords, y = bent(0.3), torch.zeros(1, dtype=torch.float64)
+    assert chords._shown(one, number(1.0), one, one, y) == math.inf
+    assert chords._shown(one, number(0.0), one, one, y) == pytest.approx(1.0)
+
+
+def test_a_function_does_not_jump_where_it_bends() -> None:
+    """At a break that is known, both pieces agree: exactly."""
+    chords = bent(0.3, 3.0)
+    for piece in (0, 1):
+        off = chords._offset(torch.tensor([piece]))
+        assert off.is_exact and float(off.value) == 0.0
+
+
+def test_chords_pass_over_the_pieces_between() -> None:
+    """From a centre on the first piece to a case on the last one, and the other way."""
+    here, beyond = torch.tensor([[0]]), torch.tensor([[1]])
+    low, high = bent(0.3).hull(beyond, beyond)
+    assert (int(low), int(high)) == (0, 1)
+    low, high = bent(0.3).hull(here, here)
+    assert (int(low), int(high)) == (0, 0)
 
 
 def test_the_lower_bound_is_a_chord_from_the_centre() -> None:
