@@ -194,6 +194,18 @@ def test_what_does_not_follow_is_told_or_rejected(change: Any, tmp_path: Path) -
     assert any(sign in told for sign in signs), told
 
 
+def test_a_known_slope_on_one_side_of_what_follows_is_no_part_of_it(tmp_path: Path) -> None:
+    """1 in place of 0 is above what follows and not below it."""
+    file = apart(tmp_path)
+    forgery = Forgery.of(file)
+    unsettled(forgery)
+    network = network_of(forgery.write(file, careful=True))
+    rest = derived(network, None, UNLIMITED, {}, {}).rest
+    for bend in bends(network):
+        known = np.delete(rest[bend.name], bend.places)
+        assert known.any()
+
+
 def silent(forgery: Forgery) -> None:
     """Neither constants nor rows."""
     document = forgery.document
