@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 import autolip
+from autolip import training
 from autolip.methods import METHODS
 from autolip.rules import RULES
 
@@ -30,10 +31,13 @@ def generate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Module
 
 def test_every_public_name_has_an_entry_with_an_example() -> None:
     text = (DOCS / "reference" / "api.md").read_text(encoding="utf-8")
-    for name in autolip.__all__:
-        section = re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-        assert section is not None, f"{name} has no entry"
-        assert f":: autolip.{name}\n" in section[1] and "{code-cell}" in section[1], name
+    cells = "".join(re.findall(r"^```{code-cell}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    named = {f"autolip.{name}" for name in autolip.__all__}
+    named |= {f"autolip.training.{name}" for name in training.__all__}
+    for name in named:
+        assert f":: {name}\n" in text, f"{name} has no entry"
+        short = name.removeprefix("autolip.") if "training" in name else name
+        assert re.search(rf"\b{short}\b", cells), f"{name} has no example"
 
 
 def test_operations_and_methods_are_all_there(generate: ModuleType) -> None:
