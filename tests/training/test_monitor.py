@@ -54,6 +54,16 @@ def test_certified_samples_are_those_whose_margin_no_change_uses_up() -> None:
     assert record.certified == {0.1: 0.5, 0.25: 0.25, 2.0: 0.0}
 
 
+def test_a_logger_that_fails_does_not_end_the_training() -> None:
+    def full(numbers: dict[str, float], epoch: int) -> None:
+        raise OSError("no space left")
+
+    monitor = Monitor(mlp(), torch.zeros(1, 8), log=full, **QUICK)
+    record = monitor(epoch=0)
+    assert record is not None and record.failure == "log: OSError: no space left"
+    assert record.upper is not None and monitor.history == [record]
+
+
 def test_only_every_nth_epoch_and_the_logger_is_told() -> None:
     told: list[tuple[dict[str, float], int]] = []
     monitor = Monitor(

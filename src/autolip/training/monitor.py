@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -68,7 +68,8 @@ class Monitor:
     method, lower.
 
     Call it once an epoch; `history` keeps every record, `log` (a function of a dictionary and an
-    epoch) is told each. A failure is a record with its reason: a monitor never ends the training.
+    epoch) is told each. A failure, of `log` too, is a record with its reason: a monitor never ends
+    the training.
 
         >>> import torch
         >>> from torch import nn
@@ -114,11 +115,18 @@ class Monitor:
         try:
             record = self._found(epoch, elapsed)
         except Exception as error:  # a monitor never ends the training: the reason is in its record
-            reason = f"{type(error).__name__}: {error}"
-            record = Record(epoch, seconds=elapsed(), failure=reason)
+            record = Record(epoch, seconds=elapsed(), failure=_reason(error))
+        record = self._logged(record)
         self.history.append(record)
+        return record
+
+    def _logged(self, record: Record) -> Record:
+        """The record, told to the logger; with the reason where that fails."""
         if self.log is not None:
-            self.log(record.to_dict(), epoch)
+            try:
+                self.log(record.to_dict(), record.epoch)
+            except Exception as error:
+                return replace(record, failure=record.failure or f"log: {_reason(error)}")
         return record
 
     def _found(self, epoch: int, elapsed: Callable[[], float]) -> Record:
@@ -150,3 +158,7 @@ class Monitor:
         held = {r: right & (margin > reach * r) for r in self.radii}
         shares = {r: float(which.double().mean()) for r, which in held.items()}
         return accuracy, shares
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
