@@ -93,6 +93,7 @@ def test_radius_and_largest_together_begin_there(digits: Certified) -> None:
     assert found.radius[0] > 0.3 and found.certified.tolist() == [True]
 
 
+@pytest.mark.slow
 def test_targets_and_clip_allow_more() -> None:
     model, _ = zoo.load("digits-mlp")
     images, labels = zoo.held_out()

@@ -113,7 +113,7 @@ def test_it_is_the_same_function_without_gains(name: str) -> None:
     written = entrywise(capture.graph)
     assert written is not capture.graph
     assert {node.name for node in capture.graph} <= {node.name for node in written}
-    for seed in range(5):
+    for seed in range(2):
         generator = torch.Generator().manual_seed(seed)
         x = torch.randn(capture.graph.input_shape, generator=generator, dtype=torch.float64)
         same = evaluate(written, x) - evaluate(capture.graph, x)
