@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from autolip.norms import Norm
-from autolip.piecewise.points import Derivatives, pairs_at
+from autolip.piecewise.points import Derivatives
 from autolip.piecewise.walk import Walk
 from autolip.regions import Ball
 from tests.piecewise.drawn import relu_chain, written
@@ -28,7 +28,7 @@ def test_segments_attain_the_norms(p: Norm, q: Norm) -> None:
     derivatives = Derivatives(written(model, 3, region), p, q)
     x = region.sample(20, torch.zeros(1, 3, dtype=torch.float64), torch.Generator().manual_seed(0))
     points = derivatives.at(x.flatten(1)).steepest(5)
-    ends = pairs_at(derivatives, points)
+    ends = derivatives.pairs(points)
     assert len(ends[0]) == len(points)
     for a, b, slope in zip(*ends, points.slope, strict=True):
         assert region.contains(a.reshape(1, 3)) and region.contains(b.reshape(1, 3))

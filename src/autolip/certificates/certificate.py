@@ -96,23 +96,15 @@ class Certificate:
             "norms": [p.value, q.value],
             "certainty": "confident" if proof.is_random else "proved",
             "delta": delta if proof.is_random else 0.0,
-            "network": hashlib.sha256(canonical(encoded).encode()).hexdigest(),
         }
         if centre is not None:
             claim["centre"] = list(centre)
         claim |= {name: scale for name, scale in units.to_dict().items() if scale is not None}
-        document = {
-            "format": FORMAT,
-            "version": VERSION,
-            "claim": claim,
-            "graph": encoded,
-            "proof": [
-                *(_row(fact, tensors) for fact in proof.rows),
-                *(_step(fact, tensors) for fact in proof.facts),
-            ],
-            "provenance": provenance,
-        }
-        return Certificate(document, tensors)
+        steps = [
+            *(_row(fact, tensors) for fact in proof.rows),
+            *(_step(fact, tensors) for fact in proof.facts),
+        ]
+        return Certificate._written(claim, encoded, steps, provenance, tensors)
 
     def of_margin(self, margin: float) -> "Certificate":
         """The same with the claim that the single output is positive on the region, a ball or what
@@ -149,18 +141,26 @@ class Certificate:
             for name, each in fact.multipliers.items()
         }
         inputs = _weights(fact.inputs, tensors)
-        claim = {
-            "least": fact.least,
-            "certainty": "proved",
-            "delta": 0.0,
-            "network": hashlib.sha256(canonical(encoded).encode()).hexdigest(),
-        }
+        claim = {"least": fact.least, "certainty": "proved", "delta": 0.0}
+        steps: list[Document] = [{"step": "margin", "multipliers": multipliers, "inputs": inputs}]
+        return Certificate._written(claim, encoded, steps, provenance, tensors)
+
+    @staticmethod
+    def _written(
+        claim: Document,
+        graph: Document,
+        steps: Sequence[Document],
+        provenance: Document,
+        tensors: Tensors,
+    ) -> "Certificate":
+        """The document of a claim about a graph, which names the graph by its hash."""
+        digest = hashlib.sha256(canonical(graph).encode()).hexdigest()
         document = {
             "format": FORMAT,
             "version": VERSION,
-            "claim": claim,
-            "graph": encoded,
-            "proof": [{"step": "margin", "multipliers": multipliers, "inputs": inputs}],
+            "claim": claim | {"network": digest},
+            "graph": graph,
+            "proof": list(steps),
             "provenance": provenance,
         }
         return Certificate(document, tensors)

@@ -195,7 +195,8 @@ def _streams() -> Iterator[None]:
     streams = sys.stdout, sys.stderr
     changed: list[tuple[Callable[..., None], str | None]] = []
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (as long as the program)
+        # open as long as the program runs
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         set_up = getattr(stream, "reconfigure", None)
         if set_up is not None:

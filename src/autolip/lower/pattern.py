@@ -15,7 +15,7 @@ from autolip.lower.pairs import measured
 from autolip.lower.problem import LowerProblem
 from autolip.norms import Norm
 from autolip.piecewise.network import Network, network_of
-from autolip.piecewise.points import Derivatives, Points, drawn, pairs_at
+from autolip.piecewise.points import Derivatives, Points, drawn
 from autolip.piecewise.relaxed import Vectors, climbed
 from autolip.piecewise.walk import Walk
 from autolip.values import Lower
@@ -83,7 +83,7 @@ class Pattern(LowerMethod):
             if not budget.affords(seconds):
                 return Refusal(f"one region and those about it take about {seconds:.2g} s")
             found = self._walked(problem, derivatives, budget)
-        ends = pairs_at(derivatives, found.steepest(SHOWN))
+        ends = derivatives.pairs(found.steepest(SHOWN))
         shape = problem.example.shape
         x, y = (side.reshape(-1, *shape) for side in ends)
         return certified(problem, measured(problem, x, y))

@@ -128,6 +128,21 @@ class Derivatives:
             found.append(piece)
         return values, torch.cat(found).T
 
+    def pairs(self, points: Points) -> tuple[Float[Tensor, "k n0"], Float[Tensor, "k n0"]]:
+        """The ends of a segment about each point along its steepest direction, on its pieces and in
+        the region; as long as doubling finds it to be, and none where it finds none.
+
+        Where a point lies at the border of a bounded region, one nearer to the middle is tried.
+        """
+        found = [
+            pair
+            for x, pattern in zip(points.x, points.pattern, strict=True)
+            if (pair := _segment(self, x, pattern)) is not None
+        ]
+        if not found:
+            return points.x[:0], points.x[:0]
+        return torch.stack([x for x, _ in found]), torch.stack([y for _, y in found])
+
     def jacobians(self, pattern: Int64[Tensor, "k n"]) -> Float[Tensor, "k m n0"]:
         """The derivative on the pieces of each pattern."""
         slopes = self._slopes(pattern)
@@ -280,22 +295,6 @@ def drawn(network: Network, count: int, generator: torch.Generator) -> Float[Ten
     distances = torch.tensor(DISTANCES, dtype=torch.float64)
     each = distances[torch.arange(count) % len(distances)].reshape(-1, *[1] * len(shape))
     return region.project(origin + each * noise).flatten(1)
-
-
-def pairs_at(derivatives: Derivatives, points: Points) -> tuple[Tensor, Tensor]:
-    """The ends, (k, n0) each, of a segment about each point along its steepest direction, on its
-    pieces and in the region; as long as doubling finds it to be, and none where it finds none.
-
-    Where a point lies at the border of a bounded region, one nearer to the middle is tried.
-    """
-    found = [
-        pair
-        for x, pattern in zip(points.x, points.pattern, strict=True)
-        if (pair := _segment(derivatives, x, pattern)) is not None
-    ]
-    if not found:
-        return points.x[:0], points.x[:0]
-    return torch.stack([x for x, _ in found]), torch.stack([y for _, y in found])
 
 
 def _segment(derivatives: Derivatives, x: Tensor, pattern: Tensor) -> tuple[Tensor, Tensor] | None:

@@ -87,7 +87,8 @@ class Estimator(nn.Module):
     def _improved(self, name: str, x: Tensor, size: Tensor) -> None:
         """The vectors of this name become x, of about this length by question, and a little of the
         fixed ones."""
-        mixed = torch.addcmul(x, by_column(size, x), self._buffers[f"{name}_stirring"])  # type: ignore[arg-type]
+        fixed: Any = self._buffers[f"{name}_stirring"]
+        mixed = torch.addcmul(x, by_column(size, x), fixed)
         self._buffers[name] = self._unit(mixed)  # assigned past nn.Module, which takes longer
 
     def _unit(self, x: Tensor) -> Tensor:

@@ -158,7 +158,8 @@ class Builder:
     def _call(self, node: torch.fx.Node) -> None:
         several = node.args[0] if node.target is operator.getitem else None
         if isinstance(several, torch.fx.Node) and several.name in self.pending:
-            self._record(self.pending[several.name], node, pick=int(node.args[1]))  # type: ignore[arg-type]
+            number: Any = node.args[1]
+            self._record(self.pending[several.name], node, pick=int(number))
             return
         _check_call(node)
         if node in self.bends:

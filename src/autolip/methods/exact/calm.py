@@ -40,6 +40,10 @@ class Quotients(Derivatives):
         slope = torch.where(length > least, quotient, 0.0).nan_to_num(0.0, 0.0, 0.0)
         return Points(x, self.pattern(x), slope)
 
+    def pairs(self, points: Points) -> tuple[Float[Tensor, "k n0"], Float[Tensor, "k n0"]]:
+        """Each point, and the centre."""
+        return points.x, self.centre.expand_as(points.x)
+
 
 @dataclass
 class Calm(Tree):

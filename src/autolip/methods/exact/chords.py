@@ -14,7 +14,6 @@ R h + o t >= 0, |h| <= 1, t >= 1 / r (Charnes and Cooper, Naval Research Logisti
 Weights come from programs in floating point; what they show is computed with its rounding.
 """
 
-import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,6 +30,7 @@ from autolip.budget import charge
 from autolip.methods.exact.proved import jacobians
 from autolip.norms import Norm
 from autolip.operators.operator import DTYPE
+from autolip.piecewise import signs
 from autolip.piecewise.cells import HalfSpaces
 from autolip.piecewise.network import Network
 from autolip.regions import Ball
@@ -141,24 +141,22 @@ class Chords:
         off = self._offset(pattern)
         rows, ends = self._half_spaces(cell)
         worst = 0.0
-        for signs in self._signs():
-            row = Rounded.exact(signs)
+        for corner in self._corners():
+            row = Rounded.exact(corner.unsqueeze(0))
             form = row @ maps
             apart = row @ off
             start = apart[0, 0]
             worst = max(worst, self._of_form(form, start, rows, ends, max(goal, worst)))
         return worst
 
-    def _signs(self) -> list[Tensor]:
-        """The combinations of outputs, (1, m), whose largest value is the length of an output."""
+    def _corners(self) -> Float[Tensor, "k m"]:
+        """The combinations of outputs whose largest value is the length of an output."""
         count = len(self.network.output)
         if self.q is Norm.L1:
-            rows = [
-                torch.tensor([s], dtype=DTYPE) for s in itertools.product((1, -1), repeat=count)
-            ]
-            return rows
-        eye = torch.eye(count, dtype=DTYPE)
-        return [sign * row.unsqueeze(0) for row in eye for sign in (1, -1)]
+            half = torch.cat(list(signs.combinations(count, count)))
+        else:
+            half = torch.eye(count, dtype=DTYPE)
+        return torch.cat([half, -half])
 
     def _offset(self, pattern: Int64[Tensor, " n"]) -> Rounded:
         """(m, 1): the affine function of the cell at the centre, less the value there; what does
@@ -348,22 +346,29 @@ Solved = tuple[Array, float, Array]
 
 def _straight(a: Array, d: float, cone: Cone, p: Norm) -> Solved | None:
     """Where |h| is told by linear inequalities."""
-    n = len(a)
+    count, n = cone.rows.shape
+    last = -cone.ends[:, None]
+    time = (cone.least, np.inf)
     if p is Norm.LINF:
-        cost, rows = np.append(-a, -d), np.hstack([-cone.rows, -cone.ends[:, None]])
-        bounds = [(-1.0, 1.0)] * n + [(cone.least, np.inf)]
-        ends = np.zeros(len(rows))
+        cost = np.append(-a, -d)
+        rows = np.hstack([-cone.rows, last])
+        ends = np.zeros(count)
+        bounds = [(-1.0, 1.0)] * n + [time]
     else:
         cost = np.concatenate([-a, a, [-d]])
-        rows = np.hstack([-cone.rows, cone.rows, -cone.ends[:, None]])
-        rows = np.vstack([rows, np.append(np.ones(2 * n), 0.0)])
-        ends = np.append(np.zeros(len(cone.rows)), 1.0)
-        bounds = [(0.0, np.inf)] * (2 * n) + [(cone.least, np.inf)]
+        held = np.hstack([-cone.rows, cone.rows, last])
+        length = np.append(np.ones(2 * n), 0.0)
+        rows = np.vstack([held, length])
+        ends = np.append(np.zeros(count), 1.0)
+        bounds = [(0.0, np.inf)] * (2 * n) + [time]
     found = linprog(cost, rows, ends, bounds=bounds)
     if found.status != 0:
         return None
-    h = found.x[:n] if p is Norm.LINF else found.x[:n] - found.x[n : 2 * n]
-    return h, float(found.x[-1]), -found.ineqlin.marginals[: len(cone.rows)]
+    h = found.x[:n]
+    if p is not Norm.LINF:
+        h = h - found.x[n : 2 * n]
+    weights = -found.ineqlin.marginals[:count]
+    return h, float(found.x[-1]), weights
 
 
 def _round(a: Array, d: float, cone: Cone) -> Solved | None:

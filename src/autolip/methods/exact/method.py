@@ -21,7 +21,6 @@ from autolip.methods.method import Bound, Method, Problem, method
 from autolip.norms import EVERY_PAIR, Norm, Pair
 from autolip.piecewise import signs
 from autolip.piecewise.network import Network
-from autolip.piecewise.points import pairs_at
 from autolip.values import Upper
 
 SHOWN = 8
@@ -244,10 +243,7 @@ def several_slopes(slopes: SlopeGraph) -> int:
 def _steep(tree: Tree) -> tuple[Tensor, Tensor] | None:
     """Pairs of points in the steepest linear regions that were met."""
     shape = tree.network.input_shape
-    if isinstance(tree, Calm):
-        x = tree.points.joined(tree.best).steepest(SHOWN).x.reshape(-1, *shape)
-        return x, tree.centre.reshape(1, *shape).expand_as(x)
-    x, y = pairs_at(tree.derivatives, tree.points.joined(tree.best).steepest(SHOWN))
+    x, y = tree.derivatives.pairs(tree.points.joined(tree.best).steepest(SHOWN))
     return (x.reshape(-1, *shape), y.reshape(-1, *shape)) if len(x) else None
 
 
